@@ -1,0 +1,1 @@
+"""Turns signals into alarms, super-alarms and ranked causes."""

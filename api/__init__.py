@@ -1,0 +1,1 @@
+"""Faces of the engine, its client, its settings and the wiring of every part."""

@@ -1,0 +1,1 @@
+"""The domain, its ports and its use cases; knows no adapter."""

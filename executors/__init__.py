@@ -1,0 +1,1 @@
+"""Runs tasks, trains, packages and serves models."""

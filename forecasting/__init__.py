@@ -1,0 +1,1 @@
+"""Forecasts durations and resources of tasks as quantiles."""

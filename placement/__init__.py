@@ -1,0 +1,1 @@
+"""Decides where and when tasks run, and says why."""

@@ -1,0 +1,1 @@
+"""Replays traces and faults against the real parts with a virtual clock."""
