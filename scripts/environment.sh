@@ -1,0 +1,92 @@
+# Sourced by the other scripts: makes .venv and installs Berth into it.
+# shellcheck shell=bash
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+venv="$root/.venv"
+
+say() { printf '%s\n' "$*" >&2; }
+
+fail() {
+  say "error: $*"
+  exit 1
+}
+
+as_root_with_apt() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; }
+
+apt_install() {
+  say "Installing $* from Debian's packages ..."
+  # The lists may be absent or old on a fresh machine; a failing refresh alone is no reason to stop.
+  DEBIAN_FRONTEND=noninteractive apt-get update -qq >/dev/null 2>&1 || true
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# Prints the first Python that is new enough.
+find_python() {
+  local candidate
+  for candidate in "${BERTH_PYTHON:-}" python3.11 python3.12 python3.13 python3; do
+    [ -n "$candidate" ] || continue
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
+      printf '%s\n' "$candidate"
+      return
+    fi
+  done
+  fail "Berth needs Python 3.11 or newer; on Debian: apt-get install python3 python3-venv"
+}
+
+make_venv() {
+  [ -x "$venv/bin/python" ] && "$venv/bin/python" -c '' >/dev/null 2>&1 && return
+  local python
+  python="$(find_python)"
+  if ! "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
+    if as_root_with_apt; then
+      apt_install python3-venv
+    else
+      fail "$python has no venv module; as root: apt-get install python3-venv"
+    fi
+  fi
+  say "Making .venv with $("$python" --version) ..."
+  "$python" -m venv --clear "$venv"
+}
+
+# The stamp changes when anything does that decides what is installed.
+stamp_of() {
+  { cat "$root/pyproject.toml" "$root/constraints.txt"; "$venv/bin/python" --version; printf '%s\n' "$root" "$1"; } |
+    sha256sum | cut -d ' ' -f 1
+}
+
+# install EXTRAS: installs Berth, editable, with the extras ("" for none).
+install() {
+  local extras="$1" stamp target
+  make_venv
+  stamp="$(stamp_of "$extras")"
+  [ "$(cat "$venv/.berth-$extras" 2>/dev/null)" = "$stamp" ] && return
+  # Development extras contain the default install.
+  if [ -z "$extras" ] && [ "$(cat "$venv/.berth-dev,docs" 2>/dev/null)" = "$(stamp_of dev,docs)" ]; then
+    return
+  fi
+  target="$root${extras:+[$extras]}"
+  say "Installing Berth${extras:+ with $extras} into .venv ..."
+  if ! install_with_uv "$target"; then
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+      --constraint "$root/constraints.txt" --editable "$target"
+  fi
+  printf '%s\n' "$stamp" >"$venv/.berth-$extras"
+}
+
+# uv installs several times faster than pip; without it, pip does the same work.
+install_with_uv() {
+  local uv
+  if uv="$(command -v uv)"; then
+    :
+  elif "$venv/bin/python" -m pip install --quiet --disable-pip-version-check uv >/dev/null 2>&1; then
+    uv="$venv/bin/uv"
+  else
+    return 1
+  fi
+  # Machines behind a company proxy have its certificate in the system's store only.
+  if [ -z "${SSL_CERT_FILE:-}" ] && [ -r /etc/ssl/certs/ca-certificates.crt ]; then
+    export SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+  fi
+  "$uv" pip install --quiet --python "$venv/bin/python" \
+    --constraint "$root/constraints.txt" --editable "$1"
+}
