@@ -1,0 +1,1 @@
+"""The vocabulary of Berth: frozen values that flow between its parts, without behaviour."""

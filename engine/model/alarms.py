@@ -1,0 +1,208 @@
+"""Alarms, super-alarms, causes with their evidence, and what is done about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from engine.model.identifiers import FREE, MicroDollars, PipelineName, PlanId, RunId, SuperAlarmId
+from engine.model.signals import Layer
+from engine.model.specs import Scalar
+
+
+class Severity(StrEnum):
+    """How much people are harmed; the order is that of harm."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """0 for info, 2 for critical."""
+        return list(Severity).index(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """A signal outside what is normal, with the test that says so.
+
+    statistic, p_value: of `test`; expected_low, expected_high: the band that would have been
+        normal; value: what was seen.
+    rule: name of the expert rule that raised, lowered or confirmed it; "" without one.
+    """
+
+    alarm_id: str
+    series: str
+    subject: str
+    signal: str
+    layer: Layer
+    at: float
+    value: float
+    unit: str
+    test: str
+    statistic: float
+    p_value: float
+    expected_low: float
+    expected_high: float
+    severity: Severity
+    labels: Mapping[str, str] = field(default_factory=dict)
+    rule: str = ""
+    message: str = ""
+
+
+class CauseKind(StrEnum):
+    """What sort of thing went wrong; only data and model causes may lead to retraining."""
+
+    DATA = "data"
+    MODEL = "model"
+    CODE = "code"
+    CONFIGURATION = "configuration"
+    INFRASTRUCTURE = "infrastructure"
+    DEMAND = "demand"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy:
+    """What would put it right: parameters for a new run, with what they mean.
+
+    parameters: `TASK.NAME` to value, as in `Run.parameters`.
+    """
+
+    description: str
+    parameters: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """One hypothesis, with its share of belief and what speaks for and against it.
+
+    subject: what is at fault (`cluster:eu-1`, `feature:heart/chol`).
+    settle: the check that would settle it, as a command or an action a person can take.
+    settled: its outcome when Berth could run it itself: true, false, or None when not run.
+    """
+
+    kind: CauseKind
+    subject: str
+    title: str
+    belief: float
+    evidence_for: tuple[str, ...] = ()
+    evidence_against: tuple[str, ...] = ()
+    settle: str = ""
+    settled: bool | None = None
+    remedy: Remedy | None = None
+
+
+class SuperAlarmState(StrEnum):
+    """Where a super-alarm stands."""
+
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    SILENCED = "silenced"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuperAlarm:
+    """Alarms that are one event.
+
+    super_alarm_id: belongs to the earliest alarm and stays as the group grows.
+    aliases: ids of groups merged into this one.
+    because: why these alarms are one.
+    growing: whether an alarm joined since the last look.
+    pipelines: those that are or may be harmed.
+    """
+
+    super_alarm_id: SuperAlarmId
+    title: str
+    severity: Severity
+    state: SuperAlarmState
+    opened_at: float
+    updated_at: float
+    alarms: tuple[Alarm, ...]
+    causes: tuple[Cause, ...] = ()
+    because: tuple[str, ...] = ()
+    pipelines: tuple[PipelineName, ...] = ()
+    aliases: tuple[SuperAlarmId, ...] = ()
+    silenced_until: float | None = None
+    note: str = ""
+
+    @property
+    def likely(self) -> Cause | None:
+        """The cause with the largest belief, or None before causes were looked for."""
+        return self.causes[0] if self.causes else None
+
+
+class ActionKind(StrEnum):
+    """What the watch loop may ask for; the loop that owns the action carries it out."""
+
+    NOTIFY = "notify"
+    REPLAN = "re-plan"
+    RETRY = "retry"
+    STOP = "stop"
+    ROLL_BACK = "roll back"
+    RETRAIN = "retrain"
+
+
+class ActionState(StrEnum):
+    """Where an action stands."""
+
+    WANTED = "wanted"
+    HELD = "held back by a guard"
+    STARTED = "started"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """One bound that an action was held against, and how it came out."""
+
+    name: str
+    """`cool-down`, `budget per day`, `times per day`, `cause kind`."""
+    allows: bool
+    needs: float | str
+    has: float | str
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """A decision of the watch loop, with the policy and guards behind it.
+
+    parameters: of a retrain, the remedy's; subject: what it acts on.
+    result: what came of it, for people; run_id and plan_id link to it.
+    """
+
+    action_id: str
+    kind: ActionKind
+    state: ActionState
+    super_alarm_id: SuperAlarmId
+    subject: str
+    policy: str
+    wanted_at: float
+    pipeline: PipelineName | None = None
+    guards: tuple[Guard, ...] = ()
+    parameters: Mapping[str, Scalar] = field(default_factory=dict)
+    cost_micro_dollars: MicroDollars = FREE
+    ended_at: float | None = None
+    run_id: RunId | None = None
+    plan_id: PlanId | None = None
+    result: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that changed, kept so that causes can be looked for in what changed before.
+
+    kind: `deployment`, `plan`, `run`, `cluster`, `schema`, `person`.
+    """
+
+    event_id: str
+    at: float
+    kind: str
+    subject: str
+    message: str
+    labels: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,255 @@
+"""Runs of pipelines, runs of tasks, attempts, and what executors are asked and answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from engine.model.identifiers import (
+    AttemptId,
+    ClusterName,
+    Digest,
+    PipelineName,
+    PlanId,
+    PoolName,
+    RunId,
+    TaskName,
+)
+from engine.model.resources import Resources
+from engine.model.specs import Scalar, TaskKind
+
+
+class RunState(StrEnum):
+    """State of one execution of a pipeline."""
+
+    ACTIVE = "active"
+    SUCCEEDED = "succeeded"
+    """Every task but serving is terminal without failure, and serving is live."""
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class RunCause(StrEnum):
+    """Why a run exists."""
+
+    SUBMITTED = "submitted"
+    RETRAIN = "retrain"
+
+
+class TaskState(StrEnum):
+    """State of a task in a run."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing changes any more."""
+        return self not in {TaskState.WAITING, TaskState.RUNNING}
+
+
+class AttemptState(StrEnum):
+    """State of one attempt; `INTENDED` is stored before the executor is called."""
+
+    INTENDED = "intended"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    LOST = "lost"
+    """Its cluster went away; it counts as dead after the cluster's grace period."""
+    STOPPED = "stopped"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing changes any more."""
+        return self not in {AttemptState.INTENDED, AttemptState.RUNNING}
+
+
+class Reason(StrEnum):
+    """Machine-readable reason of a state."""
+
+    NONE = ""
+    UPSTREAM = "waits for upstream tasks"
+    CAPACITY = "waits for capacity"
+    NOT_BEFORE = "waits for its planned start"
+    NO_PLACE = "no cluster may run it"
+    CLUSTER_DOWN = "its cluster does not answer"
+    COMPLETED = "completed"
+    EXIT_CODE = "the command failed"
+    OUT_OF_MEMORY = "out of memory"
+    TIMED_OUT = "ran past its time limit"
+    KILLED = "killed from outside"
+    GATE = "a gate refused the model"
+    BAD_INPUT = "its input is not what it should be"
+    BAD_OUTPUT = "its outputs are missing or damaged"
+    CONDITION_FALSE = "its condition is false"
+    CONDITION_ERROR = "its condition could not be evaluated"
+    UPSTREAM_SKIPPED = "an upstream task was skipped"
+    UPSTREAM_FAILED = "an upstream task failed"
+    CANCELLED = "cancelled"
+    REPLACED = "replaced by a newer one"
+
+
+RETRYABLE_REASONS = frozenset(
+    {Reason.OUT_OF_MEMORY, Reason.TIMED_OUT, Reason.KILLED, Reason.EXIT_CODE, Reason.CLUSTER_DOWN}
+)
+"""Failures after which another attempt may succeed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One execution of a pipeline under a plan.
+
+    plan_id: the plan in force; a re-plan replaces it.
+    parameters: `TASK.NAME` to value, overriding parameters of tasks (a remedy, for example).
+    reason: why a retrain run was started (the super-alarm's id) or a run failed.
+    """
+
+    run_id: RunId
+    pipeline: PipelineName
+    plan_id: PlanId
+    cause: RunCause
+    state: RunState
+    created_at: float
+    ended_at: float | None = None
+    parameters: Mapping[str, Scalar] = field(default_factory=dict)
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRun:
+    """One task in one run.
+
+    attempt: number of the newest attempt, 0 before the first. A result counts only when it is
+        of this attempt.
+    outputs: small values from `outputs.json`; artifacts: output name to digest.
+    waiting_for: names of what it waits for (tasks, a cluster, a pool), for people.
+    """
+
+    run_id: RunId
+    pipeline: PipelineName
+    task: TaskName
+    kind: TaskKind
+    state: TaskState
+    reason: Reason = Reason.NONE
+    message: str = ""
+    attempt: int = 0
+    cluster: ClusterName | None = None
+    pool: PoolName | None = None
+    outputs: Mapping[str, Scalar] = field(default_factory=dict)
+    artifact: Digest | None = None
+    """The task's output folder as one artefact."""
+    waiting_for: tuple[str, ...] = ()
+    started_at: float | None = None
+    ended_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What an attempt was measured to use."""
+
+    duration_seconds: float
+    cpu_seconds: float
+    memory_gib_peak: float
+    disk_gib: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One start of a task, anywhere. The row is written before the executor is called."""
+
+    attempt_id: AttemptId
+    run_id: RunId
+    pipeline: PipelineName
+    task: TaskName
+    number: int
+    executor: str
+    cluster: ClusterName
+    pool: PoolName
+    held: Resources
+    state: AttemptState
+    intended_at: float
+    fence: int
+    """Term of the engine that wrote the intent."""
+    handle: str = ""
+    """The executor's own name for it; "" before the start was confirmed."""
+    endpoint: str = ""
+    """Base URL of a serve task that is up."""
+    started_at: float | None = None
+    ended_at: float | None = None
+    exit_code: int | None = None
+    reason: Reason = Reason.NONE
+    message: str = ""
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptOrder:
+    """What an executor is asked to start; a second start of the same attempt changes nothing.
+
+    inputs: upstream task to the digest of its output folder, laid out below `$BERTH_INPUTS`.
+    parameters: what the built-in command reads from `$BERTH_PARAMETERS` (a JSON file): the
+        task's spec fields it needs, merged with the run's overrides.
+    limits: memory is enforced; cpu sets affinity and thread variables.
+    time_limit_seconds: None for serving.
+    """
+
+    attempt_id: AttemptId
+    run_id: RunId
+    pipeline: PipelineName
+    task: TaskName
+    kind: TaskKind
+    cluster: ClusterName
+    pool: PoolName
+    command: tuple[str, ...]
+    """Empty for the built-in command of the kind."""
+    folder: str
+    """Where relative paths of `reads` start."""
+    inputs: Mapping[str, Digest]
+    parameters: Mapping[str, object]
+    limits: Resources
+    time_limit_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What an executor sees of an attempt. Terminal ones carry outputs and an exit reason."""
+
+    attempt_id: AttemptId
+    state: AttemptState
+    handle: str = ""
+    endpoint: str = ""
+    started_at: float | None = None
+    ended_at: float | None = None
+    exit_code: int | None = None
+    reason: Reason = Reason.NONE
+    message: str = ""
+    outputs: Mapping[str, Scalar] = field(default_factory=dict)
+    artifact: Digest | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """The model that a pipeline serves: level-triggered, wanted against serving.
+
+    wanted: digest of the packaged image that should serve; serving: the one that does.
+    swapped_at: when `serving` last changed; swaps: how often it did.
+    run_id: run whose package is wanted.
+    """
+
+    pipeline: PipelineName
+    task: TaskName
+    run_id: RunId
+    wanted: Digest
+    serving: Digest | None = None
+    previous: Digest | None = None
+    attempt_id: AttemptId | None = None
+    endpoint: str = ""
+    swapped_at: float | None = None
+    swaps: int = 0

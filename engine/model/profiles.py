@@ -1,0 +1,188 @@
+"""What a task is expected to need, with the evidence for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import pairwise
+
+from engine.model.identifiers import PipelineName, TaskName
+from engine.model.resources import Resource
+from engine.model.specs import Scalar, TaskKind
+
+QUANTILE_LEVELS = (0.50, 0.80, 0.90, 0.95, 0.99)
+"""Levels at which every profile is stated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantiles:
+    """Marginal quantiles of one quantity; they never cross."""
+
+    p50: float
+    p80: float
+    p90: float
+    p95: float
+    p99: float
+
+    def __post_init__(self) -> None:
+        """Refuse quantiles that cross or are negative."""
+        values = self.values
+        if any(low > high for low, high in pairwise(values)):
+            raise ValueError(f"quantiles cross: {values!r}")
+        if values[0] < 0:
+            raise ValueError(f"a quantile is negative: {values!r}")
+
+    @property
+    def values(self) -> tuple[float, float, float, float, float]:
+        """The five values in the order of `QUANTILE_LEVELS`."""
+        return (self.p50, self.p80, self.p90, self.p95, self.p99)
+
+    def at(self, level: float) -> float:
+        """Return the quantile at `level` in (0, 1), linear between stated levels.
+
+        Below P50 the line goes from half of P50 at level 0; above P99 the value of P99 stands.
+        """
+        levels = (0.0, *QUANTILE_LEVELS)
+        values = (self.p50 / 2, *self.values)
+        for index in range(1, len(levels)):
+            if level <= levels[index]:
+                share = (level - levels[index - 1]) / (levels[index] - levels[index - 1])
+                return values[index - 1] + share * (values[index] - values[index - 1])
+        return self.p99
+
+    @property
+    def mean(self) -> float:
+        """The mean of the piecewise linear distribution that `at` describes."""
+        levels = (0.0, *QUANTILE_LEVELS, 1.0)
+        values = (self.p50 / 2, *self.values, self.p99)
+        return sum(
+            (levels[i] - levels[i - 1]) * (values[i] + values[i - 1]) / 2
+            for i in range(1, len(levels))
+        )
+
+    def times(self, factor: float) -> Quantiles:
+        """Return all values multiplied by a factor that is not negative."""
+        return Quantiles(
+            p50=self.p50 * factor,
+            p80=self.p80 * factor,
+            p90=self.p90 * factor,
+            p95=self.p95 * factor,
+            p99=self.p99 * factor,
+        )
+
+    @staticmethod
+    def constant(value: float) -> Quantiles:
+        """Return the quantiles of a quantity that is known."""
+        return Quantiles(p50=value, p80=value, p90=value, p95=value, p99=value)
+
+
+class StorageKind(StrEnum):
+    """Where a task's data should live while it runs."""
+
+    MEMORY = "memory"
+    LOCAL_DISK = "local disk"
+    OBJECT_STORE = "object store"
+    WAREHOUSE = "warehouse"
+
+
+class Method(StrEnum):
+    """How a profile was made."""
+
+    OWN_RUNS = "own runs"
+    LIKE_RUNS = "like runs"
+    REGRESSION = "regression"
+    PRESET = "preset"
+    STATED = "stated by the user"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """One finished run of a task as it was measured: what profiles are learned from.
+
+    attributes: what was known before it ran (rows, columns, model, trials, volume_gib, ...).
+    duration_seconds: reference seconds, that is measured seconds times the pool's speed.
+    succeeded: false for runs that failed; only their memory is learned from.
+    """
+
+    pipeline: PipelineName
+    task: TaskName
+    kind: TaskKind
+    attributes: Mapping[str, Scalar]
+    ended_at: float
+    duration_seconds: float
+    cpu_cores_mean: float
+    memory_gib_peak: float
+    disk_gib: float = 0.0
+    network_mbps_mean: float = 0.0
+    gpu_count: float = 0.0
+    gpu_memory_gib_peak: float = 0.0
+    succeeded: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LikeRun:
+    """A past run that speaks for a profile; distance 0 is the same task, attributes equal."""
+
+    name: str
+    distance: float
+    duration_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Why a profile is believed.
+
+    backtest_error: mean absolute percentage error of the median of duration on held-out own
+        or like runs; None when there was nothing to test on.
+    coverage_p95: share of those runs whose duration lay at or under the P95 forecast for them.
+    """
+
+    method: Method
+    like_run_count: int = 0
+    like_runs: tuple[LikeRun, ...] = ()
+    """The nearest ones, at most three."""
+    backtest_error: float | None = None
+    coverage_p95: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineFit:
+    """One kind of machine that fits a task, with what the median run takes and costs there."""
+
+    machine: str
+    cluster: str
+    pool: str
+    duration_seconds_p50: float | None
+    cost_micro_dollars: int
+    """Of the median run; of one hour for a serve task."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """Forecast needs of one task.
+
+    duration_seconds: in reference seconds; None for a task that runs until it is replaced.
+    use: for each resource its quantiles by slot. Batch slots count from the task's start (one
+        entry means the same for the whole run); serving slots are calendar hours of the day in
+        UTC (24 entries, or one). Memory, disk and GPU memory are maxima, the others means.
+    gpu_models: models that would do, best first; empty when no GPU is needed.
+    replicas: processes of a serve task at its peak.
+    machines: kinds that fit, cheapest median run first.
+    """
+
+    task: TaskName
+    kind: TaskKind
+    duration_seconds: Quantiles | None
+    use: Mapping[Resource, tuple[Quantiles, ...]]
+    slot_seconds: float = 900.0
+    gpu_models: tuple[str, ...] = ()
+    storage: StorageKind = StorageKind.LOCAL_DISK
+    replicas: int = 1
+    machines: tuple[MachineFit, ...] = ()
+    evidence: Evidence = field(default_factory=lambda: Evidence(method=Method.PRESET))
+
+    def peak(self, resource: Resource, level: float = 0.95) -> float:
+        """Return the largest slot's quantile at `level`; 0 for a resource that is not used."""
+        return max((slot.at(level) for slot in self.use.get(resource, ())), default=0.0)

@@ -1,0 +1,201 @@
+"""What people ask for: pipelines of tasks with an SLA and limits.
+
+These are the values behind the YAML file, the Python client and `POST /v1/plans`; the
+readers in `engine.documents` turn each of those into the same `PipelineSpec`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from engine.model.identifiers import MicroDollars, PipelineName, TaskName
+
+Scalar = str | int | float | bool
+"""A small value: a parameter of a task or an entry of its `outputs.json`."""
+
+
+class TaskKind(StrEnum):
+    """What a task does; each kind has a built-in command that `command` may override."""
+
+    ETL = "etl"
+    FEATURES = "features"
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+    PACKAGE = "package"
+    SERVE = "serve"
+
+
+class Join(StrEnum):
+    """When a task with several upstream tasks may start."""
+
+    ALL = "all"
+    """Every upstream task succeeded; one that was skipped skips this one too."""
+    ANY = "any"
+    """All upstream tasks are terminal and at least one of them succeeded."""
+
+
+class BudgetPeriod(StrEnum):
+    """What a budget is counted over."""
+
+    RUN = "run"
+    """Binds the expected cost of the tasks that end."""
+    MONTH = "month"
+    """Binds serving, at 30 days."""
+
+
+class RetrainTrigger(StrEnum):
+    """What may start a retraining."""
+
+    DRIFT = "drift"
+    QUALITY = "quality"
+    SCHEDULE = "schedule"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadline:
+    """When the last task but serving must have ended. Exactly one of the three forms is set.
+
+    at_seconds: an instant, in seconds since 1970 in UTC.
+    within_seconds: counted from the plan's `as_of`.
+    daily_at: `HH:MM` in the zone `zone` (IANA name); the next one after `as_of` binds.
+    """
+
+    at_seconds: float | None = None
+    within_seconds: float | None = None
+    daily_at: str | None = None
+    zone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sla:
+    """What a pipeline promises.
+
+    keep: joint probability, per run, that all tasks but serve end by the deadline.
+    weight: worth of this pipeline against others when not all can be placed.
+    """
+
+    deadline: Deadline | None = None
+    keep: float = 0.95
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a pipeline may cost and where it may run; empty tuples allow everything."""
+
+    budget_micro_dollars: MicroDollars | None = None
+    budget_period: BudgetPeriod = BudgetPeriod.RUN
+    regions: tuple[str, ...] = ()
+    """Region names, or continents (`eu`, `us`, ...) that stand for their regions."""
+    providers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """Resources a person insists on; what is None is forecast. GPU memory is per GPU."""
+
+    cpu_cores: float | None = None
+    memory_gib: float | None = None
+    disk_gib: float | None = None
+    network_mbps: float | None = None
+    gpu_model: str | None = None
+    gpu_count: int | None = None
+    gpu_memory_gib: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """What a serve task promises to its callers, per 30 days."""
+
+    requests_per_second_peak: float = 1.0
+    latency_ms_p99: float | None = None
+    availability: float | None = None
+    """A fraction: 99.9 % is 0.999."""
+    load_by_hour: tuple[float, ...] = ()
+    """24 shares of the peak by hour of day in UTC; empty means the peak at every hour."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gates:
+    """What an evaluate task checks before it lets a model pass."""
+
+    quality_at_least: float | None = None
+    quality_drop_at_most: float | None = None
+    """Largest loss of quality against the model in service, where one is."""
+    loss_must_fall: bool = True
+    forbid_nan: bool = True
+    outputs: tuple[str, ...] = ()
+    """Outputs that every judged model must have written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSpec:
+    """One task. Only `kind` is needed: all else is forecast or has the default shown.
+
+    when: a CEL expression over parameters and outputs of upstream tasks; false skips the task.
+    reads: paths or URIs of the data; relative paths stand below the pipeline's `folder`.
+    model: families to train (`knn`, `tree`, `forest`, `svm`, `boosting`, `logistic`).
+    trials: configurations tried for each family.
+    retries: new attempts after a failure that may pass.
+    """
+
+    name: TaskName
+    kind: TaskKind
+    after: tuple[TaskName, ...] = ()
+    when: str | None = None
+    join: Join = Join.ALL
+    command: tuple[str, ...] = ()
+    image: str | None = None
+    reads: str | None = None
+    writes: str | None = None
+    volume_gib: float | None = None
+    rows: int | None = None
+    target: str | None = None
+    """Name of the column to predict."""
+    schema: Mapping[str, str] = field(default_factory=dict)
+    """Column name to unit (`chol: mg/dL`), as the task expects it to arrive."""
+    model: tuple[str, ...] = ()
+    trials: int | None = None
+    parameters: Mapping[str, Scalar] = field(default_factory=dict)
+    wishes: Wishes = field(default_factory=Wishes)
+    serving: Serving | None = None
+    gates: Gates | None = None
+    retries: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrainPolicy:
+    """When a pipeline may be run again by itself, and the guards that bound it."""
+
+    triggers: tuple[RetrainTrigger, ...] = ()
+    quality_below: float | None = None
+    every_seconds: float | None = None
+    times_per_day: int = 2
+    budget_per_day_micro_dollars: MicroDollars | None = None
+    cool_down_seconds: float = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineSpec:
+    """A pipeline: tasks in the order they were written, an SLA, limits and a retrain policy.
+
+    folder: where relative paths of `reads` start; an absolute path, or "" for the engine's own.
+    """
+
+    name: PipelineName
+    tasks: tuple[TaskSpec, ...]
+    owner: str = "unknown"
+    folder: str = ""
+    sla: Sla = field(default_factory=Sla)
+    limits: Limits = field(default_factory=Limits)
+    retrain: RetrainPolicy | None = None
+    seed: int = 0
+
+    def task(self, name: str) -> TaskSpec:
+        """Return the task of that name; `KeyError` when there is none."""
+        for task in self.tasks:
+            if task.name == name:
+                return task
+        raise KeyError(name)
