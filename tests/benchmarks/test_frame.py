@@ -54,7 +54,7 @@ def test_exit_code_says_whether_bars_hold(
     def run(context: frame.Context) -> list[frame.Figure]:
         return [frame.at_most("seconds", value, 2.0, unit="s"), frame.informs("rows", 12_345)]
 
-    monkeypatch.setattr(frame, "load", lambda name: run)
+    monkeypatch.setattr(frame, "load", lambda _name: run)
     target = tmp_path / "out" / "figures.json"
     assert command.main(["fake", "--json", str(target)]) == code
     written = json.loads(target.read_text(encoding="utf-8"))
