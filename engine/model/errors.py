@@ -105,7 +105,7 @@ class DamagedError(FinalError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clash:
-    """One wish of a smallest clashing set, with the cheapest relaxation that would end the clash."""
+    """One wish of a smallest clashing set, with the cheapest relaxation that ends the clash."""
 
     wish: str
     relaxation: str
