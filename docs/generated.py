@@ -1,0 +1,96 @@
+"""Sphinx extension that makes the reference pages from the code before a build.
+
+Command line, schema of a pipeline, error codes and Python API are written to
+`reference/generated/` (not in the repository), so that they cannot lag behind the code.
+"""
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from sphinx.application import Sphinx
+
+PUBLIC_MODULES = ("berth", "engine.ports", "engine.testing", "engine.model")
+DRAWING = set("├└│┌┐┘─")
+SINGLE_BACKTICKS = re.compile(r"(?<![`:])`([^`]+)`(?!`)")
+FIELD = re.compile(r"[a-z_]+(, [a-z_]+)*: ")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Registers the extension."""
+    app.connect("builder-inited", write_pages)
+    app.connect("autodoc-process-docstring", to_restructured, priority=100)
+    return {"parallel_read_safe": True}
+
+
+def write_pages(app: Sphinx) -> None:
+    """Writes all generated pages."""
+    target = Path(app.srcdir) / "reference" / "generated"
+    target.mkdir(parents=True, exist_ok=True)
+    write(target / "api.md", api_page())
+    write(target / "errors.md", errors_page())
+
+
+def write(path: Path, text: str) -> None:
+    """Writes a page when it changed, so that an unchanged one is not built again."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+def to_restructured(
+    _app: Sphinx, _what: str, _name: str, _obj: object, _opts: object, lines: list[str]
+) -> None:
+    """Turns the plain text and Markdown of our docstrings into reStructuredText."""
+    text = SINGLE_BACKTICKS.sub(r"``\1``", "\n".join(lines))
+    blocks = [block for block in text.split("\n\n") if block.strip()]
+    lines[:] = "\n\n".join(map(restructured_block, blocks)).splitlines()
+    lines.append("")
+
+
+def restructured_block(block: str) -> str:
+    """Marks a drawing as literal text, and a list of fields as what Google style calls one."""
+    if block.startswith("    ") and DRAWING & set(block):
+        return f".. code-block:: text\n\n{block}"
+    if FIELD.match(block):
+        return "Attributes:\n" + "\n".join(f"    {line}" for line in block.splitlines())
+    return block
+
+
+def modules_of(name: str) -> Iterator[ModuleType]:
+    """Yields a module and, for a package, its modules."""
+    module = importlib.import_module(name)
+    yield module
+    for found in pkgutil.iter_modules(getattr(module, "__path__", ())):
+        if not found.name.startswith("_"):
+            yield importlib.import_module(f"{name}.{found.name}")
+
+
+def api_page() -> str:
+    """Returns the page of the Python API."""
+    parts = [
+        "# Python API\n",
+        "What is public: the client face, the ports and what flows between them.\n",
+    ]
+    for name in filter(importlib.util.find_spec, PUBLIC_MODULES):
+        for module in modules_of(name):
+            parts.append(f"## {module.__name__}\n")
+            parts.append(f"```{{eval-rst}}\n.. automodule:: {module.__name__}\n```\n")
+    return "\n".join(parts)
+
+
+def errors_page() -> str:
+    """Returns the page of error classes with their codes and exit codes."""
+    errors = importlib.import_module("engine.model.errors")
+    rows = ["| code | exit code | class | meaning |", "|---|---|---|---|"]
+    for _, kind in inspect.getmembers(errors, inspect.isclass):
+        if issubclass(kind, errors.BerthError):
+            meaning = (inspect.getdoc(kind) or "").partition("\n")[0]
+            rows.append(
+                f"| {kind.default_code} | {kind.exit_code} | `{kind.__name__}` | {meaning} |"
+            )
+    return "# Errors\n\n" + "\n".join(rows) + "\n"
