@@ -1,0 +1,1 @@
+"""What Berth says to people: text and charts made of model values, without side effects."""
