@@ -164,7 +164,8 @@ class Profile:
     """Forecast needs of one task.
 
     duration_seconds: in reference seconds; None for a task that runs until it is replaced.
-    use: for each resource its quantiles by slot. Batch slots count from the task's start (one
+    use: for each resource its quantiles by slot, of the whole task: all replicas together (GPU
+        memory per GPU). Batch slots count from the task's start (one
         entry means the same for the whole run); serving slots are calendar hours of the day in
         UTC (24 entries, or one). Memory, disk and GPU memory are maxima, the others means.
     gpu_models: models that would do, best first; empty when no GPU is needed.

@@ -164,6 +164,23 @@ class TaskSpec:
     gates: Gates | None = None
     retries: int = 2
 
+    @property
+    def attributes(self) -> dict[str, Scalar]:
+        """What is known of the task before it runs, in the words of run records.
+
+        Who writes a record adds what only the run knew (`rows`, `columns` of its input).
+        """
+        known: dict[str, Scalar] = {}
+        if self.rows is not None:
+            known["rows"] = self.rows
+        if self.volume_gib is not None:
+            known["volume_gib"] = self.volume_gib
+        if self.trials is not None:
+            known["trials"] = self.trials
+        if self.model:
+            known["model"] = "+".join(self.model)
+        return known
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainPolicy:
