@@ -75,18 +75,23 @@ install() {
 
 # uv installs several times faster than pip; without it, pip does the same work.
 install_with_uv() {
-  local uv
-  if uv="$(command -v uv)"; then
-    :
-  elif "$venv/bin/python" -m pip install --quiet --disable-pip-version-check uv >/dev/null 2>&1; then
-    uv="$venv/bin/uv"
-  else
-    return 1
+  local uv tools="" status=0
+  if ! uv="$(command -v uv)"; then
+    # Outside .venv, since Berth itself does not need it.
+    tools="$(mktemp -d)"
+    uv="$tools/bin/uv"
+    if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+      --target "$tools" uv >/dev/null 2>&1; then
+      rm -rf "$tools"
+      return 1
+    fi
   fi
   # Machines behind a company proxy have its certificate in the system's store only.
   if [ -z "${SSL_CERT_FILE:-}" ] && [ -r /etc/ssl/certs/ca-certificates.crt ]; then
     export SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
   fi
   "$uv" pip install --quiet --python "$venv/bin/python" \
-    --constraint "$root/constraints.txt" --editable "$1"
+    --constraint "$root/constraints.txt" --editable "$1" || status=$?
+  [ -z "$tools" ] || rm -rf "$tools"
+  return "$status"
 }
