@@ -203,7 +203,18 @@ class Detector(Protocol):
     """Finds signals outside what is normal. Streaming and causal: no look at later values."""
 
     def observe(self, signals: Sequence[Signal]) -> Sequence[Alarm]:
-        """Take signals in order of time and return the alarms they raise."""
+        """Take signals in order of time and return the alarms they raise.
+
+        Ids of alarms are deterministic: the same signals raise the same alarms, so that the
+        state can be rebuilt after a restart by observing stored signals again.
+        """
+        ...
+
+    def abnormal(self) -> Mapping[str, float]:
+        """Return the series that are outside what is normal, each with the time since when.
+
+        As of the newest signal observed; a series leaves when it has been normal for a while.
+        """
         ...
 
 
