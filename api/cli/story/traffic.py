@@ -1,0 +1,138 @@
+"""The callers of the served model: held-out records replayed at a steady rate, labels later."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import httpx
+
+from api.cli.story.workspace import Record
+
+LABEL_DELAY_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What the callers saw since the last reset."""
+
+    sent: int = 0
+    failed: int = 0
+    right: int = 0
+    last_failure: str = ""
+
+    @property
+    def quality(self) -> float:
+        """Share of right answers among those that came; 0 before the first."""
+        answered = self.sent - self.failed
+        return self.right / answered if answered else 0.0
+
+
+class Traffic:
+    """Replays records against whatever address serves the model, in a thread of its own.
+
+    endpoint: returns the model's base URL, or None while nothing serves.
+    change: applied to each record before it is sent; replaced while running to change units.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        labels: Sequence[int],
+        endpoint: Callable[[], str | None],
+        *,
+        model: str,
+        requests_per_second: float,
+    ) -> None:
+        self.change: Callable[[Record], Record] = dict
+        self._records = list(zip(records, labels, strict=True))
+        self._endpoint = endpoint
+        self._model = model
+        self._pause = 1.0 / requests_per_second
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._tally = Tally()
+        self._late: list[tuple[float, str, int]] = []
+        self._http = httpx.Client(timeout=5.0, trust_env=False)
+        self._thread = threading.Thread(target=self._replay, name="traffic", daemon=True)
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Send nothing more and wait for the last answer."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(10.0)
+        self._http.close()
+
+    def reset(self) -> Tally:
+        """Return what was counted since the last reset, and count from zero."""
+        with self._lock:
+            tally, self._tally = self._tally, Tally()
+        return tally
+
+    def tally(self) -> Tally:
+        """Return what was counted since the last reset."""
+        with self._lock:
+            return self._tally
+
+    def _replay(self) -> None:
+        due = time.monotonic()
+        number = 0
+        while not self._stopping.is_set():
+            record, label = self._records[number % len(self._records)]
+            number += 1
+            self._send(f"q-{number}", self.change(record), label)
+            self._send_labels()
+            due = max(due + self._pause, time.monotonic() - 1.0)
+            self._stopping.wait(max(0.0, due - time.monotonic()))
+
+    def _send(self, request: str, record: Record, label: int) -> None:
+        base = self._endpoint()
+        if base is None:
+            self._count(failure="nothing serves the model")
+            return
+        body = {
+            "id": request,
+            "inputs": [
+                {"name": name, "shape": [1, 1], "datatype": "FP32", "data": [value]}
+                for name, value in record.items()
+            ],
+        }
+        try:
+            answer = self._http.post(f"{base}/v2/models/{self._model}/infer", json=body)
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            self._count(failure=repr(error))
+            return
+        outputs = {output["name"]: output["data"] for output in answer.json()["outputs"]}
+        self._count(right=int(outputs["label"][0]) == label)
+        self._late.append((time.monotonic() + LABEL_DELAY_SECONDS, request, label))
+
+    def _send_labels(self) -> None:
+        base = self._endpoint()
+        now = time.monotonic()
+        if base is None or len(self._late) < 10 or self._late[9][0] > now:
+            return
+        ready = [entry for entry in self._late if entry[0] <= now]
+        self._late = self._late[len(ready) :]
+        labels = [{"id": request, "label": label} for _, request, label in ready]
+        try:
+            self._http.post(f"{base}/v2/models/{self._model}/labels", json=labels)
+        except httpx.HTTPError:
+            # Labels are late by nature; those of a server that went away are lost with it.
+            self._late = []
+
+    def _count(self, *, right: bool = False, failure: str = "") -> None:
+        with self._lock:
+            old = self._tally
+            self._tally = Tally(
+                sent=old.sent + 1,
+                failed=old.failed + bool(failure),
+                right=old.right + right,
+                last_failure=failure or old.last_failure,
+            )

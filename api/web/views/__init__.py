@@ -1,0 +1,1 @@
+"""Views: pure functions from model values to the pieces that templates lay out."""
