@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import urllib.parse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -256,10 +255,8 @@ class Pages:
     def fleet(self) -> responses.HTMLResponse:
         """Every pool with what it holds."""
         health = {h.cluster: h for h in self._all(records.CLUSTER_HEALTH, "")}
-        running = [s.value for s in dispatches.AttemptState if not s.is_terminal]
-        attempts = self._from.ledger.select(
-            records.ATTEMPTS, where={"state": [state for state in running]}
-        )
+        running = [state.value for state in dispatches.AttemptState if not state.is_terminal]
+        attempts = self._from.ledger.select(records.ATTEMPTS, where={"state": running})
         listed = run_views.clusters(self._from.fleet(), health, [a.value for a in attempts])
         return self._page(
             "list.html",
@@ -327,8 +324,3 @@ def mount(application: fastapi.FastAPI, sources: Sources) -> None:
     """Add the pages and their static files to an application."""
     application.include_router(router(sources))
     application.mount("/static", staticfiles.StaticFiles(directory=FOLDER / "static"))
-
-
-def own_address(host: str, port: int) -> str:
-    """Return the address under which a browser finds the pages."""
-    return urllib.parse.urlunsplit(("http", f"{host}:{port}", "/", "", ""))

@@ -62,8 +62,16 @@ def group_list(groups: Sequence[alarms.SuperAlarm], now: float) -> cells.Table:
     )
     return cells.table(
         "Super-alarms",
-        ["Id", "Level", "Age", ("What", "text"), ("Likely cause", "text"), "Belief", "Alarms"]
-        + ["State"],
+        [
+            "Id",
+            "Level",
+            "Age",
+            ("What", "text"),
+            ("Likely cause", "text"),
+            ("Belief", "number"),
+            ("Alarms", "number"),
+            "State",
+        ],
         (
             (
                 cells.Cell(group.super_alarm_id, href=f"/alarms/{group.super_alarm_id}"),
