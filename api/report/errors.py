@@ -1,0 +1,78 @@
+"""Errors as people read them: file, line, caret, reason with numbers, candidates, fix, code."""
+
+from __future__ import annotations
+
+from api.report import phrases
+from api.report.tables import PLAIN, Style
+from engine.model.errors import (
+    BerthError,
+    Fault,
+    InfeasibleError,
+    InvalidInputError,
+    WorldChangedError,
+)
+
+
+def error_text(error: BerthError, style: Style = PLAIN) -> str:
+    """Return everything a person needs to know about an error, ending with where more stands."""
+    if isinstance(error, InvalidInputError) and error.faults:
+        return "\n\n".join(fault_text(error.document, fault, style) for fault in error.faults)
+    lines = [_heading(error.code, error.message, style)]
+    if isinstance(error, InfeasibleError) and error.clashes:
+        lines += _clashes(error)
+    if isinstance(error, WorldChangedError):
+        lines += [f"  ~ {phrases.printable(change)}" for change in error.changes]
+    return "\n".join([*lines, *_ending(error.fix, error.code)])
+
+
+def fault_text(document: str, fault: Fault, style: Style = PLAIN) -> str:
+    """Return one fault of a document, with the line it stands in and a caret below it."""
+    heading, _, reason = fault.message.partition(": ")
+    if not fault.line:
+        lines = [_heading(fault.code, fault.message, style), f"  --> {_place(document, fault)}"]
+        return "\n".join([*lines, *_candidates(fault), *_ending(fault.fix, fault.code)])
+    margin = " " * len(str(fault.line))
+    # A tab is one character for the column but several on the screen.
+    source = phrases.printable(fault.source_line).replace("\t", " ").rstrip()
+    caret = " " * (fault.column - 1) + "^" * max(fault.length, 1)
+    lines = [
+        _heading(fault.code, heading, style),
+        f"{margin}--> {_place(document, fault)}",
+        f"{margin} |",
+        f"{fault.line} | {source}",
+        f"{margin} | {style.alert(f'{caret} {phrases.printable(reason)}'.rstrip())}",
+        f"{margin} |",
+    ]
+    return "\n".join([*lines, *_candidates(fault), *_ending(fault.fix, fault.code)])
+
+
+def _heading(code: str, message: str, style: Style) -> str:
+    return f"{style.alert(f'error[{code}]')}: {phrases.printable(message)}"
+
+
+def _place(document: str, fault: Fault) -> str:
+    """Return where a fault is: file, line and column, or the path of keys."""
+    if fault.line:
+        return f"{phrases.printable(document)}:{fault.line}:{fault.column}"
+    return phrases.printable(f"{document}: {fault.path}" if fault.path else document)
+
+
+def _candidates(fault: Fault) -> list[str]:
+    listed = ", ".join(phrases.printable(candidate) for candidate in fault.candidates)
+    return [f"considered: {listed}"] if listed else []
+
+
+def _clashes(error: InfeasibleError) -> list[str]:
+    """Return the wishes that cannot hold together, each with its cheapest relaxation."""
+    width = max(len(clash.wish) for clash in error.clashes)
+    count = phrases.plural(len(error.clashes), "wish", "wishes")
+    lines = [f"{count} cannot hold together; relaxing any one of them is enough:"]
+    return lines + [
+        f"  {phrases.printable(clash.wish).ljust(width)}   {phrases.printable(clash.relaxation)}"
+        for clash in error.clashes
+    ]
+
+
+def _ending(fix: str, code: str) -> list[str]:
+    lines = [f"fix: {phrases.printable(fix)}"] if fix else []
+    return [*lines, f"more: berth help {code}"]

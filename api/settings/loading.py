@@ -1,0 +1,187 @@
+"""Reads settings: arguments win over the environment, that over `berth.toml`, that over defaults.
+
+All faults are reported at once, each with the name by which the value was given.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from api.settings.values import Settings
+from engine.model.errors import Fault, InvalidInputError
+
+CODE_VALUE = "C001"
+CODE_UNKNOWN = "C002"
+CODE_FILE = "C003"
+
+_PREFIX = "BERTH_"
+_PORT_MAX = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A value as it was given, and how a person would find it."""
+
+    where: str
+    value: object
+
+
+def load(
+    arguments: Mapping[str, object],
+    *,
+    environment: Mapping[str, str],
+    folder: Path,
+) -> Settings:
+    """Return the settings.
+
+    arguments: field name to value; None means not given. environment: `BERTH_HOME` and so on.
+    folder: where relative paths start, and the data folder `.berth` unless told otherwise.
+
+    Raises:
+        InvalidInputError: with every wrong value and unknown key at once.
+    """
+    faults: list[Fault] = []
+    given = _given(arguments, environment)
+    home = folder / str(given["home"].value if "home" in given else ".berth")
+    for name, item in _from_file(home / "berth.toml", faults).items():
+        given.setdefault(name, item)
+    values: dict[str, Any] = {}
+    for name, item in given.items():
+        try:
+            values[name] = _READERS[name](item.value)
+        except (TypeError, ValueError) as error:
+            message = f"`{item.where}` is {item.value!r}: {error}"
+            faults.append(Fault(code=CODE_VALUE, message=message, path=name))
+    if faults:
+        raise InvalidInputError("settings", faults)
+    for name in _PATHS & values.keys():
+        values[name] = (folder / values[name]).absolute()
+    values["home"] = home.absolute()
+    values.setdefault("fleet", _found(values["home"] / "fleet.yaml", folder / "fleet.yaml"))
+    return Settings(**values)
+
+
+def _given(arguments: Mapping[str, object], environment: Mapping[str, str]) -> dict[str, _Given]:
+    """Return what arguments and environment say, by field."""
+    given: dict[str, _Given] = {}
+    for name in _READERS:
+        option, variable = "--" + name.replace("_", "-"), _PREFIX + name.upper()
+        if arguments.get(name) is not None:
+            given[name] = _Given(option, arguments[name])
+        elif environment.get(variable, ""):
+            given[name] = _Given(variable, environment[variable])
+    return given
+
+
+def _from_file(path: Path, faults: list[Fault]) -> dict[str, _Given]:
+    """Return what the settings file says; its faults are added to `faults`."""
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except NotADirectoryError:
+        message = f"the data folder {str(path.parent)!r} is not a folder"
+        faults.append(Fault(code=CODE_FILE, message=message, fix="choose another with --home"))
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        faults.append(Fault(code=CODE_FILE, message=f"cannot read {str(path)!r}: {error}"))
+        return {}
+    known = sorted(_READERS.keys() - {"home"})
+    for name in values.keys() - set(known):
+        near = tuple(get_close_matches(name, known, n=1))
+        message = f"unknown key `{name}` in {str(path)!r}"
+        fix = f"did you mean `{near[0]}`?" if near else "remove it"
+        faults.append(
+            Fault(code=CODE_UNKNOWN, message=message, path=name, candidates=tuple(known), fix=fix)
+        )
+    return {
+        name: _Given(f"{name} in {path}", value) for name, value in values.items() if name in known
+    }
+
+
+def _found(*paths: Path) -> Path | None:
+    """Return the first path that is a file."""
+    return next((path.absolute() for path in paths if path.is_file()), None)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, (str, Path)):
+        raise TypeError("a text is needed")
+    return str(value)
+
+
+def _path(value: object) -> Path:
+    text = _text(value)
+    if not text:
+        raise ValueError("a path is needed")
+    return Path(text)
+
+
+def _whole(low: int, high: int | None = None) -> Callable[[object], int]:
+    """Return a reader of whole numbers within bounds."""
+    bounds = f"from {low} to {high}" if high is not None else f"of at least {low}"
+
+    def read(value: object) -> int:
+        problem = f"a whole number {bounds} is needed"
+        if isinstance(value, bool) or not isinstance(value, (int, str)):
+            raise TypeError(problem)
+        try:
+            number = int(value)
+        except ValueError:
+            raise ValueError(problem) from None
+        if number < low or (high is not None and number > high):
+            raise ValueError(problem)
+        return number
+
+    return read
+
+
+def _positive(value: object) -> float:
+    problem = "a number above 0 is needed"
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise TypeError(problem)
+    try:
+        number = float(value)
+    except ValueError:
+        raise ValueError(problem) from None
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(problem)
+    return number
+
+
+def _zone(value: object) -> str:
+    name = _text(value)
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("an IANA zone such as `Europe/Paris` is needed") from None
+    return name
+
+
+_READERS: dict[str, Callable[[object], object]] = {
+    "home": _path,
+    "fleet": _path,
+    "rules": _path,
+    "demand": _path,
+    "database": _text,
+    "host": _text,
+    "port": _whole(0, _PORT_MAX),
+    "zone": _zone,
+    "clock_factor": _positive,
+    "window_seconds": _positive,
+    "season_seconds": _positive,
+    "seed": _whole(0),
+    "work_limit": _positive,
+    "history_limit": _whole(1),
+    "request_bytes_max": _whole(1_024),
+    "crash_at": _text,
+    "crash_record": _path,
+}
+_PATHS = frozenset({"fleet", "rules", "demand", "crash_record"})

@@ -1,0 +1,66 @@
+"""The settings of one installation, checked and frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+PORT = 8750
+"""Where the engine listens unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that may be set; every field has a default but the data folder.
+
+    home: the data folder. fleet: the fleet file; None means this machine alone.
+    rules: expert rules of the alarms; None means those that are built in.
+    demand: file with past demand by pool, for capacity planning; None where there is none.
+    database: URL of the ledger; "" means `berth.sqlite` in the data folder.
+    port: 0 takes a free one. zone: IANA name of the zone in which times are told.
+    clock_factor: how many times faster than the wall clock the engine waits: windows, seasons,
+        cool-downs and waits are divided by it, measurements never are.
+    window_seconds, season_seconds: length of a watch window and of one season of signals, before
+        the clock factor. history_limit: most past runs a forecast looks at.
+    work_limit: deterministic work units of the solver for one plan, about a second each.
+    request_bytes_max: largest body of a request that is read.
+    crash_at, crash_record: for tests of recovery: the crash point at which to die (`NAME` or
+        `NAME:COUNT`), and a file that lists the points passed.
+    """
+
+    home: Path
+    fleet: Path | None = None
+    rules: Path | None = None
+    demand: Path | None = None
+    database: str = ""
+    host: str = "127.0.0.1"
+    port: int = PORT
+    zone: str = "UTC"
+    clock_factor: float = 1.0
+    window_seconds: float = 60.0
+    season_seconds: float = 86_400.0
+    seed: int = 0
+    work_limit: float = 4.0
+    history_limit: int = 2_000
+    request_bytes_max: int = 4_194_304
+    crash_at: str = ""
+    crash_record: Path | None = None
+
+    @property
+    def database_url(self) -> str:
+        """URL of the ledger."""
+        return self.database or f"sqlite:///{self.home / 'berth.sqlite'}"
+
+    @property
+    def engine_file(self) -> Path:
+        """Where a running engine writes its process id and address."""
+        return self.home / "engine.json"
+
+    @property
+    def lock_file(self) -> Path:
+        """Locked by the engine that owns the data folder."""
+        return self.home / "engine.lock"
+
+    def scaled(self, seconds: float) -> float:
+        """Return a waiting time after the clock factor."""
+        return seconds / self.clock_factor
