@@ -1,0 +1,17 @@
+"""The clock of the machine; tests and simulations use `engine.testing.ManualClock` instead."""
+
+from __future__ import annotations
+
+import time
+
+
+class SystemClock:
+    """The wall clock in UTC, and real waiting (port `Clock`)."""
+
+    def now(self) -> float:
+        """Return seconds since 1970 in UTC."""
+        return time.time()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep; a negative time returns at once."""
+        time.sleep(max(0.0, seconds))

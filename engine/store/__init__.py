@@ -1,0 +1,19 @@
+"""The ledger on SQL: SQLite by default, PostgreSQL by URL with the same tables.
+
+This folder is the home of sqlalchemy and alembic. The rest of the engine sees the port `Ledger`.
+"""
+
+from __future__ import annotations
+
+from engine.store.ledger import SqlLedger, open_ledger
+from engine.store.lock import FolderLock, lock_folder
+from engine.store.numbering import begin_term, next_run_id
+
+__all__ = [
+    "FolderLock",
+    "SqlLedger",
+    "begin_term",
+    "lock_folder",
+    "next_run_id",
+    "open_ledger",
+]
