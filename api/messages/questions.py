@@ -1,0 +1,75 @@
+"""What is asked of the engine, the same by command line, client and REST."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.model.plans import Mode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One pipeline as it was written: YAML text, or a mapping with the same keys.
+
+    name: what errors call it. folder: absolute path where its relative paths start, "" for the
+    engine's own folder.
+    """
+
+    name: str
+    text: str = ""
+    mapping: Mapping[str, Any] | None = None
+    folder: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanQuestion:
+    """A plan is asked for. None leaves a choice to the engine's settings, or to its clock."""
+
+    documents: tuple[Document, ...]
+    mode: Mode = Mode.LEAST_COST
+    seed: int | None = None
+    as_of: float | None = None
+    horizon_hours: int = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhatIfQuestion:
+    """The same plan is asked for under changes.
+
+    changes: each as people write it (`deadline=04:00`, `cluster eu-1=down`, `demand=x1.5`).
+    """
+
+    plan_id: str
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SilenceQuestion:
+    """A super-alarm shall be quiet for a while, and why."""
+
+    seconds: float
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapacityQuestion:
+    """Demand against supply. None leaves a choice to the engine's settings, or to its clock.
+
+    demand: text of a demand file; "" for the one in the settings. source: what the report calls
+    it. as_of: the forecast starts there; None means after the last value of the series.
+    """
+
+    horizon_hours: int = 168
+    seed: int | None = None
+    as_of: float | None = None
+    demand: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckQuestion:
+    """Documents are to be checked: form, units, references, reachable data."""
+
+    documents: tuple[Document, ...] = field(default=())
