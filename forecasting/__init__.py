@@ -1,1 +1,30 @@
-"""Forecasts durations and resources of tasks as quantiles."""
+"""Forecasts what tasks need and what pools are asked for, as quantiles with their evidence.
+
+`TaskForecaster` needs numpy only; `PoolForecaster` brings scikit-learn. Each is imported when it
+is first named, so that a plan does not pay for the libraries of a capacity report.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from forecasting.history import read_history
+    from forecasting.pools import PoolForecaster
+    from forecasting.tasks import TaskForecaster
+
+__all__ = ["PoolForecaster", "TaskForecaster", "read_history"]
+
+_HOMES = {
+    "PoolForecaster": "forecasting.pools",
+    "TaskForecaster": "forecasting.tasks",
+    "read_history": "forecasting.history",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its home when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

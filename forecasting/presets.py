@@ -1,0 +1,166 @@
+"""What a task needs before anything like it ever ran: analytic terms by kind.
+
+The terms are the usual complexities of the algorithms. Their constants were fitted to runs of
+the built-in tasks on one core (`examples/measure_history.py`); with past runs at hand they only
+serve as the shape that regression corrects.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from engine.model.specs import Scalar, TaskKind
+
+BYTES_PER_CELL = 4.0
+"""Of a table in text: a short number and its comma."""
+DEFAULT_COLUMNS = 14
+DEFAULT_ROWS = 10_000
+DEFAULT_TRIALS = 8
+DEFAULT_FAMILIES = ("knn", "tree", "forest", "svm")
+_FOLDS = 5
+_GIB = 2.0**30
+_START_SECONDS = 1.5
+"""An interpreter with its numerical libraries."""
+_BASE_MEMORY_GIB = 0.17
+_CORE_GIB_PER_SECOND = 0.05
+"""Text that one core parses and checks."""
+_MOST_CORES = 16.0
+_SERVE_SECONDS = 0.004
+"""Core-seconds for one request: HTTP, JSON and a small model."""
+_SERVE_MEMORY_GIB = 0.3
+_SERVE_MEGABITS = 0.04
+"""Question and answer of one request, about 5 kB."""
+
+
+class Quantity(StrEnum):
+    """What is forecast of a run; the values are the field names of a run record."""
+
+    DURATION = "duration_seconds"
+    CPU = "cpu_cores_mean"
+    MEMORY = "memory_gib_peak"
+    DISK = "disk_gib"
+    NETWORK = "network_mbps_mean"
+    GPU_MEMORY = "gpu_memory_gib_peak"
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The size of a task's input and of its search, with defaults where nothing is known."""
+
+    rows: float
+    columns: float
+    trials: float
+    families: tuple[str, ...]
+
+    @property
+    def gib(self) -> float:
+        """The input as text, in GiB."""
+        return self.rows * self.columns * BYTES_PER_CELL / _GIB
+
+
+def size_of(attributes: Mapping[str, Scalar]) -> Size:
+    """Return the size that attributes state or imply.
+
+    Rows come from the volume where only that is known.
+    """
+    columns = number(attributes, "columns") or DEFAULT_COLUMNS
+    volume = number(attributes, "volume_gib")
+    implied = volume * _GIB / (BYTES_PER_CELL * columns) if volume else DEFAULT_ROWS
+    model = str(attributes.get("model", ""))
+    return Size(
+        rows=max(number(attributes, "rows") or implied, 1.0),
+        columns=max(columns, 1.0),
+        trials=max(number(attributes, "trials") or DEFAULT_TRIALS, 1.0),
+        families=tuple(model.split("+")) if model else DEFAULT_FAMILIES,
+    )
+
+
+def number(attributes: Mapping[str, Scalar], name: str) -> float | None:
+    """Return a numeric attribute, or None when it is missing, not a number or negative."""
+    value = attributes.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) and value >= 0 else None
+
+
+def preset(kind: TaskKind, attributes: Mapping[str, Scalar]) -> dict[Quantity, float]:
+    """Return the median that is assumed of each quantity: seconds, cores, GiB and Mbit/s."""
+    size = size_of(attributes)
+    if kind is TaskKind.SERVE:
+        return _serve_preset(number(attributes, "requests") or 1.0)
+    cores = _cores(kind, size)
+    work = _work_seconds(kind, size)
+    seconds = _START_SECONDS + work / cores
+    return {
+        Quantity.DURATION: seconds,
+        Quantity.CPU: (_START_SECONDS + work) / seconds,
+        Quantity.MEMORY: _BASE_MEMORY_GIB + _MEMORY_FACTOR[kind] * size.gib / cores,
+        Quantity.DISK: 0.01 + 2.0 * size.gib,
+        Quantity.NETWORK: 8.0 * 1024 * size.gib / max(seconds, 1.0),
+        Quantity.GPU_MEMORY: 0.0,
+    }
+
+
+def _serve_preset(requests_per_second: float) -> dict[Quantity, float]:
+    """Return the needs at the peak: cores of all replicas, memory and disk of one of them."""
+    return {
+        Quantity.DURATION: 1.0,
+        Quantity.CPU: 0.02 + _SERVE_SECONDS * requests_per_second,
+        Quantity.MEMORY: _SERVE_MEMORY_GIB,
+        Quantity.DISK: 0.05,
+        Quantity.NETWORK: _SERVE_MEGABITS * requests_per_second,
+        Quantity.GPU_MEMORY: 0.0,
+    }
+
+
+_MEMORY_FACTOR = {
+    TaskKind.ETL: 6.0,
+    TaskKind.FEATURES: 6.0,
+    TaskKind.TRAIN: 12.0,
+    TaskKind.EVALUATE: 6.0,
+    TaskKind.PACKAGE: 2.0,
+}
+"""GiB in memory for one GiB of text, in tasks that hold it all."""
+
+
+def _cores(kind: TaskKind, size: Size) -> float:
+    """Return how many cores the work is spread over: one, and more for large tables."""
+    if kind not in {TaskKind.ETL, TaskKind.FEATURES}:
+        return 1.0
+    wanted = size.gib / 4.0
+    return min(max(1.0, 2.0 ** math.ceil(math.log2(max(wanted, 1.0)))), _MOST_CORES)
+
+
+def _work_seconds(kind: TaskKind, size: Size) -> float:
+    """Return core-seconds beside the start."""
+    match kind:
+        case TaskKind.ETL | TaskKind.FEATURES | TaskKind.EVALUATE:
+            return size.gib / _CORE_GIB_PER_SECOND
+        case TaskKind.TRAIN:
+            return _FOLDS * size.trials * sum(_fit_seconds(f, size) for f in size.families)
+        case TaskKind.PACKAGE | TaskKind.SERVE:
+            return 1.0
+
+
+def _fit_seconds(family: str, size: Size) -> float:
+    """Return core-seconds of one fit and its scoring, by the family's complexity."""
+    rows, columns = size.rows, size.columns
+    sorted_rows = rows * math.log2(rows + 2.0)
+    match family:
+        case "knn":
+            return 2e-3 + 2e-9 * rows * rows * columns
+        case "tree":
+            return 2e-3 + 2e-8 * sorted_rows * columns
+        case "forest":
+            return 0.15 + 2e-6 * sorted_rows * math.sqrt(columns)
+        case "svm":
+            return 3e-3 + 1e-8 * rows * rows * columns
+        case "boosting":
+            return 0.15 + 5e-7 * rows * columns
+        case "logistic":
+            return 3e-3 + 5e-7 * rows * columns
+        case _:
+            return 0.2 + 1e-6 * rows * columns

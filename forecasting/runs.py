@@ -1,0 +1,140 @@
+"""Past runs of one kind of task, and how far each of them is from a task to forecast."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.model.plans import task_key
+from engine.model.profiles import RunRecord
+from engine.model.specs import PipelineSpec, Scalar, TaskKind, TaskSpec
+from forecasting.presets import number, size_of
+
+Vector = NDArray[np.float64]
+
+MOST_RUNS_READ = 2_000
+"""Latest runs of the kind that are looked at."""
+MOST_RUNS_KEPT = 120
+"""Nearest of them that are learned from."""
+_OTHER_TASK = 0.25
+_OTHER_MODEL = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Runs of one kind, nearest first, as arrays of n rows.
+
+    distance: (n,) from the task in question; between: (n, n) among the runs. A tenfold
+        difference in one size counts 1, another model family 1, another task 0.25.
+    features: (n, k) and target: (k,) of one regression: log sizes and model families.
+    own: (n,) whether the run is of the same pipeline and task; group: (n,) which task it is of.
+    """
+
+    kind: TaskKind
+    attributes: Mapping[str, Scalar]
+    records: tuple[RunRecord, ...]
+    distance: Vector
+    between: Vector
+    features: Vector
+    target: Vector
+    own: NDArray[np.bool_]
+    group: NDArray[np.int64]
+
+
+def known_attributes(
+    pipeline: PipelineSpec, task: TaskSpec, history: Sequence[RunRecord]
+) -> dict[str, Scalar]:
+    """Return what is known of a task: stated by it or upstream, else of its last run.
+
+    Pipelines recur, so a size that nobody states is that of the last run. Rows are also taken
+    from there while the stated volume is still what it was then.
+    """
+    stated = _upstream(pipeline, task) | task.attributes
+    last = max(
+        (r for r in history if r.succeeded and (r.pipeline, r.task) == (pipeline.name, task.name)),
+        key=lambda r: r.ended_at,
+        default=None,
+    )
+    seen = {} if last is None else dict(last.attributes)
+    if seen.get("volume_gib", stated.get("volume_gib")) != stated.get("volume_gib"):
+        seen.pop("rows", None)
+    return seen | stated
+
+
+def gather(
+    pipeline: PipelineSpec, task: TaskSpec, history: Sequence[RunRecord], *, failed: bool
+) -> Past:
+    """Return the runs that speak for a task; those that failed only when asked for."""
+    same = [r for r in history if r.kind == task.kind and (failed or r.succeeded)]
+    same.sort(key=lambda r: (-r.ended_at, r.pipeline, r.task))
+    same = same[:MOST_RUNS_READ]
+    attributes = known_attributes(pipeline, task, history)
+    names = [task_key(pipeline.name, task.name), *(task_key(r.pipeline, r.task) for r in same)]
+    models = [_model(attributes), *(_model(r.attributes) for r in same)]
+    sizes = np.array([_sizes(a) for a in (attributes, *(r.attributes for r in same))])
+    far = _distance(sizes, names, models)
+    order = np.argsort(far[0, 1:], kind="stable")[:MOST_RUNS_KEPT] + 1
+    families = sorted(set(models))
+    features = np.array(
+        [[*sizes[i], *(models[i] == family for family in families)] for i in [0, *order]],
+        dtype=np.float64,
+    )
+    groups = {name: index for index, name in enumerate(dict.fromkeys(names))}
+    group = np.array([groups[names[i]] for i in order], dtype=np.int64)
+    return Past(
+        kind=task.kind,
+        attributes=attributes,
+        records=tuple(same[i - 1] for i in order),
+        distance=far[0, order],
+        between=_distance(sizes[order], [names[i] for i in order], [models[i] for i in order]),
+        features=features[1:],
+        target=features[0],
+        own=group == 0,
+        group=group,
+    )
+
+
+def _upstream(pipeline: PipelineSpec, task: TaskSpec) -> dict[str, Scalar]:
+    """Return the size of the nearest upstream task that states one, and its model families."""
+    found: dict[str, Scalar] = {}
+    waiting, seen = list(task.after), set(task.after)
+    while waiting:
+        near = pipeline.task(waiting.pop(0))
+        for name, value in near.attributes.items():
+            trained = name == "model" and task.kind in {TaskKind.PACKAGE, TaskKind.SERVE}
+            if name in {"rows", "volume_gib"} or trained:
+                found.setdefault(name, value)
+        waiting += [name for name in near.after if name not in seen]
+        seen.update(near.after)
+    return found
+
+
+def _sizes(attributes: Mapping[str, Scalar]) -> tuple[float, float, float, float]:
+    """Return sizes in powers of ten: rows, columns, trials, requests."""
+    size = size_of(attributes)
+    requests = number(attributes, "requests") or 0.0
+    rows, columns, trials, calls = np.log10([size.rows, size.columns, size.trials, 1.0 + requests])
+    return (float(rows), float(columns), float(trials), float(calls))
+
+
+def _model(attributes: Mapping[str, Scalar]) -> str:
+    """Return the model families as one word."""
+    return str(attributes.get("model", ""))
+
+
+def _distance(sizes: Vector, names: Sequence[str], models: Sequence[str]) -> Vector:
+    """Return the (n, n) distances; 0 between runs of the same task with equal attributes."""
+    far = np.abs(sizes[:, None, :] - sizes[None, :, :]).sum(axis=2)
+    far += _OTHER_TASK * _differs(names)
+    far += _OTHER_MODEL * _differs(models)
+    return np.asarray(far, dtype=np.float64)
+
+
+def _differs(words: Sequence[str]) -> NDArray[np.bool_]:
+    """Return (n, n): whether two words differ."""
+    codes = {word: index for index, word in enumerate(dict.fromkeys(words))}
+    column = np.array([codes[word] for word in words], dtype=np.int64)
+    return np.not_equal(column[:, None], column[None, :])

@@ -1,0 +1,262 @@
+"""The profile of a task: what it will need, by slot, with the evidence for it."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Mapping, Sequence
+
+from engine.model.fleet import Fleet
+from engine.model.plans import task_key
+from engine.model.profiles import (
+    QUANTILE_LEVELS,
+    Evidence,
+    LikeRun,
+    Method,
+    Profile,
+    Quantiles,
+    RunRecord,
+    StorageKind,
+)
+from engine.model.resources import Resource
+from engine.model.specs import PipelineSpec, Serving, TaskKind, TaskSpec, Wishes
+from forecasting import machines, runs, serving
+from forecasting.conformal import rising
+from forecasting.estimation import Estimate, estimate
+from forecasting.presets import Quantity, size_of
+
+Use = dict[Resource, Quantiles]
+
+_SHORT_SLOT_SECONDS = 900.0
+_SHORT_HORIZON_SECONDS = 24 * 3_600.0
+_LONG_SLOT_SECONDS = 3_600.0
+_MOST_LONG_SLOTS = 168
+_HOURS = 24
+_NEAREST_SHOWN = 3
+_LIKE_DISTANCE = 1.0
+"""Runs within this distance count as like runs: the same model within a tenfold size."""
+_SMALL_GIB = 1.0
+"""Data up to this size is best kept in memory while a task works on it."""
+
+_QUANTITIES = {
+    Resource.CPU: Quantity.CPU,
+    Resource.MEMORY: Quantity.MEMORY,
+    Resource.DISK: Quantity.DISK,
+    Resource.NETWORK: Quantity.NETWORK,
+}
+
+
+class TaskForecaster:
+    """Profiles tasks from their spec and past runs (the port `Forecaster`).
+
+    It keeps no state: a profile follows from its arguments alone.
+    """
+
+    def profile(
+        self,
+        pipeline: PipelineSpec,
+        task: TaskSpec,
+        fleet: Fleet,
+        history: Sequence[RunRecord],
+    ) -> Profile:
+        """Return the profile of a task, from its spec and from past runs of any task."""
+        succeeded = runs.gather(pipeline, task, history, failed=False)
+        with_failed = runs.gather(pipeline, task, history, failed=True)
+        estimates = {
+            quantity: estimate(with_failed if quantity is Quantity.MEMORY else succeeded, quantity)
+            for quantity in (Quantity.DURATION, *_QUANTITIES.values())
+        }
+        use: Use = {
+            resource: estimates[quantity].quantiles for resource, quantity in _QUANTITIES.items()
+        }
+        use |= _gpus(task.wishes, succeeded)
+        duration = _slowed(estimates[Quantity.DURATION].quantiles, use[Resource.CPU], task.wishes)
+        use |= _stated(task.wishes)
+        leading = Quantity.CPU if task.kind is TaskKind.SERVE else Quantity.DURATION
+        evidence = _evidence(succeeded, estimates, leading, task.wishes)
+        if task.kind is TaskKind.SERVE:
+            return _serve_profile(task, fleet, use, evidence)
+        return _batch_profile(task, fleet, use, duration, evidence)
+
+
+def _batch_profile(
+    task: TaskSpec, fleet: Fleet, use: Use, duration: Quantiles, evidence: Evidence
+) -> Profile:
+    """Return the profile of a task that ends."""
+    models = _gpu_models(task, fleet, use)
+    short = duration.p99 <= _SHORT_HORIZON_SECONDS
+    slot_seconds = _SHORT_SLOT_SECONDS if short else _LONG_SLOT_SECONDS
+    count = min(max(1, math.ceil(duration.p99 / slot_seconds)), _MOST_LONG_SLOTS)
+    ended = [_share_ended(duration, slot * slot_seconds) for slot in range(count)]
+    return Profile(
+        task=task.name,
+        kind=task.kind,
+        duration_seconds=duration,
+        use={
+            resource: tuple(_while_running(needed, share) for share in ended)
+            for resource, needed in use.items()
+        },
+        slot_seconds=slot_seconds,
+        gpu_models=models,
+        storage=_storage(task),
+        machines=machines.machines_that_fit(fleet, _peaks(use), models, duration, 1),
+        evidence=evidence,
+    )
+
+
+def _serve_profile(task: TaskSpec, fleet: Fleet, use: Use, evidence: Evidence) -> Profile:
+    """Return the profile of a task that runs until it is replaced, by hour of day."""
+    promise = task.serving or Serving()
+    count = serving.replicas(promise, fleet, use[Resource.CPU].p95)
+    load = promise.load_by_hour or (1.0,)
+    by_hour: dict[Resource, tuple[Quantiles, ...]] = {}
+    for resource, needed in use.items():
+        follows = resource in {Resource.CPU, Resource.NETWORK}
+        wished = _stated(task.wishes).get(resource)
+        whole = (
+            needed if follows and wished is None else needed.times(float(_copies(resource, count)))
+        )
+        shares = load if follows and wished is None else (1.0,) * len(load)
+        by_hour[resource] = tuple(whole.times(max(share, 0.0)) for share in shares)
+    peaks = {r: max(slot.p95 for slot in slots) for r, slots in by_hour.items()}
+    models = _gpu_models(task, fleet, use)
+    return Profile(
+        task=task.name,
+        kind=task.kind,
+        duration_seconds=None,
+        use=by_hour,
+        slot_seconds=_LONG_SLOT_SECONDS,
+        gpu_models=models,
+        storage=StorageKind.MEMORY,
+        replicas=count,
+        machines=machines.machines_that_fit(fleet, peaks, models, None, count),
+        evidence=evidence,
+    )
+
+
+def _copies(resource: Resource, replicas: int) -> int:
+    """Return how often a replica's need counts: GPU memory is stated per GPU."""
+    return 1 if resource is Resource.GPU_MEMORY else replicas
+
+
+def _share_ended(duration: Quantiles, seconds: float) -> float:
+    """Return the probability that a run has ended after so many seconds."""
+    if seconds <= 0:
+        return 0.0
+    low, high = 0.0, 1.0
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (middle, high) if duration.at(middle) <= seconds else (low, middle)
+    return low
+
+
+def _while_running(needed: Quantiles, ended: float) -> Quantiles:
+    """Return the quantiles of a need that is nothing with probability `ended`."""
+    if ended <= 0:
+        return needed
+    return rising(
+        [
+            0.0 if level <= ended else needed.at((level - ended) / (1.0 - ended))
+            for level in QUANTILE_LEVELS
+        ]
+    )
+
+
+def _peaks(use: Use) -> dict[Resource, float]:
+    """Return P95 of each need."""
+    return {resource: needed.p95 for resource, needed in use.items()}
+
+
+def _stated(wishes: Wishes) -> Use:
+    """Return what a person insists on, as quantities that are known."""
+    amounts = {
+        Resource.CPU: wishes.cpu_cores,
+        Resource.MEMORY: wishes.memory_gib,
+        Resource.DISK: wishes.disk_gib,
+        Resource.NETWORK: wishes.network_mbps,
+        Resource.GPU: None if wishes.gpu_count is None else float(wishes.gpu_count),
+        Resource.GPU_MEMORY: wishes.gpu_memory_gib,
+    }
+    return {r: Quantiles.constant(float(a)) for r, a in amounts.items() if a is not None}
+
+
+def _slowed(duration: Quantiles, cpu: Quantiles, wishes: Wishes) -> Quantiles:
+    """Return the duration with fewer cores than the task would keep busy; work is conserved."""
+    if not wishes.cpu_cores or cpu.p50 <= wishes.cpu_cores:
+        return duration
+    return duration.times(cpu.p50 / wishes.cpu_cores)
+
+
+def _gpus(wishes: Wishes, past: runs.Past) -> Use:
+    """Return GPUs and their memory when past runs used some or a person names a model."""
+    used = [record for record in past.records if record.gpu_count > 0]
+    wanted = wishes.gpu_model is not None or wishes.gpu_count or wishes.gpu_memory_gib
+    if not wanted and 2 * len(used) <= len(past.records):
+        return {}
+    count = max((record.gpu_count for record in used), default=1.0)
+    memory = estimate(past, Quantity.GPU_MEMORY).quantiles if used else Quantiles.constant(0.0)
+    return {Resource.GPU: Quantiles.constant(count), Resource.GPU_MEMORY: memory}
+
+
+def _gpu_models(task: TaskSpec, fleet: Fleet, use: Mapping[Resource, Quantiles]) -> tuple[str, ...]:
+    """Return GPU models that would do: the one asked for, else all with the memory."""
+    if Resource.GPU not in use or use[Resource.GPU].p99 == 0:
+        return ()
+    if task.wishes.gpu_model is not None:
+        return (task.wishes.gpu_model,)
+    memory = use.get(Resource.GPU_MEMORY)
+    return machines.gpu_models(fleet, 0.0 if memory is None else memory.p95)
+
+
+def _storage(task: TaskSpec) -> StorageKind:
+    """Return where the task's data should live while it runs."""
+    place = (task.reads or task.writes or "").lower()
+    scheme, separator, _ = place.partition("://")
+    if separator and scheme != "file":
+        databases = {"postgresql", "postgres", "mysql", "bigquery", "snowflake", "jdbc"}
+        return StorageKind.WAREHOUSE if scheme in databases else StorageKind.OBJECT_STORE
+    if place.startswith("warehouse."):
+        return StorageKind.WAREHOUSE
+    small = not place and size_of(task.attributes).gib <= _SMALL_GIB
+    return StorageKind.MEMORY if small else StorageKind.LOCAL_DISK
+
+
+def _evidence(
+    past: runs.Past,
+    estimates: Mapping[Quantity, Estimate],
+    leading: Quantity,
+    wishes: Wishes,
+) -> Evidence:
+    """Return why the profile is believed; `leading` is the quantity whose method is named."""
+    main = estimates[leading]
+    stated = [resource.value for resource in _stated(wishes)]
+    preset_only = main.method is Method.PRESET
+    others = [
+        f"{resource.value} by {estimates[quantity].method.value}"
+        for resource, quantity in _QUANTITIES.items()
+        if estimates[quantity].method is not main.method and resource.value not in stated
+    ]
+    notes = others + ([f"stated: {', '.join(stated)}"] if stated else [])
+    return Evidence(
+        method=Method.STATED if stated and preset_only else main.method,
+        like_run_count=int((past.distance <= _LIKE_DISTANCE).sum()),
+        like_runs=tuple(
+            LikeRun(
+                name=_name(record),
+                distance=round(float(distance), 6),
+                duration_seconds=record.duration_seconds,
+            )
+            for record, distance in zip(
+                past.records[:_NEAREST_SHOWN], past.distance[:_NEAREST_SHOWN], strict=True
+            )
+        ),
+        backtest_error=main.error,
+        coverage_p95=main.coverage,
+        note="; ".join(notes),
+    )
+
+
+def _name(record: RunRecord) -> str:
+    """Return a past run's name: its task and when it ended."""
+    ended = datetime.datetime.fromtimestamp(record.ended_at, datetime.UTC)
+    return f"{task_key(record.pipeline, record.task)} of {ended:%Y-%m-%d %H:%M}"
