@@ -169,7 +169,9 @@ class Profile:
         entry means the same for the whole run); serving slots are calendar hours of the day in
         UTC (24 entries, or one). Memory, disk and GPU memory are maxima, the others means.
     gpu_models: models that would do, best first; empty when no GPU is needed.
-    replicas: processes of a serve task at its peak.
+    replicas: processes of a serve task at its peak; `use` is their sum.
+    service_ms_p99: time in which a serve task answers, in reference milliseconds, without the
+        network; None when nothing is known of it.
     machines: kinds that fit, cheapest median run first.
     """
 
@@ -183,6 +185,7 @@ class Profile:
     replicas: int = 1
     machines: tuple[MachineFit, ...] = ()
     evidence: Evidence = field(default_factory=lambda: Evidence(method=Method.PRESET))
+    service_ms_p99: float | None = None
 
     def peak(self, resource: Resource, level: float = 0.95) -> float:
         """Return the largest slot's quantile at `level`; 0 for a resource that is not used."""
