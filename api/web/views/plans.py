@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from api.report import words
+from api.report import phrases, words
 from api.web import cells
 from engine.model import plans, profiles, resources, specs
 
@@ -80,14 +80,8 @@ def _unplaced(one: plans.Unplaced) -> tuple[cells.Cell | str, ...]:
         one.task,
         cells.Cell("not placed", tone=cells.Tone.BAD),
         *([nothing] * 5),
-        refusal(one.refusal),
+        phrases.refusal(one.refusal),
     )
-
-
-def refusal(one: plans.Refusal) -> str:
-    """Return a refusal as a clause: `memory: needs 71 GiB, has 40 GiB`."""
-    needs = words.amount(one.needs, one.unit)
-    return f"{one.limit.value}: needs {needs}, has {words.amount(one.has, one.unit)}"
 
 
 def promises(plan: plans.Plan) -> list[tuple[str, str]]:
@@ -164,7 +158,7 @@ def _candidates(one: plans.Explanation) -> cells.Table:
                 f"+ {words.money(verdict.delta_micro_dollars)}"
                 if verdict.delta_micro_dollars is not None
                 else words.NOTHING,
-                refusal(verdict.binding) if verdict.binding else "",
+                phrases.refusal(verdict.binding) if verdict.binding else "",
             )
             for verdict in one.verdicts
         ),
