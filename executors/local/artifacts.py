@@ -1,0 +1,219 @@
+"""Artefacts in a folder: files by the digest of their content, trees as lists of files.
+
+    artifacts/blobs/ab/HEX    content of a file, each kept once
+    artifacts/trees/HEX       canonical JSON: every path with kind, size, mode and digest
+
+The digest of an artefact is the SHA-256 of its tree document, so it depends on names and content
+only, never on time, owner or order. The tree is written last: what has a digest is complete.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, TypedDict, cast
+
+from engine.model import documents
+from engine.model.errors import DamagedError, NotFoundError, RetryableError
+from engine.model.identifiers import Digest
+from executors.local import files
+
+_CHUNK_BYTES = 1 << 20
+
+
+class Entry(TypedDict):
+    """One name in a tree; `path` is "" for the artefact itself. A folder has no content."""
+
+    path: str
+    kind: Literal["file", "folder"]
+    digest: str
+    size: int
+    executable: bool
+
+
+@contextmanager
+def storage(what: str) -> Generator[None]:
+    """Wrap what the operating system says about a folder.
+
+    Raises:
+        RetryableError: full disk, read-only folder, missing permission; the message names both
+            the file and what the system said.
+    """
+    try:
+        yield
+    except OSError as error:
+        where = f" {error.filename!r}" if error.filename else ""
+        message = f"cannot {what}{where}: {error.strerror or error}"
+        fix = "free disk space or make the folder writable, then repeat"
+        raise RetryableError(message, fix=fix, code="R010") from error
+
+
+class FolderArtifacts:
+    """Port `ArtifactStore` on a folder; several processes may share it.
+
+    root: made when missing.
+
+    Raises:
+        RetryableError: when the folder cannot be written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+        self._blobs = self._root / "blobs"
+        self._trees = self._root / "trees"
+        with storage("make the artefact store"):
+            self._blobs.mkdir(parents=True, exist_ok=True)
+            self._trees.mkdir(parents=True, exist_ok=True)
+
+    def put(self, path: Path) -> Digest:
+        """Keep a copy of a folder or file.
+
+        Raises:
+            NotFoundError: when there is no such path.
+            DamagedError: when it holds a link or a special file.
+            RetryableError: when the disk is full or the store not writable.
+        """
+        if not path.exists():
+            raise NotFoundError(f"there is nothing at {str(path)!r} to keep")
+        with storage("keep an artefact in"), self._locked():
+            tree = [self._keep(found, name) for name, found in _walk(path)]
+            text = json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+            digest = documents.sha256(text.encode())
+            target = self._tree_path(digest)
+            if not target.exists():
+                files.write_durably(target, text.encode())
+            return digest
+
+    def fetch(self, digest: Digest, target: Path) -> None:
+        """Lay an artefact out at `target`, files read-only, each checked on the way.
+
+        Raises:
+            NotFoundError: when nothing has this digest.
+            DamagedError: when a file is not what its digest says; nothing is left at `target`.
+            RetryableError: when `target` exists, or cannot be written.
+        """
+        tree = self._tree(digest)
+        partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+        with storage(f"lay out {digest} at"):
+            if target.exists():
+                raise FileExistsError(17, "File exists", str(target))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                for entry in tree:
+                    self._lay_out(entry, partial / entry["path"] if entry["path"] else partial)
+                partial.rename(target)
+            finally:
+                _remove(partial)
+
+    def collect(self, live: Sequence[Digest]) -> int:
+        """Remove every artefact not in `live`, and files that none of the others needs."""
+        keep = set(live)
+        with storage("collect artefacts in"), self._locked():
+            gone = [path for path in self._trees.iterdir() if f"sha256:{path.name}" not in keep]
+            for path in gone:
+                path.unlink()
+            files.sync_folder(self._trees)
+            trees = [self._tree(Digest(f"sha256:{path.name}")) for path in self._trees.iterdir()]
+            needed = {entry["digest"] for tree in trees for entry in tree}
+            for blob in self._blobs.glob("*/*"):
+                if f"sha256:{blob.name}" not in needed:
+                    blob.unlink()
+        return sum(1 for path in gone if not path.name.startswith("."))
+
+    @contextmanager
+    def _locked(self) -> Generator[None]:
+        """Keep `collect` and `put` of several processes apart."""
+        with (self._root / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _tree_path(self, digest: str) -> Path:
+        return self._trees / digest.removeprefix("sha256:")
+
+    def _blob_path(self, digest: str) -> Path:
+        name = digest.removeprefix("sha256:")
+        return self._blobs / name[:2] / name
+
+    def _tree(self, digest: Digest) -> list[Entry]:
+        """Return the checked list of an artefact's files."""
+        path = self._tree_path(digest)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError as error:
+            raise NotFoundError(f"no artefact has the digest {digest}") from error
+        if documents.sha256(data) != digest:
+            raise DamagedError(f"{str(path)!r} is not what its digest says", fix="run it again")
+        return cast("list[Entry]", json.loads(data))
+
+    def _keep(self, path: Path, name: str) -> Entry:
+        """Copy one file into the store and describe it."""
+        if path.is_symlink() or not (path.is_dir() or path.is_file()):
+            raise DamagedError(
+                f"{str(path)!r} is neither file nor folder", fix="write a plain file instead"
+            )
+        if path.is_dir():
+            return Entry(path=name, kind="folder", digest="", size=0, executable=False)
+        mode = path.stat().st_mode
+        partial = self._blobs / f".{uuid.uuid4().hex}"
+        try:
+            digest, size = _copy(path, partial)
+            target = self._blob_path(digest)
+            if not target.exists() or target.stat().st_size != size:
+                target.parent.mkdir(exist_ok=True)
+                partial.chmod(0o444)
+                partial.replace(target)
+                files.sync_folder(target.parent)
+        finally:
+            partial.unlink(missing_ok=True)
+        return Entry(
+            path=name, kind="file", digest=digest, size=size, executable=bool(mode & 0o111)
+        )
+
+    def _lay_out(self, entry: Entry, target: Path) -> None:
+        """Write one entry of a tree; folders come before what is in them."""
+        if entry["kind"] == "folder":
+            target.mkdir()
+            return
+        blob = self._blob_path(entry["digest"])
+        if not blob.exists():
+            raise DamagedError(f"{str(blob)!r} is missing from the store", fix="run it again")
+        if _copy(blob, target)[0] != entry["digest"]:
+            raise DamagedError(f"{str(blob)!r} is not what its digest says", fix="run it again")
+        target.chmod(0o555 if entry["executable"] else 0o444)
+
+
+def _walk(top: Path) -> Iterator[tuple[str, Path]]:
+    """Yield every path below and including `top` by name, folders before what is in them."""
+    yield "", top
+    if top.is_dir() and not top.is_symlink():
+        for path in sorted(top.rglob("*"), key=lambda found: found.relative_to(top).as_posix()):
+            yield path.relative_to(top).as_posix(), path
+
+
+def _copy(source: Path, target: Path) -> tuple[str, int]:
+    """Copy a file durably; return digest and size of what was copied."""
+    hasher = hashlib.sha256()
+    size = 0
+    with source.open("rb") as reading, target.open("wb") as writing:
+        while chunk := reading.read(_CHUNK_BYTES):
+            hasher.update(chunk)
+            writing.write(chunk)
+            size += len(chunk)
+        writing.flush()
+        os.fsync(writing.fileno())
+    return f"sha256:{hasher.hexdigest()}", size
+
+
+def _remove(path: Path) -> None:
+    """Remove what was half laid out; nothing when it was renamed."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,113 @@
+"""From an order to what a shim and its command need: folder, environment, cores, limits."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from string import Template
+
+from engine.model import documents
+from engine.model.dispatches import AttemptOrder
+from engine.model.errors import RefusedError
+from executors.local import files
+
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "LOKY_MAX_CPU_COUNT",
+)
+
+
+def folder_of(home: Path, attempt: str) -> Path:
+    """Return the folder of an attempt.
+
+    Raises:
+        RefusedError: when the id is no plain file name.
+    """
+    if not attempt or "/" in attempt or "\0" in attempt or attempt.startswith("."):
+        raise RefusedError(f"{attempt!r} cannot name a folder", fix="rename the task")
+    return home / "attempts" / attempt
+
+
+def command(order: AttemptOrder, variables: Mapping[str, str]) -> list[str]:
+    """Return the command of an order, or the built-in one of its kind.
+
+    `$BERTH_FOLDER` and the other variables of a task are replaced in its arguments, since no
+    shell is involved that would do it.
+    """
+    if order.command:
+        return [Template(word).safe_substitute(variables) for word in order.command]
+    return [sys.executable, "-m", "executors.tasks", order.kind.value]
+
+
+def variables(order: AttemptOrder, home: Path) -> dict[str, str]:
+    """Return the variables that the process contract promises to a task."""
+    folder = folder_of(home, order.attempt_id)
+    return {
+        "BERTH_HOME": str(home),
+        "BERTH_ATTEMPT": str(folder),
+        "BERTH_CLUSTER": order.cluster,
+        "BERTH_RUN": order.run_id,
+        "BERTH_PIPELINE": order.pipeline,
+        "BERTH_TASK": order.task,
+        "BERTH_INPUTS": str(folder / files.INPUTS),
+        "BERTH_OUTPUTS": str(folder / files.OUTPUTS),
+        "BERTH_PARAMETERS": str(folder / files.PARAMETERS),
+        "BERTH_SIGNALS": str(folder / files.SIGNALS),
+        "BERTH_ENDPOINT": str(folder / files.ENDPOINT),
+        "BERTH_FOLDER": order.folder or str(home),
+    }
+
+
+def environment(order: AttemptOrder, home: Path, cores: int) -> dict[str, str]:
+    """Return the whole environment of a task: this process's own, the contract's, thread counts.
+
+    The interpreter's folder leads the path, so that `python` is the one Berth runs on.
+    """
+    here = str(Path(sys.executable).parent)
+    path = os.pathsep.join([here, os.environ.get("PATH", os.defpath)])
+    threads = dict.fromkeys(_THREAD_VARIABLES, str(max(1, cores)))
+    return {**os.environ, **threads, "PATH": path, **variables(order, home)}
+
+
+def cores_wanted(order: AttemptOrder, machine: Sequence[int]) -> int:
+    """Return how many cores an attempt gets: the smaller of plan and machine; 0 means all."""
+    return min(math.ceil(order.limits.cpu_cores), len(machine))
+
+
+def least_used(machine: Sequence[int], count: int, taken: Iterable[int]) -> list[int]:
+    """Return the `count` cores with the fewest attempts on them, by number among equals."""
+    load = Counter(taken)
+    return sorted(sorted(machine, key=lambda core: (load[core], core))[:count])
+
+
+def document(
+    order: AttemptOrder, home: Path, *, cpus: list[int], down: Path, grace_seconds: float
+) -> files.Launch:
+    """Return what the shim of an order is told."""
+    return files.Launch(
+        attempt_id=order.attempt_id,
+        command=command(order, variables(order, home)),
+        folder=str(folder_of(home, order.attempt_id) / files.WORK),
+        memory_bytes=int(order.limits.memory_gib * 2**30),
+        cpus=cpus,
+        time_limit_seconds=order.time_limit_seconds,
+        grace_seconds=grace_seconds,
+        down=str(down),
+        started_log=str(home / "started.log"),
+    )
+
+
+def prepare(folder: Path, order: AttemptOrder, launch: files.Launch) -> None:
+    """Write an attempt's documents and empty folders; inputs are laid out by the executor."""
+    for name in (files.INPUTS, files.OUTPUTS, files.WORK):
+        (folder / name).mkdir(parents=True)
+    files.write_durably(folder / files.ORDER, documents.encode(order).encode())
+    files.write_durably(folder / files.PARAMETERS, files.dump(order.parameters))
+    files.write_durably(folder / files.LAUNCH, files.dump({**launch}))

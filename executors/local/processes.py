@@ -1,0 +1,97 @@
+"""Processes of this machine, named so that a reused process id is never taken for the old one.
+
+Linux: `/proc` and process file descriptors (kernel 5.3). Standard library only, for the shim.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+_PROC = Path("/proc")
+_START_TICKS = 19
+"""Place of the start time after the command name in `/proc/PID/stat` (field 22)."""
+_ROUNDS = 200
+"""Looks for survivors, 10 ms apart: two seconds, in which the kernel ends any killed process."""
+
+
+@functools.cache
+def _boot() -> str:
+    """Return the id of this boot; start times count from it."""
+    return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+
+
+def identity(pid: int) -> str | None:
+    """Return what tells this process from any other that ever has its id; None when it is gone.
+
+    A zombie is gone: it runs nothing any more.
+    """
+    try:
+        text = (_PROC / str(pid) / "stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] in {"Z", "X"} else f"{_boot()}:{fields[_START_TICKS]}"
+
+
+def is_alive(pid: int, wanted: str) -> bool:
+    """Whether the process with this id and identity still runs."""
+    return pid > 0 and identity(pid) == wanted
+
+
+def send(pid: int, wanted: str, number: signal.Signals) -> bool:
+    """Signal a process if it is still the one meant; whether it was.
+
+    The descriptor pins the process: once its identity is checked, the id cannot be reused.
+    """
+    try:
+        descriptor = os.pidfd_open(pid)
+    except (ProcessLookupError, OSError):
+        return False
+    try:
+        if identity(pid) != wanted:
+            return False
+        signal.pidfd_send_signal(descriptor, number)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def having(variables: Mapping[str, str]) -> Iterator[tuple[int, str]]:
+    """Yield id and identity of every process started with these environment variables.
+
+    Children inherit them, also those that left the process group or the session.
+    """
+    marks = {f"{name}={value}".encode() for name, value in variables.items()}
+    for entry in _PROC.iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        pid = int(entry.name)
+        found = identity(pid)
+        try:
+            environment = (entry / "environ").read_bytes().split(b"\0")
+        except OSError:  # gone meanwhile, or somebody else's
+            continue
+        if found is not None and marks.issubset(environment):
+            yield pid, found
+
+
+def kill_having(variables: Mapping[str, str]) -> int:
+    """Kill every process with these variables; return how many were still there at the end.
+
+    Repeats until none is left, since a process may start another while it is looked for.
+    """
+    for _ in range(_ROUNDS):
+        left = list(having(variables))
+        if not left:
+            return 0
+        for pid, wanted in left:
+            send(pid, wanted, signal.SIGKILL)
+        time.sleep(0.01)
+    return len(list(having(variables)))
