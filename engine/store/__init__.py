@@ -5,9 +5,10 @@ This folder is the home of sqlalchemy and alembic. The rest of the engine sees t
 
 from __future__ import annotations
 
+from engine.runs import next_run_id
 from engine.store.ledger import SqlLedger, open_ledger
 from engine.store.lock import FolderLock, lock_folder
-from engine.store.numbering import begin_term, next_run_id
+from engine.store.terms import begin_term
 
 __all__ = [
     "FolderLock",

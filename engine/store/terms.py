@@ -1,31 +1,12 @@
-"""Numbers that the store counts up: those of runs, and the engine's term."""
+"""The engine's term, which the store counts up."""
 
 from __future__ import annotations
 
 from engine.model.errors import ConflictError
-from engine.model.identifiers import RunId
-from engine.model.records import ABSENT, RUNS, TERMS, Put, Term
+from engine.model.records import ABSENT, TERMS, Put, Term
 from engine.ports import Clock, Ledger
 
 _ATTEMPTS = 10
-
-
-def next_run_id(ledger: Ledger) -> RunId:
-    """Return the lowest `r-N` above all runs.
-
-    The caller creates the run with `expected=ABSENT`, so that of two callers with the same id
-    one gets a `ConflictError` and asks again.
-    """
-    newest = ledger.select(RUNS, order_by="created_at", descending=True, limit=100)
-    number = 1 + max((_number(stored.value.run_id) for stored in newest), default=0)
-    # A clock that was set back hides newer numbers behind older times.
-    while ledger.get(RUNS, f"r-{number}") is not None:
-        number += 1
-    return RunId(f"r-{number}")
-
-
-def _number(run_id: RunId) -> int:
-    return int(run_id.removeprefix("r-"))
 
 
 def begin_term(ledger: Ledger, clock: Clock, process: str) -> Term:
