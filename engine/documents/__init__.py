@@ -1,0 +1,16 @@
+"""Documents people write: pipelines and fleets, read from YAML and plain data with placed faults."""
+
+from engine.documents.checks import check_against as check_against
+from engine.documents.codes import CODES as CODES
+from engine.documents.codes import Code as Code
+from engine.documents.fleets import fleet_from as fleet_from
+from engine.documents.fleets import fleet_mapping as fleet_mapping
+from engine.documents.fleets import fleet_schema as fleet_schema
+from engine.documents.fleets import read_fleet as read_fleet
+from engine.documents.pipelines import Filled as Filled
+from engine.documents.pipelines import filled_defaults as filled_defaults
+from engine.documents.pipelines import pipeline_from as pipeline_from
+from engine.documents.pipelines import pipeline_mapping as pipeline_mapping
+from engine.documents.pipelines import pipeline_schema as pipeline_schema
+from engine.documents.pipelines import read_pipeline as read_pipeline
+from engine.documents.sources import place_faults as place_faults

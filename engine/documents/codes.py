@@ -1,0 +1,192 @@
+"""Every code of a fault or error: its title, and the page that `berth help CODE` prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One page: what the code means and what to do about it."""
+
+    code: str
+    title: str
+    explanation: str
+
+
+_PAGES = (
+    Code(
+        "S001",
+        "The document cannot be read",
+        "The text is not one YAML document: a bracket, quote, colon or the indentation is wrong, "
+        "it is empty, too large, or nested too deep. Only the first fault of syntax is named, "
+        "because nothing after it can be trusted. `berth init NAME` writes a document to start "
+        "from.",
+    ),
+    Code(
+        "S002",
+        "Unknown key",
+        "Berth refuses keys it does not know, so that a misspelt wish is never silently ignored. "
+        "Names that look alike are listed. The JSON Schema at /schema/pipeline.json lets editors "
+        "complete keys.",
+    ),
+    Code(
+        "S003",
+        "A key is missing",
+        "A pipeline needs `pipeline` and `tasks`, and each task needs `kind`; a pool of a fleet "
+        "needs its machine, count, cpu, memory and price. All else is forecast or has a default, "
+        "which `berth plan --show-defaults` prints.",
+    ),
+    Code(
+        "S004",
+        "A value has the wrong form",
+        "A mapping, a list, a word or a number was expected and something else was written. The "
+        "message names both.",
+    ),
+    Code(
+        "S005",
+        "Not one of the possible words",
+        "The value comes from a closed list (kinds of task, model families, ways to join, "
+        "providers, time zones); the nearest words are named.",
+    ),
+    Code(
+        "S006",
+        "A quantity cannot be read, or has the wrong unit",
+        "Quantities are written with their unit: `412 GiB`, `50 ms`, `99.9 %`, "
+        "`60 USD per run`, `300/s peak`, `in 30 min`, `2 per day`. A unit of another kind "
+        "(a duration where an amount of memory belongs) is refused.",
+    ),
+    Code(
+        "S007",
+        "A quantity is out of range",
+        "The quantity is negative, zero where that cannot be meant, or so large or small that it "
+        "is almost certainly a slip. The message names the bounds.",
+    ),
+    Code(
+        "S008",
+        "A key or item was written twice",
+        "YAML would keep the last one and forget the first without a word; Berth refuses both.",
+    ),
+    Code(
+        "S009",
+        "A name cannot be used",
+        "Names of pipelines, tasks, clusters and pools have at most 40 lower-case letters, digits "
+        "and single dashes, and start with a letter. They become names of folders, of objects in "
+        "Kubernetes and of variables in conditions (`package-knn` is read as `package_knn`).",
+    ),
+    Code(
+        "S010",
+        "Unknown task under `after`",
+        "A task can only come after a task of the same pipeline.",
+    ),
+    Code(
+        "S011",
+        "The pipeline has a cycle",
+        "Tasks that wait for one another in a circle never start. The message names the circle; "
+        "remove one of its steps.",
+    ),
+    Code(
+        "S012",
+        "No cluster can run a task",
+        "Every pool of every cluster is ruled out for this task; the nearest one is named with "
+        "the limit that binds. `berth explain PLAN TASK` lists all of them.",
+    ),
+    Code(
+        "S013",
+        "A condition cannot be parsed",
+        "Conditions under `when` are written in the Common Expression Language (CEL): "
+        '`etl.rows > 1000 && compare.best == "knn"`. Dashes in names of tasks are written as '
+        "underscores. A task whose name is a reserved word of CEL (`package`, `loop`, ...) cannot "
+        "be named in a condition; give it another name.",
+    ),
+    Code(
+        "S014",
+        "A condition names a task that is not upstream",
+        "A condition is evaluated when all upstream tasks have ended and can read only their "
+        "outputs: those of the tasks under `after` and of the tasks before them.",
+    ),
+    Code(
+        "S015",
+        "A condition reads an output that may not exist",
+        "The task's kind does not write this output, or the task may be skipped. Reading it would "
+        "fail the task. Guard it: `has(etl.rows) && etl.rows > 1000`.",
+    ),
+    Code(
+        "S016",
+        "Not in this fleet",
+        "A region, continent, provider or GPU model is named that no cluster of the fleet has.",
+    ),
+    Code(
+        "S017",
+        "The deadline has passed",
+        "The deadline lies before the instant the plan is made for. `in 30 min` and `daily 06:00 "
+        "Europe/Paris` are always ahead.",
+    ),
+    Code(
+        "S018",
+        "The key belongs to another kind of task",
+        "`requests`, `p99` and `availability` belong to serve tasks, `gates` to evaluate tasks, "
+        "`trials` to train tasks.",
+    ),
+    Code(
+        "S019",
+        "Two wishes contradict each other",
+        "Both cannot hold, or only one of them may be given; the message names both.",
+    ),
+    Code(
+        "S020",
+        "The wishes cannot hold together",
+        "No plan keeps all wishes. The smallest set of wishes that clash is named, and for each "
+        "the cheapest relaxation that would end the clash.",
+    ),
+    Code(
+        "S021",
+        "A change cannot be read",
+        "`berth what-if` takes changes such as `cluster:NAME=down`, `sla.deadline=daily 04:00`, "
+        "`limits.budget=40 USD per run`, `demand=x1.5` and `price:CLUSTER/POOL=2 USD per hour`.",
+    ),
+    Code("B000", "Berth failed", "A failure without a code of its own; the message says more."),
+    Code(
+        "R000",
+        "It may work later",
+        "The same call may succeed when it is made again.",
+    ),
+    Code(
+        "R001",
+        "Something does not answer",
+        "The engine, a cluster or a model server did not answer in time. `berth doctor` looks at "
+        "each of them.",
+    ),
+    Code(
+        "R002",
+        "Somebody else was faster",
+        "The record changed between reading and writing; nothing was written. Try again.",
+    ),
+    Code("N001", "Nothing has that name", "Names that look alike are listed."),
+    Code(
+        "W001",
+        "The world changed",
+        "The plan was made for another state of the clusters or of what runs there. Plan again "
+        "and compare: `berth diff`.",
+    ),
+    Code(
+        "G001",
+        "A rule forbids it",
+        "A policy or a guard (cool-down, budget, times per day) forbids the step.",
+    ),
+    Code(
+        "D001",
+        "Stored data is damaged",
+        "A record, a package or an artefact is not what its digest or type says. Nothing was "
+        "loaded. Restore it from a backup or make it again.",
+    ),
+    Code(
+        "P001",
+        "A plugin cannot be loaded",
+        "An entry point of an installed distribution cannot be imported, is not a class, or has "
+        "the name of another one. Update or remove the distribution that is named.",
+    ),
+)
+
+CODES: dict[str, Code] = {page.code: page for page in _PAGES}
+"""Every code with its page, in the order in which `berth help` lists them."""

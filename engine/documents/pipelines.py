@@ -1,0 +1,109 @@
+"""Pipelines from YAML and from plain mappings, back again, and what was filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from engine.documents import checks
+from engine.documents.codecs import Schema
+from engine.documents.pipeline_form import PIPELINE, TASKS
+from engine.documents.sources import Node, Trouble, from_plain, parse_yaml
+from engine.model.errors import Fault, InvalidInputError
+from engine.model.specs import PipelineSpec, TaskSpec
+
+
+def read_pipeline(text: str, *, name: str, as_of: float) -> PipelineSpec:
+    """Read a pipeline from YAML.
+
+    name: of the document, for messages (a file name). as_of: the instant (seconds since 1970,
+    UTC) before which a deadline has passed.
+
+    Raises:
+        InvalidInputError: with all faults, each with line, column, caret length and code.
+    """
+    return _spec(parse_yaml(text, name), name, as_of)
+
+
+def pipeline_from(
+    mapping: Mapping[str, object], *, name: str, as_of: float | None = None
+) -> PipelineSpec:
+    """Read a pipeline from plain data (REST, Python client): the same keys and texts as in YAML.
+
+    Without `as_of` no deadline counts as passed.
+
+    Raises:
+        InvalidInputError: with all faults, each placed by its path.
+    """
+    return _spec(from_plain(mapping, name), name, as_of)
+
+
+def _spec(root: Node, name: str, as_of: float | None) -> PipelineSpec:
+    faults: list[Fault] = []
+    values = PIPELINE.gather(root, faults)
+    tasks, declared = _tasks(root)
+    faults.extend(checks.task_faults(root, tasks, declared))
+    faults.extend(checks.deadline_faults(root, values.get("sla"), as_of))
+    if faults:
+        raise InvalidInputError(name, sorted(faults, key=lambda item: (item.line, item.column)))
+    return PIPELINE.build(values)
+
+
+def _tasks(root: Node) -> tuple[tuple[TaskSpec, ...], frozenset[str]]:
+    """Return the tasks that can be read and the names of all; faults were gathered before."""
+    node = (root.members or {}).get("tasks")
+    if node is None or not node.members:
+        return (), frozenset()
+    try:
+        return TASKS.gather(node, []), frozenset(node.members)
+    except Trouble:
+        return (), frozenset(node.members)
+
+
+def pipeline_mapping(spec: PipelineSpec) -> dict[str, object]:
+    """Return a pipeline as plain data that `pipeline_from` reads back as the same value."""
+    return PIPELINE.write(spec)
+
+
+def pipeline_schema() -> Schema:
+    """Return the JSON Schema (draft 2020-12) of a pipeline document."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "https://berth.invalid/schema/pipeline.json",
+        "title": "Berth pipeline",
+        **PIPELINE.schema(),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A default that was filled in: the path of the key and the value as it would be written."""
+
+    path: str
+    value: str
+
+
+def filled_defaults(text: str, *, name: str = "the document") -> tuple[Filled, ...]:
+    """Return what was filled in for keys that a pipeline document leaves out.
+
+    Raises:
+        InvalidInputError: when the document has faults.
+    """
+    root = parse_yaml(text, name)
+    return tuple(_missing(PIPELINE.write(_spec(root, name, None)), root))
+
+
+def _missing(written: Mapping[str, object], node: Node) -> list[Filled]:
+    members = node.members or {}
+    found: list[Filled] = []
+    for key, value in written.items():
+        member = members.get(key)
+        path = f"{node.path}.{key}" if node.path else key
+        if isinstance(value, Mapping):
+            inner = member or Node(path, {})
+            found.extend(_missing(cast("Mapping[str, object]", value), inner))
+        elif member is None:
+            shown = str(value).lower() if isinstance(value, bool) else str(value)
+            found.append(Filled(path, shown))
+    return found

@@ -1,0 +1,330 @@
+"""Quantities written out with their units, as people say them.
+
+Each codec reads a text such as `412 GiB` into a number of the unit that the model type names,
+and writes the number back in the unit that reads best and gives the very same number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from engine.documents.codecs import Codec, Schema, alike, check_range, one_of
+from engine.documents.sources import Node, trouble
+from engine.model.identifiers import MicroDollars
+from engine.model.specs import BudgetPeriod
+
+_NUMBER = r"[+-]?(?:\d[\d_]*(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?"
+_QUANTITY = re.compile(rf"\s*({_NUMBER})\s*(.*?)\s*")
+
+GIB_UNITS: Mapping[str, float] = {
+    "PiB": 1024.0**2,
+    "TiB": 1024.0,
+    "GiB": 1.0,
+    "MiB": 1 / 1024,
+    "KiB": 1 / 1024**2,
+    "PB": 1e15 / 1024**3,
+    "TB": 1e12 / 1024**3,
+    "GB": 1e9 / 1024**3,
+    "MB": 1e6 / 1024**3,
+    "KB": 1e3 / 1024**3,
+    "kB": 1e3 / 1024**3,
+    "B": 1 / 1024**3,
+}
+SECONDS_UNITS: Mapping[str, float] = {
+    "d": 86_400.0,
+    "h": 3_600.0,
+    "min": 60.0,
+    "s": 1.0,
+    "ms": 0.001,
+}
+_WORDS_OF_TIME: Mapping[str, str] = {
+    "days": "d", "day": "d", "hours": "h", "hour": "h", "minutes": "min", "minute": "min",
+    "seconds": "s", "second": "s", "sec": "s", "milliseconds": "ms",
+}  # fmt: skip
+MBPS_UNITS: Mapping[str, float] = {"Gbit/s": 1_000.0, "Mbit/s": 1.0, "kbit/s": 0.001}
+RATE_UNITS: Mapping[str, float] = {"/s": 1.0, "/min": 1 / 60, "/h": 1 / 3600}
+
+
+@dataclass(frozen=True)
+class Quantity(Codec[float]):
+    """A number with a unit.
+
+    units: unit to its factor, in the order in which `write` prefers them.
+    unit: the one of the model; low and high are in it and allowed themselves.
+    aliases: other spellings of units; trailing: a word that may follow (`peak`).
+    bare: whether a number may stand without a unit and is then in `unit`.
+    """
+
+    what: str
+    example: str
+    units: Mapping[str, float]
+    unit: str
+    low: float
+    high: float
+    aliases: Mapping[str, str] | None = None
+    trailing: str = ""
+    bare: bool = False
+
+    def read(self, node: Node) -> float:
+        """Return the number in the model's unit."""
+        number, unit = split(node, self.what, self.example)
+        if self.trailing:
+            unit = unit.removesuffix(self.trailing).strip()
+        unit = (self.aliases or {}).get(unit, unit)
+        if not unit and not self.bare:
+            fix = f"write `{node.shown()} {self.unit}`, for example"
+            raise trouble("S006", node, f"{node.shown()!r} has no unit", fix=fix)
+        factor = 1.0 if not unit else self.units.get(unit)
+        if factor is None:
+            known = list(self.units)
+            near = alike(unit, known)
+            raise trouble(
+                "S006",
+                node,
+                f"`{unit}` is no unit of {self.what}; use {one_of(known)}",
+                candidates=near,
+                fix=f"for example `{self.example}`",
+            )
+        value = number * factor
+        check_range(value, node, self.low, self.high, self.unit)
+        return value
+
+    def write(self, value: float) -> object:
+        """Return the shortest text that reads back as exactly this number."""
+        if self.bare:
+            return int(value) if value.is_integer() else value
+        texts = [
+            f"{short(value / factor)}{'' if unit.startswith('/') else ' '}{unit}"
+            for unit, factor in self.units.items()
+            if value / factor >= 1 and float(short(value / factor)) * factor == value
+        ]
+        base = f"{short(value)}{'' if self.unit.startswith('/') else ' '}{self.unit}"
+        tail = f" {self.trailing}" if self.trailing else ""
+        return min([*texts, base], key=len) + tail
+
+    def schema(self) -> Schema:
+        """Accept a text with a number first."""
+        text: Schema = {
+            "type": "string",
+            "pattern": rf"^\s*{_NUMBER}\s*\S+",
+            "examples": [self.example],
+        }
+        return {"anyOf": [{"type": "number"}, text]} if self.bare else text
+
+
+def split(node: Node, what: str, example: str) -> tuple[float, str]:
+    """Return number and unit of a text such as `412 GiB`; the unit is "" for a bare number.
+
+    Raises:
+        Trouble: when there is no number at its start.
+    """
+    value = node.value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value), ""
+    match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        message = f"{what} was expected, not {node.shown()!r}"
+        raise trouble("S006", node, message, fix=f"for example `{example}`")
+    return float(match[1].replace("_", "")), match[2]
+
+
+def short(value: float) -> str:
+    """Return the shortest decimal text of a number that reads back as the same number."""
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+
+
+def gib(what: str, example: str, low: float, high: float) -> Quantity:
+    """Return the codec of an amount of data in GiB between two bounds."""
+    return Quantity(what, example, GIB_UNITS, "GiB", low, high)
+
+
+def seconds(what: str, example: str, low: float, high: float) -> Quantity:
+    """Return the codec of a duration in seconds between two bounds."""
+    return Quantity(what, example, SECONDS_UNITS, "s", low, high, _WORDS_OF_TIME)
+
+
+MEMORY = gib("an amount of memory", "16 GiB", 1 / 1024, 65_536)
+DISK = gib("an amount of disk", "200 GiB", 1 / 1024, 1024.0**2)
+VOLUME = gib("an amount of data", "412 GiB", 1 / 1024**3, 1024.0**3)
+GPU_MEMORY = gib("the memory of a GPU", "80 GiB", 1.0, 1_024)
+CPU = Quantity("a number of cores", "4 cores", {"cores": 1.0}, "cores", 0.01, 10_000, {"core": "cores", "cpu": "cores"}, bare=True)  # fmt: skip
+NETWORK = Quantity("a bandwidth", "500 Mbit/s", MBPS_UNITS, "Mbit/s", 0.001, 10_000_000)
+RATE = Quantity("a rate of requests", "300/s peak", RATE_UNITS, "/s", 1e-6, 10_000_000, {"per second": "/s", "per minute": "/min", "per hour": "/h"}, trailing="peak")  # fmt: skip
+EVERY = seconds("a duration", "7 d", 60, 400 * 86_400)
+WITHIN = seconds("a duration", "30 min", 1, 400 * 86_400)
+COOL_DOWN = seconds("a duration", "10 min", 0, 400 * 86_400)
+GRACE = seconds("a duration", "10 s", 0, 3_600)
+
+
+@dataclass(frozen=True)
+class Milliseconds(Codec[float]):
+    """A latency in milliseconds."""
+
+    seconds: Quantity
+
+    def read(self, node: Node) -> float:
+        """Return milliseconds; exact for those that were written as such."""
+        number, unit = split(node, self.seconds.what, self.seconds.example)
+        value = self.seconds.read(node)
+        return number if unit == "ms" else value * 1_000
+
+    def write(self, value: float) -> object:
+        """Return milliseconds."""
+        return f"{short(value)} ms"
+
+    def schema(self) -> Schema:
+        """Accept a duration."""
+        return self.seconds.schema()
+
+
+LATENCY = Milliseconds(seconds("a latency", "50 ms", 0.000_1, 600))
+ROUND_TRIP = Milliseconds(seconds("a round trip", "20 ms", 0, 60))
+
+
+@dataclass(frozen=True)
+class Fraction(Codec[float]):
+    """A share above 0 and below 1: `99.9 %` or `0.999`."""
+
+    what: str
+    example: str
+
+    def read(self, node: Node) -> float:
+        """Return the fraction; 1 and 100 % are refused, since nobody can promise them."""
+        number, unit = split(node, self.what, self.example)
+        if unit not in {"", "%", "percent"}:
+            message = f"`{unit}` is no unit of {self.what}; use `%` or a fraction below 1"
+            raise trouble("S006", node, message, fix=f"for example `{self.example}`")
+        if not unit and 1 < number <= 100:
+            fix = f"write `{short(number)} %`"
+            raise trouble("S006", node, f"{node.shown()!r} is above 1 and has no unit", fix=fix)
+        # Dividing the decimal text keeps 99.9 % equal to the number written 0.999.
+        value = float(f"{number:.12g}e-2") if unit else number
+        if not 0 < value < 1:
+            message = f"{self.what} lies between 0 and 100 %, and is neither; not {node.shown()!r}"
+            raise trouble("S007", node, message)
+        return value
+
+    def write(self, value: float) -> object:
+        """Return per cent where that reads back exactly, else the fraction."""
+        percent = f"{value * 100:.12g}"
+        return f"{percent} %" if float(f"{percent}e-2") == value else value
+
+    def schema(self) -> Schema:
+        """Accept a fraction or a text in per cent."""
+        share: Schema = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+        text: Schema = {"type": "string", "pattern": rf"^\s*{_NUMBER}\s*(%|percent)?\s*$"}
+        return {"anyOf": [share, {**text, "examples": [self.example]}]}
+
+
+KEEP = Fraction("a probability", "0.95")
+AVAILABILITY = Fraction("an availability", "99.9 %")
+QUALITY = Fraction("a quality", "0.91")
+
+_DOLLARS_MAX = 1e9
+
+
+def micro_dollars(node: Node, period: str, example: str) -> tuple[MicroDollars, str]:
+    """Return an amount of US dollars and the word after `per` ("" without one).
+
+    Raises:
+        Trouble: for another currency, a missing one, or an absurd amount. `period` names the
+            periods for the message.
+    """
+    number, unit = split(node, "an amount of money", example)
+    currency, _, rest = unit.partition("per")
+    currency = currency.strip()
+    if currency not in {"USD", "$", "dollars"}:
+        said = f"`{currency}` is no currency Berth counts in" if currency else "has no currency"
+        raise trouble("S006", node, f"{said}; use USD {period}", fix=f"for example `{example}`")
+    check_range(number, node, 0, _DOLLARS_MAX, "USD")
+    return MicroDollars(round(number * 1_000_000)), rest.strip()
+
+
+def written_dollars(amount: MicroDollars) -> str:
+    """Return micro-dollars as exact decimal dollars."""
+    whole, rest = divmod(amount, 1_000_000)
+    return f"{whole}.{rest:06d}".rstrip("0").rstrip(".") + " USD"
+
+
+@dataclass(frozen=True)
+class Budget(Codec[tuple[MicroDollars, BudgetPeriod]]):
+    """`60 USD per run` or `900 USD per month`."""
+
+    example = "60 USD per run"
+
+    def read(self, node: Node) -> tuple[MicroDollars, BudgetPeriod]:
+        """Return the amount and what it is counted over."""
+        amount, period = micro_dollars(node, "per run or per month", self.example)
+        if period not in {item.value for item in BudgetPeriod}:
+            said = f"`per {period}` is unknown" if period else "says not over what"
+            fix = f"write `{written_dollars(amount)} per run` or `per month`"
+            raise trouble("S006", node, f"{node.shown()!r}: {said}", fix=fix)
+        return amount, BudgetPeriod(period)
+
+    def write(self, value: tuple[MicroDollars, BudgetPeriod]) -> object:
+        """Return dollars with their period."""
+        return f"{written_dollars(value[0])} per {value[1].value}"
+
+    def schema(self) -> Schema:
+        """Accept dollars per run or month."""
+        pattern = rf"^\s*{_NUMBER}\s*(USD|\$|dollars)\s*per\s*(run|month)\s*$"
+        return {"type": "string", "pattern": pattern, "examples": [self.example]}
+
+
+@dataclass(frozen=True)
+class Money(Codec[MicroDollars]):
+    """Dollars per one fixed thing: `1.2 USD per hour`."""
+
+    period: str
+    example: str
+
+    def read(self, node: Node) -> MicroDollars:
+        """Return the amount."""
+        amount, period = micro_dollars(node, f"per {self.period}", self.example)
+        if period != self.period:
+            fix = f"write `{written_dollars(amount)} per {self.period}`"
+            raise trouble("S006", node, f"{node.shown()!r} is not per {self.period}", fix=fix)
+        return amount
+
+    def write(self, value: MicroDollars) -> object:
+        """Return dollars with the period."""
+        return f"{written_dollars(value)} per {self.period}"
+
+    def schema(self) -> Schema:
+        """Accept dollars per this period."""
+        pattern = rf"^\s*{_NUMBER}\s*(USD|\$|dollars)\s*per\s*{self.period}\s*$"
+        return {"type": "string", "pattern": pattern, "examples": [self.example]}
+
+
+PER_HOUR = Money("hour", "1.2 USD per hour")
+PER_DAY = Money("day", "80 USD per day")
+PER_GIB = Money("GiB", "0.02 USD per GiB")
+
+
+@dataclass(frozen=True)
+class TimesPerDay(Codec[int]):
+    """`2 per day`."""
+
+    high: int = 1_440
+
+    def read(self, node: Node) -> int:
+        """Return how often a day at most."""
+        number, unit = split(node, "a number of times", "2 per day")
+        if unit not in {"per day", "/day", "a day", "times per day"}:
+            said = f"`{unit}` is not `per day`" if unit else f"{node.shown()!r} says not per what"
+            raise trouble("S006", node, said, fix=f"write `{short(number)} per day`")
+        check_range(number, node, 0, self.high)
+        if not number.is_integer():
+            raise trouble("S007", node, f"{node.shown()!r} is no whole number of times")
+        return int(number)
+
+    def write(self, value: int) -> object:
+        """Return the number with `per day`."""
+        return f"{value} per day"
+
+    def schema(self) -> Schema:
+        """Accept a whole number per day."""
+        pattern = r"^\s*\d+\s*(times per day|per day|/day|a day)\s*$"
+        return {"type": "string", "pattern": pattern, "examples": ["2 per day"]}

@@ -1,0 +1,148 @@
+"""What a condition reads, and whether each reading is guarded by `has(...)`.
+
+A guard counts wherever CEL's own rules make it one: `&&` and `||` absorb an error on either
+side when the other side decides, so `has(a.b) && a.b > 1` and `a.b > 1 && has(a.b)` are both
+safe, as are `!has(a.b) || a.b > 1` and `has(a.b) ? a.b > 1 : false`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import cel
+
+from engine.expressions import terms, tokens
+from engine.expressions.terms import Operator, Output, Place, Term
+
+_RESERVED = re.compile(r"reserved identifier: (\w+)")
+_POSITION = re.compile(r"<input>:(\d+):(\d+): (.*)")
+
+
+class SyntaxFault(ValueError):
+    """An expression cannot be parsed; `offset` counts characters from 0 to where."""
+
+    def __init__(self, message: str, offset: int, fix: str = "") -> None:
+        super().__init__(message)
+        self.offset = offset
+        self.fix = fix
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One output that is read, where, and whether a guard makes the reading safe.
+
+    `output` is "" when the task is read as a whole.
+    """
+
+    task: str
+    output: str
+    offset: int
+    length: int
+    guarded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What an expression reads, in the order written; tests by `has(...)` count as guarded."""
+
+    reads: tuple[Read, ...]
+
+
+def variable(task: str) -> str:
+    """Return the name by which conditions know a task: dashes are underscores."""
+    return task.replace("-", "_")
+
+
+def check_syntax(expression: str) -> cel.Program:
+    """Return the compiled expression.
+
+    Raises:
+        SyntaxFault: when it cannot be parsed.
+    """
+    try:
+        return cel.compile(expression)
+    except ValueError as error:
+        raise _fault(expression, str(error)) from error
+
+
+def _fault(expression: str, message: str) -> SyntaxFault:
+    """Return the library's complaint in one line, with the place it names."""
+    match = _POSITION.search(message)
+    line, column, said = (int(match[1]), int(match[2]), match[3]) if match else (1, 1, message)
+    lines = expression.splitlines(keepends=True)
+    offset = sum(len(part) for part in lines[: line - 1]) + column - 1
+    if reserved := _RESERVED.search(said):
+        word = reserved[1]
+        said = f"`{word}` is a reserved word of CEL"
+        return SyntaxFault(said, offset, f"give task `{word}` another name")
+    said = said.partition(" expecting ")[0].removeprefix("Syntax error: ")
+    return SyntaxFault(said.splitlines()[0], min(offset, max(0, len(expression) - 1)))
+
+
+def analyse(expression: str) -> Analysis:
+    """Return what an expression reads.
+
+    Raises:
+        SyntaxFault: when it cannot be parsed.
+    """
+    check_syntax(expression)
+    term = terms.parse(list(tokens.tokens(expression)))
+    found: list[Read] = []
+    _collect(term, frozenset(), found)
+    return Analysis(tuple(sorted(found, key=lambda read: read.offset)))
+
+
+def references(expression: str) -> frozenset[Output]:
+    """Return every (task variable, output) that an expression reads or tests.
+
+    Raises:
+        SyntaxFault: when it cannot be parsed.
+    """
+    return frozenset((read.task, read.output) for read in analyse(expression).reads)
+
+
+def _collect(term: Term, known: frozenset[Output], found: list[Read]) -> None:
+    """Add the reads of a term; `known` are outputs that exist wherever it is evaluated."""
+    found.extend(_as_read(place, guarded=True) for place in term.tests)
+    found.extend(_as_read(place, guarded=place.output in known) for place in term.reads)
+    match term.operator:
+        case Operator.AND | Operator.OR:
+            decides = term.operator is Operator.AND
+            for index, part in enumerate(term.parts):
+                others = term.parts[:index] + term.parts[index + 1 :]
+                sure = frozenset[Output]().union(*(_proves(o, truth=decides) for o in others))
+                _collect(part, known | sure, found)
+        case Operator.CHOICE:
+            condition, then, otherwise = term.parts
+            _collect(condition, known, found)
+            _collect(then, known | _proves(condition, truth=True), found)
+            _collect(otherwise, known | _proves(condition, truth=False), found)
+        case Operator.NOT | Operator.LEAF:
+            for part in term.parts:
+                _collect(part, known, found)
+
+
+def _as_read(place: Place, *, guarded: bool) -> Read:
+    return Read(place.output[0], place.output[1], place.offset, place.length, guarded)
+
+
+def _proves(term: Term, *, truth: bool) -> frozenset[Output]:
+    """Return outputs that must exist when a term comes out as `truth`."""
+    match term.operator:
+        case Operator.LEAF:
+            lone = len(term.tests) == 1 and not term.reads and not term.parts
+            return (
+                frozenset(place.output for place in term.tests) if lone and truth else frozenset()
+            )
+        case Operator.NOT:
+            return _proves(term.parts[0], truth=not truth)
+        case Operator.CHOICE:
+            condition, then, otherwise = term.parts
+            yes = _proves(condition, truth=True) | _proves(then, truth=truth)
+            no = _proves(condition, truth=False) | _proves(otherwise, truth=truth)
+            return yes & no
+        case Operator.AND | Operator.OR:
+            proven = [_proves(part, truth=truth) for part in term.parts]
+            every = (term.operator is Operator.AND) is truth
+            return frozenset.union(*proven) if every else frozenset.intersection(*proven)

@@ -1,0 +1,59 @@
+"""Spec in, plan out: check against the fleet, profile each task, place, wrap as a document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from engine import documents
+from engine.model.documents import encode, letters
+from engine.model.errors import InvalidInputError
+from engine.model.identifiers import PlanId
+from engine.model.plans import PlacementProblem, Plan, PlanRequest, task_key
+from engine.model.profiles import RunRecord
+from engine.ports import Forecaster, Placer
+
+
+class Planner:
+    """Makes plans. Pure but for its ports: the same request and history give the same bytes."""
+
+    def __init__(self, forecaster: Forecaster, placer: Placer, version: str) -> None:
+        self._forecaster = forecaster
+        self._placer = placer
+        self._version = version
+
+    def plan(self, request: PlanRequest, history: Sequence[RunRecord]) -> Plan:
+        """Return the plan for a request. Nothing is stored and nothing changes.
+
+        history: past runs of any task, from which profiles are learned.
+
+        Raises:
+            InvalidInputError: when a pipeline names what the fleet has not.
+            InfeasibleError: by the placer, in `LEAST_COST` mode.
+        """
+        for pipeline in request.pipelines:
+            faults = documents.check_against(pipeline, request.fleet)
+            if faults:
+                raise InvalidInputError(pipeline.name, faults)
+        profiles = {
+            task_key(pipeline.name, task.name): self._forecaster.profile(
+                pipeline, task, request.fleet, history
+            )
+            for pipeline in request.pipelines
+            for task in pipeline.tasks
+        }
+        placement = self._placer.place(PlacementProblem(request=request, profiles=profiles))
+        draft = Plan(
+            plan_id=PlanId(""),
+            version=self._version,
+            request=request,
+            profiles=profiles,
+            placement=placement,
+        )
+        return replace(draft, plan_id=plan_id(draft))
+
+
+def plan_id(plan: Plan) -> PlanId:
+    """Return the id that follows from everything in a plan but its id."""
+    content = replace(plan, plan_id=PlanId(""))
+    return PlanId(f"p-{letters(encode(content))}")
