@@ -101,8 +101,17 @@ class Forecaster(Protocol):
 class DemandForecaster(Protocol):
     """Forecasts demand of a pool, with calibrated quantiles."""
 
-    def forecast(self, series: DemandSeries, *, hours: int, seed: int) -> DemandForecast:
+    def forecast(
+        self,
+        series: DemandSeries,
+        *,
+        hours: int,
+        seed: int,
+        beside: Sequence[DemandSeries] = (),
+    ) -> DemandForecast:
         """Return quantiles for each of the next `hours` hours. Pure.
+
+        beside: series of other pools that may be learned from; the answer is about `series`.
 
         Raises:
             InvalidInputError: when the series is too short to say anything (under 48 values).

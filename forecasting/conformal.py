@@ -17,6 +17,8 @@ from engine.model.profiles import QUANTILE_LEVELS, Quantiles
 
 _PRIOR_WEIGHT = 5.0
 """How many residuals the prior spread counts for."""
+_ENOUGH = 100
+"""From here on no level needs more residuals than there are."""
 
 
 def student_quantile(level: float, freedom: float) -> float:
@@ -42,6 +44,9 @@ def offsets(residuals: Sequence[float], prior_spread: float) -> tuple[float, ...
     """
     ordered = sorted(residuals)
     count = len(ordered)
+    if count >= _ENOUGH:
+        ranks = (math.ceil((count + 1) * level) for level in QUANTILE_LEVELS)
+        return tuple(ordered[rank - 1] for rank in ranks)
     centre = _median(ordered) * count / (count + 1.0)
     squares = sum((value - centre) ** 2 for value in ordered)
     freedom = _PRIOR_WEIGHT + count

@@ -1,0 +1,139 @@
+"""Hourly demand of a pool as calibrated quantiles.
+
+Five forecasts of the median compete: the last day again, the mean of the last three days, a
+boosted model, and its means with those two. Which is used for which horizons, how wide the
+quantiles are and what is reported of them follows from forecasts of the series' own past
+(`forecasting.rolling`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from engine.model.capacity import DemandForecast, DemandSeries
+from engine.model.errors import Fault, InvalidInputError
+from forecasting import boosting, rolling
+from forecasting.conformal import rising
+from forecasting.features import DAY, Index, Rows, Vector, filled, rows
+
+FEWEST_VALUES = 48
+LONG = 56 * DAY
+"""From this length on a model is learned; shorter series hold too few weeks."""
+_MOST_TESTED = 42 * DAY
+_STEP = 25
+"""Hours between origins: coprime to the day, so that each hour of day is an origin."""
+_HOUR = 3_600.0
+_DAY, _DAYS, _MODEL = "last day", "mean of three days", "boosted trees"
+
+
+class PoolForecaster:
+    """Forecasts demand of pools (the port `DemandForecaster`). It keeps no state."""
+
+    def forecast(
+        self,
+        series: DemandSeries,
+        *,
+        hours: int,
+        seed: int,
+        beside: Sequence[DemandSeries] = (),
+    ) -> DemandForecast:
+        """Return quantiles for each of the next `hours` hours. Pure.
+
+        Raises:
+            InvalidInputError: when fewer than 48 values are known, or one is not finite or is
+                negative.
+        """
+        _check(series)
+        values = filled(series.values)
+        end = len(values)
+        split = end - min(_MOST_TESTED, end // 2)
+        past = _past(series, values, split, hours, _model(series, beside, split, hours, seed))
+        methods = rolling.choose(past, hours)
+        honest = rolling.honesty(past, methods)
+        # The last model learns from all there is; the errors of the earlier one stand for its.
+        learned = any(method not in {_DAY, _DAYS} for method in methods)
+        model = _model(series, beside, end, hours, seed) if learned else None
+        horizons = np.arange(1, hours + 1)
+        known = rows(values, np.full(hours, end), horizons)
+        stated = rolling.quantiles(past, methods, _medians(known, model), horizons, known.scale)
+        return DemandForecast(
+            pool=series.pool,
+            unit=series.unit,
+            starts_at=series.starts_at + end * _HOUR,
+            hours=tuple(rising(row.tolist()) for row in stated),
+            method=", then ".join(dict.fromkeys(methods)),
+            mase=honest.mase,
+            coverage=honest.coverage,
+        )
+
+
+def _check(series: DemandSeries) -> None:
+    """Refuse a series that says too little or holds what cannot be demand."""
+    known = [value for value in series.values if not math.isnan(value)]
+    faults: list[Fault] = []
+    if len(known) < FEWEST_VALUES:
+        message = f"{series.pool!r} has {len(known)} known hours; a forecast needs {FEWEST_VALUES}"
+        faults.append(Fault(code="C005", message=message, path=series.pool, fix="add past hours"))
+    wrong = [value for value in known if value < 0 or math.isinf(value)]
+    if wrong:
+        message = f"{series.pool!r} has a demand of {wrong[0]!r}; it must be finite and at least 0"
+        faults.append(Fault(code="C004", message=message, path=series.pool))
+    if faults:
+        raise InvalidInputError(f"demand of {series.pool}", faults)
+
+
+def _model(
+    series: DemandSeries, beside: Sequence[DemandSeries], end: int, hours: int, seed: int
+) -> boosting.SeasonalBoosting | None:
+    """Return a model of all series up to the same instant; None where this one is too short."""
+    if len(series.values) < LONG:
+        return None
+    until = series.starts_at + end * _HOUR
+    learned: list[tuple[Vector, int]] = []
+    for each in (series, *beside):
+        there = min(len(each.values), math.floor((until - each.starts_at) / _HOUR))
+        if there >= LONG // 4 and not all(math.isnan(value) for value in each.values[:there]):
+            learned.append((filled(each.values), there))
+    return boosting.fit(learned, hours=hours, seed=seed)
+
+
+def _medians(known: Rows, model: boosting.SeasonalBoosting | None) -> dict[str, Vector]:
+    """Return each method's forecast of each row."""
+    found = {_DAY: known.day_ago, _DAYS: known.three_days}
+    if model is not None:
+        learned = model.predict(known)
+        found[_MODEL] = learned
+        found[f"mean of {_MODEL} and {_DAY}"] = (learned + known.day_ago) / 2
+        found[f"mean of {_MODEL} and {_DAYS}"] = (learned + known.three_days) / 2
+    return found
+
+
+def _past(
+    series: DemandSeries,
+    values: Vector,
+    split: int,
+    hours: int,
+    model: boosting.SeasonalBoosting | None,
+) -> rolling.Past:
+    """Return forecasts of every method from origins after the split, where the truth is known."""
+    grid: tuple[Index, Index] = np.meshgrid(
+        np.arange(split, len(values), _STEP), np.arange(1, hours + 1), indexing="ij"
+    )
+    origins, horizons = grid[0].ravel(), grid[1].ravel()
+    actual = np.asarray(series.values, dtype=np.float64)
+    target = origins + horizons - 1
+    inside = target < len(values)
+    inside[inside] = ~np.isnan(actual[target[inside]])
+    origins, horizons = origins[inside], horizons[inside]
+    known = rows(values, origins, horizons)
+    return rolling.Past(
+        origins=origins,
+        horizons=horizons,
+        actual=actual[origins + horizons - 1],
+        naive=known.day_ago,
+        scale=known.scale,
+        medians=_medians(known, model),
+    )
