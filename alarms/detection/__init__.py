@@ -1,0 +1,1 @@
+"""Streaming, causal detection of signals outside what is normal."""

@@ -1,0 +1,192 @@
+"""The statistical detector: signals in, alarms out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from alarms.detection import trackers
+from alarms.detection.settings import DetectionSettings, Meaning
+from alarms.detection.significance import Finding
+from alarms.detection.silence import Silences
+from alarms.detection.trackers import Tracker
+from engine.model import documents
+from engine.model.alarms import Alarm
+from engine.model.signals import Signal
+
+RISE = 1.2
+"""A repeated alarm must be so many times as extreme as anything since the last one."""
+
+
+@dataclass(slots=True)
+class Condition:
+    """How a series stands: since when it is abnormal, and what was said about it already."""
+
+    since: float | None = None
+    outside_at: float = 0.0
+    alarmed_at: float | None = None
+    peak: float = 0.0
+    normal_values: int = 0
+
+
+class StatisticalDetector:
+    """Tests every series against its own past or its measured reference.
+
+    Port `Detector`. Memory is bounded per series. Signals of a series that are not newer than
+    the last one are ignored, so that observing something twice changes nothing.
+    """
+
+    def __init__(self, settings: DetectionSettings | None = None) -> None:
+        self._settings = settings or DetectionSettings()
+        self._trackers: dict[str, Tracker] = {}
+        self._conditions: dict[str, Condition] = {}
+        self._last: dict[str, float] = {}
+        self._references: dict[str, dict[str, Signal]] = {}
+        self._silences = Silences(self._settings)
+        self._now = float("-inf")
+
+    def observe(self, signals: Sequence[Signal]) -> Sequence[Alarm]:
+        """Return the alarms that these signals raise, in the order of the signals."""
+        alarms: list[Alarm] = []
+        for signal in signals:
+            if signal.at <= self._last.get(signal.series, float("-inf")):
+                continue
+            if signal.at > self._now:
+                self._now = signal.at
+                self._silences.advance(signal.at)
+                alarms.extend(self._silent())
+            self._last[signal.series] = signal.at
+            alarms.extend(self._judge(signal))
+        return alarms
+
+    def abnormal(self) -> Mapping[str, float]:
+        """Return abnormal series with the time since when."""
+        settings = self._settings
+        found: dict[str, float] = {}
+        for series, condition in self._conditions.items():
+            if condition.since is None:
+                continue
+            age = self._now - condition.outside_at
+            event = series in self._events()
+            limit = settings.refractory_seconds if event else settings.forget_seconds
+            if self._silences.is_silent(series) or age < limit:
+                found[series] = condition.since
+        return found
+
+    def _events(self) -> frozenset[str]:
+        """Return series that only speak when something happens: silence is normal there."""
+        return frozenset(
+            series
+            for series in self._conditions
+            if self._is_event(self._settings.meanings.get(series.rpartition("|")[2]))
+        )
+
+    @staticmethod
+    def _is_event(meaning: Meaning | None) -> bool:
+        return meaning is not None and meaning.normal is not None and not meaning.heartbeat
+
+    def _level(self) -> float:
+        """Return the level of one test: that of a step, divided among all series."""
+        return self._settings.level / max(1, len(self._trackers))
+
+    def _silent(self) -> list[Alarm]:
+        found: list[Alarm] = []
+        for signal, finding in self._silences.silent(self._level()):
+            alarm = self._raise(signal, finding, at=self._now)
+            if alarm is not None:
+                found.append(alarm)
+        return found
+
+    def _judge(self, signal: Signal) -> list[Alarm]:
+        if signal.name in trackers.REFERENCES:
+            self._references.setdefault(signal.subject, {})[signal.name] = signal
+            return []
+        meaning = self._settings.meaning(signal)
+        if meaning.heartbeat:
+            self._silences.beat(signal)
+        elif signal.name in trackers.FEATURES:
+            pipeline = signal.labels.get("pipeline", signal.subject.rpartition("/")[0])
+            self._silences.beat(signal, family=f"{pipeline}|{signal.name}")
+        tracker = self._trackers.get(signal.series)
+        if tracker is None:
+            tracker = trackers.tracker_for(signal, self._settings, self._references)
+            self._trackers[signal.series] = tracker
+        judgement = tracker.observe(signal, self._level())
+        if judgement is None or not judgement.outside:
+            self._calm(signal)
+            return []
+        alarm = self._raise(signal, judgement.finding, at=signal.at)
+        return [] if alarm is None else [alarm]
+
+    def _calm(self, signal: Signal) -> None:
+        """Note a normal value; after some of them the series is normal again."""
+        condition = self._conditions.get(signal.series)
+        if condition is None:
+            return
+        condition.normal_values += 1
+        settings = self._settings
+        if (
+            condition.normal_values >= settings.recovery_values
+            or signal.at - condition.outside_at >= settings.refractory_seconds
+        ):
+            condition.since = None
+
+    def _raise(self, signal: Signal, finding: Finding, *, at: float) -> Alarm | None:
+        """Return an alarm unless it repeats what was said already."""
+        condition = self._conditions.setdefault(signal.series, Condition())
+        if condition.since is None:
+            condition.since = at
+        condition.outside_at = at
+        condition.normal_values = 0
+        magnitude = abs(finding.statistic)
+        repeated = (
+            condition.alarmed_at is not None
+            and at - condition.alarmed_at < self._settings.refractory_seconds
+            and magnitude <= RISE * condition.peak
+        )
+        if repeated:
+            return None
+        condition.peak = magnitude
+        condition.alarmed_at = at
+        return alarm_of(signal, finding, self._settings.meaning(signal), at=at)
+
+
+def alarm_of(signal: Signal, finding: Finding, meaning: Meaning, *, at: float) -> Alarm:
+    """Return the alarm of a finding. Its id follows from series, time and test alone."""
+    unit = "s" if finding.test == "silence" else signal.unit
+    return Alarm(
+        alarm_id="A-" + documents.letters(f"{signal.series}@{at!r}|{finding.test}", 12),
+        series=signal.series,
+        subject=signal.subject,
+        signal=signal.name,
+        layer=signal.layer,
+        at=at,
+        value=finding.value,
+        unit=unit,
+        test=finding.test,
+        statistic=finding.statistic,
+        p_value=finding.p_value,
+        expected_low=finding.low,
+        expected_high=finding.high,
+        severity=meaning.severity,
+        labels=dict(signal.labels),
+        message=message_of(signal, finding, unit),
+    )
+
+
+def message_of(signal: Signal, finding: Finding, unit: str) -> str:
+    """Return one sentence: what was seen, what is normal, and the test that says so."""
+    measure = f" {unit}" if unit else ""
+    if finding.test == "silence":
+        return (
+            f"{signal.name} of {signal.subject} is silent for {finding.value:.3g} s; it came "
+            f"every {finding.usual:.3g} s ({finding.statistic:.0f} values missing, "
+            f"p = {finding.p_value:.1g})"
+        )
+    if finding.test == "declared state":
+        return f"{signal.name} of {signal.subject} is {finding.value:g}, not {finding.usual:g}"
+    return (
+        f"{signal.name} of {signal.subject} is {finding.value:.4g}{measure}; normal is "
+        f"{finding.low:.4g} to {finding.high:.4g} ({finding.test}: {finding.statistic:+.1f}, "
+        f"p = {finding.p_value:.1g})"
+    )

@@ -1,0 +1,120 @@
+"""What a series remembers of itself: bounded samples, sorted, whole and by slot of the season."""
+
+from __future__ import annotations
+
+import bisect
+from collections import deque
+
+from alarms.detection.settings import DetectionSettings
+
+NORMAL_MAD = 1.4826
+"""Standard deviation of a normal distribution in median absolute deviations."""
+
+
+def median_sorted(values: list[float]) -> float:
+    """Return the median of sorted, non-empty values."""
+    middle = len(values) // 2
+    if len(values) % 2:
+        return values[middle]
+    return (values[middle - 1] + values[middle]) / 2
+
+
+class Sample:
+    """The newest values, at most `limit`, with their order statistics."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._arrived: deque[float] = deque()
+        self._sorted: list[float] = []
+
+    def __len__(self) -> int:
+        return len(self._arrived)
+
+    def add(self, value: float) -> None:
+        """Remember a value and forget the oldest where there are too many."""
+        if len(self._arrived) == self._limit:
+            oldest = self._arrived.popleft()
+            del self._sorted[bisect.bisect_left(self._sorted, oldest)]
+        self._arrived.append(value)
+        bisect.insort(self._sorted, value)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._arrived.clear()
+        self._sorted.clear()
+
+    @property
+    def values(self) -> list[float]:
+        """All values, sorted."""
+        return self._sorted
+
+    @property
+    def total(self) -> float:
+        """Sum of the values."""
+        return sum(self._sorted)
+
+    def median(self) -> float:
+        """Return the median; there must be a value."""
+        return median_sorted(self._sorted)
+
+    def deviation(self) -> float:
+        """Return the standard deviation that the median absolute deviation stands for."""
+        middle = self.median()
+        return NORMAL_MAD * median_sorted(sorted(abs(value - middle) for value in self._sorted))
+
+
+class Seasons:
+    """The recent window of a series, and what it was in the same slot of earlier seasons.
+
+    Values of the running season wait outside their slot until the season is over, so that a
+    fault cannot become its own reference.
+    """
+
+    def __init__(self, settings: DetectionSettings) -> None:
+        self._settings = settings
+        self.recent = Sample(settings.window_values)
+        self._slots: dict[int, Sample] = {}
+        self._seasons: dict[int, set[int]] = {}
+        self._waiting: deque[tuple[int, int, float]] = deque(maxlen=4 * settings.slot_values)
+
+    def _place(self, at: float) -> tuple[int, int]:
+        season, rest = divmod(at, self._settings.season_seconds)
+        slot = int(rest / self._settings.season_seconds * self._settings.season_slots)
+        return int(season), slot
+
+    def add(self, at: float, value: float) -> None:
+        """Remember a normal value."""
+        self.recent.add(value)
+        season, slot = self._place(at)
+        self._release(season, slot)
+        self._waiting.append((season, slot, value))
+
+    def _release(self, season: int, slot: int) -> None:
+        """Move what is of another slot from the waiting values to its slot."""
+        while self._waiting and self._waiting[0][:2] != (season, slot):
+            past_season, past_slot, value = self._waiting.popleft()
+            sample = self._slots.setdefault(past_slot, Sample(self._settings.slot_values))
+            sample.add(value)
+            seen = self._seasons.setdefault(past_slot, set())
+            seen.add(past_season)
+
+    def reference(self, at: float) -> Sample:
+        """Return the same slot of earlier seasons where that is known, else the recent window."""
+        season, slot = self._place(at)
+        self._release(season, slot)
+        sample = self._slots.get(slot)
+        settings = self._settings
+        if (
+            sample is not None
+            and len(self._seasons[slot] - {season}) >= settings.seasons_least
+            and len(sample) >= settings.values_least
+        ):
+            return sample
+        return self.recent
+
+    def restart(self) -> None:
+        """Forget the recent level: the series has settled at another one."""
+        self.recent.clear()
+        self._slots.clear()
+        self._seasons.clear()
+        self._waiting.clear()

@@ -1,0 +1,253 @@
+"""One tracker per series: it tests each value against what it remembers, then learns.
+
+Values outside what is normal are not learned, so that a fault does not become its own
+reference; a level that stays is adopted after a while, unless it has a measured reference.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from alarms.detection import significance
+from alarms.detection.memory import NORMAL_MAD, Sample, Seasons
+from alarms.detection.settings import DetectionSettings, Meaning, Worse
+from alarms.detection.significance import Finding
+from engine.model.signals import Shape, Signal
+
+REFERENCES = frozenset({"reference_median", "reference_mad", "reference_mean", "reference_sd"})
+"""Signals that describe a feature as it was trained on."""
+FEATURES = frozenset({"feature_median", "feature_mean"})
+"""Signals that describe a feature as it arrives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What became of one value: the finding, and whether it is outside what is normal."""
+
+    finding: Finding
+    outside: bool
+
+
+class Tracker(Protocol):
+    """Tests and learns the values of one series, in order."""
+
+    def observe(self, signal: Signal, level: float) -> Judgement | None:
+        """Return the judgement of a value, or None while too little is known."""
+        ...
+
+
+def tracker_for(
+    signal: Signal, settings: DetectionSettings, references: Mapping[str, Mapping[str, Signal]]
+) -> Tracker:
+    """Return the tracker that a series needs, by its first signal."""
+    meaning = settings.meaning(signal)
+    if meaning.normal is not None:
+        return StateTracker(meaning.normal)
+    if signal.name in FEATURES:
+        return FeatureTracker(settings, meaning, references)
+    if signal.shape is Shape.SHARE:
+        return ShareTracker(settings, meaning)
+    return LevelTracker(settings, meaning)
+
+
+class StateTracker:
+    """A declared state: one value is normal, every other one is not. No test of chance."""
+
+    def __init__(self, normal: float) -> None:
+        self._normal = normal
+
+    def observe(self, signal: Signal, level: float) -> Judgement:
+        """Return whether the state is the normal one; the p-value is 0 or 1."""
+        del level
+        outside = signal.value != self._normal
+        finding = Finding(
+            test="declared state",
+            value=signal.value,
+            statistic=signal.value - self._normal,
+            p_value=0.0 if outside else 1.0,
+            usual=self._normal,
+            low=self._normal,
+            high=self._normal,
+        )
+        return Judgement(finding, outside)
+
+
+class LevelTracker:
+    """Gauges and counts, against the same slot of earlier seasons or the recent window."""
+
+    def __init__(self, settings: DetectionSettings, meaning: Meaning) -> None:
+        self._settings = settings
+        self._meaning = meaning
+        self._seasons = Seasons(settings)
+        self._streak = 0
+
+    def observe(self, signal: Signal, level: float) -> Judgement | None:
+        """Test, then learn what is normal. Gauges are outside only after several in a row."""
+        reference = self._seasons.reference(signal.at)
+        least = self._settings.values_least if self._meaning.least is None else self._meaning.least
+        if not self._meaning.tested or len(reference) < least:
+            self._seasons.add(signal.at, signal.value)
+            return None
+        is_count = signal.shape is Shape.COUNT
+        test = significance.count if is_count else significance.gauge
+        finding = test(signal.value, reference, level=level, effect=self._meaning.effect)
+        if not finding.is_outside(level, Worse.EITHER):
+            self._streak = 0
+            self._seasons.add(signal.at, signal.value)
+            return Judgement(finding, outside=False)
+        self._streak += 1
+        if self._streak >= self._settings.adopt_values:
+            self._seasons.restart()
+            self._streak = 0
+        enough = is_count or self._streak >= self._settings.persistence
+        return Judgement(finding, enough and finding.is_outside(level, self._meaning.worse))
+
+
+class ShareTracker:
+    """Shares of trials, the newest alone and the newest few pooled, against those before.
+
+    Values enter the reference only when they have left the pool.
+    """
+
+    def __init__(self, settings: DetectionSettings, meaning: Meaning) -> None:
+        self._settings = settings
+        self._meaning = meaning
+        self._pool: deque[tuple[float, float, bool]] = deque()
+        self._past: deque[tuple[float, float]] = deque(maxlen=settings.window_values)
+        self._streak = 0
+
+    def observe(self, signal: Signal, level: float) -> Judgement | None:
+        """Test alone and pooled, each at half of the level; values without trials say nothing."""
+        if signal.weight < 1:
+            return None
+        hits = signal.value * signal.weight
+        least = self._settings.values_least if self._meaning.least is None else self._meaning.least
+        judgement: Judgement | None = None
+        if len(self._past) >= least:
+            judgement = self._judge(signal.value, signal.weight, level)
+        outside = judgement is not None and judgement.outside
+        self._streak = self._streak + 1 if outside else 0
+        if self._streak >= self._settings.adopt_values:
+            self._past.clear()
+            self._streak = 0
+        self._pool.append((hits, signal.weight, outside))
+        # With so few values as one a run there is nothing to pool.
+        if len(self._pool) > (self._settings.pool_values - 1 if least > 1 else 0):
+            old_hits, trials, was_outside = self._pool.popleft()
+            if not was_outside:
+                self._past.append((old_hits, trials))
+        return judgement
+
+    def _judge(self, value: float, trials: float, level: float) -> Judgement:
+        past_hits = sum(hits for hits, _ in self._past)
+        past_trials = sum(weight for _, weight in self._past)
+        pooled_trials = trials + sum(weight for _, weight, _ in self._pool)
+        pooled_hits = value * trials + sum(hits for hits, _, _ in self._pool)
+        findings = [
+            significance.share(
+                pooled,
+                weight,
+                past_hits,
+                past_trials,
+                level=level / 2,
+                effect=self._meaning.effect,
+            )
+            for pooled, weight in ((value, trials), (pooled_hits / pooled_trials, pooled_trials))
+        ]
+        return worst(findings, level / 2, self._meaning.worse)
+
+
+class FeatureTracker:
+    """Mean or median of a feature against its measured reference, alone and pooled.
+
+    The error is that of the theory, or larger where the windows of this series have shown to
+    scatter more than that (records that arrive in some order are not a random sample).
+    """
+
+    def __init__(
+        self,
+        settings: DetectionSettings,
+        meaning: Meaning,
+        references: Mapping[str, Mapping[str, Signal]],
+    ) -> None:
+        self._settings = settings
+        self._references = references
+        self._own = LevelTracker(settings, meaning)
+        self._pool: deque[tuple[float, float]] = deque(maxlen=settings.pool_values - 1)
+        self._scatter = (Sample(settings.window_values), Sample(settings.window_values))
+
+    def observe(self, signal: Signal, level: float) -> Judgement | None:
+        """Test against the reference; without one, as a level of its own."""
+        if signal.weight < 1:
+            return None
+        reference = read_reference(self._references.get(signal.subject, {}), signal.name)
+        if reference is None:
+            return self._own.observe(signal, level)
+        rows = signal.weight + sum(weight for _, weight in self._pool)
+        total = signal.value * signal.weight + sum(v * weight for v, weight in self._pool)
+        findings: list[Finding] = []
+        for (value, weight), scatter in zip(
+            ((signal.value, signal.weight), (total / rows, rows)), self._scatter, strict=True
+        ):
+            theory = reference.error(weight)
+            learned = len(scatter) >= self._settings.values_least
+            findings.append(
+                significance.shift(
+                    value,
+                    centre=reference.centre,
+                    deviation=reference.deviation,
+                    error=theory * (max(1.0, scatter.deviation()) if learned else 1.0),
+                    level=level / 2,
+                    effect=self._settings.feature_effect,
+                    name=reference.name,
+                )
+            )
+        judgement = worst(findings, level / 2, Worse.EITHER)
+        self._pool.append((signal.value, signal.weight))
+        if not judgement.outside:
+            for finding, scatter, weight in zip(
+                findings, self._scatter, (signal.weight, rows), strict=True
+            ):
+                scatter.add((finding.value - reference.centre) / reference.error(weight))
+        return judgement
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A feature as it was trained on: what windows are compared with."""
+
+    name: str
+    centre: float
+    deviation: float
+    rows: float
+
+    def error(self, weight: float) -> float:
+        """Return the standard error of the difference to a window of so many rows."""
+        factor = significance.MEDIAN_ERROR if self.name == "median" else 1.0
+        rows = 1 / weight + (1 / self.rows if self.rows > 1 else 0.0)
+        return factor * self.deviation * math.sqrt(rows)
+
+
+def read_reference(known: Mapping[str, Signal], name: str) -> Reference | None:
+    """Return the reference of `feature_median` or `feature_mean`, or None without one.
+
+    A feature that is mostly one value has no spread by its median; its mean is tested.
+    """
+    kind = name.removeprefix("feature_")
+    centre = known.get(f"reference_{kind}")
+    spread = known.get("reference_mad" if kind == "median" else "reference_sd")
+    if centre is None or spread is None or spread.value <= 0:
+        return None
+    deviation = spread.value * (NORMAL_MAD if kind == "median" else 1.0)
+    return Reference(kind, centre.value, deviation, centre.weight)
+
+
+def worst(findings: list[Finding], level: float, worse: Worse) -> Judgement:
+    """Return the judgement of the finding that is outside and least likely by chance."""
+    outside = [finding for finding in findings if finding.is_outside(level, worse)]
+    chosen = min(outside or findings[:1], key=lambda finding: finding.p_value)
+    return Judgement(chosen, bool(outside))
