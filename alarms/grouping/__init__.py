@@ -1,0 +1,1 @@
+"""Groups alarms that are one event."""
