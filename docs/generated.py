@@ -9,16 +9,17 @@ import importlib.util
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from sphinx.application import Sphinx
 
 PUBLIC_MODULES = ("berth", "engine.ports", "engine.testing", "engine.model")
 DRAWING = set("├└│┌┐┘─")
 SINGLE_BACKTICKS = re.compile(r"(?<![`:])`([^`]+)`(?!`)")
-FIELD = re.compile(r"[a-z_]+(, [a-z_]+)*: ")
+FIELD = re.compile(r"[a-z_0-9]+(, [a-z_0-9]+)*: ")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -34,6 +35,9 @@ def write_pages(app: Sphinx) -> None:
     target.mkdir(parents=True, exist_ok=True)
     write(target / "api.md", api_page())
     write(target / "errors.md", errors_page())
+    documents = importlib.import_module("engine.documents")
+    write(target / "pipeline.md", schema_page("pipeline", documents.pipeline_schema()))
+    write(target / "fleet.md", schema_page("fleet", documents.fleet_schema()))
 
 
 def write(path: Path, text: str) -> None:
@@ -93,4 +97,66 @@ def errors_page() -> str:
             rows.append(
                 f"| {kind.default_code} | {kind.exit_code} | `{kind.__name__}` | {meaning} |"
             )
-    return "# Errors\n\n" + "\n".join(rows) + "\n"
+    codes = importlib.import_module("engine.documents.codes").CODES
+    pages = [f"### {page.code}: {page.title}\n\n{page.explanation}\n" for page in codes.values()]
+    return "\n".join(
+        [
+            "# Errors\n",
+            "The class of an error decides the exit code; its code finds its page.\n",
+            "## Classes\n",
+            *rows,
+            "\n## Codes\n",
+            "`berth help CODE` prints the same.\n",
+            *pages,
+        ]
+    )
+
+
+Schema = Mapping[str, Any]
+
+
+def schema_page(title: str, schema: Schema) -> str:
+    """Returns the page of one kind of document: every key with its form and meaning."""
+    rows = ["| key | form | meaning |", "|---|---|---|"]
+    rows += [f"| `{key}` | {form} | {meaning} |" for key, form, meaning in keys_of(schema)]
+    return "\n".join(
+        [
+            f"# The {title} document\n",
+            f"The running engine serves the JSON Schema at `/schema/{title}.json`.\n",
+            "`NAME` stands for a name of your own.\n",
+            *rows,
+            "",
+        ]
+    )
+
+
+def keys_of(schema: Schema, above: str = "") -> Iterator[tuple[str, str, str]]:
+    """Yields path, form and meaning of every key of a schema, in the order of the document."""
+    required = set(schema.get("required", ()))
+    children = dict(schema.get("properties", {}))
+    named = schema.get("additionalProperties")
+    if isinstance(named, dict):
+        children["NAME"] = named
+    for key, child in children.items():
+        path = f"{above}.{key}" if above else key
+        form = form_of(child) + (" (required)" if key in required else "")
+        yield path, form, child.get("description", "").replace("|", "\\|")
+        yield from keys_of(child, path)
+
+
+def form_of(schema: Schema) -> str:
+    """Returns in words what a value looks like."""
+    if "enum" in schema:
+        return "one of " + ", ".join(f"`{value}`" for value in schema["enum"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(map(form_of, schema["anyOf"])))
+    if schema.get("examples"):
+        return ", ".join(f"`{value}`" for value in schema["examples"])
+    kind = schema.get("type", "any value")
+    if isinstance(kind, list):
+        return " or ".join(form_of({"type": each}) for each in kind)
+    if kind == "array":
+        return f"list of {form_of(schema.get('items', {}))}"
+    return {"object": "mapping", "integer": "whole number", "string": "text"}.get(kind, kind)
