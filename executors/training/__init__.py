@@ -1,0 +1,1 @@
+"""The built-in tasks that make a model: etl, features, train, evaluate."""

@@ -1,0 +1,85 @@
+"""The built-in `evaluate` task: compares trained models and holds the best one to the gates.
+
+A model that fails a gate of its own (not-a-number, loss that did not fall, missing outputs) is
+out; the best of the others must reach the bound and must not be worse than the served one by
+more than is allowed (`served_quality` says how good that is). Writes `judgement.json`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from executors.tasks.context import BadInputError, GateError, Scalar, Task, write_json
+
+Outputs = Mapping[str, Scalar]
+
+
+def run(task: Task) -> None:
+    """Judge the upstream models; ends with the failing gate and its numbers when none passes."""
+    gates: Mapping[str, Any] = task.spec.get("gates") or {}
+    judged = {name: task.upstream[name] for name in task.spec["after"] if task.upstream.get(name)}
+    if not judged:
+        raise BadInputError("no upstream task wrote outputs to judge")
+    refused = {
+        name: fault for name, outputs in judged.items() if (fault := own_fault(outputs, gates))
+    }
+    passing = {name: outputs for name, outputs in judged.items() if name not in refused}
+    if not passing:
+        reasons = "; ".join(f"{name}: {fault}" for name, fault in sorted(refused.items()))
+        raise GateError(f"no model passed its gates: {reasons}")
+    best = min(passing, key=lambda name: (-_number(passing[name], "quality"), name))
+    quality = _number(passing[best], "quality")
+    check_bound(best, quality, gates, task.settings.get("served_quality"))
+    scores = {name: _number(outputs, "quality") for name, outputs in passing.items()}
+    write_json(
+        task.outputs / "judgement.json", {"best": best, "refused": refused, "quality": scores}
+    )
+    task.write_outputs({"best": best, "quality": quality, "passed": True})
+
+
+def own_fault(outputs: Outputs, gates: Mapping[str, Any]) -> str:
+    """Return which gate a model fails by itself, with numbers, or ""."""
+    wanted = ["quality", *gates.get("outputs", ())]
+    missing = [name for name in wanted if name not in outputs]
+    if missing:
+        return f"outputs: expected {', '.join(missing)}, found {', '.join(sorted(outputs))}"
+    numbers = {name: value for name, value in outputs.items() if isinstance(value, float)}
+    broken = sorted(name for name, value in numbers.items() if not math.isfinite(value))
+    if gates.get("forbid_nan", True) and broken:
+        return f"not a number: {', '.join(broken)}"
+    if gates.get("loss_must_fall", True) and {"loss_first", "loss_last"} <= set(outputs):
+        first, last = _number(outputs, "loss_first"), _number(outputs, "loss_last")
+        if not last < first:
+            return f"loss: must fall, went from {first:.4g} to {last:.4g}"
+    return ""
+
+
+def check_bound(
+    name: str, quality: float, gates: Mapping[str, Any], served_quality: Scalar | None
+) -> None:
+    """Hold the best model to the bound and to the model in service.
+
+    Raises:
+        GateError: with the gate and its numbers.
+    """
+    bound = gates.get("quality_at_least")
+    if bound is not None and not quality >= bound:
+        raise GateError(f"quality: {name} has {quality:.4f}, needs at least {bound:g}")
+    drop = gates.get("quality_drop_at_most")
+    if drop is None or served_quality is None:
+        return
+    least = float(served_quality) - float(drop)
+    if quality < least:
+        raise GateError(
+            f"quality drop: {name} has {quality:.4f}, needs at least {least:.4f}"
+            f" ({float(served_quality):.4f} in service, at most {drop:g} less)"
+        )
+
+
+def _number(outputs: Outputs, name: str) -> float:
+    value = outputs[name]
+    if isinstance(value, str):
+        raise BadInputError(f"output {name!r} is {value!r}, expected a number")
+    return float(value)
