@@ -45,14 +45,12 @@ def fit(series: Sequence[tuple[Vector, int]], *, hours: int, seed: int) -> Seaso
         known = rows(values[:end], origins, horizons)
         features.append(known.features)
         changes.append((values[origins + horizons - 1] - known.day_ago) / known.scale)
-    model = HistGradientBoostingRegressor(
-        loss="absolute_error",
+    model = HistGradientBoostingRegressor(loss="absolute_error", random_state=seed).set_params(
         max_iter=_ITERATIONS,
         learning_rate=_LEARNING_RATE,
         max_leaf_nodes=_LEAVES,
         min_samples_leaf=_LEAST_IN_LEAF,
         early_stopping=False,
-        random_state=seed,
     )
     model.fit(np.concatenate(features), np.concatenate(changes))
     return SeasonalBoosting(model)

@@ -1,0 +1,9 @@
+"""Demand of pools against what the fleet has: when it runs short, and the cheapest answer."""
+
+from __future__ import annotations
+
+from engine.capacity.demand import read_demand
+from engine.capacity.options import Assumptions
+from engine.capacity.planner import CapacityPlanner
+
+__all__ = ["Assumptions", "CapacityPlanner", "read_demand"]
