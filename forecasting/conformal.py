@@ -17,8 +17,6 @@ from engine.model.profiles import QUANTILE_LEVELS, Quantiles
 
 _PRIOR_WEIGHT = 5.0
 """How many residuals the prior spread counts for."""
-_ENOUGH = 100
-"""From here on no level needs more residuals than there are."""
 
 
 def student_quantile(level: float, freedom: float) -> float:
@@ -35,30 +33,45 @@ def student_quantile(level: float, freedom: float) -> float:
     )
 
 
-def offsets(residuals: Sequence[float], prior_spread: float) -> tuple[float, ...]:
-    """Return what to add to a median for each of `QUANTILE_LEVELS`; rising, from the median's own.
+def offsets(
+    residuals: Sequence[float], prior_spread: float, *, independent: int | None = None
+) -> tuple[float, ...]:
+    """Return what to add to a median for each of `QUANTILE_LEVELS`; they rise.
 
     Args:
         residuals: Actual minus forecast of held-out cases, on the scale of the forecast.
         prior_spread: Standard deviation that is assumed before there are residuals.
+        independent: How many of the residuals are as good as independent: errors of one day
+            are much alike. All of them unless said.
     """
     ordered = sorted(residuals)
     count = len(ordered)
-    if count >= _ENOUGH:
-        ranks = (math.ceil((count + 1) * level) for level in QUANTILE_LEVELS)
-        return tuple(ordered[rank - 1] for rank in ranks)
-    centre = _median(ordered) * count / (count + 1.0)
-    squares = sum((value - centre) ** 2 for value in ordered)
-    freedom = _PRIOR_WEIGHT + count
+    effective = min(count, independent or count)
+    ranks = [math.ceil((effective + 1) * level) for level in QUANTILE_LEVELS]
+    values = [
+        ordered[math.ceil(rank * count / effective) - 1] if rank <= effective else math.nan
+        for rank in ranks
+    ]
+    if math.isnan(values[-1]):
+        values = _widened(ordered, values, prior_spread, effective)
+    return tuple(accumulate(values, max))
+
+
+def _widened(
+    ordered: Sequence[float], values: Sequence[float], prior_spread: float, effective: int
+) -> list[float]:
+    """Return offsets where the upper ones are not known: Student's t with a prior spread."""
+    share = effective / len(ordered) if ordered else 0.0
+    centre = _median(ordered) * effective / (effective + 1.0)
+    squares = share * sum((value - centre) ** 2 for value in ordered)
+    freedom = _PRIOR_WEIGHT + effective
     spread = math.sqrt((_PRIOR_WEIGHT * prior_spread**2 + squares) / freedom)
     spread *= math.sqrt(1.0 + 1.0 / freedom)
-    values = [centre]
-    for level in QUANTILE_LEVELS[1:]:
-        rank = math.ceil((count + 1) * level)
+    widened = [centre]
+    for level, value in zip(QUANTILE_LEVELS[1:], values[1:], strict=True):
         assumed = centre + student_quantile(level, freedom) * spread
-        covers = ordered[rank - 1] if rank <= count else max(assumed, *ordered[-1:], centre)
-        values.append(covers)
-    return tuple(accumulate(values, max))
+        widened.append(max(assumed, *ordered[-1:], centre) if math.isnan(value) else value)
+    return widened
 
 
 def rising(values: Sequence[float]) -> Quantiles:

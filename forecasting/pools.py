@@ -22,7 +22,10 @@ from forecasting.features import DAY, Index, Rows, Vector, filled, rows
 FEWEST_VALUES = 48
 LONG = 56 * DAY
 """From this length on a model is learned; shorter series hold too few weeks."""
-_MOST_TESTED = 42 * DAY
+_MOST_TESTED = 84 * DAY
+_LEAST_LEARNED = 28 * DAY
+_LEARNED_AGAIN = 28 * DAY
+"""A back-test learns anew after so many hours, as the nightly report does."""
 _STEP = 25
 """Hours between origins: coprime to the day, so that each hour of day is an origin."""
 _HOUR = 3_600.0
@@ -49,8 +52,14 @@ class PoolForecaster:
         _check(series)
         values = filled(series.values)
         end = len(values)
-        split = end - min(_MOST_TESTED, end // 2)
-        past = _past(series, values, split, hours, _model(series, beside, split, hours, seed))
+        split = end - min(_MOST_TESTED, max(end // 2, end - _LEAST_LEARNED))
+        blocks = range(split, end, _LEARNED_AGAIN)
+        past = rolling.join(
+            [
+                _past(series, values, block, hours, _model(series, beside, block, hours, seed))
+                for block in blocks
+            ]
+        )
         methods = rolling.choose(past, hours)
         honest = rolling.honesty(past, methods)
         # The last model learns from all there is; the errors of the earlier one stand for its.
@@ -114,13 +123,15 @@ def _medians(known: Rows, model: boosting.SeasonalBoosting | None) -> dict[str, 
 def _past(
     series: DemandSeries,
     values: Vector,
-    split: int,
+    start: int,
     hours: int,
     model: boosting.SeasonalBoosting | None,
 ) -> rolling.Past:
-    """Return forecasts of every method from origins after the split, where the truth is known."""
+    """Return forecasts of every method from one block of origins, where the truth is known."""
     grid: tuple[Index, Index] = np.meshgrid(
-        np.arange(split, len(values), _STEP), np.arange(1, hours + 1), indexing="ij"
+        np.arange(start, min(start + _LEARNED_AGAIN, len(values)), _STEP),
+        np.arange(1, hours + 1),
+        indexing="ij",
     )
     origins, horizons = grid[0].ravel(), grid[1].ravel()
     actual = np.asarray(series.values, dtype=np.float64)

@@ -15,12 +15,14 @@ import numpy as np
 
 from engine.model.profiles import QUANTILE_LEVELS
 from forecasting import conformal
-from forecasting.features import DAY, WEEK, Index, Vector
+from forecasting.features import DAY, WEEK, Index, Mask, Vector
 
 WINDOW_ENDS = (DAY, 3 * DAY, WEEK)
 """Last horizon of each window but the last, which has no end."""
 _MIDDLES = (DAY / 2, 2 * DAY, 5 * DAY, 10.5 * DAY)
 _FEWEST_ERRORS = 20
+_WORST = 1_000.0
+"""Bounds the ratio to a naive forecast that happens to be exact."""
 _PRIOR_SPREAD = 1.0
 """Standard deviation of an error before any is known, in daily changes."""
 
@@ -50,6 +52,21 @@ class Honesty:
 
     mase: float
     coverage: Mapping[str, float]
+
+
+def join(parts: Sequence[Past]) -> Past:
+    """Return several blocks of past forecasts as one."""
+    return Past(
+        origins=np.concatenate([part.origins for part in parts]),
+        horizons=np.concatenate([part.horizons for part in parts]),
+        actual=np.concatenate([part.actual for part in parts]),
+        naive=np.concatenate([part.naive for part in parts]),
+        scale=np.concatenate([part.scale for part in parts]),
+        medians={
+            method: np.concatenate([part.medians[method] for part in parts])
+            for method in parts[0].medians
+        },
+    )
 
 
 def window_of(horizons: Index) -> Index:
@@ -130,16 +147,16 @@ def honesty(past: Past, methods: Sequence[str]) -> Honesty:
 def _ratio(error: float, naive: float) -> float:
     """Return the error in units of the naive one; 1 when both are nothing."""
     if naive <= 0:
-        return 1.0 if error <= 0 else math.inf
-    return error / naive
+        return 1.0 if error <= 0 else _WORST
+    return min(error / naive, _WORST)
 
 
-def _before(past: Past, origin: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _before(past: Past, origin: int) -> Mask:
     """Return which pairs' targets were known at an origin."""
     return past.origins + past.horizons - 1 < origin
 
 
-def _subset(past: Past, kept: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Past:
+def _subset(past: Past, kept: Mask) -> Past:
     """Return some of the pairs."""
     return Past(
         origins=past.origins[kept],
@@ -151,19 +168,18 @@ def _subset(past: Past, kept: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Pas
     )
 
 
-def _honest_loss(
-    past: Past, method: str, inside: np.ndarray[tuple[int], np.dtype[np.bool_]]
-) -> float | None:
+def _honest_loss(past: Past, method: str, inside: Mask) -> float | None:
     """Return the mean pinball loss in a window; None when no origin had enough errors."""
     errors = past.errors(method)
     loss, count = 0.0, 0
     levels = np.asarray(QUANTILE_LEVELS)
     for origin in np.unique(past.origins[inside]):
-        known = errors[inside & _before(past, int(origin))]
+        earlier = inside & _before(past, int(origin))
+        known = errors[earlier]
         at = inside & (past.origins == origin)
         if len(known) < _FEWEST_ERRORS:
             continue
-        offsets = np.asarray(conformal.offsets(np.sort(known).tolist(), _PRIOR_SPREAD))
+        offsets = _conformal(known, past, earlier)
         above = (errors[at][:, None] - offsets) * past.scale[at][:, None]
         loss += float(np.maximum(levels * above, (levels - 1.0) * above).sum())
         count += int(at.sum())
@@ -179,11 +195,23 @@ def _offsets(past: Past, methods: Sequence[str], window: int) -> Vector:
     """Return the (5,) offsets of a window, widened from a nearer one where errors are few."""
     windows = window_of(past.horizons)
     errors = past.errors(methods[window])
-    known = errors[windows == window]
+    inside = windows == window
+    known = errors[inside]
     if len(known) < _FEWEST_ERRORS and window:
         wider = math.sqrt(_MIDDLES[window] / _MIDDLES[window - 1])
         return _offsets(past, methods, window - 1) * wider
-    return np.asarray(conformal.offsets(np.sort(known).tolist(), _PRIOR_SPREAD))
+    return _conformal(known, past, inside)
+
+
+def _conformal(known: Vector, past: Past, kept: Mask) -> Vector:
+    """Return the (5,) offsets of errors; those of one day count as one.
+
+    The median keeps the method's own forecast: to shift it by the past bias made it worse on
+    every pool of the example data, because levels change and come back.
+    """
+    days = len(np.unique((past.origins + past.horizons - 1)[kept] // DAY))
+    found = conformal.offsets(np.sort(known).tolist(), _PRIOR_SPREAD, independent=days)
+    return np.maximum(np.asarray([0.0, *found[1:]]), 0.0)
 
 
 def _blend(
