@@ -1,0 +1,134 @@
+"""Actions that dispatching owns: roll back, stop, retry. The watch loop asks, this loop does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from engine.dispatching import deployments, submission
+from engine.dispatching.desk import Desk
+from engine.model.alarms import Action, ActionKind, ActionState
+from engine.model.dispatches import Reason, Run, RunState, TaskRun, TaskState
+from engine.model.errors import RefusedError
+from engine.model.records import (
+    ACTIONS,
+    DEPLOYMENTS,
+    RUNS,
+    TASK_RUNS,
+    Put,
+    Stored,
+    Write,
+)
+
+_OWNED = (ActionKind.ROLL_BACK.value, ActionKind.STOP.value, ActionKind.RETRY.value)
+_OPEN = (ActionState.WANTED.value, ActionState.STARTED.value)
+
+
+def act(desk: Desk) -> bool:
+    """Carry out what is asked of this loop; return whether anything changed."""
+    changed = False
+    asked = desk.ledger.select(
+        ACTIONS, where={"kind": _OWNED, "state": _OPEN}, order_by="wanted_at"
+    )
+    for stored in asked:
+        if stored.value.kind is ActionKind.ROLL_BACK:
+            changed |= _roll_back(desk, stored)
+        elif stored.value.kind is ActionKind.STOP:
+            changed |= _stop(desk, stored)
+        else:
+            changed |= _retry(desk, stored)
+    return changed
+
+
+def _roll_back(desk: Desk, stored: Stored[Action]) -> bool:
+    """Want the former model; done when it serves."""
+    action = stored.value
+    deployment = desk.ledger.get(DEPLOYMENTS, action.pipeline or "")
+    if deployment is None:
+        return _finish(desk, stored, ActionState.FAILED, f"nothing serves {action.subject}")
+    if action.state is ActionState.STARTED:
+        if deployment.value.run_id != action.run_id:
+            return _finish(desk, stored, ActionState.FAILED, "another model was wanted since")
+        if deployment.value.serving != deployment.value.wanted:
+            return False
+        result = f"the model of run {action.run_id} serves again"
+        return _finish(desk, stored, ActionState.DONE, result)
+    back = deployments.roll_back(desk, deployment)
+    if back is None:
+        return _finish(desk, stored, ActionState.FAILED, "there is no model to go back to")
+    started = replace(action, state=ActionState.STARTED, run_id=back.run_id)
+    write = Put(ACTIONS, started, stored.version)
+    return desk.commit("action.roll-back", write, *back.writes)
+
+
+def _stop(desk: Desk, stored: Stored[Action]) -> bool:
+    """Cancel the run that the action names, or every active run of its pipeline."""
+    stopped: list[str] = []
+    for run in _runs(desk, stored.value):
+        try:
+            submission.cancel(desk.ledger, desk.clock, run.value.run_id)
+        except RefusedError:
+            # It ended by itself in the meantime.
+            continue
+        stopped.append(run.value.run_id)
+    result = f"stopped {', '.join(stopped)}" if stopped else "nothing was running"
+    return _finish(desk, stored, ActionState.DONE, result)
+
+
+def _retry(desk: Desk, stored: Stored[Action]) -> bool:
+    """Let failed tasks, and what was skipped because of them, run again in the same run."""
+    action = stored.value
+    for run in _runs(desk, action):
+        tasks = desk.ledger.select(TASK_RUNS, where={"run_id": run.value.run_id})
+        again: list[Write] = [
+            Put(TASK_RUNS, _again(task.value), task.version)
+            for task in tasks
+            if _failed(task.value)
+        ]
+        if not again:
+            continue
+        resumed = replace(
+            run.value,
+            state=RunState.ACTIVE,
+            ended_at=None,
+            reason="",
+            parameters={**run.value.parameters, **action.parameters},
+        )
+        done = replace(
+            action,
+            state=ActionState.DONE,
+            ended_at=desk.clock.now(),
+            run_id=run.value.run_id,
+            result=f"{len(again)} tasks of run {run.value.run_id} run again",
+        )
+        writes = (Put(RUNS, resumed, run.version), Put(ACTIONS, done, stored.version), *again)
+        return desk.commit("action.retry", *writes)
+    return _finish(desk, stored, ActionState.FAILED, "no run of it has failed tasks")
+
+
+def _runs(desk: Desk, action: Action) -> list[Stored[Run]]:
+    """Return the runs an action may mean, newest first: `run:ID`, or those of its pipeline.
+
+    Of runs that ended only the newest is meant.
+    """
+    named = desk.run(action.subject.removeprefix("run:"))
+    if named is not None:
+        return [named]
+    runs = desk.ledger.select(
+        RUNS, where={"pipeline": action.pipeline}, order_by="created_at", descending=True
+    )
+    return [run for position, run in enumerate(runs) if position == 0 or run.value.ended_at is None]
+
+
+def _failed(task: TaskRun) -> bool:
+    passed_on = task.state is TaskState.SKIPPED and task.reason is Reason.UPSTREAM_FAILED
+    return passed_on or task.state is TaskState.FAILED
+
+
+def _again(task: TaskRun) -> TaskRun:
+    return replace(task, state=TaskState.WAITING, reason=Reason.NONE, message="", ended_at=None)
+
+
+def _finish(desk: Desk, stored: Stored[Action], state: ActionState, result: str) -> bool:
+    ended = replace(stored.value, state=state, result=result, ended_at=desk.clock.now())
+    step = stored.value.kind.value.replace(" ", "-")
+    return desk.commit(f"action.{step}-ended", Put(ACTIONS, ended, stored.version))

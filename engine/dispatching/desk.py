@@ -1,0 +1,154 @@
+"""What every part of a step has at hand: the ports, the fence, and views of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from engine.model.dispatches import Attempt, AttemptState, Run, TaskRun
+from engine.model.errors import ConflictError, DamagedError, RefusedError
+from engine.model.identifiers import AttemptId, PlanId, TaskName
+from engine.model.plans import Plan
+from engine.model.records import (
+    ATTEMPTS,
+    PLANS,
+    RUNS,
+    TASK_RUNS,
+    TERMS,
+    Check,
+    Stored,
+    Term,
+    Write,
+    task_run_key,
+)
+from engine.model.specs import PipelineSpec
+from engine.ports import (
+    ArtifactStore,
+    Clock,
+    Conditions,
+    Executor,
+    FleetSource,
+    Ledger,
+    ModelServer,
+)
+
+_PLANS_KEPT = 64
+LIVE = (AttemptState.INTENDED.value, AttemptState.RUNNING.value)
+"""States of attempts that hold capacity."""
+
+
+@dataclass(slots=True)
+class RunView:
+    """A run with its plan, spec and tasks, kept up to date while a step goes through it."""
+
+    run: Run
+    version: int
+    plan: Plan
+    spec: PipelineSpec
+    tasks: dict[TaskName, Stored[TaskRun]]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The ports of dispatching, and the term under which it writes.
+
+    executors: by the name that clusters call them.
+    """
+
+    ledger: Ledger
+    executors: Mapping[str, Executor]
+    artifacts: ArtifactStore
+    servers: ModelServer
+    conditions: Conditions
+    fleet_source: FleetSource
+    clock: Clock
+    term: Term
+    plans: dict[PlanId, Plan] = field(default_factory=dict, init=False, repr=False)
+    """Plans read already; a plan never changes, and reading one takes milliseconds."""
+    unseen: dict[AttemptId, float] = field(default_factory=dict, init=False, repr=False)
+    """Running attempts that their executor does not report, with the instant since when."""
+
+    def commit(self, name: str, *writes: Write) -> bool:
+        """Write all or nothing under the term; false when somebody else wrote first.
+
+        Then the caller leaves the matter to the next step, which sees the new state.
+
+        Raises:
+            RefusedError: when a newer engine took over: this one must stop.
+        """
+        try:
+            self.ledger.commit(name, [Check(TERMS, "engine", self.term.number), *writes])
+        except ConflictError:
+            stored = self.ledger.get(TERMS, "engine")
+            if stored is not None and stored.version == self.term.number:
+                return False
+            raise RefusedError(
+                f"the term {self.term.number} of this engine is over: another engine took over",
+                fix="stop this engine; only one may work on a store",
+            ) from None
+        return True
+
+    def plan(self, run: Run) -> Plan:
+        """Return the plan in force of a run.
+
+        Raises:
+            DamagedError: when it is not stored.
+        """
+        if run.plan_id not in self.plans:
+            plan = stored_plan(self.ledger, run)
+            if len(self.plans) >= _PLANS_KEPT:
+                self.plans.clear()
+            self.plans[run.plan_id] = plan
+        return self.plans[run.plan_id]
+
+    def view(self, stored: Stored[Run]) -> RunView:
+        """Return a run with its plan, spec and tasks."""
+        run = stored.value
+        plan = self.plan(run)
+        tasks = self.ledger.select(TASK_RUNS, where={"run_id": run.run_id})
+        return RunView(
+            run=run,
+            version=stored.version,
+            plan=plan,
+            spec=spec_of(plan, run.pipeline),
+            tasks={task.value.task: task for task in tasks},
+        )
+
+    def run(self, run_id: str) -> Stored[Run] | None:
+        """Return a run, or None."""
+        return self.ledger.get(RUNS, run_id)
+
+    def task_run(self, run_id: str, task: str) -> Stored[TaskRun] | None:
+        """Return one task of a run, or None."""
+        return self.ledger.get(TASK_RUNS, task_run_key(run_id, task))
+
+    def live_attempts(self) -> dict[AttemptId, Stored[Attempt]]:
+        """Return the attempts that hold capacity, oldest first."""
+        found = self.ledger.select(ATTEMPTS, where={"state": LIVE}, order_by="intended_at")
+        return {stored.value.attempt_id: stored for stored in found}
+
+    def attempts_of(self, run_id: str, task: str) -> tuple[Attempt, ...]:
+        """Return all attempts of a task of a run, oldest first."""
+        found = self.ledger.select(ATTEMPTS, where={"run_id": run_id}, order_by="intended_at")
+        return tuple(stored.value for stored in found if stored.value.task == task)
+
+
+def stored_plan(ledger: Ledger, run: Run) -> Plan:
+    """Read the plan in force of a run.
+
+    Raises:
+        DamagedError: when it is not stored.
+    """
+    stored = ledger.get(PLANS, run.plan_id)
+    if stored is None:
+        message = f"run {run.run_id!r} names plan {run.plan_id!r}, which is not stored"
+        raise DamagedError(message, fix="restore the data folder from a backup")
+    return stored.value
+
+
+def spec_of(plan: Plan, pipeline: str) -> PipelineSpec:
+    """Return the spec of a pipeline as the plan was made for it; `KeyError` without one."""
+    for spec in plan.request.pipelines:
+        if spec.name == pipeline:
+            return spec
+    raise KeyError(pipeline)

@@ -1,0 +1,103 @@
+"""Runs that are over, and the artefacts that nobody refers to any more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from engine.dispatching import news
+from engine.dispatching.desk import Desk
+from engine.model.dispatches import (
+    Deployment,
+    Run,
+    RunState,
+    TaskRun,
+    TaskState,
+)
+from engine.model.identifiers import Digest
+from engine.model.records import (
+    DEPLOYMENTS,
+    EVENTS,
+    RUNS,
+    TASK_RUNS,
+    Check,
+    Put,
+    task_run_key,
+)
+from engine.model.specs import TaskKind
+
+_RUNS_KEPT = 50
+# Artefacts of older runs go, except those that serve or may be rolled back to.
+
+
+def end_runs(desk: Desk) -> bool:
+    """End every run of which nothing can change any more; return whether one ended."""
+    changed = False
+    for stored in desk.ledger.select(RUNS, where={"state": RunState.ACTIVE.value}):
+        run = stored.value
+        tasks = desk.ledger.select(TASK_RUNS, where={"run_id": run.run_id})
+        deployment = desk.ledger.get(DEPLOYMENTS, run.pipeline)
+        served = deployment.value if deployment else None
+        over = verdict(run, [task.value for task in tasks], served)
+        if over is None:
+            continue
+        now = desk.clock.now()
+        ended = replace(over, ended_at=now)
+        unchanged = [
+            Check(TASK_RUNS, task_run_key(run.run_id, task.value.task), task.version)
+            for task in tasks
+        ]
+        changed |= desk.commit(
+            f"dispatch.run-ended:{run.pipeline}",
+            Put(RUNS, ended, stored.version),
+            Put(EVENTS, news.run_ended(ended, now)),
+            *unchanged,
+        )
+    return changed
+
+
+def verdict(run: Run, tasks: Sequence[TaskRun], deployment: Deployment | None) -> Run | None:
+    """Return the run with the state it ends in, or None while it goes on. Pure.
+
+    deployment: of its pipeline; a serve task is over once its package serves.
+    """
+    if not all(task.state.is_terminal or _serves(task, deployment) for task in tasks):
+        return None
+    failed = [task for task in tasks if task.state is TaskState.FAILED]
+    if not failed:
+        return replace(run, state=RunState.SUCCEEDED)
+    first = failed[0]
+    why = first.message or first.reason.value
+    return replace(run, state=RunState.FAILED, reason=f"{first.task}: {why}")
+
+
+def _serves(task: TaskRun, deployment: Deployment | None) -> bool:
+    return (
+        task.kind is TaskKind.SERVE
+        and task.state is TaskState.RUNNING
+        and deployment is not None
+        and deployment.run_id == task.run_id
+        and deployment.serving == deployment.wanted
+    )
+
+
+def collect(desk: Desk) -> int:
+    """Remove artefacts that nothing refers to; return how many went.
+
+    Only while no task runs that could be writing one; servers write none.
+    """
+    if desk.ledger.select(RUNS, where={"state": RunState.ACTIVE.value}, limit=1):
+        return 0
+    newest = desk.ledger.select(RUNS, order_by="created_at", descending=True, limit=_RUNS_KEPT)
+    kept = [stored.value.run_id for stored in newest]
+    live: set[Digest] = set()
+    for task in desk.ledger.select(TASK_RUNS, where={"run_id": kept}):
+        live |= _known(task.value.artifact)
+    for stored in desk.ledger.select(DEPLOYMENTS):
+        deployment = stored.value
+        live |= _known(deployment.wanted, deployment.serving, deployment.previous)
+    return desk.artifacts.collect(sorted(live))
+
+
+def _known(*digests: Digest | None) -> set[Digest]:
+    return {digest for digest in digests if digest is not None}

@@ -1,0 +1,167 @@
+"""What executors and clusters show: attempts that came up, ended, or are lost."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+
+from engine.dispatching import deployments, news, outcomes
+from engine.dispatching.admission import cluster_of
+from engine.dispatching.desk import Desk
+from engine.model.dispatches import Attempt, AttemptState, Observation, Reason
+from engine.model.errors import RetryableError
+from engine.model.fleet import Cluster, Fleet
+from engine.model.identifiers import AttemptId
+from engine.model.records import (
+    ATTEMPTS,
+    CLUSTER_HEALTH,
+    DEPLOYMENTS,
+    EVENTS,
+    ClusterHealth,
+    Put,
+    Stored,
+    Write,
+)
+
+_LOG = logging.getLogger(__name__)
+_GRACE_SECONDS = 10.0
+# Of a cluster that the fleet does not know any more.
+
+Live = Mapping[AttemptId, Stored[Attempt]]
+
+
+def watch_clusters(desk: Desk, fleet: Fleet) -> bool:
+    """Store which clusters answer, with an event when one stops or begins to."""
+    changed = False
+    for cluster in fleet.clusters:
+        stored = desk.ledger.get(CLUSTER_HEALTH, cluster.name)
+        if stored is not None and stored.value.reachable == cluster.reachable:
+            continue
+        health = ClusterHealth(
+            cluster=cluster.name, reachable=cluster.reachable, since=desk.clock.now()
+        )
+        writes: list[Write] = [Put(CLUSTER_HEALTH, health, stored.version if stored else 0)]
+        if stored is not None or not cluster.reachable:
+            writes.append(Put(EVENTS, news.cluster_changed(health)))
+        changed |= desk.commit(f"dispatch.cluster:{cluster.name}", *writes)
+    return changed
+
+
+def observe(desk: Desk, fleet: Fleet, live: Live) -> bool:
+    """Take in what every executor sees; return whether anything changed."""
+    changed = False
+    for name, executor in desk.executors.items():
+        try:
+            seen = {each.attempt_id: each for each in executor.observe()}
+        except RetryableError as error:
+            _LOG.warning("executor %s did not answer: %s", name, error.message)
+            continue
+        for attempt_id, observation in seen.items():
+            stored = live.get(attempt_id)
+            if stored is not None:
+                changed |= _take_in(desk, stored, observation, fleet)
+            elif not observation.state.is_terminal:
+                _stop_if_over(desk, name, attempt_id)
+        changed |= _missing(desk, name, live, seen, fleet)
+    return changed
+
+
+def lose(desk: Desk, fleet: Fleet, live: Live) -> bool:
+    """Give up attempts whose cluster has not answered for longer than its grace period."""
+    changed = False
+    now = desk.clock.now()
+    for stored in live.values():
+        attempt = stored.value
+        if cluster_of(fleet, attempt.cluster) is not None:
+            continue
+        health = desk.ledger.get(CLUSTER_HEALTH, attempt.cluster)
+        since = health.value.since if health else attempt.intended_at
+        if now - max(since, attempt.intended_at) >= _grace_seconds(fleet, attempt.cluster):
+            changed |= outcomes.settle(desk, stored, _lost(attempt, now), fleet)
+    return changed
+
+
+def stop_unwanted(desk: Desk, live: Live) -> None:
+    """Stop attempts that nobody waits for: of cancelled runs, or of servers replaced.
+
+    Stopping is repeated until the executor shows the end, so it is not stored.
+    """
+    for stored in live.values():
+        attempt = stored.value
+        task = desk.task_run(attempt.run_id, attempt.task)
+        if task is not None and outcomes.is_current(task.value, attempt):
+            continue
+        deployment = desk.ledger.get(DEPLOYMENTS, attempt.pipeline)
+        if not deployments.is_wanted(deployment.value if deployment else None, attempt):
+            _stop(desk, attempt)
+
+
+def _take_in(desk: Desk, stored: Stored[Attempt], seen: Observation, fleet: Fleet) -> bool:
+    attempt = stored.value
+    desk.unseen.pop(attempt.attempt_id, None)
+    if seen.state.is_terminal:
+        killed = seen.reason in {Reason.KILLED, Reason.CLUSTER_DOWN}
+        if killed and cluster_of(fleet, attempt.cluster) is None:
+            # Its cluster went down with it, which is no failure of the task.
+            seen = replace(seen, state=AttemptState.LOST, reason=Reason.CLUSTER_DOWN)
+        return outcomes.settle(desk, stored, seen, fleet)
+    shown = replace(
+        attempt,
+        state=AttemptState.RUNNING,
+        handle=seen.handle or attempt.handle,
+        endpoint=seen.endpoint or attempt.endpoint,
+        started_at=seen.started_at or attempt.started_at,
+    )
+    if shown == attempt:
+        return False
+    return desk.commit(f"dispatch.seen:{attempt.task}", Put(ATTEMPTS, shown, stored.version))
+
+
+def _missing(
+    desk: Desk, executor: str, live: Live, seen: Mapping[AttemptId, Observation], fleet: Fleet
+) -> bool:
+    """Give up attempts that run as far as is known, but that their executor does not show."""
+    changed = False
+    now = desk.clock.now()
+    for attempt_id, stored in live.items():
+        attempt = stored.value
+        running = attempt.state is AttemptState.RUNNING and attempt.executor == executor
+        if not running or attempt_id in seen:
+            continue
+        since = desk.unseen.setdefault(attempt_id, now)
+        if now - since >= _grace_seconds(fleet, attempt.cluster):
+            message = f"executor {executor} does not know it any more"
+            lost = replace(_lost(attempt, now), message=message)
+            changed |= outcomes.settle(desk, stored, lost, fleet)
+    return changed
+
+
+def _stop_if_over(desk: Desk, executor: str, attempt_id: AttemptId) -> None:
+    """Stop what came back with a cluster that was given up; leave alone what is not ours."""
+    stored = desk.ledger.get(ATTEMPTS, attempt_id)
+    if stored is not None and stored.value.state.is_terminal:
+        _LOG.info("stopping %s, which was given up before", attempt_id)
+        desk.executors[executor].stop(attempt_id)
+
+
+def _stop(desk: Desk, attempt: Attempt) -> None:
+    try:
+        desk.executors[attempt.executor].stop(attempt.attempt_id)
+    except RetryableError as error:
+        _LOG.warning("%s could not be stopped: %s", attempt.attempt_id, error.message)
+
+
+def _lost(attempt: Attempt, now: float) -> Observation:
+    return Observation(
+        attempt_id=attempt.attempt_id,
+        state=AttemptState.LOST,
+        ended_at=now,
+        reason=Reason.CLUSTER_DOWN,
+        message=f"cluster {attempt.cluster} does not answer",
+    )
+
+
+def _grace_seconds(fleet: Fleet, name: str) -> float:
+    known: dict[str, Cluster] = {cluster.name: cluster for cluster in fleet.clusters}
+    return known[name].grace_seconds if name in known else _GRACE_SECONDS

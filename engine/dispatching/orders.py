@@ -1,0 +1,118 @@
+"""What an executor is asked to start, and what is learned from what it did. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.dispatching.desk import RunView
+from engine.dispatching.readiness import ancestors
+from engine.model import documents
+from engine.model.dispatches import Attempt, AttemptOrder, AttemptState, Run, TaskState
+from engine.model.identifiers import Digest
+from engine.model.plans import Plan, task_key
+from engine.model.profiles import RunRecord
+from engine.model.specs import Scalar, TaskKind, TaskSpec
+
+_LEAST_TIME_LIMIT_SECONDS = 600.0
+_TIME_LIMIT_FACTOR = 10.0
+# A limit on every task, wide enough that only one that hangs meets it.
+
+_LEARNED_UPSTREAM = ("rows", "columns")
+
+
+def order_for(view: RunView, attempt: Attempt, wanted: Digest | None = None) -> AttemptOrder:
+    """Return the order for an attempt; the same store gives the same order.
+
+    wanted: for a serve task the package to start with, in place of the one of its own run.
+    """
+    task = view.spec.task(attempt.task)
+    inputs = inputs_of(view, task)
+    if wanted is not None:
+        inputs = dict.fromkeys(inputs, wanted)
+    return AttemptOrder(
+        attempt_id=attempt.attempt_id,
+        run_id=attempt.run_id,
+        pipeline=attempt.pipeline,
+        task=attempt.task,
+        kind=task.kind,
+        cluster=attempt.cluster,
+        pool=attempt.pool,
+        command=task.command,
+        folder=view.spec.folder,
+        inputs=inputs,
+        parameters={
+            "task": documents.plain(task),
+            "pipeline": view.spec.name,
+            "seed": view.spec.seed,
+            "overrides": overrides(view.run, task.name),
+            "upstream": outputs_before(view, task),
+        },
+        limits=attempt.held,
+        time_limit_seconds=time_limit_seconds(view.plan, attempt.pipeline, task),
+    )
+
+
+def inputs_of(view: RunView, task: TaskSpec) -> dict[str, Digest]:
+    """Return the output folders of the tasks right before it that succeeded."""
+    upstream = (view.tasks[name].value for name in task.after)
+    return {
+        run.task: run.artifact
+        for run in upstream
+        if run.state is TaskState.SUCCEEDED and run.artifact is not None
+    }
+
+
+def overrides(run: Run, task: str) -> dict[str, Scalar]:
+    """Return the run's parameters that are meant for one task: `etl.unit.chol` as `unit.chol`."""
+    prefix = f"{task}."
+    return {
+        name.removeprefix(prefix): value
+        for name, value in run.parameters.items()
+        if name.startswith(prefix)
+    }
+
+
+def outputs_before(view: RunView, task: TaskSpec) -> dict[str, Mapping[str, Scalar]]:
+    """Return the outputs of every task before a task, empty for one that was skipped."""
+    return {name: view.tasks[name].value.outputs for name in ancestors(view.spec, task)}
+
+
+def time_limit_seconds(plan: Plan, pipeline: str, task: TaskSpec) -> float | None:
+    """Return how long an attempt may take: ten times its P99, at least ten minutes."""
+    if task.kind is TaskKind.SERVE:
+        return None
+    profile = plan.profiles.get(task_key(pipeline, task.name))
+    if profile is None or profile.duration_seconds is None:
+        return _LEAST_TIME_LIMIT_SECONDS
+    return max(_LEAST_TIME_LIMIT_SECONDS, _TIME_LIMIT_FACTOR * profile.duration_seconds.p99)
+
+
+def run_record(view: RunView, attempt: Attempt, speed: float) -> RunRecord | None:
+    """Return what an ended attempt teaches, or None when nothing was measured.
+
+    speed: of its pool; turns measured seconds into reference seconds.
+    """
+    usage = attempt.usage
+    if usage is None or attempt.ended_at is None:
+        return None
+    task = view.spec.task(attempt.task)
+    learned = {
+        name: value
+        for outputs in outputs_before(view, task).values()
+        for name, value in outputs.items()
+        if name in _LEARNED_UPSTREAM
+    }
+    seconds = max(usage.duration_seconds, 1e-6)
+    return RunRecord(
+        pipeline=attempt.pipeline,
+        task=attempt.task,
+        kind=task.kind,
+        attributes={**learned, **task.attributes},
+        ended_at=attempt.ended_at,
+        duration_seconds=usage.duration_seconds * speed,
+        cpu_cores_mean=usage.cpu_seconds / seconds,
+        memory_gib_peak=usage.memory_gib_peak,
+        disk_gib=usage.disk_gib,
+        gpu_count=attempt.held.gpu_count,
+        succeeded=attempt.state is AttemptState.SUCCEEDED,
+    )

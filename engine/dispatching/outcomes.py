@@ -1,0 +1,95 @@
+"""How an attempt ended, and what that means for its task. One commit for each attempt.
+
+A result counts only by compare-and-set on the number of the attempt: what an older attempt
+does, or one of a run that was cancelled, changes nothing but its own row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from engine.dispatching import orders, retrying
+from engine.dispatching.admission import pool_of
+from engine.dispatching.desk import Desk
+from engine.model.dispatches import (
+    Attempt,
+    AttemptState,
+    Observation,
+    Reason,
+    TaskRun,
+    TaskState,
+)
+from engine.model.fleet import Fleet
+from engine.model.records import ATTEMPTS, RUN_RECORDS, TASK_RUNS, Put, Stored, Write
+from engine.model.specs import TaskKind, TaskSpec
+
+_SAYS_NOTHING = frozenset({Reason.KILLED, Reason.CLUSTER_DOWN})
+# What was measured up to a kill from outside says nothing about what the task needs.
+
+
+def is_current(task: TaskRun, attempt: Attempt) -> bool:
+    """Return whether the task still waits for the result of this attempt."""
+    return task.state is TaskState.RUNNING and task.attempt == attempt.number
+
+
+def settle(desk: Desk, stored: Stored[Attempt], seen: Observation, fleet: Fleet) -> bool:
+    """Store the end of an attempt, and of its task unless another attempt follows."""
+    now = desk.clock.now()
+    attempt = ended(stored.value, seen, now)
+    writes: list[Write] = [Put(ATTEMPTS, attempt, stored.version)]
+    run = desk.run(attempt.run_id)
+    task = desk.task_run(attempt.run_id, attempt.task)
+    if run is not None and task is not None and is_current(task.value, attempt):
+        view = desk.view(run)
+        spec = view.spec.task(attempt.task)
+        earlier = desk.attempts_of(attempt.run_id, attempt.task)
+        attempts = [each for each in earlier if each.number < attempt.number]
+        following = after(task.value, spec, [*attempts, attempt], seen, now)
+        writes.append(Put(TASK_RUNS, following, task.version))
+        pool = pool_of(fleet, attempt.cluster, attempt.pool)
+        record = orders.run_record(view, attempt, pool.speed if pool else 1.0)
+        if record is not None and attempt.reason not in _SAYS_NOTHING:
+            writes.append(Put(RUN_RECORDS, record))
+    step = "lost" if attempt.state is AttemptState.LOST else "ended"
+    return desk.commit(f"dispatch.{step}:{attempt.task}", *writes)
+
+
+def ended(attempt: Attempt, seen: Observation, now: float) -> Attempt:
+    """Return an attempt with how it ended."""
+    return replace(
+        attempt,
+        state=seen.state,
+        handle=seen.handle or attempt.handle,
+        started_at=seen.started_at or attempt.started_at,
+        ended_at=seen.ended_at or now,
+        exit_code=seen.exit_code,
+        reason=seen.reason,
+        message=seen.message,
+        usage=seen.usage,
+    )
+
+
+def after(
+    task: TaskRun, spec: TaskSpec, attempts: Sequence[Attempt], seen: Observation, now: float
+) -> TaskRun:
+    """Return the task after its newest attempt, the last of `attempts`, ended."""
+    ran = replace(task, message=seen.message, waiting_for=(), ended_at=seen.ended_at or now)
+    if seen.state is AttemptState.SUCCEEDED and spec.kind is not TaskKind.SERVE:
+        return replace(
+            ran,
+            state=TaskState.SUCCEEDED,
+            reason=Reason.COMPLETED,
+            outputs=seen.outputs,
+            artifact=seen.artifact,
+        )
+    last = attempts[-1]
+    if seen.state in {AttemptState.SUCCEEDED, AttemptState.STOPPED}:
+        # A server that ends by itself, or a task that somebody else stopped: nobody asked.
+        last = replace(last, reason=Reason.KILLED)
+    if retrying.may_retry(spec, [*attempts[:-1], last], now):
+        lost = (last.cluster,) if last.state is AttemptState.LOST else ()
+        return replace(
+            ran, state=TaskState.WAITING, reason=last.reason, waiting_for=lost, ended_at=None
+        )
+    return replace(ran, state=TaskState.FAILED, reason=last.reason)

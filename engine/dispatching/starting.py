@@ -1,0 +1,253 @@
+"""Waiting tasks: each is skipped, told what it waits for, or given an attempt; then started.
+
+The intent is stored before the executor is called, the outcome after it. An attempt whose
+outcome was lost in a crash is started again under the same id, which changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+
+from engine.dispatching import admission, deployments, orders, outcomes, retrying
+from engine.dispatching.admission import pool_of
+from engine.dispatching.desk import Desk, RunView
+from engine.dispatching.readiness import MAY_START, Judgement, in_order, judge
+from engine.model.dispatches import (
+    Attempt,
+    AttemptState,
+    Deployment,
+    Observation,
+    Reason,
+    Run,
+    RunState,
+    TaskRun,
+    TaskState,
+)
+from engine.model.errors import FinalError, RetryableError
+from engine.model.fleet import Fleet
+from engine.model.identifiers import AttemptId, attempt_id
+from engine.model.plans import Assignment
+from engine.model.records import (
+    ABSENT,
+    ATTEMPTS,
+    DEPLOYMENTS,
+    RUNS,
+    TASK_RUNS,
+    Put,
+    Stored,
+    Write,
+)
+from engine.model.resources import Resources
+from engine.model.specs import TaskKind, TaskSpec
+
+_LOG = logging.getLogger(__name__)
+
+
+def advance(desk: Desk, fleet: Fleet, live: dict[AttemptId, Stored[Attempt]]) -> bool:
+    """Go through every waiting task once; return whether anything changed.
+
+    live: attempts that hold capacity; those intended here are added.
+    """
+    changed = False
+    for stored in _runs(desk):
+        view = desk.view(stored)
+        for task in in_order(view.spec):
+            if view.tasks[task.name].value.state is TaskState.WAITING:
+                changed |= _advance(desk, view, task, fleet, live)
+    return changed
+
+
+def start(desk: Desk, fleet: Fleet, live: Mapping[AttemptId, Stored[Attempt]]) -> bool:
+    """Call the executor for every intended attempt whose cluster answers."""
+    changed = False
+    for stored in live.values():
+        intended = stored.value.state is AttemptState.INTENDED
+        if intended and admission.cluster_of(fleet, stored.value.cluster) is not None:
+            changed |= _start(desk, stored, fleet)
+    return changed
+
+
+def _runs(desk: Desk) -> list[Stored[Run]]:
+    """Return the runs with tasks that may wait: active ones, and those that own a server."""
+    active = desk.ledger.select(RUNS, where={"state": RunState.ACTIVE.value}, order_by="created_at")
+    found = {stored.value.run_id: stored for stored in active}
+    for deployment in desk.ledger.select(DEPLOYMENTS):
+        owner = desk.run(deployment.value.run_id)
+        if owner is not None and owner.value.state is not RunState.CANCELLED:
+            found[owner.value.run_id] = owner
+    return list(found.values())
+
+
+def _advance(
+    desk: Desk,
+    view: RunView,
+    task: TaskSpec,
+    fleet: Fleet,
+    live: dict[AttemptId, Stored[Attempt]],
+) -> bool:
+    judgement = judge(task, {name: stored.value for name, stored in view.tasks.items()})
+    if judgement.may_start:
+        judgement = _condition(desk, view, task)
+    if not judgement.may_start:
+        return _store(desk, view, task, judgement)
+    deployment: Stored[Deployment] | None = None
+    if task.kind is TaskKind.SERVE:
+        deployment = desk.ledger.get(DEPLOYMENTS, view.spec.name)
+        if deployment is None or deployment.value.run_id != view.run.run_id:
+            return deployments.want(desk, view, task, live)
+        if deployment.value.attempt_id is not None:
+            # The last server's end is seen, but not yet noted in the deployment.
+            return False
+    attempts = desk.attempts_of(view.run.run_id, task.name)
+    assignment = view.plan.assignment(view.spec.name, task.name)
+    pool = pool_of(fleet, assignment.cluster, assignment.pool) if assignment else None
+    if assignment is None or pool is None:
+        nowhere = Judgement(reason=Reason.NO_PLACE, message="the plan has no place for it")
+        return _store(desk, view, task, nowhere)
+    executor = fleet.cluster(assignment.cluster).executor
+    if executor not in desk.executors:
+        nobody = Judgement(reason=Reason.NO_PLACE, message=f"there is no executor {executor!r}")
+        return _store(desk, view, task, nobody)
+    needed = admission.need(assignment, pool, retrying.memory_factor(attempts))
+    judgement = admission.admit(
+        assignment, needed, fleet, [stored.value for stored in live.values()]
+    )
+    if not judgement.may_start:
+        return _store(desk, view, task, judgement)
+    attempt = _attempt(desk, view.tasks[task.name].value, assignment, needed, executor)
+    return _intend(desk, view, attempt, deployment, live)
+
+
+def _condition(desk: Desk, view: RunView, task: TaskSpec) -> Judgement:
+    """Evaluate `when`; outputs before it are final, so the answer never changes."""
+    if task.when is None:
+        return MAY_START
+    try:
+        holds = desk.conditions.holds(task.when, orders.outputs_before(view, task))
+    except FinalError as error:
+        return Judgement(
+            state=TaskState.FAILED, reason=Reason.CONDITION_ERROR, message=error.message
+        )
+    if holds:
+        return MAY_START
+    return Judgement(
+        state=TaskState.SKIPPED, reason=Reason.CONDITION_FALSE, message=f"{task.when} is false"
+    )
+
+
+def _store(desk: Desk, view: RunView, task: TaskSpec, judgement: Judgement) -> bool:
+    """Store why a task waits, or that it is over, unless that is known already."""
+    stored = view.tasks[task.name]
+    over = judgement.state.is_terminal
+    judged = replace(
+        stored.value,
+        state=judgement.state,
+        reason=judgement.reason,
+        message=judgement.message,
+        waiting_for=judgement.waiting_for,
+        ended_at=desk.clock.now() if over else None,
+    )
+    if judged == stored.value:
+        return False
+    step = judgement.state.value if over else "wait"
+    return _write(desk, view, f"dispatch.{step}:{task.name}", judged)
+
+
+def _attempt(
+    desk: Desk, task: TaskRun, assignment: Assignment, held: Resources, executor: str
+) -> Attempt:
+    number = task.attempt + 1
+    return Attempt(
+        attempt_id=attempt_id(task.run_id, task.task, number),
+        run_id=task.run_id,
+        pipeline=task.pipeline,
+        task=task.task,
+        number=number,
+        executor=executor,
+        cluster=assignment.cluster,
+        pool=assignment.pool,
+        held=held,
+        state=AttemptState.INTENDED,
+        intended_at=desk.clock.now(),
+        fence=desk.term.number,
+    )
+
+
+def _intend(
+    desk: Desk,
+    view: RunView,
+    attempt: Attempt,
+    deployment: Stored[Deployment] | None,
+    live: dict[AttemptId, Stored[Attempt]],
+) -> bool:
+    """Store the intent; the executor is called for it afterwards, and after every crash."""
+    running = replace(
+        view.tasks[attempt.task].value,
+        state=TaskState.RUNNING,
+        reason=Reason.NONE,
+        message="",
+        waiting_for=(),
+        attempt=attempt.number,
+        cluster=attempt.cluster,
+        pool=attempt.pool,
+        started_at=attempt.intended_at,
+        ended_at=None,
+    )
+    writes: list[Write] = [Put(ATTEMPTS, attempt, ABSENT)]
+    if deployment is not None:
+        served = replace(deployment.value, attempt_id=attempt.attempt_id, endpoint="")
+        writes.append(Put(DEPLOYMENTS, served, deployment.version))
+    if not _write(desk, view, f"dispatch.intend:{attempt.task}", running, *writes):
+        return False
+    live[attempt.attempt_id] = Stored(attempt, ABSENT + 1)
+    return True
+
+
+def _write(desk: Desk, view: RunView, name: str, task: TaskRun, *more: Write) -> bool:
+    """Commit a task, and what belongs to it, and keep the view up to date."""
+    version = view.tasks[task.task].version
+    if not desk.commit(name, Put(TASK_RUNS, task, version), *more):
+        return False
+    view.tasks[task.task] = Stored(task, version + 1)
+    return True
+
+
+def _start(desk: Desk, stored: Stored[Attempt], fleet: Fleet) -> bool:
+    attempt = stored.value
+    run = desk.run(attempt.run_id)
+    task = desk.task_run(attempt.run_id, attempt.task)
+    if run is None or task is None or not outcomes.is_current(task.value, attempt):
+        return False
+    deployment = desk.ledger.get(DEPLOYMENTS, attempt.pipeline)
+    wanted = None
+    if deployment is not None and deployments.is_wanted(deployment.value, attempt):
+        wanted = deployment.value.wanted
+    try:
+        order = orders.order_for(desk.view(run), attempt, wanted)
+        desk.executors[attempt.executor].start(order)
+    except RetryableError as error:
+        return _postponed(desk, stored, fleet, error.message)
+    except FinalError as error:
+        failed = _not_started(attempt, AttemptState.FAILED, Reason.BAD_INPUT, error.message)
+        return outcomes.settle(desk, stored, failed, fleet)
+    running = replace(attempt, state=AttemptState.RUNNING)
+    return desk.commit(f"dispatch.started:{attempt.task}", Put(ATTEMPTS, running, stored.version))
+
+
+def _postponed(desk: Desk, stored: Stored[Attempt], fleet: Fleet, why: str) -> bool:
+    """Try again in the next step, until the cluster's grace period has passed."""
+    attempt = stored.value
+    _LOG.warning("%s was not started: %s", attempt.attempt_id, why)
+    grace_seconds = fleet.cluster(attempt.cluster).grace_seconds
+    if desk.clock.now() - attempt.intended_at < grace_seconds:
+        return False
+    lost = _not_started(attempt, AttemptState.LOST, Reason.CLUSTER_DOWN, why)
+    return outcomes.settle(desk, stored, lost, fleet)
+
+
+def _not_started(
+    attempt: Attempt, state: AttemptState, reason: Reason, message: str
+) -> Observation:
+    return Observation(attempt_id=attempt.attempt_id, state=state, reason=reason, message=message)

@@ -1,0 +1,27 @@
+"""A clock that a test moves by hand."""
+
+from __future__ import annotations
+
+import threading
+
+
+class ManualClock:
+    """Time stands still until somebody waits or advances it (port `Clock`); thread-safe."""
+
+    def __init__(self, start: float = 0.0) -> None:
+        self._now = start
+        self._lock = threading.Lock()
+
+    def now(self) -> float:
+        """Return seconds since 1970 in UTC."""
+        with self._lock:
+            return self._now
+
+    def wait(self, seconds: float) -> None:
+        """Advance the clock and return at once."""
+        self.advance(seconds)
+
+    def advance(self, seconds: float) -> None:
+        """Let so many seconds pass; a negative number lets none pass."""
+        with self._lock:
+            self._now += max(0.0, seconds)
