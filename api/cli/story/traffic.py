@@ -10,8 +10,11 @@ from dataclasses import dataclass
 import httpx
 
 from api.cli.story.workspace import Record
+from engine.model import dispatches, errors
 
 LABEL_DELAY_SECONDS = 0.5
+LABELS_AT_ONCE = 10
+LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,12 +25,43 @@ class Tally:
     failed: int = 0
     right: int = 0
     last_failure: str = ""
+    last_failed: bool = False
 
     @property
     def quality(self) -> float:
         """Share of right answers among those that came; 0 before the first."""
         answered = self.sent - self.failed
         return self.right / answered if answered else 0.0
+
+
+class Address:
+    """Where the model serves, looked up twice a second by a thread of its own.
+
+    A caller that asked the engine before each request would measure the engine, not the model.
+    """
+
+    def __init__(self, deployments: Callable[[], Sequence[dispatches.Deployment]]) -> None:
+        self._deployments = deployments
+        self._endpoint: str | None = None
+        self._look()
+        threading.Thread(target=self._keep_looking, name="address", daemon=True).start()
+
+    def endpoint(self) -> str | None:
+        """Return the base URL that was last seen."""
+        return self._endpoint
+
+    def _keep_looking(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(LOOK_SECONDS):
+            self._look()
+
+    def _look(self) -> None:
+        try:
+            found = self._deployments()
+        except errors.BerthError:
+            # The engine is away; the model server goes on, and so do its callers.
+            return
+        self._endpoint = next((one.endpoint for one in found if one.endpoint), None)
 
 
 class Traffic:
@@ -116,7 +150,11 @@ class Traffic:
     def _send_labels(self) -> None:
         base = self._endpoint()
         now = time.monotonic()
-        if base is None or len(self._late) < 10 or self._late[9][0] > now:
+        if (
+            base is None
+            or len(self._late) < LABELS_AT_ONCE
+            or self._late[LABELS_AT_ONCE - 1][0] > now
+        ):
             return
         ready = [entry for entry in self._late if entry[0] <= now]
         self._late = self._late[len(ready) :]
@@ -135,4 +173,5 @@ class Traffic:
                 failed=old.failed + bool(failure),
                 right=old.right + right,
                 last_failure=failure or old.last_failure,
+                last_failed=bool(failure),
             )

@@ -1,0 +1,158 @@
+"""Puts the scenes in order: `berth demo`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from api.cli.story import scenes, workspace
+from api.cli.story.stage import Stage, StoryError
+from api.cli.story.supervisor import EngineCommand, Supervisor
+from api.cli.story.telling import Teller
+from api.client.remote import Remote
+from engine.model import errors
+
+MARK = "berth-demo"
+"""A file of this name marks a data folder that the demo made and may replace."""
+CLOCK_FACTOR = 300.0
+"""A window of five minutes lasts a second; waits and cadences scale, measurements do not."""
+SEED = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """How the story is to be told.
+
+    home: data folder, made anew; examples: where the example documents are.
+    port: of the engine, 0 for a free one; stay: keep serving at the end.
+    calm_seconds: how long the callers are watched before anything goes wrong.
+    crash_points: where the engine is killed on the way; summary: where figures are written.
+    """
+
+    home: Path
+    examples: Path
+    port: int = 0
+    stay: bool = True
+    calm_seconds: float = 12.0
+    crash_points: Sequence[str] = ()
+    environment: Mapping[str, str] | None = None
+    summary: Path | None = None
+
+
+def tell(wish: Wish, run: Callable[[Sequence[str]], int]) -> int:
+    """Tell the story and return the exit code.
+
+    run: runs a `berth` command line in this process and returns its exit code.
+    """
+    home = fresh(wish.home)
+    space = workspace.prepare(home, wish.examples.resolve(), seed=SEED)
+    port = wish.port or free_port()
+    supervisor = Supervisor(_engine(space, port, wish), wish.crash_points)
+    engine = Remote(f"http://127.0.0.1:{port}")
+    stage = Stage(
+        space=space,
+        engine=engine,
+        teller=Teller(sys.stdout, run),
+        supervisor=supervisor,
+        calm_seconds=wish.calm_seconds,
+    )
+    supervisor.start()
+    try:
+        figures = _play(stage)
+        _conclude(stage, figures, wish, port)
+        if wish.stay:
+            _stay(stage, port)
+    except KeyboardInterrupt:
+        stage.teller.say("stopped by hand")
+    finally:
+        if stage.callers is not None:
+            stage.callers.stop()
+        _clear(stage)
+        supervisor.stop()
+        engine.close()
+    return 0
+
+
+def fresh(home: Path) -> Path:
+    """Return an empty data folder; one that an earlier demo made is removed first.
+
+    Raises:
+        RefusedError: when the folder holds something that no demo made.
+    """
+    if home.exists() and any(home.iterdir()) and not (home / MARK).exists():
+        raise errors.RefusedError(
+            f"the folder {str(home)!r} is not empty and was not made by the demo",
+            fix="name another folder with `--home`",
+        )
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    (home / MARK).touch()
+    return home.resolve()
+
+
+def free_port() -> int:
+    """Return a port on the loopback that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _engine(space: workspace.Workspace, port: int, wish: Wish) -> EngineCommand:
+    return EngineCommand(
+        home=space.home,
+        arguments=[
+            *("--home", str(space.home), "--fleet", str(space.fleet), "--rules", str(space.rules)),
+            *("--port", str(port), "--clock-factor", str(CLOCK_FACTOR)),
+        ],
+        environment=wish.environment or {},
+    )
+
+
+def _play(stage: Stage) -> dict[str, object]:
+    stage.teller.scene("Start: the engine with its embedded defaults")
+    health = stage.until("the engine to answer", stage.engine.health)
+    stage.teller.say(f"Berth {health.version} answers at {stage.engine.url}")
+    figures: dict[str, object] = {}
+    plan_id = scenes.plan(stage)
+    run_id = scenes.run(stage, plan_id)
+    figures.update({"plan": plan_id, "run": run_id})
+    for scene in (scenes.serve, scenes.data_fault, scenes.cluster_fault, scenes.capacity):
+        figures.update(scene(stage).figures)
+    figures["seconds"] = round(stage.teller.seconds, 1)
+    return figures
+
+
+def _conclude(stage: Stage, figures: dict[str, object], wish: Wish, port: int) -> None:
+    stage.teller.scene("What happened, read back from the store")
+    figures["engine deaths"] = len(stage.supervisor.deaths)
+    width = max(len(name) for name in figures)
+    for name, value in figures.items():
+        sys.stdout.write(f"{name:<{width}}  {value}\n")
+    sys.stdout.write(f"\nThe whole story with its reasons: http://127.0.0.1:{port}/\n")
+    sys.stdout.flush()
+    if wish.summary is not None:
+        wish.summary.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+def _stay(stage: Stage, port: int) -> None:
+    sys.stdout.write(f"Serving at http://127.0.0.1:{port}/ until Ctrl-C.\n")
+    sys.stdout.flush()
+    while True:
+        stage.pause(3_600.0)
+
+
+def _clear(stage: Stage) -> None:
+    """End the tasks that the story started; they would outlive the engine."""
+    try:
+        for run in stage.engine.runs():
+            stage.engine.cancel(run.run_id)
+    except errors.BerthError as error:
+        stage.teller.say(f"could not end the tasks: {error.message}")
+
+
+__all__ = ["StoryError", "Wish", "free_port", "fresh", "tell"]

@@ -1,0 +1,282 @@
+"""What happens in the story, scene by scene. Each waits for what it claims and fails otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from api.cli.story import traffic, workspace
+from api.cli.story.stage import Stage, StoryError
+from api.report import words
+from engine.model import alarms, dispatches
+
+PIPELINE = "heart"
+REQUESTS_PER_SECOND = 20.0
+SETTLED_SECONDS = 4.0
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """What a scene leaves for the summary: names of figures with their values, in order."""
+
+    figures: dict[str, str | int | float] = field(default_factory=dict)
+
+
+def plan(stage: Stage) -> str:
+    """Plan the pipeline in both modes, explain one task, return the plan to be applied."""
+    teller, spec = stage.teller, str(stage.space.spec)
+    teller.scene("Plan: where, when, for how much, and why")
+    most = stage.insist("a plan", lambda: stage.command("plan", spec, "--mode", "most-sla"))
+    cheapest = stage.insist("a plan", lambda: stage.command("plan", spec, "--mode", "least-cost"))
+    if most or cheapest:
+        raise StoryError(f"planning ended with exit code {most or cheapest}")
+    plans = stage.insist("the list of plans", stage.engine.plans)
+    plan_id = next(one.plan_id for one in plans if one.mode.value == "least-cost")
+    stage.insist("an explanation", lambda: stage.command("explain", plan_id, "forest"))
+    return plan_id
+
+
+def run(stage: Stage, plan_id: str) -> str:
+    """Apply the plan and watch its run to the end; return the run's id."""
+    stage.teller.scene("Run: the tasks as real processes")
+    stage.insist("the run", lambda: stage.command("apply", plan_id, "--yes"))
+    runs = stage.insist("the run", stage.engine.runs)
+    run_id = next(one.run_id for one in runs if one.pipeline == PIPELINE)
+    _follow(stage, run_id)
+    stage.insist("the state", lambda: stage.command("status"))
+    return run_id
+
+
+def serve(stage: Stage) -> Outcome:
+    """Replay held-out records against the served model for a while."""
+    stage.teller.scene("Serve: held-out records against the model (Open Inference Protocol v2)")
+    callers = _callers(stage)
+    callers.start()
+    stage.callers = callers
+    stage.pause(stage.calm_seconds)
+    tally = callers.reset()
+    stage.teller.say(_heard(tally))
+    if tally.failed:
+        raise StoryError(f"{tally.failed} requests failed, the last with {tally.last_failure}")
+    alarmed = stage.insist("the super-alarms", stage.engine.super_alarms)
+    stage.teller.say(f"{len(alarmed)} super-alarms while all was well")
+    return Outcome(
+        figures={
+            "requests while all was well": tally.sent,
+            "quality while all was well": round(tally.quality, 3),
+            "super-alarms while all was well": len(alarmed),
+        }
+    )
+
+
+def data_fault(stage: Stage) -> Outcome:
+    """Change the unit of cholesterol upstream; wait for cause, retraining and swap."""
+    callers = _playing(stage)
+    stage.teller.scene("A data fault: upstream delivers cholesterol in mmol/L instead of mg/dL")
+    known = _ids(stage)
+    before = _deployment(stage)
+    callers.reset()
+    workspace.change_unit(stage.space.upstream)
+    callers.change = workspace.in_millimoles
+    began = stage.teller.seconds
+    group = _caused_by(stage, alarms.CauseKind.DATA, known)
+    detected = stage.teller.seconds - began
+    stage.teller.say(f"{group.super_alarm_id} raised {detected:.1f} s after the fault")
+    stage.insist("the super-alarm", lambda: stage.command("alarms", "show", group.super_alarm_id))
+    action = _action(stage, group.super_alarm_id, alarms.ActionKind.RETRAIN)
+    stage.teller.say(f"retraining {action.run_id} with {dict(action.parameters)}")
+    _follow(stage, str(action.run_id))
+    swapped = stage.until(
+        "the new model to serve",
+        lambda: _if(_deployment(stage), lambda one: one.serving not in {None, before.serving}),
+    )
+    during = callers.reset()
+    stage.teller.say(f"swapped to {str(swapped.serving)[:19]}...; {_heard(during)}")
+    stage.pause(SETTLED_SECONDS)
+    after = callers.reset()
+    stage.teller.say(f"afterwards {_heard(after)}")
+    return Outcome(
+        figures={
+            "data fault: super-alarm": group.super_alarm_id,
+            "data fault: likely cause": group.causes[0].title,
+            "data fault: seconds to the alarm": round(detected, 1),
+            "data fault: retraining run": str(action.run_id),
+            "data fault: model swapped in": str(swapped.serving),
+            "data fault: requests until the swap": during.sent,
+            "data fault: failed requests until and during the swap": during.failed,
+            "data fault: failed requests afterwards": after.failed,
+            "data fault: quality until the swap": round(during.quality, 3),
+            "data fault: quality afterwards": round(after.quality, 3),
+        }
+    )
+
+
+def cluster_fault(stage: Stage) -> Outcome:
+    """Fail the cluster that serves; wait for cause, re-plan and recovery, without retraining."""
+    callers = _playing(stage)
+    stage.teller.scene("A cluster fault: the cluster that serves is lost with all its processes")
+    known = _ids(stage)
+    retrains = len(_retrains(stage))
+    cluster = _serving_cluster(stage)
+    callers.reset()
+    stage.insist("the fault", lambda: stage.command("cluster", "fail", cluster, "--yes"))
+    began = stage.teller.seconds
+    group = _caused_by(stage, alarms.CauseKind.INFRASTRUCTURE, known)
+    detected = stage.teller.seconds - began
+    stage.teller.say(f"{group.super_alarm_id} raised {detected:.1f} s after the fault")
+    stage.insist("the super-alarm", lambda: stage.command("alarms", "show", group.super_alarm_id))
+    action = _action(stage, group.super_alarm_id, alarms.ActionKind.REPLAN)
+    stage.teller.say(f"re-planned as {action.plan_id}: {action.result}")
+    stage.insist("the difference", lambda: stage.command("diff", str(action.plan_id)))
+    moved = stage.until(
+        "the model to serve elsewhere",
+        lambda: _if(_serving_cluster(stage), lambda name: name != cluster),
+    )
+    recovered = stage.teller.seconds - began
+    stage.until("an answer", lambda: callers.tally() if _answers(callers) else None)
+    lost = callers.reset()
+    stage.pause(SETTLED_SECONDS)
+    after = callers.reset()
+    stage.teller.say(f"{PIPELINE} serves from {moved} after {recovered:.1f} s; {_heard(after)}")
+    if len(_retrains(stage)) != retrains:
+        raise StoryError("the cluster fault led to a retraining")
+    return Outcome(
+        figures={
+            "cluster fault: super-alarm": group.super_alarm_id,
+            "cluster fault: likely cause": group.causes[0].title,
+            "cluster fault: seconds to the alarm": round(detected, 1),
+            "cluster fault: seconds to serve elsewhere": round(recovered, 1),
+            "cluster fault: re-plan": str(action.plan_id),
+            "cluster fault: moved": f"{cluster} to {moved}",
+            "cluster fault: retrainings": 0,
+            "cluster fault: requests failed while moving": lost.failed,
+            "cluster fault: failed requests afterwards": after.failed,
+        }
+    )
+
+
+def capacity(stage: Stage) -> Outcome:
+    """Hold the forecast of GPU demand against the fleet."""
+    stage.teller.scene("Plan ahead: GPU demand against the fleet")
+    page = stage.space.home / "reports" / "capacity.html"
+    page.parent.mkdir(exist_ok=True)
+    stage.insist(
+        "the capacity report",
+        lambda: stage.command("capacity", str(stage.space.demand), "--html", str(page)),
+    )
+    return Outcome(figures={"capacity: report": str(page), "capacity: bytes": _size(page)})
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _callers(stage: Stage) -> traffic.Traffic:
+    return traffic.Traffic(
+        stage.space.held_out,
+        stage.space.labels,
+        traffic.Address(stage.engine.deployments).endpoint,
+        model=PIPELINE,
+        requests_per_second=REQUESTS_PER_SECOND,
+    )
+
+
+def _playing(stage: Stage) -> traffic.Traffic:
+    if stage.callers is None:
+        raise StoryError("nobody calls the model yet: `serve` comes first")
+    return stage.callers
+
+
+def _heard(tally: traffic.Tally) -> str:
+    return (
+        f"{tally.sent} requests, {tally.failed} failed, {words.share(tally.quality)} answered right"
+    )
+
+
+def _answers(callers: traffic.Traffic) -> bool:
+    seen = callers.tally()
+    return seen.sent > 0 and not seen.last_failed
+
+
+def _follow(stage: Stage, run_id: str) -> None:
+    """Say each task's change of state until the run has ended, and insist on its success."""
+    known: dict[str, str] = {}
+
+    def look() -> dispatches.Run | None:
+        found = stage.engine.status(run_id)
+        for task in found[0].tasks if found else ():
+            where = f" on {task.cluster}/{task.pool}" if task.cluster else ""
+            state = f"{task.task:<15}{task.state.value}{where}"
+            if known.get(task.task) != state and task.state is not dispatches.TaskState.WAITING:
+                known[task.task] = state
+                stage.teller.say(state)
+        run = stage.engine.run(run_id)
+        return None if run.state is dispatches.RunState.ACTIVE else run
+
+    run = stage.until(f"the end of {run_id}", look)
+    if run.state is not dispatches.RunState.SUCCEEDED:
+        raise StoryError(f"run {run_id} {run.state.value}: {run.reason}")
+    stage.teller.say(f"{run_id} {run.state.value}")
+
+
+def _ids(stage: Stage) -> set[str]:
+    groups = stage.insist("the super-alarms", stage.engine.super_alarms)
+    return {group.super_alarm_id for group in groups}
+
+
+def _caused_by(stage: Stage, kind: alarms.CauseKind, known: set[str]) -> alarms.SuperAlarm:
+    """Wait for a new super-alarm whose likely cause is of this kind."""
+
+    def look() -> alarms.SuperAlarm | None:
+        for group in stage.engine.super_alarms():
+            if group.super_alarm_id not in known and group.likely and group.likely.kind is kind:
+                return group
+        return None
+
+    return stage.until(f"a super-alarm with a cause of kind {kind.value}", look)
+
+
+def _action(stage: Stage, super_alarm_id: str, kind: alarms.ActionKind) -> alarms.Action:
+    """Wait until the action that answers a super-alarm was carried out."""
+
+    def look() -> alarms.Action | None:
+        for action in stage.engine.actions():
+            if action.kind is kind and action.super_alarm_id == super_alarm_id:
+                ready = action.run_id if kind is alarms.ActionKind.RETRAIN else action.plan_id
+                return action if ready else None
+        return None
+
+    return stage.until(f"the action {kind.value!r} for {super_alarm_id}", look)
+
+
+def _retrains(stage: Stage) -> list[alarms.Action]:
+    found = stage.insist("the actions", stage.engine.actions)
+    return [action for action in found if action.kind is alarms.ActionKind.RETRAIN]
+
+
+def _deployment(stage: Stage) -> dispatches.Deployment:
+    found = stage.insist("the deployments", stage.engine.deployments)
+    return next(one for one in found if one.pipeline == PIPELINE)
+
+
+def _serving_cluster(stage: Stage) -> str:
+    """Return the cluster of the attempt that serves now, once there is one with an address."""
+
+    def look() -> str | None:
+        one = _deployment(stage)
+        if not one.endpoint or one.serving is None:
+            return None
+        for attempt in stage.engine.attempts(str(one.attempt_id).split(".", maxsplit=1)[0]):
+            if attempt.attempt_id == one.attempt_id:
+                return attempt.cluster
+        return None
+
+    return stage.until("the cluster that serves", look)
+
+
+def _if(value: T, holds: Callable[[T], bool]) -> T | None:
+    return value if holds(value) else None
