@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from alarms.detection import significance
-from alarms.detection.memory import NORMAL_MAD, Sample, Seasons
+from alarms.detection.memory import Sample, Seasons
 from alarms.detection.settings import DetectionSettings, Meaning, Worse
 from alarms.detection.significance import Finding
 from engine.model.signals import Shape, Signal
@@ -235,15 +235,15 @@ class Reference:
 def read_reference(known: Mapping[str, Signal], name: str) -> Reference | None:
     """Return the reference of `feature_median` or `feature_mean`, or None without one.
 
-    A feature that is mostly one value has no spread by its median; its mean is tested.
+    `reference_mad` is scaled to be a standard deviation. A feature that is mostly one value has
+    no spread by its median; its mean is tested.
     """
     kind = name.removeprefix("feature_")
     centre = known.get(f"reference_{kind}")
     spread = known.get("reference_mad" if kind == "median" else "reference_sd")
     if centre is None or spread is None or spread.value <= 0:
         return None
-    deviation = spread.value * (NORMAL_MAD if kind == "median" else 1.0)
-    return Reference(kind, centre.value, deviation, centre.weight)
+    return Reference(kind, centre.value, spread.value, centre.weight)
 
 
 def worst(findings: list[Finding], level: float, worse: Worse) -> Judgement:

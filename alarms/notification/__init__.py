@@ -1,0 +1,1 @@
+"""Tells people about super-alarms."""

@@ -1,0 +1,1 @@
+"""Ranks hypotheses about what started a super-alarm."""

@@ -1,0 +1,88 @@
+"""What is known when causes are looked for: the group, recent signals by series, events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from engine.model.alarms import Alarm, CauseKind, Event, Remedy, SuperAlarm
+from engine.model.signals import Signal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hypothesis:
+    """A cause before beliefs are compared; `weight` is the logarithm of its odds.
+
+    A weight of 0 is that of "something else"; 1 is three times as likely, 3 twenty times.
+    """
+
+    kind: CauseKind
+    subject: str
+    title: str
+    weight: float
+    evidence_for: tuple[str, ...] = ()
+    evidence_against: tuple[str, ...] = ()
+    settle: str = ""
+    settled: bool | None = None
+    remedy: Remedy | None = None
+
+
+@dataclass(slots=True)
+class Evidence:
+    """Gathers what speaks for and against a hypothesis, with its weight."""
+
+    weight: float
+    pro: list[str] = field(default_factory=list)
+    contra: list[str] = field(default_factory=list)
+
+    def supports(self, weight: float, text: str) -> None:
+        """Add evidence for."""
+        self.weight += weight
+        self.pro.append(text)
+
+    def opposes(self, weight: float, text: str) -> None:
+        """Add evidence against."""
+        self.weight -= weight
+        self.contra.append(text)
+
+
+class Facts:
+    """Signals by series in order of time, and the alarms and events of one group."""
+
+    def __init__(
+        self, group: SuperAlarm, signals: Iterable[Signal], events: Sequence[Event]
+    ) -> None:
+        self.group = group
+        self.events = tuple(sorted(events, key=lambda event: (event.at, event.event_id)))
+        self._by_series: dict[str, list[Signal]] = {}
+        for signal in sorted(signals, key=lambda signal: signal.at):
+            self._by_series.setdefault(signal.series, []).append(signal)
+        self.started_at = min(alarm.at for alarm in group.alarms)
+
+    @property
+    def alarms(self) -> tuple[Alarm, ...]:
+        """The alarms of the group."""
+        return self.group.alarms
+
+    @property
+    def series(self) -> Iterable[list[Signal]]:
+        """Recent signals, one list per series."""
+        return self._by_series.values()
+
+    def latest(self, subject: str, name: str) -> Signal | None:
+        """Return the newest signal of a series, or None."""
+        known = self._by_series.get(f"{subject}|{name}")
+        return known[-1] if known else None
+
+    def since(self, series: str, at: float) -> list[Signal]:
+        """Return the signals of a series from a time on."""
+        return [signal for signal in self._by_series.get(series, []) if signal.at >= at]
+
+    def alarms_of(self, *names: str) -> list[Alarm]:
+        """Return the alarms on signals of these names."""
+        return [alarm for alarm in self.alarms if alarm.signal in names]
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: `1 task`, `3 tasks`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,117 @@
+"""Hypotheses 3 to 5: the model aged, demand jumped, or somebody changed something."""
+
+from __future__ import annotations
+
+from alarms.grouping.nature import Nature, nature, pipeline_of
+from alarms.rootcause.facts import Evidence, Facts, Hypothesis
+from engine.model.alarms import CauseKind, Event, Remedy
+
+CHANGES = frozenset({"deployment", "plan", "schema", "person"})
+"""Kinds of events that may break something; runs start all the time."""
+
+
+def model(facts: Facts) -> list[Hypothesis]:
+    """Return, per model whose quality fell, the hypothesis that what it learned no longer holds."""
+    found: list[Hypothesis] = []
+    for subject in dict.fromkeys(alarm.subject for alarm in facts.alarms_of("quality")):
+        fell = next(alarm for alarm in facts.alarms_of("quality") if alarm.subject == subject)
+        evidence = Evidence(-1.0)
+        evidence.supports(
+            2.0,
+            f"quality fell to {fell.value:.2f}; at least {fell.expected_low:.2f} is normal "
+            f"(p = {fell.p_value:.1g})",
+        )
+        moved = {alarm.subject for alarm in facts.alarms if nature(alarm) is Nature.DATA}
+        watched = {
+            series[-1].subject for series in facts.series if series[-1].name == "feature_mean"
+        }
+        if moved:
+            evidence.opposes(3.0, f"{len(moved)} of its inputs moved, which explains it")
+        elif watched:
+            evidence.supports(1.5, f"all {len(watched)} features arrive as they were trained on")
+        if facts.alarms_of("errors_share", "reachable", "exit_killed"):
+            evidence.opposes(1.0, "requests or machines fail too")
+        found.append(
+            Hypothesis(
+                kind=CauseKind.MODEL,
+                subject=subject,
+                title=f"what the model of {pipeline_of(fell)} learned no longer holds",
+                weight=evidence.weight,
+                evidence_for=tuple(evidence.pro),
+                evidence_against=tuple(evidence.contra),
+                settle="train again on recent records and compare on the newest labels",
+                remedy=Remedy(description="train again on recent records"),
+            )
+        )
+    return found
+
+
+def demand(facts: Facts) -> list[Hypothesis]:
+    """Return the hypothesis that callers send more, or less, where load or latency moved."""
+    loads = [alarm for alarm in facts.alarms_of("requests") if alarm.test != "silence"]
+    slow = facts.alarms_of("latency_ms_p99", "errors_share")
+    if not loads and not slow:
+        return []
+    evidence = Evidence(-1.0)
+    lead = loads[0] if loads else slow[0]
+    settled: bool | None = None
+    title = f"callers of {lead.subject} send more than usual"
+    if loads:
+        rose = lead.statistic > 0
+        settled = True if rose else None
+        title = title if rose else title.replace("more", "less")
+        evidence.supports(3.5 if rose else 2.0, lead.message)
+        if slow and rose:
+            evidence.supports(1.0, f"and with it: {slow[0].message}")
+    else:
+        settled = False
+        evidence.opposes(1.5, f"requests of {lead.subject} are as usual")
+    return [
+        Hypothesis(
+            kind=CauseKind.DEMAND,
+            subject=lead.subject,
+            title=title,
+            weight=evidence.weight,
+            evidence_for=tuple(evidence.pro),
+            evidence_against=tuple(evidence.contra),
+            settle="compare requests by caller with the hour before",
+            settled=settled,
+        )
+    ]
+
+
+def changes(facts: Facts) -> list[Hypothesis]:
+    """Return the newest change before the first alarm that touches what alarms."""
+    before = [event for event in facts.events if event.at <= facts.started_at]
+    touching = [event for event in before if event.kind in CHANGES and _touches(event, facts)]
+    if not touching:
+        return []
+    event = touching[-1]
+    ago = facts.started_at - event.at
+    evidence = Evidence(-1.5)
+    evidence.supports(2.5, f"{event.message} ({ago:.0f} s before the first alarm)")
+    moved = {alarm.subject for alarm in facts.alarms if nature(alarm) is Nature.DATA}
+    if moved:
+        evidence.opposes(1.5, f"{len(moved)} inputs moved before the model saw them")
+    refused = [alarm for alarm in facts.alarms_of("reachable") if alarm.test != "silence"]
+    if refused:
+        evidence.opposes(2.0, f"{refused[0].subject} does not answer at all")
+    is_code = event.kind == "deployment"
+    return [
+        Hypothesis(
+            kind=CauseKind.CODE if is_code else CauseKind.CONFIGURATION,
+            subject=event.subject,
+            title=f"{'a deployment' if is_code else 'a change'} just before: {event.message}",
+            weight=evidence.weight,
+            evidence_for=tuple(evidence.pro),
+            evidence_against=tuple(evidence.contra),
+            settle="go back to what was before and see whether it passes",
+        )
+    ]
+
+
+def _touches(event: Event, facts: Facts) -> bool:
+    """Return whether a change is about a pipeline or subject of the group."""
+    subjects = {alarm.subject for alarm in facts.alarms}
+    named = {event.labels.get("pipeline", ""), event.subject.partition(":")[2], event.subject}
+    return bool(named & (subjects | {str(name) for name in facts.group.pipelines}))
