@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,7 +36,7 @@ class FileNotifier:
         draft = self._path.with_name(self._path.name + ".new")
         try:
             draft.write_text(text, encoding="utf-8")
-            os.replace(draft, self._path)
+            draft.replace(self._path)
         except OSError as error:
             message = f"cannot write {str(self._path)!r}: {error.strerror}"
             raise UnreachableError(message, fix="free space or give another path") from error
