@@ -22,10 +22,11 @@ MOST_RESTARTS = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineCommand:
-    """How the engine is started: arguments after `berth start`, and its data folder."""
+    """How the engine is started: a program with arguments, its data folder, its environment."""
 
     home: Path
     arguments: Sequence[str]
+    program: Sequence[str] = (sys.executable, "-m", "berth", "start")
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -82,7 +83,7 @@ class Supervisor:
             environment["BERTH_CRASH_AT"] = self._points[0]
         with self._log().open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "berth", "start", *self._command.arguments],
+                [*self._command.program, *self._command.arguments],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -1,0 +1,66 @@
+"""The supervisor keeps an engine alive; here a small program plays the engine."""
+
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from api.cli.story import supervisor
+from engine.model import errors
+
+KILL_ITSELF = """
+import os, signal, sys, time
+point = os.environ.get("BERTH_CRASH_AT")
+print("started", point, flush=True)
+if point:
+    os.kill(os.getpid(), signal.SIGKILL)
+time.sleep(600)
+"""
+
+
+def start(tmp_path: Path, program: str, points: list[str]) -> supervisor.Supervisor:
+    command = supervisor.EngineCommand(
+        home=tmp_path, arguments=[], program=[sys.executable, "-c", program]
+    )
+    kept = supervisor.Supervisor(command, points)
+    kept.start()
+    return kept
+
+
+def wait_for(tmp_path: Path, text: str) -> None:
+    pause = threading.Event()
+    for _ in range(1_000):
+        log = tmp_path / "engine.log"
+        if log.exists() and text in log.read_text():
+            return
+        pause.wait(0.01)
+    raise AssertionError(f"{text!r} is not in the log")
+
+
+def test_a_killed_engine_is_started_again_with_the_next_point(tmp_path: Path) -> None:
+    kept = start(tmp_path, KILL_ITSELF, ["one", "two"])
+    wait_for(tmp_path, "started None")
+    assert kept.deaths == ["one", "two"]
+    kept.check()
+    kept.stop()
+
+
+def test_an_engine_that_ends_by_itself_is_a_failure(tmp_path: Path) -> None:
+    kept = start(tmp_path, "import sys; print('bye', flush=True); sys.exit(5)", [])
+    pause = threading.Event()
+    while not kept.failure:
+        pause.wait(0.01)
+    with pytest.raises(errors.RefusedError, match="exit code 5"):
+        kept.check()
+
+
+def test_an_engine_that_does_not_listen_is_killed(tmp_path: Path) -> None:
+    deaf = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        "print('deaf', flush=True); time.sleep(600)"
+    )
+    kept = start(tmp_path, deaf, [])
+    wait_for(tmp_path, "deaf")
+    kept.stop(grace_seconds=0.2)
+    assert not kept.failure
