@@ -1,0 +1,1 @@
+"""Giving account of a plan: promises, sharing, explanations, and wishes that clash."""

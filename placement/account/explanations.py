@@ -1,0 +1,153 @@
+"""For every task a verdict on every pool of every cluster, by exact single moves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.model.identifiers import MicroDollars
+from engine.model.plans import (
+    Assignment,
+    Explanation,
+    Limit,
+    Refusal,
+    Ruling,
+    Unplaced,
+    Verdict,
+)
+from placement.account.break_evens import break_evens
+from placement.account.shortages import shortages
+from placement.problem.instance import Instance, Job, Option
+from placement.problem.limits import shortage
+from placement.search import moves
+from placement.search.draft import Draft
+
+_ORDER = list(Limit)
+
+
+def explained(
+    instance: Instance, plan: Draft, shown: Mapping[str, Assignment]
+) -> tuple[Explanation, ...]:
+    """Explain every task that needs a place or runs, in the order of the request."""
+    jobs = {job.key: job for job in instance.jobs}
+    running = {f"{a.pipeline}/{a.task}": a for a in instance.fixed}
+    found: list[Explanation] = []
+    for line in instance.lines:
+        for task in line.spec.tasks:
+            key = f"{line.spec.name}/{task.name}"
+            if key in jobs:
+                found.append(_of_job(instance, plan, jobs[key], shown))
+            elif key in running:
+                found.append(_of_running(instance, running[key]))
+    return tuple(found)
+
+
+def unplaced(job: Job, explanation: Explanation) -> Unplaced:
+    """Return a task without a place with what its nearest candidate lacks.
+
+    The nearest is the one that fails latest in the order of limits, then by the least shortage.
+    """
+    refused = [v.binding for v in explanation.verdicts if v.binding is not None]
+    nothing = Refusal(limit=Limit.UNREACHABLE, needs="a cluster", has="an empty fleet")
+    nearest = max(refused, key=lambda r: (_ORDER.index(r.limit), -shortage(r)), default=nothing)
+    pipeline = explanation.pipeline
+    return Unplaced(pipeline=pipeline, task=job.spec.name, refusal=nearest)
+
+
+def _of_job(
+    instance: Instance, plan: Draft, job: Job, shown: Mapping[str, Assignment]
+) -> Explanation:
+    at = moves.bench(instance, plan, job)
+    reached: dict[int, Draft | None] = {}
+    verdicts: list[Verdict] = []
+    for index in range(len(instance.pools)):
+        option = job.option(index)
+        if option is None:
+            verdicts.append(_refused(instance, index, job.refusals[index]))
+            continue
+        if job.index in plan.options and plan.options[job.index].pool_index == index:
+            verdicts.append(_chosen(instance, index, option, shown[job.key]))
+            continue
+        moved = moves.moved(instance, plan, at, option)
+        reached[index] = moved
+        if moved is None:
+            verdicts.append(_refused(instance, index, shortages(instance, plan, at, option)))
+        else:
+            verdicts.append(_possible(instance, plan, job, option, moved))
+    line = instance.lines[job.line]
+    return Explanation(
+        pipeline=line.spec.name,
+        task=job.spec.name,
+        verdicts=tuple(verdicts),
+        break_evens=break_evens(instance, plan, job, reached),
+    )
+
+
+def _of_running(instance: Instance, assignment: Assignment) -> Explanation:
+    """Explain a running task: it stays."""
+    here = f"{assignment.cluster}/{assignment.pool}"
+    verdicts = []
+    for cluster, pool in instance.pools:
+        chosen = (cluster.name, pool.name) == (assignment.cluster, assignment.pool)
+        stays = Refusal(
+            limit=Limit.AFFINITY,
+            needs=f"to stay on {here}, where it runs",
+            has=f"{cluster.name}/{pool.name}",
+        )
+        verdicts.append(
+            Verdict(
+                cluster=cluster.name,
+                pool=pool.name,
+                machine=pool.shape.machine,
+                ruling=Ruling.CHOSEN if chosen else Ruling.REFUSED,
+                start_seconds=assignment.start_seconds if chosen else None,
+                end_seconds_p95=assignment.end_seconds_p95 if chosen else None,
+                cost_micro_dollars=assignment.cost_micro_dollars if chosen else None,
+                delta_micro_dollars=MicroDollars(0) if chosen else None,
+                binding=None if chosen else stays,
+            )
+        )
+    return Explanation(pipeline=assignment.pipeline, task=assignment.task, verdicts=tuple(verdicts))
+
+
+def _refused(instance: Instance, index: int, refusals: tuple[Refusal, ...]) -> Verdict:
+    cluster, pool = instance.pools[index]
+    return Verdict(
+        cluster=cluster.name,
+        pool=pool.name,
+        machine=pool.shape.machine,
+        ruling=Ruling.REFUSED,
+        binding=refusals[0],
+        also=refusals[1:],
+    )
+
+
+def _chosen(instance: Instance, index: int, option: Option, shown: Assignment) -> Verdict:
+    cluster, pool = instance.pools[index]
+    return Verdict(
+        cluster=cluster.name,
+        pool=pool.name,
+        machine=pool.shape.machine,
+        ruling=Ruling.CHOSEN,
+        start_seconds=shown.start_seconds,
+        end_seconds_p95=shown.end_seconds_p95,
+        cost_micro_dollars=option.cost,
+        delta_micro_dollars=MicroDollars(0),
+    )
+
+
+def _possible(instance: Instance, plan: Draft, job: Job, option: Option, moved: Draft) -> Verdict:
+    cluster, pool = instance.pools[option.pool_index]
+    start = instance.instant(moved.starts[job.index])
+    change = moves.delta(instance, plan, job, option)
+    if job.serve:
+        change = round(change / instance.serving_hours)
+    return Verdict(
+        cluster=cluster.name,
+        pool=pool.name,
+        machine=pool.shape.machine,
+        ruling=Ruling.POSSIBLE,
+        start_seconds=start,
+        end_seconds_p95=None if option.duration is None else start + option.duration.p95,
+        cost_micro_dollars=option.cost,
+        delta_micro_dollars=MicroDollars(change),
+    )

@@ -1,0 +1,173 @@
+"""What each pipeline is promised: when its tasks end, with what probability in time, at what cost.
+
+The pipeline graph is run `SCENARIOS` times: each task starts when those it waits for have ended,
+and not before its planned start where it waits for room. Branches are taken as in
+`placement.problem.branches`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.model.identifiers import MicroDollars
+from engine.model.plans import Assignment, Promise
+from engine.model.profiles import Quantiles
+from engine.model.specs import PipelineSpec, TaskKind, TaskSpec
+from placement.account.scenarios import SCENARIOS, Values, generator, levels, values
+from placement.problem.branches import branches_of, in_order
+from placement.problem.building import running_end_ms
+from placement.problem.instance import MILLISECONDS, Instance, Job, Line
+from placement.search import draft as drafts
+from placement.search.draft import Draft
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """Instants of one task over all scenarios: its start at P50, its end at P50 and P95."""
+
+    start: float
+    end_p50: float
+    end_p95: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """One pipeline over all scenarios.
+
+    times: by task; keep: share of scenarios in which all tasks but serve end by the deadline,
+        None without one; cost_p95: of a run, in micro-dollars.
+    """
+
+    times: Mapping[str, Times]
+    keep: float | None
+    cost_p95: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """A task in the simulation: earliest start and duration in seconds after `as_of`."""
+
+    floor: float
+    duration: Values
+    dollars_per_second: float
+
+
+def outlook(instance: Instance, plan: Draft, line: Line, seed: int) -> Outlook:
+    """Run one pipeline through the scenarios."""
+    chance = generator(seed, "promise", line.spec.name)
+    tasks = in_order(line.spec.tasks)
+    at = levels([task.kind.value for task in tasks], chance)
+    known = _runs(instance, plan, line, tasks, at)
+    taken = _worlds(line.spec, chance)
+    starts: dict[str, Values] = {}
+    ends: dict[str, Values] = {}
+    last = np.zeros(SCENARIOS)
+    cost = np.zeros(SCENARIOS)
+    for task in tasks:
+        run = known.get(task.name)
+        if run is None:
+            continue
+        before = [np.where(taken[u], ends[u], 0.0) for u in task.after if u in ends]
+        starts[task.name] = np.maximum.reduce([np.full(SCENARIOS, run.floor), *before])
+        ends[task.name] = starts[task.name] + run.duration
+        cost += np.where(taken[task.name], run.duration * run.dollars_per_second, 0.0)
+        if task.kind is not TaskKind.SERVE:
+            last = np.maximum(last, np.where(taken[task.name], ends[task.name], 0.0))
+    deadline = line.deadline_ms
+    kept = None if deadline is None else float(np.mean(last * MILLISECONDS <= deadline + 1e-6))
+    moves = sum(drafts.moved(instance, plan.options, _edges(instance, line)))
+    return Outlook(
+        times={name: _times(instance, starts[name], ends[name]) for name in starts},
+        keep=kept,
+        cost_p95=round(float(np.quantile(cost, 0.95))) + moves,
+    )
+
+
+def promise(instance: Instance, plan: Draft, line: Line, seen: Outlook) -> Promise:
+    """Return what a pipeline asked for and what it gets."""
+    jobs = [instance.jobs[index] for index in line.jobs if index in plan.options]
+    running = [a for a in instance.fixed if a.pipeline == line.spec.name]
+    serving = [plan.options[job.index] for job in jobs if job.serve]
+    ending: int = sum(plan.options[job.index].cost for job in jobs if not job.serve)
+    ending += sum(drafts.moved(instance, plan.options, _edges(instance, line)))
+    ending += sum(a.cost_micro_dollars for a in running if a.end_seconds_p95 is not None)
+    hourly: int = sum(option.cost for option in serving)
+    hourly += sum(a.cost_micro_dollars for a in running if a.end_seconds_p95 is None)
+    latencies = [o.latency_ms for o in serving if o.latency_ms is not None]
+    availabilities = [o.availability for o in serving if o.availability is not None]
+    return Promise(
+        pipeline=line.spec.name,
+        deadline_seconds=(None if line.deadline_ms is None else instance.instant(line.deadline_ms)),
+        keep_asked=line.spec.sla.keep,
+        keep_forecast=seen.keep,
+        run_cost_micro_dollars=MicroDollars(ending),
+        run_cost_micro_dollars_p95=MicroDollars(max(seen.cost_p95, ending)),
+        serving_micro_dollars_per_hour=MicroDollars(hourly),
+        latency_ms_p99=max(latencies, default=None),
+        availability=min(availabilities, default=None),
+    )
+
+
+def _edges(instance: Instance, line: Line) -> list[int]:
+    return [i for i, edge in enumerate(instance.edges) if edge.source in set(line.jobs)]
+
+
+def _runs(
+    instance: Instance, plan: Draft, line: Line, tasks: Sequence[TaskSpec], at: Values
+) -> dict[str, _Run]:
+    """Return what is simulated: placed tasks, and running ones with what is left of them."""
+    jobs = {instance.jobs[i].spec.name: instance.jobs[i] for i in line.jobs if i in plan.options}
+    running = {a.task: a for a in instance.fixed if a.pipeline == line.spec.name}
+    known: dict[str, _Run] = {}
+    for column, task in enumerate(tasks):
+        if task.name in jobs:
+            known[task.name] = _placed(plan, jobs[task.name], at[:, column])
+        elif task.name in running:
+            known[task.name] = _running(instance, running[task.name], at[:, column])
+    return known
+
+
+def _placed(plan: Draft, job: Job, at: Values) -> _Run:
+    option, start = plan.options[job.index], plan.starts[job.index]
+    if option.duration is None:
+        return _Run(floor=0.0, duration=np.zeros(SCENARIOS), dollars_per_second=0.0)
+    waits = start > drafts.ready_ms(job, plan)
+    rate = option.cost_p95 / option.duration.p95 if option.duration.p95 > 0 else 0.0
+    return _Run(
+        floor=(start if waits else job.release_ms) / MILLISECONDS,
+        duration=values(option.duration, at),
+        dollars_per_second=rate,
+    )
+
+
+def _running(instance: Instance, assignment: Assignment, at: Values) -> _Run:
+    """Return what is left of a running task: its quantiles from `as_of` on."""
+    if assignment.end_seconds_p50 is None:
+        return _Run(floor=0.0, duration=np.zeros(SCENARIOS), dollars_per_second=0.0)
+    high = running_end_ms(assignment, instance.as_of) / MILLISECONDS
+    middle = min(max(assignment.end_seconds_p50 - instance.as_of, 0.0), high)
+    left = Quantiles(p50=middle, p80=(middle + high) / 2, p90=high, p95=high, p99=high)
+    return _Run(floor=0.0, duration=values(left, at), dollars_per_second=0.0)
+
+
+def _worlds(pipeline: PipelineSpec, chance: np.random.Generator) -> dict[str, np.ndarray]:
+    """Return by task in which scenarios it runs."""
+    branches = branches_of(pipeline)
+    count = len(next(iter(branches.runs.values())))
+    drawn = chance.integers(count, size=SCENARIOS)
+    return {name: np.array(worlds)[drawn] for name, worlds in branches.runs.items()}
+
+
+def _times(instance: Instance, starts: Values, ends: Values) -> Times:
+    return Times(
+        start=instance.as_of + _rounded(np.quantile(starts, 0.5)),
+        end_p50=instance.as_of + _rounded(np.quantile(ends, 0.5)),
+        end_p95=instance.as_of + _rounded(np.quantile(ends, 0.95)),
+    )
+
+
+def _rounded(seconds: np.floating) -> float:
+    return round(float(seconds), 3)

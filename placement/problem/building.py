@@ -1,0 +1,320 @@
+"""From a plan request with profiles to an instance of whole numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from engine.model.fleet import Cluster, Pool
+from engine.model.plans import Assignment, PlacementProblem, PlanRequest, Reservation, task_key
+from engine.model.resources import Resource, Resources
+from engine.model.specs import BudgetPeriod, PipelineSpec, TaskKind, TaskSpec
+from placement.problem import transfers
+from placement.problem.branches import branches_of, in_order
+from placement.problem.candidates import HOUR_SECONDS, Asked, Frame, options_of
+from placement.problem.deadlines import instant_of
+from placement.problem.instance import (
+    COUNTED,
+    MILLISECONDS,
+    Amounts,
+    Bucket,
+    Edge,
+    Instance,
+    Job,
+    Line,
+    Span,
+)
+
+DAYS_PER_MONTH = 30
+WEIGHT_UNITS = 1_000
+UNLIMITED = 10**15
+STILL_RUNNING_SHARE = 0.1
+"""A running task that is past its P95 is given so much of its median run to end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the search settles before the solver: the level of each pipeline, lambda by pool."""
+
+    levels: Mapping[str, float] = field(default_factory=dict)
+    shares: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Site:
+    """The fleet with its indices; `quota_index` is by owner, then by pool."""
+
+    pools: tuple[tuple[Cluster, Pool], ...]
+    frame: Frame
+    quota_index: Mapping[str, Mapping[int, int]]
+
+
+def build(problem: PlacementProblem, terms: Terms) -> Instance:
+    """Return the instance of a problem under the given terms."""
+    request = problem.request
+    site = _site(problem, terms)
+    jobs: list[Job] = []
+    lines: list[Line] = []
+    edges: list[Edge] = []
+    for pipeline in request.pipelines:
+        line = _line(pipeline, request, terms, first_job=len(jobs))
+        lines.append(line)
+        added = _jobs(problem, site, line, number=len(lines) - 1)
+        edges.extend(_edges(pipeline, added))
+        jobs.extend(added)
+    return Instance(
+        as_of=request.as_of,
+        end_ms=site.frame.end_ms,
+        serving_hours=site.frame.serving_hours,
+        jobs=tuple(jobs),
+        lines=tuple(lines),
+        pools=site.pools,
+        buckets=_buckets(request, site),
+        edges=tuple(edges),
+        fixed=request.fixed,
+    )
+
+
+def level_of(pipeline: PipelineSpec, terms: Terms) -> float:
+    """Return the quantile at which runs of this pipeline are planned."""
+    return terms.levels.get(pipeline.name, pipeline.sla.keep)
+
+
+def open_tasks(pipeline: PipelineSpec, request: PlanRequest) -> list[TaskSpec]:
+    """Return the tasks that need a place, each after those it waits for."""
+    placed = {a.task for a in request.fixed if a.pipeline == pipeline.name}
+    settled = placed | set(request.done.get(pipeline.name, ()))
+    return [task for task in in_order(pipeline.tasks) if task.name not in settled]
+
+
+def _site(problem: PlacementProblem, terms: Terms) -> _Site:
+    request = problem.request
+    pools = tuple((c, p) for c in request.fleet.clusters for p in c.pools)
+    horizon_ms = round(request.horizon_hours * HOUR_SECONDS * MILLISECONDS)
+    frame = Frame(
+        as_of=request.as_of,
+        end_ms=_end_ms(problem, horizon_ms),
+        horizon_ms=horizon_ms,
+        serving_hours=request.horizon_hours,
+        shares=terms.shares,
+    )
+    quotas: dict[str, dict[int, int]] = {}
+    count = len(pools)
+    for owner in dict.fromkeys(pipeline.owner for pipeline in request.pipelines):
+        for cluster in request.fleet.clusters:
+            if cluster.quota.get(owner):
+                for index, (of, _) in enumerate(pools):
+                    if of.name == cluster.name:
+                        quotas.setdefault(owner, {})[index] = count
+                count += 1
+    return _Site(pools=pools, frame=frame, quota_index=quotas)
+
+
+def _end_ms(problem: PlacementProblem, horizon_ms: int) -> int:
+    """Return the end of the time that is looked at: late enough for all runs one by one."""
+    request = problem.request
+    slowest = min((p.speed for c in request.fleet.clusters for p in c.pools), default=1.0)
+    total = sum(
+        profile.duration_seconds.p99 / slowest
+        for profile in problem.profiles.values()
+        if profile.duration_seconds is not None
+    )
+    last = request.as_of + total
+    for pipeline in request.pipelines:
+        if pipeline.sla.deadline is not None:
+            last = max(last, instant_of(pipeline.sla.deadline, request.as_of))
+    return max(horizon_ms, math.ceil((last - request.as_of) * MILLISECONDS)) + horizon_ms
+
+
+def _line(pipeline: PipelineSpec, request: PlanRequest, terms: Terms, *, first_job: int) -> Line:
+    deadline = pipeline.sla.deadline
+    budget: int | None = pipeline.limits.budget_micro_dollars
+    monthly = pipeline.limits.budget_period is BudgetPeriod.MONTH
+    if budget is not None and monthly:
+        budget = math.floor(budget / (DAYS_PER_MONTH * 24))
+    serving = {task.name for task in pipeline.tasks if task.kind is TaskKind.SERVE}
+    spent = sum(
+        a.cost_micro_dollars
+        for a in request.fixed
+        if a.pipeline == pipeline.name and (a.task in serving) == monthly
+    )
+    count = len(open_tasks(pipeline, request))
+    return Line(
+        spec=pipeline,
+        jobs=tuple(range(first_job, first_job + count)),
+        deadline_ms=(
+            None
+            if deadline is None
+            else math.floor((instant_of(deadline, request.as_of) - request.as_of) * MILLISECONDS)
+        ),
+        level=level_of(pipeline, terms),
+        budget=budget,
+        budget_is_serving=monthly,
+        spent=spent,
+    )
+
+
+def _jobs(problem: PlacementProblem, site: _Site, line: Line, *, number: int) -> list[Job]:
+    """Return the jobs of one pipeline, from its last task to its first and turned round."""
+    request, pipeline = problem.request, line.spec
+    tasks = open_tasks(pipeline, request)
+    index = dict(zip((task.name for task in tasks), line.jobs, strict=True))
+    branches = branches_of(pipeline)
+    seats = branches.seats([task.name for task in tasks])
+    ends = _running_ends(request, pipeline)
+    quotas = site.quota_index.get(pipeline.owner, {})
+    after: dict[int, set[int]] = {job: set() for job in line.jobs}
+    tails: dict[int, int] = dict.fromkeys(line.jobs, 0)
+    jobs: list[Job] = []
+    for task in reversed(tasks):
+        job = index[task.name]
+        key = task_key(pipeline.name, task.name)
+        asked = Asked(
+            pipeline=pipeline,
+            task=task,
+            profile=problem.profiles[key],
+            level=line.level,
+            probability=branches.probability(task.name),
+        )
+        options, refused = options_of(asked, site.frame, site.pools, quotas)
+        upstream = tuple(index[name] for name in task.after if name in index)
+        shortest = min((option.duration_ms for option in options), default=0)
+        for other in upstream:
+            after[other] |= after[job] | {job}
+            if not asked.serves:
+                tails[other] = max(tails[other], tails[job] + shortest)
+        until = site.frame.end_ms if line.deadline_ms is None else line.deadline_ms
+        latest = site.frame.end_ms if asked.serves else until - tails[job]
+        jobs.append(
+            Job(
+                index=job,
+                key=key,
+                line=number,
+                spec=task,
+                profile=asked.profile,
+                upstream=upstream,
+                descendants=tuple(sorted(after[job])),
+                release_ms=max((ends.get(name, 0) for name in task.after), default=0),
+                latest_ms=latest,
+                tail_ms=tails[job],
+                serve=asked.serves,
+                weight=max(round(pipeline.sla.weight * WEIGHT_UNITS), 1),
+                probability=asked.probability,
+                seat=seats[task.name],
+                options=options,
+                refusals=refused,
+            )
+        )
+    return jobs[::-1]
+
+
+def _edges(pipeline: PipelineSpec, jobs: Sequence[Job]) -> list[Edge]:
+    handed = transfers.volumes(pipeline.tasks)
+    by_name = {job.spec.name: job for job in jobs}
+    return [
+        Edge(
+            source=by_name[name].index,
+            target=job.index,
+            volume_gib=handed[name],
+            probability=job.probability,
+        )
+        for job in jobs
+        for name in job.spec.after
+        if name in by_name and handed[name] > 0
+    ]
+
+
+def _running_ends(request: PlanRequest, pipeline: PipelineSpec) -> dict[str, int]:
+    """Return when the running tasks of a pipeline end, in milliseconds after `as_of`."""
+    running = [a for a in request.fixed if a.pipeline == pipeline.name]
+    return {a.task: running_end_ms(a, request.as_of) for a in running}
+
+
+def running_end_ms(assignment: Assignment, as_of: float) -> int:
+    """Return when a running task ends at P95, and soon when that has passed already.
+
+    A task that runs until it is replaced counts as ended: those that wait for it may start.
+    """
+    if assignment.end_seconds_p50 is None or assignment.end_seconds_p95 is None:
+        return 0
+    median = assignment.end_seconds_p50 - assignment.start_seconds
+    soon = as_of + STILL_RUNNING_SHARE * median
+    return math.ceil((max(assignment.end_seconds_p95, soon) - as_of) * MILLISECONDS)
+
+
+def _buckets(request: PlanRequest, site: _Site) -> tuple[Bucket, ...]:
+    owners = {pipeline.name: pipeline.owner for pipeline in request.pipelines}
+    buckets = [
+        Bucket(
+            name=f"{cluster.name}/{pool.name}",
+            capacity=_floor(pool.shape.resources.times(pool.node_count)),
+            base=_taken(request, site, cluster, pool),
+        )
+        for cluster, pool in site.pools
+    ]
+    for owner, by_pool in site.quota_index.items():
+        for bucket in dict.fromkeys(by_pool.values()):
+            pools = [site.pools[index] for index, of in by_pool.items() if of == bucket]
+            cluster = pools[0][0]
+            running = [
+                a
+                for a in request.fixed
+                if owners.get(a.pipeline) == owner and a.cluster == cluster.name
+            ]
+            buckets.append(
+                Bucket(
+                    name=f"quota of {owner} in {cluster.name}",
+                    capacity=_quota(cluster.quota[owner]),
+                    base=tuple(_held(a, site.frame) for a in running),
+                )
+            )
+    return tuple(buckets)
+
+
+def _taken(request: PlanRequest, site: _Site, cluster: Cluster, pool: Pool) -> tuple[Span, ...]:
+    ours = {
+        task_key(pipeline.name, task.name)
+        for pipeline in request.pipelines
+        for task in pipeline.tasks
+    }
+    here = (cluster.name, pool.name)
+    running = [_held(a, site.frame) for a in request.fixed if (a.cluster, a.pool) == here]
+    others = [
+        _reserved(r, site.frame)
+        for r in request.reservations
+        if (r.cluster, r.pool) == here and r.holder not in ours
+    ]
+    return tuple(span for span in (*running, *others) if span.start_ms < span.end_ms)
+
+
+def _held(assignment: Assignment, frame: Frame) -> Span:
+    ends = assignment.end_seconds_p95 is not None
+    return Span(
+        start_ms=0,
+        end_ms=running_end_ms(assignment, frame.as_of) if ends else frame.end_ms,
+        amounts=_ceiling(assignment.held.times(assignment.node_count)),
+    )
+
+
+def _reserved(reservation: Reservation, frame: Frame) -> Span:
+    start = math.floor((reservation.from_seconds - frame.as_of) * MILLISECONDS)
+    until = reservation.to_seconds
+    end = frame.end_ms
+    if until is not None:
+        end = min(math.ceil((until - frame.as_of) * MILLISECONDS), end)
+    return Span(start_ms=max(start, 0), end_ms=end, amounts=_ceiling(reservation.held))
+
+
+def _floor(amount: Resources) -> Amounts:
+    return tuple(math.floor(amount.of(r) * MILLISECONDS + 1e-6) for r in COUNTED)
+
+
+def _ceiling(amount: Resources) -> Amounts:
+    return tuple(math.ceil(amount.of(r) * MILLISECONDS - 1e-6) for r in COUNTED)
+
+
+def _quota(quota: Mapping[Resource, float]) -> Amounts:
+    return tuple(
+        math.floor(quota[r] * MILLISECONDS + 1e-6) if r in quota else UNLIMITED for r in COUNTED
+    )

@@ -1,0 +1,238 @@
+"""A task on a pool: how many nodes, how long, how much, or why not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from engine.model.fleet import Cluster, Pool
+from engine.model.identifiers import MicroDollars
+from engine.model.plans import Refusal
+from engine.model.profiles import Profile
+from engine.model.resources import Resources
+from engine.model.specs import PipelineSpec, TaskSpec
+from placement.problem.instance import COUNTED, MILLISECONDS, Amounts, Option, Span
+from placement.problem.limits import Candidate, Service, refusals
+from placement.problem.needs import Need, Slot, need_of
+
+NODE_AVAILABILITY = 0.999
+"""Share of time in which one node of a cluster that answers does so too. The fleet has figures
+for clusters only; this one stands for a cloud's promise for a single machine, rounded down."""
+
+MOST_REPLICAS_ADDED = 3
+"""Up to so many nodes are taken to reach the availability asked for."""
+
+HOUR_SECONDS = 3600.0
+HOURS_PER_DAY = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """What all tasks of a problem share.
+
+    shares: by pool, the lambda of each resource in mean + lambda (high - mean).
+    """
+
+    as_of: float
+    end_ms: int
+    horizon_ms: int
+    serving_hours: int
+    shares: Mapping[int, tuple[float, ...]]
+
+    def share(self, pool_index: int) -> tuple[float, ...]:
+        """Return the lambdas of a pool; 1 (every task at its own high need) unless set."""
+        return self.shares.get(pool_index, (1.0,) * len(COUNTED))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One task with everything that does not depend on where it runs."""
+
+    pipeline: PipelineSpec
+    task: TaskSpec
+    profile: Profile
+    level: float
+    probability: float
+
+    @property
+    def serves(self) -> bool:
+        """Whether the task runs until it is replaced."""
+        return self.profile.duration_seconds is None
+
+
+def options_of(
+    asked: Asked, frame: Frame, pools: Sequence[tuple[Cluster, Pool]], quotas: Mapping[int, int]
+) -> tuple[tuple[Option, ...], dict[int, tuple[Refusal, ...]]]:
+    """Return the pools that may run a task, cheapest first, and the limits that rule out others.
+
+    quotas: for a pool the bucket of the owner's quota in its cluster.
+    """
+    need = need_of(asked.task, asked.profile)
+    options: list[Option] = []
+    refused: dict[int, tuple[Refusal, ...]] = {}
+    for index, (cluster, pool) in enumerate(pools):
+        candidate = _candidate(asked, need, cluster, pool)
+        if found := refusals(candidate):
+            refused[index] = found
+        else:
+            buckets = (index, quotas[index]) if index in quotas else (index,)
+            options.append(_option(asked, frame, candidate, buckets))
+    options.sort(key=lambda o: (o.objective, o.duration_ms, o.pool_index))
+    return tuple(options), refused
+
+
+def dominant_share(held: Resources, pool: Pool) -> float:
+    """Return the largest share of a node that is held, at most 1."""
+    node = pool.shape.resources
+    shares = [held.of(r) / node.of(r) for r in COUNTED if node.of(r) > 0]
+    return min(max(shares, default=0.0), 1.0)
+
+
+def availability(cluster: Cluster, node_count: int) -> float:
+    """Return the share of time in which the cluster and one of the nodes answer."""
+    return cluster.availability * (1.0 - (1.0 - NODE_AVAILABILITY) ** node_count)
+
+
+def _candidate(asked: Asked, need: Need, cluster: Cluster, pool: Pool) -> Candidate:
+    node_count = _node_count(asked, need, cluster, pool)
+    service = None
+    if asked.serves:
+        answer_ms = (asked.profile.service_ms_p99 or 0.0) / pool.speed
+        service = Service(
+            latency_ms=cluster.latency_ms + answer_ms,
+            availability=availability(cluster, node_count),
+        )
+    return Candidate(
+        pipeline=asked.pipeline,
+        task=asked.task,
+        need=need,
+        cluster=cluster,
+        pool=pool,
+        node_count=node_count,
+        per_node=need.per_node(node_count),
+        service=service,
+    )
+
+
+def _node_count(asked: Asked, need: Need, cluster: Cluster, pool: Pool) -> int:
+    """Return the fewest nodes that hold the task and are available enough, if any are."""
+    wanted = asked.task.serving.availability if asked.serves and asked.task.serving else None
+    most = need.replicas if wanted is None else max(need.replicas, MOST_REPLICAS_ADDED)
+    node = pool.shape.resources
+    fitting = 0
+    for count in range(1, most + 1):
+        held = need.per_node(count)
+        if any(held.of(r) > node.of(r) for r in COUNTED):
+            continue
+        fitting = fitting or count
+        if wanted is None or availability(cluster, count) >= wanted:
+            return count
+    return fitting or need.replicas
+
+
+def _option(asked: Asked, frame: Frame, c: Candidate, buckets: tuple[int, ...]) -> Option:
+    nodes = dominant_share(c.per_node, c.pool) * c.node_count
+    per_hour = c.pool.price_micro_dollars_per_hour * nodes
+    duration = asked.profile.duration_seconds
+    shares = frame.share(buckets[0])
+    slots = [_amounts(slot, shares, c) for slot in c.need.slots]
+    if duration is None:
+        cost = cost_p95 = MicroDollars(round(per_hour))
+        duration_there, duration_ms = None, 0
+        objective = MicroDollars(cost * frame.serving_hours)
+        spans = _calendar(slots, frame)
+    else:
+        duration_there = duration.times(1.0 / c.pool.speed)
+        duration_ms = max(math.ceil(duration_there.at(asked.level) * MILLISECONDS), 1)
+        hours = duration_there.mean / HOUR_SECONDS
+        objective = cost = MicroDollars(round(per_hour * hours * asked.probability))
+        cost_p95 = MicroDollars(round(per_hour * duration_there.p95 / HOUR_SECONDS))
+        slot_ms = max(round(asked.profile.slot_seconds * MILLISECONDS / c.pool.speed), 1)
+        spans = _from_start(slots, slot_ms, duration_ms)
+    return Option(
+        pool_index=buckets[0],
+        cluster=c.cluster,
+        pool=c.pool,
+        buckets=buckets,
+        node_count=c.node_count,
+        held=_held(c, slots),
+        duration_ms=duration_ms,
+        duration=duration_there,
+        spans=spans,
+        cost=cost,
+        cost_p95=cost_p95,
+        objective=objective,
+        latency_ms=c.service.latency_ms if c.service else None,
+        availability=c.service.availability if c.service else None,
+    )
+
+
+def _amounts(slot: Slot, shares: tuple[float, ...], c: Candidate) -> Amounts:
+    """Return the thousandths a slot takes of the pool, never more than the nodes hold."""
+    ceiling = [c.per_node.of(resource) * c.node_count for resource in COUNTED]
+    # Replicas are whole, so that nodes may hold more than the sum that was asked for.
+    factor = math.ceil(c.need.replicas / c.node_count) * c.node_count / c.need.replicas
+    between = [value * factor for value in slot.between(shares)]
+    return tuple(
+        math.ceil(min(value, most) * MILLISECONDS - 1e-6)
+        for value, most in zip(between, ceiling, strict=True)
+    )
+
+
+def _held(c: Candidate, slots: Sequence[Amounts]) -> Resources:
+    """Return what one node holds in the largest slot."""
+    peak = [max(values) / MILLISECONDS / c.node_count for values in zip(*slots, strict=True)]
+    cpu, memory, gpu, disk, network = peak
+    return Resources(
+        cpu_cores=cpu,
+        memory_gib=memory,
+        gpu_count=gpu,
+        gpu_memory_gib=c.per_node.gpu_memory_gib,
+        disk_gib=disk,
+        network_mbps=network,
+    )
+
+
+def _from_start(slots: Sequence[Amounts], slot_ms: int, duration_ms: int) -> tuple[Span, ...]:
+    """Return the spans of a run; the last slot lasts to its end."""
+    spans: list[Span] = []
+    for index, amounts in enumerate(slots):
+        start = index * slot_ms
+        end = duration_ms if index == len(slots) - 1 else min(start + slot_ms, duration_ms)
+        if start < end:
+            spans.append(Span(start_ms=start, end_ms=end, amounts=amounts))
+    return merged(spans)
+
+
+def _calendar(slots: Sequence[Amounts], frame: Frame) -> tuple[Span, ...]:
+    """Return the spans of a serve task by hour of the day in UTC.
+
+    After the horizon the peak stands, so that time is not cut into hours for ever.
+    """
+    hour_ms = round(HOUR_SECONDS * MILLISECONDS)
+    day = [slots[hour % len(slots)] for hour in range(HOURS_PER_DAY)]
+    spans: list[Span] = []
+    start = 0
+    while start < frame.horizon_ms:
+        since_midnight = round((frame.as_of % 86_400) * MILLISECONDS) + start
+        end = min(start + hour_ms - since_midnight % hour_ms, frame.horizon_ms)
+        amounts = day[since_midnight // hour_ms % HOURS_PER_DAY]
+        spans.append(Span(start_ms=start, end_ms=end, amounts=amounts))
+        start = end
+    if start < frame.end_ms:
+        peak = tuple(max(values) for values in zip(*slots, strict=True))
+        spans.append(Span(start_ms=start, end_ms=frame.end_ms, amounts=peak))
+    return merged(spans)
+
+
+def merged(spans: Sequence[Span]) -> tuple[Span, ...]:
+    """Join neighbours of equal need."""
+    joined: list[Span] = []
+    for span in spans:
+        if joined and joined[-1].amounts == span.amounts:
+            start = joined.pop().start_ms
+            joined.append(Span(start_ms=start, end_ms=span.end_ms, amounts=span.amounts))
+        else:
+            joined.append(span)
+    return tuple(joined)

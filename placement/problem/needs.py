@@ -1,0 +1,114 @@
+"""What a task needs by slot, from its profile and the wishes of its author."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from engine.model.profiles import Profile, Quantiles
+from engine.model.resources import Resource, Resources
+from engine.model.specs import TaskSpec, Wishes
+from placement.problem.instance import COUNTED
+
+OVERFLOW = 0.01
+"""Largest probability with which a pool may need more than it has, in any slot."""
+
+NEED_LEVEL = 1.0 - OVERFLOW
+"""Level at which a task's own need is read from its profile."""
+
+_WISHED = {
+    Resource.CPU: "cpu_cores",
+    Resource.MEMORY: "memory_gib",
+    Resource.GPU: "gpu_count",
+    Resource.DISK: "disk_gib",
+    Resource.NETWORK: "network_mbps",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """Need in one slot, in units of `COUNTED`: mean, and at `NEED_LEVEL`."""
+
+    mean: tuple[float, ...]
+    high: tuple[float, ...]
+
+    def between(self, shares: tuple[float, ...]) -> tuple[float, ...]:
+        """Return mean + share x (high - mean), resource by resource."""
+        return tuple(
+            mean + share * (high - mean)
+            for mean, high, share in zip(self.mean, self.high, shares, strict=True)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """Everything a task asks of a machine. `slots` are totals over all its replicas."""
+
+    slots: tuple[Slot, ...]
+    gpu_memory_gib: float
+    gpu_models: tuple[str, ...]
+    replicas: int
+
+    @property
+    def peak(self) -> tuple[float, ...]:
+        """The largest slot at `NEED_LEVEL`, resource by resource."""
+        return tuple(max(values) for values in zip(*(s.high for s in self.slots), strict=True))
+
+    def per_node(self, node_count: int) -> Resources:
+        """Return what each of so many nodes must have; replicas are whole."""
+        share = math.ceil(self.replicas / node_count) / self.replicas
+        cpu, memory, gpu, disk, network = (value * share for value in self.peak)
+        return Resources(
+            cpu_cores=cpu,
+            memory_gib=memory,
+            gpu_count=float(math.ceil(gpu - 1e-9)),
+            gpu_memory_gib=self.gpu_memory_gib,
+            disk_gib=disk,
+            network_mbps=network,
+        )
+
+
+def need_of(task: TaskSpec, profile: Profile) -> Need:
+    """Return what a task needs: what its author insists on, and the forecast for the rest."""
+    wishes = task.wishes
+    use = {resource: _use(profile, wishes, resource) for resource in COUNTED}
+    length = max(len(slots) for slots in use.values())
+    slots = [
+        Slot(
+            mean=tuple(_mean(r, _at(use[r], index)) for r in COUNTED),
+            high=tuple(_high(r, _at(use[r], index)) for r in COUNTED),
+        )
+        for index in range(length)
+    ]
+    gpu_memory = wishes.gpu_memory_gib
+    return Need(
+        slots=tuple(slots),
+        gpu_memory_gib=(
+            profile.peak(Resource.GPU_MEMORY, NEED_LEVEL) if gpu_memory is None else gpu_memory
+        ),
+        gpu_models=profile.gpu_models if wishes.gpu_model is None else (wishes.gpu_model,),
+        replicas=max(profile.replicas, 1),
+    )
+
+
+def _use(profile: Profile, wishes: Wishes, resource: Resource) -> tuple[Quantiles, ...]:
+    wished = getattr(wishes, _WISHED[resource])
+    if wished is not None:
+        return (Quantiles.constant(float(wished)),)
+    return profile.use.get(resource) or (Quantiles.constant(0.0),)
+
+
+def _at(slots: tuple[Quantiles, ...], index: int) -> Quantiles:
+    return slots[min(index, len(slots) - 1)]
+
+
+def _mean(resource: Resource, slot: Quantiles) -> float:
+    # A GPU is given away whole, so that its mean is what it is at its highest.
+    return (
+        _high(resource, slot) if resource is Resource.GPU else min(slot.mean, _high(resource, slot))
+    )
+
+
+def _high(resource: Resource, slot: Quantiles) -> float:
+    value = slot.at(NEED_LEVEL)
+    return float(math.ceil(value - 1e-9)) if resource is Resource.GPU else value
