@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import networkx as nx
 
 from engine import expressions
 from engine.documents.codecs import alike
-from engine.documents.sources import Node, fault
+from engine.documents.deadlines import DeadlineCodec
+from engine.documents.sources import Node, TroubleError, fault
+from engine.documents.task_form import Outline
 from engine.model.errors import Fault
 from engine.model.fleet import Fleet
-from engine.model.specs import Join, PipelineSpec, Sla, TaskKind, TaskSpec
+from engine.model.specs import Join, PipelineSpec, TaskKind
 
 OUTPUTS: Mapping[TaskKind, frozenset[str]] = {
     TaskKind.ETL: frozenset({"rows", "nulls", "columns"}),
@@ -27,39 +30,43 @@ OUTPUTS: Mapping[TaskKind, frozenset[str]] = {
 """What the built-in command of each kind always writes to `outputs.json`."""
 
 
-def task_faults(root: Node, tasks: Sequence[TaskSpec], declared: Collection[str]) -> list[Fault]:
-    """Return the faults that only show when tasks are seen together.
+@dataclass(frozen=True)
+class _Pipeline:
+    """All tasks, seen together."""
 
-    tasks: those that could be read; declared: names of all, so that a task with a fault of its
-    own is not called unknown as well.
-    """
+    root: Node
+    tasks: Mapping[str, Outline]
+    graph: nx.DiGraph[str]
+
+    def node(self, path: str) -> Node:
+        """Return the node of a path, or the nearest one there is."""
+        return self.root.find(path) or Node(path, None)
+
+
+def task_faults(root: Node, outlines: Mapping[str, Outline]) -> list[Fault]:
+    """Return the faults that only show when tasks are seen together."""
+    tasks = outlines.values()
     graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_nodes_from(task.name for task in tasks)
-    graph.add_edges_from((before, task.name) for task in tasks for before in task.after)
-    faults = [item for task in tasks for item in _after_faults(root, task, declared)]
-    faults.extend(_cycle_faults(root, graph))
-    by_name = {task.name: task for task in tasks}
-    for task in tasks:
-        if task.when is not None:
-            faults.extend(_condition_faults(root, task, by_name, graph, declared))
-    faults.extend(_serve_faults(root, tasks))
+    graph.add_nodes_from(outlines)
+    graph.add_edges_from(
+        (before, task.name) for task in tasks for before in task.after if before in outlines
+    )
+    pipeline = _Pipeline(root, outlines, graph)
+    faults = [item for task in tasks for item in _after_faults(pipeline, task)]
+    faults.extend(_cycle_faults(pipeline))
+    faults.extend(item for task in tasks for item in _condition_faults(pipeline, task))
+    faults.extend(_serve_faults(pipeline))
     return faults
 
 
-def _node(root: Node, path: str) -> Node:
-    """Return the node of a path, or the nearest one there is."""
-    return root.find(path) or Node(path, None)
-
-
-def _after_faults(root: Node, task: TaskSpec, declared: Collection[str]) -> list[Fault]:
+def _after_faults(pipeline: _Pipeline, task: Outline) -> list[Fault]:
     faults: list[Fault] = []
-    base = _node(root, f"tasks.{task.name}.after")
-    nodes = [base] if base.items is None else base.items
-    for node in nodes:
+    base = pipeline.node(f"tasks.{task.name}.after")
+    for node in (base.items or [base]) if task.after else ():
         name = node.shown()
-        if name in declared:
+        if name in pipeline.tasks:
             continue
-        near = alike(name, [other for other in declared if other != task.name])
+        near = alike(name, [other for other in pipeline.tasks if other != task.name])
         faults.append(
             fault(
                 "S010",
@@ -69,121 +76,138 @@ def _after_faults(root: Node, task: TaskSpec, declared: Collection[str]) -> list
                 fix=f"write `{near[0]}`" if near else f"add a task `{name}`",
             )
         )
-    return faults if task.after else []
+    return faults
 
 
-def _cycle_faults(root: Node, graph: nx.DiGraph[str]) -> list[Fault]:
+def _cycle_faults(pipeline: _Pipeline) -> list[Fault]:
     """Return one fault for each group of tasks that wait for one another."""
-    faults: list[Fault] = []
+    graph = pipeline.graph
     groups = [group for group in nx.strongly_connected_components(graph) if len(group) > 1]
-    loops = [{name} for name in graph.nodes if graph.has_edge(name, name)]
-    for group in sorted(groups + loops, key=min):
+    groups += [{name} for name in graph.nodes if graph.has_edge(name, name)]
+    faults: list[Fault] = []
+    for group in sorted(groups, key=min):
         edges = nx.find_cycle(graph.subgraph(group), min(group))
         names = [str(edge[0]) for edge in edges]
         circle = " -> ".join(f"`{name}`" for name in [*names, names[0]])
-        node = _node(root, f"tasks.{names[0]}.after")
         fix = f"take `{names[-1]}` out of `after` of `{names[0]}`"
+        node = pipeline.node(f"tasks.{names[0]}.after")
         faults.append(fault("S011", node, f"tasks wait for one another: {circle}", fix=fix))
     return faults
 
 
-def _condition_faults(
-    root: Node,
-    task: TaskSpec,
-    by_name: Mapping[str, TaskSpec],
-    graph: nx.DiGraph[str],
-    declared: Collection[str],
-) -> list[Fault]:
-    text = task.when or ""
-    node = _node(root, f"tasks.{task.name}.when")
+def _condition_faults(pipeline: _Pipeline, task: Outline) -> list[Fault]:
+    if task.when is None:
+        return []
+    node = pipeline.node(f"tasks.{task.name}.when")
     try:
-        condition = expressions.analyse(text)
-    except expressions.SyntaxFault as error:
+        condition = expressions.analyse(task.when)
+    except expressions.SyntaxFaultError as error:
         at = node.place.within(error.offset, 1)
         fix = error.fix or "see `berth help S013`"
         return [fault("S013", node, f"the condition cannot be parsed: {error}", at=at, fix=fix)]
-    ancestors = nx.ancestors(graph, task.name)
-    upstream = {expressions.variable(name): name for name in sorted(ancestors)}
+    upstream = {
+        expressions.variable(name): name
+        for name in sorted(nx.ancestors(pipeline.graph, task.name) - {task.name})
+    }
     faults: list[Fault] = []
     for read in condition.reads:
-        at = node.place.within(read.offset, read.length)
         if read.task not in upstream:
-            others = {expressions.variable(name): name for name in declared}
-            known = others.get(read.task)
-            near = alike(read.task, list(upstream))
-            said = (
-                f"`{known}` is not upstream of `{task.name}`"
-                if known
-                else (f"`{read.task}` is no task of this pipeline")
-            )
-            fix = (
-                f"add `{known}` to `after`"
-                if known and known != task.name
-                else (
-                    f"upstream are: {', '.join(upstream)}"
-                    if upstream
-                    else "name a task under `after`"
-                )
-            )
-            faults.append(
-                fault(
-                    "S014",
-                    node,
-                    f"the condition reads a task that does not come before: {said}",
-                    at=at,
-                    candidates=near,
-                    fix=fix,
-                )
-            )
-            continue
-        source = by_name[upstream[read.task]]
-        why = None if read.guarded else _may_be_missing(source, read.output, by_name)
-        if why:
-            near = alike(read.output, sorted(OUTPUTS[source.kind]))
-            whole = f"{read.task}.{read.output}"
-            faults.append(
-                fault(
-                    "S015",
-                    node,
-                    f"`{whole}` may not exist: {why}",
-                    at=at,
-                    candidates=near,
-                    fix=f"guard it: `has({whole}) && ...`",
-                )
-            )
+            faults.append(_not_upstream(pipeline, task, read, upstream))
+        elif not read.guarded:
+            source = pipeline.tasks[upstream[read.task]]
+            faults.extend(_missing_output(pipeline, task, read, source))
     return faults
 
 
-def _may_be_missing(source: TaskSpec, output: str, by_name: Mapping[str, TaskSpec]) -> str:
-    """Return why an output may be missing when its reader is judged, "" when it cannot be."""
-    if _may_be_skipped(source, by_name, set()):
-        return f"`{source.name}` may be skipped"
-    if source.command or source.image or not output:
-        return ""
-    if output not in OUTPUTS[source.kind]:
-        return f"{source.kind.value} tasks write {', '.join(sorted(OUTPUTS[source.kind])) or 'nothing'}"
-    return ""
+def _not_upstream(
+    pipeline: _Pipeline, task: Outline, read: expressions.Read, upstream: Mapping[str, str]
+) -> Fault:
+    node = pipeline.node(f"tasks.{task.name}.when")
+    known = {expressions.variable(name): name for name in pipeline.tasks}.get(read.task)
+    near = alike(read.task, list(upstream))
+    if known == task.name:
+        message, fix = f"the condition of `{known}` reads its own output", ""
+    elif known is not None:
+        message = f"the condition reads `{known}`, which is not upstream of `{task.name}`"
+        fix = f"add `{known}` to `after`"
+    else:
+        message = f"the condition reads `{read.task}`, which is no task of this pipeline"
+        fix = f"write `{near[0]}`" if near else ""
+    fix = fix or f"upstream are: {', '.join(upstream) or 'none'}"
+    at = node.place.within(read.offset, read.length)
+    return fault("S014", node, message, at=at, candidates=near, fix=fix)
 
 
-def _may_be_skipped(task: TaskSpec, by_name: Mapping[str, TaskSpec], seen: set[str]) -> bool:
-    """Return whether a condition, here or upstream, may skip a task."""
-    if task.when is not None:
+def _missing_output(
+    pipeline: _Pipeline, task: Outline, read: expressions.Read, source: Outline
+) -> list[Fault]:
+    """Return the fault of an unguarded output that may be missing when `task` is judged."""
+    written = OUTPUTS[source.kind] if source.kind else frozenset[str]()
+    near: tuple[str, ...] = ()
+    if _may_be_skipped(pipeline, source):
+        why = f"`{source.name}` may be skipped"
+    elif not _has_succeeded(pipeline, source, task):
+        why = f"`{source.name}` may have failed, and `join: any` goes on without it"
+    elif source.kind is None or source.own or not read.output or read.output in written:
+        return []
+    else:
+        near = alike(read.output, sorted(written))
+        why = f"{source.kind.value} tasks write {', '.join(sorted(written)) or 'nothing'}"
+    node = pipeline.node(f"tasks.{task.name}.when")
+    whole = f"{read.task}.{read.output}".rstrip(".")
+    fix = f"write `{read.task}.{near[0]}`" if near else f"guard it: `has({whole}) && ...`"
+    at = node.place.within(read.offset, read.length)
+    message = f"`{whole}` may not exist: {why}"
+    return [fault("S015", node, message, at=at, candidates=near, fix=fix)]
+
+
+def _may_be_skipped(pipeline: _Pipeline, source: Outline) -> bool:
+    """Return whether a condition, its own or one upstream, may skip a task."""
+
+    def skippable(task: Outline, before: list[bool]) -> bool:
+        if task.when is not None:
+            return True
+        return bool(before) and (any(before) if task.join is Join.ALL else all(before))
+
+    return _decided(pipeline, source, skippable)
+
+
+def _has_succeeded(pipeline: _Pipeline, source: Outline, reader: Outline) -> bool:
+    """Return whether `source` must have succeeded when the condition of `reader` is judged."""
+
+    def certain(task: Outline, before: list[bool]) -> bool:
+        if task.name == source.name:
+            return True
+        return bool(before) and (any(before) if task.join is Join.ALL else all(before))
+
+    return _decided(pipeline, reader, certain)
+
+
+def _decided(
+    pipeline: _Pipeline, last: Outline, decide: Callable[[Outline, list[bool]], bool]
+) -> bool:
+    """Return what `decide` says of a task, given what it says of the tasks before it.
+
+    Goes through the graph in order, without recursion; tasks of a cycle count as false, since
+    the cycle is a fault of its own.
+    """
+    graph = pipeline.graph.subgraph({last.name} | nx.ancestors(pipeline.graph, last.name))
+    known: dict[str, bool] = {}
+    if not nx.is_directed_acyclic_graph(graph):
         return True
-    if task.name in seen:
-        return False
-    seen.add(task.name)
-    before = [by_name[name] for name in task.after if name in by_name]
-    may = [_may_be_skipped(other, by_name, seen) for other in before]
-    return bool(may) and (any(may) if task.join is Join.ALL else all(may))
+    for name in nx.topological_sort(graph):
+        task = pipeline.tasks[name]
+        known[name] = decide(task, [known[other] for other in task.after if other in known])
+    return known[last.name]
 
 
-def _serve_faults(root: Node, tasks: Sequence[TaskSpec]) -> list[Fault]:
+def _serve_faults(pipeline: _Pipeline) -> list[Fault]:
     """A pipeline has one address, so it may have one serve task."""
-    serving = [task.name for task in tasks if task.kind is TaskKind.SERVE]
+    serving = [task.name for task in pipeline.tasks.values() if task.kind is TaskKind.SERVE]
     return [
         fault(
             "S019",
-            _node(root, f"tasks.{name}.kind"),
+            pipeline.node(f"tasks.{name}.kind"),
             f"`{name}` serves beside `{serving[0]}`; a pipeline serves one model at a time",
             fix="move it to a pipeline of its own",
         )
@@ -191,12 +215,17 @@ def _serve_faults(root: Node, tasks: Sequence[TaskSpec]) -> list[Fault]:
     ]
 
 
-def deadline_faults(root: Node, sla: Sla | None, as_of: float | None) -> list[Fault]:
+def deadline_faults(root: Node, as_of: float | None) -> list[Fault]:
     """Return a fault when the deadline lies before `as_of`."""
-    at = sla.deadline.at_seconds if sla and sla.deadline else None
-    if at is None or as_of is None or at > as_of:
+    node = root.find("sla.deadline")
+    if as_of is None or node is None or node.path != "sla.deadline":
         return []
-    node = _node(root, "sla.deadline")
+    try:
+        at = DeadlineCodec().read(node).at_seconds
+    except TroubleError:
+        return []  # The reader of the SLA has named this fault.
+    if at is None or at > as_of:
+        return []
     late = datetime.timedelta(seconds=round(as_of - at))
     message = f"the deadline {node.shown()!r} passed {late} ago"
     return [fault("S017", node, message, fix="write a later one, or `in 30 min`")]

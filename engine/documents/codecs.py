@@ -10,11 +10,11 @@ import difflib
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from engine.documents.sources import Node, Trouble, fault, trouble
+from engine.documents.sources import Node, fault, trouble
 from engine.model.errors import Fault
 from engine.model.specs import Scalar
 
@@ -26,7 +26,7 @@ Schema = dict[str, Any]
 class Codec(ABC, Generic[T]):
     """Reads, writes and describes one kind of value.
 
-    `read` raises `Trouble` with all faults of the value; `write` gives what `read` reads back
+    `read` raises `TroubleError` with all faults of the value; `write` gives what `read` reads back
     as the same value; `schema` accepts everything that `read` accepts in form.
     """
 
@@ -45,7 +45,7 @@ class Codec(ABC, Generic[T]):
 
 def alike(word: str, known: Sequence[str]) -> tuple[str, ...]:
     """Return up to three known words that look like `word`, nearest first."""
-    folded = {item.casefold(): item for item in known}
+    folded = {item.casefold(): str(item) for item in known}
     close = difflib.get_close_matches(word.casefold(), list(folded), n=3, cutoff=0.6)
     return tuple(folded[item] for item in close)
 
@@ -91,7 +91,7 @@ def check_name(text: str, node: Node, *, key: bool = False) -> str:
     """Return a name that can be a folder, a Kubernetes object and a variable.
 
     Raises:
-        Trouble: when it cannot; the fix is the nearest name that can.
+        TroubleError: when it cannot; the fix is the nearest name that can.
     """
     if NAME_PATTERN.fullmatch(text) and len(text) <= NAME_LENGTH_MAX:
         return text
@@ -195,7 +195,7 @@ class Number(Codec[float]):
 
     def write(self, value: float) -> object:
         """Return the number, whole ones without a point."""
-        return int(value) if value.is_integer() else value
+        return int(value) if float(value).is_integer() else value
 
     def schema(self) -> Schema:
         """Accept a number between the bounds."""
@@ -227,25 +227,31 @@ class Whole(Codec[int]):
         return {"type": "integer", "minimum": self.low, "maximum": self.high}
 
 
-def check_range(value: float, node: Node, low: float, high: float, unit: str = "") -> None:
-    """Refuse a number outside its bounds or not finite.
+def check_range(
+    value: float,
+    node: Node,
+    low: float,
+    high: float,
+    shown: Callable[[float], object] = "{:g}".format,
+) -> None:
+    """Refuse a number outside its bounds or not finite; `shown` writes a bound for people.
 
     Raises:
-        Trouble: naming the bound that it passes.
+        TroubleError: naming the bound that it passes.
     """
-    space = " " if unit and unit != "/s" else ""
+    text = node.shown()
     if not math.isfinite(value):
-        raise trouble("S007", node, f"{node.shown()!r} is not a finite number")
+        raise trouble("S007", node, f"{text!r} is not a finite number", fix="write a number")
     if value < 0 <= low:
-        raise trouble("S007", node, f"{node.shown()!r} is negative", fix="remove the minus sign")
+        raise trouble("S007", node, f"{text!r} is negative", fix="remove the minus sign")
     if value < low:
-        raise trouble(
-            "S007", node, f"{node.shown()!r} is below {low:g}{space}{unit}, the least allowed"
-        )
+        bound = shown(low)
+        message = f"{text!r} is below {bound}, the least allowed"
+        raise trouble("S007", node, message, fix=f"write `{bound}` or more")
     if value > high:
-        raise trouble(
-            "S007", node, f"{node.shown()!r} is above {high:g}{space}{unit}, the most allowed"
-        )
+        bound = shown(high)
+        message = f"{text!r} is above {bound}, the most allowed"
+        raise trouble("S007", node, message, fix=f"write `{bound}` or less")
 
 
 @dataclass(frozen=True)
@@ -268,107 +274,6 @@ class ScalarCodec(Codec[Scalar]):
     def schema(self) -> Schema:
         """Accept text, numbers and truth values."""
         return {"type": ["string", "number", "boolean"]}
-
-
-@dataclass(frozen=True)
-class Listed(Codec[tuple[T, ...]]):
-    """A list without repetitions; a single item may stand without brackets."""
-
-    item: Codec[T]
-    length_max: int = 1_000
-    unique: bool = True
-
-    def read(self, node: Node) -> tuple[T, ...]:
-        """Return all items; the faults of all items come together."""
-        if node.value is None:
-            raise trouble("S004", node, "a list was expected, not nothing", fix="remove the key")
-        nodes = [node] if node.items is None else list(node.items)
-        if len(nodes) > self.length_max:
-            raise trouble("S007", node, f"has more than {self.length_max} items")
-        values: list[T] = []
-        faults: list[Fault] = []
-        for item in nodes:
-            try:
-                value = self.item.read(item)
-            except Trouble as error:
-                faults.extend(error.faults)
-                continue
-            if self.unique and value in values:
-                message = f"{item.shown()!r} is listed twice"
-                faults.append(fault("S008", item, message, fix="remove one"))
-            values.append(value)
-        if faults:
-            raise Trouble(faults)
-        return tuple(values)
-
-    def write(self, value: tuple[T, ...]) -> object:
-        """Return a list; one item stands without brackets."""
-        written = [self.item.write(item) for item in value]
-        return written[0] if len(written) == 1 else written
-
-    def schema(self) -> Schema:
-        """Accept an item or a list of items."""
-        item = self.item.schema()
-        listed: Schema = {"type": "array", "items": item, "maxItems": self.length_max}
-        if self.unique:
-            listed["uniqueItems"] = True
-        return {"anyOf": [item, listed]}
-
-
-@dataclass(frozen=True)
-class Mapped(Codec[dict[str, T]]):
-    """A mapping whose keys are free words."""
-
-    item: Codec[T]
-    what: str = "a mapping"
-    keys: tuple[str, ...] = ()
-    """The words that may be keys; empty when any may."""
-
-    def read(self, node: Node) -> dict[str, T]:
-        """Return the mapping; the faults of all members come together."""
-        if node.members is None:
-            raise trouble("S004", node, f"{self.what} was expected, not {node.shown()!r}")
-        values: dict[str, T] = {}
-        faults: list[Fault] = []
-        for key, member in node.members.items():
-            if self.keys and key not in self.keys:
-                faults.append(unknown_key(key, member, self.keys))
-                continue
-            try:
-                values[key] = self.item.read(member)
-            except Trouble as error:
-                faults.extend(error.faults)
-        if faults:
-            raise Trouble(faults)
-        return values
-
-    def write(self, value: Mapping[str, T]) -> object:
-        """Return the mapping with its members written."""
-        return {key: self.item.write(item) for key, item in value.items()}
-
-    def schema(self) -> Schema:
-        """Accept a mapping of such members."""
-        names: Schema = {"propertyNames": {"enum": list(self.keys)}} if self.keys else {}
-        return {"type": "object", "additionalProperties": self.item.schema(), **names}
-
-
-@dataclass(frozen=True)
-class Auto(Codec[T | None]):
-    """A value, or `auto`: let Berth forecast it."""
-
-    item: Codec[T]
-
-    def read(self, node: Node) -> T | None:
-        """Return the value, None for `auto`."""
-        return None if node.value == "auto" else self.item.read(node)
-
-    def write(self, value: T | None) -> object:
-        """Return `auto` for None."""
-        return "auto" if value is None else self.item.write(value)
-
-    def schema(self) -> Schema:
-        """Accept the value or `auto`."""
-        return {"anyOf": [{"const": "auto"}, self.item.schema()]}
 
 
 def unknown_key(key: str, member: Node, known: Sequence[str]) -> Fault:

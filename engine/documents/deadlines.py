@@ -52,8 +52,12 @@ class DeadlineCodec(Codec[Deadline]):
 
 
 def _daily(node: Node, hour: int, minute: int, zone: str | None) -> Deadline:
-    if hour > 23 or minute > 59:
-        raise trouble("S007", node, f"{hour:02d}:{minute:02d} is no time of day", fix=_FORMS)
+    try:
+        datetime.time(hour, minute)
+    except ValueError as error:
+        raise trouble(
+            "S007", node, f"{hour:02d}:{minute:02d} is no time of day", fix=f"write {_FORMS}"
+        ) from error
     if zone is not None:
         _check_zone(node, zone)
     return Deadline(daily_at=f"{hour:02d}:{minute:02d}", zone=zone or "UTC")

@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from engine.documents.codecs import Flag, Listed, Mapped, Schema, Text, Whole, Word
-from engine.documents.forms import Field, Form, Named, Values
-from engine.documents.pipeline_form import present
+from engine.documents.codecs import Flag, Schema, Text, Whole, Word
+from engine.documents.containers import Listed, Mapped
+from engine.documents.forms import Field, Form, Named, Values, present
+from engine.documents.money import PER_GIB, PER_HOUR
 from engine.documents.quantities import (
     AVAILABILITY,
     CPU,
@@ -17,12 +18,11 @@ from engine.documents.quantities import (
     GRACE,
     MEMORY,
     NETWORK,
-    PER_GIB,
-    PER_HOUR,
     ROUND_TRIP,
     Quantity,
 )
-from engine.documents.sources import Node, from_plain, parse_yaml
+from engine.documents.sources import Node, TroubleError, from_plain
+from engine.documents.yaml_text import parse_yaml
 from engine.model.errors import Fault, InvalidInputError
 from engine.model.fleet import Cluster, Fleet, NodeShape, Pool, Provider
 from engine.model.identifiers import ClusterName, PoolName
@@ -188,7 +188,8 @@ def read_fleet(text: str, *, name: str) -> Fleet:
     Raises:
         InvalidInputError: with all faults, each with line, column, caret length and code.
     """
-    return _fleet(parse_yaml(text, name), name)
+    root, faults = parse_yaml(text, name)
+    return _fleet(root, name, faults)
 
 
 def fleet_from(mapping: Mapping[str, object], *, name: str) -> Fleet:
@@ -197,11 +198,10 @@ def fleet_from(mapping: Mapping[str, object], *, name: str) -> Fleet:
     Raises:
         InvalidInputError: with all faults, each placed by its path.
     """
-    return _fleet(from_plain(mapping, name), name)
+    return _fleet(from_plain(mapping, name), name, [])
 
 
-def _fleet(root: Node, name: str) -> Fleet:
-    faults: list[Fault] = []
+def _fleet(root: Node, name: str, faults: list[Fault]) -> Fleet:
     values = FLEET.gather(root, faults)
     if faults:
         raise InvalidInputError(name, sorted(faults, key=lambda item: (item.line, item.column)))
@@ -211,6 +211,23 @@ def _fleet(root: Node, name: str) -> Fleet:
 def fleet_mapping(fleet: Fleet) -> dict[str, object]:
     """Return a fleet as plain data that `fleet_from` reads back as the same value."""
     return FLEET.write(fleet)
+
+
+def pool_from(pool: str, mapping: Mapping[str, object], *, name: str) -> Pool:
+    """Read one pool from plain data.
+
+    Raises:
+        InvalidInputError: with all faults, each placed by its path.
+    """
+    try:
+        return dataclasses.replace(POOL.read(from_plain(mapping, name)), name=PoolName(pool))
+    except TroubleError as error:
+        raise InvalidInputError(name, error.faults) from error
+
+
+def pool_mapping(pool: Pool) -> dict[str, object]:
+    """Return a pool as plain data that `pool_from` reads back as the same value."""
+    return POOL.write(pool)
 
 
 def fleet_schema() -> Schema:

@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from engine.documents.codecs import Codec, Schema, check_name, unknown_key
-from engine.documents.sources import Node, Trouble, fault, trouble
+from engine.documents.sources import Node, TroubleError, fault, trouble
 from engine.model.errors import Fault
 
 T = TypeVar("T")
 Values = Mapping[str, Any]
 """What was read, by key; keys that were not written are absent."""
+
+
+def present(values: Values, **names: str) -> dict[str, Any]:
+    """Return constructor arguments for the keys that were written: attribute=key."""
+    return {attribute: values[key] for attribute, key in names.items() if key in values}
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Form(Codec[T]):
     """A mapping with known keys that becomes one model value.
 
     build: makes the value of what was read; keys that were not written are absent, so that
-        the defaults are those of the model and stand nowhere else. It may raise `Trouble` by
+        the defaults are those of the model and stand nowhere else. It may raise `TroubleError` by
         way of `complain`.
     take: the reverse; None for a key means that nothing would be written.
     """
@@ -44,7 +49,7 @@ class Form(Codec[T]):
         faults: list[Fault] = []
         values = self.gather(node, faults)
         if faults:
-            raise Trouble(faults)
+            raise TroubleError(faults)
         return self.build(values)
 
     def gather(self, node: Node, faults: list[Fault]) -> Values:
@@ -61,7 +66,7 @@ class Form(Codec[T]):
                 continue
             try:
                 values[key] = known.codec.read(member)
-            except Trouble as error:
+            except TroubleError as error:
                 faults.extend(error.faults)
         faults.extend(
             fault("S003", node, f"key `{key}` is missing in {self.what}", fix=f"add `{key}: ...`")
@@ -112,7 +117,7 @@ class Named(Codec[tuple[T, ...]]):
         faults: list[Fault] = []
         values = self.gather(node, faults)
         if faults:
-            raise Trouble(faults)
+            raise TroubleError(faults)
         return values
 
     def gather(self, node: Node, faults: list[Fault]) -> tuple[T, ...]:
@@ -129,11 +134,11 @@ class Named(Codec[tuple[T, ...]]):
         for key, member in members.items():
             try:
                 check_name(key, member, key=True)
-            except Trouble as error:
+            except TroubleError as error:
                 faults.extend(error.faults)
             try:
                 values.append(self.with_name(key, self.form.read(member)))
-            except Trouble as error:
+            except TroubleError as error:
                 faults.extend(error.faults)
         return tuple(values)
 

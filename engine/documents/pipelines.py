@@ -8,10 +8,12 @@ from typing import cast
 
 from engine.documents import checks
 from engine.documents.codecs import Schema
-from engine.documents.pipeline_form import PIPELINE, TASKS
-from engine.documents.sources import Node, Trouble, from_plain, parse_yaml
+from engine.documents.pipeline_form import PIPELINE
+from engine.documents.sources import Node, from_plain
+from engine.documents.task_form import outlines
+from engine.documents.yaml_text import parse_yaml
 from engine.model.errors import Fault, InvalidInputError
-from engine.model.specs import PipelineSpec, TaskSpec
+from engine.model.specs import PipelineSpec
 
 
 def read_pipeline(text: str, *, name: str, as_of: float) -> PipelineSpec:
@@ -23,7 +25,8 @@ def read_pipeline(text: str, *, name: str, as_of: float) -> PipelineSpec:
     Raises:
         InvalidInputError: with all faults, each with line, column, caret length and code.
     """
-    return _spec(parse_yaml(text, name), name, as_of)
+    root, faults = parse_yaml(text, name)
+    return _spec(root, name, as_of, faults)
 
 
 def pipeline_from(
@@ -36,29 +39,16 @@ def pipeline_from(
     Raises:
         InvalidInputError: with all faults, each placed by its path.
     """
-    return _spec(from_plain(mapping, name), name, as_of)
+    return _spec(from_plain(mapping, name), name, as_of, [])
 
 
-def _spec(root: Node, name: str, as_of: float | None) -> PipelineSpec:
-    faults: list[Fault] = []
+def _spec(root: Node, name: str, as_of: float | None, faults: list[Fault]) -> PipelineSpec:
     values = PIPELINE.gather(root, faults)
-    tasks, declared = _tasks(root)
-    faults.extend(checks.task_faults(root, tasks, declared))
-    faults.extend(checks.deadline_faults(root, values.get("sla"), as_of))
+    faults.extend(checks.task_faults(root, outlines(root)))
+    faults.extend(checks.deadline_faults(root, as_of))
     if faults:
         raise InvalidInputError(name, sorted(faults, key=lambda item: (item.line, item.column)))
     return PIPELINE.build(values)
-
-
-def _tasks(root: Node) -> tuple[tuple[TaskSpec, ...], frozenset[str]]:
-    """Return the tasks that can be read and the names of all; faults were gathered before."""
-    node = (root.members or {}).get("tasks")
-    if node is None or not node.members:
-        return (), frozenset()
-    try:
-        return TASKS.gather(node, []), frozenset(node.members)
-    except Trouble:
-        return (), frozenset(node.members)
 
 
 def pipeline_mapping(spec: PipelineSpec) -> dict[str, object]:
@@ -90,8 +80,8 @@ def filled_defaults(text: str, *, name: str = "the document") -> tuple[Filled, .
     Raises:
         InvalidInputError: when the document has faults.
     """
-    root = parse_yaml(text, name)
-    return tuple(_missing(PIPELINE.write(_spec(root, name, None)), root))
+    root, faults = parse_yaml(text, name)
+    return tuple(_missing(PIPELINE.write(_spec(root, name, None, faults)), root))
 
 
 def _missing(written: Mapping[str, object], node: Node) -> list[Filled]:

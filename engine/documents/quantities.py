@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from engine.documents.codecs import Codec, Schema, alike, check_range, one_of
 from engine.documents.sources import Node, trouble
-from engine.model.identifiers import MicroDollars
-from engine.model.specs import BudgetPeriod
 
-_NUMBER = r"[+-]?(?:\d[\d_]*(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?"
-_QUANTITY = re.compile(rf"\s*({_NUMBER})\s*(.*?)\s*")
+NUMBER = r"[+-]?(?:\d[\d_]*(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?"
+_EXACT_BELOW = 1e15
+# Whole floats above are easier read with an exponent.
+_QUANTITY = re.compile(rf"\s*({NUMBER})\s*(.*?)\s*")
 
 GIB_UNITS: Mapping[str, float] = {
     "PiB": 1024.0**2,
@@ -40,9 +40,16 @@ SECONDS_UNITS: Mapping[str, float] = {
     "ms": 0.001,
 }
 _WORDS_OF_TIME: Mapping[str, str] = {
-    "days": "d", "day": "d", "hours": "h", "hour": "h", "minutes": "min", "minute": "min",
-    "seconds": "s", "second": "s", "sec": "s", "milliseconds": "ms",
-}  # fmt: skip
+    "days": "d",
+    "day": "d",
+    "hours": "h",
+    "hour": "h",
+    "minutes": "min",
+    "minute": "min",
+    "seconds": "s",
+    "second": "s",
+    "milliseconds": "ms",
+}
 MBPS_UNITS: Mapping[str, float] = {"Gbit/s": 1_000.0, "Mbit/s": 1.0, "kbit/s": 0.001}
 RATE_UNITS: Mapping[str, float] = {"/s": 1.0, "/min": 1 / 60, "/h": 1 / 3600}
 
@@ -88,13 +95,13 @@ class Quantity(Codec[float]):
                 fix=f"for example `{self.example}`",
             )
         value = number * factor
-        check_range(value, node, self.low, self.high, self.unit)
+        check_range(value, node, self.low, self.high, self.write)
         return value
 
     def write(self, value: float) -> object:
         """Return the shortest text that reads back as exactly this number."""
         if self.bare:
-            return int(value) if value.is_integer() else value
+            return int(value) if float(value).is_integer() else value
         texts = [
             f"{short(value / factor)}{'' if unit.startswith('/') else ' '}{unit}"
             for unit, factor in self.units.items()
@@ -108,7 +115,7 @@ class Quantity(Codec[float]):
         """Accept a text with a number first."""
         text: Schema = {
             "type": "string",
-            "pattern": rf"^\s*{_NUMBER}\s*\S+",
+            "pattern": rf"^\s*{NUMBER}\s*\S+",
             "examples": [self.example],
         }
         return {"anyOf": [{"type": "number"}, text]} if self.bare else text
@@ -118,7 +125,7 @@ def split(node: Node, what: str, example: str) -> tuple[float, str]:
     """Return number and unit of a text such as `412 GiB`; the unit is "" for a bare number.
 
     Raises:
-        Trouble: when there is no number at its start.
+        TroubleError: when there is no number at its start.
     """
     value = node.value
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -132,7 +139,8 @@ def split(node: Node, what: str, example: str) -> tuple[float, str]:
 
 def short(value: float) -> str:
     """Return the shortest decimal text of a number that reads back as the same number."""
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    value = float(value)  # Type checkers let whole numbers through.
+    return str(int(value)) if value.is_integer() and abs(value) < _EXACT_BELOW else repr(value)
 
 
 def gib(what: str, example: str, low: float, high: float) -> Quantity:
@@ -149,9 +157,27 @@ MEMORY = gib("an amount of memory", "16 GiB", 1 / 1024, 65_536)
 DISK = gib("an amount of disk", "200 GiB", 1 / 1024, 1024.0**2)
 VOLUME = gib("an amount of data", "412 GiB", 1 / 1024**3, 1024.0**3)
 GPU_MEMORY = gib("the memory of a GPU", "80 GiB", 1.0, 1_024)
-CPU = Quantity("a number of cores", "4 cores", {"cores": 1.0}, "cores", 0.01, 10_000, {"core": "cores", "cpu": "cores"}, bare=True)  # fmt: skip
+CPU = Quantity(
+    "a number of cores",
+    "4 cores",
+    {"cores": 1.0},
+    "cores",
+    0.01,
+    10_000,
+    {"core": "cores", "cpu": "cores"},
+    bare=True,
+)
 NETWORK = Quantity("a bandwidth", "500 Mbit/s", MBPS_UNITS, "Mbit/s", 0.001, 10_000_000)
-RATE = Quantity("a rate of requests", "300/s peak", RATE_UNITS, "/s", 1e-6, 10_000_000, {"per second": "/s", "per minute": "/min", "per hour": "/h"}, trailing="peak")  # fmt: skip
+RATE = Quantity(
+    "a rate of requests",
+    "300/s peak",
+    RATE_UNITS,
+    "/s",
+    1e-6,
+    10_000_000,
+    {"per second": "/s", "per minute": "/min", "per hour": "/h"},
+    trailing="peak",
+)
 EVERY = seconds("a duration", "7 d", 60, 400 * 86_400)
 WITHIN = seconds("a duration", "30 min", 1, 400 * 86_400)
 COOL_DOWN = seconds("a duration", "10 min", 0, 400 * 86_400)
@@ -183,6 +209,9 @@ LATENCY = Milliseconds(seconds("a latency", "50 ms", 0.000_1, 600))
 ROUND_TRIP = Milliseconds(seconds("a round trip", "20 ms", 0, 60))
 
 
+_PERCENT_MAX = 100.0
+
+
 @dataclass(frozen=True)
 class Fraction(Codec[float]):
     """A share above 0 and below 1: `99.9 %` or `0.999`."""
@@ -196,7 +225,7 @@ class Fraction(Codec[float]):
         if unit not in {"", "%", "percent"}:
             message = f"`{unit}` is no unit of {self.what}; use `%` or a fraction below 1"
             raise trouble("S006", node, message, fix=f"for example `{self.example}`")
-        if not unit and 1 < number <= 100:
+        if not unit and 1 < number <= _PERCENT_MAX:
             fix = f"write `{short(number)} %`"
             raise trouble("S006", node, f"{node.shown()!r} is above 1 and has no unit", fix=fix)
         # Dividing the decimal text keeps 99.9 % equal to the number written 0.999.
@@ -214,117 +243,10 @@ class Fraction(Codec[float]):
     def schema(self) -> Schema:
         """Accept a fraction or a text in per cent."""
         share: Schema = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
-        text: Schema = {"type": "string", "pattern": rf"^\s*{_NUMBER}\s*(%|percent)?\s*$"}
+        text: Schema = {"type": "string", "pattern": rf"^\s*{NUMBER}\s*(%|percent)?\s*$"}
         return {"anyOf": [share, {**text, "examples": [self.example]}]}
 
 
 KEEP = Fraction("a probability", "0.95")
 AVAILABILITY = Fraction("an availability", "99.9 %")
 QUALITY = Fraction("a quality", "0.91")
-
-_DOLLARS_MAX = 1e9
-
-
-def micro_dollars(node: Node, period: str, example: str) -> tuple[MicroDollars, str]:
-    """Return an amount of US dollars and the word after `per` ("" without one).
-
-    Raises:
-        Trouble: for another currency, a missing one, or an absurd amount. `period` names the
-            periods for the message.
-    """
-    number, unit = split(node, "an amount of money", example)
-    currency, _, rest = unit.partition("per")
-    currency = currency.strip()
-    if currency not in {"USD", "$", "dollars"}:
-        said = f"`{currency}` is no currency Berth counts in" if currency else "has no currency"
-        raise trouble("S006", node, f"{said}; use USD {period}", fix=f"for example `{example}`")
-    check_range(number, node, 0, _DOLLARS_MAX, "USD")
-    return MicroDollars(round(number * 1_000_000)), rest.strip()
-
-
-def written_dollars(amount: MicroDollars) -> str:
-    """Return micro-dollars as exact decimal dollars."""
-    whole, rest = divmod(amount, 1_000_000)
-    return f"{whole}.{rest:06d}".rstrip("0").rstrip(".") + " USD"
-
-
-@dataclass(frozen=True)
-class Budget(Codec[tuple[MicroDollars, BudgetPeriod]]):
-    """`60 USD per run` or `900 USD per month`."""
-
-    example = "60 USD per run"
-
-    def read(self, node: Node) -> tuple[MicroDollars, BudgetPeriod]:
-        """Return the amount and what it is counted over."""
-        amount, period = micro_dollars(node, "per run or per month", self.example)
-        if period not in {item.value for item in BudgetPeriod}:
-            said = f"`per {period}` is unknown" if period else "says not over what"
-            fix = f"write `{written_dollars(amount)} per run` or `per month`"
-            raise trouble("S006", node, f"{node.shown()!r}: {said}", fix=fix)
-        return amount, BudgetPeriod(period)
-
-    def write(self, value: tuple[MicroDollars, BudgetPeriod]) -> object:
-        """Return dollars with their period."""
-        return f"{written_dollars(value[0])} per {value[1].value}"
-
-    def schema(self) -> Schema:
-        """Accept dollars per run or month."""
-        pattern = rf"^\s*{_NUMBER}\s*(USD|\$|dollars)\s*per\s*(run|month)\s*$"
-        return {"type": "string", "pattern": pattern, "examples": [self.example]}
-
-
-@dataclass(frozen=True)
-class Money(Codec[MicroDollars]):
-    """Dollars per one fixed thing: `1.2 USD per hour`."""
-
-    period: str
-    example: str
-
-    def read(self, node: Node) -> MicroDollars:
-        """Return the amount."""
-        amount, period = micro_dollars(node, f"per {self.period}", self.example)
-        if period != self.period:
-            fix = f"write `{written_dollars(amount)} per {self.period}`"
-            raise trouble("S006", node, f"{node.shown()!r} is not per {self.period}", fix=fix)
-        return amount
-
-    def write(self, value: MicroDollars) -> object:
-        """Return dollars with the period."""
-        return f"{written_dollars(value)} per {self.period}"
-
-    def schema(self) -> Schema:
-        """Accept dollars per this period."""
-        pattern = rf"^\s*{_NUMBER}\s*(USD|\$|dollars)\s*per\s*{self.period}\s*$"
-        return {"type": "string", "pattern": pattern, "examples": [self.example]}
-
-
-PER_HOUR = Money("hour", "1.2 USD per hour")
-PER_DAY = Money("day", "80 USD per day")
-PER_GIB = Money("GiB", "0.02 USD per GiB")
-
-
-@dataclass(frozen=True)
-class TimesPerDay(Codec[int]):
-    """`2 per day`."""
-
-    high: int = 1_440
-
-    def read(self, node: Node) -> int:
-        """Return how often a day at most."""
-        number, unit = split(node, "a number of times", "2 per day")
-        if unit not in {"per day", "/day", "a day", "times per day"}:
-            said = f"`{unit}` is not `per day`" if unit else f"{node.shown()!r} says not per what"
-            raise trouble("S006", node, said, fix=f"write `{short(number)} per day`")
-        check_range(number, node, 0, self.high)
-        if not number.is_integer():
-            raise trouble("S007", node, f"{node.shown()!r} is no whole number of times")
-        return int(number)
-
-    def write(self, value: int) -> object:
-        """Return the number with `per day`."""
-        return f"{value} per day"
-
-    def schema(self) -> Schema:
-        """Accept a whole number per day."""
-        pattern = r"^\s*\d+\s*(times per day|per day|/day|a day)\s*$"
-        return {"type": "string", "pattern": pattern, "examples": ["2 per day"]}

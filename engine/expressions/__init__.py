@@ -2,7 +2,7 @@
 
 from engine.expressions.analysis import Analysis as Analysis
 from engine.expressions.analysis import Read as Read
-from engine.expressions.analysis import SyntaxFault as SyntaxFault
+from engine.expressions.analysis import SyntaxFaultError as SyntaxFaultError
 from engine.expressions.analysis import analyse as analyse
 from engine.expressions.analysis import references as references
 from engine.expressions.analysis import variable as variable

@@ -19,7 +19,7 @@ _RESERVED = re.compile(r"reserved identifier: (\w+)")
 _POSITION = re.compile(r"<input>:(\d+):(\d+): (.*)")
 
 
-class SyntaxFault(ValueError):
+class SyntaxFaultError(ValueError):
     """An expression cannot be parsed; `offset` counts characters from 0 to where."""
 
     def __init__(self, message: str, offset: int, fix: str = "") -> None:
@@ -58,7 +58,7 @@ def check_syntax(expression: str) -> cel.Program:
     """Return the compiled expression.
 
     Raises:
-        SyntaxFault: when it cannot be parsed.
+        SyntaxFaultError: when it cannot be parsed.
     """
     try:
         return cel.compile(expression)
@@ -66,7 +66,7 @@ def check_syntax(expression: str) -> cel.Program:
         raise _fault(expression, str(error)) from error
 
 
-def _fault(expression: str, message: str) -> SyntaxFault:
+def _fault(expression: str, message: str) -> SyntaxFaultError:
     """Return the library's complaint in one line, with the place it names."""
     match = _POSITION.search(message)
     line, column, said = (int(match[1]), int(match[2]), match[3]) if match else (1, 1, message)
@@ -75,16 +75,16 @@ def _fault(expression: str, message: str) -> SyntaxFault:
     if reserved := _RESERVED.search(said):
         word = reserved[1]
         said = f"`{word}` is a reserved word of CEL"
-        return SyntaxFault(said, offset, f"give task `{word}` another name")
+        return SyntaxFaultError(said, offset, f"give task `{word}` another name")
     said = said.partition(" expecting ")[0].removeprefix("Syntax error: ")
-    return SyntaxFault(said.splitlines()[0], min(offset, max(0, len(expression) - 1)))
+    return SyntaxFaultError(said.splitlines()[0], min(offset, max(0, len(expression) - 1)))
 
 
 def analyse(expression: str) -> Analysis:
     """Return what an expression reads.
 
     Raises:
-        SyntaxFault: when it cannot be parsed.
+        SyntaxFaultError: when it cannot be parsed.
     """
     check_syntax(expression)
     term = terms.parse(list(tokens.tokens(expression)))
@@ -97,7 +97,7 @@ def references(expression: str) -> frozenset[Output]:
     """Return every (task variable, output) that an expression reads or tests.
 
     Raises:
-        SyntaxFault: when it cannot be parsed.
+        SyntaxFaultError: when it cannot be parsed.
     """
     return frozenset((read.task, read.output) for read in analyse(expression).reads)
 
@@ -118,7 +118,7 @@ def _collect(term: Term, known: frozenset[Output], found: list[Read]) -> None:
             _collect(condition, known, found)
             _collect(then, known | _proves(condition, truth=True), found)
             _collect(otherwise, known | _proves(condition, truth=False), found)
-        case Operator.NOT | Operator.LEAF:
+        case Operator.NOT | Operator.LEAF | Operator.TEST:
             for part in term.parts:
                 _collect(part, known, found)
 
@@ -131,10 +131,9 @@ def _proves(term: Term, *, truth: bool) -> frozenset[Output]:
     """Return outputs that must exist when a term comes out as `truth`."""
     match term.operator:
         case Operator.LEAF:
-            lone = len(term.tests) == 1 and not term.reads and not term.parts
-            return (
-                frozenset(place.output for place in term.tests) if lone and truth else frozenset()
-            )
+            return frozenset()
+        case Operator.TEST:
+            return frozenset(place.output for place in term.tests if truth)
         case Operator.NOT:
             return _proves(term.parts[0], truth=not truth)
         case Operator.CHOICE:

@@ -15,7 +15,7 @@ class CompiledExpression:
         self._expression = expression
         try:
             self._program = analysis.check_syntax(expression)
-        except analysis.SyntaxFault as error:
+        except analysis.SyntaxFaultError as error:
             message = f"condition {expression!r} cannot be parsed: {error}"
             raise FinalError(message, code="S013", fix=error.fix) from error
         self._tasks = {task for task, _ in analysis.references(expression)}

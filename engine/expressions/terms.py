@@ -10,6 +10,7 @@ from engine.expressions.tokens import Sort, Token
 
 _MACROS = frozenset({"all", "exists", "exists_one", "map", "filter"})
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
+_ENDS = frozenset({"&&", "||", "?", ":", ",", ")", "]", "}"})
 _CONSTANTS = frozenset({"true", "false", "null", "in"})
 
 Output = tuple[str, str]
@@ -24,6 +25,8 @@ class Operator(Enum):
     NOT = auto()
     CHOICE = auto()
     """`condition ? then : otherwise`."""
+    TEST = auto()
+    """`has(task.output)` alone."""
     LEAF = auto()
     """Anything else; the parts are its bracketed parts."""
 
@@ -39,7 +42,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One node. `reads` of a leaf are outside its brackets; `tests` are those of `has(...)`."""
+    """One node. `reads` of a leaf are those outside its brackets, `tests` are in `has(...)`."""
 
     operator: Operator
     parts: tuple[Term, ...] = ()
@@ -60,9 +63,9 @@ class _Parser:
         self._next = 0
 
     def _sign(self, ahead: int = 0) -> str:
-        """The sign so many tokens ahead, "" for words, strings, numbers and the end."""
+        """The sign so many tokens ahead, "" for words, strings, numbers and beyond the ends."""
         index = self._next + ahead
-        if index >= len(self._tokens) or self._tokens[index].sort is not Sort.SIGN:
+        if not 0 <= index < len(self._tokens) or self._tokens[index].sort is not Sort.SIGN:
             return ""
         return self._tokens[index].value
 
@@ -89,87 +92,82 @@ class _Parser:
         return self._joined("&&", Operator.AND, bound) if sign == "||" else self._relation(bound)
 
     def _relation(self, bound: frozenset[str]) -> Term:
-        """Read up to the next sign that joins or closes; a lone group or `!` keeps its shape."""
-        start = self._next
-        inverted = 0
+        inverted = False
         while self._take("!"):
-            inverted += 1
-        leaf = self._leaf(bound, lone=self._next)
-        if isinstance(leaf, Term):
-            return Term(Operator.NOT, (leaf,)) if inverted % 2 else leaf
-        parts, reads, tests = leaf
-        del start
-        return Term(Operator.LEAF, tuple(parts), tuple(reads), tuple(tests))
+            inverted = not inverted
+        term = self._pieces(bound)
+        return Term(Operator.NOT, (term,)) if inverted else term
 
-    def _leaf(
-        self, bound: frozenset[str], lone: int
-    ) -> Term | tuple[list[Term], list[Place], list[Place]]:
+    def _pieces(self, bound: frozenset[str]) -> Term:
+        """Read up to the next sign that joins or closes; a lone group is what stands in it."""
+        first = self._next
+        last = first
         parts: list[Term] = []
         reads: list[Place] = []
         tests: list[Place] = []
-        macro = False
-        while self._next < len(self._tokens) and self._sign() not in {
-            "&&", "||", "?", ":", ",", ")", "]", "}",
-        }:  # fmt: skip
-            token = self._tokens[self._next]
-            first = self._next == lone
-            if token.sort is Sort.SIGN and token.value in _CLOSING:
-                inner = self._group(token.value, bound, macro=macro)
-                parts.extend(inner)
-                macro = False
-                if first and token.value == "(" and self._ends():
-                    return inner[0]
-            elif token.sort is Sort.WORD:
-                after_dot = self._next > 0 and self._sign(-1) == "."
-                macro = after_dot and token.value in _MACROS
-                if not after_dot and token.value == "has" and self._sign(1) == "(":
-                    tests.append(self._tested())
-                    if first and self._ends():
-                        return Term(Operator.LEAF, tests=tuple(tests))
-                elif after_dot or token.value in _CONSTANTS | bound or self._sign(1) == "(":
-                    self._next += 1
-                else:
-                    reads.append(self._read())
+        while not self._ends():
+            last = self._next
+            token = self._tokens[last]
+            if token.value in _CLOSING and token.sort is Sort.SIGN:
+                parts.extend(self._group(token.value, bound))
+            elif self._is_test():
+                tests.append(self._test())
+            elif self._is_task(bound):
+                reads.append(self._read())
             else:
                 self._next += 1
-        return parts, reads, tests
+        if last == first and self._tokens[first].value == "(":
+            return parts[0]
+        lone = last == first and bool(tests)
+        operator = Operator.TEST if lone else Operator.LEAF
+        return Term(operator, tuple(parts), tuple(reads), tuple(tests))
 
     def _ends(self) -> bool:
-        """Whether the relation ends here, so that what was read is all of it."""
-        return self._next >= len(self._tokens) or self._sign() in {
-            "&&", "||", "?", ":", ",", ")", "]", "}",
-        }  # fmt: skip
+        """Whether a relation ends here."""
+        return self._next >= len(self._tokens) or self._sign() in _ENDS
 
-    def _group(self, opening: str, bound: frozenset[str], *, macro: bool) -> list[Term]:
+    def _is_test(self) -> bool:
+        token = self._tokens[self._next]
+        return token.sort is Sort.WORD and token.value == "has" and self._sign(1) == "("
+
+    def _is_task(self, bound: frozenset[str]) -> bool:
+        """Whether a word names a task: no field, function, constant or variable of a macro."""
+        token = self._tokens[self._next]
+        if token.sort is not Sort.WORD or token.value in _CONSTANTS | bound:
+            return False
+        return self._sign(-1) != "." and self._sign(1) != "("
+
+    def _group(self, opening: str, bound: frozenset[str]) -> list[Term]:
         """Read a bracketed group; the first argument of a macro is a variable of its own."""
+        macro = self._sign(-2) == "." and self._tokens[self._next - 1].value in _MACROS
         self._next += 1
-        if macro and self._tokens[self._next].sort is Sort.WORD and self._sign(1) == ",":
-            bound = bound | {self._tokens[self._next].value}
+        if macro and self._sign(1) == ",":
+            bound |= {self._tokens[self._next].value}
         parts: list[Term] = []
-        while not self._take(_CLOSING[opening]) and self._next < len(self._tokens):
+        while not self._take(_CLOSING[opening]):
             if not (self._take(",") or self._take(":")):
                 parts.append(self.choice(bound))
         return parts
 
-    def _tested(self) -> Place:
+    def _test(self) -> Place:
         """Read `has(task.output)`."""
         self._next += 2
         place = self._read()
-        while not self._take(")") and self._next < len(self._tokens):
+        while not self._take(")"):
             self._next += 1
         return place
 
     def _read(self) -> Place:
         """Read `task`, `task.output` or `task["output"]`."""
         task = self._tokens[self._next]
-        self._next += 1
-        following = self._tokens[self._next : self._next + 3]
-        name = ""
-        end = task.offset + task.length
-        if self._sign() == "." and len(following) > 1 and self._sign(2) != "(":
-            name, end = following[1].value, following[1].offset + following[1].length
-            self._next += 2
-        elif self._sign() == "[" and len(following) > 2 and following[1].sort is Sort.STRING:
-            name, end = following[1].value, following[2].offset + 1
-            self._next += 3
-        return Place((task.value, name), task.offset, end - task.offset)
+        name, last = "", task
+        if self._sign(1) == "." and self._sign(3) != "(":
+            last = self._tokens[self._next + 2]
+            name = last.value
+        elif self._sign(1) == "[" and self._sign(3) == "]" and self._is_string(2):
+            name, last = self._tokens[self._next + 2].value, self._tokens[self._next + 3]
+        self._next = self._tokens.index(last, self._next) + 1
+        return Place((task.value, name), task.offset, last.offset + last.length - task.offset)
+
+    def _is_string(self, ahead: int) -> bool:
+        return self._tokens[self._next + ahead].sort is Sort.STRING

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import sys
 from collections.abc import Iterable, Mapping
 
 from engine.model.errors import FinalError
@@ -36,8 +37,8 @@ def load(group: str, *, path: Iterable[str] | None = None) -> Mapping[str, type]
         raise PluginError(f"{group!r} is no group of plugins; there are {', '.join(GROUPS)}")
     found: dict[str, type] = {}
     owners: dict[str, str] = {}
-    context = {} if path is None else {"path": list(path)}
-    for distribution in importlib.metadata.distributions(**context):
+    folders = sys.path if path is None else list(path)
+    for distribution in importlib.metadata.distributions(path=folders):
         owner = f"{distribution.metadata['Name']} {distribution.version}"
         for entry in distribution.entry_points.select(group=group):
             if entry.name in found:

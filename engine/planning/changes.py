@@ -1,0 +1,183 @@
+"""What-if: changes of wishes, fleet or demand in words, and the plan that would follow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from engine import documents
+from engine.model.errors import Fault, InvalidInputError
+from engine.model.fleet import Cluster, Fleet, Pool
+from engine.model.plans import Mode, Plan, PlanRequest
+from engine.model.profiles import RunRecord
+from engine.model.specs import PipelineSpec, TaskSpec
+from engine.planning.planner import Planner
+
+_SHORT = {
+    "deadline": "sla.deadline",
+    "keep": "sla.keep",
+    "budget": "limits.budget",
+    "regions": "limits.regions",
+    "providers": "limits.providers",
+}
+"""Names people use for the commonest keys."""
+_CLOCK = re.compile(r"\d{1,2}:\d{2}")
+_FACTOR = re.compile(r"x(\d+(?:\.\d+)?)")
+_FACTOR_MAX = 1_000.0
+_FORMS = (
+    "`cluster:NAME=down`, `count:CLUSTER/POOL=4`, `price:CLUSTER/POOL=2 USD per hour`, "
+    "`demand=x1.5`, `mode=most-sla`, `sla.deadline=daily 04:00`, `tasks.NAME.memory=16 GiB`"
+)
+
+
+def what_if(
+    planner: Planner, plan: Plan, changes: Sequence[str], history: Sequence[RunRecord]
+) -> Plan:
+    """Return the plan that would be made if some things were different. Nothing is stored.
+
+    changes: as `KEY=VALUE`; keys are those of the pipeline document by path (`sla.deadline`,
+        `limits.budget`, `tasks.NAME.memory`), `cluster:NAME`, `count:CLUSTER/POOL`,
+        `price:CLUSTER/POOL`, `demand` and `mode`.
+
+    Raises:
+        InvalidInputError: with all changes that cannot be read.
+        InfeasibleError: by the placer.
+    """
+    return planner.plan(changed_request(plan.request, changes), history)
+
+
+def changed_request(request: PlanRequest, changes: Sequence[str]) -> PlanRequest:
+    """Return a request with changes made to it; arguments and errors as in `what_if`."""
+    faults: list[Fault] = []
+    for change in changes:
+        try:
+            request = _changed(request, change)
+        except InvalidInputError as error:
+            faults.extend(error.faults)
+        except _ChangeError as error:
+            message = f"change {change!r}: {error}"
+            fix = f"write one of {_FORMS}"
+            faults.append(Fault(code="S021", message=message, candidates=error.near, fix=fix))
+    if faults:
+        raise InvalidInputError("changes", faults)
+    return request
+
+
+class _ChangeError(ValueError):
+    """A change cannot be read or names what is not there."""
+
+    def __init__(self, message: str, near: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.near = tuple(near)
+
+
+def _changed(request: PlanRequest, change: str) -> PlanRequest:
+    key, equals, value = (part.strip() for part in change.partition("="))
+    if not equals or not key or not value:
+        raise _ChangeError("is no KEY=VALUE")
+    kind, colon, name = key.partition(":")
+    if colon and kind in _FLEET_CHANGES:
+        return replace(request, fleet=_FLEET_CHANGES[kind](request.fleet, name, value))
+    if key == "demand":
+        return _demand(request, value)
+    if key == "mode":
+        if value not in set(Mode):
+            raise _ChangeError(f"{value!r} is no mode", documents.alike(value, tuple(Mode)))
+        return replace(request, mode=Mode(value))
+    specs = tuple(_with(spec, _SHORT.get(key, key), value) for spec in request.pipelines)
+    return replace(request, pipelines=specs)
+
+
+def _with(spec: PipelineSpec, path: str, value: str) -> PipelineSpec:
+    """Return a spec with one key of its document set, read again with all checks."""
+    if path == "sla.deadline" and _CLOCK.fullmatch(value):
+        zone = spec.sla.deadline.zone if spec.sla.deadline else "UTC"
+        value = f"daily {value} {zone}"
+    mapping = documents.pipeline_mapping(spec)
+    inner: dict[str, Any] = mapping
+    *above, last = path.split(".")
+    for part in above:
+        if not isinstance(inner.setdefault(part, {}), dict):
+            raise _ChangeError(f"{part!r} has no keys below it")
+        inner = inner[part]
+    inner[last] = documents.plain_value(value, name="changes")
+    return documents.pipeline_from(mapping, name="changes")
+
+
+def _demand(request: PlanRequest, value: str) -> PlanRequest:
+    """Return a request in which all load is multiplied: requests served, data read."""
+    match = _FACTOR.fullmatch(value)
+    factor = float(match[1]) if match else 0.0
+    if not 0 < factor <= _FACTOR_MAX:
+        raise _ChangeError(f"{value!r} is no factor such as `x1.5`")
+    specs = tuple(
+        replace(spec, tasks=tuple(_scaled(task, factor) for task in spec.tasks))
+        for spec in request.pipelines
+    )
+    return replace(request, pipelines=specs)
+
+
+def _scaled(task: TaskSpec, factor: float) -> TaskSpec:
+    serving = task.serving
+    if serving is not None:
+        peak = serving.requests_per_second_peak * factor
+        serving = replace(serving, requests_per_second_peak=peak)
+    return replace(
+        task,
+        serving=serving,
+        volume_gib=None if task.volume_gib is None else task.volume_gib * factor,
+        rows=None if task.rows is None else max(1, round(task.rows * factor)),
+    )
+
+
+def _reachable(fleet: Fleet, name: str, value: str) -> Fleet:
+    if value not in {"down", "up"}:
+        raise _ChangeError(f"a cluster is `up` or `down`, not {value!r}")
+    return _with_cluster(fleet, name, lambda cluster: replace(cluster, reachable=value == "up"))
+
+
+def _price(fleet: Fleet, name: str, value: str) -> Fleet:
+    return _with_pool(fleet, name, "price", value)
+
+
+def _count(fleet: Fleet, name: str, value: str) -> Fleet:
+    return _with_pool(fleet, name, "count", value)
+
+
+_FLEET_CHANGES: Mapping[str, Callable[[Fleet, str, str], Fleet]] = {
+    "cluster": _reachable,
+    "price": _price,
+    "count": _count,
+}
+
+
+def _with_cluster(fleet: Fleet, name: str, change: Callable[[Cluster], Cluster]) -> Fleet:
+    names = [cluster.name for cluster in fleet.clusters]
+    if name not in names:
+        near = documents.alike(name, names)
+        raise _ChangeError(f"there is no cluster {name!r}; there are {', '.join(names)}", near)
+    clusters = (change(c) if c.name == name else c for c in fleet.clusters)
+    return Fleet(clusters=tuple(clusters))
+
+
+def _with_pool(fleet: Fleet, name: str, key: str, value: str) -> Fleet:
+    """Return a fleet with one key of a pool's document set, read again with all checks."""
+    cluster_name, _, pool_name = name.partition("/")
+
+    def change(cluster: Cluster) -> Cluster:
+        names = [pool.name for pool in cluster.pools]
+        if pool_name not in names:
+            near = documents.alike(pool_name, names)
+            raise _ChangeError(f"{cluster.name} has no pool {pool_name!r}", near)
+        pools = tuple(_pool(p, key, value) if p.name == pool_name else p for p in cluster.pools)
+        return replace(cluster, pools=pools)
+
+    return _with_cluster(fleet, cluster_name, change)
+
+
+def _pool(pool: Pool, key: str, value: str) -> Pool:
+    mapping = documents.pool_mapping(pool)
+    mapping[key] = documents.plain_value(value, name="changes")
+    return documents.pool_from(pool.name, mapping, name="changes")
