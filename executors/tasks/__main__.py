@@ -6,9 +6,12 @@ Each kind imports its own module, found by name, so that a task starts with no m
 from __future__ import annotations
 
 import importlib
+import importlib.abc
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import cast
 
 from executors.tasks import context
@@ -23,11 +26,31 @@ _MODULES = {
 }
 
 
+class _LeftOut(importlib.abc.MetaPathFinder):
+    """Keeps libraries from being found.
+
+    Scikit-learn imports pandas wherever it is installed, for a second of processor time in every
+    task. Tasks pass arrays only, and scikit-learn does without what cannot be imported.
+    """
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,  # noqa: ARG002 - the protocol of finders
+        target: ModuleType | None = None,  # noqa: ARG002 - as above
+    ) -> ModuleSpec | None:
+        """Refuse the library, leave any other to the next finder."""
+        if fullname == "pandas":
+            raise ModuleNotFoundError("left out of built-in tasks", name=fullname)
+        return None
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the task of a kind; return its exit code, with the reason on standard error."""
     if len(arguments) != 1 or arguments[0] not in _MODULES:
         sys.stderr.write(f"usage: python -m executors.tasks {'|'.join(_MODULES)}\n")
         return 2
+    sys.meta_path.insert(0, _LeftOut())
     module = importlib.import_module(_MODULES[arguments[0]])
     run = cast("Callable[[context.Task], None]", module.run)
     try:

@@ -83,14 +83,15 @@ class Family:
     """A kind of classifier.
 
     home: module and class; first: the configuration tried first; draw: draws the others.
-    seeded: whether the classifier itself draws.
+    trees: whether it is made of decision trees, which draw themselves and need no scaling;
+        scaled in 32 bits, a value right at a split would fall to the other side.
     """
 
-    def __init__(self, home: str, first: Configuration, draw: Draw, *, seeded: bool) -> None:
+    def __init__(self, home: str, first: Configuration, draw: Draw, *, trees: bool) -> None:
         self._module, _, self._name = home.rpartition(".")
         self._first = first
         self._draw = draw
-        self._seeded = seeded
+        self._trees = trees
 
     def configurations(self, count: int, seed: int) -> list[Configuration]:
         """Return the configurations to try, the usual one first."""
@@ -98,40 +99,37 @@ class Family:
         return [self._first, *(self._draw(generator) for _ in range(count - 1))]
 
     def build(self, configuration: Configuration, seed: int) -> Classifier:
-        """Return the classifier behind imputing (median) and scaling (standard deviation)."""
-        drawn = {"random_state": seed} if self._seeded else {}
+        """Return the classifier behind imputing (median) and, where it helps, scaling."""
+        drawn = {"random_state": seed} if self._trees else {}
         model = getattr(importlib.import_module(self._module), self._name)
         pipeline: Any = importlib.import_module("sklearn.pipeline")
         impute: Any = importlib.import_module("sklearn.impute")
         preprocessing: Any = importlib.import_module("sklearn.preprocessing")
-        steps = [
-            ("impute", impute.SimpleImputer(strategy="median", keep_empty_features=True)),
-            ("scale", preprocessing.StandardScaler()),
-            ("model", model(**configuration, **drawn)),
-        ]
+        steps = [("impute", impute.SimpleImputer(strategy="median", keep_empty_features=True))]
+        if not self._trees:
+            steps.append(("scale", preprocessing.StandardScaler()))
+        steps.append(("model", model(**configuration, **drawn)))
         return cast("Classifier", pipeline.Pipeline(steps))
 
 
 FAMILIES: Mapping[str, Family] = {
-    "knn": Family(
-        "sklearn.neighbors.KNeighborsClassifier", {"n_neighbors": 15}, _knn, seeded=False
-    ),
-    "tree": Family("sklearn.tree.DecisionTreeClassifier", {"max_depth": 4}, _tree, seeded=True),
+    "knn": Family("sklearn.neighbors.KNeighborsClassifier", {"n_neighbors": 15}, _knn, trees=False),
+    "tree": Family("sklearn.tree.DecisionTreeClassifier", {"max_depth": 4}, _tree, trees=True),
     "forest": Family(
         "sklearn.ensemble.RandomForestClassifier",
         {"n_estimators": 60, "min_samples_leaf": 2},
         _forest,
-        seeded=True,
+        trees=True,
     ),
-    "svm": Family("sklearn.svm.SVC", {"C": 1.0}, _svm, seeded=False),
+    "svm": Family("sklearn.svm.SVC", {"C": 1.0}, _svm, trees=False),
     "boosting": Family(
         "sklearn.ensemble.GradientBoostingClassifier",
         {"n_estimators": 60, "max_depth": 2, "subsample": 0.8},
         _boosting,
-        seeded=True,
+        trees=True,
     ),
     "logistic": Family(
-        "sklearn.linear_model.LogisticRegression", {"max_iter": 1000}, _logistic, seeded=False
+        "sklearn.linear_model.LogisticRegression", {"max_iter": 1000}, _logistic, trees=False
     ),
 }
 

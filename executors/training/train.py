@@ -1,7 +1,7 @@
 """The built-in `train` task: tunes one or more families and keeps the best model.
 
-Writes `model.skops` (never pickle), `metrics.json`, a few held-out `example.npy` rows for the
-package's self-check, and passes the features' schema and reference on.
+Writes `model.skops` (never pickle), `metrics.json`, held-out rows as `example.npy` for the
+package's checks, and passes the features' schema and reference on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from executors.training import families, features, search
 from executors.training.families import Classifier
 
 _TRIALS = 8
-_EXAMPLES = 16
+_EXAMPLES = 512
+"""Held-out rows on which the packaged form must agree with the trained one."""
 
 
 def run(task: Task) -> None:

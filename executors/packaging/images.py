@@ -1,0 +1,244 @@
+"""One packaged model as an OCI image layout (image-spec 1.1) in a folder.
+
+    oci-layout           says what the folder is
+    index.json           the manifests in it
+    blobs/sha256/HEX     manifest, config, layer
+
+The one layer is a plain tar with `models/model.onnx` (or `.skops`), `models/metadata.json` and
+`models/example.json`, so that it also serves as a model volume. It holds no times, owners or
+compression, and the same files always give the same manifest digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from engine.model.errors import DamagedError, NotFoundError
+from engine.model.identifiers import Digest
+
+INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
+LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
+TAG = "org.opencontainers.image.ref.name"
+_FOLDER = "models"
+_LAYOUT = {"imageLayoutVersion": "1.0.0"}
+_DOCUMENT_BYTES_MAX = 4 << 20
+_EPOCH = "1970-01-01T00:00:00Z"
+_AGAIN = "package the model again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """A packaged model, every byte of it checked. `files` are those of its layer, by name."""
+
+    digest: Digest
+    labels: Mapping[str, str]
+    files: Mapping[str, bytes]
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What the package says of its model.
+
+        Raises:
+            DamagedError: when that is missing or no JSON object.
+        """
+        return self.document("metadata.json")
+
+    def document(self, name: str) -> Mapping[str, Any]:
+        """Return a JSON object of the layer.
+
+        Raises:
+            DamagedError: when it is missing or no JSON object.
+        """
+        if name not in self.files:
+            raise DamagedError(f"{name!r} is missing from the model package", fix=_AGAIN)
+        return _object(self.files[name], name)
+
+
+def canonical(document: Mapping[str, Any] | Sequence[Any]) -> bytes:
+    """Return a document as bytes, the same for the same value."""
+    text = json.dumps(
+        document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return text.encode()
+
+
+def digest_of(data: bytes) -> Digest:
+    """Return the digest of some bytes."""
+    return Digest(f"sha256:{hashlib.sha256(data).hexdigest()}")
+
+
+def blob_path(layout: Path, digest: str) -> Path:
+    """Return where a layout keeps a blob."""
+    return layout / "blobs" / "sha256" / digest.removeprefix("sha256:")
+
+
+def write_image(
+    layout: Path, files: Mapping[str, bytes], *, labels: Mapping[str, str], tag: str = ""
+) -> Digest:
+    """Write a layout that holds one image; return the digest of its manifest."""
+    (layout / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+    layer = _tar(files)
+    config = canonical(
+        {
+            "architecture": "amd64",
+            "os": "linux",
+            "created": _EPOCH,
+            "config": {"Labels": dict(labels)},
+            "rootfs": {"type": "layers", "diff_ids": [digest_of(layer)]},
+        }
+    )
+    manifest = canonical(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPE,
+            "config": _keep(layout, CONFIG_TYPE, config),
+            "layers": [_keep(layout, LAYER_TYPE, layer)],
+            "annotations": dict(labels),
+        }
+    )
+    entry = _keep(layout, MANIFEST_TYPE, manifest)
+    if tag:
+        entry["annotations"] = {TAG: tag}
+    write_index(layout, [entry])
+    return digest_of(manifest)
+
+
+def write_index(layout: Path, manifests: Sequence[Mapping[str, Any]]) -> None:
+    """Write what makes a folder of blobs a layout, durably, the list of its manifests last."""
+    index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": list(manifests)}
+    for name, document in (("oci-layout", _LAYOUT), ("index.json", index)):
+        write_file(layout / name, canonical(document))
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Replace a file, whole or not at all, durably."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    with partial.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def read_image(layout: Path, digest: str | None = None) -> Image:
+    """Read the image of a digest from a layout, or its newest one, checking every digest.
+
+    Raises:
+        NotFoundError: when the layout holds no image of that digest.
+        DamagedError: when a file is missing, cut off, changed, or of another kind; it is named.
+    """
+    entries = read_index(layout)
+    entry = next((e for e in reversed(entries) if digest in {None, e.get("digest")}), None)
+    if entry is None:
+        raise NotFoundError(f"{str(layout)!r} holds no image {digest or 'at all'}")
+    manifest_data = read_blob(layout, entry, MANIFEST_TYPE)
+    manifest = _object(manifest_data, str(entry["digest"]))
+    config = _object(read_blob(layout, manifest.get("config"), CONFIG_TYPE), "the image config")
+    layers = manifest.get("layers")
+    if not isinstance(layers, list) or not layers:
+        raise DamagedError(f"manifest {entry['digest']} lists no layers", fix=_AGAIN)
+    files: dict[str, bytes] = {}
+    for layer in cast("list[object]", layers):
+        files |= _untar(read_blob(layout, layer, LAYER_TYPE), layout)
+    labels = config.get("config", {}).get("Labels", {})
+    return Image(digest=digest_of(manifest_data), labels=labels, files=files)
+
+
+def read_index(layout: Path) -> list[dict[str, Any]]:
+    """Return the manifests a layout lists, oldest first.
+
+    Raises:
+        DamagedError: when the folder is no such layout.
+    """
+    if _object(_read(layout / "oci-layout"), str(layout / "oci-layout")) != _LAYOUT:
+        raise DamagedError(f"{str(layout / 'oci-layout')!r} is not version 1.0.0", fix=_AGAIN)
+    path = layout / "index.json"
+    entries = _object(_read(path), str(path)).get("manifests")
+    if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+        raise DamagedError(f"{str(path)!r} lists no manifests", fix=_AGAIN)
+    return cast("list[dict[str, Any]]", entries)
+
+
+def read_blob(layout: Path, descriptor: object, media_type: str) -> bytes:
+    """Return the blob that a descriptor names, of the kind that is expected there.
+
+    Raises:
+        DamagedError: when the kind, the size or the digest is another.
+    """
+    found = cast("dict[str, Any]", descriptor) if isinstance(descriptor, dict) else {}
+    digest = found.get("digest")
+    if not isinstance(digest, str) or not digest.startswith("sha256:") or "/" in digest:
+        raise DamagedError(f"{str(layout)!r} names a blob {digest!r}", fix=_AGAIN)
+    path = blob_path(layout, digest)
+    if found.get("mediaType") != media_type:
+        kind = found.get("mediaType")
+        raise DamagedError(f"{str(path)!r} is {kind!r}, expected {media_type!r}", fix=_AGAIN)
+    data = _read(path)
+    if len(data) != found.get("size"):
+        size = found.get("size")
+        raise DamagedError(f"{str(path)!r} has {len(data)} bytes, expected {size}", fix=_AGAIN)
+    if digest_of(data) != digest:
+        raise DamagedError(f"{str(path)!r} is not what its digest says", fix=_AGAIN)
+    return data
+
+
+def _keep(layout: Path, media_type: str, data: bytes) -> dict[str, Any]:
+    """Write a blob and return its descriptor."""
+    digest = digest_of(data)
+    write_file(blob_path(layout, digest), data)
+    return {"mediaType": media_type, "digest": digest, "size": len(data)}
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        message = f"{str(path)!r} cannot be read: {error.strerror}"
+        raise DamagedError(message, fix=_AGAIN) from error
+
+
+def _object(data: bytes, name: str) -> dict[str, Any]:
+    """Read a JSON object."""
+    try:
+        value: object = json.loads(data) if len(data) <= _DOCUMENT_BYTES_MAX else None
+    except ValueError as error:
+        raise DamagedError(f"{name!r} is not JSON: {error}", fix=_AGAIN) from error
+    if not isinstance(value, dict):
+        raise DamagedError(f"{name!r} holds no JSON object", fix=_AGAIN)
+    return cast("dict[str, Any]", value)
+
+
+def _tar(files: Mapping[str, bytes]) -> bytes:
+    """Return a tar of files in order of name, without anything that changes by itself."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name in sorted(files):
+            entry = tarfile.TarInfo(f"{_FOLDER}/{name}")
+            entry.size = len(files[name])
+            entry.mode = 0o444
+            archive.addfile(entry, io.BytesIO(files[name]))
+    return buffer.getvalue()
+
+
+def _untar(data: bytes, layout: Path) -> dict[str, bytes]:
+    """Return the files of a layer by name; nothing is written to disk."""
+    found: dict[str, bytes] = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+            for entry in archive:
+                reader = archive.extractfile(entry) if entry.isfile() else None
+                if reader is not None:
+                    found[entry.name.removeprefix(f"{_FOLDER}/")] = reader.read()
+    except tarfile.TarError as error:
+        raise DamagedError(f"a layer of {str(layout)!r} is no tar: {error}", fix=_AGAIN) from error
+    return found
