@@ -211,7 +211,7 @@ def _conformal(known: Vector, past: Past, kept: Mask) -> Vector:
     """
     days = len(np.unique((past.origins + past.horizons - 1)[kept] // DAY))
     found = conformal.offsets(np.sort(known).tolist(), _PRIOR_SPREAD, independent=days)
-    return np.maximum(np.asarray([0.0, *found[1:]]), 0.0)
+    return np.asarray([0.0, *(max(offset, 0.0) for offset in found[1:])], dtype=np.float64)
 
 
 def _blend(
@@ -228,6 +228,7 @@ def _blend(
     ]
     place = np.interp(horizons, _MIDDLES[: len(methods)], np.arange(len(methods)))
     weights = [np.maximum(0.0, 1.0 - np.abs(place - window)) for window in range(len(methods))]
-    return np.asarray(
-        sum(weight[:, None] * values for weight, values in zip(weights, stated, strict=True))
-    )
+    blended = np.zeros_like(stated[0])
+    for weight, values in zip(weights, stated, strict=True):
+        blended += weight[:, None] * values
+    return blended
