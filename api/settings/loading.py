@@ -17,9 +17,9 @@ from zoneinfo import ZoneInfo
 from api.settings.values import Settings
 from engine.model.errors import Fault, InvalidInputError
 
-CODE_VALUE = "C001"
-CODE_UNKNOWN = "C002"
-CODE_FILE = "C003"
+CODE_VALUE = "U010"
+CODE_UNKNOWN = "U011"
+CODE_FILE = "U012"
 
 _PREFIX = "BERTH_"
 _PORT_MAX = 65_535
@@ -170,6 +170,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "fleet": _path,
     "rules": _path,
     "demand": _path,
+    "history": _path,
     "database": _text,
     "host": _text,
     "port": _whole(0, _PORT_MAX),
@@ -178,10 +179,11 @@ _READERS: dict[str, Callable[[object], object]] = {
     "window_seconds": _positive,
     "season_seconds": _positive,
     "seed": _whole(0),
+    "forecaster": _text,
+    "placer": _text,
     "work_limit": _positive,
-    "history_limit": _whole(1),
     "request_bytes_max": _whole(1_024),
     "crash_at": _text,
     "crash_record": _path,
 }
-_PATHS = frozenset({"fleet", "rules", "demand", "crash_record"})
+_PATHS = frozenset({"fleet", "rules", "demand", "history", "crash_record"})

@@ -16,12 +16,15 @@ class Settings:
     home: the data folder. fleet: the fleet file; None means this machine alone.
     rules: expert rules of the alarms; None means those that are built in.
     demand: file with past demand by pool, for capacity planning; None where there is none.
+    history: file with past runs of tasks, to forecast from before there are own ones.
     database: URL of the ledger; "" means `berth.sqlite` in the data folder.
     port: 0 takes a free one. zone: IANA name of the zone in which times are told.
     clock_factor: how many times faster than the wall clock the engine waits: windows, seasons,
         cool-downs and waits are divided by it, measurements never are.
     window_seconds, season_seconds: length of a watch window and of one season of signals, before
-        the clock factor. history_limit: most past runs a forecast looks at.
+        the clock factor.
+    forecaster, placer: names of installed plugins to use instead of the built-in ones; "" for
+        those.
     work_limit: deterministic work units of the solver for one plan, about a second each.
     request_bytes_max: largest body of a request that is read.
     crash_at, crash_record: for tests of recovery: the crash point at which to die (`NAME` or
@@ -32,6 +35,7 @@ class Settings:
     fleet: Path | None = None
     rules: Path | None = None
     demand: Path | None = None
+    history: Path | None = None
     database: str = ""
     host: str = "127.0.0.1"
     port: int = PORT
@@ -40,8 +44,9 @@ class Settings:
     window_seconds: float = 60.0
     season_seconds: float = 86_400.0
     seed: int = 0
+    forecaster: str = ""
+    placer: str = ""
     work_limit: float = 4.0
-    history_limit: int = 2_000
     request_bytes_max: int = 4_194_304
     crash_at: str = ""
     crash_record: Path | None = None

@@ -1,0 +1,97 @@
+"""The page of an error code, as `berth help CODE` and `/help/CODE` print it."""
+
+from __future__ import annotations
+
+import textwrap
+
+from api.report.tables import WIDTH
+from engine.documents import CODES, Code
+from engine.model.errors import NotFoundError
+
+_OURS = (
+    Code(
+        "U002",
+        "Nobody is there to answer",
+        "The command would change something and asks first. Without a terminal nobody can "
+        "answer; `--yes` answers beforehand.",
+    ),
+    Code(
+        "U003",
+        "You said no",
+        "Nothing was changed.",
+    ),
+    Code(
+        "U004",
+        "The port is in use",
+        "Another program, or another engine, listens on the port. Choose another one with "
+        "`--port`, or `--port 0` for a free one.",
+    ),
+    Code(
+        "U010",
+        "A setting has a wrong value",
+        "Settings come from arguments, from variables such as BERTH_PORT, and from `berth.toml` "
+        "in the data folder, in this order. The message names which of them gave the value, and "
+        "what is needed.",
+    ),
+    Code(
+        "U011",
+        "Unknown setting",
+        "`berth.toml` has a key that Berth does not know. A misspelt one is never silently "
+        "ignored.",
+    ),
+    Code(
+        "U012",
+        "A file of the settings cannot be read",
+        "The message names the file and what the system said about it.",
+    ),
+    Code(
+        "U013",
+        "No past demand was given",
+        "Capacity planning needs past demand by pool: a CSV file with one row an hour, named by "
+        "`--demand` or BERTH_DEMAND.",
+    ),
+    Code(
+        "G002",
+        "The pipeline is running already",
+        "A second run of a pipeline would fight the first one over its model server. Wait for "
+        "it or cancel it.",
+    ),
+    Code(
+        "G003",
+        "A task has no place",
+        "A plan in mode `most-sla` may leave tasks out. Such a plan cannot be applied: change a "
+        "limit and plan again.",
+    ),
+    Code(
+        "G004",
+        "The idempotency key was used before",
+        "A key names one request. It was used to apply another plan.",
+    ),
+    Code(
+        "G005",
+        "Only local clusters can be failed on purpose",
+        "`berth cluster fail` is an exercise for clusters of this machine; Berth never turns "
+        "off those of others.",
+    ),
+    Code(
+        "H413",
+        "The request is too large",
+        "The body is above the setting `request_bytes_max`.",
+    ),
+)
+
+_ALL = {page.code: page for page in (*CODES.values(), *_OURS)}
+
+
+def code_text(code: str) -> str:
+    """Return the page of a code, or of `all` a list of every code with its title.
+
+    Raises:
+        NotFoundError: when there is no such code.
+    """
+    if code.lower() in {"", "all"}:
+        return "\n".join(f"{name}  {_ALL[name].title}" for name in sorted(_ALL))
+    page = _ALL.get(code.upper())
+    if page is None:
+        raise NotFoundError(f"there is no error code {code!r}", fix="berth help all lists them")
+    return f"{page.code}: {page.title}\n\n{textwrap.fill(page.explanation, WIDTH)}"

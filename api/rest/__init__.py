@@ -1,0 +1,1 @@
+"""The engine over HTTP: JSON in, canonical JSON out, problem documents for errors."""

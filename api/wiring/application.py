@@ -1,0 +1,204 @@
+"""Everything the engine can be asked, as plain methods: the same for REST, pages and CLI.
+
+It works on a data folder whether the loops of an engine run beside it or not. The methods are
+those of `api.client.remote.Remote`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+from api.messages import answers, questions
+from api.wiring import doctor
+from api.wiring import parts as making
+from api.wiring.parts import Parts
+from api.wiring.plan_desk import PlanDesk
+from api.wiring.run_desk import RunDesk
+from api.wiring.watch_desk import WatchDesk
+from engine import capacity, planning
+from engine.model.alarms import Action, SuperAlarm
+from engine.model.capacity import CapacityReport
+from engine.model.dispatches import Attempt, Deployment, Run
+from engine.model.errors import Fault, InvalidInputError, NotFoundError
+from engine.model.fleet import Fleet
+from engine.model.plans import Plan
+from engine.model.progress import RunStatus
+from engine.model.records import CAPACITY_REPORTS, Put
+from engine.model.signals import Signal
+
+_HOUR_SECONDS = 3_600.0
+
+
+class Application:
+    """Answers every question. May be used from several threads.
+
+    loops: tells how each loop of a running engine is; None where no engine runs.
+    """
+
+    def __init__(
+        self, parts: Parts, *, loops: Callable[[], Sequence[answers.Finding]] | None = None
+    ) -> None:
+        self.parts = parts
+        self._plans = PlanDesk(parts)
+        self._runs = RunDesk(parts)
+        self._watch = WatchDesk(parts)
+        self._loops = loops
+        self._started_at = parts.clock.now()
+
+    @property
+    def is_engine(self) -> bool:
+        """Whether loops run beside it, so that what is applied also runs."""
+        return self._loops is not None
+
+    def close(self) -> None:
+        """Close the store."""
+        self.parts.close()
+
+    # ------------------------------------------------------------------- plans
+
+    def check(self, question: questions.CheckQuestion) -> answers.Checked:
+        """Return the pipelines of documents without a fault."""
+        return self._plans.check(question)
+
+    def plan(self, question: questions.PlanQuestion) -> answers.PlanAnswer:
+        """Make a plan; nothing else is changed."""
+        return self._plans.plan(question)
+
+    def plans(self, limit: int = 100) -> tuple[answers.PlanSummary, ...]:
+        """Return the newest plans."""
+        return self._plans.plans(limit)
+
+    def stored_plan(self, plan_id: str) -> Plan:
+        """Return a plan."""
+        return self._plans.stored_plan(plan_id)
+
+    def diff(self, plan_id: str, against: str = "") -> planning.PlanDiff:
+        """Compare a plan with another one, or with what runs."""
+        return self._plans.diff(plan_id, against)
+
+    def what_if(self, question: questions.WhatIfQuestion) -> answers.PlanAnswer:
+        """Make the same plan under changes."""
+        return self._plans.what_if(question)
+
+    def apply(self, plan_id: str, key: str = "") -> answers.Applied:
+        """Start the runs of a plan, once for each key."""
+        return self._plans.apply(plan_id, key)
+
+    # -------------------------------------------------------------------- runs
+
+    def status(self, name: str = "") -> tuple[RunStatus, ...]:
+        """Return how runs are: all that matter, or those of a pipeline, a plan or a run."""
+        return self._runs.status(name)
+
+    def runs(self, limit: int = 100) -> tuple[Run, ...]:
+        """Return the newest runs."""
+        return self._runs.runs(limit)
+
+    def run(self, run_id: str) -> Run:
+        """Return one run."""
+        return self._runs.run(run_id)
+
+    def cancel(self, run_id: str) -> Run:
+        """Call off a run."""
+        return self._runs.cancel(run_id)
+
+    def attempts(self, run_id: str) -> tuple[Attempt, ...]:
+        """Return all attempts of a run."""
+        return self._runs.attempts(run_id)
+
+    def log(self, run_id: str, task: str, number: int = 0) -> str:
+        """Return the end of what an attempt wrote; number 0 is the newest attempt."""
+        return self._runs.log(run_id, task, number)
+
+    def deployments(self) -> tuple[Deployment, ...]:
+        """Return what serves."""
+        return self._runs.deployments()
+
+    def fleet(self) -> Fleet:
+        """Return all clusters as they are now."""
+        return self._runs.fleet()
+
+    def switch_cluster(self, name: str, *, up: bool) -> Fleet:
+        """Make a local cluster fail or come back."""
+        return self._runs.switch_cluster(name, up=up)
+
+    # ------------------------------------------------------------------ alarms
+
+    def super_alarms(self, limit: int = 100) -> tuple[SuperAlarm, ...]:
+        """Return super-alarms, those that harm most first."""
+        return self._watch.super_alarms(limit)
+
+    def super_alarm(self, super_alarm_id: str) -> SuperAlarm:
+        """Return one super-alarm."""
+        return self._watch.super_alarm(super_alarm_id)
+
+    def acknowledge(self, super_alarm_id: str) -> SuperAlarm:
+        """Take a super-alarm."""
+        return self._watch.acknowledge(super_alarm_id)
+
+    def silence(self, super_alarm_id: str, question: questions.SilenceQuestion) -> SuperAlarm:
+        """Keep a super-alarm quiet for a while."""
+        return self._watch.silence(super_alarm_id, question.seconds, question.because)
+
+    def actions(self, limit: int = 100) -> tuple[Action, ...]:
+        """Return what the engine did or wanted to do, newest first."""
+        return self._watch.actions(limit)
+
+    def signals(self, series: str = "", since: float = 0.0) -> tuple[Signal, ...]:
+        """Return signals of one series, or of all, after an instant, oldest first."""
+        return self._watch.signals(series, since)
+
+    # ---------------------------------------------------------------- capacity
+
+    def capacity(self, question: questions.CapacityQuestion) -> CapacityReport:
+        """Hold forecast demand against supply, and keep the report.
+
+        Raises:
+            InvalidInputError: when there is no demand to look at, or it has faults.
+        """
+        text, source = question.demand, question.source or "the request"
+        if not text:
+            path = self.parts.settings.demand
+            if path is None:
+                fix = "name a file with --demand, or set BERTH_DEMAND"
+                fault = Fault(code="U013", message="no past demand was given", fix=fix)
+                raise InvalidInputError("capacity", [fault])
+            text, source = making.read_text(path, "demand"), str(path)
+        series = capacity.read_demand(text)
+        ends = max(one.starts_at + len(one.values) * _HOUR_SECONDS for one in series)
+        seed = question.seed
+        report = self.parts.capacity().report(
+            series,
+            self.fleet(),
+            as_of=ends if question.as_of is None else question.as_of,
+            horizon_hours=question.horizon_hours,
+            seed=self.parts.settings.seed if seed is None else seed,
+            source=source,
+        )
+        self.parts.ledger.commit("capacity.store", [Put(CAPACITY_REPORTS, report)])
+        return report
+
+    def capacity_report(self, report_id: str) -> CapacityReport:
+        """Return a report that was made before."""
+        stored = self.parts.ledger.get(CAPACITY_REPORTS, report_id)
+        if stored is None:
+            message = f"there is no capacity report {report_id!r}"
+            raise NotFoundError(message, fix="berth capacity makes one")
+        return stored.value
+
+    # ------------------------------------------------------------------ health
+
+    def health(self) -> answers.Health:
+        """Return whether the engine and its loops are well."""
+        return answers.Health(
+            version=self.parts.version,
+            process=os.getpid(),
+            started_at=self._started_at,
+            now=self.parts.clock.now(),
+            loops=tuple(self._loops()) if self._loops else (),
+        )
+
+    def examine(self) -> tuple[answers.Finding, ...]:
+        """Return what a look at clusters, database, clock, disk and loops found."""
+        return (*doctor.examine(self.parts), *self.health().loops)

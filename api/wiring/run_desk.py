@@ -1,0 +1,124 @@
+"""Runs, their tasks and logs, what serves, and the switches of local clusters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from api.wiring.parts import Parts
+from engine import dispatching
+from engine.model.dispatches import Attempt, Deployment, Run
+from engine.model.errors import NotFoundError, RefusedError
+from engine.model.fleet import Fleet
+from engine.model.progress import RunStatus
+from engine.model.records import ATTEMPTS, DEPLOYMENTS, RUNS
+
+_LOG_BYTES_MAX = 256 * 1024
+
+
+class RunDesk:
+    """Answers what concerns runs. May be used from several threads."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def status(self, name: str) -> tuple[RunStatus, ...]:
+        """Return how runs are: all that matter now, or those of a pipeline, a plan or a run.
+
+        Raises:
+            NotFoundError: when nothing that ran has that name.
+        """
+        every = dispatching.status(self._parts.ledger, self._parts.clock.now())
+        if not name:
+            return every
+        found = tuple(
+            item for item in every if name in {item.run.pipeline, item.run.run_id, item.run.plan_id}
+        )
+        if not found:
+            known = ", ".join(dict.fromkeys(item.run.pipeline for item in every))
+            message = f"nothing that ran is called {name!r}; there is {known or 'nothing yet'}"
+            raise NotFoundError(message, fix="berth runs lists them all")
+        return found
+
+    def runs(self, limit: int) -> tuple[Run, ...]:
+        """Return the newest runs."""
+        found = self._parts.ledger.select(RUNS, order_by="created_at", descending=True, limit=limit)
+        return tuple(stored.value for stored in found)
+
+    def run(self, run_id: str) -> Run:
+        """Return one run."""
+        stored = self._parts.ledger.get(RUNS, run_id)
+        if stored is None:
+            message = f"there is no run {run_id!r}"
+            raise NotFoundError(message, fix="berth runs lists them all")
+        return stored.value
+
+    def cancel(self, run_id: str) -> Run:
+        """Call off a run."""
+        dispatching.cancel(self._parts.ledger, self._parts.clock, run_id)
+        return self.run(run_id)
+
+    def attempts(self, run_id: str) -> tuple[Attempt, ...]:
+        """Return all attempts of a run, in the order in which they were intended."""
+        self.run(run_id)
+        found = self._parts.ledger.select(
+            ATTEMPTS, where={"run_id": run_id}, order_by="intended_at"
+        )
+        return tuple(stored.value for stored in found)
+
+    def log(self, run_id: str, task: str, number: int) -> str:
+        """Return the end of what an attempt wrote; number 0 is the newest attempt.
+
+        Raises:
+            NotFoundError: when there is no such attempt, or it wrote nothing yet.
+        """
+        tried = [a for a in self.attempts(run_id) if a.task == task]
+        chosen = [a for a in tried if number in {0, a.number}]
+        if not chosen:
+            message = f"{run_id} has no attempt {number or ''} of task {task!r}".replace("  ", " ")
+            raise NotFoundError(message, fix=f"berth status {run_id} names the tasks")
+        path = self._parts.settings.home / "attempts" / chosen[-1].attempt_id / "log.txt"
+        return _tail(path, chosen[-1])
+
+    def deployments(self) -> tuple[Deployment, ...]:
+        """Return what serves."""
+        return tuple(stored.value for stored in self._parts.ledger.select(DEPLOYMENTS))
+
+    def fleet(self) -> Fleet:
+        """Return all clusters as they are now."""
+        return self._parts.fleet.fleet()
+
+    def switch_cluster(self, name: str, *, up: bool) -> Fleet:
+        """Make a local cluster fail or come back, as a power cut would.
+
+        Raises:
+            NotFoundError: when there is no such cluster.
+            RefusedError: when it is none of this machine.
+        """
+        cluster = next((c for c in self.fleet().clusters if c.name == name), None)
+        if cluster is None:
+            known = ", ".join(c.name for c in self.fleet().clusters)
+            message = f"there is no cluster {name!r}; there are {known}"
+            raise NotFoundError(message, fix="berth fleet lists them")
+        if cluster.executor != "local":
+            message = f"cluster {name!r} is run by {cluster.executor!r}; only local ones are toys"
+            raise RefusedError(message, code="G005")
+        if up:
+            self._parts.switch.restore(name)
+        else:
+            self._parts.switch.fail(name)
+        return self.fleet()
+
+
+def _tail(path: Path, attempt: Attempt) -> str:
+    """Return the end of a log file, from the start of a line."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(size - _LOG_BYTES_MAX, 0))
+            content = file.read(_LOG_BYTES_MAX)
+    except OSError as error:
+        message = f"attempt {attempt.attempt_id} has no log at {str(path)!r}: {error.strerror}"
+        raise NotFoundError(message, fix="its folder was removed, or it never started") from error
+    if size > _LOG_BYTES_MAX:
+        content = content.partition(b"\n")[2]
+    return content.decode("utf-8", "replace")
