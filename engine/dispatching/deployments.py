@@ -16,10 +16,21 @@ from engine.dispatching.desk import Desk, RunView
 from engine.model.dispatches import Attempt, Deployment, Reason, TaskRun, TaskState
 from engine.model.errors import FinalError, RetryableError
 from engine.model.identifiers import AttemptId, Digest, RunId
-from engine.model.records import DEPLOYMENTS, EVENTS, TASK_RUNS, Delete, Put, Stored, Write
+from engine.model.records import (
+    ATTEMPTS,
+    DEPLOYMENTS,
+    EVENTS,
+    TASK_RUNS,
+    Delete,
+    Put,
+    Stored,
+    Write,
+)
 from engine.model.specs import TaskKind, TaskSpec
 
 _LOG = logging.getLogger(__name__)
+
+Live = Mapping[AttemptId, Stored[Attempt]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +41,7 @@ class HandOver:
     writes: tuple[Write, ...]
 
 
-def want(desk: Desk, view: RunView, task: TaskSpec, live: Mapping[AttemptId, object]) -> bool:
+def want(desk: Desk, view: RunView, task: TaskSpec, live: Live) -> bool:
     """Make the package of a run the wanted one, for a serve task that may start.
 
     A server that is up already is taken over: the task runs from here on. A run that is older
@@ -38,7 +49,7 @@ def want(desk: Desk, view: RunView, task: TaskSpec, live: Mapping[AttemptId, obj
     """
     now = desk.clock.now()
     stored = view.tasks[task.name]
-    package = next(iter(orders.inputs_of(view, task).values()), None)
+    package = _package(view, task)
     if package is None:
         message = "no task before it wrote a package"
         failed = _ended(stored.value, TaskState.FAILED, Reason.BAD_INPUT, now, message)
@@ -57,22 +68,19 @@ def want(desk: Desk, view: RunView, task: TaskSpec, live: Mapping[AttemptId, obj
     taken = replace(former.value, task=task.name, run_id=view.run.run_id, wanted=package)
     writes: list[Write] = [Put(DEPLOYMENTS, taken, former.version)]
     writes += _handed_over(desk, former.value, now)
-    if former.value.attempt_id in live:
-        writes.append(Put(TASK_RUNS, _serving(stored.value, now), stored.version))
+    server = live.get(former.value.attempt_id) if former.value.attempt_id else None
+    if server is not None:
+        serving = _serving(stored.value, now, server.value)
+        writes.append(Put(TASK_RUNS, serving, stored.version))
     return desk.commit(f"deploy.want:{view.spec.name}", *writes)
 
 
-def reconcile(desk: Desk, live: Mapping[AttemptId, Stored[Attempt]]) -> bool:
+def reconcile(desk: Desk, live: Live) -> bool:
     """Do what each deployment needs next; return whether anything changed."""
     changed = False
     for stored in desk.ledger.select(DEPLOYMENTS):
         changed |= _reconcile(desk, stored, live)
     return changed
-
-
-def is_wanted(deployment: Deployment | None, attempt: Attempt) -> bool:
-    """Return whether an attempt is the server of its pipeline."""
-    return deployment is not None and deployment.attempt_id == attempt.attempt_id
 
 
 def roll_back(desk: Desk, stored: Stored[Deployment]) -> HandOver | None:
@@ -84,9 +92,7 @@ def roll_back(desk: Desk, stored: Stored[Deployment]) -> HandOver | None:
     return None if previous is None else _give_back(desk, stored, previous, desk.clock.now())
 
 
-def _reconcile(
-    desk: Desk, stored: Stored[Deployment], live: Mapping[AttemptId, Stored[Attempt]]
-) -> bool:
+def _reconcile(desk: Desk, stored: Stored[Deployment], live: Live) -> bool:
     deployment = stored.value
     owner = desk.task_run(deployment.run_id, deployment.task)
     if owner is None or owner.value.state is TaskState.CANCELLED:
@@ -163,9 +169,7 @@ def _refused(desk: Desk, stored: Stored[Deployment], owner: Stored[TaskRun], why
     )
 
 
-def _without_owner(
-    desk: Desk, stored: Stored[Deployment], live: Mapping[AttemptId, object]
-) -> tuple[Write, ...]:
+def _without_owner(desk: Desk, stored: Stored[Deployment], live: Live) -> tuple[Write, ...]:
     if stored.value.attempt_id not in live:
         return (Delete(DEPLOYMENTS, stored.value.pipeline),)
     return _fall_back(desk, stored, desk.clock.now())
@@ -190,10 +194,12 @@ def _give_back(
     if owner is None:
         return None
     run_id = owner.value.run_id
+    found = desk.ledger.get(ATTEMPTS, deployment.attempt_id or "")
+    server = found.value if found else None
     wanted = replace(deployment, wanted=digest, run_id=run_id, task=owner.value.task)
     writes = (
         Put(DEPLOYMENTS, wanted, stored.version),
-        Put(TASK_RUNS, _serving(owner.value, now), owner.version),
+        Put(TASK_RUNS, _serving(owner.value, now, server), owner.version),
         *_handed_over(desk, deployment, now),
     )
     return HandOver(run_id, writes)
@@ -205,7 +211,7 @@ def _serve_task(desk: Desk, deployment: Deployment, digest: Digest) -> Stored[Ta
     makers = {
         each.value.run_id
         for each in tasks
-        if each.value.artifact == digest and each.value.kind is TaskKind.PACKAGE
+        if each.value.kind is TaskKind.PACKAGE and orders.package_digest(each.value) == digest
     }
     servers = [
         each
@@ -224,9 +230,19 @@ def _handed_over(desk: Desk, former: Deployment, now: float) -> list[Write]:
     return [Put(TASK_RUNS, ended, stored.version)]
 
 
-def _serving(task: TaskRun, now: float) -> TaskRun:
+def _package(view: RunView, task: TaskSpec) -> Digest | None:
+    """Return what the first task before a serve task that succeeded has packaged."""
+    before = (view.tasks[name].value for name in task.after)
+    made = (orders.package_digest(run) for run in before if run.state is TaskState.SUCCEEDED)
+    return next((digest for digest in made if digest), None)
+
+
+def _serving(task: TaskRun, now: float, server: Attempt | None) -> TaskRun:
+    """Return a serve task whose model another run's server takes in."""
     return replace(
         task,
+        cluster=server.cluster if server else task.cluster,
+        pool=server.pool if server else task.pool,
         state=TaskState.RUNNING,
         reason=Reason.NONE,
         message="",

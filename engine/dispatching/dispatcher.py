@@ -27,7 +27,8 @@ class Dispatcher(Desk):
         changed |= acting.act(self)
         live = self.live_attempts()
         changed |= deployments.reconcile(self, live)
-        observing.stop_unwanted(self, live)
+        changed |= observing.stop_unwanted(self, fleet, live)
+        live = self.live_attempts()
         changed |= starting.advance(self, fleet, live)
         changed |= starting.start(self, fleet, live)
         if ending.end_runs(self):

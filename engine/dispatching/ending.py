@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engine.dispatching import news
+from engine.dispatching import news, orders
 from engine.dispatching.desk import Desk
 from engine.model.dispatches import (
     Deployment,
@@ -92,12 +92,15 @@ def collect(desk: Desk) -> int:
     kept = [stored.value.run_id for stored in newest]
     live: set[Digest] = set()
     for task in desk.ledger.select(TASK_RUNS, where={"run_id": kept}):
-        live |= _known(task.value.artifact)
+        if task.value.artifact is not None:
+            live.add(task.value.artifact)
     for stored in desk.ledger.select(DEPLOYMENTS):
         deployment = stored.value
-        live |= _known(deployment.wanted, deployment.serving, deployment.previous)
+        named = {deployment.wanted, deployment.serving, deployment.previous}
+        tasks = desk.ledger.select(TASK_RUNS, where={"pipeline": deployment.pipeline})
+        live |= {
+            task.value.artifact
+            for task in tasks
+            if task.value.artifact and orders.package_digest(task.value) in named
+        }
     return desk.artifacts.collect(sorted(live))
-
-
-def _known(*digests: Digest | None) -> set[Digest]:
-    return {digest for digest in digests if digest is not None}

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
-from engine.dispatching import deployments, news, outcomes
+from engine.dispatching import news, outcomes
 from engine.dispatching.admission import cluster_of
 from engine.dispatching.desk import Desk
 from engine.model.dispatches import Attempt, AttemptState, Observation, Reason
@@ -82,19 +82,31 @@ def lose(desk: Desk, fleet: Fleet, live: Live) -> bool:
     return changed
 
 
-def stop_unwanted(desk: Desk, live: Live) -> None:
-    """Stop attempts that nobody waits for: of cancelled runs, or of servers replaced.
+def is_wanted(desk: Desk, attempt: Attempt) -> bool:
+    """Return whether anybody waits for an attempt: its task, or those whom it serves."""
+    task = desk.task_run(attempt.run_id, attempt.task)
+    if task is not None and outcomes.is_current(task.value, attempt):
+        return True
+    deployment = desk.ledger.get(DEPLOYMENTS, attempt.pipeline)
+    return deployment is not None and deployment.value.attempt_id == attempt.attempt_id
 
-    Stopping is repeated until the executor shows the end, so it is not stored.
+
+def stop_unwanted(desk: Desk, fleet: Fleet, live: Live) -> bool:
+    """Stop attempts that nobody waits for: of cancelled runs, or servers without a model.
+
+    Stopping is repeated until the executor shows the end. One that was only intended is not
+    seen by its executor, which never starts what was stopped, so it ends here.
     """
+    changed = False
     for stored in live.values():
         attempt = stored.value
-        task = desk.task_run(attempt.run_id, attempt.task)
-        if task is not None and outcomes.is_current(task.value, attempt):
+        if is_wanted(desk, attempt) or not _stopped(desk, attempt):
             continue
-        deployment = desk.ledger.get(DEPLOYMENTS, attempt.pipeline)
-        if not deployments.is_wanted(deployment.value if deployment else None, attempt):
-            _stop(desk, attempt)
+        if attempt.state is AttemptState.INTENDED:
+            stop = replace(_lost(attempt, desk.clock.now()), state=AttemptState.STOPPED)
+            seen = replace(stop, reason=Reason.CANCELLED, message="it was never started")
+            changed |= outcomes.settle(desk, stored, seen, fleet)
+    return changed
 
 
 def _take_in(desk: Desk, stored: Stored[Attempt], seen: Observation, fleet: Fleet) -> bool:
@@ -145,11 +157,13 @@ def _stop_if_over(desk: Desk, executor: str, attempt_id: AttemptId) -> None:
         desk.executors[executor].stop(attempt_id)
 
 
-def _stop(desk: Desk, attempt: Attempt) -> None:
+def _stopped(desk: Desk, attempt: Attempt) -> bool:
     try:
         desk.executors[attempt.executor].stop(attempt.attempt_id)
     except RetryableError as error:
         _LOG.warning("%s could not be stopped: %s", attempt.attempt_id, error.message)
+        return False
+    return True
 
 
 def _lost(attempt: Attempt, now: float) -> Observation:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from engine.dispatching.desk import RunView
 from engine.dispatching.readiness import ancestors
 from engine.model import documents
-from engine.model.dispatches import Attempt, AttemptOrder, AttemptState, Run, TaskState
+from engine.model.dispatches import Attempt, AttemptOrder, AttemptState, Run, TaskRun, TaskState
 from engine.model.identifiers import Digest
 from engine.model.plans import Plan, task_key
 from engine.model.profiles import RunRecord
@@ -20,15 +20,9 @@ _TIME_LIMIT_FACTOR = 10.0
 _LEARNED_UPSTREAM = ("rows", "columns")
 
 
-def order_for(view: RunView, attempt: Attempt, wanted: Digest | None = None) -> AttemptOrder:
-    """Return the order for an attempt; the same store gives the same order.
-
-    wanted: for a serve task the package to start with, in place of the one of its own run.
-    """
+def order_for(view: RunView, attempt: Attempt) -> AttemptOrder:
+    """Return the order for an attempt; the same store gives the same order."""
     task = view.spec.task(attempt.task)
-    inputs = inputs_of(view, task)
-    if wanted is not None:
-        inputs = dict.fromkeys(inputs, wanted)
     return AttemptOrder(
         attempt_id=attempt.attempt_id,
         run_id=attempt.run_id,
@@ -39,7 +33,7 @@ def order_for(view: RunView, attempt: Attempt, wanted: Digest | None = None) -> 
         pool=attempt.pool,
         command=task.command,
         folder=view.spec.folder,
-        inputs=inputs,
+        inputs=inputs_of(view, task),
         parameters={
             "task": documents.plain(task),
             "pipeline": view.spec.name,
@@ -60,6 +54,15 @@ def inputs_of(view: RunView, task: TaskSpec) -> dict[str, Digest]:
         for run in upstream
         if run.state is TaskState.SUCCEEDED and run.artifact is not None
     }
+
+
+def package_digest(package: TaskRun) -> Digest | None:
+    """Return the digest of the image that a package task made.
+
+    A command of one's own that does not write the output `digest` is known by its artefact.
+    """
+    named = package.outputs.get("digest")
+    return Digest(named) if isinstance(named, str) else package.artifact
 
 
 def overrides(run: Run, task: str) -> dict[str, Scalar]:

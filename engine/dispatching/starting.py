@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
-from engine.dispatching import admission, deployments, orders, outcomes, retrying
+from engine.dispatching import admission, deployments, observing, orders, outcomes, retrying
 from engine.dispatching.admission import pool_of
 from engine.dispatching.desk import Desk, RunView
 from engine.dispatching.readiness import MAY_START, Judgement, in_order, judge
@@ -217,15 +217,10 @@ def _write(desk: Desk, view: RunView, name: str, task: TaskRun, *more: Write) ->
 def _start(desk: Desk, stored: Stored[Attempt], fleet: Fleet) -> bool:
     attempt = stored.value
     run = desk.run(attempt.run_id)
-    task = desk.task_run(attempt.run_id, attempt.task)
-    if run is None or task is None or not outcomes.is_current(task.value, attempt):
+    if run is None or not observing.is_wanted(desk, attempt):
         return False
-    deployment = desk.ledger.get(DEPLOYMENTS, attempt.pipeline)
-    wanted = None
-    if deployment is not None and deployments.is_wanted(deployment.value, attempt):
-        wanted = deployment.value.wanted
     try:
-        order = orders.order_for(desk.view(run), attempt, wanted)
+        order = orders.order_for(desk.view(run), attempt)
         desk.executors[attempt.executor].start(order)
     except RetryableError as error:
         return _postponed(desk, stored, fleet, error.message)

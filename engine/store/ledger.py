@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
 from types import TracebackType
@@ -132,17 +132,17 @@ class SqlLedger:
         self.close()
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
+    def _reading(self) -> Generator[Connection]:
         with self._named(), self._reader, self._engine.connect() as connection:
             yield connection
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def _writing(self) -> Generator[Connection]:
         with self._named(), self._writer, self._writing_engine.begin() as connection:
             yield connection
 
     @contextmanager
-    def _named(self) -> Iterator[None]:
+    def _named(self) -> Generator[None]:
         try:
             yield
         except DBAPIError as error:
@@ -192,7 +192,9 @@ def _equals(column: ColumnElement[Any], wanted: Column | Sequence[Column]) -> Co
     return or_(column.in_(present), *missing)
 
 
-def _ordered(query: Select[Any], table: Table, order_by: str, *, descending: bool) -> Select[Any]:
+def _ordered(
+    query: Select[Any, Any], table: Table, order_by: str, *, descending: bool
+) -> Select[Any, Any]:
     columns = [_column(table, order_by), table.c.key] if order_by else [table.c.key]
     return query.order_by(*(column.desc() if descending else column for column in columns))
 
