@@ -20,8 +20,8 @@ from engine.model.capacity import PoolOutlook
 
 _VERSION = ".".join(altair.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 _HOUR_MS = 3_600_000
-_WIDTH = 640
-_HEIGHT = 220
+_WIDTH = 860
+_HEIGHT = 250
 _DOMAIN_ROOM = 1.08
 
 # Colours that mean something only here: each is replaced by what the page gives it.
@@ -101,7 +101,7 @@ def _lines(pool: PoolOutlook) -> altair.Chart:
         color=altair.Color(
             "series:N",
             scale=_by_series([_INK, _DEMAND, _DEMAND, _DEMAND, _SUPPLY]),
-            legend=altair.Legend(title=None, orient="top", symbolSize=500),
+            legend=altair.Legend(title=None, orient="top", symbolSize=500, columnPadding=34),
         ),
         strokeDash=altair.StrokeDash("series:N", scale=_by_series(_DASHES)),
         strokeWidth=altair.StrokeWidth("series:N", scale=_by_series([1.2, 1.6, 1.0, 1.2, 2.6])),
@@ -160,7 +160,7 @@ def _units(pool: PoolOutlook, field: str) -> altair.Y:
     return altair.Y(
         f"{field}:Q",
         scale=altair.Scale(domain=[0, top * _DOMAIN_ROOM], nice=True),
-        axis=altair.Axis(title=pool.unit, format=",.0f", tickCount=5),
+        axis=altair.Axis(title=pool.unit, format=",.0f", tickCount=5, titlePadding=16),
     )
 
 

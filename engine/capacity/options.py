@@ -48,12 +48,12 @@ def options_for(
     if not any(short):
         return (nothing,)
     left = _after_moving(demand, supply, assumptions.flexible_share)
-    saved = max(short) - max(left)
+    gained = round((_kept(left) - _kept(short)) * len(short))
     moved = CapacityOption(
         name="move",
         description=(
-            f"move up to {_percent(assumptions.flexible_share)} of each hour's load to other "
-            f"hours of the day: {saved:,.0f} fewer short"
+            f"up to {_percent(assumptions.flexible_share)} of an hour's load goes to other hours "
+            f"of its day; keeps {gained} more hours"
         ),
         cost_micro_dollars_per_month=FREE,
         keeps=_kept(left),
