@@ -36,15 +36,27 @@ def explanation_text(plan: Plan, task: str = "", style: Style = PLAIN, *, waits:
     Raises:
         NotFoundError: when the plan has no such task.
     """
-    chosen = [e for e in plan.placement.explanations if task in {"", e.task, _key(e)}]
-    if not chosen:
-        known = ", ".join(e.task for e in plan.placement.explanations)
-        message = f"plan {plan.plan_id} has no task {task!r}; it has {known or 'none'}"
-        raise NotFoundError(message, fix=f"berth explain {plan.plan_id}")
+    chosen = explanations_of(plan, task)
     blocks = [_one(plan, explanation, style) for explanation in chosen]
     if waits:
         blocks.append(paragraph(f"It waits for: {waits}", style))
-    return "\n\n".join([*blocks, following(*_commands(plan, chosen[0]))])
+    commands = _commands(plan, chosen[0]) if chosen else [f"berth apply {plan.plan_id}"]
+    return "\n\n".join([*blocks, following(*commands)])
+
+
+def explanations_of(plan: Plan, task: str = "") -> tuple[Explanation, ...]:
+    """Return the explanation of one task (`TASK` or `PIPELINE/TASK`), or of every task.
+
+    Raises:
+        NotFoundError: when the plan has no such task.
+    """
+    every = plan.placement.explanations
+    chosen = tuple(item for item in every if task in {"", item.task, _key(item)})
+    if task and not chosen:
+        known = ", ".join(item.task for item in every)
+        message = f"plan {plan.plan_id} has no task {task!r}; it has {known or 'none'}"
+        raise NotFoundError(message, fix=f"berth explain {plan.plan_id}")
+    return chosen
 
 
 def _key(explanation: Explanation) -> str:

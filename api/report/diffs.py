@@ -1,0 +1,94 @@
+"""What a plan would change, as a table with a sign for each line."""
+
+from __future__ import annotations
+
+from api.report import phrases, words
+from api.report.tables import PLAIN, Column, Style, following, table
+from engine.planning import Change, PlanDiff, TaskDiff
+
+_SIGNS = {Change.ADDED: "+", Change.MOVED: "~", Change.CHANGED: "~", Change.REMOVED: "-"}
+_COLUMNS = (
+    Column(title=""),
+    Column(title="TASK"),
+    Column(title="FIELD"),
+    Column(title="NOW"),
+    Column(title="PLAN"),
+    Column(title="EFFECT"),
+)
+_INSTANT_DIGITS = 9
+# Instants come as whole seconds since 1970, which have had ten digits since 2001.
+
+
+def diff_text(difference: PlanDiff, style: Style = PLAIN, *, commands: bool = True) -> str:
+    """Return a difference as people read it.
+
+    commands: end with the next sensible commands.
+    """
+    old = difference.old or "what runs (nothing does)"
+    heading = style.bold(f"{difference.new} against {old}")
+    blocks = [heading]
+    if difference.tasks:
+        rows = [row for task in difference.tasks for row in _rows(task, style)]
+        blocks.append(table(_COLUMNS, rows, style))
+    blocks.append(_sums(difference))
+    if commands:
+        blocks.append(following(f"berth explain {difference.new}", f"berth apply {difference.new}"))
+    return "\n\n".join(blocks)
+
+
+def _rows(task: TaskDiff, style: Style) -> list[tuple[str, ...]]:
+    """Return a line for each field; task and effect stand on the first."""
+    first = (_SIGNS[task.change], f"{task.pipeline}/{task.task}")
+    return [
+        (
+            *(first if index == 0 else ("", "")),
+            field.field,
+            _shown(field.now, style),
+            _shown(field.plan, style),
+            _effect(task) if index == 0 else "",
+        )
+        for index, field in enumerate(task.fields)
+    ]
+
+
+def _shown(value: str, style: Style) -> str:
+    """Return the value of a field; starts are instants."""
+    if value.isdigit() and len(value) > _INSTANT_DIGITS:
+        at = float(value)
+        return phrases.clock(at, near=at, zone=style.zone, seconds=True)
+    return value or words.NOTHING
+
+
+def _effect(task: TaskDiff) -> str:
+    """Return what a change does to cost and end, and why it is made."""
+    parts = []
+    if task.cost_micro_dollars:
+        sign = "+" if task.cost_micro_dollars > 0 else "-"
+        parts.append(f"{sign} {words.money(abs(task.cost_micro_dollars))}")
+    if task.end_seconds:
+        late = "later" if task.end_seconds > 0 else "sooner"
+        parts.append(f"{words.duration(abs(task.end_seconds))} {late}")
+    if task.why:
+        parts.append(task.why)
+    return ", ".join(parts)
+
+
+def _sums(difference: PlanDiff) -> str:
+    counts = [
+        f"{difference.count(change)} {change.value}"
+        for change in (Change.MOVED, Change.CHANGED, Change.ADDED, Change.REMOVED)
+        if difference.count(change)
+    ]
+    counts.append(f"{difference.unchanged} unchanged")
+    if difference.ended:
+        counts.append(f"{difference.ended} ended already")
+    text = ", ".join(counts) + "."
+    run = difference.run_cost_micro_dollars
+    hourly = difference.serving_micro_dollars_per_hour
+    if run or hourly:
+        text += f" A run costs {_signed(run)}, serving {_signed(hourly)}/h."
+    return text
+
+
+def _signed(amount: float) -> str:
+    return f"+{words.money(amount)}" if amount > 0 else words.money(amount)

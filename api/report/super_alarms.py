@@ -1,0 +1,189 @@
+"""Super-alarms: one row each in a list, and the page of one in the order of the first minutes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from api.report import phrases, words
+from api.report.tables import PLAIN, Column, Style, following, paragraph, table
+from engine.model.alarms import Action, ActionState, Alarm, Cause, SuperAlarm, SuperAlarmState
+
+_CAUSES_SHOWN = 3
+_ALARMS_SHOWN = 12
+_COLUMNS = (
+    Column(title="ID"),
+    Column(title="LEVEL"),
+    Column(title="AGE", right=True),
+    Column(title="WHAT"),
+    Column(title="LIKELY CAUSE"),
+    Column(title="BELIEF", right=True),
+    Column(title="ALARMS", right=True, rank=2),
+    Column(title="STATE", rank=1),
+)
+_ALARM_COLUMNS = (
+    Column(title="AT", right=True),
+    Column(title="LEVEL"),
+    Column(title="SERIES"),
+    Column(title="VALUE", right=True),
+    Column(title="EXPECTED", right=True),
+    Column(title="P", right=True, rank=2),
+    Column(title="TEST", rank=1),
+)
+
+
+def super_alarms_text(
+    groups: Sequence[SuperAlarm],
+    style: Style = PLAIN,
+    *,
+    now: float,
+    actions: Sequence[Action] = (),
+    watched: str = "",
+) -> str:
+    """Return a row for each super-alarm, in the order given.
+
+    watched: what is watched and when it was last looked at, for an empty list.
+    """
+    if not groups:
+        return f"No super-alarm. {watched}".strip() + f"\n\n{following('berth status')}"
+    rows = [_row(group, _actions_of(group, actions), now) for group in groups]
+    alarms = sum(len(group.alarms) for group in groups)
+    count = phrases.plural(len(groups), "super-alarm")
+    text = f"{count} from {phrases.plural(alarms, 'alarm')}."
+    first = groups[0].super_alarm_id
+    commands = following(f"berth alarms show {first}", f"berth ack {first}")
+    return "\n\n".join([table(_COLUMNS, rows, style), text, commands])
+
+
+def _row(group: SuperAlarm, actions: Sequence[Action], now: float) -> tuple[str, ...]:
+    likely = group.likely
+    return (
+        group.super_alarm_id,
+        group.severity.value,
+        phrases.age(now - group.opened_at),
+        group.title,
+        likely.title if likely else "not known yet",
+        f"{likely.belief:.2f}" if likely else "",
+        str(len(group.alarms)),
+        _state(group, actions),
+    )
+
+
+def _state(group: SuperAlarm, actions: Sequence[Action]) -> str:
+    """Return the state, with the newest thing that is being done about it."""
+    state = group.state.value
+    if group.state is SuperAlarmState.SILENCED and group.silenced_until is not None:
+        state = f"{state} until {phrases.iso(group.silenced_until)}"
+    newest = max(actions, key=lambda action: action.wanted_at, default=None)
+    if newest is None:
+        return state
+    link = newest.run_id or newest.plan_id or ""
+    return f"{state}, {newest.kind.value} {link}".rstrip()
+
+
+def super_alarm_text(
+    group: SuperAlarm, style: Style = PLAIN, *, now: float, actions: Sequence[Action] = ()
+) -> str:
+    """Return everything about one super-alarm: what, why, what was done, why these are one."""
+    blocks = [_headline(group, style, now)]
+    shown = group.causes[:_CAUSES_SHOWN]
+    if shown:
+        causes = [_cause(number, cause, style) for number, cause in enumerate(shown, 1)]
+        blocks.append("\n".join([style.bold("Likely cause"), *causes]))
+    done = _actions_of(group, actions)
+    blocks.append("\n".join([style.bold("What was done"), *_done(done, style, now)]))
+    if group.because:
+        reasons = [paragraph(f"  {reason}", style, indent="  ") for reason in group.because]
+        blocks.append("\n".join([style.bold("Why these alarms are one"), *reasons]))
+    blocks.append("\n".join([style.bold("Timeline"), _timeline(group.alarms, style, now)]))
+    return "\n\n".join([*blocks, following(*_commands(group, done))])
+
+
+def _headline(group: SuperAlarm, style: Style, now: float) -> str:
+    growing = "since" if group.state is not SuperAlarmState.RESOLVED else "resolved, since"
+    began = phrases.clock(group.opened_at, near=now, zone=style.zone, seconds=True)
+    count = phrases.plural(len(group.alarms), "alarm")
+    text = (
+        f"{group.super_alarm_id} {group.severity.value}: {group.title}, {count}, {growing} {began} "
+        f"{style.zone} ({phrases.age(now - group.opened_at)}), {group.state.value}"
+    )
+    lines = [style.alert(phrases.printable(text))]
+    if group.pipelines:
+        lines.append(f"Harmed or at risk: {', '.join(group.pipelines)}")
+    if group.note:
+        lines.append(paragraph(f"Note: {group.note}", style))
+    return "\n".join(lines)
+
+
+def _cause(number: int, cause: Cause, style: Style) -> str:
+    """Return one hypothesis with its evidence and the check that settles it."""
+    settled = {True: " (settled: it is)", False: " (settled: it is not)", None: ""}[cause.settled]
+    lines = [f"{number}. {cause.title}  {cause.belief:.2f}  {cause.kind.value}{settled}"]
+    lines += [f"   for      {item}" for item in cause.evidence_for]
+    lines += [f"   against  {item}" for item in cause.evidence_against]
+    if cause.settle:
+        lines.append(f"   settle   {cause.settle}")
+    if cause.remedy is not None:
+        values = ", ".join(f"{name}={value}" for name, value in cause.remedy.parameters.items())
+        told = f"{cause.remedy.description} ({values})" if values else cause.remedy.description
+        lines.append(f"   remedy   {told}")
+    return "\n".join(paragraph(line, style, indent=" " * 12) for line in lines)
+
+
+def _done(actions: Sequence[Action], style: Style, now: float) -> list[str]:
+    """Return a line for each action, with the guards that held it back."""
+    lines = []
+    for action in actions:
+        at = phrases.clock(action.wanted_at, near=now, zone=style.zone, seconds=True)
+        link = " ".join(str(item) for item in (action.run_id, action.plan_id) if item)
+        text = f"  {at}  {action.kind.value} {action.subject}: {action.state.value} {link}".rstrip()
+        held = [guard for guard in action.guards if not guard.allows]
+        if action.state is ActionState.HELD and held:
+            text += "; " + ", ".join(
+                f"{g.name}: needs {words.amount(g.needs, g.unit)}, has {words.amount(g.has)}"
+                for g in held
+            )
+        if action.result:
+            text += f"; {action.result}"
+        lines.append(paragraph(text, style, indent="      "))
+    return lines or ["  nothing yet"]
+
+
+def _timeline(alarms: Sequence[Alarm], style: Style, now: float) -> str:
+    """Return the first alarms in order of time."""
+    ordered = sorted(alarms, key=lambda alarm: (alarm.at, alarm.series))
+    rows = [
+        (
+            phrases.clock(alarm.at, near=now, zone=style.zone, seconds=True),
+            alarm.severity.value,
+            alarm.series,
+            words.amount(alarm.value, alarm.unit),
+            f"{words.amount(alarm.expected_low)} to {words.amount(alarm.expected_high)}",
+            f"{alarm.p_value:.1g}",
+            alarm.rule or alarm.test,
+        )
+        for alarm in ordered[:_ALARMS_SHOWN]
+    ]
+    more = len(ordered) - len(rows)
+    text = table(_ALARM_COLUMNS, rows, style)
+    return f"{text}\nand {more} more" if more else text
+
+
+def _actions_of(group: SuperAlarm, actions: Sequence[Action]) -> list[Action]:
+    """Return the actions of a group, also of those merged into it, oldest first."""
+    ids = {group.super_alarm_id, *group.aliases}
+    return sorted(
+        (action for action in actions if action.super_alarm_id in ids), key=lambda a: a.wanted_at
+    )
+
+
+def _commands(group: SuperAlarm, actions: Sequence[Action]) -> list[str]:
+    commands = [f"berth ack {group.super_alarm_id}"]
+    if group.state is not SuperAlarmState.OPEN:
+        commands = []
+    for action in actions:
+        if action.plan_id:
+            commands.append(f"berth diff {action.plan_id}")
+        if action.run_id:
+            commands.append(f"berth status {action.run_id}")
+    silence = f'berth silence {group.super_alarm_id} 2h --because "..."'
+    return [*commands[:3], silence]
