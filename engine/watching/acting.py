@@ -1,0 +1,227 @@
+"""The third part of a step: what is done about a super-alarm, as actions in the store.
+
+Ids of actions follow from the super-alarm and from what is asked, so that no crash and no
+repeated step asks twice. `re-plan` and `retrain` are carried out by `engine.planning`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from engine.model import documents
+from engine.model.alarms import (
+    Action,
+    ActionKind,
+    ActionState,
+    Cause,
+    CauseKind,
+    Guard,
+    SuperAlarm,
+)
+from engine.model.identifiers import FREE, MicroDollars, PipelineName
+from engine.model.records import (
+    ABSENT,
+    ACTIONS,
+    CLUSTER_HEALTH,
+    PIPELINES,
+    PLANS,
+    RUNS,
+    SUPER_ALARMS,
+    Put,
+    Stored,
+)
+from engine.model.signals import Signal
+from engine.watching import guards
+from engine.watching.desk import Desk
+from engine.watching.guards import Request
+from engine.watching.judging import OPEN_STATES, actions_of
+from engine.watching.recent import Recent
+
+
+class Acting:
+    """Asks for re-plans around lost clusters and for retrainings that would cure the cause."""
+
+    def __init__(self, desk: Desk, recent: Recent) -> None:
+        self._desk = desk
+        self._recent = recent
+
+    def step(self) -> bool:
+        """Ask for what each open super-alarm needs; return whether anything was asked."""
+        found = self._desk.ledger.select(
+            SUPER_ALARMS, where={"state": OPEN_STATES}, order_by="updated_at"
+        )
+        groups = sorted(
+            (stored.value for stored in found), key=lambda g: (g.opened_at, g.super_alarm_id)
+        )
+        actions = actions_of(self._desk.ledger, groups)
+        changed = False
+        for group in groups:
+            mine = actions.get(group.super_alarm_id, ())
+            changed |= self._act(group, mine)
+        return self._drop(actions_held(self._desk), groups) or changed
+
+    def _act(self, group: SuperAlarm, actions: Sequence[Action]) -> bool:
+        cause = group.likely
+        policy = self._desk.policy
+        if cause is None or cause.belief < policy.act_above or cause.settled is False:
+            return False
+        age = self._desk.clock.now() - group.opened_at
+        if cause.settled is not True and age < policy.decide_seconds:
+            return False
+        if cause.kind is CauseKind.INFRASTRUCTURE:
+            return policy.replan and self._replan(group, cause, actions)
+        if cause.kind in guards.RETRAINABLE:
+            return policy.retrain and self._retrain(group, cause)
+        return False
+
+    # Re-plan
+
+    def _replan(self, group: SuperAlarm, cause: Cause, actions: Sequence[Action]) -> bool:
+        """Ask to move what a lost cluster held, once for every time it is lost."""
+        past = [
+            action
+            for action in actions
+            if action.kind is ActionKind.REPLAN and action.subject == cause.subject
+        ]
+        if self._answers(cause.subject) or (past and not self._is_new(cause.subject, past[-1])):
+            return False
+        action = Action(
+            action_id=f"{group.super_alarm_id}.replan.{_name(cause.subject)}.{len(past) + 1}",
+            kind=ActionKind.REPLAN,
+            state=ActionState.WANTED,
+            super_alarm_id=group.super_alarm_id,
+            subject=cause.subject,
+            policy=f"re-plan around a lost cluster; belief {cause.belief:.2f}",
+            wanted_at=self._desk.clock.now(),
+        )
+        return self._desk.commit("watch.replan", Put(ACTIONS, action, ABSENT))
+
+    def _reachability(self, cluster: str) -> list[Signal]:
+        return self._recent.of(f"{cluster}|reachable")
+
+    def _answers(self, cluster: str) -> bool:
+        """Whether the newest that is known of a cluster is that it answers."""
+        known = self._reachability(cluster)
+        return bool(known) and known[-1].value == 1 and not self._is_down(cluster)
+
+    def _is_down(self, cluster: str) -> bool:
+        health = self._desk.ledger.get(CLUSTER_HEALTH, _name(cluster))
+        return health is not None and not health.value.reachable
+
+    def _is_new(self, cluster: str, last: Action) -> bool:
+        """Whether the world changed since a re-plan: the cluster was back, or it failed then."""
+        if last.state is ActionState.FAILED and last.ended_at is not None:
+            healths = self._desk.ledger.select(CLUSTER_HEALTH)
+            return any(stored.value.since > last.ended_at for stored in healths)
+        return any(
+            signal.value == 1 and signal.at > last.wanted_at
+            for signal in self._reachability(cluster)
+        )
+
+    # Retrain
+
+    def _retrain(self, group: SuperAlarm, cause: Cause) -> bool:
+        """Ask for a retraining, or note which guard holds it back."""
+        pipeline = PipelineName(_name(cause.subject).partition("/")[0])
+        stored = self._desk.ledger.get(PIPELINES, pipeline)
+        if stored is None or stored.value.retrain is None:
+            return False
+        parameters = {} if cause.remedy is None else dict(cause.remedy.parameters)
+        ask = documents.letters(documents.encode(parameters), 4)
+        action_id = f"{group.super_alarm_id}.retrain.{pipeline}.{ask}"
+        known = self._desk.ledger.get(ACTIONS, action_id)
+        if known is not None and known.value.state is not ActionState.HELD:
+            return False
+        request = Request(
+            policy=stored.value.retrain,
+            cause=cause,
+            now=self._desk.clock.now(),
+            day_seconds=self._desk.policy.day_seconds,
+            past=self._past(pipeline, action_id),
+            quality=_worst_quality(group, pipeline),
+            cost_micro_dollars=self._cost(pipeline),
+        )
+        found = guards.guards(request)
+        action = Action(
+            action_id=action_id,
+            kind=ActionKind.RETRAIN,
+            state=ActionState.WANTED if all(g.allows for g in found) else ActionState.HELD,
+            super_alarm_id=group.super_alarm_id,
+            subject=cause.subject,
+            policy=f"{cause.title}; belief {cause.belief:.2f}",
+            wanted_at=request.now,
+            pipeline=pipeline,
+            guards=found,
+            parameters=parameters,
+            cost_micro_dollars=request.cost_micro_dollars,
+            result=_held_by(found),
+        )
+        return self._ask(action, known)
+
+    def _ask(self, action: Action, known: Stored[Action] | None) -> bool:
+        """Write a new action, or a held one whose guards came out otherwise."""
+        if known is None:
+            return self._desk.commit("watch.retrain", Put(ACTIONS, action, ABSENT))
+        before = {guard.name: guard.allows for guard in known.value.guards}
+        if before == {guard.name: guard.allows for guard in action.guards}:
+            return False
+        return self._desk.commit("watch.retrain", Put(ACTIONS, action, known.version))
+
+    def _past(self, pipeline: PipelineName, action_id: str) -> list[Action]:
+        where = {"kind": ActionKind.RETRAIN.value, "pipeline": pipeline}
+        found = self._desk.ledger.select(ACTIONS, where=where, order_by="wanted_at")
+        return [stored.value for stored in found if stored.value.action_id != action_id]
+
+    def _cost(self, pipeline: PipelineName) -> MicroDollars:
+        """Return the expected cost of a run, as its newest plan says; free without one."""
+        newest = self._desk.ledger.select(
+            RUNS, where={"pipeline": pipeline}, order_by="created_at", descending=True, limit=1
+        )
+        plan = self._desk.ledger.get(PLANS, newest[0].value.plan_id) if newest else None
+        if plan is None:
+            return FREE
+        promises = [p for p in plan.value.placement.promises if p.pipeline == pipeline]
+        return promises[0].run_cost_micro_dollars if promises else FREE
+
+    def _drop(self, held: Sequence[Stored[Action]], groups: Sequence[SuperAlarm]) -> bool:
+        """Close actions that a guard held back until their super-alarm was over."""
+        wanted = {group.super_alarm_id for group in groups}
+        changed = False
+        for stored in held:
+            if stored.value.super_alarm_id in wanted:
+                continue
+            ended = dataclasses.replace(
+                stored.value,
+                state=ActionState.DONE,
+                ended_at=self._desk.clock.now(),
+                result="not needed any more: the super-alarm is closed",
+            )
+            changed |= self._desk.commit("watch.drop", Put(ACTIONS, ended, stored.version))
+        return changed
+
+
+def actions_held(desk: Desk) -> Sequence[Stored[Action]]:
+    """Return the actions that a guard holds back."""
+    return desk.ledger.select(
+        ACTIONS, where={"state": ActionState.HELD.value}, order_by="wanted_at"
+    )
+
+
+def _name(subject: str) -> str:
+    return subject.partition(":")[2]
+
+
+def _worst_quality(group: SuperAlarm, pipeline: PipelineName) -> float | None:
+    """Return the lowest quality that an alarm of the group saw of a pipeline's model."""
+    seen = [
+        alarm.value
+        for alarm in group.alarms
+        if alarm.signal == "quality" and alarm.labels.get("pipeline", pipeline) == pipeline
+    ]
+    return min(seen, default=None)
+
+
+def _held_by(found: Sequence[Guard]) -> str:
+    names = [guard.name for guard in found if not guard.allows]
+    return f"held back by: {', '.join(names)}" if names else ""

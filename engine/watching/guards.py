@@ -1,0 +1,133 @@
+"""The bounds that a retraining is held against: pure functions, one guard each.
+
+A guard says what it needs and what there is, whether it allows the action or not, so that
+people see why nothing happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.model.alarms import Action, ActionState, Cause, CauseKind, Guard
+from engine.model.identifiers import MicroDollars
+from engine.model.specs import RetrainPolicy, RetrainTrigger
+
+RETRAINABLE = frozenset({CauseKind.DATA, CauseKind.MODEL})
+"""Causes that a new model may cure."""
+_SPENT = frozenset({ActionState.WANTED, ActionState.STARTED, ActionState.DONE, ActionState.FAILED})
+"""States in which an action counts: those that guards let through."""
+_MICRO = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A retraining that is considered.
+
+    past: other retrainings of the pipeline; quality: worst seen, None where none was measured;
+    cost_micro_dollars: expected of the new run.
+    """
+
+    policy: RetrainPolicy
+    cause: Cause
+    now: float
+    day_seconds: float
+    past: Sequence[Action]
+    quality: float | None
+    cost_micro_dollars: MicroDollars
+
+
+def guards(request: Request) -> tuple[Guard, ...]:
+    """Return every guard with its outcome, in the order in which people read them."""
+    return (
+        cause_kind(request),
+        trigger(request),
+        remedy(request),
+        alone(request),
+        cool_down(request),
+        times_per_day(request),
+        budget_per_day(request),
+    )
+
+
+def cause_kind(request: Request) -> Guard:
+    """Only data and model causes lead to a retraining."""
+    kind = request.cause.kind
+    return Guard(
+        name="cause kind", allows=kind in RETRAINABLE, needs="data or model", has=kind.value
+    )
+
+
+def trigger(request: Request) -> Guard:
+    """The pipeline must have asked to be trained again for this."""
+    wanted = request.policy.triggers
+    bound, quality = request.policy.quality_below, request.quality
+    drifted = RetrainTrigger.DRIFT in wanted
+    is_bad = RetrainTrigger.QUALITY in wanted and (
+        quality is not None and bound is not None and quality < bound
+    )
+    asked = [trigger.value for trigger in wanted if trigger is not RetrainTrigger.SCHEDULE]
+    seen = "drift" if quality is None else f"drift, quality {quality:.2f}"
+    needs = " or ".join(asked) or "a person"
+    if bound is not None:
+        needs = needs.replace("quality", f"quality below {bound:g}")
+    return Guard(name="trigger", allows=drifted or is_bad, needs=needs, has=seen)
+
+
+def remedy(request: Request) -> Guard:
+    """Without a remedy a new run would learn from data that are known to be wrong."""
+    known = request.cause.remedy
+    return Guard(
+        name="remedy",
+        allows=known is not None,
+        needs="a way to read the data right",
+        has="none is known" if known is None else known.description,
+    )
+
+
+def alone(request: Request) -> Guard:
+    """One retraining of a pipeline at a time."""
+    busy = [a for a in request.past if a.state in {ActionState.WANTED, ActionState.STARTED}]
+    has = ", ".join(action.run_id or action.action_id for action in busy) or "none"
+    return Guard(name="one at a time", allows=not busy, needs="no other under way", has=has)
+
+
+def cool_down(request: Request) -> Guard:
+    """Some time must have passed since the last retraining ended."""
+    spent = [action for action in request.past if action.state in _SPENT]
+    ended = [action.ended_at for action in spent if action.ended_at is not None]
+    needs = request.policy.cool_down_seconds
+    if not ended:
+        return Guard(
+            name="cool-down", allows=True, needs=needs, has="never trained again", unit="s"
+        )
+    passed = request.now - max(ended)
+    return Guard(name="cool-down", allows=passed >= needs, needs=needs, has=passed, unit="s")
+
+
+def times_per_day(request: Request) -> Guard:
+    """So many retrainings within a day, this one included."""
+    has = len(_today(request)) + 1
+    most = request.policy.times_per_day
+    return Guard(name="times per day", allows=has <= most, needs=most, has=has)
+
+
+def budget_per_day(request: Request) -> Guard:
+    """What retrainings of a day cost, this one's expected cost included."""
+    budget = request.policy.budget_per_day_micro_dollars
+    spent = sum(action.cost_micro_dollars for action in _today(request))
+    has = (spent + request.cost_micro_dollars) / _MICRO
+    if budget is None:
+        return Guard(name="budget per day", allows=True, needs="no bound", has=has, unit="USD")
+    return Guard(
+        name="budget per day",
+        allows=has <= budget / _MICRO,
+        needs=budget / _MICRO,
+        has=has,
+        unit="USD",
+    )
+
+
+def _today(request: Request) -> list[Action]:
+    since = request.now - request.day_seconds
+    return [a for a in request.past if a.state in _SPENT and a.wanted_at > since]

@@ -1,0 +1,53 @@
+"""What the watch loop may do by itself, and when."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+DAY_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchPolicy:
+    """Policy of the watch loop. Times are seconds.
+
+    act_above: least belief in a cause before anything but telling people is done about it.
+    decide_seconds: how long an unsettled cause must be the likeliest before it is acted upon;
+        a settled one is acted upon at once.
+    quiet_seconds: how long everything must have been normal before a super-alarm closes.
+    look_back_seconds: how long before the first alarm changes are looked for.
+    join_seconds: how long an alarm that could not open a group may still join one.
+    day_seconds: what `per day` of retrain policies means.
+    signals_kept_seconds, signals_kept: age and number of stored signals; the newest of each
+        series always stays.
+    prune_seconds: how often older signals are removed.
+    recent_values: values per series that causes are looked for in.
+    replan, retrain: whether these may be asked for at all.
+    """
+
+    act_above: float = 0.6
+    decide_seconds: float = 120.0
+    quiet_seconds: float = 300.0
+    look_back_seconds: float = 3_600.0
+    join_seconds: float = 300.0
+    day_seconds: float = DAY_SECONDS
+    signals_kept_seconds: float = 7 * DAY_SECONDS
+    signals_kept: int = 100_000
+    prune_seconds: float = 60.0
+    recent_values: int = 120
+    replan: bool = True
+    retrain: bool = True
+
+    def scaled(self, factor: float) -> WatchPolicy:
+        """Return the policy for a clock that is `factor` times as fast.
+
+        What is kept, and what a day means to a budget, stays.
+        """
+        return dataclasses.replace(
+            self,
+            decide_seconds=self.decide_seconds / factor,
+            quiet_seconds=self.quiet_seconds / factor,
+            look_back_seconds=self.look_back_seconds / factor,
+            join_seconds=self.join_seconds / factor,
+        )

@@ -1,0 +1,104 @@
+"""The first part of a step: read sources, detect, and store signals with the alarms they raise.
+
+Signals, alarms and positions are one commit, so that after a crash either all of them are there
+or the sources are read again from where they were.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from engine.model.alarms import Alarm
+from engine.model.errors import RetryableError
+from engine.model.records import ALARMS, CURSORS, SIGNALS, Cursor, Put, Write
+from engine.model.signals import Signal
+from engine.ports import Detector, SignalSource
+from engine.watching.desk import Desk
+from engine.watching.recent import Recent
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one look at the sources brought, until it is stored."""
+
+    signals: list[Signal] = field(default_factory=list)
+    cursors: list[Cursor] = field(default_factory=list)
+    alarms: list[Alarm] = field(default_factory=list)
+
+    def writes(self) -> list[Write]:
+        """Return everything of the batch. Keys follow from content: a repetition overwrites."""
+        return [
+            *(Put(CURSORS, cursor) for cursor in self.cursors),
+            *(Put(SIGNALS, signal) for signal in self.signals),
+            *(Put(ALARMS, alarm) for alarm in self.alarms),
+        ]
+
+
+class Reading:
+    """Reads sources and keeps the detector's state in step with the store."""
+
+    def __init__(
+        self, desk: Desk, sources: Sequence[SignalSource], detector: Detector, recent: Recent
+    ) -> None:
+        self._desk = desk
+        self._sources = sources
+        self._detector = detector
+        self._recent = recent
+        self._is_rebuilt = False
+        self._pending: Batch | None = None
+
+    def step(self) -> bool:
+        """Read, detect and store; return whether there was anything."""
+        if not self._is_rebuilt:
+            self._rebuild()
+            self._is_rebuilt = True
+        if self._pending is None:
+            self._pending = self._read()
+        batch = self._pending
+        if not batch.cursors and not batch.signals:
+            self._pending = None
+            return False
+        # The detector has seen the batch: it is offered again until it is stored.
+        if not self._desk.commit("watch.observe", *batch.writes()):
+            return False
+        self._pending = None
+        return bool(batch.signals)
+
+    def _rebuild(self) -> None:
+        """Bring a new detector to where the old one was, by the signals that are stored."""
+        policy = self._desk.policy
+        newest = self._desk.ledger.select(
+            SIGNALS, order_by="at", descending=True, limit=2 * policy.signals_kept
+        )
+        signals = [stored.value for stored in reversed(newest)]
+        self._recent.add(signals)
+        repeated = self._detector.observe(signals)
+        _LOG.debug("replayed %d signals with %d alarms", len(signals), len(repeated))
+
+    def _read(self) -> Batch:
+        batch = Batch()
+        for source in self._sources:
+            stored = self._desk.ledger.get(CURSORS, source.name)
+            before = "" if stored is None else stored.value.position
+            try:
+                signals, position = source.read(before)
+            except RetryableError as error:
+                _LOG.warning("signals of %s cannot be read now: %s", source.name, error.message)
+                continue
+            batch.signals += [signal for signal in signals if _is_finite(signal)]
+            if position != before:
+                batch.cursors.append(Cursor(source=source.name, position=position))
+        batch.signals.sort(key=lambda signal: signal.at)
+        batch.alarms = list(self._detector.observe(batch.signals))
+        self._recent.add(batch.signals)
+        return batch
+
+
+def _is_finite(signal: Signal) -> bool:
+    """A value that is no number is nothing measured; it could not be stored either."""
+    return all(math.isfinite(number) for number in (signal.value, signal.at, signal.weight))

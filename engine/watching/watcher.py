@@ -1,0 +1,72 @@
+"""The watch loop: one step reads, judges, acts and tells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from engine.model.records import Term
+from engine.ports import (
+    CauseFinder,
+    Clock,
+    Detector,
+    Grouper,
+    Ledger,
+    Notifier,
+    SignalSource,
+)
+from engine.watching.acting import Acting
+from engine.watching.desk import Desk
+from engine.watching.judging import Judging
+from engine.watching.policy import WatchPolicy
+from engine.watching.pruning import Pruning
+from engine.watching.reading import Reading
+from engine.watching.recent import Recent
+from engine.watching.telling import Telling
+
+
+@dataclass(slots=True)
+class Watcher:
+    """Watches signals and leaves super-alarms and actions in the store.
+
+    Level-triggered: everything a step does follows from what is stored, so that a step that was
+    cut short anywhere is made up by the next one. After a restart the detector, which must be
+    new, is brought to its state by the stored signals.
+
+    sources: read in this order, each from its own position.
+    """
+
+    ledger: Ledger
+    sources: Sequence[SignalSource]
+    detector: Detector
+    grouper: Grouper
+    cause_finder: CauseFinder
+    notifiers: Sequence[Notifier]
+    clock: Clock
+    policy: WatchPolicy
+    term: Term
+    _parts: tuple[Reading | Judging | Acting | Telling | Pruning, ...] = field(
+        init=False, repr=False
+    )
+
+    def __post_init__(self) -> None:
+        desk = Desk(self.ledger, self.clock, self.policy, self.term)
+        recent = Recent(self.policy.recent_values)
+        self._parts = (
+            Reading(desk, self.sources, self.detector, recent),
+            Judging(desk, self.detector, self.grouper, self.cause_finder, recent),
+            Acting(desk, recent),
+            Telling(desk, self.notifiers),
+            Pruning(desk, recent),
+        )
+
+    def step(self) -> bool:
+        """Take every part one step further; return whether anything changed.
+
+        Raises:
+            RefusedError: when a newer engine took over: this one must stop.
+        """
+        changed = False
+        for part in self._parts:
+            changed |= part.step()
+        return changed
