@@ -14,10 +14,8 @@ from placement.account.sharing import sharing
 from placement.problem.building import Terms, build
 from placement.problem.instance import Instance
 from placement.search import draft as drafts
-from placement.search import moves
 from placement.search.draft import Draft
-from placement.search.greedy import greedy, value
-from placement.search.model import Goal, Outcome, Task, Verdict, solve
+from placement.search.solving import Effort, search
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,72 +43,16 @@ class CpSatPlacer:
 
 def _solved(problem: PlacementProblem, terms: Terms) -> Solved:
     instance = build(problem, terms)
-    start = greedy(instance)
     request = problem.request
-    if request.mode is Mode.LEAST_COST:
-        return _least_cost(instance, start, request)
-    return _most_sla(instance, start, request)
-
-
-def _least_cost(instance: Instance, start: Draft, request: PlanRequest) -> Solved:
-    complete = len(start.options) == len(instance.jobs)
-    task = Task(
-        goal=Goal.MONEY,
-        all_placed=True,
+    effort = Effort(
+        all_placed=request.mode is Mode.LEAST_COST,
         seed=request.seed,
         work_limit=request.work_limit,
-        hint=start if complete else None,
     )
-    outcome = solve(instance, task)
-    if outcome.draft is None and not complete:
+    found = search(instance, effort)
+    if found.plan is None:
         raise InfeasibleError("no plan keeps every wish")
-    return _polished(instance, start if complete else None, outcome)
-
-
-def _most_sla(instance: Instance, start: Draft, request: PlanRequest) -> Solved:
-    """Settle the weight without a place first, then save money."""
-    left = request.work_limit
-    if len(start.options) < len(instance.jobs):
-        task = Task(
-            goal=Goal.WEIGHT,
-            all_placed=False,
-            seed=request.seed,
-            work_limit=left / 2,
-            hint=start,
-        )
-        first = solve(instance, task)
-        left -= first.work
-        if first.draft is not None:
-            better = _exact(instance, first.draft)
-            start = min([start, better], key=lambda plan: value(instance, plan))
-    weight = drafts.unplaced_weight(instance, start.options)
-    task = Task(
-        goal=Goal.MONEY,
-        all_placed=weight == 0,
-        seed=request.seed,
-        work_limit=left,
-        hint=start,
-        weight_at_most=weight,
-    )
-    return _polished(instance, start, solve(instance, task))
-
-
-def _polished(instance: Instance, start: Draft | None, outcome: Outcome) -> Solved:
-    """Give the better of two plans exact times and close its single moves."""
-    plans = [] if start is None else [start]
-    if outcome.draft is not None:
-        plans.append(_exact(instance, outcome.draft))
-    best = min(plans, key=lambda plan: value(instance, plan))
-    plan = moves.closed(instance, best)
-    money = drafts.objective(instance, plan.options)
-    bound = min(outcome.bound, money)
-    proven = outcome.verdict is Verdict.OPTIMAL and bound == money
-    return Solved(instance=instance, plan=plan, bound=bound, proven=proven)
-
-
-def _exact(instance: Instance, found: Draft) -> Draft:
-    """Return a plan with each start as early as it can be; the solver's own if none is."""
-    return drafts.timed(instance, found.options, found.starts) or found
+    return Solved(instance=instance, plan=found.plan, bound=found.bound, proven=found.proven)
 
 
 def _shown(solved: Solved, request: PlanRequest) -> Placement:

@@ -56,7 +56,9 @@ class Branches:
 
 def branches_of(pipeline: PipelineSpec) -> Branches:
     """Return the worlds of a pipeline, from its tasks in the order of their dependencies."""
-    conditions = {task.name: _condition(task) for task in pipeline.tasks}
+    conditions: dict[str, tuple[str, str] | None] = {
+        task.name: _condition(task) for task in pipeline.tasks
+    }
     values: dict[str, list[str]] = {}
     for output, value in filter(None, conditions.values()):
         if value not in values.setdefault(output, []):

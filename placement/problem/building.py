@@ -28,6 +28,7 @@ from placement.problem.instance import (
 
 DAYS_PER_MONTH = 30
 WEIGHT_UNITS = 1_000
+"""Weights are told apart to a thousandth."""
 UNLIMITED = 10**15
 STILL_RUNNING_SHARE = 0.1
 """A running task that is past its P95 is given so much of its median run to end."""

@@ -13,8 +13,13 @@ from placement.problem.instance import COUNTED
 OVERFLOW = 0.01
 """Largest probability with which a pool may need more than it has, in any slot."""
 
-NEED_LEVEL = 1.0 - OVERFLOW
-"""Level at which a task's own need is read from its profile."""
+HARD_LEVEL = 1.0 - OVERFLOW
+"""Level at which memory, disk and GPUs are held: a task that needs more of them is killed."""
+
+SOFT_LEVEL = 0.80
+"""Level at which CPU and network are held: a task that needs more of them runs slower."""
+
+_SOFT = {Resource.CPU, Resource.NETWORK}
 
 _WISHED = {
     Resource.CPU: "cpu_cores",
@@ -27,7 +32,7 @@ _WISHED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """Need in one slot, in units of `COUNTED`: mean, and at `NEED_LEVEL`."""
+    """Need in one slot, in units of `COUNTED`: its mean, and the high value that is held."""
 
     mean: tuple[float, ...]
     high: tuple[float, ...]
@@ -51,7 +56,7 @@ class Need:
 
     @property
     def peak(self) -> tuple[float, ...]:
-        """The largest slot at `NEED_LEVEL`, resource by resource."""
+        """The largest high value of any slot, resource by resource."""
         return tuple(max(values) for values in zip(*(s.high for s in self.slots), strict=True))
 
     def per_node(self, node_count: int) -> Resources:
@@ -84,7 +89,7 @@ def need_of(task: TaskSpec, profile: Profile) -> Need:
     return Need(
         slots=tuple(slots),
         gpu_memory_gib=(
-            profile.peak(Resource.GPU_MEMORY, NEED_LEVEL) if gpu_memory is None else gpu_memory
+            profile.peak(Resource.GPU_MEMORY, HARD_LEVEL) if gpu_memory is None else gpu_memory
         ),
         gpu_models=profile.gpu_models if wishes.gpu_model is None else (wishes.gpu_model,),
         replicas=max(profile.replicas, 1),
@@ -110,5 +115,5 @@ def _mean(resource: Resource, slot: Quantiles) -> float:
 
 
 def _high(resource: Resource, slot: Quantiles) -> float:
-    value = slot.at(NEED_LEVEL)
+    value = slot.at(SOFT_LEVEL if resource in _SOFT else HARD_LEVEL)
     return float(math.ceil(value - 1e-9)) if resource is Resource.GPU else value

@@ -73,7 +73,7 @@ def _best(
         tried = {**placed, job.index: option}
         if start is None or drafts.over_budget(instance, tried, job.line):
             continue
-        money = option.objective
+        money = int(option.objective)
         if instance.edges:
             money = drafts.objective(instance, tried) - before
         ways.append((taste(option, start, money), option, start))

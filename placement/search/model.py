@@ -8,7 +8,7 @@ to the slot and days of slots would make millions of variables.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -20,7 +20,7 @@ from engine.model.specs import Join
 from placement.problem import transfers
 from placement.problem.instance import COUNTED, Amounts, Edge, Instance, Job, Option
 from placement.search.draft import Draft
-from placement.search.timeline import Timeline
+from placement.search.timeline import Board, seat_span
 
 Expression = Any
 """A linear expression, variable or interval of CP-SAT, whose types it does not publish."""
@@ -29,7 +29,7 @@ Expression = Any
 class Goal(Enum):
     """What a solve minimises."""
 
-    WEIGHT = "SLA weight that has no place"
+    BEST = "SLA weight that has no place first, money second"
     MONEY = "money"
     SPENT = "what counts against the budget of one pipeline"
     END = "when the last job of one pipeline ends"
@@ -49,7 +49,7 @@ class Task:
     """One solve.
 
     all_placed: every job must have a place; else those that have none cost their weight.
-    weight_at_most: bound on the weight without a place, once that is settled.
+    hint: a plan to start from. weight_at_most: bound on the weight without a place.
     line: the pipeline that `SPENT` and `END` are about.
     """
 
@@ -64,17 +64,39 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a solve returned; `bound` is the least value any plan could have."""
+    """What a solve returned.
+
+    draft: of the jobs that were free. bound: the least value any plan could have, of the goal's
+        quantity; `BEST` counts a unit of weight as `dear` micro-dollars.
+    """
 
     verdict: Verdict
     draft: Draft | None
     bound: int
     work: float
+    dear: int = 1
 
 
-def solve(instance: Instance, task: Task) -> Outcome:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """The part of an instance that a solve is about.
+
+    jobs: those that are free, whole pipelines; taken: what all others take, None to look at no
+        capacity at all.
+    """
+
+    jobs: tuple[int, ...]
+    taken: Board | None
+
+
+def everything(instance: Instance) -> Scope:
+    """Return the scope in which every job is free and capacity counts."""
+    return Scope(jobs=tuple(range(len(instance.jobs))), taken=Board(instance))
+
+
+def solve(instance: Instance, task: Task, scope: Scope) -> Outcome:
     """Solve with one worker within a deterministic limit: the same input gives the same plan."""
-    model = _Model(instance, all_placed=task.all_placed)
+    model = _Model(instance, scope, all_placed=task.all_placed)
     model.aim(task)
     if task.hint is not None:
         model.hint(task.hint)
@@ -90,6 +112,7 @@ def solve(instance: Instance, task: Task) -> Outcome:
         draft=model.read(solver) if found else None,
         bound=max(round(solver.best_objective_bound), 0) if found else 0,
         work=float(solver.response_proto.deterministic_time),
+        dear=model.dear,
     )
 
 
@@ -112,35 +135,39 @@ class _Column:
 class _Model:
     """The variables of one instance; each method adds one kind of constraint."""
 
-    def __init__(self, instance: Instance, *, all_placed: bool) -> None:
+    def __init__(self, instance: Instance, scope: Scope, *, all_placed: bool) -> None:
         self.cp = cp_model.CpModel()
         self._instance = instance
+        self._jobs = [instance.jobs[index] for index in scope.jobs]
+        self._taken = scope.taken
+        self.dear = self._dear()
         self._takes: dict[tuple[int, int], Expression] = {}
         self._starts: dict[int, Expression] = {}
         self._columns = [_Column() for _ in instance.buckets]
-        self._hints: list[tuple[Expression, Any]] = []
+        self._hints: list[tuple[Expression, Callable[[Draft], int]]] = []
         self._short = self._buckets_that_may_run_short()
-        for job in instance.jobs:
+        for job in self._jobs:
             self._add_job(job, all_placed=all_placed)
-        for job in instance.jobs:
+        for job in self._jobs:
             self._add_order(job)
         for seat in self._seats():
             self._add_seat(seat)
-        self._transfers = {edge: self._add_transfer(edge) for edge in instance.edges}
+        self._transfers = {edge: self._add_transfer(edge) for edge in self._edges()}
         self._add_capacity()
         self._add_budgets()
 
     def aim(self, task: Task) -> None:
         """Set what is minimised."""
         jobs = self._instance.jobs
-        unplaced = sum(job.weight * (1 - self._placed(job)) for job in jobs)
+        unplaced = sum(job.weight * (1 - self._placed(job)) for job in self._jobs)
+        money = _total(o.objective * self._takes[j.index, o.pool_index] for j, o in self._all())
+        money = money + _total(self._transfers.values())
         if task.weight_at_most is not None:
             self.cp.add(unplaced <= task.weight_at_most)
-        if task.goal is Goal.WEIGHT:
-            self.cp.minimize(unplaced)
+        if task.goal is Goal.BEST:
+            self.cp.minimize(self.dear * unplaced + money)
         elif task.goal is Goal.MONEY:
-            money = sum(o.objective * self._takes[j.index, o.pool_index] for j, o in self._all())
-            self.cp.minimize(money + sum(self._transfers.values()))
+            self.cp.minimize(money)
         elif task.goal is Goal.SPENT:
             self.cp.minimize(self._spent(task.line))
         else:
@@ -157,7 +184,9 @@ class _Model:
             same = taken is not None and taken.pool_index == option.pool_index
             self.cp.add_hint(self._takes[job.index, option.pool_index], same)
         for index, start in self._starts.items():
-            self.cp.add_hint(start, draft.starts.get(index, 0))
+            self.cp.add_hint(start, draft.starts.get(index, self._instance.jobs[index].release_ms))
+        for variable, value in self._hints:
+            self.cp.add_hint(variable, value(draft))
 
     def read(self, solver: cp_model.CpSolver) -> Draft:
         """Return the plan the solver found."""
@@ -172,7 +201,22 @@ class _Model:
         )
 
     def _all(self) -> list[tuple[Job, Option]]:
-        return [(job, option) for job in self._instance.jobs for option in job.options]
+        return [(job, option) for job in self._jobs for option in job.options]
+
+    def _dear(self) -> int:
+        """Return more micro-dollars than any choice of options could cost."""
+        clusters = [cluster for cluster, _ in self._instance.pools]
+        moves = sum(
+            transfers.cost(edge.volume_gib, edge.probability, a, b)
+            for edge in self._edges()
+            for a in clusters
+            for b in clusters
+        )
+        return 1 + moves + sum(max((o.objective for o in j.options), default=0) for j in self._jobs)
+
+    def _edges(self) -> list[Edge]:
+        free = {job.index for job in self._jobs}
+        return [edge for edge in self._instance.edges if edge.source in free]
 
     def _placed(self, job: Job) -> Expression:
         return sum(self._takes[job.index, option.pool_index] for option in job.options)
@@ -184,6 +228,8 @@ class _Model:
 
     def _buckets_that_may_run_short(self) -> set[tuple[int, int]]:
         """Return (bucket, resource) where all that could come there does not fit at once."""
+        if self._taken is None:
+            return set()
         wanted = [[0] * len(COUNTED) for _ in self._instance.buckets]
         for _, option in self._all():
             for bucket in option.buckets:
@@ -191,9 +237,9 @@ class _Model:
                     wanted[bucket][resource] += amount
         short = set()
         for index, of in enumerate(self._instance.buckets):
-            base = Timeline(of.capacity, of.base)
+            steps = self._taken.timeline(index).steps()
             for resource, most in enumerate(of.capacity):
-                taken = max(used[resource] for _, used in base.steps())
+                taken = max(used[resource] for _, used in steps)
                 if wanted[index][resource] and taken + wanted[index][resource] > most:
                     short.add((index, resource))
         return short
@@ -228,8 +274,8 @@ class _Model:
             takes = self._takes[job.index, option.pool_index]
             for span in option.spans:
                 if job.serve:
-                    first = self._cut(cuts, start, span.start_ms)
-                    after = self._cut(cuts, start, span.end_ms)
+                    first = self._cut(cuts, job.index, span.start_ms)
+                    after = self._cut(cuts, job.index, span.end_ms)
                     interval = self.cp.new_optional_interval_var(
                         first, after - first, after, takes, ""
                     )
@@ -240,18 +286,22 @@ class _Model:
                 for bucket in option.buckets:
                     self._draw(bucket, interval, span.amounts, span.amounts)
 
-    def _cut(self, cuts: dict[int, Expression], start: Expression, time: int) -> Expression:
+    def _cut(self, cuts: dict[int, Expression], job: int, time: int) -> Expression:
         """Return the later of a start and an hour of the calendar."""
-        if time <= 0:
+        start = self._starts[job]
+        if time <= self._instance.jobs[job].release_ms:
             return start
         if time >= self._instance.end_ms:
             return self._instance.end_ms
         if time not in cuts:
             cuts[time] = self.cp.new_int_var(time, self._instance.end_ms, "")
             self.cp.add_max_equality(cuts[time], [start, time])
+            self._hints.append((cuts[time], lambda draft: max(draft.starts.get(job, 0), time)))
         return cuts[time]
 
-    def _draw(self, bucket: int, interval: Any, needs: Sequence[Expression], most: Amounts) -> None:
+    def _draw(
+        self, bucket: int, interval: Expression, needs: Sequence[Expression], most: Amounts
+    ) -> None:
         column = self._columns[bucket]
         column.intervals.append(interval)
         column.needs.append(needs)
@@ -272,7 +322,7 @@ class _Model:
 
     def _seats(self) -> list[list[Job]]:
         seats: dict[tuple[int, int], list[Job]] = {}
-        for job in self._instance.jobs:
+        for job in self._jobs:
             if job.seat >= 0:
                 seats.setdefault((job.line, job.seat), []).append(job)
         return list(seats.values())
@@ -306,6 +356,9 @@ class _Model:
                 self.cp.add(need >= amount).only_enforce_if(takes)
         interval = self.cp.new_optional_interval_var(first, size, after, present, "")
         self._draw(bucket, interval, needs, most)
+        variables = (present, first, after, size, *needs)
+        for position, variable in enumerate(variables):
+            self._hints.append((variable, lambda draft, p=position: _seat_values(ways, draft)[p]))
 
     def _add_transfer(self, edge: Edge) -> Expression:
         """Return what moving an edge's data costs, by the cluster it leaves and the one it enters.
@@ -322,6 +375,8 @@ class _Model:
             self.cp.add(sum(flows[a, b] for a in leaves) <= enters[b])
         both = self._both(jobs[edge.source], jobs[edge.target])
         self.cp.add(_total(flows.values()) == both)
+        for pair, flow in flows.items():
+            self._hints.append((flow, lambda draft, p=pair: int(_clusters(edge, draft) == p)))
         clusters: dict[str, Cluster] = {c.name: c for c, _ in self._instance.pools}
         return sum(
             transfers.cost(edge.volume_gib, edge.probability, clusters[a], clusters[b]) * flow
@@ -337,6 +392,9 @@ class _Model:
         self.cp.add(both <= first)
         self.cp.add(both <= second)
         self.cp.add(both >= first + second - 1)
+        self._hints.append(
+            (both, lambda draft: int({source.index, target.index} <= draft.options.keys()))
+        )
         return both
 
     def _by_cluster(self, job: Job) -> Mapping[str, Expression]:
@@ -361,7 +419,8 @@ class _Model:
             if most[resource] > 0:
                 intervals.append(interval)
                 needs.append(need[resource])
-        steps = Timeline(bucket.capacity, bucket.base).steps()
+        assert self._taken is not None  # noqa: S101 - no bucket is short otherwise
+        steps = self._taken.timeline(index).steps()
         ends = [*(time for time, _ in steps[1:]), self._instance.end_ms]
         for (time, used), end in zip(steps, ends, strict=True):
             if used[resource] > 0 and end > time:
@@ -382,9 +441,29 @@ class _Model:
         return total + sum(cost for e, cost in self._transfers.items() if e.source in own)
 
     def _add_budgets(self) -> None:
-        for index, line in enumerate(self._instance.lines):
-            if line.budget is not None:
-                self.cp.add(self._spent(index) <= line.budget)
+        for index in sorted({job.line for job in self._jobs}):
+            budget = self._instance.lines[index].budget
+            if budget is not None:
+                self.cp.add(self._spent(index) <= budget)
+
+
+def _clusters(edge: Edge, draft: Draft) -> tuple[str, str] | None:
+    """Return the clusters at both ends of an edge, when both have a place."""
+    source, target = draft.options.get(edge.source), draft.options.get(edge.target)
+    return (source.cluster.name, target.cluster.name) if source and target else None
+
+
+def _seat_values(ways: Sequence[tuple[Job, Option]], draft: Draft) -> tuple[int, ...]:
+    """Return whether a seat is taken in a plan, from when to when, how long, and how much."""
+    held = [
+        seat_span(job, option, draft.starts[job.index])
+        for job, option in ways
+        if draft.options.get(job.index) is option
+    ]
+    if not held:
+        return (0, 0, 0, 0, *(0 for _ in COUNTED))
+    first, after = min(s.start_ms for s in held), max(s.end_ms for s in held)
+    return (1, first, after, after - first, *map(max, zip(*(s.amounts for s in held), strict=True)))
 
 
 def _total(terms: Iterable[Expression]) -> Expression:
