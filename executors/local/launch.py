@@ -61,6 +61,8 @@ def variables(order: AttemptOrder, home: Path) -> dict[str, str]:
         "BERTH_PARAMETERS": str(folder / files.PARAMETERS),
         "BERTH_SIGNALS": str(folder / files.SIGNALS),
         "BERTH_ENDPOINT": str(folder / files.ENDPOINT),
+        "BERTH_MODELS": str(home / "models"),
+        "BERTH_ARTIFACTS": str(home / "artifacts"),
         "BERTH_FOLDER": order.folder or str(home),
     }
 

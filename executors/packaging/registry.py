@@ -78,6 +78,20 @@ class OciRegistry:
                 return Digest(str(entry["digest"]))
         raise NotFoundError(f"no model {name!r} has the tag {tag!r}")
 
+    def tag(self, name: str, digest: Digest, tag: str) -> None:
+        """Let a tag stand for an image of a model, and for no other.
+
+        Raises:
+            NotFoundError: when the model has no such image.
+        """
+        layout = self.layout(name)
+        if digest not in self.images(name):
+            raise NotFoundError(f"model {name!r} has no image {digest}")
+        with _locked(layout):
+            known = images.read_index(layout)
+            entry = next(entry for entry in known if entry["digest"] == digest)
+            images.write_index(layout, _with(known, entry, tag))
+
     def fetch(self, name: str, digest: Digest, target: Path) -> None:
         """Write a layout that holds only one image of a model, checked, to a new folder.
 

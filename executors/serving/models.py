@@ -1,0 +1,183 @@
+"""A packaged model ready to answer: loaded, checked on its own example, never changed again."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from engine.model.errors import DamagedError
+from engine.model.identifiers import Digest
+from executors.packaging.images import Image
+
+Rows = NDArray[np.float64]
+Predict = Callable[[Rows], tuple[NDArray[np.int64], NDArray[np.float32] | None]]
+_STATE: Any = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
+RUNTIME_ERRORS: tuple[type[Exception], ...] = (
+    _STATE.Fail,
+    _STATE.InvalidArgument,
+    _STATE.InvalidGraph,
+    _STATE.InvalidProtobuf,
+    _STATE.NoModel,
+    _STATE.NotImplemented,
+    _STATE.RuntimeException,
+    ValueError,
+)
+"""What a model can raise; the errors of onnxruntime share no base class of their own."""
+_AGAIN = "package the model again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feature:
+    """A column of the input: the unit the model knows and the one in which requests arrive."""
+
+    name: str
+    unit: str
+    input_unit: str
+    factor: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """Answers for some rows.
+
+    labels: (rows,); probabilities: (rows, classes) or None for a model without;
+    rows: what the model saw, in its own units.
+    """
+
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float32] | None
+    rows: Rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedModel:
+    """One version of a model. `names` are all digests under which people may ask for it."""
+
+    name: str
+    digest: Digest
+    names: frozenset[str]
+    features: tuple[Feature, ...]
+    classes: tuple[int, ...]
+    has_probabilities: bool
+    family: str
+    factors: Rows
+    predict: Predict
+
+    def infer(self, rows: Rows) -> Prediction:
+        """Answer rows of shape (n, features) in the units in which requests arrive."""
+        converted = rows * self.factors
+        labels, probabilities = self.predict(converted)
+        return Prediction(labels=labels, probabilities=probabilities, rows=converted)
+
+
+def load(image: Image, names: frozenset[str]) -> ServedModel:
+    """Load a package and let it answer its example.
+
+    Raises:
+        DamagedError: when the package is not what it says, or answers its example wrongly.
+    """
+    metadata = image.metadata
+    try:
+        features = tuple(
+            Feature(
+                name=str(column["name"]),
+                unit=str(column["unit"]),
+                input_unit=str(column["input_unit"]),
+                factor=float(column["factor"]),
+            )
+            for column in metadata["features"]
+        )
+        model = ServedModel(
+            name=str(metadata["name"]),
+            digest=image.digest,
+            names=names | {image.digest},
+            features=features,
+            classes=tuple(int(label) for label in metadata["classes"]),
+            has_probabilities=bool(metadata["probabilities"]),
+            family=str(metadata["family"]),
+            factors=np.array([feature.factor for feature in features]),
+            predict=_predictor(image, with_probabilities=bool(metadata["probabilities"])),
+        )
+        example = image.document("example.json")
+        rows = np.array(example["rows"], dtype=np.float64).reshape(-1, len(features))
+        expected = np.array(example["labels"], dtype=np.int64)
+    except (KeyError, TypeError, ValueError) as error:
+        message = f"the metadata of package {image.digest} is damaged: {error!r}"
+        raise DamagedError(message, fix=_AGAIN) from error
+    _check(model, rows, expected)
+    return model
+
+
+def _check(model: ServedModel, rows: Rows, expected: NDArray[np.int64]) -> None:
+    """Let the model answer rows whose answers are known; they are in the model's own units."""
+    try:
+        labels, _ = model.predict(rows)
+    except RUNTIME_ERRORS as error:
+        message = f"package {model.digest} fails on its own example: {error}"
+        raise DamagedError(message, fix=_AGAIN) from error
+    if not np.array_equal(labels, expected):
+        wrong = int(np.sum(labels != expected)) if labels.shape == expected.shape else len(expected)
+        message = f"package {model.digest} answers {wrong} of its {len(expected)} examples wrongly"
+        raise DamagedError(message, fix=_AGAIN)
+
+
+def _predictor(image: Image, *, with_probabilities: bool) -> Predict:
+    """Return the function that runs the model file of a package."""
+    file = str(image.metadata["file"])
+    if file not in image.files:
+        raise DamagedError(f"{file!r} is missing from the model package", fix=_AGAIN)
+    if file.endswith(".onnx"):
+        return _onnx(image.files[file], with_probabilities=with_probabilities)
+    if file.endswith(".skops"):
+        return _skops(image.files[file], with_probabilities=with_probabilities)
+    raise DamagedError(f"{file!r} is neither ONNX nor skops", fix=_AGAIN)
+
+
+def _onnx(data: bytes, *, with_probabilities: bool) -> Predict:
+    """Return the function that runs an ONNX model in this thread only."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        session: Any = onnxruntime.InferenceSession(
+            data, sess_options=options, providers=["CPUExecutionProvider"]
+        )
+    except RUNTIME_ERRORS as error:
+        raise DamagedError(f"model.onnx is no ONNX model: {error}", fix=_AGAIN) from error
+    name = session.get_inputs()[0].name
+    outputs = ["label", "probabilities"] if with_probabilities else ["label"]
+
+    def predict(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
+        found: Sequence[Any] = session.run(outputs, {name: rows.astype(np.float32)})
+        return found[0], found[1] if with_probabilities else None
+
+    return predict
+
+
+def _skops(data: bytes, *, with_probabilities: bool) -> Predict:
+    """Return the function that runs a skops model; only types of numpy and scikit-learn load."""
+    import skops.io  # noqa: PLC0415 - takes seconds, and almost every package is ONNX
+
+    try:
+        types = skops.io.get_untrusted_types(data=data)
+        foreign = [found for found in types if not found.startswith(("numpy.", "sklearn."))]
+        if foreign:
+            message = f"model.skops holds types that are not trusted: {foreign}"
+            raise DamagedError(message, fix="serve models of scikit-learn, or ONNX")
+        model: Any = skops.io.loads(data, trusted=types)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DamagedError(f"model.skops is no skops model: {error}", fix=_AGAIN) from error
+
+    def predict(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
+        labels = np.asarray(model.predict(rows), dtype=np.int64)
+        chances = model.predict_proba(rows).astype(np.float32) if with_probabilities else None
+        return labels, chances
+
+    return predict

@@ -1,0 +1,60 @@
+"""Finds the package that a digest stands for: a folder, the registry, or the artefact store."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from engine.model.errors import NotFoundError
+from engine.model.identifiers import Digest
+from executors.local.artifacts import FolderArtifacts
+from executors.packaging import images
+from executors.packaging.images import Image
+from executors.packaging.registry import OciRegistry
+from executors.serving import models
+from executors.serving.models import ServedModel
+
+SERVING = "serving"
+"""Tag in the registry of the image that serves now."""
+
+
+class Packages:
+    """Loads models by digest.
+
+    environment: variables of the task: `BERTH_MODELS` (registry) and `BERTH_ARTIFACTS` (store).
+    """
+
+    def __init__(self, name: str, environment: Mapping[str, str]) -> None:
+        self._name = name
+        registry = environment.get("BERTH_MODELS")
+        self._registry = OciRegistry(Path(registry)) if registry else None
+        self._artifacts = environment.get("BERTH_ARTIFACTS")
+
+    def load(self, digest: str, layout: Path | None = None) -> ServedModel:
+        """Load and check the package of a digest: that of its manifest or of its artefact.
+
+        layout: a folder that holds it, where the caller knows one.
+
+        Raises:
+            NotFoundError: when nothing has this digest.
+            DamagedError: when the package is not what it says it is.
+        """
+        return models.load(self._image(digest, layout), frozenset({digest}))
+
+    def note_serving(self, model: ServedModel) -> None:
+        """Tag the image that serves now, where the registry has it."""
+        if self._registry and model.digest in self._registry.images(self._name):
+            self._registry.tag(self._name, model.digest, SERVING)
+
+    def _image(self, digest: str, layout: Path | None) -> Image:
+        if layout is not None:
+            return images.read_image(layout)
+        if self._registry and digest in self._registry.images(self._name):
+            return images.read_image(self._registry.layout(self._name), digest)
+        if not self._artifacts:
+            raise NotFoundError(f"no package has the digest {digest!r}")
+        with tempfile.TemporaryDirectory(prefix="berth-package-") as scratch:
+            target = Path(scratch) / "package"
+            FolderArtifacts(Path(self._artifacts)).fetch(Digest(digest), target)
+            return images.read_image(target)
