@@ -62,7 +62,7 @@ def observe(desk: Desk, fleet: Fleet, live: Live) -> bool:
             if stored is not None:
                 changed |= _take_in(desk, stored, observation, fleet)
             elif not observation.state.is_terminal:
-                _stop_if_over(desk, name, attempt_id)
+                _stop_if_over(desk, attempt_id)
         changed |= _missing(desk, name, live, seen, fleet)
     return changed
 
@@ -149,12 +149,12 @@ def _missing(
     return changed
 
 
-def _stop_if_over(desk: Desk, executor: str, attempt_id: AttemptId) -> None:
+def _stop_if_over(desk: Desk, attempt_id: AttemptId) -> None:
     """Stop what came back with a cluster that was given up; leave alone what is not ours."""
     stored = desk.ledger.get(ATTEMPTS, attempt_id)
     if stored is not None and stored.value.state.is_terminal:
         _LOG.info("stopping %s, which was given up before", attempt_id)
-        desk.executors[executor].stop(attempt_id)
+        _stopped(desk, stored.value)
 
 
 def _stopped(desk: Desk, attempt: Attempt) -> bool:

@@ -67,11 +67,10 @@ class InstantExecutor:
         self._hidden: set[str] = set()
 
     def start(self, order: AttemptOrder) -> None:
-        """Start an attempt; an attempt that was started or stopped before is left alone."""
+        """Start an attempt; one that was started before is left alone."""
         if order.cluster in self._down | self._hidden:
             raise UnreachableError(f"cluster {order.cluster!r} does not answer")
-        known = order.attempt_id in self.orders or order.attempt_id in self._ended
-        if known:
+        if order.attempt_id in self.orders:
             return
         self.orders[order.attempt_id] = order
         self.starts[order.attempt_id] += 1
@@ -87,10 +86,8 @@ class InstantExecutor:
         ]
 
     def stop(self, attempt: AttemptId) -> None:
-        """End an attempt; one that was never started will not start any more."""
-        if attempt not in self.orders:
-            self._ended[attempt] = Observation(attempt_id=attempt, state=AttemptState.STOPPED)
-        else:
+        """End an attempt; one that is not known is left as it is."""
+        if attempt in self.orders:
             self._end(attempt, AttemptState.STOPPED, Reason.CANCELLED)
 
     def fail(self, cluster: str) -> None:

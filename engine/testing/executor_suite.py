@@ -1,0 +1,180 @@
+"""What every `Executor` keeps; subclass `ExecutorSuite`, give it a fixture and four methods."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from enum import Enum
+
+import pytest
+
+from engine.model.dispatches import AttemptOrder, AttemptState, Observation, Reason
+from engine.model.errors import UnreachableError
+from engine.model.identifiers import AttemptId
+from engine.ports import Executor
+
+LIMIT_SECONDS = 60.0
+"""How long a test waits for what an executor does in its own time."""
+
+
+class Behaviour(Enum):
+    """What the task of an order does."""
+
+    SUCCEEDS = "writes the output `rows` with the value 3 and exits with 0"
+    FAILS = "exits with another code than 0"
+    LASTS = "runs until it is stopped"
+
+
+def seen(executor: Executor, attempt: str) -> Observation | None:
+    """Return what an executor sees of an attempt, or None."""
+    found = [each for each in executor.observe() if each.attempt_id == attempt]
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+def eventually(
+    executor: Executor, attempt: str, holds: Callable[[Observation], bool]
+) -> Observation:
+    """Return the first observation of an attempt of which something holds."""
+    end = time.monotonic() + LIMIT_SECONDS
+    while time.monotonic() < end:
+        observation = seen(executor, attempt)
+        if observation is not None and holds(observation):
+            return observation
+        time.sleep(0.01)
+    pytest.fail(f"{attempt} is still seen as {seen(executor, attempt)!r}")
+
+
+def ended(executor: Executor, attempt: str) -> Observation:
+    """Return the last observation of an attempt."""
+    return eventually(executor, attempt, lambda each: each.state.is_terminal)
+
+
+class ExecutorSuite:
+    """The contract of the port `Executor`."""
+
+    @pytest.fixture
+    def executor(self) -> Executor:
+        """Return an executor that has started nothing."""
+        raise NotImplementedError
+
+    def order(self, attempt: AttemptId, behaviour: Behaviour) -> AttemptOrder:
+        """Return an order for a cluster that answers."""
+        raise NotImplementedError
+
+    def reopened(self, executor: Executor) -> Executor:
+        """Return the executor that the next engine has after this one died."""
+        raise NotImplementedError
+
+    def start_count(self, executor: Executor, attempt: AttemptId) -> int:
+        """Return how often the command of an attempt was really started."""
+        raise NotImplementedError
+
+    def cut_off(self, executor: Executor, order: AttemptOrder) -> None:
+        """Let the cluster of an order not answer any more."""
+        raise NotImplementedError
+
+    def begin(self, executor: Executor, behaviour: Behaviour, number: int = 1) -> AttemptId:
+        """Start an attempt and return its id."""
+        attempt = AttemptId(f"r-1.task.{number}")
+        executor.start(self.order(attempt, behaviour))
+        return attempt
+
+    def test_nothing_is_seen_before_the_first_start(self, executor: Executor) -> None:
+        """An executor invents no attempts."""
+        assert list(executor.observe()) == []
+
+    def test_success_comes_with_outputs_artefact_and_usage(self, executor: Executor) -> None:
+        """The last observation says all that the store needs."""
+        last = ended(executor, self.begin(executor, Behaviour.SUCCEEDS))
+        assert (last.state, last.exit_code) == (AttemptState.SUCCEEDED, 0)
+        assert last.outputs == {"rows": 3}
+        assert last.artifact is not None
+        assert last.usage is not None
+
+    def test_an_attempt_ends_after_it_started(self, executor: Executor) -> None:
+        """Both instants are there and in order."""
+        last = ended(executor, self.begin(executor, Behaviour.SUCCEEDS))
+        assert last.started_at is not None
+        assert last.ended_at is not None
+        assert last.started_at <= last.ended_at
+
+    def test_failure_comes_with_its_exit_code(self, executor: Executor) -> None:
+        """A command that fails is told apart from one that was killed."""
+        last = ended(executor, self.begin(executor, Behaviour.FAILS))
+        assert (last.state, last.reason) == (AttemptState.FAILED, Reason.EXIT_CODE)
+        assert last.exit_code not in {0, None}
+
+    def test_what_lasts_is_seen_running_with_its_handle(self, executor: Executor) -> None:
+        """A running attempt is not taken for an ended one."""
+        attempt = self.begin(executor, Behaviour.LASTS)
+        running = eventually(executor, attempt, lambda each: each.handle != "")
+        assert running.state is AttemptState.RUNNING
+        executor.stop(attempt)
+        ended(executor, attempt)
+
+    def test_what_is_stopped_ends(self, executor: Executor) -> None:
+        """Stopping is seen as such, not as a failure of the task."""
+        attempt = self.begin(executor, Behaviour.LASTS)
+        executor.stop(attempt)
+        executor.stop(attempt)
+        assert ended(executor, attempt).state is AttemptState.STOPPED
+
+    def test_stopping_what_has_ended_keeps_its_result(self, executor: Executor) -> None:
+        """A stop that comes too late changes nothing."""
+        attempt = self.begin(executor, Behaviour.SUCCEEDS)
+        before = ended(executor, attempt)
+        executor.stop(attempt)
+        assert seen(executor, attempt) == before
+
+    def test_stopping_what_was_never_started_is_no_error(self, executor: Executor) -> None:
+        """Stop may be called for an attempt that was only intended."""
+        executor.stop(AttemptId("r-1.task.9"))
+        assert seen(executor, "r-1.task.9") is None
+
+    def test_a_second_start_changes_nothing(self, executor: Executor) -> None:
+        """Start is idempotent while the attempt runs and after it ended."""
+        attempt = self.begin(executor, Behaviour.SUCCEEDS)
+        self.begin(executor, Behaviour.SUCCEEDS)
+        before = ended(executor, attempt)
+        self.begin(executor, Behaviour.SUCCEEDS)
+        assert seen(executor, attempt) == before
+        assert self.start_count(executor, attempt) == 1
+
+    def test_a_start_by_the_next_engine_changes_nothing(self, executor: Executor) -> None:
+        """Start is idempotent across a restart of the engine."""
+        attempt = self.begin(executor, Behaviour.SUCCEEDS)
+        following = self.reopened(executor)
+        self.begin(following, Behaviour.SUCCEEDS)
+        assert ended(following, attempt).state is AttemptState.SUCCEEDED
+        assert self.start_count(following, attempt) == 1
+
+    def test_a_result_outlives_the_engine(self, executor: Executor) -> None:
+        """What ended before a restart is seen the same after it."""
+        attempt = self.begin(executor, Behaviour.SUCCEEDS)
+        before = ended(executor, attempt)
+        assert seen(self.reopened(executor), attempt) == before
+
+    def test_what_runs_outlives_the_engine(self, executor: Executor) -> None:
+        """The next engine adopts what the last one started."""
+        attempt = self.begin(executor, Behaviour.LASTS)
+        following = self.reopened(executor)
+        running = eventually(following, attempt, lambda each: each.handle != "")
+        assert running.state is AttemptState.RUNNING
+        following.stop(attempt)
+        assert ended(following, attempt).state is AttemptState.STOPPED
+
+    def test_attempts_are_told_apart(self, executor: Executor) -> None:
+        """Each attempt of a task has a result of its own."""
+        first = self.begin(executor, Behaviour.FAILS, 1)
+        second = self.begin(executor, Behaviour.SUCCEEDS, 2)
+        assert ended(executor, first).state is AttemptState.FAILED
+        assert ended(executor, second).state is AttemptState.SUCCEEDED
+
+    def test_a_cluster_that_does_not_answer_starts_nothing(self, executor: Executor) -> None:
+        """The caller learns that nothing was started."""
+        order = self.order(AttemptId("r-1.task.1"), Behaviour.SUCCEEDS)
+        self.cut_off(executor, order)
+        with pytest.raises(UnreachableError):
+            executor.start(order)
+        assert self.start_count(executor, order.attempt_id) == 0
