@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from api.messages import answers, questions
+from api.messages import answers, files, questions
 from api.wiring import doctor
-from api.wiring import parts as making
 from api.wiring.parts import Parts
 from api.wiring.plan_desk import PlanDesk
 from api.wiring.run_desk import RunDesk
@@ -164,7 +163,7 @@ class Application:
                 fix = "name a file with --demand, or set BERTH_DEMAND"
                 fault = Fault(code="U013", message="no past demand was given", fix=fix)
                 raise InvalidInputError("capacity", [fault])
-            text, source = making.read_text(path, "demand"), str(path)
+            text, source = files.read_text(path, "demand"), str(path)
         series = capacity.read_demand(text)
         ends = max(one.starts_at + len(one.values) * _HOUR_SECONDS for one in series)
         seed = question.seed

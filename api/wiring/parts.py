@@ -6,10 +6,8 @@ executors, detectors and loops) is added by `api.wiring.engine`.
 
 from __future__ import annotations
 
-import gzip
 import importlib.metadata
 import os
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ import psutil
 
 import forecasting
 import placement
+from api.messages import files
 from api.settings import Settings
 from api.wiring.clocks import ScaledClock
 from engine import documents, planning, plugins, store
@@ -31,8 +30,6 @@ from engine.ports import FleetSource, Forecaster, Ledger, Placer
 from executors.local import ClusterSwitch, FileFleetSource
 
 _GIB = 1024**3
-_GZIP = b"\x1f\x8b"
-_UNPACKED_BYTES_MAX = 256 * 1024**2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,34 +113,14 @@ def read_fleet(settings: Settings) -> Fleet:
     """
     if settings.fleet is None:
         return this_machine()
-    return documents.read_fleet(read_text(settings.fleet, "fleet"), name=str(settings.fleet))
+    return documents.read_fleet(files.read_text(settings.fleet, "fleet"), name=str(settings.fleet))
 
 
 def read_history(settings: Settings) -> tuple[RunRecord, ...]:
     """Return the past runs of the settings' file, none without a file."""
     if settings.history is None:
         return ()
-    return forecasting.read_history(read_text(settings.history, "history"))
-
-
-def read_text(path: Path, setting: str) -> str:
-    """Return the text of a file that a setting names; one compressed by gzip is unpacked.
-
-    Raises:
-        InvalidInputError: when it cannot be read, is damaged, too large, or not UTF-8.
-    """
-    try:
-        content = path.read_bytes()
-        if content.startswith(_GZIP):
-            with gzip.open(path) as file:
-                content = file.read(_UNPACKED_BYTES_MAX)
-        return content.decode("utf-8")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        strerror = error.strerror if isinstance(error, OSError) else None
-        option = f"--{setting} or BERTH_{setting.upper()}"
-        message = f"cannot be read: {strerror or error}"
-        fault = Fault(code="U012", message=message, fix=f"see {option}")
-        raise InvalidInputError(str(path), [fault]) from error
+    return forecasting.read_history(files.read_text(settings.history, "history"))
 
 
 def this_machine() -> Fleet:

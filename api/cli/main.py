@@ -1,0 +1,42 @@
+"""The `berth` command: every sub-command with its options, and nothing heavy.
+
+This module and the modules of commands import only typer at the top. What a command needs is
+imported when it runs.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from api.cli import alarming, helping, operating, planning, running
+
+_HELP = """Plans, places and runs machine-learning pipelines over many clusters, and keeps watch.
+
+Begin with `berth init NAME`, then `berth plan NAME.yaml`. Nothing is changed before
+`berth apply`.
+"""
+
+
+def application() -> typer.Typer:
+    """Return the command line with every sub-command."""
+    app = typer.Typer(
+        name="berth",
+        help=_HELP,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+    for module in (helping, planning, running, alarming, operating):
+        for name, (kind, function) in module.COMMANDS.items():
+            app.command(name, cls=kind)(function)
+    return app
+
+
+def run() -> None:
+    """Run the command line with the arguments of the process; ends the process."""
+    application()(prog_name="berth")
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,192 @@
+"""Commands about the installation: start, doctor, fleet, cluster, capacity."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from api.cli import doors, names
+from api.cli.frame import ChangingCommand, FleetCommand, Talk
+
+if TYPE_CHECKING:
+    from engine.model.capacity import CapacityReport
+
+_SPAN_UNITS = {"h": 1, "d": 24}
+
+
+def start(
+    context: typer.Context,
+    host: Annotated[str, typer.Option(help="Address to listen at [BERTH_HOST].")] = "",
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen at, 0 for a free one [BERTH_PORT, 8750].")
+    ] = None,
+    rules: Annotated[Path | None, typer.Option(help="Rules of the alarms [BERTH_RULES].")] = None,
+    demand: Annotated[Path | None, typer.Option(help="Past demand [BERTH_DEMAND].")] = None,
+    history: Annotated[Path | None, typer.Option(help="Past runs [BERTH_HISTORY].")] = None,
+    clock_factor: Annotated[
+        float | None, typer.Option(help="Wait so many times shorter [BERTH_CLOCK_FACTOR, 1].")
+    ] = None,
+) -> None:
+    """Start the engine here; it runs until Ctrl-C or SIGTERM. Tasks that run go on without it.
+
+    Example: berth start --fleet fleet.yaml
+    """
+    from api.cli.serving import serve
+
+    talk: Talk = context.obj
+    settings = doors.settings_of(
+        talk,
+        host=host or None,
+        port=port,
+        rules=rules,
+        demand=demand,
+        history=history,
+        clock_factor=clock_factor,
+    )
+    serve(talk, settings)
+
+
+def doctor(context: typer.Context) -> None:
+    """Look at database, clock, disk, solver, clusters and loops. Exit code 5 when one is ill."""
+    from api.report.fleets import findings_text
+
+    talk: Talk = context.obj
+    with doors.either(talk) as door:
+        found = door.examine()
+        running = door.is_engine
+    if talk.json:
+        talk.value(found)
+    else:
+        talk.result(findings_text(found, talk.style(), engine=running))
+    if not all(item.fine for item in found):
+        raise typer.Exit(5)
+
+
+def fleet(context: typer.Context) -> None:
+    """Show clusters and pools, with prices and which of them answer."""
+    from api.report.fleets import fleet_text
+
+    talk: Talk = context.obj
+    with doors.either(talk) as door:
+        found = door.fleet()
+    if talk.json:
+        talk.value(found)
+    elif talk.quiet:
+        talk.result("\n".join(cluster.name for cluster in found.clusters))
+    else:
+        talk.result(fleet_text(found, talk.style()))
+
+
+def cluster(
+    context: typer.Context,
+    verb: Annotated[str, typer.Argument(help="`fail` or `restore`.")],
+    name: Annotated[str, typer.Argument(help="A local cluster.", autocompletion=names.clusters)],
+) -> None:
+    """Make a cluster of this machine fail, or come back: an exercise for plans and alarms.
+
+    Example: berth cluster fail eu-1
+    """
+    from api.report.fleets import fleet_text
+    from engine.model.errors import Fault, InvalidInputError
+
+    talk: Talk = context.obj
+    if verb not in {"fail", "restore"}:
+        fault = Fault(
+            code="U001",
+            message=f"`berth cluster {verb}` is not understood",
+            fix="write `berth cluster fail NAME` or `berth cluster restore NAME`",
+        )
+        raise InvalidInputError("the command line", [fault])
+    with doors.engine(talk) as engine:
+        if talk.dry_run:
+            talk.result(f"cluster {name} would {verb}")
+            return
+        if verb == "fail":
+            talk.confirm(f"Kill everything that runs on {name}?")
+        found = engine.switch_cluster(name, up=verb == "restore")
+    if talk.json:
+        talk.value(found)
+    elif talk.quiet:
+        talk.result(name)
+    else:
+        talk.result(fleet_text(found, talk.style(), only=name))
+
+
+def capacity(
+    context: typer.Context,
+    demand: Annotated[
+        Path | None, typer.Argument(help="CSV of past demand by pool [BERTH_DEMAND].")
+    ] = None,
+    horizon: Annotated[str, typer.Option(help="How far ahead: 48h, 7d, 30d.")] = "7d",
+    html: Annotated[Path | None, typer.Option(help="Also write one HTML file here.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all sampling.", min=0)] = None,
+    as_of: Annotated[str, typer.Option(help="As if it were this ISO instant.")] = "",
+) -> None:
+    """Hold forecast demand against supply: when it runs short, and the cheapest answer.
+
+    Example: berth capacity demand.csv --horizon 30d --html capacity.html
+    """
+    from api.cli.planning import instant
+    from api.messages.files import read_text
+    from api.messages.questions import CapacityQuestion
+    from api.report.capacity import capacity_text
+
+    talk: Talk = context.obj
+    question = CapacityQuestion(
+        horizon_hours=_hours(horizon),
+        seed=seed,
+        as_of=instant(as_of) if as_of else None,
+        demand=read_text(demand, "demand") if demand else "",
+        source=demand.name if demand else "",
+    )
+    talk.say("forecasting ...")
+    with doors.either(talk) as door:
+        report = door.capacity(question)
+    if html is not None:
+        _write_page(talk, html, report)
+    if talk.json:
+        talk.value(report)
+    elif talk.quiet:
+        talk.result(report.verdict)
+    else:
+        talk.result(capacity_text(report))
+
+
+def _write_page(talk: Talk, path: Path, report: CapacityReport) -> None:
+    """Write a report as one HTML file."""
+    from api.report.capacity import capacity_html
+    from engine.model.errors import RefusedError
+
+    text = capacity_html(report)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        message = f"{str(path)!r} cannot be written: {error.strerror}"
+        raise RefusedError(message, fix="name another file, or make room") from error
+    talk.say(f"written to {path}")
+
+
+def _hours(text: str) -> int:
+    """Return a span such as `7d` as hours.
+
+    Raises:
+        InvalidInputError: when it is none.
+    """
+    from engine.model.errors import Fault, InvalidInputError
+
+    number, unit = text[:-1].strip(), text[-1:]
+    if number.isdigit() and unit in _SPAN_UNITS:
+        return int(number) * _SPAN_UNITS[unit]
+    fault = Fault(code="S006", message=f"`--horizon` is {text!r}", fix="write it as 48h or 30d")
+    raise InvalidInputError("the command line", [fault])
+
+
+COMMANDS = {
+    "start": (FleetCommand, start),
+    "doctor": (FleetCommand, doctor),
+    "fleet": (FleetCommand, fleet),
+    "cluster": (ChangingCommand, cluster),
+    "capacity": (FleetCommand, capacity),
+}
