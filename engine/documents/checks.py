@@ -109,11 +109,13 @@ def _condition_faults(pipeline: _Pipeline, task: Outline) -> list[Fault]:
         expressions.variable(name): name
         for name in sorted(nx.ancestors(pipeline.graph, task.name) - {task.name})
     }
+    before = pipeline.graph.subgraph({task.name} | nx.ancestors(pipeline.graph, task.name))
+    in_order = nx.is_directed_acyclic_graph(before)
     faults: list[Fault] = []
     for read in condition.reads:
         if read.task not in upstream:
             faults.append(_not_upstream(pipeline, task, read, upstream))
-        elif not read.guarded:
+        elif not read.guarded and in_order:
             source = pipeline.tasks[upstream[read.task]]
             faults.extend(_missing_output(pipeline, task, read, source))
     return faults
@@ -188,15 +190,13 @@ def _decided(
 ) -> bool:
     """Return what `decide` says of a task, given what it says of the tasks before it.
 
-    Goes through the graph in order, without recursion; tasks of a cycle count as false, since
-    the cycle is a fault of its own.
+    Goes through the graph in order, without recursion, since chains may be long.
     """
     graph = pipeline.graph.subgraph({last.name} | nx.ancestors(pipeline.graph, last.name))
     known: dict[str, bool] = {}
-    if not nx.is_directed_acyclic_graph(graph):
-        return True
     for name in nx.topological_sort(graph):
         task = pipeline.tasks[name]
+        # A name that is no task is a fault of its own.
         known[name] = decide(task, [known[other] for other in task.after if other in known])
     return known[last.name]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from engine.documents.codecs import Codec, Schema, unknown_key
+from engine.documents.codecs import Codec, Schema
 from engine.documents.sources import Node, TroubleError, fault, trouble
 from engine.model.errors import Fault
 
@@ -64,8 +64,6 @@ class Mapped(Codec[dict[str, T]]):
 
     item: Codec[T]
     what: str = "a mapping"
-    keys: tuple[str, ...] = ()
-    """The words that may be keys; empty when any may."""
 
     def read(self, node: Node) -> dict[str, T]:
         """Return the mapping; the faults of all members come together."""
@@ -74,9 +72,6 @@ class Mapped(Codec[dict[str, T]]):
         values: dict[str, T] = {}
         faults: list[Fault] = []
         for key, member in node.members.items():
-            if self.keys and key not in self.keys:
-                faults.append(unknown_key(key, member, self.keys))
-                continue
             try:
                 values[key] = self.item.read(member)
             except TroubleError as error:
@@ -91,8 +86,7 @@ class Mapped(Codec[dict[str, T]]):
 
     def schema(self) -> Schema:
         """Accept a mapping of such members."""
-        names: Schema = {"propertyNames": {"enum": list(self.keys)}} if self.keys else {}
-        return {"type": "object", "additionalProperties": self.item.schema(), **names}
+        return {"type": "object", "additionalProperties": self.item.schema()}
 
 
 @dataclass(frozen=True)

@@ -99,17 +99,19 @@ class Quantity(Codec[float]):
         return value
 
     def write(self, value: float) -> object:
-        """Return the shortest text that reads back as exactly this number."""
+        """Return the text with the fewest digits that reads back as exactly this number."""
         if self.bare:
             return int(value) if float(value).is_integer() else value
-        texts = [
-            f"{short(value / factor)}{'' if unit.startswith('/') else ' '}{unit}"
+        written = [(short(value), self.unit)] + [
+            (number, unit)
             for unit, factor in self.units.items()
-            if value / factor >= 1 and float(short(value / factor)) * factor == value
+            if value >= factor and float(number := short(value / factor)) * factor == value
         ]
-        base = f"{short(value)}{'' if self.unit.startswith('/') else ' '}{self.unit}"
-        tail = f" {self.trailing}" if self.trailing else ""
-        return min([*texts, base], key=len) + tail
+        number, unit = min(
+            written, key=lambda each: (len(each[0]), list(self.units).index(each[1]))
+        )
+        space = "" if unit.startswith("/") else " "
+        return f"{number}{space}{unit} {self.trailing}".rstrip()
 
     def schema(self) -> Schema:
         """Accept a text with a number first."""
@@ -231,8 +233,8 @@ class Fraction(Codec[float]):
         # Dividing the decimal text keeps 99.9 % equal to the number written 0.999.
         value = float(f"{number:.12g}e-2") if unit else number
         if not 0 < value < 1:
-            message = f"{self.what} lies between 0 and 100 %, and is neither; not {node.shown()!r}"
-            raise trouble("S007", node, message)
+            message = f"{node.shown()!r} is not above 0 and below 100 %, as {self.what} must be"
+            raise trouble("S007", node, message, fix=f"for example `{self.example}`")
         return value
 
     def write(self, value: float) -> object:

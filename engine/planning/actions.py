@@ -14,7 +14,7 @@ from engine import runs
 from engine.model.alarms import Action, ActionKind, ActionState, Event
 from engine.model.dispatches import Run, RunCause, RunState, TaskRun, TaskState
 from engine.model.errors import ConflictError, FinalError, InfeasibleError
-from engine.model.identifiers import PipelineName, RunId
+from engine.model.identifiers import MicroDollars, PipelineName, RunId
 from engine.model.plans import Mode, Plan, PlanRequest
 from engine.model.records import (
     ABSENT,
@@ -191,7 +191,9 @@ class ActionReconciler:
             state=ActionState.STARTED,
             run_id=run.run_id,
             plan_id=plan.plan_id,
-            cost_micro_dollars=plan.placement.promises[0].run_cost_micro_dollars,
+            cost_micro_dollars=MicroDollars(
+                sum(promise.run_cost_micro_dollars for promise in plan.placement.promises)
+            ),
             result=f"{run.run_id} started under plan {plan.plan_id}",
         )
         writes = [*_new_plan(self._ledger, plan), *runs.creation(run, spec.value)]
