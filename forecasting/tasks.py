@@ -107,7 +107,8 @@ def _batch_profile(
 def _serve_profile(task: TaskSpec, fleet: Fleet, use: Use, evidence: Evidence) -> Profile:
     """Return the profile of a task that runs until it is replaced, by hour of day."""
     promise = task.serving or Serving()
-    count = serving.replicas(promise, fleet, use[Resource.CPU].p95)
+    answers = serving.answering(promise, fleet, use[Resource.CPU])
+    count = answers.replicas
     load = promise.load_by_hour or (1.0,)
     by_hour: dict[Resource, tuple[Quantiles, ...]] = {}
     for resource, needed in use.items():
@@ -129,6 +130,9 @@ def _serve_profile(task: TaskSpec, fleet: Fleet, use: Use, evidence: Evidence) -
         gpu_models=models,
         storage=StorageKind.MEMORY,
         replicas=count,
+        service_ms_p99=answers.milliseconds_p99
+        if math.isfinite(answers.milliseconds_p99)
+        else None,
         machines=machines.machines_that_fit(fleet, peaks, models, None, count),
         evidence=evidence,
     )
