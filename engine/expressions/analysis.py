@@ -118,7 +118,7 @@ def _collect(term: Term, known: frozenset[Output], found: list[Read]) -> None:
             _collect(condition, known, found)
             _collect(then, known | _proves(condition, truth=True), found)
             _collect(otherwise, known | _proves(condition, truth=False), found)
-        case Operator.NOT | Operator.LEAF | Operator.TEST:
+        case _:
             for part in term.parts:
                 _collect(part, known, found)
 
@@ -141,7 +141,7 @@ def _proves(term: Term, *, truth: bool) -> frozenset[Output]:
             yes = _proves(condition, truth=True) | _proves(then, truth=truth)
             no = _proves(condition, truth=False) | _proves(otherwise, truth=truth)
             return yes & no
-        case Operator.AND | Operator.OR:
+        case _:
             proven = [_proves(part, truth=truth) for part in term.parts]
             every = (term.operator is Operator.AND) is truth
             return frozenset.union(*proven) if every else frozenset.intersection(*proven)
