@@ -57,7 +57,7 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType(
         # Values of single runs: the tests know how little one earlier run says.
         "nulls_share": Meaning(worse=_HIGHER, effect=0.02, least=1),
         "rows": Meaning(effect=0.3, least=1),
-        "rejected_rows": Meaning(worse=_HIGHER, effect=0.5),
+        "rejected_rows": Meaning(worse=_HIGHER, effect=0.5, least=1),
         # Usage follows what was placed there, precision and loss follow the configuration that
         # is tried: context, not symptoms.
         "precision": Meaning(worse=_LOWER, severity=_INFO, effect=0.15),

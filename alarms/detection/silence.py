@@ -1,8 +1,9 @@
 """Heartbeats that stop: series whose missing values are themselves a signal.
 
 Time counts only while anything at all arrives: after a pause of the whole machine nobody was
-silent. The p-value is that of so many missing values in a row, at the rate at which values of
-this series were missing before.
+silent. A series of a family (features of one model) is silent only while its siblings speak;
+its time runs with theirs. The p-value is that of so many missing values in a row, at the rate at
+which values of this series were missing before.
 """
 
 from __future__ import annotations
@@ -22,12 +23,29 @@ PAUSE_CADENCES = 2.0
 
 
 @dataclass(slots=True)
+class _Running:
+    """A clock that stands still while nothing is heard, but for a short step."""
+
+    now: float = 0.0
+    heard_at: float | None = None
+    cadence_least: float = float("inf")
+
+    def hear(self, at: float) -> None:
+        """Let time pass up to `at`, a pause counting for less."""
+        if self.heard_at is None:
+            self.heard_at = at
+        elif at > self.heard_at:
+            self.now += min(at - self.heard_at, PAUSE_CADENCES * self.cadence_least)
+            self.heard_at = at
+
+
+@dataclass(slots=True)
 class Heartbeat:
-    """One series that should keep talking. `family` is what it is silent against, if anything."""
+    """One series that should keep talking, in the time of the clock it is held against."""
 
     signal: Signal
     seen_at: float
-    family: str
+    clock: _Running
     intervals: Sample = field(default_factory=lambda: Sample(INTERVALS))
     values: int = 1
     missed: int = 0
@@ -40,38 +58,36 @@ class Silences:
     def __init__(self, settings: DetectionSettings) -> None:
         self._settings = settings
         self._beats: dict[str, Heartbeat] = {}
-        self._family_seen: dict[str, float] = {}
-        self._alive = 0.0
-        self._now: float | None = None
-        self._cadence_least = float("inf")
+        self._everything = _Running()
+        self._families: dict[str, _Running] = {}
 
     def advance(self, at: float) -> None:
         """Let time pass up to `at`."""
-        if self._now is not None and at > self._now:
-            self._alive += min(at - self._now, PAUSE_CADENCES * self._cadence_least)
-        self._now = at if self._now is None else max(self._now, at)
+        self._everything.hear(at)
 
     def beat(self, signal: Signal, *, family: str = "") -> None:
         """Take a value of a heartbeat."""
+        clock = self._everything
         if family:
-            self._family_seen[family] = self._alive
+            clock = self._families.setdefault(family, _Running())
+            clock.hear(signal.at)
         known = self._beats.get(signal.series)
         if known is None:
-            self._beats[signal.series] = Heartbeat(signal, self._alive, family)
+            self._beats[signal.series] = Heartbeat(signal, clock.now, clock)
             return
-        interval = self._alive - known.seen_at
+        interval = clock.now - known.seen_at
         if known.intervals:
             cadence = known.intervals.median()
             if cadence > 0:
                 known.missed += max(0, round(interval / cadence) - 1)
         known.intervals.add(interval)
         known.values += 1
-        known.seen_at = self._alive
+        known.seen_at = clock.now
         known.signal = signal
         known.is_silent = False
-        # Two signals of one window may carry slightly different times; those are no cadence.
+        # The first intervals may be those of a start; they set no pace for everybody.
         if len(known.intervals) >= self._settings.silence_values:
-            self._cadence_least = min(self._cadence_least, known.intervals.median() or 1e9)
+            clock.cadence_least = min(clock.cadence_least, known.intervals.median() or 1e9)
 
     def silent(self, level: float) -> Iterator[tuple[Signal, Finding]]:
         """Yield heartbeats that have just been found silent, with the last signal of each."""
@@ -91,12 +107,10 @@ class Silences:
         if beat.values <= settings.values_least:
             return None
         cadence = beat.intervals.median()
-        elapsed = self._alive - beat.seen_at
+        elapsed = beat.clock.now - beat.seen_at
         if cadence <= 0 or elapsed < max(
             settings.silence_seconds, (settings.silence_values + 1) * cadence
         ):
-            return None
-        if beat.family and self._alive - self._family_seen[beat.family] > PAUSE_CADENCES * cadence:
             return None
         missing = int(elapsed / cadence) - 1
         chance = (beat.missed + 1) / (beat.values + beat.missed + 2)

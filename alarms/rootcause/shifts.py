@@ -120,21 +120,19 @@ def _fits(conversion: Conversion, moments: list[Moment]) -> bool:
 
 
 def _moment(facts: Facts, subject: str, started: float, name: str, spread: str) -> Moment | None:
-    """Return a moment over the windows since the feature's first alarm, where it is known."""
+    """Return a moment since the feature's first alarm, where it is known.
+
+    The middle of the windows: one that the change cut in two does not matter.
+    """
     reference = facts.latest(subject, f"reference_{name}")
     deviation = facts.latest(subject, f"reference_{spread}")
     windows = facts.since(f"{subject}|feature_{name}", started)
     if reference is None or deviation is None or deviation.value <= 0 or not windows:
         return None
-    if name == "median":
-        observed = statistics.median(window.value for window in windows)
-    else:
-        rows = sum(window.weight for window in windows)
-        observed = sum(window.value * window.weight for window in windows) / rows
     return Moment(
         name=name,
         reference=reference.value,
         deviation=deviation.value,
-        observed=observed,
+        observed=statistics.median(window.value for window in windows),
         rows=sum(window.weight for window in windows),
     )

@@ -35,7 +35,7 @@ from engine.model.signals import Signal
 from engine.watching import guards
 from engine.watching.desk import Desk
 from engine.watching.guards import Request
-from engine.watching.judging import OPEN_STATES, actions_of
+from engine.watching.judging import OPEN_STATES
 from engine.watching.recent import Recent
 
 
@@ -54,14 +54,12 @@ class Acting:
         groups = sorted(
             (stored.value for stored in found), key=lambda g: (g.opened_at, g.super_alarm_id)
         )
-        actions = actions_of(self._desk.ledger, groups)
         changed = False
         for group in groups:
-            mine = actions.get(group.super_alarm_id, ())
-            changed |= self._act(group, mine)
+            changed |= self._act(group)
         return self._drop(actions_held(self._desk), groups) or changed
 
-    def _act(self, group: SuperAlarm, actions: Sequence[Action]) -> bool:
+    def _act(self, group: SuperAlarm) -> bool:
         cause = group.likely
         policy = self._desk.policy
         if cause is None or cause.belief < policy.act_above or cause.settled is False:
@@ -70,20 +68,19 @@ class Acting:
         if cause.settled is not True and age < policy.decide_seconds:
             return False
         if cause.kind is CauseKind.INFRASTRUCTURE:
-            return policy.replan and self._replan(group, cause, actions)
+            return policy.replan and self._replan(group, cause)
         if cause.kind in guards.RETRAINABLE:
             return policy.retrain and self._retrain(group, cause)
         return False
 
     # Re-plan
 
-    def _replan(self, group: SuperAlarm, cause: Cause, actions: Sequence[Action]) -> bool:
+    def _replan(self, group: SuperAlarm, cause: Cause) -> bool:
         """Ask to move what a lost cluster held, once for every time it is lost."""
-        past = [
-            action
-            for action in actions
-            if action.kind is ActionKind.REPLAN and action.subject == cause.subject
-        ]
+        replans = self._desk.ledger.select(
+            ACTIONS, where={"kind": ActionKind.REPLAN.value}, order_by="wanted_at"
+        )
+        past = [stored.value for stored in replans if stored.value.subject == cause.subject]
         if self._answers(cause.subject) or (past and not self._is_new(cause.subject, past[-1])):
             return False
         action = Action(

@@ -107,8 +107,8 @@ def cool_down(request: Request) -> Guard:
 
 def times_per_day(request: Request) -> Guard:
     """So many retrainings within a day, this one included."""
-    has = len(_today(request)) + 1
-    most = request.policy.times_per_day
+    has = float(len(_today(request)) + 1)
+    most = float(request.policy.times_per_day)
     return Guard(name="times per day", allows=has <= most, needs=most, has=has)
 
 

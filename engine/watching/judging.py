@@ -121,7 +121,8 @@ class Judging:
         if group.state is SuperAlarmState.RESOLVED:
             return group
         is_abnormal = any(alarm.series in abnormal for alarm in group.alarms)
-        if not group.causes or group != before or (is_abnormal and not self._is_acting(group)):
+        has_news = is_abnormal or group != before
+        if not group.causes or (has_news and not self._is_acting(group)):
             group = self._explained(group)
         if not is_abnormal and self._is_over(group, now):
             return dataclasses.replace(
