@@ -60,13 +60,17 @@ class Talk:
             self.result(documents.encode(value))
 
     def style(self) -> Style:
-        """Return how results are laid out: as tables on a terminal, else by tabs."""
+        """Return how results are laid out: as tables on a terminal, else by tabs.
+
+        An exported `COLUMNS` asks for tables of that width wherever they go.
+        """
         from api.report.tables import WIDTH, Style
 
         terminal = sys.stdout.isatty()
-        width = min(WIDTH, max(_columns(), _NARROWEST)) if terminal else WIDTH
+        aligned = terminal or os.environ.get("COLUMNS", "").isdigit()
+        width = min(WIDTH, max(_columns(), _NARROWEST)) if aligned else WIDTH
         zone = str(self.given.get("zone") or os.environ.get("BERTH_ZONE") or "UTC")
-        return Style(width=width, tabs=not terminal, zone=zone, colour=self.colour and terminal)
+        return Style(width=width, tabs=not aligned, zone=zone, colour=self.colour and terminal)
 
     def confirm(self, question: str) -> None:
         """Ask before something is changed; `--yes` answers.
@@ -86,7 +90,10 @@ class Talk:
 
 
 def _columns() -> int:
-    """Return the width of the terminal."""
+    """Return the width asked for by `COLUMNS`, else that of the terminal."""
+    asked = os.environ.get("COLUMNS", "")
+    if asked.isdigit():
+        return int(asked)
     try:
         return os.get_terminal_size(sys.stdout.fileno()).columns
     except OSError:
@@ -154,7 +161,7 @@ class Command(TyperCommand):
         options["params"] = [*(options.get("params") or ()), *extra]
         super().__init__(name, **options)
 
-    def invoke(self, ctx: typer.Context) -> Any:  # noqa: ANN401 - as in typer
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer's own types are private
         """Run the command; its errors end the process with their exit code."""
         values = {name: ctx.params.pop(name) for name in self._own if name in ctx.params}
         ctx.obj = talk = _talk(values)

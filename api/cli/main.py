@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from api.cli import alarming, helping, operating, planning, running
+from api.cli import alarming, demonstrating, helping, operating, planning, running
 
 _HELP = """Plans, places and runs machine-learning pipelines over many clusters, and keeps watch.
 
@@ -27,7 +27,7 @@ def application() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
-    for module in (helping, planning, running, alarming, operating):
+    for module in (helping, planning, running, alarming, operating, demonstrating):
         for name, (kind, function) in module.COMMANDS.items():
             app.command(name, cls=kind)(function)
     return app

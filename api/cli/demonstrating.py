@@ -1,0 +1,64 @@
+"""`berth demo`: the whole loop on real data, on this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.cli.frame import Command, Talk
+
+_EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def demo(
+    context: typer.Context,
+    leave: Annotated[bool, typer.Option("--exit", help="Stop when the story is told.")] = False,
+    examples: Annotated[Path, typer.Option(help="Folder of the example documents.")] = _EXAMPLES,
+    port: Annotated[int, typer.Option(help="Port of the engine, 0 for a free one.")] = 0,
+    calm: Annotated[float, typer.Option(help="Seconds to watch before things go wrong.")] = 12.0,
+    summary: Annotated[
+        Path | None, typer.Option(help="Also write the figures to this file, as JSON.")
+    ] = None,
+    crash_points: Annotated[
+        Path | None, typer.Option(help="Kill the engine at each point named in this file.")
+    ] = None,
+) -> None:
+    """Tell the whole story: plan, run, serve, a data fault, a cluster fault, capacity.
+
+    The engine gets a data folder of its own (.berth-demo unless `--home` names another) and is
+    kept serving at the end, unless `--exit` is given.
+    """
+    from api.cli.story import director
+
+    talk: Talk = context.obj
+    home = Path(str(talk.given.get("home") or ".berth-demo"))
+    command = context.find_root().command
+
+    def run(arguments: Sequence[str]) -> int:
+        """Run another command in this process, as its user would."""
+        try:
+            code = command.main(list(arguments), prog_name="berth", standalone_mode=False)
+        except typer.Exit as ended:
+            return ended.exit_code
+        return int(code or 0)
+
+    wish = director.Wish(
+        home=home,
+        examples=examples,
+        port=port,
+        stay=not leave,
+        calm_seconds=calm,
+        crash_points=crash_points.read_text(encoding="utf-8").split() if crash_points else (),
+        summary=summary,
+    )
+    # The commands of the story find their engine the way everybody's do.
+    os.environ["BERTH_HOME"] = str(home)
+    os.environ.setdefault("COLUMNS", "100")
+    raise typer.Exit(director.tell(wish, run))
+
+
+COMMANDS = {"demo": (Command, demo)}
