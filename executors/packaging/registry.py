@@ -14,6 +14,8 @@ from engine.model.identifiers import Digest
 from executors.packaging import images
 
 LATEST = "latest"
+SERVING = "serving"
+"""Tag of the image that a server serves now."""
 
 
 class OciRegistry:

@@ -11,12 +11,9 @@ from engine.model.identifiers import Digest
 from executors.local.artifacts import FolderArtifacts
 from executors.packaging import images
 from executors.packaging.images import Image
-from executors.packaging.registry import OciRegistry
+from executors.packaging.registry import SERVING, OciRegistry
 from executors.serving import models
 from executors.serving.models import ServedModel
-
-SERVING = "serving"
-"""Tag in the registry of the image that serves now."""
 
 
 class Packages:

@@ -124,7 +124,7 @@ def describe(model: ServedModel) -> dict[str, object]:
             }
         ],
         "outputs": outputs,
-        "parameters": {"family": model.family},
+        "parameters": {"family": model.family, "digests": sorted(model.names)},
     }
 
 

@@ -6,6 +6,7 @@ answers to the last requests are remembered by id.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -82,8 +83,8 @@ class Windows:
             share = window.errors / window.requests
             signal(origin, "errors_share", share, shape="share", weight=window.requests)
         if window.latencies_ms:
-            p99 = float(np.percentile(window.latencies_ms, 99))
             count = len(window.latencies_ms)
+            p99 = sorted(window.latencies_ms)[math.ceil(0.99 * count) - 1]
             signal(origin, "latency_ms_p99", p99, unit="ms", weight=count)
         if window.labels:
             share = window.right / window.labels

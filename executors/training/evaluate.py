@@ -2,15 +2,20 @@
 
 A model that fails a gate of its own (not-a-number, loss that did not fall, missing outputs) is
 out; the best of the others must reach the bound and must not be worse than the served one by
-more than is allowed (`served_quality` says how good that is). Writes `judgement.json`.
+more than is allowed. How good that one is, its package says (tag `serving` of the registry
+`BERTH_MODELS`), or the parameter `served_quality`. Writes `judgement.json`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from engine.model.errors import DamagedError, NotFoundError
+from executors.packaging import images
+from executors.packaging.registry import SERVING, OciRegistry
 from executors.tasks.context import BadInputError, GateError, Scalar, Task, write_json
 
 Outputs = Mapping[str, Scalar]
@@ -31,7 +36,7 @@ def run(task: Task) -> None:
         raise GateError(f"no model passed its gates: {reasons}")
     best = min(passing, key=lambda name: (-_number(passing[name], "quality"), name))
     quality = _number(passing[best], "quality")
-    check_bound(best, quality, gates, task.settings.get("served_quality"))
+    check_bound(best, quality, gates, served_quality(task))
     scores = {name: _number(outputs, "quality") for name, outputs in passing.items()}
     write_json(
         task.outputs / "judgement.json", {"best": best, "refused": refused, "quality": scores}
@@ -56,9 +61,7 @@ def own_fault(outputs: Outputs, gates: Mapping[str, Any]) -> str:
     return ""
 
 
-def check_bound(
-    name: str, quality: float, gates: Mapping[str, Any], served_quality: Scalar | None
-) -> None:
+def check_bound(name: str, quality: float, gates: Mapping[str, Any], served: float | None) -> None:
     """Hold the best model to the bound and to the model in service.
 
     Raises:
@@ -68,14 +71,33 @@ def check_bound(
     if bound is not None and not quality >= bound:
         raise GateError(f"quality: {name} has {quality:.4f}, needs at least {bound:g}")
     drop = gates.get("quality_drop_at_most")
-    if drop is None or served_quality is None:
+    if drop is None or served is None:
         return
-    least = float(served_quality) - float(drop)
+    least = served - float(drop)
     if quality < least:
         raise GateError(
             f"quality drop: {name} has {quality:.4f}, needs at least {least:.4f}"
-            f" ({float(served_quality):.4f} in service, at most {drop:g} less)"
+            f" ({served:.4f} in service, at most {drop:g} less)"
         )
+
+
+def served_quality(task: Task) -> float | None:
+    """Return the quality of the model in service, or None when there is none.
+
+    Raises:
+        BadInputError: when its package is damaged.
+    """
+    if "served_quality" in task.settings:
+        return task.number("served_quality", 0.0)
+    registry = OciRegistry(Path(task.environment.get("BERTH_MODELS") or "/nonexistent"))
+    try:
+        digest = registry.resolve(task.pipeline, SERVING)
+        image = images.read_image(registry.layout(task.pipeline), digest)
+        return float(image.metadata["quality"])
+    except NotFoundError:
+        return None
+    except (DamagedError, KeyError, ValueError) as error:
+        raise BadInputError(f"the package of the model in service is damaged: {error}") from error
 
 
 def _number(outputs: Outputs, name: str) -> float:
