@@ -1,0 +1,22 @@
+"""Our forecasters keep the contracts of their ports."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.ports import DemandForecaster, Forecaster
+from engine.testing.demand_suite import DemandSuite
+from engine.testing.forecaster_suite import ForecasterSuite
+from forecasting import PoolForecaster, TaskForecaster
+
+
+class TestTaskForecaster(ForecasterSuite):
+    @pytest.fixture
+    def forecaster(self) -> Forecaster:
+        return TaskForecaster()
+
+
+class TestPoolForecaster(DemandSuite):
+    @pytest.fixture
+    def forecaster(self) -> DemandForecaster:
+        return PoolForecaster()
