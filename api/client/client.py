@@ -12,10 +12,10 @@ from api.client import discovery
 from api.client.builders import Pipeline
 from api.client.remote import Remote
 from api.messages import answers, questions
-from api.report.explanations import explanation_text
+from api.report.explanations import explanation_text, explanations_of
 from api.report.plans import plan_text
 from engine.model.alarms import SuperAlarm
-from engine.model.errors import Fault, InvalidInputError, NotFoundError
+from engine.model.errors import Fault, InvalidInputError
 from engine.model.plans import BreakEven, Explanation, Mode, Plan, Ruling, Verdict
 from engine.model.progress import RunStatus
 
@@ -132,11 +132,7 @@ class PlanHandle:
         Raises:
             NotFoundError: when the plan has no such task.
         """
-        for explanation in self.plan.placement.explanations:
-            if task in {explanation.task, f"{explanation.pipeline}/{explanation.task}"}:
-                return Why(plan=self.plan, explanation=explanation)
-        known = ", ".join(item.task for item in self.plan.placement.explanations)
-        raise NotFoundError(f"plan {self.plan_id} has no task {task!r}; it has {known or 'none'}")
+        return Why(plan=self.plan, explanation=explanations_of(self.plan, task)[0])
 
     def what_if(self, *changes: str) -> PlanHandle:
         """Return the same plan under changes (`deadline=in 1 h`, `cluster:eu-1=down`)."""

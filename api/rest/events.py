@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from api.rest import answering
+from api.wiring import Application
 from engine.model import documents, records
 from engine.model.dispatches import RunState
 from engine.ports import Ledger
@@ -76,16 +77,16 @@ async def events(request: Request, application: answering.Served) -> StreamingRe
     """Stream what changes, as server-sent events, until the caller goes away."""
     feed = await run_in_threadpool(Feed, application.parts.ledger)
     return StreamingResponse(
-        _stream(request, feed),
+        _stream(request, feed, application),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _stream(request: Request, feed: Feed) -> AsyncIterator[str]:
+async def _stream(request: Request, feed: Feed, application: Application) -> AsyncIterator[str]:
     yield "retry: 2000\n\n"
     quiet = 0.0
-    while not await request.is_disconnected():
+    while not application.parts.clock.is_stopped and not await request.is_disconnected():
         news = await run_in_threadpool(feed.news)
         for event in news:
             yield event

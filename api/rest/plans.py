@@ -10,9 +10,10 @@ from starlette.responses import Response
 
 from api.client.remote import SOLVED_HEADER
 from api.messages import answers, questions
+from api.report.explanations import explanations_of
 from api.rest import answering, bodies
 from engine.model.capacity import CapacityReport
-from engine.model.errors import Fault, InvalidInputError, NotFoundError
+from engine.model.errors import Fault, InvalidInputError
 from engine.model.plans import Explanation, Mode, Plan
 from engine.planning import PlanDiff
 
@@ -119,15 +120,7 @@ def one_plan(application: answering.Served, plan_id: str) -> Response:
 @router.get("/v1/plans/{plan_id}/explain", response_model=list[Explanation])
 def explain(application: answering.Served, plan_id: str, task: str = "") -> Response:
     """Return every candidate of a task (or of all tasks) with its verdict."""
-    plan = application.stored_plan(plan_id)
-    found = [
-        item
-        for item in plan.placement.explanations
-        if task in {"", item.task, f"{item.pipeline}/{item.task}"}
-    ]
-    if task and not found:
-        raise NotFoundError(f"plan {plan_id} has no task {task!r}", fix="leave `task` out")
-    return answering.values(found)
+    return answering.values(explanations_of(application.stored_plan(plan_id), task))
 
 
 @router.get("/v1/plans/{plan_id}/diff", response_model=PlanDiff)

@@ -21,6 +21,11 @@ class ScaledClock(clocks.SystemClock):
         """Return after so many seconds divided by the factor, or when the clock is stopped."""
         self._stopped.wait(max(seconds, 0.0) / self._factor)
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the clock was stopped, so that whatever goes on for ever should end."""
+        return self._stopped.is_set()
+
     def stop(self) -> None:
         """End all waits, now and from now on."""
         self._stopped.set()

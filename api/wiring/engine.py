@@ -1,0 +1,148 @@
+"""The engine as a process: lock, term, loops, server, and a clean end."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from api.settings import Settings
+from api.wiring import loop_parts, parts
+from api.wiring.application import Application
+from api.wiring.loops import Loop
+from engine import store
+from engine.model.errors import RefusedError
+
+_LOG = logging.getLogger("berth.engine")
+_BACKLOG = 256
+_JOIN_SECONDS = 20.0
+_SHUTDOWN_SECONDS = 3
+
+
+class EngineProcess:
+    """Owns a data folder, runs the loops and serves the faces until it is told to stop.
+
+    faces: makes the web application; given by the command line, which knows REST and pages.
+    Tasks that run are no children in spirit: they go on, and the next start adopts them.
+    """
+
+    def __init__(self, settings: Settings, faces: Callable[[Application], ASGIApp]) -> None:
+        self._settings = settings
+        self._faces = faces
+
+    def run(self, ready: Callable[[str], None]) -> None:
+        """Run until SIGTERM or SIGINT.
+
+        ready: told the base URL as soon as requests are taken.
+
+        Raises:
+            RefusedError: when another engine has the data folder, or the port is in use.
+            BerthError: when a part cannot be made; nothing was started.
+        """
+        with ExitStack() as stack:
+            self._run(ready, stack)
+        _LOG.info("stopped")
+
+    def _run(self, ready: Callable[[str], None], stack: ExitStack) -> None:
+        settings = self._settings
+        parts.prepare_home(settings.home)
+        stack.enter_context(store.lock_folder(settings.home))
+        listener = stack.enter_context(listen(settings.host, settings.port))
+        points = loop_parts.crash_points(settings)
+        made = loop_parts.with_crashes(parts.build(settings), points)
+        stack.callback(made.close)
+        term = store.begin_term(made.ledger, made.clock, f"{socket.gethostname()}:{os.getpid()}")
+        loops = [Loop(plan) for plan in loop_parts.plans(made, term, points)]
+        stack.callback(_stop, loops)
+        application = Application(made, loops=lambda: [loop.finding() for loop in loops])
+        server = _Server(_config(self._faces(application)), made.clock.stop)
+        url = _url(settings.host, listener.getsockname()[1])
+        write_address(settings.engine_file, url)
+        stack.callback(settings.engine_file.unlink, missing_ok=True)
+        for loop in loops:
+            loop.start()
+        _LOG.info("term %d at %s on %s", term.number, url, settings.home)
+        ready(url)
+        # The server passes SIGTERM on when it has ended; without a handler it would end us
+        # before anything is put away.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        try:
+            server.run(sockets=[listener])
+        except KeyboardInterrupt:
+            _LOG.info("stopped by hand")
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it is told to stop, so that endless streams can end."""
+
+    def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_exit = on_exit
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal."""
+        self._on_exit()
+        super().handle_exit(sig, frame)
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; port 0 takes a free one.
+
+    Raises:
+        RefusedError: when the port is in use, or the address is none of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        message = f"cannot listen at {host}:{port}: {error.strerror or error}"
+        fix = "choose another port with `--port`, or `--port 0` for a free one"
+        raise RefusedError(message, fix=fix, code="U004") from error
+    return listener
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def write_address(path: Path, url: str) -> None:
+    """Write where the engine is, all at once, so that nobody reads half of it."""
+    draft = path.with_suffix(".draft")
+    draft.write_text(json.dumps({"pid": os.getpid(), "url": url}) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
+def _stop(loops: list[Loop]) -> None:
+    """End the loops after the steps they are in."""
+    for loop in loops:
+        loop.stop()
+    for loop in loops:
+        if not loop.join(_JOIN_SECONDS):
+            _LOG.warning(
+                "a loop did not end in %.0f s; its step is repeated after the next start",
+                _JOIN_SECONDS,
+            )

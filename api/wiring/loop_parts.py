@@ -1,0 +1,110 @@
+"""What only a running engine has: executors, detectors, and the three loops made of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import alarms.detection.detector
+import alarms.grouping.grouper
+import alarms.notification.files
+import alarms.rootcause.tree
+from alarms.detection.settings import DetectionSettings
+from api.settings import Settings
+from api.wiring.loops import LoopPlan
+from api.wiring.parts import Parts, plugin
+from engine import dispatching, expressions, planning, plugins, watching
+from engine.model.records import Term
+from engine.ports import Detector, Executor, ModelServer, Notifier
+from engine.testing import crash
+from executors.local import FolderArtifacts, LocalExecutor, LocalSignals
+from executors.serving import HttpModelServer
+
+_PAUSE_SECONDS = 0.2
+_LOOKS_PER_WINDOW = 4
+
+
+def crash_points(settings: Settings) -> crash.CrashPoints | None:
+    """Return where to crash, for tests of recovery; None in every other engine."""
+    if not settings.crash_at and settings.crash_record is None:
+        return None
+    plan = crash.CrashPlan.parse(settings.crash_at) if settings.crash_at else None
+    return crash.CrashPoints(plan, record=settings.crash_record)
+
+
+def with_crashes(parts: Parts, points: crash.CrashPoints | None) -> Parts:
+    """Return the parts with crash points around every commit."""
+    if points is None:
+        return parts
+    return dataclasses.replace(parts, ledger=crash.CrashingLedger(parts.ledger, points))
+
+
+def plans(parts: Parts, term: Term, points: crash.CrashPoints | None) -> tuple[LoopPlan, ...]:
+    """Return the loops of an engine: dispatch, plan, watch."""
+    dispatcher = dispatching.Dispatcher(
+        parts.ledger,
+        _executors(parts, points),
+        FolderArtifacts(parts.settings.home / "artifacts"),
+        _servers(points),
+        expressions.CelConditions(),
+        parts.fleet,
+        parts.clock,
+        term,
+    )
+    reconciler = planning.ActionReconciler(
+        parts.ledger, parts.planner, parts.fleet, parts.clock, term=term
+    )
+    watcher = _watcher(parts, term)
+    window = parts.settings.scaled(parts.settings.window_seconds)
+    return (
+        LoopPlan(name="dispatch", step=dispatcher.step, pause_seconds=_PAUSE_SECONDS),
+        LoopPlan(name="plan", step=reconciler.step, pause_seconds=_PAUSE_SECONDS),
+        LoopPlan(name="watch", step=watcher.step, pause_seconds=window / _LOOKS_PER_WINDOW),
+    )
+
+
+def _executors(parts: Parts, points: crash.CrashPoints | None) -> Mapping[str, Executor]:
+    """Return executors by the name that clusters call them: ours, and those of plugins."""
+    artifacts = FolderArtifacts(parts.settings.home / "artifacts")
+    local = LocalExecutor(parts.settings.home, parts.fleet, artifacts, parts.clock)
+    made: dict[str, Executor] = {
+        name: plugin("berth.executors", name)() for name in plugins.load("berth.executors")
+    }
+    made["local"] = local
+    if points is None:
+        return made
+    return {name: crash.CrashingExecutor(executor, points) for name, executor in made.items()}
+
+
+def _servers(points: crash.CrashPoints | None) -> ModelServer:
+    servers = HttpModelServer()
+    return servers if points is None else crash.CrashingModelServer(servers, points)
+
+
+def _watcher(parts: Parts, term: Term) -> watching.Watcher:
+    settings = parts.settings
+    window = settings.scaled(settings.window_seconds)
+    signals = LocalSignals(settings.home, parts.fleet, parts.clock, window_seconds=window)
+    return watching.Watcher(
+        parts.ledger,
+        (signals,),
+        _detector(settings),
+        alarms.grouping.grouper.TopologyGrouper(),
+        alarms.rootcause.tree.HypothesisTree(),
+        _notifiers(settings),
+        parts.clock,
+        watching.WatchPolicy().scaled(settings.clock_factor),
+        term,
+    )
+
+
+def _detector(settings: Settings) -> Detector:
+    told = DetectionSettings(season_seconds=settings.season_seconds)
+    return alarms.detection.detector.StatisticalDetector(told.scaled(settings.clock_factor))
+
+
+def _notifiers(settings: Settings) -> Sequence[Notifier]:
+    """Return who tells people: a file, and every notifier that is installed."""
+    file = alarms.notification.files.FileNotifier(settings.home / "notifications.jsonl")
+    others = [plugin("berth.notifiers", name)() for name in plugins.load("berth.notifiers")]
+    return (file, *others)
