@@ -1,0 +1,93 @@
+"""Demand is read from CSV, and every fault of a file is named with its line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pytest
+
+from engine.capacity import read_demand
+from engine.model.errors import Fault, InvalidInputError
+
+
+def faults(text: str) -> Sequence[Fault]:
+    with pytest.raises(InvalidInputError) as caught:
+        read_demand(text)
+    return caught.value.faults
+
+
+def test_each_column_is_a_series() -> None:
+    first, second = read_demand("hour,A10,T4\n0,1,2\n1,3,4\n")
+    assert (first.pool, first.values) == ("A10", (1.0, 3.0))
+    assert (second.pool, second.values, second.unit) == ("T4", (2.0, 4.0), "GPUs")
+
+
+def test_a_byte_order_mark_and_blank_last_lines_are_no_fault() -> None:
+    (only,) = read_demand("\ufeffhour,A10\n0,1\n\n\n")
+    assert only.values == (1.0,)
+
+
+@pytest.mark.parametrize(
+    "hour", ["2026-11-22T05:00Z", "2026-11-22T05:00", "2026-11-22 06:00+01:00"]
+)
+def test_hours_may_be_instants(hour: str) -> None:
+    (only,) = read_demand(f"hour,A10\n{hour},1\n")
+    assert only.starts_at == 1_795_323_600.0
+
+
+def test_missing_rows_and_empty_cells_are_unknown() -> None:
+    (only,) = read_demand("hour,A10\n0,1\n3,\n4,nan\n")
+    assert only.values[0] == 1.0
+    assert len(only.values) == 5
+    assert all(math.isnan(value) for value in only.values[1:])
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "\ufeff"])
+def test_an_empty_file_is_refused(text: str) -> None:
+    (fault,) = faults(text)
+    assert (fault.code, fault.line) == ("C001", 0)
+
+
+def test_a_file_with_a_header_only_is_refused() -> None:
+    (fault,) = faults("hour,A10\n")
+    assert (fault.code, fault.line) == ("C001", 1)
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("time,A10", "'time'"),
+        ("hour", "no column"),
+        ("hour,A10,A10", "2 columns are named 'A10'"),
+        ("hour,,A10", "no name"),
+    ],
+)
+def test_other_columns_are_refused(header: str, said: str) -> None:
+    (fault,) = faults(f"{header}\n0,1,2\n")
+    assert (fault.code, fault.line) == ("C002", 1)
+    assert said in fault.message
+
+
+def test_a_row_that_was_cut_off_is_named_by_its_line() -> None:
+    (fault,) = faults("hour,A10,T4\n0,1,2\n1,3\n")
+    assert (fault.code, fault.line, fault.source_line) == ("C003", 3, "1,3")
+
+
+@pytest.mark.parametrize("cell", ["many", "-1", "inf"])
+def test_what_is_no_demand_is_named(cell: str) -> None:
+    (fault,) = faults(f"hour,A10\n0,{cell}\n")
+    assert fault.code == "C004"
+    assert repr(cell) in fault.message
+
+
+@pytest.mark.parametrize("second", ["0", "1000", "2026-11-22T05:30Z", "soon", "-1"])
+def test_hours_that_do_not_go_on_are_refused(second: str) -> None:
+    (fault,) = faults(f"hour,A10\n0,1\n{second},1\n")
+    assert (fault.code, fault.line) == ("C006", 3)
+
+
+def test_all_faults_are_reported_but_no_more_than_twenty() -> None:
+    rows = "".join(f"{hour},x\n" for hour in range(30))
+    found = faults(f"hour,A10\n{rows}")
+    assert [fault.line for fault in found] == list(range(2, 22))
