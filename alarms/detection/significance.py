@@ -226,29 +226,48 @@ def beta_binomial_p_value(hits: int, trials: int, past_hits: float, past_misses:
     return min(1.0, 2 * min(below, above))
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A feature as it was trained on: what windows are compared with."""
+
+    name: str
+    centre: float
+    deviation: float
+    rows: float
+
+    def error(self, weight: float) -> float:
+        """Return the standard error of the difference to a window of so many rows."""
+        factor = MEDIAN_ERROR if self.name == "median" else 1.0
+        rows = 1 / weight + (1 / self.rows if self.rows > 1 else 0.0)
+        return factor * self.deviation * math.sqrt(rows)
+
+
 def shift(
     value: float,
+    reference: Reference,
     *,
-    centre: float,
-    deviation: float,
+    rows: float,
     error: float,
     level: float,
     effect: float,
-    name: str,
 ) -> Finding:
-    """Return the two-sided test of a mean or median against a measured reference.
+    """Return the two-sided test of a mean or median of some rows against a measured reference.
 
-    deviation: standard deviation of single values in the reference; error: standard error of
-    the difference; effect: smallest shift that matters, in `deviation`s.
+    The tails are Student's with `rows` - 1 degrees of freedom although the spread is known: in
+    small windows of a skewed feature one extreme row must not look like a shift of all.
+
+    error: standard error of the difference; effect: smallest shift that matters, in standard
+    deviations of single values in the reference.
     """
-    statistic = (value - centre) / error
-    reach = max(-float(special.ndtri(level / 2)) * error, effect * deviation)
+    statistic = (value - reference.centre) / error
+    freedom = max(1.0, rows - 1)
+    reach = max(-float(special.stdtrit(freedom, level / 2)) * error, effect * reference.deviation)
     return Finding(
-        test=f"z of the {name} against its reference",
+        test=f"t of the {reference.name} against its reference",
         value=value,
         statistic=statistic,
-        p_value=2 * float(special.ndtr(-abs(statistic))),
-        usual=centre,
-        low=centre - reach,
-        high=centre + reach,
+        p_value=2 * float(special.stdtr(freedom, -abs(statistic))),
+        usual=reference.centre,
+        low=reference.centre - reach,
+        high=reference.centre + reach,
     )

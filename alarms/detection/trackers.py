@@ -6,7 +6,6 @@ reference; a level that stays is adopted after a while, unless it has a measured
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -184,9 +183,12 @@ class FeatureTracker:
         """Test against the reference; without one, as a level of its own."""
         if signal.weight < 1:
             return None
-        reference = read_reference(self._references.get(signal.subject, {}), signal.name)
-        if reference is None:
+        known = self._references.get(signal.subject)
+        if known is None:
             return self._own.observe(signal, level)
+        reference = read_reference(known, signal.name)
+        if reference is None:
+            return None
         rows = signal.weight + sum(weight for _, weight in self._pool)
         total = signal.value * signal.weight + sum(v * weight for v, weight in self._pool)
         findings: list[Finding] = []
@@ -198,12 +200,11 @@ class FeatureTracker:
             findings.append(
                 significance.shift(
                     value,
-                    centre=reference.centre,
-                    deviation=reference.deviation,
+                    reference,
+                    rows=weight,
                     error=theory * (max(1.0, scatter.deviation()) if learned else 1.0),
                     level=level / 2,
                     effect=self._settings.feature_effect,
-                    name=reference.name,
                 )
             )
         judgement = worst(findings, level / 2, Worse.EITHER)
@@ -216,23 +217,7 @@ class FeatureTracker:
         return judgement
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A feature as it was trained on: what windows are compared with."""
-
-    name: str
-    centre: float
-    deviation: float
-    rows: float
-
-    def error(self, weight: float) -> float:
-        """Return the standard error of the difference to a window of so many rows."""
-        factor = significance.MEDIAN_ERROR if self.name == "median" else 1.0
-        rows = 1 / weight + (1 / self.rows if self.rows > 1 else 0.0)
-        return factor * self.deviation * math.sqrt(rows)
-
-
-def read_reference(known: Mapping[str, Signal], name: str) -> Reference | None:
+def read_reference(known: Mapping[str, Signal], name: str) -> significance.Reference | None:
     """Return the reference of `feature_median` or `feature_mean`, or None without one.
 
     `reference_mad` is scaled to be a standard deviation. A feature that is mostly one value has
@@ -243,7 +228,7 @@ def read_reference(known: Mapping[str, Signal], name: str) -> Reference | None:
     spread = known.get("reference_mad" if kind == "median" else "reference_sd")
     if centre is None or spread is None or spread.value <= 0:
         return None
-    return Reference(kind, centre.value, spread.value, centre.weight)
+    return significance.Reference(kind, centre.value, spread.value, centre.weight)
 
 
 def worst(findings: list[Finding], level: float, worse: Worse) -> Judgement:

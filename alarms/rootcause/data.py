@@ -10,6 +10,8 @@ from engine.model.alarms import CauseKind, Remedy
 from engine.model.specs import Scalar
 
 PRIOR = -1.0
+BACK_WITHIN = 0.5
+"""A feature whose windows since the alarm lie within so many standard deviations is back."""
 DRIFT_MAX = 3.0
 """A population may drift; one that moved by more standard deviations is another quantity."""
 
@@ -45,6 +47,8 @@ def _moved(facts: Facts, moved: list[Shift]) -> Hypothesis:
         names = ", ".join(shift.feature for shift in unexplained)
         evidence.opposes(0.5, f"no unit explains {names}")
     lead = converted[0] if converted else moved[0]
+    if not converted and abs(lead.size) < BACK_WITHIN:
+        evidence.opposes(3.0, f"{lead.feature} is nearly back where it was")
     return Hypothesis(
         kind=CauseKind.DATA,
         subject=lead.subject,

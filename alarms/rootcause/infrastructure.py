@@ -80,10 +80,11 @@ def _victims(facts: Facts, cluster: str, evidence: Evidence) -> None:
 def _distribution(facts: Facts, evidence: Evidence) -> None:
     """Values that arrive in another distribution are no sign of a failed machine."""
     moved = {alarm.subject for alarm in facts.alarms if nature(alarm) is Nature.DATA}
-    if moved:
-        evidence.opposes(
-            2.0, f"{counted(len(moved), 'subject')} of data moved, which no machine does"
-        )
+    if not moved:
+        return
+    text = f"{counted(len(moved), 'subject')} of data moved, which no machine does"
+    is_all = all(nature(alarm) is Nature.DATA for alarm in facts.alarms)
+    evidence.opposes(6.0 if is_all else 2.0, text)
 
 
 def _events(facts: Facts, cluster: str, evidence: Evidence) -> None:

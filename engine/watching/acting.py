@@ -7,6 +7,7 @@ repeated step asks twice. `re-plan` and `retrain` are carried out by `engine.pla
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 from engine.model import documents
@@ -32,6 +33,7 @@ from engine.model.records import (
     Stored,
 )
 from engine.model.signals import Signal
+from engine.ports import Detector
 from engine.watching import guards
 from engine.watching.desk import Desk
 from engine.watching.guards import Request
@@ -42,8 +44,9 @@ from engine.watching.recent import Recent
 class Acting:
     """Asks for re-plans around lost clusters and for retrainings that would cure the cause."""
 
-    def __init__(self, desk: Desk, recent: Recent) -> None:
+    def __init__(self, desk: Desk, detector: Detector, recent: Recent) -> None:
         self._desk = desk
+        self._detector = detector
         self._recent = recent
 
     def step(self) -> bool:
@@ -64,14 +67,19 @@ class Acting:
         policy = self._desk.policy
         if cause is None or cause.belief < policy.act_above or cause.settled is False:
             return False
-        age = self._desk.clock.now() - group.opened_at
-        if cause.settled is not True and age < policy.decide_seconds:
+        if cause.settled is not True and not self._lasts(group):
             return False
         if cause.kind is CauseKind.INFRASTRUCTURE:
             return policy.replan and self._replan(group, cause)
         if cause.kind in guards.RETRAINABLE:
             return policy.retrain and self._retrain(group, cause)
         return False
+
+    def _lasts(self, group: SuperAlarm) -> bool:
+        """Whether a series of the group has been abnormal for long enough to decide."""
+        abnormal = self._detector.abnormal()
+        since = min(abnormal.get(alarm.series, math.inf) for alarm in group.alarms)
+        return self._desk.clock.now() - since >= self._desk.policy.decide_seconds
 
     # Re-plan
 

@@ -123,7 +123,9 @@ class Judging:
         is_abnormal = any(alarm.series in abnormal for alarm in group.alarms)
         has_news = is_abnormal or group != before
         if not group.causes or (has_news and not self._is_acting(group)):
-            group = self._explained(group)
+            causes = self._causes(group)
+            if group != before or not _are_alike(causes, group.causes):
+                group = dataclasses.replace(group, causes=causes)
         if not is_abnormal and self._is_over(group, now):
             return dataclasses.replace(
                 group,
@@ -138,12 +140,9 @@ class Judging:
             )
         return group
 
-    def _explained(self, group: SuperAlarm) -> SuperAlarm:
+    def _causes(self, group: SuperAlarm) -> tuple[Cause, ...]:
         events = self._events(group)
-        causes = tuple(self._cause_finder.causes(group, self._recent.signals(), events))
-        if _are_alike(causes, group.causes):
-            return group
-        return dataclasses.replace(group, causes=causes)
+        return tuple(self._cause_finder.causes(group, self._recent.signals(), events))
 
     def _events(self, group: SuperAlarm) -> list[Event]:
         since = group.opened_at - self._desk.policy.look_back_seconds

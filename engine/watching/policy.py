@@ -13,8 +13,8 @@ class WatchPolicy:
     """Policy of the watch loop. Times are seconds.
 
     act_above: least belief in a cause before anything but telling people is done about it.
-    decide_seconds: how long an unsettled cause must be the likeliest before it is acted upon;
-        a settled one is acted upon at once.
+    decide_seconds: how long a series must have been abnormal before an unsettled cause is acted
+        upon; a settled one is acted upon at once.
     quiet_seconds: how long everything must have been normal before a super-alarm closes.
     look_back_seconds: how long before the first alarm changes are looked for.
     join_seconds: how long an alarm that could not open a group may still join one.
@@ -27,7 +27,7 @@ class WatchPolicy:
     """
 
     act_above: float = 0.6
-    decide_seconds: float = 120.0
+    decide_seconds: float = 600.0
     quiet_seconds: float = 300.0
     look_back_seconds: float = 3_600.0
     join_seconds: float = 300.0

@@ -55,7 +55,7 @@ class Watcher:
         self._parts = (
             Reading(desk, self.sources, self.detector, recent),
             Judging(desk, self.detector, self.grouper, self.cause_finder, recent),
-            Acting(desk, recent),
+            Acting(desk, self.detector, recent),
             Telling(desk, self.notifiers),
             Pruning(desk, recent),
         )
