@@ -46,17 +46,19 @@ def demo(
             return ended.exit_code
         return int(code or 0)
 
+    listening = port or director.free_port()
     wish = director.Wish(
         home=home,
         examples=examples,
-        port=port,
+        port=listening,
         stay=not leave,
         calm_seconds=calm,
         crash_points=crash_points.read_text(encoding="utf-8").split() if crash_points else (),
         summary=summary,
     )
-    # The commands of the story find their engine the way everybody's do.
+    # The commands of the story talk to its engine, and to nobody while it is being restarted.
     os.environ["BERTH_HOME"] = str(home)
+    os.environ["BERTH_URL"] = f"http://127.0.0.1:{listening}"
     os.environ.setdefault("COLUMNS", "100")
     raise typer.Exit(director.tell(wish, run))
 

@@ -6,8 +6,6 @@ imported when it runs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import typer
 
 from api.cli import alarming, demonstrating, helping, operating, planning, running
@@ -33,15 +31,6 @@ def application() -> typer.Typer:
         for name, (kind, function) in module.COMMANDS.items():
             app.command(name, cls=kind)(function)
     return app
-
-
-def call(arguments: Sequence[str]) -> int:
-    """Run the command line with these arguments in this process; return its exit code."""
-    try:
-        application()(list(arguments), prog_name="berth")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
-    return 0
 
 
 def run() -> None:

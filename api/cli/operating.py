@@ -183,44 +183,7 @@ def _hours(text: str) -> int:
     raise InvalidInputError("the command line", [fault])
 
 
-def demo(  # noqa: PLR0913 - each is an option of the command
-    context: typer.Context,
-    exit_: Annotated[bool, typer.Option("--exit", help="Stop at the end.")] = False,
-    examples: Annotated[Path, typer.Option(help="Folder of the examples.")] = Path("examples"),
-    port: Annotated[int, typer.Option(help="Port of the engine, 0 for a free one.", min=0)] = 0,
-    calm: Annotated[float, typer.Option(help="Seconds before anything goes wrong.", min=1)] = 12.0,
-    summary: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
-    crash_points: Annotated[
-        Path | None, typer.Option(help="File with points at which the engine is killed.")
-    ] = None,
-) -> None:
-    """Tell the whole story on real data: plan, run, serve, two faults, and what is done."""
-    import os
-
-    from api.cli.main import call
-    from api.cli.story import director
-
-    talk: Talk = context.obj
-    home = Path(str(talk.given.get("home", ".berth-demo")))
-    port = port or director.free_port()
-    # The commands of the story are run in this process; they shall find its engine, or nobody.
-    os.environ["BERTH_URL"] = f"http://127.0.0.1:{port}"
-    wish = director.Wish(
-        home=home,
-        examples=examples,
-        port=port,
-        stay=not exit_,
-        calm_seconds=calm,
-        crash_points=tuple(crash_points.read_text("utf-8").split()) if crash_points else (),
-        summary=summary,
-    )
-    code = director.tell(wish, call)
-    if code:
-        raise typer.Exit(code)
-
-
 COMMANDS = {
-    "demo": (Command, demo),
     "start": (FleetCommand, start),
     "doctor": (FleetCommand, doctor),
     "fleet": (FleetCommand, fleet),
