@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
+from engine.model.alarms import Action, ActionKind, ActionState
+from engine.model.dispatches import Attempt, AttemptState, TaskState
 from engine.model.errors import InfeasibleError
 from engine.model.fleet import Fleet
-from engine.model.identifiers import FREE, MicroDollars, PipelineName
+from engine.model.identifiers import (
+    FREE,
+    AttemptId,
+    ClusterName,
+    MicroDollars,
+    PipelineName,
+    RunId,
+    SuperAlarmId,
+    TaskName,
+)
 from engine.model.plans import (
     Assignment,
     Limit,
@@ -20,8 +32,10 @@ from engine.model.plans import (
     Unplaced,
 )
 from engine.model.profiles import Profile, RunRecord
+from engine.model.records import TASK_RUNS, Collection, Put, task_run_key
 from engine.model.resources import Resources
 from engine.model.specs import PipelineSpec, TaskKind, TaskSpec
+from engine.ports import Ledger
 from engine.testing import samples
 
 NOW = 1_000.0
@@ -116,4 +130,51 @@ def _promise(request: PlanRequest, spec: PipelineSpec, placed: Sequence[Assignme
         run_cost_micro_dollars=MicroDollars(sum(a.cost_micro_dollars for a in placed)),
         run_cost_micro_dollars_p95=FREE,
         serving_micro_dollars_per_hour=FREE,
+    )
+
+
+def put(ledger: Ledger, *records: tuple[Collection[Any], Any]) -> None:
+    """Store records, whatever was there before."""
+    ledger.commit("test", [Put(collection, value) for collection, value in records])
+
+
+def live_attempt(run: str, task: str, cluster: str, *, pipeline: str = "heart") -> Attempt:
+    """Return an attempt that runs since `NOW`."""
+    return Attempt(
+        attempt_id=AttemptId(f"{run}.{task}.1"),
+        run_id=RunId(run),
+        pipeline=PipelineName(pipeline),
+        task=TaskName(task),
+        number=1,
+        executor="local",
+        cluster=ClusterName(cluster),
+        pool=samples.POOL,
+        held=samples.HELD,
+        state=AttemptState.RUNNING,
+        intended_at=NOW,
+        fence=1,
+        started_at=NOW,
+    )
+
+
+def set_task(ledger: Ledger, run: str, task: str, state: TaskState, cluster: str = "") -> None:
+    """Bring a stored task of a run into a state."""
+    stored = ledger.get(TASK_RUNS, task_run_key(run, task))
+    assert stored is not None
+    where = ClusterName(cluster) if cluster else None
+    put(ledger, (TASK_RUNS, replace(stored.value, state=state, cluster=where)))
+
+
+def wanted(kind: ActionKind, subject: str, *, pipeline: str | None = None) -> Action:
+    """Return an action that the watch loop wants."""
+    return Action(
+        action_id=f"{kind.value}:{subject}",
+        kind=kind,
+        state=ActionState.WANTED,
+        super_alarm_id=SuperAlarmId("SA-1"),
+        subject=subject,
+        policy="test",
+        wanted_at=NOW,
+        pipeline=PipelineName(pipeline) if pipeline else None,
+        parameters={"etl.unit.chol": "mmol/L"} if kind is ActionKind.RETRAIN else {},
     )
