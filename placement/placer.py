@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from engine.model.errors import InfeasibleError
 from engine.model.identifiers import MicroDollars
 from engine.model.plans import Mode, Placement, PlacementProblem, PlanRequest
 from placement.account.assignments import assignment
+from placement.account.clashes import infeasible, unkept
 from placement.account.explanations import explained, unplaced
-from placement.account.promises import Outlook, outlook, promise
+from placement.account.promises import promise
 from placement.account.sharing import sharing
-from placement.problem.building import Terms, build
-from placement.problem.instance import Instance
 from placement.search import draft as drafts
-from placement.search.draft import Draft
-from placement.search.solving import Effort, search
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Solved:
-    """An instance with its plan and the least money any plan could cost."""
-
-    instance: Instance
-    plan: Draft
-    bound: int
-    proven: bool
+from placement.search.draft import EMPTY, Draft
+from placement.settling import Settled, settled
 
 
 class CpSatPlacer:
@@ -37,30 +23,18 @@ class CpSatPlacer:
         Raises:
             InfeasibleError: in `LEAST_COST` mode when no plan keeps every wish.
         """
-        solved = _solved(problem, Terms())
-        return _shown(solved, problem.request)
+        found = settled(problem)
+        if problem.request.mode is Mode.LEAST_COST:
+            if found.plan is None:
+                raise infeasible(problem, proven=found.proven)
+            if found.unkept:
+                raise unkept(found.instance, found.outlooks, found.unkept)
+        plan = EMPTY if found.plan is None else found.plan
+        return _shown(found, plan, problem.request)
 
 
-def _solved(problem: PlacementProblem, terms: Terms) -> Solved:
-    instance = build(problem, terms)
-    request = problem.request
-    effort = Effort(
-        all_placed=request.mode is Mode.LEAST_COST,
-        seed=request.seed,
-        work_limit=request.work_limit,
-    )
-    found = search(instance, effort)
-    if found.plan is None:
-        raise InfeasibleError("no plan keeps every wish")
-    return Solved(instance=instance, plan=found.plan, bound=found.bound, proven=found.proven)
-
-
-def _shown(solved: Solved, request: PlanRequest) -> Placement:
-    instance, plan = solved.instance, solved.plan
-    seen: dict[int, Outlook] = {
-        number: outlook(instance, plan, line, request.seed)
-        for number, line in enumerate(instance.lines)
-    }
+def _shown(found: Settled, plan: Draft, request: PlanRequest) -> Placement:
+    instance, seen = found.instance, found.outlooks
     shown = {
         job.key: assignment(instance, plan, job, seen[job.line])
         for job in instance.jobs
@@ -81,7 +55,7 @@ def _shown(solved: Solved, request: PlanRequest) -> Placement:
             for number, line in enumerate(instance.lines)
         ),
         objective_micro_dollars=MicroDollars(money),
-        bound_micro_dollars=MicroDollars(solved.bound),
-        gap=(money - solved.bound) / money if money > 0 else 0.0,
-        optimal=solved.proven,
+        bound_micro_dollars=MicroDollars(found.bound),
+        gap=(money - found.bound) / money if money > 0 else 0.0,
+        optimal=found.proven,
     )

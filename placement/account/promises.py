@@ -16,10 +16,10 @@ from engine.model.identifiers import MicroDollars
 from engine.model.plans import Assignment, Promise
 from engine.model.profiles import Quantiles
 from engine.model.specs import PipelineSpec, TaskKind, TaskSpec
-from placement.account.scenarios import SCENARIOS, Values, generator, levels, values
 from placement.problem.branches import branches_of, in_order
 from placement.problem.building import running_end_ms
 from placement.problem.instance import MILLISECONDS, Instance, Job, Line
+from placement.problem.scenarios import SCENARIOS, Values, generator, levels, values
 from placement.search import draft as drafts
 from placement.search.draft import Draft
 
@@ -38,11 +38,13 @@ class Outlook:
     """One pipeline over all scenarios.
 
     times: by task; keep: share of scenarios in which all tasks but serve end by the deadline,
-        None without one; cost_p95: of a run, in micro-dollars.
+        None without one. end_at_keep: seconds after `as_of` by which they end with the
+        probability asked. cost_p95: of a run, in micro-dollars.
     """
 
     times: Mapping[str, Times]
     keep: float | None
+    end_at_keep: float
     cost_p95: int
 
 
@@ -82,6 +84,7 @@ def outlook(instance: Instance, plan: Draft, line: Line, seed: int) -> Outlook:
     return Outlook(
         times={name: _times(instance, starts[name], ends[name]) for name in starts},
         keep=kept,
+        end_at_keep=float(np.quantile(last, line.spec.sla.keep, method="higher")),
         cost_p95=round(float(np.quantile(cost, 0.95))) + moves,
     )
 

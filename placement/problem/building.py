@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from engine.model.fleet import Cluster, Pool
 from engine.model.plans import Assignment, PlacementProblem, PlanRequest, Reservation, task_key
@@ -12,7 +12,7 @@ from engine.model.resources import Resource, Resources
 from engine.model.specs import BudgetPeriod, PipelineSpec, TaskKind, TaskSpec
 from placement.problem import transfers
 from placement.problem.branches import branches_of, in_order
-from placement.problem.candidates import HOUR_SECONDS, Asked, Frame, options_of
+from placement.problem.candidates import HOUR_SECONDS, Asked, options_of
 from placement.problem.deadlines import instant_of
 from placement.problem.instance import (
     COUNTED,
@@ -20,9 +20,11 @@ from placement.problem.instance import (
     Amounts,
     Bucket,
     Edge,
+    Frame,
     Instance,
     Job,
     Line,
+    Option,
     Span,
 )
 
@@ -65,9 +67,8 @@ def build(problem: PlacementProblem, terms: Terms) -> Instance:
         edges.extend(_edges(pipeline, added))
         jobs.extend(added)
     return Instance(
-        as_of=request.as_of,
-        end_ms=site.frame.end_ms,
-        serving_hours=site.frame.serving_hours,
+        frame=site.frame,
+        quotas=site.quota_index,
         jobs=tuple(jobs),
         lines=tuple(lines),
         pools=site.pools,
@@ -75,6 +76,20 @@ def build(problem: PlacementProblem, terms: Terms) -> Instance:
         edges=tuple(edges),
         fixed=request.fixed,
     )
+
+
+def with_memory(instance: Instance, job: Job, memory_gib: float) -> tuple[Option, ...]:
+    """Return the options a job would have if its author insisted on so much memory."""
+    line = instance.lines[job.line]
+    asked = Asked(
+        pipeline=line.spec,
+        task=replace(job.spec, wishes=replace(job.spec.wishes, memory_gib=memory_gib)),
+        profile=job.profile,
+        level=line.level,
+        probability=job.probability,
+    )
+    quotas = instance.quotas.get(line.spec.owner, {})
+    return options_of(asked, instance.frame, instance.pools, quotas)[0]
 
 
 def level_of(pipeline: PipelineSpec, terms: Terms) -> float:

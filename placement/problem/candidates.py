@@ -12,7 +12,7 @@ from engine.model.plans import Refusal
 from engine.model.profiles import Profile
 from engine.model.resources import Resources
 from engine.model.specs import PipelineSpec, TaskSpec
-from placement.problem.instance import COUNTED, MILLISECONDS, Amounts, Option, Span
+from placement.problem.instance import COUNTED, MILLISECONDS, Amounts, Frame, Option, Span
 from placement.problem.limits import Candidate, Service, refusals
 from placement.problem.needs import Need, Slot, need_of
 
@@ -25,24 +25,6 @@ MOST_REPLICAS_ADDED = 3
 
 HOUR_SECONDS = 3600.0
 HOURS_PER_DAY = 24
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
-    """What all tasks of a problem share.
-
-    shares: by pool, the lambda of each resource in mean + lambda (high - mean).
-    """
-
-    as_of: float
-    end_ms: int
-    horizon_ms: int
-    serving_hours: int
-    shares: Mapping[int, tuple[float, ...]]
-
-    def share(self, pool_index: int) -> tuple[float, ...]:
-        """Return the lambdas of a pool; 1 (every task at its own high need) unless set."""
-        return self.shares.get(pool_index, (1.0,) * len(COUNTED))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +138,7 @@ def _option(asked: Asked, frame: Frame, c: Candidate, buckets: tuple[int, ...]) 
         pool=c.pool,
         buckets=buckets,
         node_count=c.node_count,
-        held=_held(c, slots),
+        held=c.per_node,
         duration_ms=duration_ms,
         duration=duration_there,
         spans=spans,
@@ -169,28 +151,13 @@ def _option(asked: Asked, frame: Frame, c: Candidate, buckets: tuple[int, ...]) 
 
 
 def _amounts(slot: Slot, shares: tuple[float, ...], c: Candidate) -> Amounts:
-    """Return the thousandths a slot takes of the pool, never more than the nodes hold."""
-    ceiling = [c.per_node.of(resource) * c.node_count for resource in COUNTED]
+    """Return the thousandths a slot takes of the pool, never more than its nodes have."""
     # Replicas are whole, so that nodes may hold more than the sum that was asked for.
     factor = math.ceil(c.need.replicas / c.node_count) * c.node_count / c.need.replicas
-    between = [value * factor for value in slot.between(shares)]
+    node = c.pool.shape.resources
+    most = [node.of(resource) * c.node_count / factor for resource in COUNTED]
     return tuple(
-        math.ceil(min(value, most) * MILLISECONDS - 1e-6)
-        for value, most in zip(between, ceiling, strict=True)
-    )
-
-
-def _held(c: Candidate, slots: Sequence[Amounts]) -> Resources:
-    """Return what one node holds in the largest slot."""
-    peak = [max(values) / MILLISECONDS / c.node_count for values in zip(*slots, strict=True)]
-    cpu, memory, gpu, disk, network = peak
-    return Resources(
-        cpu_cores=cpu,
-        memory_gib=memory,
-        gpu_count=gpu,
-        gpu_memory_gib=c.per_node.gpu_memory_gib,
-        disk_gib=disk,
-        network_mbps=network,
+        math.ceil(value * factor * MILLISECONDS - 1e-6) for value in slot.between(shares, most)
     )
 
 

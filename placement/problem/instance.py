@@ -29,6 +29,24 @@ MILLISECONDS = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """What all tasks of a problem share.
+
+    shares: by pool, the lambda of each resource in mean + lambda (high - mean).
+    """
+
+    as_of: float
+    end_ms: int
+    horizon_ms: int
+    serving_hours: int
+    shares: Mapping[int, tuple[float, ...]]
+
+    def share(self, pool_index: int) -> tuple[float, ...]:
+        """Return the lambdas of a pool; 1 (every task at its own high need) unless set."""
+        return self.shares.get(pool_index, (1.0,) * len(COUNTED))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
     """A stretch of constant need.
 
@@ -153,18 +171,32 @@ class Instance:
     """One placement problem.
 
     pools: (cluster, pool) in the fleet's order; buckets: one per pool in the same order, then
-        the quotas. end_ms: end of the time that is looked at.
+        the quotas. quotas: by owner, then by pool, the bucket of the owner's quota there.
     """
 
-    as_of: float
-    end_ms: int
-    serving_hours: int
+    frame: Frame
+    quotas: Mapping[str, Mapping[int, int]]
     jobs: tuple[Job, ...]
     lines: tuple[Line, ...]
     pools: tuple[tuple[Cluster, Pool], ...]
     buckets: tuple[Bucket, ...]
     edges: tuple[Edge, ...]
     fixed: tuple[Assignment, ...]
+
+    @property
+    def as_of(self) -> float:
+        """The instant at which the plan is made."""
+        return self.frame.as_of
+
+    @property
+    def end_ms(self) -> int:
+        """End of the time that is looked at."""
+        return self.frame.end_ms
+
+    @property
+    def serving_hours(self) -> int:
+        """Hours that a serve job counts for in the objective."""
+        return self.frame.serving_hours
 
     def instant(self, milliseconds: int) -> float:
         """Return milliseconds after `as_of` as an instant."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.model.profiles import Profile, Quantiles
@@ -17,9 +18,10 @@ HARD_LEVEL = 1.0 - OVERFLOW
 """Level at which memory, disk and GPUs are held: a task that needs more of them is killed."""
 
 SOFT_LEVEL = 0.80
-"""Level at which CPU and network are held: a task that needs more of them runs slower."""
+"""Level at which CPU and network are held: a task that needs more of them runs slower. What lies
+above is left to chance, and is what tasks share: see `placement.search.multiplexing`."""
 
-_SOFT = {Resource.CPU, Resource.NETWORK}
+SOFT = frozenset({Resource.CPU, Resource.NETWORK})
 
 _WISHED = {
     Resource.CPU: "cpu_cores",
@@ -32,16 +34,22 @@ _WISHED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """Need in one slot, in units of `COUNTED`: its mean, and the high value that is held."""
+    """Need in one slot, in units of `COUNTED`: its mean, what is held, and at `HARD_LEVEL`."""
 
     mean: tuple[float, ...]
+    held: tuple[float, ...]
     high: tuple[float, ...]
 
-    def between(self, shares: tuple[float, ...]) -> tuple[float, ...]:
-        """Return mean + share x (high - mean), resource by resource."""
+    def between(self, shares: Sequence[float], most: Sequence[float]) -> tuple[float, ...]:
+        """Return mean + share x (high - mean), resource by resource, and no less than is held.
+
+        most: what the task could use at all, since it stands on nodes of a size.
+        """
         return tuple(
-            mean + share * (high - mean)
-            for mean, high, share in zip(self.mean, self.high, shares, strict=True)
+            min(max(held, mean + share * (min(high, top) - mean)), top)
+            for mean, held, high, share, top in zip(
+                self.mean, self.held, self.high, shares, most, strict=True
+            )
         )
 
 
@@ -56,8 +64,8 @@ class Need:
 
     @property
     def peak(self) -> tuple[float, ...]:
-        """The largest high value of any slot, resource by resource."""
-        return tuple(max(values) for values in zip(*(s.high for s in self.slots), strict=True))
+        """What is held in the largest slot, resource by resource."""
+        return tuple(max(values) for values in zip(*(s.held for s in self.slots), strict=True))
 
     def per_node(self, node_count: int) -> Resources:
         """Return what each of so many nodes must have; replicas are whole."""
@@ -73,14 +81,20 @@ class Need:
         )
 
 
+def uses_of(task: TaskSpec, profile: Profile) -> dict[Resource, tuple[Quantiles, ...]]:
+    """Return the quantiles by slot of what a task needs of each of `COUNTED`."""
+    return {resource: _use(profile, task.wishes, resource) for resource in COUNTED}
+
+
 def need_of(task: TaskSpec, profile: Profile) -> Need:
     """Return what a task needs: what its author insists on, and the forecast for the rest."""
     wishes = task.wishes
-    use = {resource: _use(profile, wishes, resource) for resource in COUNTED}
+    use = uses_of(task, profile)
     length = max(len(slots) for slots in use.values())
     slots = [
         Slot(
             mean=tuple(_mean(r, _at(use[r], index)) for r in COUNTED),
+            held=tuple(_held(r, _at(use[r], index)) for r in COUNTED),
             high=tuple(_high(r, _at(use[r], index)) for r in COUNTED),
         )
         for index in range(length)
@@ -114,6 +128,10 @@ def _mean(resource: Resource, slot: Quantiles) -> float:
     )
 
 
+def _held(resource: Resource, slot: Quantiles) -> float:
+    return slot.at(SOFT_LEVEL) if resource in SOFT else _high(resource, slot)
+
+
 def _high(resource: Resource, slot: Quantiles) -> float:
-    value = slot.at(SOFT_LEVEL if resource in _SOFT else HARD_LEVEL)
+    value = slot.at(HARD_LEVEL)
     return float(math.ceil(value - 1e-9)) if resource is Resource.GPU else value

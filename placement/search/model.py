@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from ortools.sat.python import cp_model
@@ -358,7 +359,7 @@ class _Model:
         self._draw(bucket, interval, needs, most)
         variables = (present, first, after, size, *needs)
         for position, variable in enumerate(variables):
-            self._hints.append((variable, lambda draft, p=position: _seat_values(ways, draft)[p]))
+            self._hints.append((variable, partial(_seat_value, ways, position)))
 
     def _add_transfer(self, edge: Edge) -> Expression:
         """Return what moving an edge's data costs, by the cluster it leaves and the one it enters.
@@ -376,7 +377,7 @@ class _Model:
         both = self._both(jobs[edge.source], jobs[edge.target])
         self.cp.add(_total(flows.values()) == both)
         for pair, flow in flows.items():
-            self._hints.append((flow, lambda draft, p=pair: int(_clusters(edge, draft) == p)))
+            self._hints.append((flow, partial(_flow, edge, pair)))
         clusters: dict[str, Cluster] = {c.name: c for c, _ in self._instance.pools}
         return sum(
             transfers.cost(edge.volume_gib, edge.probability, clusters[a], clusters[b]) * flow
@@ -451,6 +452,14 @@ def _clusters(edge: Edge, draft: Draft) -> tuple[str, str] | None:
     """Return the clusters at both ends of an edge, when both have a place."""
     source, target = draft.options.get(edge.source), draft.options.get(edge.target)
     return (source.cluster.name, target.cluster.name) if source and target else None
+
+
+def _flow(edge: Edge, pair: tuple[str, str], draft: Draft) -> int:
+    return int(_clusters(edge, draft) == pair)
+
+
+def _seat_value(ways: Sequence[tuple[Job, Option]], position: int, draft: Draft) -> int:
+    return _seat_values(ways, draft)[position]
 
 
 def _seat_values(ways: Sequence[tuple[Job, Option]], draft: Draft) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from placement.problem.instance import Instance
+from placement.problem.instance import Instance, Option
 from placement.search.draft import Draft
 from placement.search.model import Goal, Scope, Task, Verdict, solve
 
@@ -33,7 +33,8 @@ class Relaxed:
 
 def relaxed(instance: Instance, task: Callable[[Goal], Task]) -> Relaxed:
     """Solve every pipeline alone; `task` makes the solver's orders."""
-    options, starts = {}, {}
+    options: dict[int, Option] = {}
+    starts: dict[int, int] = {}
     weight = money = 0
     work = 0.0
     impossible = None

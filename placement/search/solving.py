@@ -31,8 +31,10 @@ WHOLE_OPTIONS = 1_200
 """Up to so many options CP-SAT is given the whole problem; above, presolve alone takes longer than
 solving a dozen neighbourhoods."""
 
-NEIGHBOURHOOD_OPTIONS = 500
-ROUND_WORK = 0.5
+NEIGHBOURHOOD_OPTIONS = 120
+"""Few enough that most neighbourhoods are solved to the end; larger ones improved less."""
+
+ROUND_WORK = 0.2
 RELAXED_WORK = 1.0
 LEAST_WORK = 0.02
 MOST_ROUNDS = 200
@@ -63,22 +65,23 @@ class Found:
 
     plan: None only when every job must have a place and no such plan was found.
     bound: the least money of any plan with no more unplaced weight. proven: there is no better
-        plan; without a plan: there is none.
+        plan; without a plan: there is none. wanted: what every pipeline would do alone.
     """
 
     plan: Draft | None
     bound: int
     proven: bool
+    wanted: Draft
 
 
 def search(instance: Instance, effort: Effort) -> Found:
     """Return the best plan found within the work limit."""
     alone = relaxed(instance, lambda goal: effort.task(goal, RELAXED_WORK))
     if effort.all_placed and alone.impossible is not None:
-        return Found(plan=None, bound=alone.money, proven=True)
+        return Found(plan=None, bound=alone.money, proven=True, wanted=alone.draft)
     plan = _start(instance, alone, effort)
     if plan is not None and value(instance, plan) == (alone.weight, alone.money):
-        return Found(plan=plan, bound=alone.money, proven=True)
+        return Found(plan=plan, bound=alone.money, proven=True, wanted=alone.draft)
     # What the relaxation took comes out of the same limit, but never all of it.
     left = max(effort.work_limit - alone.work, effort.work_limit / 2)
     if sum(len(job.options) for job in instance.jobs) <= WHOLE_OPTIONS:
@@ -88,7 +91,7 @@ def search(instance: Instance, effort: Effort) -> Found:
         plan = _timed(instance, outcome.draft)
         if plan is None:
             proven = outcome.verdict is Verdict.INFEASIBLE
-            return Found(plan=None, bound=alone.money, proven=proven)
+            return Found(plan=None, bound=alone.money, proven=proven, wanted=alone.draft)
     plan = _by_neighbourhoods(instance, alone, effort, plan, left)
     return _bounded(instance, alone, effort, moves.closed(instance, plan), bound=0)
 
@@ -111,7 +114,7 @@ def _whole(
     plans = [p for p in (plan, _timed(instance, outcome.draft)) if p is not None]
     if not plans:
         proven = outcome.verdict is Verdict.INFEASIBLE
-        return Found(plan=None, bound=alone.money, proven=proven)
+        return Found(plan=None, bound=alone.money, proven=proven, wanted=alone.draft)
     best = moves.closed(instance, min(plans, key=lambda plan: value(instance, plan)))
     return _bounded(instance, alone, effort, best, bound=_money(instance, best, outcome))
 
@@ -139,7 +142,7 @@ def _bounded(
                 least=alone.weight,
             ),
         )
-    return Found(plan=plan, bound=min(bound, money), proven=bound >= money)
+    return Found(plan=plan, bound=min(bound, money), proven=bound >= money, wanted=alone.draft)
 
 
 def _weighed(effort: Effort, most: int) -> Task:

@@ -1,0 +1,120 @@
+"""Why no plan keeps every wish: the smallest set of wishes that clash, and what would end it.
+
+A deletion filter: wishes are given up one after the other, and those without which there still is
+no plan stay given up. What is left clashes, and nothing of it can be spared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from engine.model.errors import Clash, InfeasibleError
+from engine.model.plans import Limit, PlacementProblem
+from placement.account.promises import Outlook
+from placement.account.relaxations import duration_text, feasible, relaxation
+from placement.account.wishes import Wish, named, wishes, without
+from placement.problem.building import Terms, build
+from placement.problem.instance import MILLISECONDS, Instance, Job
+from placement.problem.limits import shortage
+
+
+def infeasible(problem: PlacementProblem, *, proven: bool) -> InfeasibleError:
+    """Return the error that says why a problem has no plan that keeps every wish.
+
+    proven: whether the search showed that there is none, or gave up.
+    """
+    problem = _narrowed(problem)
+    every = wishes(problem)
+    homeless = [job for job in build(without(problem, every), Terms()).jobs if not job.options]
+    if homeless:
+        found = [_machine(job) for job in homeless]
+    else:
+        core = smallest(problem, every)
+        found = [Clash(wish=named(problem, w), relaxation=_relaxed(problem, core, w)) for w in core]
+    names = "; ".join(clash.wish for clash in found) or "all wishes"
+    how = "cannot hold together" if proven else "were not brought together within the work limit"
+    fix = found[0].relaxation if found else "raise the work limit"
+    return InfeasibleError(f"these wishes {how}: {names}", clashes=found, fix=fix)
+
+
+def unkept(
+    instance: Instance, outlooks: Mapping[int, Outlook], numbers: Sequence[int]
+) -> InfeasibleError:
+    """Return the error for pipelines whose plan keeps the deadline too seldom, by sampling."""
+    found: list[Clash] = []
+    for number in numbers:
+        line, seen = instance.lines[number], outlooks[number]
+        late = seen.end_at_keep - (line.deadline_ms or 0) / MILLISECONDS
+        name, keep = line.spec.name, int((seen.keep or 0.0) * 1_000) / 1_000
+        found.append(
+            Clash(
+                wish=f"keep {line.spec.sla.keep:g} of {name}", relaxation=f"keep {keep:g} at most"
+            )
+        )
+        found.append(
+            Clash(
+                wish=f"its deadline of {name}",
+                relaxation=f"a deadline {duration_text(max(late, 1.0))} later",
+            )
+        )
+    names = "; ".join(clash.wish for clash in found)
+    message = f"these wishes cannot hold together: {names}"
+    return InfeasibleError(message, clashes=found, fix=found[0].relaxation)
+
+
+def smallest(problem: PlacementProblem, every: Sequence[Wish]) -> list[Wish]:
+    """Return a set of wishes that clash and of which none can be spared."""
+    groups: dict[str, list[Wish]] = {}
+    for wish in every:
+        groups.setdefault(wish.pipeline, []).append(wish)
+    core = list(every)
+    # Whole pipelines first: most have nothing to do with it.
+    for unit in [*groups.values(), *([wish] for wish in every)]:
+        trial = [wish for wish in core if wish not in unit]
+        if len(trial) < len(core) and not _possible(problem, every, trial):
+            core = trial
+    return core
+
+
+def _possible(problem: PlacementProblem, every: Sequence[Wish], kept: Sequence[Wish]) -> bool:
+    given_up = [wish for wish in every if wish not in kept]
+    return feasible(without(problem, given_up)) is not None
+
+
+def _narrowed(problem: PlacementProblem) -> PlacementProblem:
+    """Return the problem of one pipeline that has no plan even alone, if there is such a one."""
+    for pipeline in problem.request.pipelines:
+        alone = replace(problem, request=replace(problem.request, pipelines=(pipeline,)))
+        if len(problem.request.pipelines) > 1 and feasible(alone) is None:
+            return alone
+    return problem
+
+
+def _relaxed(problem: PlacementProblem, core: Sequence[Wish], wish: Wish) -> str:
+    """Return the cheapest change of one wish; with other clashes about, as if those were ended."""
+    every = wishes(problem)
+    others = [other for other in every if other not in core]
+    held = problem if _possible(problem, every, [w for w in every if w != wish]) else None
+    return relaxation(without(problem, others) if held is None else held, wish)
+
+
+def _machine(job: Job) -> Clash:
+    """Return what no machine of the fleet has for a task."""
+    refused = [found[0] for found in job.refusals.values()]
+    wish = f"a machine for {job.key}"
+    if not refused:
+        return Clash(wish=wish, relaxation="a fleet with clusters")
+    order = list(Limit)
+    # The candidate that passed most limits lacks least; among equals the one that has most.
+    nearest = max(refused, key=lambda r: (order.index(r.limit), -shortage(r)))
+    unit = f" {nearest.unit}" if nearest.unit else ""
+    needs = _number(nearest.needs)
+    return Clash(
+        wish=f"{wish}: {nearest.limit.value} {needs}{unit}",
+        relaxation=f"{nearest.limit.value} {_number(nearest.has)}{unit} at most",
+    )
+
+
+def _number(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"

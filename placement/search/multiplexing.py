@@ -1,0 +1,165 @@
+"""Chance constraints: how little of a pool is enough for tasks that rarely peak together.
+
+A pool is filled with mean + lambda (quantile - mean) of each task. Lambda 1 is safe whatever the
+tasks do. Where pools run short, lambda is set for each pool and resource, by bisection on seeded
+joint scenarios of the tasks that want the pool, so that the pool overflows with the probability
+allowed. Fresh scenarios verify every plan. Only CPU and network gain: of memory, disk and GPUs
+each task holds what it needs at the highest level, because there overflow kills.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.model.profiles import Quantiles
+from placement.problem.instance import COUNTED, MILLISECONDS, Instance, Job, Option
+from placement.problem.needs import OVERFLOW, SOFT, need_of, uses_of
+from placement.problem.scenarios import Values, generator, levels, values
+from placement.search import draft as drafts
+from placement.search.draft import Draft
+
+BISECTIONS = 12
+_HOUR_MS = 3_600_000
+_DAY_HOURS = 24
+_SMALL = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """One resource of a pool at one time: what tasks need there, with their means and highs.
+
+    sampled: the sum over tasks in each scenario; mean and high likewise; has: what there is.
+    """
+
+    resource: int
+    sampled: Values
+    mean: float
+    high: float
+    has: float
+
+    def overflow(self, has: float) -> float:
+        """Return the share of scenarios in which more is needed than there is."""
+        return float(np.mean(self.sampled > has + 1e-9))
+
+
+def overflow(instance: Instance, plan: Draft, seed: int) -> Mapping[int, float]:
+    """Return the largest probability with which each pool in use needs more than it has."""
+    worst: dict[int, float] = {}
+    for pool in sorted({option.pool_index for option in plan.options.values()}):
+        for moment in _moments(instance, plan, pool, seed, "verify"):
+            worst[pool] = max(worst.get(pool, 0.0), moment.overflow(moment.has))
+    return worst
+
+
+def shares(instance: Instance, wanted: Draft, seed: int) -> dict[int, tuple[float, ...]]:
+    """Return lambda by pool and resource for the tasks that want each pool."""
+    found: dict[int, tuple[float, ...]] = {}
+    for pool in sorted({option.pool_index for option in wanted.options.values()}):
+        lambdas = [0.0] * len(COUNTED)
+        for moment in _moments(instance, wanted, pool, seed, "lambda"):
+            if COUNTED[moment.resource] in SOFT and moment.high > moment.mean + _SMALL:
+                needed = _bisected(moment)
+                lambdas[moment.resource] = max(lambdas[moment.resource], needed)
+        # What no task wants more of than the pool has stays at its safe value.
+        found[pool] = tuple(value or 1.0 for value in lambdas)
+    return found
+
+
+def _bisected(moment: Moment) -> float:
+    """Return the least lambda at which the pool overflows no more than is allowed."""
+    low, high = 0.0, 1.0
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        room = moment.mean + middle * (moment.high - moment.mean)
+        low, high = (low, middle) if moment.overflow(room) <= OVERFLOW else (middle, high)
+    return high
+
+
+def _moments(
+    instance: Instance, plan: Draft, pool: int, seed: int, purpose: str
+) -> Iterator[Moment]:
+    """Yield each resource and time at which the high needs together exceed the pool."""
+    here = [instance.jobs[j] for j in sorted(plan.options) if plan.options[j].pool_index == pool]
+    bucket = instance.buckets[pool]
+    sampled = levels([job.spec.kind.value for job in here], generator(seed, purpose, bucket.name))
+    for time, _ in drafts.board_of(instance, plan).timeline(pool).steps():
+        active = [
+            (column, job)
+            for column, job in enumerate(here)
+            if plan.starts[job.index] <= time < _until(instance, plan, job)
+        ]
+        taken = [s.amounts for s in bucket.base if s.start_ms <= time < s.end_ms]
+        for resource in range(len(COUNTED)) if active else ():
+            has = bucket.capacity[resource] - sum(amounts[resource] for amounts in taken)
+            moment = _moment(instance, plan, active, sampled, (time, resource, has / MILLISECONDS))
+            if moment.high > moment.has + _SMALL:
+                yield moment
+
+
+def _until(instance: Instance, plan: Draft, job: Job) -> int:
+    return instance.end_ms if job.serve else plan.end_ms(job.index)
+
+
+def _moment(
+    instance: Instance,
+    plan: Draft,
+    active: Sequence[tuple[int, Job]],
+    sampled: Values,
+    where: tuple[int, int, float],
+) -> Moment:
+    """Return what the tasks that run at a time need of a resource together."""
+    time, resource, has = where
+    parts: dict[object, _Part] = {}
+    for column, job in active:
+        part = _part(instance, plan, job, sampled[:, column], (time, resource))
+        # Of the jobs of a seat only one runs; the dearest is reserved for.
+        seat = (job.line, job.seat) if job.seat >= 0 else job.index
+        if seat not in parts or parts[seat].high < part.high:
+            parts[seat] = part
+    return Moment(
+        resource=resource,
+        sampled=np.sum([part.sampled for part in parts.values()], axis=0),
+        mean=sum(part.mean for part in parts.values()),
+        high=sum(part.high for part in parts.values()),
+        has=has,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """What one task contributes to a moment."""
+
+    sampled: Values
+    mean: float
+    high: float
+
+
+def _part(instance: Instance, plan: Draft, job: Job, at: Values, where: tuple[int, int]) -> _Part:
+    time, resource = where
+    option = plan.options[job.index]
+    need = need_of(job.spec, job.profile)
+    index = _slot(instance, option, job, time, plan.starts[job.index])
+    used = uses_of(job.spec, job.profile)[COUNTED[resource]]
+    quantiles: Quantiles = used[min(index, len(used) - 1)]
+    slot = need.slots[min(index, len(need.slots) - 1)]
+    held = math.ceil(need.replicas / option.node_count) * option.node_count / need.replicas
+    most = option.pool.shape.resources.of(COUNTED[resource]) * option.node_count
+    return _Part(
+        sampled=np.minimum(values(quantiles, at) * held, most),
+        mean=min(slot.mean[resource] * held, most),
+        high=min(slot.high[resource] * held, most),
+    )
+
+
+def _slot(instance: Instance, option: Option, job: Job, time: int, start: int) -> int:
+    """Return which slot of its profile a task is in."""
+    if job.serve:
+        count = max(len(used) for used in uses_of(job.spec, job.profile).values())
+        hour = round(instance.as_of * MILLISECONDS + time) // _HOUR_MS % _DAY_HOURS
+        return hour % count
+    slot_ms = max(round(job.profile.slot_seconds * MILLISECONDS / option.pool.speed), 1)
+    return (time - start) // slot_ms
