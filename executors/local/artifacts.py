@@ -9,6 +9,7 @@ only, never on time, owner or order. The tree is written last: what has a digest
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -99,15 +100,24 @@ class FolderArtifacts:
             DamagedError: when a file is not what its digest says; nothing is left at `target`.
             RetryableError: when `target` exists, or cannot be written.
         """
+        self.lay_out(digest, target, durable=True)
+
+    def lay_out(self, digest: Digest, target: Path, *, durable: bool) -> None:
+        """Fetch; what only this process reads need not survive a power cut (`durable` false).
+
+        Raises:
+            NotFoundError, DamagedError, RetryableError: as `fetch`.
+        """
         tree = self._tree(digest)
         partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
         with storage(f"lay out {digest} at"):
             if target.exists():
-                raise FileExistsError(17, "File exists", str(target))
+                raise FileExistsError(errno.EEXIST, "it exists already", str(target))
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 for entry in tree:
-                    self._lay_out(entry, partial / entry["path"] if entry["path"] else partial)
+                    place = partial / entry["path"] if entry["path"] else partial
+                    self._lay_out(entry, place, durable=durable)
                 partial.rename(target)
             finally:
                 _remove(partial)
@@ -163,7 +173,7 @@ class FolderArtifacts:
         mode = path.stat().st_mode
         partial = self._blobs / f".{uuid.uuid4().hex}"
         try:
-            digest, size = _copy(path, partial)
+            digest, size = _copy(path, partial, durable=True)
             target = self._blob_path(digest)
             if not target.exists() or target.stat().st_size != size:
                 target.parent.mkdir(exist_ok=True)
@@ -176,7 +186,7 @@ class FolderArtifacts:
             path=name, kind="file", digest=digest, size=size, executable=bool(mode & 0o111)
         )
 
-    def _lay_out(self, entry: Entry, target: Path) -> None:
+    def _lay_out(self, entry: Entry, target: Path, *, durable: bool) -> None:
         """Write one entry of a tree; folders come before what is in them."""
         if entry["kind"] == "folder":
             target.mkdir()
@@ -184,7 +194,7 @@ class FolderArtifacts:
         blob = self._blob_path(entry["digest"])
         if not blob.exists():
             raise DamagedError(f"{str(blob)!r} is missing from the store", fix="run it again")
-        if _copy(blob, target)[0] != entry["digest"]:
+        if _copy(blob, target, durable=durable)[0] != entry["digest"]:
             raise DamagedError(f"{str(blob)!r} is not what its digest says", fix="run it again")
         target.chmod(0o555 if entry["executable"] else 0o444)
 
@@ -197,8 +207,8 @@ def _walk(top: Path) -> Iterator[tuple[str, Path]]:
             yield path.relative_to(top).as_posix(), path
 
 
-def _copy(source: Path, target: Path) -> tuple[str, int]:
-    """Copy a file durably; return digest and size of what was copied."""
+def _copy(source: Path, target: Path, *, durable: bool) -> tuple[str, int]:
+    """Copy a file; return digest and size of what was copied."""
     hasher = hashlib.sha256()
     size = 0
     with source.open("rb") as reading, target.open("wb") as writing:
@@ -206,8 +216,9 @@ def _copy(source: Path, target: Path) -> tuple[str, int]:
             hasher.update(chunk)
             writing.write(chunk)
             size += len(chunk)
-        writing.flush()
-        os.fsync(writing.fileno())
+        if durable:
+            writing.flush()
+            os.fsync(writing.fileno())
     return f"sha256:{hasher.hexdigest()}", size
 
 

@@ -116,8 +116,9 @@ def write_image(
 def write_index(layout: Path, manifests: Sequence[Mapping[str, Any]]) -> None:
     """Write what makes a folder of blobs a layout, durably, the list of its manifests last."""
     index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": list(manifests)}
-    for name, document in (("oci-layout", _LAYOUT), ("index.json", index)):
-        write_file(layout / name, canonical(document))
+    if not (layout / "oci-layout").exists():
+        write_file(layout / "oci-layout", canonical(_LAYOUT))
+    write_file(layout / "index.json", canonical(index))
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from engine.model.errors import NotFoundError
+from engine.model.errors import BerthError, NotFoundError
 from engine.model.identifiers import Digest
 from executors.local.artifacts import FolderArtifacts
 from executors.packaging import images
@@ -14,6 +15,8 @@ from executors.packaging.images import Image
 from executors.packaging.registry import SERVING, OciRegistry
 from executors.serving import models
 from executors.serving.models import ServedModel
+
+_LOG = logging.getLogger(__name__)
 
 
 class Packages:
@@ -40,9 +43,15 @@ class Packages:
         return models.load(self._image(digest, layout), frozenset({digest}))
 
     def note_serving(self, model: ServedModel) -> None:
-        """Tag the image that serves now, where the registry has it."""
-        if self._registry and model.digest in self._registry.images(self._name):
-            self._registry.tag(self._name, model.digest, SERVING)
+        """Tag the image that serves now, where the registry has it.
+
+        What serves does not depend on the tag, so a registry that fails is only logged.
+        """
+        try:
+            if self._registry and model.digest in self._registry.images(self._name):
+                self._registry.tag(self._name, model.digest, SERVING)
+        except (OSError, BerthError) as error:
+            _LOG.warning("the registry does not know what serves: %s", error)
 
     def _image(self, digest: str, layout: Path | None) -> Image:
         if layout is not None:
@@ -53,5 +62,6 @@ class Packages:
             raise NotFoundError(f"no package has the digest {digest!r}")
         with tempfile.TemporaryDirectory(prefix="berth-package-") as scratch:
             target = Path(scratch) / "package"
-            FolderArtifacts(Path(self._artifacts)).fetch(Digest(digest), target)
+            store = FolderArtifacts(Path(self._artifacts))
+            store.lay_out(Digest(digest), target, durable=False)
             return images.read_image(target)

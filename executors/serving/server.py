@@ -48,6 +48,7 @@ class ModelServer:
         self._windows = windows
         self._name = model.name
         self._swapping = asyncio.Lock()
+        self._noting: asyncio.Task[None] | None = None  # the loop itself keeps only a weak one
         self._infer_path = f"/v2/models/{model.name}/infer"
         self._others = self._routes()
 
@@ -98,8 +99,12 @@ class ModelServer:
             model = await asyncio.to_thread(self._packages.load, digest, layout)
             if model.name != self._name:
                 raise RequestError(f"the package holds {model.name!r}, not {self._name!r}")
+            if self._noting is not None:
+                await self._noting  # tags are set in the order of the swaps
             self.model = model
-            await asyncio.to_thread(self._packages.note_serving, model)
+            self._noting = asyncio.create_task(
+                asyncio.to_thread(self._packages.note_serving, model)
+            )
 
     # -------------------------------------------------------------------- routes
 
