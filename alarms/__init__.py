@@ -1,1 +1,14 @@
 """Turns signals into alarms, super-alarms and ranked causes."""
+
+from alarms.detection.detector import StatisticalDetector as StatisticalDetector
+from alarms.detection.settings import DetectionSettings as DetectionSettings
+from alarms.grouping.grouper import GroupingSettings as GroupingSettings
+from alarms.grouping.grouper import TopologyGrouper as TopologyGrouper
+from alarms.grouping.topology import topology as topology
+from alarms.notification.files import FileNotifier as FileNotifier
+from alarms.rootcause.tree import CauseSettings as CauseSettings
+from alarms.rootcause.tree import HypothesisTree as HypothesisTree
+from alarms.rules.detection import Detection as Detection
+from alarms.rules.detection import RuleDetector as RuleDetector
+from alarms.rules.files import load_rules as load_rules
+from alarms.rules.model import RuleSet as RuleSet

@@ -20,7 +20,7 @@ from alarms.rootcause.tree import HypothesisTree
 from engine.model.alarms import Action, ActionKind, ActionState, SuperAlarm, SuperAlarmState
 from engine.model.identifiers import PipelineName, TaskName
 from engine.model.records import ACTIONS, PIPELINES, SUPER_ALARMS, Put
-from engine.model.signals import Layer, Signal
+from engine.model.signals import Signal
 from engine.model.specs import PipelineSpec, RetrainPolicy, RetrainTrigger, TaskKind, TaskSpec
 from engine.ports import Ledger
 from engine.store import begin_term, open_ledger
@@ -62,10 +62,7 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What the engine made of it.
-
-    early: super-alarms opened before the fault; retrains: those that passed their guards.
-    """
+    """What the engine made of it."""
 
     scenario: Scenario
     groups: tuple[SuperAlarm, ...]
@@ -165,7 +162,7 @@ class Replay:
             ledger=self._ledger,
             sources=(self._queue,),
             detector=StatisticalDetector(DetectionSettings().scaled(factor)),
-            grouper=TopologyGrouper(GroupingSettings(gap_seconds=10.0)),
+            grouper=TopologyGrouper(GroupingSettings().scaled(factor / 6)),
             cause_finder=HypothesisTree(),
             notifiers=(),
             clock=self._clock,
@@ -288,10 +285,7 @@ def replay(scenario: Scenario, records: Records) -> Outcome:
     return Replay(scenario, records).run()
 
 
-def layer_counts(outcome: Outcome) -> dict[Layer, int]:
-    """Return how many alarms of each layer stand in super-alarms."""
-    found: dict[Layer, int] = {}
-    for group in outcome.groups:
-        for alarm in group.alarms:
-            found[alarm.layer] = found.get(alarm.layer, 0) + 1
-    return found
+def spare(seed: int) -> str:
+    """Return a cluster that does not serve, for a second fault beside the first."""
+    serving = varied(seed).serving
+    return next(name for name in CLUSTERS if name != serving)

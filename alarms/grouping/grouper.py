@@ -30,6 +30,10 @@ class GroupingSettings:
     relation_least: float = 0.5
     alarms_kept: int = 200
 
+    def scaled(self, factor: float) -> GroupingSettings:
+        """Return settings for a clock that is `factor` times as fast."""
+        return dataclasses.replace(self, gap_seconds=self.gap_seconds / factor)
+
 
 class TopologyGrouper:
     """Groups by time, shared labels and topology. Port `Grouper`; keeps no state of its own.

@@ -1,0 +1,1 @@
+"""What people know and statistics do not: rules from a file."""
