@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from api.report import phrases, words
 from api.report.tables import PLAIN, Column, Style, following, table
+from engine.model.resources import Resource
 from engine.planning import Change, PlanDiff, TaskDiff
 
 _SIGNS = {Change.ADDED: "+", Change.MOVED: "~", Change.CHANGED: "~", Change.REMOVED: "-"}
@@ -15,6 +16,8 @@ _COLUMNS = (
     Column(title="PLAN"),
     Column(title="EFFECT"),
 )
+_HELD = frozenset(resource.value for resource in Resource)
+_SHOWN = frozenset({Resource.CPU.value, Resource.MEMORY.value, Resource.GPU.value})
 _INSTANT_DIGITS = 9
 # Instants come as whole seconds since 1970, which have had ten digits since 2001.
 
@@ -27,8 +30,8 @@ def diff_text(difference: PlanDiff, style: Style = PLAIN, *, commands: bool = Tr
     old = difference.old or "what runs (nothing does)"
     heading = style.bold(f"{difference.new} against {old}")
     blocks = [heading]
-    if difference.tasks:
-        rows = [row for task in difference.tasks for row in _rows(task, style)]
+    rows = [row for task in difference.tasks for row in _rows(task, style)]
+    if rows:
         blocks.append(table(_COLUMNS, rows, style))
     blocks.append(_sums(difference))
     if commands:
@@ -37,17 +40,24 @@ def diff_text(difference: PlanDiff, style: Style = PLAIN, *, commands: bool = Tr
 
 
 def _rows(task: TaskDiff, style: Style) -> list[tuple[str, ...]]:
-    """Return a line for each field; task and effect stand on the first."""
+    """Return a line for each field; task and effect stand on the first.
+
+    What is held comes as one field: the amounts of single resources are in the JSON.
+    """
+    fields = [
+        (field.field, _shown(field.now, style), _shown(field.plan, style))
+        for field in task.fields
+        if field.field not in _HELD
+    ]
+    held = [field for field in task.fields if field.field in _SHOWN]
+    if held:
+        now = ", ".join(field.now for field in held if field.now)
+        plan = ", ".join(field.plan for field in held if field.plan)
+        fields.append(("holds", now or words.NOTHING, plan or words.NOTHING))
     first = (_SIGNS[task.change], f"{task.pipeline}/{task.task}")
     return [
-        (
-            *(first if index == 0 else ("", "")),
-            field.field,
-            _shown(field.now, style),
-            _shown(field.plan, style),
-            _effect(task) if index == 0 else "",
-        )
-        for index, field in enumerate(task.fields)
+        (*(first if index == 0 else ("", "")), *field, _effect(task) if index == 0 else "")
+        for index, field in enumerate(fields)
     ]
 
 
@@ -68,7 +78,7 @@ def _effect(task: TaskDiff) -> str:
     if task.end_seconds:
         late = "later" if task.end_seconds > 0 else "sooner"
         parts.append(f"{words.duration(abs(task.end_seconds))} {late}")
-    if task.why:
+    if task.why and task.change is not Change.CHANGED:
         parts.append(task.why)
     return ", ".join(parts)
 

@@ -11,13 +11,13 @@ from engine.model.fleet import Cluster, Fleet, Pool
 
 _COLUMNS = (
     Column(title="CLUSTER"),
-    Column(title="WHERE"),
+    Column(title="WHERE", rank=1),
     Column(title="POOL"),
     Column(title="NODES", right=True),
-    Column(title="MACHINE"),
+    Column(title="MACHINE", rank=2),
     Column(title="HAS"),
     Column(title="PRICE", right=True),
-    Column(title="STATE", rank=1),
+    Column(title="STATE"),
 )
 _FINDING_COLUMNS = (Column(title="WHAT"), Column(title="HOW"), Column(title="IT SAYS"))
 

@@ -10,6 +10,7 @@ from engine.model.plans import Limit, Refusal
 
 _HOUR = 3_600
 _DAYS_NAMED_BY_WEEKDAY = 6
+_BRIEF_FROM_SECONDS = 600
 
 
 def zoned(at: float, zone: str = "UTC") -> datetime:
@@ -40,6 +41,15 @@ def age(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
     return f"{max(int(seconds), 0)} s"
+
+
+def brief(seconds: float | None) -> str:
+    """Return a duration for a narrow column: `7 h 55`, `29 min`, `9 min 5 s`, `1.8 s`."""
+    if seconds is None or abs(seconds) < _BRIEF_FROM_SECONDS:
+        return words.duration(seconds)
+    if abs(seconds) < _HOUR:
+        return f"{seconds / 60:.0f} min"
+    return words.duration(seconds).removesuffix(" min")
 
 
 def plural(count: int, noun: str, several: str = "") -> str:

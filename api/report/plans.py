@@ -29,7 +29,7 @@ def plan_text(plan: Plan, style: Style = PLAIN, *, solved_seconds: float | None 
     """
     blocks = [
         "\n".join(_heading(plan, promise, style) for promise in plan.placement.promises),
-        table(*_table(plan, style), style),
+        table(_COLUMNS, _rows(plan, style), style),
         "\n".join(paragraph(line, style) for line in _sentences(plan, solved_seconds)),
         following(*_commands(plan)),
     ]
@@ -54,7 +54,7 @@ def where(plan: Plan, assignment: Assignment) -> str:
                     model = pool.shape.gpu_model or model
         return f"{assignment.cluster}, {held.gpu_count * assignment.node_count:g} {model}"
     nodes = f"{assignment.node_count} \N{MULTIPLICATION SIGN} " if assignment.node_count > 1 else ""
-    return f"{assignment.cluster}, {nodes}{held.cpu_cores:.3g} cpu"
+    return f"{assignment.cluster}, {nodes}{held.cpu_cores:.2g} cpu"
 
 
 def _heading(plan: Plan, promise: Promise, style: Style) -> str:
@@ -79,8 +79,8 @@ def _heading(plan: Plan, promise: Promise, style: Style) -> str:
     return style.bold(f"{phrases.printable(promise.pipeline)}: {', '.join(parts)}")
 
 
-def _table(plan: Plan, style: Style) -> tuple[list[Column], list[list[str]]]:
-    """Return columns and rows; a column that would be empty in every row is left out."""
+def _rows(plan: Plan, style: Style) -> list[list[str]]:
+    """Return a row for each task, in the order in which they were written."""
     several = len(plan.request.pipelines) > 1
     order = {
         (pipeline.name, task.name): (number, index, task.kind)
@@ -94,13 +94,7 @@ def _table(plan: Plan, style: Style) -> tuple[list[Column], list[list[str]]]:
     for missing in plan.placement.unplaced:
         number, index, _ = order[missing.pipeline, missing.task]
         rows[number, index] = _unplaced(plan, missing, style, several=several)
-    table_rows = [rows[key] for key in sorted(rows)]
-    kept = [i for i, column in enumerate(_COLUMNS) if column.title != "CHANCE" or _chances(plan)]
-    return [_COLUMNS[i] for i in kept], [[row[i] for i in kept] for row in table_rows]
-
-
-def _chances(plan: Plan) -> bool:
-    return any(assignment.probability < 1 for assignment in plan.placement.assignments)
+    return [rows[key] for key in sorted(rows)]
 
 
 def _placed(
@@ -116,7 +110,7 @@ def _placed(
         words.NOTHING
         if end is None
         else phrases.clock(end, near=as_of, zone=style.zone, seconds=fine),
-        words.duration(assignment.slack_seconds),
+        phrases.brief(assignment.slack_seconds),
         f"{cost}/h" if kind is TaskKind.SERVE else cost,
         "" if assignment.probability >= 1 else words.share(assignment.probability, digits=0),
         assignment.why,
@@ -191,7 +185,7 @@ def _binding(plan: Plan) -> list[str]:
         lines.append(f"Binding: {named}: without it a cheaper place would do.")
     if counts:
         most = ", ".join(f"{count} by {limit}" for limit, count in counts.most_common(4))
-        lines.append(f"Ruled out: {most}.")
+        lines.append(f"Candidates ruled out: {most}.")
     return lines
 
 

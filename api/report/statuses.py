@@ -15,7 +15,7 @@ _COLUMNS = (
     Column(title="WHERE"),
     Column(title="TRY", right=True, rank=2),
     Column(title="TOOK", right=True),
-    Column(title="END P50", right=True),
+    Column(title="END P50", right=True, rank=2),
     Column(title="P95", right=True, rank=3),
     Column(title="REASON", rank=1),
 )

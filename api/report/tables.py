@@ -1,7 +1,7 @@
 """Tables of at most 100 columns on a terminal, tab-separated and uncut everywhere else.
 
-Identifiers are never cut: when a table is too wide, its optional columns go first, and then the
-last column wraps. Cells are plain text; nothing in them is read as markup.
+Identifiers are never cut: when a table is too wide, the gaps shrink, then its optional columns go,
+and the last column wraps. Cells are plain text; nothing in them is read as markup.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from api.report import phrases
 
 WIDTH = 100
-_GAP = 3
+_WIDE_GAP = 3
+_NARROW_GAP = 2
 _NARROWEST_LAST = 16
+_NEXT = "Next:  "
+_BETWEEN = "    "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +47,11 @@ PLAIN = Style()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column; the lowest `rank` above 0 is the last to go when there is no room."""
+    """One column.
+
+    rank: above 0 for an optional column, which goes when all its cells are empty or there is no
+    room; the highest goes first.
+    """
 
     title: str
     right: bool = False
@@ -64,15 +71,16 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], style: Style
     titles = [column.title for column in columns]
     if style.tabs:
         return "\n".join("\t".join(row) for row in [titles, *cells])
-    kept = _fitting(columns, cells, style.width)
+    kept, gap = _fitting(columns, cells, style.width)
     shown = [columns[index] for index in kept]
     widths = [_width(columns, cells, index) for index in kept]
-    free = style.width - sum(widths[:-1]) - _GAP * (len(kept) - 1)
+    free = style.width - sum(widths[:-1]) - gap * (len(kept) - 1)
     widths[-1] = min(widths[-1], max(free, _NARROWEST_LAST))
-    header = _line(shown, [titles[index] for index in kept], widths)
-    lines = [style.bold(header[0]), "─" * min(style.width, sum(widths) + _GAP * (len(kept) - 1))]
+    header = _line(shown, [titles[index] for index in kept], widths, gap)
+    rule = "─" * min(style.width, sum(widths) + gap * (len(kept) - 1))
+    lines = [style.bold(header[0]), rule]
     for row in cells:
-        lines += _line(shown, [row[index] for index in kept], widths)
+        lines += _line(shown, [row[index] for index in kept], widths, gap)
     return "\n".join(lines)
 
 
@@ -81,20 +89,27 @@ def _width(columns: Sequence[Column], cells: Sequence[Sequence[str]], index: int
     return max([len(columns[index].title), *(len(row[index]) for row in cells)])
 
 
-def _fitting(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -> list[int]:
-    """Return the indices of the columns that fit, the last of them wrapped if need be."""
-    kept = list(range(len(columns)))
+def _fitting(
+    columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int
+) -> tuple[list[int], int]:
+    """Return the indices of the columns that fit, the last of them wrapped, and the gap."""
+    filled = {index for row in cells for index, cell in enumerate(row) if cell}
+    kept = [i for i, column in enumerate(columns) if i in filled or not column.rank]
     optional = sorted((i for i in kept if columns[i].rank), key=lambda i: -columns[i].rank)
-    for index in optional:
-        asked = [_width(columns, cells, i) for i in kept]
-        asked[-1] = min(asked[-1], max(len(columns[kept[-1]].title), _NARROWEST_LAST))
-        if sum(asked) + _GAP * (len(kept) - 1) <= width:
-            break
-        kept.remove(index)
-    return kept
+    for gone in range(len(optional) + 1):
+        left = [index for index in kept if index not in optional[:gone]]
+        asked = [_width(columns, cells, i) for i in left]
+        if sum(asked) + _WIDE_GAP * (len(left) - 1) <= width:
+            return left, _WIDE_GAP
+        asked[-1] = min(asked[-1], max(len(columns[left[-1]].title), _NARROWEST_LAST))
+        if sum(asked) + _NARROW_GAP * (len(left) - 1) <= width:
+            return left, _NARROW_GAP
+    return [index for index in kept if index not in optional], _NARROW_GAP
 
 
-def _line(columns: Sequence[Column], row: Sequence[str], widths: Sequence[int]) -> list[str]:
+def _line(
+    columns: Sequence[Column], row: Sequence[str], widths: Sequence[int], gap: int
+) -> list[str]:
     """Return one row as lines; only the last cell may take more than one."""
     head = [
         cell.rjust(width) if column.right else cell.ljust(width)
@@ -104,9 +119,8 @@ def _line(columns: Sequence[Column], row: Sequence[str], widths: Sequence[int]) 
     last = wrapped or [""]
     if columns[-1].right:
         last = [part.rjust(widths[-1]) for part in last]
-    gap = " " * _GAP
-    first = gap.join([*head, last[0]]).rstrip()
-    indent = " " * (sum(widths[:-1]) + _GAP * (len(widths) - 1))
+    first = (" " * gap).join([*head, last[0]]).rstrip()
+    indent = " " * (sum(widths[:-1]) + gap * (len(widths) - 1))
     return [first, *(indent + part for part in last[1:])]
 
 
@@ -124,5 +138,11 @@ def paragraph(text: str, style: Style = PLAIN, *, indent: str = "") -> str:
 
 
 def following(*commands: str) -> str:
-    """Return the line that ends each output: the next sensible commands."""
-    return "Next:  " + "    ".join(commands)
+    """Return the lines that end each output: the next sensible commands."""
+    lines = [_NEXT + commands[0]]
+    for command in commands[1:]:
+        if len(lines[-1]) + len(command) + len(_BETWEEN) <= WIDTH:
+            lines[-1] += _BETWEEN + command
+        else:
+            lines.append(" " * len(_NEXT) + command)
+    return "\n".join(lines)

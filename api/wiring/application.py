@@ -169,7 +169,7 @@ class Application:
         seed = question.seed
         report = self.parts.capacity().report(
             series,
-            self.fleet(),
+            documents.read_fleet(question.fleet, name="fleet") if question.fleet else self.fleet(),
             as_of=ends if question.as_of is None else question.as_of,
             horizon_hours=question.horizon_hours,
             seed=self.parts.settings.seed if seed is None else seed,

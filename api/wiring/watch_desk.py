@@ -9,6 +9,7 @@ from engine.model.errors import NotFoundError
 from engine.model.records import ACTIONS, SIGNALS, SUPER_ALARMS
 from engine.model.signals import Signal
 
+_SIGNALS_MOST = 2_000
 _STATES_THAT_MATTER = (SuperAlarmState.OPEN, SuperAlarmState.ACKNOWLEDGED, SuperAlarmState.SILENCED)
 
 
@@ -60,10 +61,14 @@ class WatchDesk:
         )
         return tuple(stored.value for stored in found)
 
-    def signals(self, series: str, since: float, limit: int = 2_000) -> tuple[Signal, ...]:
-        """Return signals of a series, or of all, after an instant, oldest first."""
-        where = {"series": series} if series else None
+    def signals(self, series: str, since: float) -> tuple[Signal, ...]:
+        """Return the newest signals of a series, or of all, after an instant, oldest first."""
         found = self._parts.ledger.select(
-            SIGNALS, where=where, order_by="at", since=since, limit=limit
+            SIGNALS,
+            where={"series": series} if series else None,
+            order_by="at",
+            descending=True,
+            since=since,
+            limit=_SIGNALS_MOST,
         )
-        return tuple(stored.value for stored in found)
+        return tuple(stored.value for stored in reversed(found))
