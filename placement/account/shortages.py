@@ -49,8 +49,7 @@ def _time(instance: Instance, plan: Draft, at: Bench, option: Option) -> Iterato
     if late and line.deadline_ms is not None:
         yield Refusal(
             limit=Limit.DEADLINE,
-            needs=max(last + max(at.job.tail_ms - (last - ends[at.job.index]), 0), 0)
-            / MILLISECONDS,
+            needs=last / MILLISECONDS,
             has=line.deadline_ms / MILLISECONDS,
             unit="s",
         )

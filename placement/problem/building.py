@@ -200,8 +200,7 @@ def _jobs(problem: PlacementProblem, site: _Site, line: Line, *, number: int) ->
             after[other] |= after[job] | {job}
             if not asked.serves:
                 tails[other] = max(tails[other], tails[job] + shortest)
-        until = site.frame.end_ms if line.deadline_ms is None else line.deadline_ms
-        latest = site.frame.end_ms if asked.serves else until - tails[job]
+        open_end = asked.serves or line.deadline_ms is None
         jobs.append(
             Job(
                 index=job,
@@ -212,7 +211,7 @@ def _jobs(problem: PlacementProblem, site: _Site, line: Line, *, number: int) ->
                 upstream=upstream,
                 descendants=tuple(sorted(after[job])),
                 release_ms=max((ends.get(name, 0) for name in task.after), default=0),
-                latest_ms=latest,
+                latest_ms=site.frame.end_ms if open_end else line.deadline_ms or 0,
                 tail_ms=tails[job],
                 serve=asked.serves,
                 weight=max(round(pipeline.sla.weight * WEIGHT_UNITS), 1),

@@ -65,7 +65,10 @@ def _best(
     ready: int,
     taste: Taste,
 ) -> tuple[Option, int] | None:
-    """Return the option and start that taste best of those in time and within the budget."""
+    """Return the option and start that taste best of those in time and within the budget.
+
+    Ways that leave time for the jobs that wait for this one come before those that do not.
+    """
     ways: list[tuple[tuple[int, ...], Option, int]] = []
     before = drafts.objective(instance, placed) if instance.edges else 0
     for option in job.options:
@@ -76,7 +79,8 @@ def _best(
         money = int(option.objective)
         if instance.edges:
             money = drafts.objective(instance, tried) - before
-        ways.append((taste(option, start, money), option, start))
+        late = start + option.duration_ms > job.latest_ms - job.tail_ms
+        ways.append(((int(late), *taste(option, start, money)), option, start))
     if not ways:
         return None
     _, option, start = min(ways, key=lambda way: way[0])

@@ -188,12 +188,12 @@ def _random_cluster(chance: random.Random, number: int, tight: float) -> Cluster
         nodes = max(round(chance.randint(1, 4) * tight), 1)
         speed = chance.choice((0.8, 1.0, 1.25))
         pools.append(
-            pool(kind, cores=cores, memory=4 * cores, nodes=nodes, price=price, speed=speed, gpu=gpu)
+            pool(
+                kind, cores=cores, memory=4 * cores, nodes=nodes, price=price, speed=speed, gpu=gpu
+            )
         )
     prices = {r: MicroDollars(20_000) for r in ("eu-1", "eu-2", "us-1") if r != region}
-    return cluster(
-        f"c{number}", *pools, region=region, transfer_micro_dollars_per_gib=prices
-    )
+    return cluster(f"c{number}", *pools, region=region, transfer_micro_dollars_per_gib=prices)
 
 
 def _random_pipeline(chance: random.Random, name: str, size: int) -> PipelineSpec:

@@ -1,0 +1,172 @@
+"""The best plan of a small problem by trying everything, in code of its own.
+
+For problems of tasks that end, with constant durations and needs, no reservations, one-task nodes
+and join `all`. Every choice of pools is tried with every order of tasks: an order with each
+task as early as it fits is enough, because ending earlier never hurts.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from engine.model.fleet import Cluster, Pool
+from engine.model.plans import Mode, PlacementProblem, task_key
+from engine.model.resources import Resource
+from engine.model.specs import PipelineSpec, TaskSpec
+
+RESOURCES = (Resource.CPU, Resource.MEMORY, Resource.GPU)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """One task on one pool."""
+
+    pool: int
+    region: str
+    seconds: float
+    needs: tuple[float, ...]
+    cost: int
+
+
+def best(problem: PlacementProblem) -> tuple[int, int] | None:
+    """Return unplaced weight (in thousandths) and money of the best plan, None for no plan."""
+    request = problem.request
+    tasks = [(p, t) for p in request.pipelines for t in p.tasks]
+    ways = [_ways(problem, p, t) for p, t in tasks]
+    may_stay_out = request.mode is Mode.MOST_SLA
+    found: tuple[int, int] | None = None
+    for chosen in itertools.product(*([*w, None] if may_stay_out else w for w in ways)):
+        value = _value(problem, tasks, chosen)
+        if value is None or (found is not None and value >= found):
+            continue
+        if _fits(problem, tasks, chosen):
+            found = value
+    return found
+
+
+def _pools(problem: PlacementProblem) -> list[tuple[Cluster, Pool]]:
+    return [(c, p) for c in problem.request.fleet.clusters for p in c.pools]
+
+
+def _needs(problem: PlacementProblem, pipeline: PipelineSpec, task: TaskSpec) -> tuple[float, ...]:
+    profile = problem.profiles[task_key(pipeline.name, task.name)]
+    return tuple(profile.peak(resource, 0.5) for resource in RESOURCES)
+
+
+def _ways(problem: PlacementProblem, pipeline: PipelineSpec, task: TaskSpec) -> list[Way]:
+    profile = problem.profiles[task_key(pipeline.name, task.name)]
+    assert profile.duration_seconds is not None
+    needs = _needs(problem, pipeline, task)
+    found: list[Way] = []
+    for index, (cluster, pool) in enumerate(_pools(problem)):
+        node = tuple(pool.shape.resources.of(resource) for resource in RESOURCES)
+        if any(need > has for need, has in zip(needs, node, strict=True)):
+            continue
+        if pipeline.limits.regions and cluster.region not in pipeline.limits.regions:
+            continue
+        share = max(n / h for n, h in zip(needs, node, strict=True) if h > 0)
+        seconds = profile.duration_seconds.p50 / pool.speed
+        mean = profile.duration_seconds.times(1.0 / pool.speed).mean
+        cost = round(pool.price_micro_dollars_per_hour * share * (mean / 3600))
+        found.append(
+            Way(pool=index, region=cluster.region, seconds=seconds, needs=needs, cost=cost)
+        )
+    return found
+
+
+def _value(
+    problem: PlacementProblem,
+    tasks: Sequence[tuple[PipelineSpec, TaskSpec]],
+    chosen: Sequence[Way | None],
+) -> tuple[int, int] | None:
+    """Return weight left out and money; None when upstream is missing or a budget is passed."""
+    by_name = {
+        (p.name, t.name): way for (p, t), way in zip(tasks, chosen, strict=True) if way is not None
+    }
+    left_out = 0
+    spent: dict[str, int] = {}
+    for (pipeline, task), way in zip(tasks, chosen, strict=True):
+        if way is None:
+            left_out += round(pipeline.sla.weight * 1000)
+            continue
+        if any((pipeline.name, name) not in by_name for name in task.after):
+            return None
+        spent[pipeline.name] = spent.get(pipeline.name, 0) + way.cost
+    for pipeline in problem.request.pipelines:
+        budget = pipeline.limits.budget_micro_dollars
+        if budget is not None and spent.get(pipeline.name, 0) > budget:
+            return None
+    return left_out, sum(spent.values())
+
+
+def _fits(
+    problem: PlacementProblem,
+    tasks: Sequence[tuple[PipelineSpec, TaskSpec]],
+    chosen: Sequence[Way | None],
+) -> bool:
+    placed = [i for i, way in enumerate(chosen) if way is not None]
+    return any(_in_time(problem, tasks, chosen, order) for order in _orders(tasks, placed))
+
+
+def _orders(
+    tasks: Sequence[tuple[PipelineSpec, TaskSpec]], placed: Sequence[int]
+) -> Iterator[tuple[int, ...]]:
+    """Yield the orders in which nobody stands before those it waits for."""
+    for order in itertools.permutations(placed):
+        seen: set[tuple[str, str]] = set()
+        for index in order:
+            pipeline, task = tasks[index]
+            if any((pipeline.name, name) not in seen for name in task.after):
+                break
+            seen.add((pipeline.name, task.name))
+        else:
+            yield order
+
+
+def _in_time(
+    problem: PlacementProblem,
+    tasks: Sequence[tuple[PipelineSpec, TaskSpec]],
+    chosen: Sequence[Way | None],
+    order: Sequence[int],
+) -> bool:
+    pools = _pools(problem)
+    ends: dict[tuple[str, str], float] = {}
+    running: list[tuple[float, float, Way]] = []
+    for index in order:
+        pipeline, task = tasks[index]
+        way = chosen[index]
+        assert way is not None
+        ready = max((ends[pipeline.name, name] for name in task.after), default=0.0)
+        start = _start(pools[way.pool][1], running, way, ready)
+        end = start + way.seconds
+        deadline = pipeline.sla.deadline
+        if deadline is not None and deadline.within_seconds is not None:
+            if end > deadline.within_seconds + 1e-6:
+                return False
+        ends[pipeline.name, task.name] = end
+        running.append((start, end, way))
+    return True
+
+
+def _start(
+    pool: Pool, running: Sequence[tuple[float, float, Way]], way: Way, ready: float
+) -> float:
+    here = [r for r in running if r[2].pool == way.pool]
+    times = sorted({ready, *(end for _, end, _ in here if end > ready)})
+    return next(time for time in times if _room(pool, here, way, time))
+
+
+def _room(pool: Pool, here: Sequence[tuple[float, float, Way]], way: Way, start: float) -> bool:
+    """Whether a pool has room over a whole run, looked at whenever something begins."""
+    end = start + way.seconds
+    moments = {start, *(s for s, _, _ in here if start < s < end)}
+    total = pool.shape.resources.times(pool.node_count)
+    for moment in moments:
+        active = [w for s, e, w in here if s <= moment < e - 1e-9]
+        for position, resource in enumerate(RESOURCES):
+            used = sum(w.needs[position] for w in active) + way.needs[position]
+            if used > total.of(resource) + 1e-9:
+                return False
+    return True
