@@ -24,7 +24,7 @@ from engine.documents.sources import (
 )
 from engine.model.errors import Fault, InvalidInputError
 
-TEXT_LENGTH_MAX = 1_000_000
+TEXT_LENGTH_MAX = 500_000
 """Characters; the largest pipelines people write have some ten thousand."""
 NODE_COUNT_MAX = 50_000
 """Nodes after aliases are expanded, so that a few lines of aliases cannot fill the memory."""

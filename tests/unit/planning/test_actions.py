@@ -273,7 +273,7 @@ def test_a_retraining_keeps_the_server_where_it_is(
 
 @pytest.mark.usefixtures("run")
 def test_a_first_run_may_be_a_retraining(ledger: Ledger, outcome: Outcome) -> None:
-    put(ledger, (PIPELINES, replace(samples.chain(), name="fresh")))  # type: ignore[arg-type] # a name
+    put(ledger, (PIPELINES, replace(samples.chain(), name="fresh")))
     action = outcome(wanted(ActionKind.RETRAIN, "pipeline:fresh", pipeline="fresh"))
     assert action.state is ActionState.STARTED
 

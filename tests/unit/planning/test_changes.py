@@ -50,7 +50,7 @@ def test_a_pool_may_be_larger(request_for: PlanRequest) -> None:
 
 def test_other_pools_of_a_cluster_stay(request_for: PlanRequest) -> None:
     cluster = request_for.fleet.clusters[0]
-    spare = replace(cluster.pools[0], name="spare")  # type: ignore[arg-type] # a name
+    spare = replace(cluster.pools[0], name="spare")
     wide = replace(cluster, pools=(*cluster.pools, spare))
     request = replace(request_for, fleet=replace(request_for.fleet, clusters=(wide,)))
     changed = changed_request(request, ["count:eu-1/nodes=9"])

@@ -22,7 +22,7 @@ def with_train(plan: Plan, **changes: object) -> Plan:
     """Return the plan with fields of the train task's assignment changed."""
 
     def changed(item: Assignment) -> Assignment:
-        return replace(item, **changes) if item.task == "train" else item  # type: ignore[arg-type] # fields by name
+        return replace(item, **changes) if item.task == "train" else item
 
     assignments = tuple(changed(item) for item in plan.placement.assignments)
     return replace(plan, placement=replace(plan.placement, assignments=assignments))

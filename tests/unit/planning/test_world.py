@@ -24,7 +24,7 @@ def plan(planner: Planner, request_for: PlanRequest) -> Plan:
 def with_pool(plan: Plan, **changes: object) -> Fleet:
     """Return the plan's fleet with the pool of its first cluster changed."""
     first, *others = plan.request.fleet.clusters
-    pool: Pool = replace(first.pools[0], **changes)  # type: ignore[arg-type] # fields by name
+    pool: Pool = replace(first.pools[0], **changes)
     return Fleet(clusters=(replace(first, pools=(pool,)), *others))
 
 
