@@ -45,13 +45,16 @@ def engine(talk: Talk) -> Iterator[Remote]:
 
 
 @contextmanager
-def either(talk: Talk, **more: object) -> Iterator[Remote | Application]:
+def either(
+    talk: Talk, *, sends_fleet: bool = False, **more: object
+) -> Iterator[Remote | Application]:
     """Yield the running engine, or where none runs the application on the data folder.
 
+    sends_fleet: whether the command sends the fleet named by `--fleet` with its question.
     more: settings from options of the command itself.
     """
     if address(talk):
-        if talk.given.get("fleet"):
+        if talk.given.get("fleet") and not sends_fleet:
             talk.say("note: the running engine has a fleet of its own; --fleet is not used")
         with engine(talk) as remote:
             yield remote

@@ -6,6 +6,8 @@ imported when it runs.
 
 from __future__ import annotations
 
+import os
+
 import typer
 
 from api.cli import alarming, demonstrating, helping, operating, planning, running
@@ -35,6 +37,9 @@ def application() -> typer.Typer:
 
 def run() -> None:
     """Run the command line with the arguments of the process; ends the process."""
+    # OpenMP's threads spin while they wait: on a machine that also runs tasks, several of them
+    # make a forecast ten times slower, never faster. Set before any library reads it.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     application()(prog_name="berth")
 
 

@@ -140,9 +140,10 @@ def capacity(
         as_of=instant(as_of) if as_of else None,
         demand=read_text(demand, "demand") if demand else "",
         source=demand.name if demand else "",
+        fleet=read_text(Path(str(own)), "fleet") if (own := talk.given.get("fleet")) else "",
     )
     talk.say("forecasting ...")
-    with doors.either(talk) as door:
+    with doors.either(talk, sends_fleet=True) as door:
         report = door.capacity(question)
     if html is not None:
         _write_page(talk, html, report)

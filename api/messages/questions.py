@@ -59,6 +59,7 @@ class CapacityQuestion:
 
     demand: text of a demand file; "" for the one in the settings. source: what the report calls
     it. as_of: the forecast starts there; None means after the last value of the series.
+    fleet: text of a fleet file to hold the demand against; "" for the engine's own fleet.
     """
 
     horizon_hours: int = 168
@@ -66,6 +67,7 @@ class CapacityQuestion:
     as_of: float | None = None
     demand: str = ""
     source: str = ""
+    fleet: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

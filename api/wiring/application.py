@@ -15,7 +15,7 @@ from api.wiring.parts import Parts
 from api.wiring.plan_desk import PlanDesk
 from api.wiring.run_desk import RunDesk
 from api.wiring.watch_desk import WatchDesk
-from engine import capacity, planning
+from engine import capacity, documents, planning
 from engine.model.alarms import Action, SuperAlarm
 from engine.model.capacity import CapacityReport
 from engine.model.dispatches import Attempt, Deployment, Run

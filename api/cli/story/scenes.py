@@ -86,8 +86,8 @@ def data_fault(stage: Stage) -> Outcome:
     group = _caused_by(stage, alarms.CauseKind.DATA, known)
     detected = stage.teller.seconds - began
     stage.teller.say(f"{group.super_alarm_id} raised {detected:.1f} s after the fault")
-    stage.insist("the super-alarm", lambda: stage.command("alarms", "show", group.super_alarm_id))
     action = _action(stage, group.super_alarm_id, alarms.ActionKind.RETRAIN)
+    stage.insist("the super-alarm", lambda: stage.command("alarms", "show", group.super_alarm_id))
     stage.teller.say(f"retraining {action.run_id} with {dict(action.parameters)}")
     _follow(stage, str(action.run_id))
     swapped = stage.until(
@@ -122,16 +122,17 @@ def cluster_fault(stage: Stage) -> Outcome:
     known = _ids(stage)
     retrains = len(_retrains(stage))
     cluster = _serving_cluster(stage)
+    plan_id = stage.insist("the plan in force", lambda: _plan_in_force(stage))
     callers.reset()
     stage.insist("the fault", lambda: stage.command("cluster", "fail", cluster, "--yes"))
     began = stage.teller.seconds
     group = _caused_by(stage, alarms.CauseKind.INFRASTRUCTURE, known)
     detected = stage.teller.seconds - began
     stage.teller.say(f"{group.super_alarm_id} raised {detected:.1f} s after the fault")
-    stage.insist("the super-alarm", lambda: stage.command("alarms", "show", group.super_alarm_id))
     action = _action(stage, group.super_alarm_id, alarms.ActionKind.REPLAN)
+    stage.insist("the super-alarm", lambda: stage.command("alarms", "show", group.super_alarm_id))
     stage.teller.say(f"re-planned as {action.plan_id}: {action.result}")
-    stage.insist("the difference", lambda: stage.command("diff", str(action.plan_id)))
+    stage.insist("the difference", lambda: stage.command("diff", str(action.plan_id), plan_id))
     moved = stage.until(
         "the model to serve elsewhere",
         lambda: _if(_serving_cluster(stage), lambda name: name != cluster),
@@ -166,7 +167,10 @@ def capacity(stage: Stage) -> Outcome:
     page.parent.mkdir(exist_ok=True)
     stage.insist(
         "the capacity report",
-        lambda: stage.command("capacity", str(stage.space.demand), "--html", str(page)),
+        lambda: stage.command(
+            *("capacity", str(stage.space.demand), "--fleet", str(stage.space.gpu_fleet)),
+            *("--html", str(page)),
+        ),
     )
     return Outcome(figures={"capacity: report": str(page), "capacity: bytes": _size(page)})
 
@@ -276,6 +280,10 @@ def _serving_cluster(stage: Stage) -> str:
         return None
 
     return stage.until("the cluster that serves", look)
+
+
+def _plan_in_force(stage: Stage) -> str:
+    return stage.engine.run(_deployment(stage).run_id).plan_id
 
 
 def _if(value: T, holds: Callable[[T], bool]) -> T | None:

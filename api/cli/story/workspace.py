@@ -22,6 +22,7 @@ class Workspace:
     """Where the story's files are.
 
     home: the engine's data folder; spec, fleet, rules: copies of the example documents.
+    demand, gpu_fleet: GPU demand by hour, and the fleet that it is held against.
     upstream: the CSV file that the etl task reads; held_out: records it never sees, with labels.
     """
 
@@ -30,6 +31,7 @@ class Workspace:
     fleet: Path
     rules: Path
     demand: Path
+    gpu_fleet: Path
     upstream: Path
     held_out: tuple[Record, ...]
     labels: tuple[int, ...]
@@ -51,7 +53,7 @@ def prepare(home: Path, examples: Path, *, seed: int, held_out_count: int = 100)
         )
     folder = home / "examples"
     (folder / "data").mkdir(parents=True, exist_ok=True)
-    for name in ("heart.yaml", "fleet.yaml", "rules.yaml"):
+    for name in ("heart.yaml", "fleet.yaml", "gpu-fleet.yaml", "rules.yaml"):
         shutil.copyfile(examples / name, folder / name)
     demand = folder / "data" / "gpu-demand-hourly.csv.gz"
     shutil.copyfile(examples / "data" / demand.name, demand)
@@ -66,6 +68,7 @@ def prepare(home: Path, examples: Path, *, seed: int, held_out_count: int = 100)
         fleet=folder / "fleet.yaml",
         rules=folder / "rules.yaml",
         demand=demand,
+        gpu_fleet=folder / "gpu-fleet.yaml",
         upstream=upstream,
         held_out=tuple({k: float(v) for k, v in row.items() if k != "target"} for row in held_out),
         labels=tuple(int(row["target"]) for row in held_out),
