@@ -5,17 +5,20 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-import alarms.detection.detector
-import alarms.grouping.grouper
-import alarms.notification.files
-import alarms.rootcause.tree
 from alarms.detection.settings import DetectionSettings
+from alarms.grouping import grouper
+from alarms.notification.files import FileNotifier
+from alarms.rootcause import tree
+from alarms.rules import detection
+from alarms.rules.files import load_rules
+from alarms.rules.model import RuleSet
+from api.messages.files import read_text
 from api.settings import Settings
 from api.wiring.loops import LoopPlan
 from api.wiring.parts import Parts, plugin
 from engine import dispatching, expressions, planning, plugins, watching
 from engine.model.records import Term
-from engine.ports import Detector, Executor, ModelServer, Notifier
+from engine.ports import Executor, ModelServer, Notifier
 from engine.testing import crash
 from executors.local import FolderArtifacts, LocalExecutor, LocalSignals
 from executors.serving import HttpModelServer
@@ -83,14 +86,16 @@ def _servers(points: crash.CrashPoints | None) -> ModelServer:
 
 def _watcher(parts: Parts, term: Term) -> watching.Watcher:
     settings = parts.settings
+    rules = read_rules(settings)
     window = settings.scaled(settings.window_seconds)
     signals = LocalSignals(settings.home, parts.fleet, parts.clock, window_seconds=window)
+    detection_settings = DetectionSettings(season_seconds=settings.season_seconds)
     return watching.Watcher(
         parts.ledger,
         (signals,),
-        _detector(settings),
-        alarms.grouping.grouper.TopologyGrouper(),
-        alarms.rootcause.tree.HypothesisTree(),
+        detection.Detection(detection_settings.scaled(settings.clock_factor), rules),
+        grouper.TopologyGrouper(grouper.GroupingSettings().scaled(settings.clock_factor)),
+        tree.HypothesisTree(tree.CauseSettings(conversions=rules.conversions)),
         _notifiers(settings),
         parts.clock,
         watching.WatchPolicy().scaled(settings.clock_factor),
@@ -98,13 +103,19 @@ def _watcher(parts: Parts, term: Term) -> watching.Watcher:
     )
 
 
-def _detector(settings: Settings) -> Detector:
-    told = DetectionSettings(season_seconds=settings.season_seconds)
-    return alarms.detection.detector.StatisticalDetector(told.scaled(settings.clock_factor))
+def read_rules(settings: Settings) -> RuleSet:
+    """Return the expert rules of the settings' file, none without a file.
+
+    Raises:
+        InvalidInputError: with all faults of the file.
+    """
+    if settings.rules is None:
+        return RuleSet()
+    return load_rules(read_text(settings.rules, "rules"), str(settings.rules))
 
 
 def _notifiers(settings: Settings) -> Sequence[Notifier]:
     """Return who tells people: a file, and every notifier that is installed."""
-    file = alarms.notification.files.FileNotifier(settings.home / "notifications.jsonl")
+    file = FileNotifier(settings.home / "notifications.jsonl")
     others = [plugin("berth.notifiers", name)() for name in plugins.load("berth.notifiers")]
     return (file, *others)
