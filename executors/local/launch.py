@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -113,3 +114,47 @@ def prepare(folder: Path, order: AttemptOrder, launch: files.Launch) -> None:
     files.write_durably(folder / files.ORDER, documents.encode(order).encode())
     files.write_durably(folder / files.PARAMETERS, files.dump(order.parameters))
     files.write_durably(folder / files.LAUNCH, files.dump({**launch}))
+
+
+class Shims:
+    """Shims started by this engine; those of an earlier one are known by their claims only."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
+        self._counts: dict[str, int] = {}
+
+    def spawn(self, order: AttemptOrder, folder: Path) -> None:
+        """Start a shim; when there are two of an attempt, the claim lets only one run."""
+        told = files.read_launch(folder)
+        cores = len(told["cpus"]) if told else 0
+        with (folder / files.SHIM_LOG).open("ab") as log:
+            self._started[order.attempt_id] = subprocess.Popen(
+                [sys.executable, "-m", "executors.local.shim", str(folder)],
+                env=environment(order, self._home, cores or os.cpu_count() or 1),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._counts[order.attempt_id] = self.count(order.attempt_id) + 1
+
+    def has(self, attempt: str) -> bool:
+        """Whether a shim of this attempt was started here and not reaped."""
+        return attempt in self._started
+
+    def count(self, attempt: str) -> int:
+        """Return how many shims were started here for an attempt."""
+        return self._counts.get(attempt, 0)
+
+    def has_ended(self, attempt: str) -> bool:
+        """Whether the last shim started here has ended; one that has is no zombie after this."""
+        shim = self._started.get(attempt)
+        return shim is not None and shim.poll() is not None
+
+    def reap(self, attempt: str) -> None:
+        """Wait for the shim of an attempt that is over: it ends by itself at once."""
+        shim = self._started.pop(attempt, None)
+        if shim is not None:
+            shim.wait()

@@ -16,7 +16,7 @@ from engine.model.errors import DamagedError
 from engine.model.fleet import Cluster
 from engine.model.signals import Layer, Signal
 from engine.ports import Clock, FleetSource
-from executors.local import files, processes, trees
+from executors.local import files, processes
 
 _LOG = logging.getLogger(__name__)
 _READ_BYTES_MAX = 4 << 20
@@ -112,7 +112,7 @@ class LocalSignals:
         local = [cluster for cluster in clusters if cluster.executor == "local"]
         pids = self._living()
         elapsed = now - self._cpu_at if self._cpu_at is not None else 0.0
-        cpu = {pid: trees.cpu_seconds(pid) for found in pids.values() for pid in found}
+        cpu = {pid: processes.cpu_seconds(pid) for found in pids.values() for pid in found}
         signals: list[Signal] = []
         for cluster in local:
             mine = pids.get(cluster.name, [])
@@ -120,7 +120,7 @@ class LocalSignals:
             values = {
                 "reachable": float(cluster.reachable),
                 "cpu_cores_used": used / elapsed if elapsed > 0 else 0.0,
-                "memory_gib_used": sum(trees.memory_bytes(pid) for pid in mine) / 2**30,
+                "memory_gib_used": sum(processes.memory_bytes(pid) for pid in mine) / 2**30,
                 "processes": float(len(mine)),
             }
             signals += [_cluster_signal(cluster, name, values[name], now) for name in values]

@@ -1,6 +1,7 @@
 """Processes of this machine, named so that a reused process id is never taken for the old one.
 
-Linux: `/proc` and process file descriptors (kernel 5.3). Standard library only, for the shim.
+Linux: `/proc` and process file descriptors (kernel 5.3). Standard library and psutil only, for the
+shim.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import signal
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+import psutil
 
 _PROC = Path("/proc")
 _START_TICKS = 19
@@ -95,3 +98,52 @@ def kill_having(variables: Mapping[str, str]) -> int:
             send(pid, wanted, signal.SIGKILL)
         time.sleep(0.01)
     return len(list(having(variables)))
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    """Return a process and all its descendants that still run."""
+    try:
+        top = psutil.Process(pid)
+        return [top, *top.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def memory_bytes(pid: int, *, limit: int = 0) -> int:
+    """Return the memory of a tree.
+
+    The sum of resident sizes counts shared pages once for each process. When that sum alone
+    would break `limit`, the slower proportional sizes decide.
+    """
+    found = tree(pid)
+    resident = sum(_resident(process) for process in found)
+    if limit and resident > limit and len(found) > 1:
+        return sum(_proportional(process) for process in found)
+    return resident
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return user and system seconds of a tree so far, ended children included."""
+    return sum(_cpu(process) for process in tree(pid))
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0
+
+
+def _proportional(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_full_info().pss)
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0
+
+
+def _cpu(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0.0
+    return float(times.user + times.system + times.children_user + times.children_system)

@@ -105,6 +105,20 @@ def ended(
     )
 
 
+def bad_output(order: AttemptOrder, document: files.Exit, why: str) -> Observation:
+    """Return the final observation of a command that succeeded but left no good outputs."""
+    return Observation(
+        attempt_id=order.attempt_id,
+        state=AttemptState.FAILED,
+        handle=order.attempt_id,
+        started_at=document["started_at"],
+        ended_at=document["ended_at"],
+        exit_code=document["code"],
+        reason=Reason.BAD_OUTPUT,
+        message=why,
+    )
+
+
 def gone(
     order: AttemptOrder, claim: files.Claim | None, *, down: bool, now: float, why: str
 ) -> Observation:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from executors.local import files, processes, trees
+from executors.local import files, processes
 
 _LOOK_SECONDS = 0.1
 """How often memory is looked at; a shorter time costs more than it finds."""
@@ -162,7 +162,7 @@ class Command:
     def _hold_to_limits(self, process: subprocess.Popen[bytes]) -> None:
         """Look at memory and time once."""
         limit = self._launch["memory_bytes"]
-        memory = trees.memory_bytes(process.pid, limit=limit)
+        memory = processes.memory_bytes(process.pid, limit=limit)
         self._peak = max(self._peak, memory)
         now = time.time()
         seconds = self._launch["time_limit_seconds"]

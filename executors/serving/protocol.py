@@ -181,21 +181,24 @@ def _rows(tensors: Sequence[_Tensor], model: ServedModel) -> Rows:
             message = f"input {INPUT!r} has shape {list(first.shape)}, expected [rows, {width}]"
             raise RequestError(message)
         return _bounded(first.values.reshape(first.shape))
-    by_name = {tensor.name: tensor for tensor in tensors}
     expected = [feature.name for feature in model.features]
+    return _bounded(_columns(tensors, expected))
+
+
+def _columns(tensors: Sequence[_Tensor], expected: Sequence[str]) -> Rows:
+    """Put tensors of one feature each together as rows."""
+    by_name = {tensor.name: tensor for tensor in tensors}
     missing = [name for name in expected if name not in by_name]
     unknown = [name for name in by_name if name not in expected]
-    if missing or unknown:
-        parts = [f"missing {missing}"] if missing else []
-        parts += [f"unknown {unknown}"] if unknown else []
-        message = f"inputs: {', '.join(parts)}; expected {INPUT!r} or one for each of {expected}"
-        raise RequestError(message)
-    count = len(first.values)
+    if missing or unknown or len(by_name) < len(tensors):
+        message = f"inputs: missing {missing}, unknown {unknown}, {len(tensors)} in all; expected"
+        raise RequestError(f"{message} {INPUT!r}, or each of {list(expected)} once")
+    count = len(tensors[0].values)
     for tensor in tensors:
         if tensor.shape not in {(count,), (count, 1)}:
             message = f"input {tensor.name!r} has shape {list(tensor.shape)}, expected [{count}]"
             raise RequestError(message)
-    return _bounded(np.column_stack([by_name[name].values for name in expected]))
+    return np.column_stack([by_name[name].values for name in expected])
 
 
 def _bounded(rows: Rows) -> Rows:

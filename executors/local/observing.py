@@ -1,0 +1,205 @@
+"""What is seen of attempts, and the mending of what a crash left half done.
+
+Reads an attempt's folder from its end to its beginning: `state.json` says that all is known,
+`exit.json` that the command ended, `claim` that a shim has it, the folder alone that it is to be
+started. A claim without a living shim and without an exit means that it was killed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+from engine.model import documents
+from engine.model.dispatches import AttemptOrder, AttemptState, Observation, Reason
+from engine.model.errors import DamagedError, RetryableError
+from engine.model.identifiers import AttemptId, Digest
+from engine.model.signals import Layer, Shape, Signal
+from engine.model.specs import Scalar
+from engine.ports import ArtifactStore, Clock
+from executors.local import files, processes, results
+from executors.local.artifacts import storage
+from executors.local.launch import Shims
+from executors.local.switch import ClusterSwitch
+
+_SPAWNS_MAX = 3
+"""Shims started for one attempt before it counts as killed; each may die before its claim."""
+_STOP_MARGIN_SECONDS = 5.0
+"""Beyond the grace period, before the executor kills what its shim should have killed."""
+
+
+class Observer:
+    """Looks at attempts. Final observations are durable before they are returned."""
+
+    def __init__(
+        self, artifacts: ArtifactStore, clock: Clock, switch: ClusterSwitch, shims: Shims
+    ) -> None:
+        self._artifacts = artifacts
+        self._clock = clock
+        self._switch = switch
+        self._shims = shims
+        self._settled: dict[str, Observation] = {}
+        self._orders: dict[str, AttemptOrder] = {}
+
+    def observe(self, folder: Path) -> Observation:
+        """Return what is seen of one attempt; a damaged one harms no other."""
+        known = self._settled.get(folder.name)
+        if known is not None:
+            return known
+        try:
+            if (folder / files.STATE).exists():
+                text = (folder / files.STATE).read_bytes()
+                return self._remember(documents.decode(Observation, text))
+            order = self._order(folder)
+        except DamagedError as error:
+            return Observation(
+                attempt_id=AttemptId(folder.name),
+                state=AttemptState.FAILED,
+                handle=folder.name,
+                ended_at=self._clock.now(),
+                reason=Reason.KILLED,
+                message=f"its folder {str(folder)!r} is damaged: {error.message}",
+            )
+        shim_ended = self._shims.has_ended(order.attempt_id)
+        if (folder / files.EXIT).exists():
+            return self._ended(folder, order)
+        claim = files.read_claim(folder)
+        if claim is None:
+            return self._unclaimed(folder, order, shim_ended=shim_ended)
+        if claim["pid"] == 0:
+            return self._stopped_without_trace(folder, order)
+        if self._lives(folder, order, claim):
+            return _running(folder, order, claim)
+        if (folder / files.EXIT).exists():  # written between the two looks
+            return self._ended(folder, order)
+        return self._gone(folder, order, claim, "its process was killed from outside")
+
+    def forget(self, attempt: str) -> None:
+        """Drop what is remembered of an attempt."""
+        self._settled.pop(attempt, None)
+        self._orders.pop(attempt, None)
+
+    def _order(self, folder: Path) -> AttemptOrder:
+        if folder.name not in self._orders:
+            text = (folder / files.ORDER).read_bytes()
+            self._orders[folder.name] = documents.decode(AttemptOrder, text)
+        return self._orders[folder.name]
+
+    def _lives(self, folder: Path, order: AttemptOrder, claim: files.Claim) -> bool:
+        """Whether the shim runs, is within its grace period if it was stopped, and may run."""
+        if not processes.is_alive(claim["pid"], claim["identity"]):
+            return False
+        stop = files.load(folder / files.STOP)
+        launch = files.read_launch(folder)
+        if stop is not None and launch is not None:
+            until = cast("float", stop["at"]) + launch["grace_seconds"] + _STOP_MARGIN_SECONDS
+            return self._clock.now() < until
+        return self._switch.is_up(order.cluster)
+
+    def _unclaimed(self, folder: Path, order: AttemptOrder, *, shim_ended: bool) -> Observation:
+        """Start a shim where none is; give up after a few that died before their claim."""
+        if not self._switch.is_up(order.cluster):
+            return self._gone(folder, order, None, "")
+        if shim_ended or not self._shims.has(order.attempt_id):
+            if self._shims.count(order.attempt_id) >= _SPAWNS_MAX:
+                why = f"it could not be started; see {str(folder / files.SHIM_LOG)!r}"
+                return self._gone(folder, order, None, why)
+            self._shims.spawn(order, folder)
+        return Observation(
+            attempt_id=order.attempt_id, state=AttemptState.RUNNING, handle=order.attempt_id
+        )
+
+    def _ended(self, folder: Path, order: AttemptOrder) -> Observation:
+        """Take what a command left: its outputs when it succeeded, its reason otherwise."""
+        document = files.read_exit(folder)
+        if document is None:
+            return self._gone(folder, order, None, f"{files.EXIT} is damaged")
+        succeeded = results.reason_of(document["ending"], document["code"]) is Reason.COMPLETED
+        outputs: dict[str, Scalar] = {}
+        artifact: Digest | None = None
+        try:
+            if succeeded:
+                outputs = dict(results.read_outputs(folder / files.OUTPUTS))
+                artifact = self._artifacts.put(folder / files.OUTPUTS)
+        except RetryableError as error:
+            return _cannot_keep(order, error)
+        except DamagedError as error:
+            seen = results.bad_output(order, document, error.message)
+            return self._settle(folder, order, seen)
+        size = results.size_bytes(folder / files.OUTPUTS)
+        seen = results.ended(order, document, outputs=outputs, artifact=artifact, disk_bytes=size)
+        return self._settle(folder, order, seen)
+
+    def _gone(
+        self, folder: Path, order: AttemptOrder, claim: files.Claim | None, why: str
+    ) -> Observation:
+        """Make sure that nothing of an attempt lives any more, then say that it is gone."""
+        processes.kill_having({"BERTH_ATTEMPT": str(folder)})
+        if (folder / files.STOP).exists():
+            return self._stopped_without_trace(folder, order)
+        down = not self._switch.is_up(order.cluster)
+        seen = results.gone(order, claim, down=down, now=self._clock.now(), why=why)
+        return self._settle(folder, order, seen)
+
+    def _stopped_without_trace(self, folder: Path, order: AttemptOrder) -> Observation:
+        """Say that an attempt was stopped and left nothing."""
+        seen = Observation(
+            attempt_id=order.attempt_id,
+            state=AttemptState.STOPPED,
+            handle=order.attempt_id,
+            ended_at=self._clock.now(),
+            reason=Reason.CANCELLED,
+            message="stopped on request",
+        )
+        return self._settle(folder, order, seen)
+
+    def _settle(self, folder: Path, order: AttemptOrder, seen: Observation) -> Observation:
+        """Keep a final observation for ever, or say that there is no space for it yet."""
+        try:
+            with storage("keep the state of an attempt in"):
+                if seen.reason in {Reason.KILLED, Reason.CLUSTER_DOWN}:
+                    killed = documents.encode(_killed_signal(order, self._clock.now()))
+                    files.append_durably(folder / files.SIGNALS, killed)
+                files.write_durably(folder / files.STATE, documents.encode(seen).encode())
+        except RetryableError as error:
+            return _cannot_keep(order, error)
+        return self._remember(seen)
+
+    def _remember(self, seen: Observation) -> Observation:
+        self._settled[seen.attempt_id] = seen
+        self._shims.reap(seen.attempt_id)
+        return seen
+
+
+def _running(folder: Path, order: AttemptOrder, claim: files.Claim) -> Observation:
+    """Return the observation of an attempt whose shim lives."""
+    endpoint = files.load(folder / files.ENDPOINT) or {}
+    return Observation(
+        attempt_id=order.attempt_id,
+        state=AttemptState.RUNNING,
+        handle=order.attempt_id,
+        endpoint=str(endpoint.get("url", "")),
+        started_at=claim["at"],
+    )
+
+
+def _cannot_keep(order: AttemptOrder, error: RetryableError) -> Observation:
+    """Return the observation of an attempt that is over, for which there is no space yet."""
+    return Observation(
+        attempt_id=order.attempt_id,
+        state=AttemptState.RUNNING,
+        handle=order.attempt_id,
+        message=f"it ended, but its result cannot be kept yet: {error.message}",
+    )
+
+
+def _killed_signal(order: AttemptOrder, now: float) -> Signal:
+    """Return the signal that a task was killed from outside."""
+    return Signal(
+        name="exit_killed",
+        layer=Layer.MACHINE,
+        subject=f"task:{order.pipeline}/{order.task}",
+        at=now,
+        value=1.0,
+        shape=Shape.COUNT,
+    )
