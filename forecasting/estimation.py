@@ -42,8 +42,8 @@ _PRIOR_SPREAD = {
     Method.PRESET: 0.5,
 }
 """Standard deviation of the log ratio before there is evidence, in order of trust."""
-_MEMORY_SPREAD = 0.4
-"""Memory varies less than time: the share of the spread above that it gets."""
+_SPREAD_SHARE = {Quantity.CPU: 0.2, Quantity.MEMORY: 0.4, Quantity.GPU_MEMORY: 0.4}
+"""What varies less than time gets so much of the spread above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def estimate(past: Past, quantity: Quantity) -> Estimate:
     base = math.log(max(_preset_of_target(past, quantity), _FLOOR))
     tested = _held_out(past)
     best, residuals, test = _choose(_candidates(past, ratios), ratios, tested, quantity)
-    spread = _PRIOR_SPREAD[best.method] * (_MEMORY_SPREAD if quantity in _MEMORY else 1.0)
+    spread = _spread(best.method, quantity)
     offsets = conformal.offsets(residuals, spread)
     values = [math.exp(base + best.ratio + offset) for offset in offsets]
     return Estimate(
@@ -101,6 +101,11 @@ def estimate(past: Past, quantity: Quantity) -> Estimate:
         coverage=None if test is None else test.coverage,
         tested=len(residuals),
     )
+
+
+def _spread(method: Method, quantity: Quantity) -> float:
+    """Return the standard deviation of a quantity's log ratio before there is evidence."""
+    return _PRIOR_SPREAD[method] * _SPREAD_SHARE.get(quantity, 1.0)
 
 
 def _preset_of_target(past: Past, quantity: Quantity) -> float:
@@ -205,7 +210,7 @@ def _choose(
 def _back_test(residuals: Sequence[float], method: Method, quantity: Quantity) -> _Test:
     """Forecast each residual's quantiles from the other residuals and score them."""
     memory = quantity in _MEMORY
-    spread = _PRIOR_SPREAD[method] * (_MEMORY_SPREAD if memory else 1.0)
+    spread = _spread(method, quantity)
     loss = error = covered = 0.0
     for index, actual in enumerate(residuals):
         others = [*residuals[:index], *residuals[index + 1 :]]

@@ -136,13 +136,11 @@ def _cores(kind: TaskKind, size: Size) -> float:
 
 def _work_seconds(kind: TaskKind, size: Size) -> float:
     """Return core-seconds beside the start."""
-    match kind:
-        case TaskKind.ETL | TaskKind.FEATURES | TaskKind.EVALUATE:
-            return size.gib / _CORE_GIB_PER_SECOND
-        case TaskKind.TRAIN:
-            return _FOLDS * size.trials * sum(_fit_seconds(f, size) for f in size.families)
-        case TaskKind.PACKAGE | TaskKind.SERVE:
-            return 1.0
+    if kind is TaskKind.TRAIN:
+        return _FOLDS * size.trials * sum(_fit_seconds(f, size) for f in size.families)
+    if kind is TaskKind.PACKAGE:
+        return 1.0
+    return size.gib / _CORE_GIB_PER_SECOND
 
 
 def _fit_seconds(family: str, size: Size) -> float:

@@ -114,7 +114,7 @@ def honesty(past: Past, methods: Sequence[str]) -> Honesty:
     covered = np.zeros(len(QUANTILE_LEVELS))
     count = 0
     windows = window_of(past.horizons)
-    for origin in np.unique(past.origins):
+    for origin in _scored(past.origins):
         before = _before(past, int(origin))
         enough = [
             int((windows[before] == window).sum()) >= _FEWEST_ERRORS
@@ -142,6 +142,12 @@ def honesty(past: Past, methods: Sequence[str]) -> Honesty:
         for level, share in zip(QUANTILE_LEVELS, covered / count, strict=True)
     }
     return Honesty(_ratio(error, naive), shares)
+
+
+def _scored(origins: Index) -> Index:
+    """Return the origins that count: the first third know much less than tonight's does."""
+    distinct = np.unique(origins)
+    return distinct[len(distinct) // 3 :]
 
 
 def _ratio(error: float, naive: float) -> float:
@@ -173,7 +179,7 @@ def _honest_loss(past: Past, method: str, inside: Mask) -> float | None:
     errors = past.errors(method)
     loss, count = 0.0, 0
     levels = np.asarray(QUANTILE_LEVELS)
-    for origin in np.unique(past.origins[inside]):
+    for origin in _scored(past.origins[inside]):
         earlier = inside & _before(past, int(origin))
         known = errors[earlier]
         at = inside & (past.origins == origin)
