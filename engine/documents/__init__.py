@@ -1,7 +1,7 @@
 """Documents people write: pipelines and fleets, from YAML and plain data, faults placed."""
 
 from engine.documents.checks import check_against as check_against
-from engine.documents.codecs import alike as alike
+from engine.documents.codecs.base import alike as alike
 from engine.documents.codes import CODES as CODES
 from engine.documents.codes import Code as Code
 from engine.documents.fleets import fleet_from as fleet_from

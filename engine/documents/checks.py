@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import networkx as nx
 
 from engine import expressions
-from engine.documents.codecs import alike
-from engine.documents.deadlines import DeadlineCodec
+from engine.documents.codecs.base import alike
+from engine.documents.codecs.deadlines import DeadlineCodec
 from engine.documents.sources import Node, TroubleError, fault
 from engine.documents.task_form import Outline
 from engine.model.errors import Fault
@@ -240,26 +240,25 @@ def check_against(spec: PipelineSpec, fleet: Fleet) -> tuple[Fault, ...]:
     regions = {cluster.region for cluster in clusters} | {c.continent for c in clusters}
     providers = {cluster.provider.value for cluster in clusters}
     models = {pool.shape.gpu_model for c in clusters for pool in c.pools} - {""}
-    wanted = [
-        (f"limits.regions[{i}]", "region or continent", name, regions)
-        for i, name in enumerate(spec.limits.regions)
-    ]
-    wanted += [
-        (f"limits.providers[{i}]", "provider", name, providers)
-        for i, name in enumerate(spec.limits.providers)
-    ]
-    wanted += [
-        (f"tasks.{task.name}.gpu.kind", "GPU model", task.wishes.gpu_model, models)
-        for task in spec.tasks
-        if task.wishes.gpu_model is not None
-    ]
     faults: list[Fault] = []
-    for path, what, name, known in wanted:
-        if name.casefold() in {item.casefold() for item in known}:
-            continue
-        near = alike(name, sorted(known))
-        listed = ", ".join(sorted(known)) or "none"
-        fix = f"write `{near[0]}`" if near else f"the fleet has: {listed}"
-        message = f"no cluster of the fleet has the {what} {name!r}"
-        faults.append(Fault(code="S016", message=message, path=path, candidates=near, fix=fix))
+    for index, region in enumerate(spec.limits.regions):
+        path = f"limits.regions[{index}]"
+        faults.extend(_not_in_fleet(path, "region or continent", region, regions))
+    for index, provider in enumerate(spec.limits.providers):
+        faults.extend(_not_in_fleet(f"limits.providers[{index}]", "provider", provider, providers))
+    for task in spec.tasks:
+        wish = task.wishes.gpu_model
+        if wish is not None:
+            faults.extend(_not_in_fleet(f"tasks.{task.name}.gpu.kind", "GPU model", wish, models))
     return tuple(faults)
+
+
+def _not_in_fleet(path: str, what: str, name: str, known: Collection[str]) -> list[Fault]:
+    """Return the fault of a name that a fleet has not; capitals do not matter."""
+    if name.casefold() in {item.casefold() for item in known}:
+        return []
+    near = alike(name, sorted(known))
+    listed = ", ".join(sorted(known)) or "none"
+    fix = f"write `{near[0]}`" if near else f"the fleet has: {listed}"
+    message = f"no cluster of the fleet has the {what} {name!r}"
+    return [Fault(code="S016", message=message, path=path, candidates=near, fix=fix)]

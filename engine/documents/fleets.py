@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from engine.documents.codecs import Flag, Schema, Text, Whole, Word
-from engine.documents.containers import Listed, Mapped
-from engine.documents.forms import Field, Form, Named, Values, present
-from engine.documents.money import PER_GIB, PER_HOUR
-from engine.documents.quantities import (
+from engine.documents.codecs.base import Flag, Schema, Text, Whole, Word
+from engine.documents.codecs.containers import Listed, Mapped
+from engine.documents.codecs.forms import Field, Form, Named, Values, present
+from engine.documents.codecs.money import PER_GIB, PER_HOUR
+from engine.documents.codecs.quantities import (
     AVAILABILITY,
     CPU,
     DISK,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from engine.documents.codecs import Name, Number, Text, Whole, Word
-from engine.documents.containers import Listed
-from engine.documents.deadlines import DeadlineCodec, TriggerCodec
-from engine.documents.forms import Field, Form, Values, present
-from engine.documents.money import PER_DAY, Budget, TimesPerDay
-from engine.documents.quantities import COOL_DOWN, KEEP
+from engine.documents.codecs.base import Name, Number, Text, Whole, Word
+from engine.documents.codecs.containers import Listed
+from engine.documents.codecs.deadlines import DeadlineCodec, TriggerCodec
+from engine.documents.codecs.forms import Field, Form, Values, present
+from engine.documents.codecs.money import PER_DAY, Budget, TimesPerDay
+from engine.documents.codecs.quantities import COOL_DOWN, KEEP
 from engine.documents.sources import Node, trouble
 from engine.documents.task_form import TASKS
 from engine.model.fleet import Provider

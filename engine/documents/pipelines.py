@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from engine.documents import checks
-from engine.documents.codecs import Schema
+from engine.documents.codecs.base import Schema
 from engine.documents.pipeline_form import PIPELINE
 from engine.documents.sources import Node, from_plain
 from engine.documents.task_form import outlines

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from engine.documents.codecs import Codec, Flag, Number, ScalarCodec, Schema, Text, Whole, Word
-from engine.documents.containers import Auto, Listed, Mapped
-from engine.documents.forms import Field, Form, Named, Values, present
-from engine.documents.quantities import (
+from engine.documents.codecs.base import Codec, Flag, Number, ScalarCodec, Schema, Text, Whole, Word
+from engine.documents.codecs.containers import Auto, Listed, Mapped
+from engine.documents.codecs.forms import Field, Form, Named, Values, present
+from engine.documents.codecs.quantities import (
     AVAILABILITY,
     CPU,
     DISK,

@@ -71,31 +71,34 @@ class PlanDiff:
 
 def diff(old: Plan | None, new: Plan) -> PlanDiff:
     """Return what `new` changes against `old`; None stands for nothing being placed."""
-    before = {} if old is None else _placed(old)
+    before = _placed(old)
     after = _placed(new)
     done = {task_key(p, task) for p, tasks in new.request.done.items() for task in tasks}
     unplaced = {
         task_key(item.pipeline, item.task): f"no place: {item.refusal.limit.value}"
         for item in new.placement.unplaced
     }
-    gone = [key for key in before if key not in after and key not in done]
-    tasks = [
-        *(_task(before.get(key), after[key]) for key in after),
-        *(_removed(before[key], unplaced.get(key, "no longer asked for")) for key in gone),
+    kept = [_task(before.get(key), after[key]) for key in after]
+    gone = [key for key in before if key not in after]
+    removed = [
+        _removed(before[key], unplaced.get(key, "no longer asked for"))
+        for key in gone
+        if key not in done
     ]
     return PlanDiff(
-        old=None if old is None else old.plan_id,
+        old=old.plan_id if old else None,
         new=new.plan_id,
-        tasks=tuple(task for task in tasks if task is not None),
-        unchanged=sum(task is None for task in tasks),
-        ended=sum(key in done and key not in after for key in before),
+        tasks=(*(task for task in kept if task is not None), *removed),
+        unchanged=kept.count(None),
+        ended=len(gone) - len(removed),
         run_cost_micro_dollars=MicroDollars(_run_cost(new) - _run_cost(old)),
         serving_micro_dollars_per_hour=MicroDollars(_serving_cost(new) - _serving_cost(old)),
     )
 
 
-def _placed(plan: Plan) -> dict[str, Assignment]:
-    return {task_key(item.pipeline, item.task): item for item in plan.placement.assignments}
+def _placed(plan: Plan | None) -> dict[str, Assignment]:
+    assignments = plan.placement.assignments if plan else ()
+    return {task_key(item.pipeline, item.task): item for item in assignments}
 
 
 def _run_cost(plan: Plan | None) -> int:

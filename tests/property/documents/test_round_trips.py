@@ -14,7 +14,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.compat import StringIO
 
 from engine import documents
-from engine.documents import money, quantities, sources
+from engine.documents import sources
+from engine.documents.codecs import money, quantities
 from engine.model.errors import InvalidInputError
 from engine.model.fleet import Cluster, Fleet, NodeShape, Pool, Provider
 from engine.model.identifiers import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.documents.codecs import Codec, Schema, check_range
-from engine.documents.quantities import NUMBER, short, split
+from engine.documents.codecs.base import Codec, Schema, check_range
+from engine.documents.codecs.quantities import NUMBER, short, split
 from engine.documents.sources import Node, trouble
 from engine.model.identifiers import MicroDollars
 from engine.model.specs import BudgetPeriod

@@ -7,8 +7,8 @@ import re
 import zoneinfo
 from dataclasses import dataclass
 
-from engine.documents.codecs import Codec, Schema, alike
-from engine.documents.quantities import EVERY, QUALITY, WITHIN
+from engine.documents.codecs.base import Codec, Schema, alike
+from engine.documents.codecs.quantities import EVERY, QUALITY, WITHIN
 from engine.documents.sources import Node, trouble
 from engine.model.specs import Deadline, RetrainTrigger
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from engine.documents.codecs import Codec, Schema
+from engine.documents.codecs.base import Codec, Schema
 from engine.documents.sources import Node, TroubleError, fault, trouble
 from engine.model.errors import Fault
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from engine.documents.codecs import Codec, Schema, check_name, unknown_key
+from engine.documents.codecs.base import Codec, Schema, check_name, unknown_key
 from engine.documents.sources import Node, TroubleError, fault, trouble
 from engine.model.errors import Fault
 

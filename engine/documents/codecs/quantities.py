@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engine.documents.codecs import Codec, Schema, alike, check_range, one_of
+from engine.documents.codecs.base import Codec, Schema, alike, check_range, one_of
 from engine.documents.sources import Node, trouble
 
 NUMBER = r"[+-]?(?:\d[\d_]*(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?"
