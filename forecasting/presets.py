@@ -22,10 +22,7 @@ DEFAULT_TRIALS = 8
 DEFAULT_FAMILIES = ("knn", "tree", "forest", "svm")
 _FOLDS = 5
 _GIB = 2.0**30
-_START_SECONDS = 1.5
-"""An interpreter with its numerical libraries."""
-_BASE_MEMORY_GIB = 0.17
-_CORE_GIB_PER_SECOND = 0.05
+_CORE_GIB_PER_SECOND = 0.008
 """Text that one core parses and checks."""
 _MOST_CORES = 16.0
 _SERVE_SECONDS = 0.004
@@ -93,11 +90,12 @@ def preset(kind: TaskKind, attributes: Mapping[str, Scalar]) -> dict[Quantity, f
         return _serve_preset(number(attributes, "requests") or 1.0)
     cores = _cores(kind, size)
     work = _work_seconds(kind, size)
-    seconds = _START_SECONDS + work / cores
+    start, memory = _STARTS[kind]
+    seconds = start + work / cores
     return {
         Quantity.DURATION: seconds,
-        Quantity.CPU: (_START_SECONDS + work) / seconds,
-        Quantity.MEMORY: _BASE_MEMORY_GIB + _MEMORY_FACTOR[kind] * size.gib / cores,
+        Quantity.CPU: (start + work) / seconds,
+        Quantity.MEMORY: memory + _MEMORY_FACTOR[kind] * size.gib / cores,
         Quantity.DISK: 0.01 + 2.0 * size.gib,
         Quantity.NETWORK: 8.0 * 1024 * size.gib / max(seconds, 1.0),
         Quantity.GPU_MEMORY: 0.0,
@@ -116,6 +114,14 @@ def _serve_preset(requests_per_second: float) -> dict[Quantity, float]:
     }
 
 
+_STARTS = {
+    TaskKind.ETL: (0.05, 0.02),
+    TaskKind.FEATURES: (0.25, 0.045),
+    TaskKind.TRAIN: (2.75, 0.15),
+    TaskKind.EVALUATE: (0.05, 0.02),
+    TaskKind.PACKAGE: (2.4, 0.2),
+}
+"""Seconds and GiB of an interpreter with the libraries of the kind, before any data."""
 _MEMORY_FACTOR = {
     TaskKind.ETL: 6.0,
     TaskKind.FEATURES: 6.0,
@@ -149,13 +155,13 @@ def _fit_seconds(family: str, size: Size) -> float:
     sorted_rows = rows * math.log2(rows + 2.0)
     match family:
         case "knn":
-            return 2e-3 + 2e-9 * rows * rows * columns
+            return 3e-3 + 5e-11 * rows * rows * columns
         case "tree":
-            return 2e-3 + 2e-8 * sorted_rows * columns
+            return 3e-3 + 1.2e-8 * sorted_rows * columns
         case "forest":
-            return 0.15 + 2e-6 * sorted_rows * math.sqrt(columns)
+            return 0.05 + 2.3e-7 * sorted_rows * math.sqrt(columns)
         case "svm":
-            return 3e-3 + 1e-8 * rows * rows * columns
+            return 5e-3 + 7e-10 * rows * rows * columns
         case "boosting":
             return 0.15 + 5e-7 * rows * columns
         case "logistic":

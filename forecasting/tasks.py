@@ -35,6 +35,8 @@ _HOURS = 24
 _NEAREST_SHOWN = 3
 _LIKE_DISTANCE = 1.0
 """Runs within this distance count as like runs: the same model within a tenfold size."""
+_CLOCK_ERROR_CORES = 0.05
+"""By which a busy thread may be measured above one core."""
 _SMALL_GIB = 1.0
 """Data up to this size is best kept in memory while a task works on it."""
 
@@ -69,6 +71,8 @@ class TaskForecaster:
         use: Use = {
             resource: estimates[quantity].quantiles for resource, quantity in _QUANTITIES.items()
         }
+        if task.kind is not TaskKind.SERVE:
+            use[Resource.CPU] = _within_threads(use[Resource.CPU], succeeded)
         use |= _gpus(task.wishes, succeeded)
         duration = _slowed(estimates[Quantity.DURATION].quantiles, use[Resource.CPU], task.wishes)
         use |= _stated(task.wishes)
@@ -182,6 +186,17 @@ def _stated(wishes: Wishes) -> Use:
         Resource.GPU_MEMORY: wishes.gpu_memory_gib,
     }
     return {r: Quantiles.constant(float(a)) for r, a in amounts.items() if a is not None}
+
+
+def _within_threads(cpu: Quantiles, past: runs.Past) -> Quantiles:
+    """Return cores that are no more than the task has threads.
+
+    A task that never used more than a whole number of cores has so many threads; one that never
+    ran has as many as its preset keeps busy.
+    """
+    used = [record.cpu_cores_mean for record in past.records] or [cpu.p50]
+    threads = max(1, math.ceil(max(used) - _CLOCK_ERROR_CORES))
+    return rising([min(value, float(threads)) for value in cpu.values])
 
 
 def _slowed(duration: Quantiles, cpu: Quantiles, wishes: Wishes) -> Quantiles:

@@ -152,6 +152,13 @@ def test_fewer_cores_than_a_task_keeps_busy_slow_it_down() -> None:
     assert median(slow) == pytest.approx(2 * median(profile(task(), history)), rel=0.01)
 
 
+def test_a_task_needs_no_more_cores_than_it_has_threads() -> None:
+    one = [dataclasses.replace(run(at=float(n)), cpu_cores_mean=0.8 + n / 50) for n in range(6)]
+    two = [dataclasses.replace(record, cpu_cores_mean=1.5) for record in one]
+    assert profile(task(), one).peak(Resource.CPU, 0.99) <= 1.0
+    assert 1.5 <= profile(task(), two).peak(Resource.CPU, 0.99) <= 2.0
+
+
 def test_wishes_are_kept_and_named() -> None:
     made = profile(task(wishes=Wishes(memory_gib=7.0, disk_gib=3.0, network_mbps=5.0)))
     assert [made.peak(r) for r in (Resource.MEMORY, Resource.DISK, Resource.NETWORK)] == [7, 3, 5]

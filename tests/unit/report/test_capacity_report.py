@@ -119,6 +119,11 @@ def test_an_untested_coverage_is_left_blank() -> None:
     assert re.search(rf"T4 +1\.00( +{DASH}){{3}} +last day", capacity.capacity_text(report(shown)))
 
 
+def test_whole_days_are_told_as_days() -> None:
+    made = capacity.capacity_text(report(ENOUGH, horizon_hours=336))
+    assert made.startswith("Capacity for the next 14 days,")
+
+
 def test_the_text_says_how_to_make_it_again() -> None:
     options = "--seed 7 --as-of 2026-11-22T02:00:00Z --horizon"
     assert f"berth capacity {options} 30h" in TEXT
