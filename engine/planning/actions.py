@@ -132,6 +132,7 @@ class ActionReconciler:
         fleet = running.current_fleet(self._ledger, self._fleet_source)
         tasks = _tasks(self._ledger, run.run_id)
         spec = _spec(old, run.pipeline)
+        # A running task on a cluster that does not answer counts as one without a place.
         live = [task for task in tasks if task.state is TaskState.RUNNING]
         fixed = running.running_assignments(self._ledger, old, fleet, live)
         held_elsewhere = running.standing_servers(self._ledger, fleet, [run.pipeline])
@@ -210,6 +211,7 @@ class ActionReconciler:
         template = _latest_request(self._ledger, spec.name)
         request = PlanRequest(pipelines=(spec,), fleet=fleet, as_of=now, seed=spec.seed)
         if template is not None:
+            # Mode, slots and work limit of the last plan were somebody's choice.
             request = replace(
                 template, pipelines=(spec,), fleet=fleet, as_of=now, done={}, fixed=()
             )

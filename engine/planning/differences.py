@@ -180,9 +180,10 @@ def summary(difference: PlanDiff) -> str:
     changed = difference.count(Change.CHANGED)
     parts.extend([f"{changed} changed"] if changed else [])
     parts.append(f"{difference.unchanged} unchanged")
+    # Six digits, because small pipelines cost thousandths of a cent.
     dollars = difference.run_cost_micro_dollars / 1e6
     hourly = difference.serving_micro_dollars_per_hour / 1e6
-    return f"{'; '.join(parts)}; {dollars:+.4f} USD a run, {hourly:+.4f} USD/h"
+    return f"{'; '.join(parts)}; {dollars:+.6f} USD a run, {hourly:+.6f} USD/h"
 
 
 def _said(task: TaskDiff) -> str:

@@ -73,9 +73,11 @@ def _shortages(
         )
         for a in own
     ]
+    # The plan may overlap with what it knew of: tasks that rarely peak together share.
     if not newcomers:
         return
     for resource in Resource:
+        # GPU memory is per GPU and does not add up.
         if resource is Resource.GPU_MEMORY:
             continue
         has = pool.shape.resources.of(resource) * pool.node_count

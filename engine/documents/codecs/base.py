@@ -188,6 +188,7 @@ class Number(Codec[float]):
     def read(self, node: Node) -> float:
         """Return the number."""
         value = node.value
+        # Python counts truth values among the whole numbers.
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise trouble("S004", node, f"{self.what} was expected, not {node.shown()!r}")
         check_range(float(value), node, self.low, self.high)

@@ -95,7 +95,7 @@ def test_a_summary_names_what_moves_and_what_it_costs(plan: Plan) -> None:
     moved = with_train(plan, cluster="us-1")
     assert summary(diff(plan, moved)) == (
         "heart/train moves from eu-1/nodes to us-1/nodes; 3 unchanged; "
-        "+0.0000 USD a run, +0.0000 USD/h"
+        "+0.000000 USD a run, +0.000000 USD/h"
     )
 
 
