@@ -13,7 +13,7 @@ from engine.model.errors import Clash, InfeasibleError
 from engine.model.plans import Limit, PlacementProblem
 from placement.account.promises import Outlook
 from placement.account.relaxations import duration_text, feasible, relaxation
-from placement.account.wishes import Wish, named, wishes, without
+from placement.account.wishes import Wish, WishKind, named, wishes, without
 from placement.problem.building import Terms, build
 from placement.problem.instance import MILLISECONDS, Instance, Job
 from placement.problem.limits import shortage
@@ -26,7 +26,7 @@ def infeasible(problem: PlacementProblem, *, proven: bool) -> InfeasibleError:
     """
     problem = _narrowed(problem)
     every = wishes(problem)
-    homeless = [job for job in build(without(problem, every), Terms()).jobs if not job.options]
+    homeless = _homeless(problem, every)
     if homeless:
         found = [_machine(job) for job in homeless]
     else:
@@ -80,6 +80,15 @@ def smallest(problem: PlacementProblem, every: Sequence[Wish]) -> list[Wish]:
 def _possible(problem: PlacementProblem, every: Sequence[Wish], kept: Sequence[Wish]) -> bool:
     given_up = [wish for wish in every if wish not in kept]
     return feasible(without(problem, given_up)) is not None
+
+
+def _homeless(problem: PlacementProblem, every: Sequence[Wish]) -> list[Job]:
+    """Return the jobs no machine can run whatever is given up, as they are on today's fleet."""
+    ample = build(without(problem, every), Terms())
+    keys = {job.key for job in ample.jobs if not job.options}
+    today = [wish for wish in every if wish.kind is not WishKind.CAPACITY]
+    jobs = build(without(problem, today), Terms()).jobs
+    return [job for job in jobs if job.key in keys]
 
 
 def _narrowed(problem: PlacementProblem) -> PlacementProblem:
