@@ -89,7 +89,13 @@ def roll_back(desk: Desk, stored: Stored[Deployment]) -> HandOver | None:
     None when there was none, or when its run is not known any more.
     """
     previous = stored.value.previous
-    return None if previous is None else _give_back(desk, stored, previous, desk.clock.now())
+    if previous is None:
+        return None
+    now = desk.clock.now()
+    back = _give_back(desk, stored, previous, now)
+    if back is None:
+        return None
+    return HandOver(back.run_id, (*back.writes, *_handed_over(desk, stored.value, now)))
 
 
 def _reconcile(desk: Desk, stored: Stored[Deployment], live: Live) -> bool:
@@ -200,7 +206,6 @@ def _give_back(
     writes = (
         Put(DEPLOYMENTS, wanted, stored.version),
         Put(TASK_RUNS, _serving(owner.value, now, server), owner.version),
-        *_handed_over(desk, deployment, now),
     )
     return HandOver(run_id, writes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -32,6 +33,7 @@ from engine.ports import (
     ModelServer,
 )
 
+_LOG = logging.getLogger(__name__)
 _PLANS_KEPT = 64
 LIVE = (AttemptState.INTENDED.value, AttemptState.RUNNING.value)
 """States of attempts that hold capacity."""
@@ -81,6 +83,7 @@ class Desk:
         except ConflictError:
             stored = self.ledger.get(TERMS, "engine")
             if stored is not None and stored.version == self.term.number:
+                _LOG.info("%s: somebody else wrote first", name)
                 return False
             raise RefusedError(
                 f"the term {self.term.number} of this engine is over: another engine took over",

@@ -37,12 +37,12 @@ def eventually(
 ) -> Observation:
     """Return the first observation of an attempt of which something holds."""
     end = time.monotonic() + LIMIT_SECONDS
-    while time.monotonic() < end:
-        observation = seen(executor, attempt)
-        if observation is not None and holds(observation):
-            return observation
+    observation = seen(executor, attempt)
+    while observation is None or not holds(observation):
+        assert time.monotonic() < end, f"{attempt} is still seen as {observation!r}"
         time.sleep(0.01)
-    pytest.fail(f"{attempt} is still seen as {seen(executor, attempt)!r}")
+        observation = seen(executor, attempt)
+    return observation
 
 
 def ended(executor: Executor, attempt: str) -> Observation:

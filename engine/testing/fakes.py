@@ -106,10 +106,6 @@ class InstantExecutor:
         self._down.discard(cluster)
         self._hidden.discard(cluster)
 
-    def is_up(self, cluster: str) -> bool:
-        """Return whether a cluster answers."""
-        return cluster not in self._down | self._hidden
-
     def kill(self, attempt: AttemptId, reason: Reason = Reason.KILLED) -> None:
         """End an attempt from outside."""
         self._end(attempt, AttemptState.FAILED, reason)

@@ -92,11 +92,11 @@ class World:
 
     def settle(self, dispatcher: Dispatcher, seconds: float = 1.0) -> None:
         """Step until a step changes nothing; so many seconds pass between steps."""
-        for _ in range(STEPS_MAX):
-            if not dispatcher.step():
-                return
+        steps = 0
+        while dispatcher.step():
             self.clock.advance(seconds)
-        raise AssertionError(f"{STEPS_MAX} steps did not suffice")
+            steps += 1
+            assert steps < STEPS_MAX, "the world does not come to rest"
 
     def fail(self, cluster: str) -> None:
         """Let a cluster fail: what runs there is killed, and it does not answer."""

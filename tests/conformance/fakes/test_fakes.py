@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 
+from engine.clocks import SystemClock
 from engine.model import documents
 from engine.model.dispatches import AttemptOrder, AttemptState, Deployment, Reason
 from engine.model.identifiers import AttemptId, ClusterName, Digest, PipelineName, RunId, TaskName
@@ -13,14 +14,13 @@ from engine.model.resources import Resources
 from engine.model.specs import TaskKind
 from engine.ports import ArtifactStore, Executor, ModelServer
 from engine.testing.artifact_suite import ArtifactSuite
-from engine.testing.clocks import ManualClock
 from engine.testing.executor_suite import Behaviour, ExecutorSuite
 from engine.testing.fakes import InstantExecutor, InstantModelServer, MemoryArtifacts, Outcome
 from engine.testing.model_server_suite import ModelServerSuite
 from engine.testing.samples import POOL
 
 OUTCOMES = {
-    Behaviour.SUCCEEDS: Outcome(outputs={"rows": 3}),
+    Behaviour.SUCCEEDS: Outcome(outputs={"rows": 3}, seconds=0.02),
     Behaviour.FAILS: Outcome(state=AttemptState.FAILED, reason=Reason.EXIT_CODE),
     Behaviour.LASTS: Outcome(state=AttemptState.RUNNING),
 }
@@ -29,7 +29,7 @@ OUTCOMES = {
 class TestInstantExecutor(ExecutorSuite):
     @pytest.fixture
     def executor(self) -> Executor:
-        return InstantExecutor(ManualClock(), lambda order: OUTCOMES[Behaviour(order.folder)])
+        return InstantExecutor(SystemClock(), lambda order: OUTCOMES[Behaviour(order.folder)])
 
     def order(self, attempt: AttemptId, behaviour: Behaviour) -> AttemptOrder:
         return AttemptOrder(

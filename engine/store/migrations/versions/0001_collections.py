@@ -32,6 +32,7 @@ TABLES = (
 
 
 def upgrade() -> None:
+    """Make every table with its indexes."""
     for name, texts, times in TABLES:
         op.create_table(
             name,
@@ -47,5 +48,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Drop every table."""
     for name, _texts, _times in reversed(TABLES):
         op.drop_table(name)

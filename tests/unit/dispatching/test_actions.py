@@ -1,0 +1,191 @@
+"""Actions of the watch loop that dispatching carries out: roll back, stop, retry."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from engine.dispatching import submission
+from engine.model import documents
+from engine.model.alarms import Action, ActionKind, ActionState
+from engine.model.dispatches import AttemptOrder, AttemptState, Reason, RunState, TaskState
+from engine.model.errors import RefusedError
+from engine.model.identifiers import Digest, PipelineName, SuperAlarmId, TaskName
+from engine.model.records import ACTIONS, DEPLOYMENTS, Delete, Put
+from engine.model.specs import Scalar, TaskKind, TaskSpec
+from engine.testing.fakes import Outcome
+from engine.testing.samples import chain, pipeline
+from engine.testing.world import World
+
+
+def ask(
+    world: World, kind: ActionKind, subject: str = "pipeline:heart", **parameters: Scalar
+) -> None:
+    action = Action(
+        action_id="a-1",
+        kind=kind,
+        state=ActionState.WANTED,
+        super_alarm_id=SuperAlarmId("sa-1"),
+        subject=subject,
+        policy="test",
+        wanted_at=world.clock.now(),
+        pipeline=PipelineName("heart"),
+        parameters=parameters,
+    )
+    world.ledger.commit("test", [Put(ACTIONS, action)])
+
+
+def outcome(world: World) -> Action:
+    stored = world.ledger.get(ACTIONS, "a-1")
+    assert stored is not None
+    return stored.value
+
+
+def package(run: int) -> Digest:
+    return documents.sha256(f"r-{run}.package.1".encode())
+
+
+def served(world: World, runs: int) -> None:
+    for _ in range(runs):
+        world.submit(chain())
+        world.settle(world.engine())
+        world.clock.advance(1.0)
+
+
+class TestRollBack:
+    def test_the_former_model_serves_again(self, world: World) -> None:
+        served(world, 2)
+        ask(world, ActionKind.ROLL_BACK)
+        world.settle(world.engine())
+        assert world.deployment().serving == package(1)
+        assert world.deployment().previous == package(2)
+        action = outcome(world)
+        assert (action.state, action.run_id) == (ActionState.DONE, "r-1")
+        assert action.result == "the model of run r-1 serves again"
+
+    def test_the_run_of_the_former_model_owns_the_server(self, world: World) -> None:
+        served(world, 2)
+        ask(world, ActionKind.ROLL_BACK)
+        world.settle(world.engine())
+        assert world.task("r-1", "serve").state is TaskState.RUNNING
+        assert world.task("r-2", "serve").reason is Reason.REPLACED
+
+    def test_a_server_lost_after_it_comes_back_with_the_former_model(self, world: World) -> None:
+        served(world, 2)
+        ask(world, ActionKind.ROLL_BACK)
+        world.executor.kill(world.attempt("r-1.serve.1").attempt_id)
+        world.settle(world.engine())
+        assert world.deployment().serving == package(1)
+        assert outcome(world).state is ActionState.DONE
+
+    def test_it_is_started_until_the_server_answers(self, world: World) -> None:
+        served(world, 2)
+        world.servers.down.add("http://memory/r-1.serve.1")
+        ask(world, ActionKind.ROLL_BACK)
+        world.settle(world.engine())
+        assert outcome(world).state is ActionState.STARTED
+
+    def test_a_newer_wish_ends_it(self, world: World) -> None:
+        served(world, 2)
+        world.servers.down.add("http://memory/r-1.serve.1")
+        ask(world, ActionKind.ROLL_BACK)
+        world.settle(world.engine())
+        served(world, 1)
+        assert (outcome(world).state, outcome(world).result) == (
+            ActionState.FAILED,
+            "another model was wanted since",
+        )
+
+    def test_without_a_former_model_it_fails(self, world: World) -> None:
+        served(world, 1)
+        ask(world, ActionKind.ROLL_BACK)
+        world.settle(world.engine())
+        assert outcome(world).result == "there is no model to go back to"
+
+    def test_a_former_model_of_no_known_run_is_none(self, world: World) -> None:
+        served(world, 1)
+        strange = replace(world.deployment(), previous=package(9))
+        world.ledger.commit("test", [Put(DEPLOYMENTS, strange)])
+        ask(world, ActionKind.ROLL_BACK)
+        world.settle(world.engine())
+        assert outcome(world).state is ActionState.FAILED
+
+    def test_where_nothing_serves_it_fails(self, world: World) -> None:
+        ask(world, ActionKind.ROLL_BACK)
+        world.settle(world.engine())
+        assert outcome(world).result == "nothing serves pipeline:heart"
+
+    def test_a_deployment_that_went_in_between_fails_it(self, world: World) -> None:
+        served(world, 2)
+        world.servers.down.add("http://memory/r-1.serve.1")
+        ask(world, ActionKind.ROLL_BACK)
+        world.settle(world.engine())
+        world.ledger.commit("test", [Delete(DEPLOYMENTS, "heart")])
+        world.settle(world.engine())
+        assert outcome(world).state is ActionState.FAILED
+
+
+class TestStop:
+    @pytest.mark.parametrize("subject", ["pipeline:heart", "run:r-1"])
+    def test_active_runs_are_cancelled(self, subject: str) -> None:
+        world = World(behave=lambda _order: Outcome(state=AttemptState.RUNNING))
+        world.submit(chain())
+        engine = world.engine()
+        engine.step()
+        ask(world, ActionKind.STOP, subject)
+        world.settle(engine)
+        assert world.run("r-1").state is RunState.CANCELLED
+        assert outcome(world).result == "stopped r-1"
+        world.close()
+
+    def test_where_nothing_runs_it_is_done(self, world: World) -> None:
+        served(world, 1)
+        ask(world, ActionKind.STOP)
+        world.settle(world.engine())
+        action = outcome(world)
+        assert (action.state, action.result) == (ActionState.DONE, "nothing was running")
+
+
+class TestRetry:
+    def test_failed_tasks_run_again_with_the_remedy(self) -> None:
+        def behave(order: AttemptOrder) -> Outcome:
+            remedied = order.parameters["overrides"] == {"unit": "mmol/L"}
+            failed = Outcome(state=AttemptState.FAILED, reason=Reason.BAD_INPUT)
+            return Outcome() if remedied or order.task != "etl" else failed
+
+        world = World(behave=behave)
+        after = TaskSpec(name=TaskName("train"), kind=TaskKind.TRAIN, after=(TaskName("etl"),))
+        world.submit(pipeline(TaskSpec(name=TaskName("etl"), kind=TaskKind.ETL), after))
+        world.settle(world.engine())
+        assert world.run("r-1").state is RunState.FAILED
+        ask(world, ActionKind.RETRY, **{"etl.unit": "mmol/L"})
+        world.settle(world.engine())
+        assert world.run("r-1").state is RunState.SUCCEEDED
+        assert outcome(world).result == "2 tasks of run r-1 run again"
+        world.close()
+
+    def test_where_nothing_failed_it_fails(self, world: World) -> None:
+        served(world, 1)
+        ask(world, ActionKind.RETRY)
+        world.settle(world.engine())
+        assert outcome(world).result == "no run of it has failed tasks"
+
+
+def test_actions_of_other_loops_are_left_alone(world: World) -> None:
+    ask(world, ActionKind.RETRAIN)
+    world.settle(world.engine())
+    assert outcome(world).state is ActionState.WANTED
+
+
+def test_a_run_that_ends_while_it_is_stopped_is_no_error(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(*_arguments: object) -> None:
+        raise RefusedError("it has ended already")
+
+    world.submit(chain())
+    monkeypatch.setattr(submission, "cancel", ended)
+    ask(world, ActionKind.STOP)
+    world.engine().step()
+    assert outcome(world).result == "nothing was running"
