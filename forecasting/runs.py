@@ -77,11 +77,7 @@ def gather(
     sizes = np.array([_sizes(a) for a in (attributes, *(r.attributes for r in same))])
     far = _distance(sizes, names, models)
     order = np.argsort(far[0, 1:], kind="stable")[:MOST_RUNS_KEPT] + 1
-    families = sorted(set(models))
-    features = np.array(
-        [[*sizes[i], *(models[i] == family for family in families)] for i in [0, *order]],
-        dtype=np.float64,
-    )
+    features = _features(sizes, models)[[0, *order]]
     groups = {name: index for index, name in enumerate(dict.fromkeys(names))}
     group = np.array([groups[names[i]] for i in order], dtype=np.int64)
     return Past(
@@ -118,6 +114,13 @@ def _sizes(attributes: Mapping[str, Scalar]) -> tuple[float, float, float, float
     requests = number(attributes, "requests") or 0.0
     rows, columns, trials, calls = np.log10([size.rows, size.columns, size.trials, 1.0 + requests])
     return (float(rows), float(columns), float(trials), float(calls))
+
+
+def _features(sizes: Vector, models: Sequence[str]) -> Vector:
+    """Return (n, k) of sizes and one column for each model family, 1 where it is that."""
+    families = sorted(set(models))
+    is_family = [[float(model == family) for family in families] for model in models]
+    return np.hstack([sizes, np.array(is_family, dtype=np.float64)])
 
 
 def _model(attributes: Mapping[str, Scalar]) -> str:

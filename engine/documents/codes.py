@@ -186,6 +186,73 @@ _PAGES = (
         "An entry point of an installed distribution cannot be imported, is not a class, or has "
         "the name of another one. Update or remove the distribution that is named.",
     ),
+    Code(
+        "C001",
+        "There is no demand to read",
+        "The file of past demand is empty, or has no row below its first line.",
+    ),
+    Code(
+        "C002",
+        "The columns of the demand are others",
+        "The first line names `hour` and then one GPU model in each column, each once.",
+    ),
+    Code(
+        "C003",
+        "A row of the demand was cut off",
+        "The row has fewer or more values than the first line names: the file was cut off or "
+        "damaged on its way. Fetch it again.",
+    ),
+    Code(
+        "C004",
+        "A value is not demand",
+        "Demand is a finite number of at least 0. An hour whose demand is not known is left empty.",
+    ),
+    Code(
+        "C005",
+        "The demand is too short",
+        "A forecast needs 48 known hours at least; with eight weeks and more it learns the "
+        "week as well as the day.",
+    ),
+    Code(
+        "C006",
+        "The hours do not go on",
+        "Hours are whole numbers or instants (ISO 8601), each later than the one before, no more "
+        "than 31 days apart. Missing hours in between are taken as unknown.",
+    ),
+    Code(
+        "C007",
+        "The horizon is absurd",
+        "A capacity report looks ahead between 1 hour and 31 days.",
+    ),
+    Code(
+        "C008",
+        "The demand is of another time",
+        "The series has no value in the two weeks before the report. Give newer demand, or make "
+        "the report for an earlier time with `--as-of`.",
+    ),
+    Code(
+        "H001",
+        "There is no run history to read",
+        "The file of past runs is empty, or has no row below its first line.",
+    ),
+    Code(
+        "H002",
+        "The columns of the run history are others",
+        "The first line names the fields of a run record, each once; `examples/data/"
+        "run-history.csv` shows them.",
+    ),
+    Code(
+        "H003",
+        "A row of the run history was cut off",
+        "The row has fewer or more values than the first line names: the file was cut off or "
+        "damaged on its way. Fetch it again.",
+    ),
+    Code(
+        "H004",
+        "A value of the run history cannot be",
+        "Amounts are numbers of at least 0, `kind` is a kind of task, `succeeded` is true or "
+        "false, and `attributes` holds NAME=VALUE pairs with `;` between.",
+    ),
 )
 
 CODES: dict[str, Code] = {page.code: page for page in _PAGES}
