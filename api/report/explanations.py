@@ -72,20 +72,20 @@ def _one(plan: Plan, explanation: Explanation, style: Style) -> str:
     )
     rows = [_row(plan, verdict, assignment, style) for verdict in verdicts]
     profile = plan.profiles.get(_key(explanation))
-    sentences = [] if profile is None else [_profile(profile)]
+    sentences = [] if profile is None else [profile_text(profile)]
     if explanation.break_evens:
-        turns = "; ".join(_turn(plan, item, style) for item in explanation.break_evens)
+        turns = "; ".join(turning_point(plan, item, style) for item in explanation.break_evens)
         sentences.append(f"It would move if: {turns}.")
     return "\n\n".join(
         [
-            style.bold(_heading(plan, explanation, assignment, style)),
+            style.bold(heading(plan, explanation, assignment, style)),
             table(_COLUMNS, rows, style),
             "\n".join(paragraph(sentence, style) for sentence in sentences),
         ]
     ).rstrip()
 
 
-def _heading(
+def heading(
     plan: Plan, explanation: Explanation, assignment: Assignment | None, style: Style
 ) -> str:
     """Return the sentence that says where a task runs, from when, for how long, at what cost."""
@@ -114,7 +114,7 @@ def _row(
         if end is None
         else phrases.clock(end, near=near, zone=style.zone, seconds=plans.is_fine(plan)),
         words.money(verdict.cost_micro_dollars),
-        _because(plan, verdict, assignment, style),
+        because(plan, verdict, assignment, style),
     )
 
 
@@ -124,7 +124,7 @@ def _ruling(verdict: Verdict) -> str:
     return verdict.ruling.value
 
 
-def _because(plan: Plan, verdict: Verdict, assignment: Assignment | None, style: Style) -> str:
+def because(plan: Plan, verdict: Verdict, assignment: Assignment | None, style: Style) -> str:
     """Return what speaks against a candidate, or for the chosen one."""
     if verdict.binding is not None:
         return phrases.refusal(verdict.binding, near=plan.request.as_of, zone=style.zone)
@@ -137,7 +137,7 @@ def _because(plan: Plan, verdict: Verdict, assignment: Assignment | None, style:
     return f"costs {words.share(delta / base, digits=0)} more" if base else "costs more"
 
 
-def _profile(profile: Profile) -> str:
+def profile_text(profile: Profile) -> str:
     """Return what the profile forecasts and on what evidence."""
     evidence = profile.evidence
     if profile.duration_seconds is None:
@@ -164,7 +164,7 @@ def _profile(profile: Profile) -> str:
     return text
 
 
-def _turn(plan: Plan, item: BreakEven, style: Style) -> str:
+def turning_point(plan: Plan, item: BreakEven, style: Style) -> str:
     """Return one break-even as a condition."""
     place = f"{item.cluster}/{item.pool}"
     if item.turning is Turning.PRICE:
