@@ -9,7 +9,7 @@ but for a re-plan around the cluster. Below, without a bar, harder faults.
 
 import dataclasses
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from benchmarks import frame
 from simulations import causes
@@ -72,7 +72,7 @@ def delays(name: str, outcomes: list[Outcome]) -> Iterator[frame.Figure]:
     )
 
 
-def is_cured(outcome: Outcome, remedy: dict[str, object]) -> bool:
+def is_cured(outcome: Outcome, remedy: Mapping[str, object]) -> bool:
     """Returns whether exactly one retraining was asked for, with the right remedy."""
     return [dict(action.parameters) for action in outcome.retrains] == [remedy]
 
@@ -92,10 +92,11 @@ def harder(records: Records) -> Iterator[frame.Figure]:
     """Yields faults that the settings were not made for, without a bar."""
     seeds = range(100, 100 + HARD_SEEDS)
 
-    def share(scenarios: list[Scenario], name: str, is_right: object, why: str) -> frame.Figure:
-        assert callable(is_right)
+    def share(
+        scenarios: list[Scenario], name: str, is_right: Callable[[Outcome], bool], why: str
+    ) -> frame.Figure:
         outcomes = [causes.replay(scenario, records) for scenario in scenarios]
-        right = sum(bool(is_right(outcome)) for outcome in outcomes)
+        right = sum(is_right(outcome) for outcome in outcomes)
         return frame.informs(f"harder: {name}", right, unit=f"of {len(outcomes)}", anchor=why)
 
     yield share(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from engine.model.alarms import (
@@ -175,7 +176,8 @@ def actions_of(
     ids = {group.super_alarm_id: group.opened_at for group in groups}
     found: dict[SuperAlarmId, list[Action]] = {}
     if ids:
-        since = min(ids.values())
+        # An action may be as old as its super-alarm, and `since` leaves out what is equal.
+        since = math.nextafter(min(ids.values()), -math.inf)
         for stored in ledger.select(ACTIONS, order_by="wanted_at", since=since):
             if stored.value.super_alarm_id in ids:
                 found.setdefault(stored.value.super_alarm_id, []).append(stored.value)

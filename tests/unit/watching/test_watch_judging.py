@@ -1,0 +1,202 @@
+"""Super-alarms open, grow, are explained, wake and close."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from engine.model.alarms import Action, ActionKind, ActionState, Event, SuperAlarmState
+from engine.model.errors import ConflictError, NotFoundError, RefusedError
+from engine.model.identifiers import SuperAlarmId
+from engine.model.records import EVENTS, SUPER_ALARMS, Put
+from engine.testing.watch_suites import gauge
+from engine.watching import acknowledge, resolve, silence
+from tests.support.watch_world import DATA, LOST, World
+
+
+def test_an_alarm_opens_a_group_with_causes(world: World) -> None:
+    world.measure(500.0, gauge)
+    (group,) = world.groups()
+    assert group.causes == (DATA,)
+
+
+def test_alarms_join_what_is_open(world: World) -> None:
+    world.measure(500.0, gauge)
+    world.measure(600.0, gauge)
+    (group,) = world.groups()
+    assert len(group.alarms) == 2
+
+
+def test_an_alarm_joins_once_after_a_restart(world: World) -> None:
+    world.measure(500.0, gauge)
+    world.start()
+    world.measure(1.0, gauge)
+    assert [len(group.alarms) for group in world.groups()] == [1]
+
+
+def test_causes_that_changed_are_stored(world: World) -> None:
+    world.causes.answer = (dataclasses.replace(LOST, belief=0.3),)
+    world.measure(500.0, gauge)
+    world.causes.answer = (dataclasses.replace(LOST, belief=0.5),)
+    world.watcher.step()
+    assert world.groups()[0].causes[0].belief == 0.5
+
+
+@pytest.mark.parametrize("belief", [0.31, 0.3])
+def test_causes_that_say_the_same_are_not_written_again(world: World, belief: float) -> None:
+    world.causes.answer = (dataclasses.replace(LOST, belief=0.3),)
+    world.measure(500.0, gauge)
+    world.causes.answer = (dataclasses.replace(LOST, belief=belief, evidence_for=("more",)),)
+    assert not world.watcher.step()
+
+
+def test_a_remedy_under_way_keeps_its_cause(world: World) -> None:
+    world.measure(500.0, gauge)
+    world.causes.answer = (LOST,)
+    world.measure(600.0, gauge)
+    assert world.groups()[0].causes == (DATA,)
+
+
+def test_causes_are_looked_for_in_what_changed_before(world: World) -> None:
+    event = Event(event_id="e", at=500.0, kind="deployment", subject="model:p", message="new")
+    world.ledger.commit("test", [Put(EVENTS, event)])
+    world.measure(500.0, gauge)
+    assert list(world.causes.events) == [event]
+
+
+def test_a_group_closes_when_all_is_normal_for_a_while(world: World) -> None:
+    world.causes.answer = (dataclasses.replace(DATA, belief=0.2),)
+    world.measure(500.0, gauge)
+    for _ in range(3):
+        world.measure(1.0, gauge)
+    assert world.groups()[0].state is SuperAlarmState.OPEN
+    for _ in range(3):
+        world.measure(1.0, gauge)
+    assert world.groups()[0].state is SuperAlarmState.RESOLVED
+
+
+def test_a_group_stays_open_while_its_remedy_is_under_way(world: World) -> None:
+    world.measure(500.0, gauge)
+    for _ in range(10):
+        world.measure(1.0, gauge)
+    assert world.groups()[0].state is SuperAlarmState.OPEN
+    (action,) = world.actions(ActionKind.RETRAIN)
+    world.put(dataclasses.replace(action, state=ActionState.DONE, ended_at=world.clock.now()))
+    world.measure(1.0, gauge)
+    assert world.groups()[0].state is SuperAlarmState.RESOLVED
+
+
+def test_what_alarms_after_the_end_is_a_new_group(world: World) -> None:
+    world.causes.answer = (dataclasses.replace(DATA, belief=0.2),)
+    world.measure(500.0, gauge)
+    for _ in range(7):
+        world.measure(1.0, gauge)
+    world.measure(500.0, gauge)
+    states = [group.state for group in world.groups()]
+    assert states == [SuperAlarmState.RESOLVED, SuperAlarmState.OPEN]
+
+
+def test_a_silenced_group_is_quiet_and_wakes(world: World) -> None:
+    world.measure(500.0, gauge)
+    (group,) = world.groups()
+    silence(world.ledger, world.clock, group.super_alarm_id, 10.0, "known")
+    told = len(world.notifier.told)
+    world.measure(600.0, gauge)
+    assert len(world.notifier.told) == told
+    world.clock.advance(10.0)
+    world.watcher.step()
+    assert world.groups()[0].state is SuperAlarmState.OPEN
+    assert world.groups()[0].note == "silenced: known"
+
+
+def test_somebody_takes_a_group(world: World) -> None:
+    world.measure(500.0, gauge)
+    (group,) = world.groups()
+    acknowledge(world.ledger, world.clock, group.super_alarm_id, who="ann")
+    (taken,) = world.groups()
+    assert (taken.state, taken.note) == (SuperAlarmState.ACKNOWLEDGED, "taken by ann")
+    (event,) = world.ledger.select(EVENTS, where={"kind": "person"})
+    assert event.value.message == "ann took it"
+
+
+def test_notes_are_kept_in_order(world: World) -> None:
+    world.measure(500.0, gauge)
+    (group,) = world.groups()
+    acknowledge(world.ledger, world.clock, group.super_alarm_id, who="ann")
+    resolve(world.ledger, world.clock, group.super_alarm_id, "a test")
+    assert world.groups()[0].note == "taken by ann; closed: a test"
+
+
+def test_a_closed_group_cannot_be_closed_again(world: World) -> None:
+    world.measure(500.0, gauge)
+    (group,) = world.groups()
+    resolve(world.ledger, world.clock, group.super_alarm_id, "a test")
+    with pytest.raises(RefusedError, match="is closed"):
+        resolve(world.ledger, world.clock, group.super_alarm_id, "again")
+
+
+def test_an_unknown_group_is_not_found(world: World) -> None:
+    with pytest.raises(NotFoundError, match="SA-none"):
+        acknowledge(world.ledger, world.clock, "SA-none")
+
+
+@pytest.mark.parametrize(("seconds", "because"), [(0.0, "why"), (5.0, " ")])
+def test_a_silence_needs_a_time_and_a_reason(world: World, seconds: float, because: str) -> None:
+    with pytest.raises(RefusedError):
+        silence(world.ledger, world.clock, "SA-1", seconds, because)
+
+
+def test_people_win_over_the_loop_in_the_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.measure(500.0, gauge)
+    (group,) = world.groups()
+    commit, lost = world.ledger.commit, [1, 2]
+
+    def busy(name: str, writes: object) -> None:
+        if lost:
+            lost.pop()
+            raise ConflictError("the loop was faster")
+        commit(name, writes)  # type: ignore[arg-type]  # passed through
+
+    monkeypatch.setattr(world.ledger, "commit", busy)
+    assert acknowledge(world.ledger, world.clock, group.super_alarm_id)
+
+
+def test_people_are_told_when_they_never_win(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.measure(500.0, gauge)
+    (group,) = world.groups()
+
+    def busy(name: str, writes: object) -> None:
+        raise ConflictError("the loop was faster")
+
+    monkeypatch.setattr(world.ledger, "commit", busy)
+    with pytest.raises(ConflictError, match="10 times"):
+        acknowledge(world.ledger, world.clock, group.super_alarm_id)
+
+
+def test_a_group_closed_by_the_grouper_stays_closed(world: World) -> None:
+    world.measure(500.0, gauge)
+    (group,) = world.groups()
+    merged = dataclasses.replace(group, state=SuperAlarmState.RESOLVED, note="merged into SA-0")
+    assert merged.state is SuperAlarmState.RESOLVED
+    world.ledger.commit("test", [Put(SUPER_ALARMS, merged)])
+    world.measure(1.0, gauge)
+    assert world.groups() == [merged]
+
+
+def test_actions_of_other_groups_do_not_matter(world: World) -> None:
+    world.causes.answer = (dataclasses.replace(DATA, belief=0.2),)
+    world.measure(500.0, gauge)
+    other = Action(
+        action_id="other",
+        kind=ActionKind.RETRAIN,
+        state=ActionState.STARTED,
+        super_alarm_id=SuperAlarmId("SA-x"),
+        subject="s",
+        policy="p",
+        wanted_at=world.clock.now() + 1,
+    )
+    world.put(other)
+    for _ in range(7):
+        world.measure(1.0, gauge)
+    assert world.groups()[0].state is SuperAlarmState.RESOLVED

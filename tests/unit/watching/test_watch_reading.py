@@ -1,0 +1,146 @@
+"""Signals and their alarms are stored together and once, whatever happens in between."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import pytest
+
+from engine.model.errors import RefusedError, UnreachableError
+from engine.model.records import ALARMS, CURSORS, SIGNALS, SUPER_ALARMS, Put, Write
+from engine.store import SqlLedger, begin_term
+from engine.testing.watch_suites import gauge, group
+from engine.watching.desk import Desk
+from tests.support.watch_world import World
+
+
+def test_signals_alarms_and_position_are_stored(world: World) -> None:
+    assert world.measure(500.0, gauge)
+    assert len(world.ledger.select(SIGNALS)) == 1
+    assert len(world.ledger.select(ALARMS)) == 1
+    cursor = world.ledger.get(CURSORS, "scripted")
+    assert cursor is not None
+    assert cursor.value.position == "1"
+
+
+def test_they_are_one_commit(world: World) -> None:
+    names: list[str] = []
+    commit = SqlLedger.commit
+
+    def noted(self: SqlLedger, name: str, writes: Sequence[Write]) -> None:
+        names.append(f"{name} {len(writes)}")
+        commit(self, name, writes)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SqlLedger, "commit", noted)
+        world.measure(500.0, gauge)
+    # The term, the position, the signal, the alarm.
+    assert names[0] == "watch.observe 4"
+
+
+def test_nothing_new_changes_nothing(world: World) -> None:
+    world.measure(1.0, gauge)
+    assert not world.watcher.step()
+
+
+def test_a_new_detector_sees_the_stored_signals_first(world: World) -> None:
+    for _ in range(3):
+        world.measure(1.0, gauge)
+    world.start()
+    world.measure(2.0, gauge)
+    assert [signal.value for signal in world.detector.seen] == [1.0, 1.0, 1.0, 2.0]
+
+
+def test_a_restart_repeats_no_alarm(world: World) -> None:
+    world.measure(500.0, gauge)
+    world.start()
+    world.watcher.step()
+    assert len(world.ledger.select(ALARMS)) == 1
+    assert len(world.groups()) == 1
+
+
+def test_a_source_that_does_not_answer_is_read_later(world: World) -> None:
+    world.source.error = UnreachableError("no route")
+    world.measure(1.0, gauge)
+    assert not world.ledger.select(SIGNALS)
+    world.watcher.step()
+    assert len(world.ledger.select(SIGNALS)) == 1
+
+
+def test_values_that_are_no_numbers_are_left_out(world: World) -> None:
+    world.measure(math.nan, gauge)
+    assert not world.ledger.select(SIGNALS)
+
+
+class Stubborn:
+    """A ledger that loses the next compare-and-set of a name."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self._commit = world.ledger.commit
+        self._name = name
+        self.lost = 0
+
+    def __call__(self, name: str, writes: Sequence[Write]) -> None:
+        if name == self._name and self.lost == 0:
+            self.lost += 1
+            stale = Put(SUPER_ALARMS, group(name="SA-none"), 99)
+            writes = [*writes, stale]
+        self._commit(name, writes)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["watch.observe", "watch.group", "watch.retrain", "watch.notify", "watch.notified"],
+)
+def test_a_commit_that_is_lost_is_made_up_by_the_next_step(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    stubborn = Stubborn(world, name)
+    monkeypatch.setattr(world.ledger, "commit", stubborn)
+    world.measure(500.0, gauge)
+    world.watcher.step()
+    assert stubborn.lost == 1
+    assert len(world.ledger.select(ALARMS)) == 1
+    assert len(world.groups()) == 1
+    assert world.notifier.told
+
+
+def test_an_engine_whose_term_is_over_stops(world: World) -> None:
+    begin_term(world.ledger, world.clock, "another")
+    with pytest.raises(RefusedError, match="another engine took over"):
+        world.measure(1.0, gauge)
+
+
+def test_a_store_without_a_term_refuses(world: World) -> None:
+    term = dataclasses.replace(world.watcher.term, number=7)
+    desk = Desk(world.ledger, world.clock, world.policy, term)
+    with pytest.raises(RefusedError):
+        desk.commit("test")
+
+
+def test_old_signals_go_but_the_newest_of_a_series_stays(world: World) -> None:
+    for _ in range(3):
+        world.measure(1.0, gauge)
+    world.clock.advance(8 * 86_400.0)
+    world.watcher.step()
+    assert [stored.value.at for stored in world.ledger.select(SIGNALS)] == [1_003.0]
+
+
+def test_too_many_signals_go_oldest_first(world: World) -> None:
+    world.policy = dataclasses.replace(world.policy, signals_kept=2)
+    world.start()
+    for _ in range(5):
+        world.measure(1.0, gauge)
+    kept = [stored.value.at for stored in world.ledger.select(SIGNALS, order_by="at")]
+    assert kept == [1_004.0, 1_005.0]
+
+
+def test_a_lost_pruning_is_repeated(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.policy = dataclasses.replace(world.policy, signals_kept=1)
+    world.start()
+    monkeypatch.setattr(world.ledger, "commit", Stubborn(world, "watch.prune"))
+    for _ in range(4):
+        world.measure(1.0, gauge)
+    assert len(world.ledger.select(SIGNALS)) == 1
