@@ -160,7 +160,7 @@ def _units(pool: PoolOutlook, field: str) -> altair.Y:
     return altair.Y(
         f"{field}:Q",
         scale=altair.Scale(domain=[0, top * _DOMAIN_ROOM], nice=True),
-        axis=altair.Axis(title=pool.unit, format=",.0f", tickCount=5, titlePadding=16),
+        axis=altair.Axis(title=pool.unit, format=",.0f", tickCount=5, titlePadding=18),
     )
 
 
@@ -192,7 +192,13 @@ def _drawn(chart: altair.LayerChart, *, title: str, description: str, identifier
         background="transparent",
         font=font,
         axis=altair.AxisConfig(
-            labelColor=_INK, titleColor=_INK, tickColor=_GRID, domainColor=_GRID, gridColor=_GRID
+            labelFontSize=12,
+            titleFontSize=12,
+            labelColor=_INK,
+            titleColor=_INK,
+            tickColor=_GRID,
+            domainColor=_GRID,
+            gridColor=_GRID,
         ),
         legend=altair.LegendConfig(labelColor=_INK, labelFontSize=12, symbolStrokeColor=_INK),
         view=altair.ViewConfig(stroke=None),
