@@ -20,7 +20,7 @@ from placement.account.relaxations import duration_text
 from tests.support import placement_problems as make
 
 CHEAP = make.cluster("cheap", make.pool(price=1.0, speed=0.5))
-FAST = make.cluster("fast", make.pool(price=4.0, speed=2.0), region="us-1", provider=Provider.AWS)
+FAST = make.cluster("fast", make.pool(price=8.0, speed=2.0), region="us-1", provider=Provider.AWS)
 TASK = make.task("t")
 
 
@@ -46,19 +46,19 @@ def changed(problem: PlacementProblem, spec: PipelineSpec) -> PlacementProblem:
 
 
 def test_budget_and_deadline_clash_and_nothing_else() -> None:
-    spec = make.pipeline(TASK, deadline=3600.0, budget_micro_dollars=MicroDollars(300_000))
+    spec = make.pipeline(TASK, deadline=3600.0, budget_micro_dollars=MicroDollars(500_000))
     found = clash(asked(spec))
     assert found == {
-        "budget 0.30 USD per run of p": "a budget 0.44 USD per run at least",
+        "budget 0.50 USD per run of p": "a budget 0.88 USD per run at least",
         "its deadline of p": "a deadline 1 h later",
     }
 
 
 def test_each_relaxation_ends_the_clash_and_a_little_less_does_not() -> None:
-    spec = make.pipeline(TASK, deadline=3600.0, budget_micro_dollars=MicroDollars(300_000))
+    spec = make.pipeline(TASK, deadline=3600.0, budget_micro_dollars=MicroDollars(500_000))
     problem = asked(spec)
-    enough = replace(spec, limits=replace(spec.limits, budget_micro_dollars=MicroDollars(437_500)))
-    short = replace(spec, limits=replace(spec.limits, budget_micro_dollars=MicroDollars(437_499)))
+    enough = replace(spec, limits=replace(spec.limits, budget_micro_dollars=MicroDollars(875_000)))
+    short = replace(spec, limits=replace(spec.limits, budget_micro_dollars=MicroDollars(874_999)))
     assert CpSatPlacer().place(changed(problem, enough)).assignments[0].cluster == "fast"
     clash(changed(problem, short))
 
@@ -130,14 +130,9 @@ def test_capacity_that_others_hold() -> None:
         held=Resources(cpu_cores=4.0, memory_gib=16.0),
         from_seconds=make.AS_OF,
     )
-    assert (
-        clash(asked(spec, CHEAP, reservations=(held,)))
-        == {
-            "the capacity there is": "1 more node in cheap/cpu",
-            "its deadline of p": "a deadline 13 d later",
-        }
-        or True
-    )
+    assert clash(asked(spec, CHEAP, reservations=(held,))) == {
+        "the capacity there is": "1 more node in cheap/cpu"
+    }
 
 
 def test_two_pipelines_that_fit_alone_but_not_together() -> None:
