@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -117,44 +116,55 @@ def prepare(folder: Path, order: AttemptOrder, launch: files.Launch) -> None:
 
 
 class Shims:
-    """Shims started by this engine; those of an earlier one are known by their claims only."""
+    """Shims started by this engine; those of an earlier one are known by their claims only.
+
+    They are spawned by the system's own call, not by `subprocess`, whose objects want to be waited
+    for: a shim outlives the engine that started it.
+    """
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self._started: dict[str, subprocess.Popen[bytes]] = {}
+        self._running: dict[str, list[int]] = {}
         self._counts: dict[str, int] = {}
 
     def spawn(self, order: AttemptOrder, folder: Path) -> None:
-        """Start a shim; when there are two of an attempt, the claim lets only one run."""
+        """Start a shim; when there are two of an attempt, the claim lets only one run.
+
+        Raises:
+            OSError: when the machine cannot start a process or write the shim's log.
+        """
         told = files.read_launch(folder)
         cores = len(told["cpus"]) if told else 0
-        with (folder / files.SHIM_LOG).open("ab") as log:
-            self._started[order.attempt_id] = subprocess.Popen(
-                [sys.executable, "-m", "executors.local.shim", str(folder)],
-                env=environment(order, self._home, cores or os.cpu_count() or 1),
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        log = str(folder / files.SHIM_LOG)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        pid = os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-P", "-m", "executors.local.shim", str(folder)],
+            environment(order, self._home, cores or os.cpu_count() or 1),
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o644),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+        )
+        self._running.setdefault(order.attempt_id, []).append(pid)
         self._counts[order.attempt_id] = self.count(order.attempt_id) + 1
 
     def has(self, attempt: str) -> bool:
-        """Whether a shim of this attempt was started here and not reaped."""
-        return attempt in self._started
+        """Whether a shim that was started here for this attempt still runs."""
+        left = [pid for pid in self._running.get(attempt, []) if not _reaped(pid)]
+        self._running[attempt] = left
+        return bool(left)
 
     def count(self, attempt: str) -> int:
         """Return how many shims were started here for an attempt."""
         return self._counts.get(attempt, 0)
 
-    def has_ended(self, attempt: str) -> bool:
-        """Whether the last shim started here has ended; one that has is no zombie after this."""
-        shim = self._started.get(attempt)
-        return shim is not None and shim.poll() is not None
 
-    def reap(self, attempt: str) -> None:
-        """Wait for the shim of an attempt that is over: it ends by itself at once."""
-        shim = self._started.pop(attempt, None)
-        if shim is not None:
-            shim.wait()
+def _reaped(pid: int) -> bool:
+    """Whether a child has ended; one that has is no zombie after this."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:  # whoever embeds the engine ignores or reaps its children
+        return True

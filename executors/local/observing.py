@@ -45,6 +45,7 @@ class Observer:
         """Return what is seen of one attempt; a damaged one harms no other."""
         known = self._settled.get(folder.name)
         if known is not None:
+            self._shims.has(folder.name)  # its shim ends a moment after what it left is seen
             return known
         try:
             if (folder / files.STATE).exists():
@@ -60,12 +61,12 @@ class Observer:
                 reason=Reason.KILLED,
                 message=f"its folder {str(folder)!r} is damaged: {error.message}",
             )
-        shim_ended = self._shims.has_ended(order.attempt_id)
+        has_shim = self._shims.has(order.attempt_id)  # asked first: it may be done a moment later
         if (folder / files.EXIT).exists():
             return self._ended(folder, order)
         claim = files.read_claim(folder)
         if claim is None:
-            return self._unclaimed(folder, order, shim_ended=shim_ended)
+            return self._unclaimed(folder, order, has_shim=has_shim)
         if claim["pid"] == 0:
             return self._stopped_without_trace(folder, order)
         if self._lives(folder, order, claim):
@@ -96,11 +97,11 @@ class Observer:
             return self._clock.now() < until
         return self._switch.is_up(order.cluster)
 
-    def _unclaimed(self, folder: Path, order: AttemptOrder, *, shim_ended: bool) -> Observation:
+    def _unclaimed(self, folder: Path, order: AttemptOrder, *, has_shim: bool) -> Observation:
         """Start a shim where none is; give up after a few that died before their claim."""
         if not self._switch.is_up(order.cluster):
             return self._gone(folder, order, None, "")
-        if shim_ended or not self._shims.has(order.attempt_id):
+        if not has_shim:
             if self._shims.count(order.attempt_id) >= _SPAWNS_MAX:
                 why = f"it could not be started; see {str(folder / files.SHIM_LOG)!r}"
                 return self._gone(folder, order, None, why)
@@ -167,7 +168,6 @@ class Observer:
 
     def _remember(self, seen: Observation) -> Observation:
         self._settled[seen.attempt_id] = seen
-        self._shims.reap(seen.attempt_id)
         return seen
 
 

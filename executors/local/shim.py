@@ -32,6 +32,7 @@ _NOT_FOUND = 127
 def main(arguments: Sequence[str]) -> int:
     """Run the attempt in a folder unless somebody else does; 0 also in that case."""
     folder = Path(arguments[0])
+    os.chdir(folder)  # so that it keeps nobody else's folder in use
     launch = files.read_launch(folder)
     if launch is None:
         sys.stderr.write(f"no launch document in {str(folder)!r}\n")

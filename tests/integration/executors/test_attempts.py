@@ -1,0 +1,321 @@
+"""Attempts as real processes: limits, endings, inputs and outputs, crashes at any point."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from engine.model import documents
+from engine.model.dispatches import AttemptState, Reason
+from engine.model.errors import NotFoundError, RefusedError, UnreachableError
+from engine.model.identifiers import AttemptId, Digest
+from engine.model.resources import Resources
+from executors.local import files, processes
+from executors.local.shim import main as shim
+from tests.support.local_cluster import LASTS, OUTPUTS, WRITES, LocalCluster, wait_for
+
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+READY = "Path(os.environ['BERTH_OUTPUTS'], 'ready').touch(); "
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
+    found = LocalCluster(tmp_path)
+    yield found
+    processes.kill_having({"BERTH_HOME": str(tmp_path)})
+
+
+def test_a_command_sees_the_contract(cluster: LocalCluster) -> None:
+    program = WRITES + (
+        "p = json.load(open(os.environ['BERTH_PARAMETERS'])); "
+        "(out / 'outputs.json').write_text(json.dumps({'answer': p['answer'], "
+        "'threads': os.environ['OMP_NUM_THREADS'], 'cores': len(os.sched_getaffinity(0))}))"
+    )
+    outputs = cluster.run(cluster.order(program)).outputs
+    assert outputs == {"answer": 42, "threads": "1", "cores": 1}
+
+
+def test_inputs_are_laid_out_by_digest(cluster: LocalCluster, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.txt").write_text("seven")
+    digest = cluster.artifacts.put(tmp_path / "a")
+    program = OUTPUTS + (
+        "x = Path(os.environ['BERTH_INPUTS'], 'etl', 'x.txt').read_text(); "
+        "(out / 'outputs.json').write_text(json.dumps({'x': x}))"
+    )
+    assert cluster.run(cluster.order(program, inputs={"etl": digest})).outputs == {"x": "seven"}
+
+
+def test_outputs_become_an_artefact(cluster: LocalCluster, tmp_path: Path) -> None:
+    seen = cluster.run(cluster.order(WRITES + "(out / 'model').write_text('weights')"))
+    assert seen.artifact is not None
+    cluster.artifacts.fetch(seen.artifact, tmp_path / "back")
+    assert (tmp_path / "back" / "model").read_text() == "weights"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [(1, Reason.EXIT_CODE), (65, Reason.BAD_INPUT), (66, Reason.GATE)],
+)
+def test_exit_codes_have_reasons(cluster: LocalCluster, code: int, reason: Reason) -> None:
+    program = f"import sys; print('more'); sys.stderr.write('first\\nlast\\n'); sys.exit({code})"
+    seen = cluster.run(cluster.order(program))
+    assert (seen.reason, seen.exit_code, seen.message) == (reason, code, "last")
+
+
+def test_both_outputs_are_logged(cluster: LocalCluster) -> None:
+    cluster.run(cluster.order(WRITES + "import sys; print('out'); sys.stderr.write('err\\n')"))
+    assert set((cluster.folder() / files.LOG).read_text().split()) == {"out", "err"}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "is not JSON"),
+        ("[1]", "holds list"),
+        ('{"a": [1]}', "'a' is [1]"),
+        ('{"a": NaN}', "'a' is nan"),
+        (None, "is missing"),
+    ],
+)
+def test_bad_outputs_are_named(cluster: LocalCluster, text: str | None, why: str) -> None:
+    write = "pass" if text is None else f"(out / 'outputs.json').write_text({text!r})"
+    seen = cluster.run(cluster.order(OUTPUTS + write))
+    assert (seen.state, seen.reason) == (AttemptState.FAILED, Reason.BAD_OUTPUT)
+    assert why in seen.message
+
+
+def test_links_in_outputs_are_refused(cluster: LocalCluster) -> None:
+    seen = cluster.run(cluster.order(WRITES + "(out / 'link').symlink_to('/etc/passwd')"))
+    assert seen.reason is Reason.BAD_OUTPUT
+    assert "link" in seen.message
+
+
+def test_memory_is_held_to_its_limit(cluster: LocalCluster) -> None:
+    program = "import time; held = bytearray(400 << 20); time.sleep(300)"
+    seen = cluster.run(cluster.order(program, limits=Resources(cpu_cores=1, memory_gib=0.1)))
+    assert seen.reason is Reason.OUT_OF_MEMORY
+    assert seen.usage is not None
+    assert seen.usage.memory_gib_peak > 0.1
+
+
+def test_memory_of_children_counts(cluster: LocalCluster) -> None:
+    child = "import time; held = bytearray(200 << 20); time.sleep(300)"
+    program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    seen = cluster.run(cluster.order(program, limits=Resources(cpu_cores=1, memory_gib=0.15)))
+    assert seen.reason is Reason.OUT_OF_MEMORY
+
+
+def test_time_is_held_to_its_limit(cluster: LocalCluster) -> None:
+    seen = cluster.run(cluster.order(LASTS, time_limit_seconds=0.2))
+    assert seen.reason is Reason.TIMED_OUT
+    assert "0.2 s" in seen.message
+
+
+def test_processor_time_is_measured(cluster: LocalCluster) -> None:
+    program = WRITES + "import time\nwhile time.process_time() < 0.3: pass"
+    usage = cluster.run(cluster.order(program)).usage
+    assert usage is not None
+    assert usage.cpu_seconds >= 0.3
+    assert usage.duration_seconds >= 0.3
+
+
+def test_what_ignores_the_request_to_stop_is_killed(cluster: LocalCluster) -> None:
+    cluster.executor.start(cluster.order(OUTPUTS + STUBBORN + READY + "time.sleep(300)"))
+    wait_for((cluster.folder() / "outputs" / "ready").exists)
+    cluster.executor.stop(AttemptId("r-1.task.1"))
+    seen = cluster.ended()
+    assert (seen.state, seen.exit_code) == (AttemptState.STOPPED, -signal.SIGKILL)
+
+
+def test_children_that_left_the_session_end_with_the_task(cluster: LocalCluster) -> None:
+    program = WRITES + (
+        "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', "
+        f"{LASTS!r}], start_new_session=True); (out / 'pid').write_text(str(child.pid))"
+    )
+    cluster.run(cluster.order(program))
+    pid = int((cluster.folder() / "outputs" / "pid").read_text())
+    assert processes.identity(pid) is None
+
+
+def test_an_unknown_command_says_so(cluster: LocalCluster) -> None:
+    order = documents.decode(
+        type(cluster.order("")),
+        documents.encode(cluster.order(LASTS)).replace(LASTS, "x").replace("python", "pyhton"),
+    )
+    seen = cluster.run(order)
+    assert (seen.reason, seen.exit_code) == (Reason.EXIT_CODE, 127)
+    assert "No such file" in seen.message
+
+
+def test_a_killed_shim_is_noticed_and_its_task_ended(cluster: LocalCluster) -> None:
+    cluster.executor.start(cluster.order(OUTPUTS + READY + LASTS))
+    wait_for((cluster.folder() / "outputs" / "ready").exists)
+    claim = files.read_claim(cluster.folder())
+    assert claim is not None
+    children = psutil.Process(claim["pid"]).children()
+    os.kill(claim["pid"], signal.SIGKILL)
+    assert cluster.ended().reason is Reason.KILLED
+    assert all(processes.identity(child.pid) is None for child in children)
+
+
+def test_a_killed_command_is_told_apart_from_a_failed_one(cluster: LocalCluster) -> None:
+    seen = cluster.run(cluster.order("import os, signal; os.kill(os.getpid(), signal.SIGKILL)"))
+    assert (seen.reason, seen.message) == (Reason.KILLED, "ended by SIGKILL")
+
+
+def test_being_killed_is_a_signal(cluster: LocalCluster) -> None:
+    cluster.run(cluster.order("import os, signal; os.kill(os.getpid(), signal.SIGKILL)"))
+    text = (cluster.folder() / files.SIGNALS).read_text()
+    assert json.loads(text)["name"] == "exit_killed"
+
+
+def test_a_failing_cluster_loses_its_attempts(cluster: LocalCluster) -> None:
+    cluster.executor.start(cluster.order(OUTPUTS + READY + LASTS))
+    wait_for((cluster.folder() / "outputs" / "ready").exists)
+    cluster.switch.fail("here")
+    seen = cluster.seen()
+    assert (seen.state, seen.reason) == (AttemptState.LOST, Reason.CLUSTER_DOWN)
+    assert not list(processes.having({"BERTH_HOME": str(cluster.home)}))
+
+
+def test_a_restored_cluster_takes_attempts_again(cluster: LocalCluster) -> None:
+    cluster.switch.fail("here")
+    with pytest.raises(UnreachableError):
+        cluster.executor.start(cluster.order(WRITES))
+    cluster.switch.restore("here")
+    assert cluster.run(cluster.order(WRITES)).state is AttemptState.SUCCEEDED
+
+
+def test_a_shim_that_starts_on_a_failed_cluster_runs_nothing(cluster: LocalCluster) -> None:
+    cluster.executor.start(cluster.order(WRITES))
+    cluster.ended()
+    folder = cluster.folder()
+    for name in (files.CLAIM, files.EXIT, files.STATE):
+        (folder / name).unlink()
+    cluster.switch.fail("here")
+    assert shim([str(folder)]) == 0
+    assert cluster.starts() == 1
+
+
+def test_two_shims_run_an_attempt_once(cluster: LocalCluster) -> None:
+    order = cluster.order(WRITES)
+    cluster.executor.start(order)
+    cluster.executor._shims.spawn(order, cluster.folder())
+    cluster.ended()
+    assert cluster.starts() == 1
+
+
+def test_a_crash_before_the_shim_is_mended_by_looking(cluster: LocalCluster) -> None:
+    """The folder has its name, but the engine died before it started a shim."""
+    cluster.executor._shims.spawn = lambda *_: None  # type: ignore[method-assign]  # the crash
+    cluster.executor.start(cluster.order(WRITES))
+    cluster.executor = cluster.reopened()
+    assert cluster.ended().state is AttemptState.SUCCEEDED
+    assert cluster.starts() == 1
+
+
+def test_a_shim_that_never_claims_is_given_up(
+    cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.executor.start(cluster.order(WRITES))
+    cluster.ended()
+    for name in (files.CLAIM, files.EXIT, files.STATE, files.LAUNCH):
+        (cluster.folder() / name).unlink()
+    cluster.executor = cluster.reopened()
+    seen = cluster.ended()
+    assert seen.reason is Reason.KILLED
+    assert "could not be started" in seen.message
+
+
+def test_a_stop_before_the_claim_keeps_it_from_running(cluster: LocalCluster) -> None:
+    cluster.executor._shims.spawn = lambda *_: None  # type: ignore[method-assign]  # none yet
+    cluster.executor.start(cluster.order(WRITES))
+    cluster.executor.stop(AttemptId("r-1.task.1"))
+    assert shim([str(cluster.folder())]) == 0
+    assert cluster.seen().state is AttemptState.STOPPED
+    assert cluster.starts() == 0
+
+
+def test_half_prepared_folders_are_cleared(cluster: LocalCluster) -> None:
+    (cluster.home / "attempts" / ".r-1.task.1.abc" / "inputs").mkdir(parents=True)
+    cluster.reopened()
+    assert not list((cluster.home / "attempts").iterdir())
+
+
+def test_a_missing_input_starts_nothing(cluster: LocalCluster) -> None:
+    order = cluster.order(WRITES, inputs={"etl": Digest("sha256:" + "0" * 64)})
+    with pytest.raises(NotFoundError):
+        cluster.executor.start(order)
+    assert not list((cluster.home / "attempts").iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_a_refusal(
+    cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", str(cluster.home))
+
+    monkeypatch.setattr(files, "write_durably", full)
+    with pytest.raises(UnreachableError, match="No space left") as caught:
+        cluster.executor.start(cluster.order(WRITES))
+    assert "free space" in caught.value.fix
+    assert not list((cluster.home / "attempts").iterdir())
+
+
+def test_a_result_waits_for_space(cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster.executor.start(cluster.order(WRITES))
+    wait_for((cluster.folder() / files.EXIT).exists)
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_durably", _full)
+        seen = cluster.seen()
+        assert (seen.state, "No space" in seen.message) == (AttemptState.RUNNING, True)
+    assert cluster.seen().state is AttemptState.SUCCEEDED
+
+
+def _full(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_damaged_state_is_found_anew(cluster: LocalCluster) -> None:
+    before = cluster.run(cluster.order(WRITES))
+    (cluster.folder() / files.ORDER).write_text("{")
+    cluster.executor = cluster.reopened()
+    assert cluster.seen() == before
+    (cluster.folder() / files.STATE).write_text("{")
+    cluster.executor = cluster.reopened()
+    assert "damaged" in cluster.seen().message
+
+
+def test_what_is_forgotten_is_not_started_again(cluster: LocalCluster) -> None:
+    order = cluster.order(WRITES)
+    cluster.run(order)
+    cluster.executor.forget(order.attempt_id)
+    assert list(cluster.executor.observe()) == []
+    cluster.executor.start(order)
+    assert cluster.starts() == 1
+
+
+def test_what_runs_is_not_forgotten(cluster: LocalCluster) -> None:
+    cluster.executor.start(cluster.order(LASTS))
+    cluster.executor.forget(AttemptId("r-1.task.1"))
+    assert not cluster.seen().state.is_terminal
+
+
+def test_a_name_that_is_no_file_name_is_refused(cluster: LocalCluster) -> None:
+    with pytest.raises(RefusedError):
+        cluster.executor.stop(AttemptId("../x"))
+
+
+def test_an_endpoint_is_seen(cluster: LocalCluster) -> None:
+    program = (
+        "import os; open(os.environ['BERTH_ENDPOINT'], 'w').write('{\"url\": \"http://x\"}'); "
+    )
+    cluster.executor.start(cluster.order(program + LASTS))
+    assert cluster.until(lambda seen: seen.endpoint != "").endpoint == "http://x"
