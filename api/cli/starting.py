@@ -22,9 +22,9 @@ limits: {limits}
 tasks:
   # Only `kind` is needed: memory, processors and time are forecast and can be overridden
   # (`memory: 24 GiB`, `cpu: 4`). `berth plan --show-defaults` prints what is filled in.
-  etl:      {{kind: etl, volume: 1 GiB}}          # add `reads: data.csv`, `target: COLUMN`
+  etl:      {{kind: etl, volume: 1 MiB}}          # add `reads: data.csv`, `target: COLUMN`
   features: {{kind: features, after: etl}}
-  train:    {{kind: train, after: features, model: [forest, svm], trials: 8}}
+  train:    {{kind: train, after: features, model: [forest, tree], trials: 8}}
   evaluate: {{kind: evaluate, after: train, gates: {{quality: at least 0.7}}}}
   package:  {{kind: package, after: [evaluate, train]}}
   serve:    {{kind: serve, after: package, requests: 10/s peak, p99: 100 ms, availability: 99 %}}

@@ -55,7 +55,7 @@ class Transport:
             BerthError: of the class that the engine raised; `UnreachableError` when nothing
                 answers.
         """
-        body = None if content is None else documents.encode(content).encode()
+        body = None if content is None else _body(content)
         sent = {"content-type": "application/json"} if body is not None else {}
         asked = {key: value for key, value in (query or {}).items() if value is not None}
         try:
@@ -96,6 +96,11 @@ class Transport:
                 yield from response.iter_lines()
         except httpx.HTTPError as error:
             raise discovery.not_running(f"{self.url}: {error}") from error
+
+
+def _body(content: object) -> bytes:
+    """Return a model value as JSON, its keys as they are: tasks have the order of the author."""
+    return json.dumps(documents.plain(content), ensure_ascii=False, allow_nan=False).encode()
 
 
 def _error(response: httpx.Response) -> BerthError:

@@ -65,8 +65,11 @@ def _candidates(fault: Fault) -> list[str]:
 def _clashes(error: InfeasibleError) -> list[str]:
     """Return the wishes that cannot hold together, each with its cheapest relaxation."""
     width = max(len(clash.wish) for clash in error.clashes)
-    count = phrases.plural(len(error.clashes), "wish", "wishes")
-    lines = [f"{count} cannot hold together; relaxing any one of them is enough:"]
+    if len(error.clashes) == 1:
+        lines = ["one wish cannot be kept, unless it is relaxed:"]
+    else:
+        count = len(error.clashes)
+        lines = [f"{count} wishes cannot hold together; relaxing any one of them is enough:"]
     return lines + [
         f"  {phrases.printable(clash.wish).ljust(width)}   {phrases.printable(clash.relaxation)}"
         for clash in error.clashes
