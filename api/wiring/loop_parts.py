@@ -25,6 +25,7 @@ from executors.serving import HttpModelServer
 
 _PAUSE_SECONDS = 0.2
 _LOOKS_PER_WINDOW = 4
+_WINDOWS_OF_ONE_EVENT = 3
 
 
 def crash_points(settings: Settings) -> crash.CrashPoints | None:
@@ -90,11 +91,16 @@ def _watcher(parts: Parts, term: Term) -> watching.Watcher:
     window = settings.scaled(settings.window_seconds)
     signals = LocalSignals(settings.home, parts.fleet, parts.clock, window_seconds=window)
     detection_settings = DetectionSettings(season_seconds=settings.season_seconds)
+    # Series of one event alarm up to a few windows apart: each is looked at once a window.
+    gap = max(
+        grouper.GroupingSettings().gap_seconds, _WINDOWS_OF_ONE_EVENT * settings.window_seconds
+    )
+    grouping = grouper.GroupingSettings(gap_seconds=gap)
     return watching.Watcher(
         parts.ledger,
         (signals,),
         detection.Detection(detection_settings.scaled(settings.clock_factor), rules),
-        grouper.TopologyGrouper(grouper.GroupingSettings().scaled(settings.clock_factor)),
+        grouper.TopologyGrouper(grouping.scaled(settings.clock_factor)),
         tree.HypothesisTree(tree.CauseSettings(conversions=rules.conversions)),
         _notifiers(settings),
         parts.clock,

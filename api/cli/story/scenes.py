@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,16 +78,15 @@ def data_fault(stage: Stage) -> Outcome:
     """Change the unit of cholesterol upstream; wait for cause, retraining and swap."""
     callers = _playing(stage)
     stage.teller.scene("A data fault: upstream delivers cholesterol in mmol/L instead of mg/dL")
-    known = _ids(stage)
+    known = _action_ids(stage)
     before = _deployment(stage)
     callers.reset()
+    began_at = time.time()
     workspace.change_unit(stage.space.upstream)
     callers.change = workspace.in_millimoles
-    began = stage.teller.seconds
-    group = _caused_by(stage, alarms.CauseKind.DATA, known)
-    detected = stage.teller.seconds - began
+    action, group = _answer(stage, alarms.ActionKind.RETRAIN, known)
+    detected = group.opened_at - began_at
     stage.teller.say(f"{group.super_alarm_id} raised {detected:.1f} s after the fault")
-    action = _action(stage, group.super_alarm_id, alarms.ActionKind.RETRAIN)
     stage.insist("the super-alarm", lambda: stage.command("alarms", "show", group.super_alarm_id))
     stage.teller.say(f"retraining {action.run_id} with {dict(action.parameters)}")
     _follow(stage, str(action.run_id))
@@ -119,20 +119,21 @@ def cluster_fault(stage: Stage) -> Outcome:
     """Fail the cluster that serves; wait for cause, re-plan and recovery, without retraining."""
     callers = _playing(stage)
     stage.teller.scene("A cluster fault: the cluster that serves is lost with all its processes")
-    known = _ids(stage)
+    known = _action_ids(stage)
     retrains = len(_retrains(stage))
     cluster = _serving_cluster(stage)
     plan_id = stage.insist("the plan in force", lambda: _plan_in_force(stage))
     callers.reset()
+    began, began_at = stage.teller.seconds, time.time()
     stage.insist("the fault", lambda: stage.command("cluster", "fail", cluster, "--yes"))
-    began = stage.teller.seconds
-    group = _caused_by(stage, alarms.CauseKind.INFRASTRUCTURE, known)
-    detected = stage.teller.seconds - began
+    action, group = _answer(stage, alarms.ActionKind.REPLAN, known)
+    detected = group.opened_at - began_at
     stage.teller.say(f"{group.super_alarm_id} raised {detected:.1f} s after the fault")
-    action = _action(stage, group.super_alarm_id, alarms.ActionKind.REPLAN)
     stage.insist("the super-alarm", lambda: stage.command("alarms", "show", group.super_alarm_id))
     stage.teller.say(f"re-planned as {action.plan_id}: {action.result}")
-    stage.insist("the difference", lambda: stage.command("diff", str(action.plan_id), plan_id))
+    stage.insist(
+        "the difference", lambda: stage.command("diff", str(action.plan_id), "--against", plan_id)
+    )
     moved = stage.until(
         "the model to serve elsewhere",
         lambda: _if(_serving_cluster(stage), lambda name: name != cluster),
@@ -227,34 +228,23 @@ def _follow(stage: Stage, run_id: str) -> None:
     stage.teller.say(f"{run_id} {run.state.value}")
 
 
-def _ids(stage: Stage) -> set[str]:
-    groups = stage.insist("the super-alarms", stage.engine.super_alarms)
-    return {group.super_alarm_id for group in groups}
+def _action_ids(stage: Stage) -> set[str]:
+    return {action.action_id for action in stage.insist("the actions", stage.engine.actions)}
 
 
-def _caused_by(stage: Stage, kind: alarms.CauseKind, known: set[str]) -> alarms.SuperAlarm:
-    """Wait for a new super-alarm whose likely cause is of this kind."""
+def _answer(
+    stage: Stage, kind: alarms.ActionKind, known: set[str]
+) -> tuple[alarms.Action, alarms.SuperAlarm]:
+    """Wait for a new action of this kind, carried out as far as its run or plan."""
 
-    def look() -> alarms.SuperAlarm | None:
-        for group in stage.engine.super_alarms():
-            if group.super_alarm_id not in known and group.likely and group.likely.kind is kind:
-                return group
-        return None
-
-    return stage.until(f"a super-alarm with a cause of kind {kind.value}", look)
-
-
-def _action(stage: Stage, super_alarm_id: str, kind: alarms.ActionKind) -> alarms.Action:
-    """Wait until the action that answers a super-alarm was carried out."""
-
-    def look() -> alarms.Action | None:
+    def look() -> tuple[alarms.Action, alarms.SuperAlarm] | None:
         for action in stage.engine.actions():
-            if action.kind is kind and action.super_alarm_id == super_alarm_id:
-                ready = action.run_id if kind is alarms.ActionKind.RETRAIN else action.plan_id
-                return action if ready else None
+            ready = action.run_id if kind is alarms.ActionKind.RETRAIN else action.plan_id
+            if action.kind is kind and action.action_id not in known and ready:
+                return action, stage.engine.super_alarm(action.super_alarm_id)
         return None
 
-    return stage.until(f"the action {kind.value!r} for {super_alarm_id}", look)
+    return stage.until(f"an action of kind {kind.value!r}", look)
 
 
 def _retrains(stage: Stage) -> list[alarms.Action]:
