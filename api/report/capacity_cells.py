@@ -21,10 +21,8 @@ def horizon(report: CapacityReport) -> str:
     return phrases.plural(report.horizon_hours, "hour") if hours else phrases.plural(days, "day")
 
 
-def day(at: float | None) -> str:
+def day(at: float) -> str:
     """Return an instant as day and hour in UTC: `9 Dec 14:00`."""
-    if at is None:
-        return words.NOTHING
     time = phrases.zoned(at)
     return f"{time.day} {time:%b %H:%M}"
 
@@ -70,7 +68,7 @@ def pool_cells(pool: PoolOutlook) -> tuple[str, ...]:
         units(pool.supply),
         units(max(hour.p50 for hour in hours)),
         units(max(hour.p95 for hour in hours)),
-        day(pool.short_from) if short else "enough",
+        "enough" if pool.short_from is None else day(pool.short_from),
         units(pool.short_by) if short else words.NOTHING,
         f"{pool.hours_short} of {len(hours)}" if short else words.NOTHING,
     )
