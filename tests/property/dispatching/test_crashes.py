@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.dispatching import cancel
+from engine.model import documents
 from engine.model.dispatches import AttemptOrder, AttemptState, Reason, RunState, TaskState
 from engine.model.identifiers import TaskName
 from engine.model.records import ATTEMPTS, DEPLOYMENTS, RUNS, TASK_RUNS
 from engine.model.specs import Join, PipelineSpec, TaskKind, TaskSpec
 from engine.testing.crash import CrashPoints
 from engine.testing.fakes import Outcome
-from engine.testing.samples import fleet, pipeline
+from engine.testing.samples import chain, fleet, pipeline
 from engine.testing.world import STEPS_MAX, World
 
 FAILURES = (Reason.EXIT_CODE, Reason.OUT_OF_MEMORY, Reason.GATE, Reason.KILLED)
@@ -172,6 +173,29 @@ def test_a_cancelled_run_leaves_nothing_behind(
     check(world)
     if world.run("r-1").state is RunState.CANCELLED:
         assert world.ledger.select(DEPLOYMENTS) == []
+    world.close()
+
+
+@given(crash_distances, st.sets(st.integers(1, 3)), st.integers(0, 2))
+@settings(max_examples=25, deadline=None)
+def test_the_newest_package_serves_unless_it_is_bad(
+    crashes: list[int], bad: set[int], apart: int
+) -> None:
+    world = Story(chain(), [Outcome()])
+    packages = {run: documents.sha256(f"r-{run}.package.1".encode()) for run in (1, 2, 3)}
+    world.servers.bad = {packages[run] for run in bad}
+
+    def between(step: int) -> None:
+        if step in {apart, 2 * apart + 1}:
+            world.clock.advance(0.5)
+            world.submit(chain())
+
+    world.tell(crashes, between)
+    world.settle(world.engine())
+    check(world)
+    served = [stored.value.serving for stored in world.ledger.select(DEPLOYMENTS)]
+    assert not world.servers.bad & set(served)
+    assert 3 in bad or served == [packages[3]]
     world.close()
 
 
