@@ -61,15 +61,19 @@ def tell(wish: Wish, run: Callable[[Sequence[str]], int]) -> int:
         supervisor=supervisor,
         calm_seconds=wish.calm_seconds,
     )
+    figures: dict[str, object] = {}
     supervisor.start()
     try:
-        figures = _play(stage)
-        _conclude(stage, figures, wish, port)
+        _play(stage, figures)
+        _conclude(stage, figures, port)
         if wish.stay:
             _stay(stage, port)
     except KeyboardInterrupt:
         stage.teller.say("stopped by hand")
     finally:
+        if wish.summary is not None:
+            told = {**figures, "engine death points": supervisor.deaths}
+            wish.summary.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
         if stage.callers is not None:
             stage.callers.stop()
         _clear(stage)
@@ -107,36 +111,33 @@ def _engine(space: workspace.Workspace, port: int, wish: Wish) -> EngineCommand:
         home=space.home,
         arguments=[
             *("--home", str(space.home), "--fleet", str(space.fleet), "--rules", str(space.rules)),
+            *("--history", str(space.history)),
             *("--port", str(port), "--clock-factor", str(CLOCK_FACTOR)),
         ],
         environment=wish.environment or {},
     )
 
 
-def _play(stage: Stage) -> dict[str, object]:
+def _play(stage: Stage, figures: dict[str, object]) -> None:
     stage.teller.scene("Start: the engine with its embedded defaults")
     health = stage.until("the engine to answer", stage.engine.health)
     stage.teller.say(f"Berth {health.version} answers at {stage.engine.url}")
-    figures: dict[str, object] = {}
     plan_id = scenes.plan(stage)
     run_id = scenes.run(stage, plan_id)
     figures.update({"plan": plan_id, "run": run_id})
     for scene in (scenes.serve, scenes.data_fault, scenes.cluster_fault, scenes.capacity):
         figures.update(scene(stage).figures)
-    figures["seconds"] = round(stage.teller.seconds, 1)
-    return figures
-
-
-def _conclude(stage: Stage, figures: dict[str, object], wish: Wish, port: int) -> None:
-    stage.teller.scene("What happened, read back from the store")
     figures["engine deaths"] = len(stage.supervisor.deaths)
+    figures["seconds"] = round(stage.teller.seconds, 1)
+
+
+def _conclude(stage: Stage, figures: dict[str, object], port: int) -> None:
+    stage.teller.scene("What happened, read back from the store")
     width = max(len(name) for name in figures)
     for name, value in figures.items():
         sys.stdout.write(f"{name:<{width}}  {value}\n")
     sys.stdout.write(f"\nThe whole story with its reasons: http://127.0.0.1:{port}/\n")
     sys.stdout.flush()
-    if wish.summary is not None:
-        wish.summary.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 def _stay(stage: Stage, port: int) -> None:

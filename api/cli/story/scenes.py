@@ -170,10 +170,15 @@ def capacity(stage: Stage) -> Outcome:
         "the capacity report",
         lambda: stage.command(
             *("capacity", str(stage.space.demand), "--fleet", str(stage.space.gpu_fleet)),
-            *("--html", str(page)),
+            *("--as-of", _today(), "--html", str(page)),
         ),
     )
     return Outcome(figures={"capacity: report": str(page), "capacity: bytes": _size(page)})
+
+
+def _today() -> str:
+    """Return the start of this day; the demand file counts hours up to it."""
+    return time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime())
 
 
 def _size(path: Path) -> int:

@@ -14,6 +14,15 @@ from engine.model.errors import NotFoundError
 MMOL_PER_MG_DL = 38.67
 """Milligrams per decilitre of cholesterol that are one millimole per litre (its molar mass)."""
 
+DOCUMENTS = (
+    "heart.yaml",
+    "fleet.yaml",
+    "gpu-fleet.yaml",
+    "rules.yaml",
+    "data/gpu-demand-hourly.csv.gz",
+    "data/run-history.csv",
+)
+
 Record = Mapping[str, float]
 
 
@@ -22,7 +31,8 @@ class Workspace:
     """Where the story's files are.
 
     home: the engine's data folder; spec, fleet, rules: copies of the example documents.
-    demand, gpu_fleet: GPU demand by hour, and the fleet that it is held against.
+    history: runs of these tasks measured before; demand, gpu_fleet: GPU demand by hour, and the
+    fleet that it is held against.
     upstream: the CSV file that the etl task reads; held_out: records it never sees, with labels.
     """
 
@@ -30,6 +40,7 @@ class Workspace:
     spec: Path
     fleet: Path
     rules: Path
+    history: Path
     demand: Path
     gpu_fleet: Path
     upstream: Path
@@ -53,10 +64,8 @@ def prepare(home: Path, examples: Path, *, seed: int, held_out_count: int = 100)
         )
     folder = home / "examples"
     (folder / "data").mkdir(parents=True, exist_ok=True)
-    for name in ("heart.yaml", "fleet.yaml", "gpu-fleet.yaml", "rules.yaml"):
+    for name in DOCUMENTS:
         shutil.copyfile(examples / name, folder / name)
-    demand = folder / "data" / "gpu-demand-hourly.csv.gz"
-    shutil.copyfile(examples / "data" / demand.name, demand)
     rows = read_rows(source)
     random.Random(seed).shuffle(rows)  # noqa: S311  a reproducible split, nothing secret
     upstream = folder / "data" / source.name
@@ -67,7 +76,8 @@ def prepare(home: Path, examples: Path, *, seed: int, held_out_count: int = 100)
         spec=folder / "heart.yaml",
         fleet=folder / "fleet.yaml",
         rules=folder / "rules.yaml",
-        demand=demand,
+        demand=folder / "data" / "gpu-demand-hourly.csv.gz",
+        history=folder / "data" / "run-history.csv",
         gpu_fleet=folder / "gpu-fleet.yaml",
         upstream=upstream,
         held_out=tuple({k: float(v) for k, v in row.items() if k != "target"} for row in held_out),
