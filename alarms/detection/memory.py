@@ -75,7 +75,7 @@ class Seasons:
         self.recent = Sample(settings.window_values)
         self._slots: dict[int, Sample] = {}
         self._seasons: dict[int, set[int]] = {}
-        self._waiting: deque[tuple[int, int, float]] = deque(maxlen=4 * settings.slot_values)
+        self._waiting: deque[tuple[tuple[int, int], float]] = deque(maxlen=4 * settings.slot_values)
 
     def _place(self, at: float) -> tuple[int, int]:
         season, rest = divmod(at, self._settings.season_seconds)
@@ -85,23 +85,31 @@ class Seasons:
     def add(self, at: float, value: float) -> None:
         """Remember a normal value."""
         self.recent.add(value)
-        season, slot = self._place(at)
-        self._release(season, slot)
-        self._waiting.append((season, slot, value))
+        self.note(at, value)
 
-    def _release(self, season: int, slot: int) -> None:
-        """Move what is of another slot from the waiting values to its slot."""
-        while self._waiting and self._waiting[0][:2] != (season, slot):
-            past_season, past_slot, value = self._waiting.popleft()
-            sample = self._slots.setdefault(past_slot, Sample(self._settings.slot_values))
-            sample.add(value)
-            seen = self._seasons.setdefault(past_slot, set())
-            seen.add(past_season)
+    def note(self, at: float, value: float) -> None:
+        """Remember a value for later seasons only: what is odd today may be usual at this hour."""
+        place = self._place(at)
+        self._release(place)
+        self._waiting.append((place, value))
+
+    def _release(self, place: tuple[int, int]) -> None:
+        """Move what waits of another slot there: a few order statistics stand for all of it."""
+        if not self._waiting or self._waiting[0][0] == place:
+            return
+        season, slot = self._waiting[0][0]
+        values = sorted(value for _, value in self._waiting)
+        self._waiting.clear()
+        kept = min(len(values), self._settings.season_values)
+        sample = self._slots.setdefault(slot, Sample(self._settings.slot_values))
+        for number in range(kept):
+            sample.add(values[(2 * number + 1) * len(values) // (2 * kept)])
+        self._seasons.setdefault(slot, set()).add(season)
 
     def reference(self, at: float) -> Sample:
         """Return the same slot of earlier seasons where that is known, else the recent window."""
         season, slot = self._place(at)
-        self._release(season, slot)
+        self._release((season, slot))
         sample = self._slots.get(slot)
         settings = self._settings
         if (

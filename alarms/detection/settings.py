@@ -77,7 +77,8 @@ class DetectionSettings:
     season_seconds, season_slots: length of a season (a day) and its slots (hours); a value is
         compared with the same slot of earlier seasons.
     seasons_least: earlier seasons needed before a slot is trusted; else the recent window is.
-    slot_values: values remembered per slot; window_values: of the recent window.
+    slot_values: values remembered per slot, `season_values` of them of one season;
+        window_values: of the recent window.
     values_least: values needed before a level is tested.
     level: probability of one false alarm in a step over all series; it is divided by the
         number of series, so that ten times the series do not give ten times the false alarms.
@@ -85,6 +86,10 @@ class DetectionSettings:
     pool_values: newest values pooled for features and shares, so that small windows add up.
     feature_effect: smallest shift of a feature worth an alarm, in standard deviations of its
         reference; resampled windows of 20 rows rarely reach it together with the level.
+    median_effect: the same for medians: that of a feature with few values jumps by a whole step
+        although nothing happened, and only larger shifts tell.
+    large_effect: a shift of so many standard deviations alarms at once; a smaller one when it
+        has lasted for `pool_values` values.
     refractory_seconds: after an alarm the series raises another one within this time only when
         its statistic is larger than anything since.
     recovery_values: normal values in a row after which a series is normal again.
@@ -98,12 +103,15 @@ class DetectionSettings:
     season_slots: int = 24
     seasons_least: int = 2
     slot_values: int = 64
+    season_values: int = 8
     window_values: int = 60
     values_least: int = 12
     level: float = 1e-4
     persistence: int = 2
     pool_values: int = 5
     feature_effect: float = 0.5
+    median_effect: float = 2.5
+    large_effect: float = 1.5
     refractory_seconds: float = 300.0
     recovery_values: int = 5
     adopt_values: int = 240

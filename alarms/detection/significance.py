@@ -137,7 +137,10 @@ def count(value: float, reference: Sample, *, level: float, effect: float) -> Fi
     else:
         scale, test = spread * predictive, "robust z of counts"
         centre = reference.median()
-        p_value = 2 * float(special.ndtr(-abs(_root(value) - _root(centre)) / scale))
+        # The spread is itself an estimate, from its median absolute deviation.
+        freedom = max(2.0, MAD_EFFICIENCY * (windows - 1))
+        p_value = 2 * float(special.stdtr(freedom, -abs(_root(value) - _root(centre)) / scale))
+        z_level = -float(special.stdtrit(freedom, level / 2))
     statistic = (_root(value) - _root(centre)) / scale
     reach = z_level * scale
     low = max(0.0, (max(0.0, _root(centre) - reach) / 2) ** 2 - 3 / 8)

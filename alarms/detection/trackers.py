@@ -99,6 +99,7 @@ class LevelTracker:
             self._seasons.add(signal.at, signal.value)
             return Judgement(finding, outside=False)
         self._streak += 1
+        self._seasons.note(signal.at, signal.value)
         if self._streak >= self._settings.adopt_values:
             self._seasons.restart()
             self._streak = 0
@@ -178,6 +179,7 @@ class FeatureTracker:
         self._own = LevelTracker(settings, meaning)
         self._pool: deque[tuple[float, float]] = deque(maxlen=settings.pool_values - 1)
         self._scatter = (Sample(settings.window_values), Sample(settings.window_values))
+        self._streak = 0
 
     def observe(self, signal: Signal, level: float) -> Judgement | None:
         """Test against the reference; without one, as a level of its own."""
@@ -204,17 +206,30 @@ class FeatureTracker:
                     rows=weight,
                     error=theory * (max(1.0, scatter.deviation()) if learned else 1.0),
                     level=level / 2,
-                    effect=self._settings.feature_effect,
+                    effect=self._effect(reference),
                 )
             )
         judgement = worst(findings, level / 2, Worse.EITHER)
         self._pool.append((signal.value, signal.weight))
-        if not judgement.outside:
+        if judgement.outside:
+            self._streak += 1
+            judgement = Judgement(judgement.finding, self._lasts(judgement.finding, reference))
+        else:
+            self._streak = 0
             for finding, scatter, weight in zip(
                 findings, self._scatter, (signal.weight, rows), strict=True
             ):
                 scatter.add((finding.value - reference.centre) / reference.error(weight))
         return judgement
+
+    def _effect(self, reference: significance.Reference) -> float:
+        settings = self._settings
+        return settings.median_effect if reference.name == "median" else settings.feature_effect
+
+    def _lasts(self, finding: Finding, reference: significance.Reference) -> bool:
+        """A moderate shift must outlast the pool: one odd window stays in it for a while."""
+        size = abs(finding.value - reference.centre) / reference.deviation
+        return size >= self._settings.large_effect or self._streak >= self._settings.pool_values
 
 
 def read_reference(known: Mapping[str, Signal], name: str) -> significance.Reference | None:
@@ -228,7 +243,8 @@ def read_reference(known: Mapping[str, Signal], name: str) -> significance.Refer
     spread = known.get("reference_mad" if kind == "median" else "reference_sd")
     if centre is None or spread is None or spread.value <= 0:
         return None
-    return significance.Reference(kind, centre.value, spread.value, centre.weight)
+    wide = known.get("reference_sd", spread)
+    return significance.Reference(kind, centre.value, max(spread.value, wide.value), centre.weight)
 
 
 def worst(findings: list[Finding], level: float, worse: Worse) -> Judgement:

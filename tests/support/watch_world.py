@@ -180,7 +180,7 @@ def pipeline(**changes: object) -> PipelineSpec:
     return PipelineSpec(
         name=PipelineName("heart"),
         tasks=(TaskSpec(name=TaskName("etl"), kind=TaskKind.ETL),),
-        retrain=dataclasses.replace(policy, **changes),  # type: ignore[arg-type]  # by test
+        retrain=dataclasses.replace(policy, **changes),
     )
 
 

@@ -52,7 +52,7 @@ def past(world: World, **changes: object) -> None:
         ended_at=world.clock.now() - 400.0,
         pipeline=PipelineName("heart"),
     )
-    world.put(dataclasses.replace(action, **changes))  # type: ignore[arg-type]  # by test
+    world.put(dataclasses.replace(action, **changes))
 
 
 def held(world: World) -> list[str]:

@@ -1,0 +1,307 @@
+"""What is outside what is normal is found, once, and ordinary noise is not."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+
+from alarms.detection import significance
+from alarms.detection.detector import StatisticalDetector
+from alarms.detection.memory import Sample, Seasons
+from alarms.detection.settings import DetectionSettings, Worse
+from engine.model.alarms import Alarm, Severity
+from engine.model.signals import Layer, Shape, Signal
+
+SEEDS = range(3)
+
+
+def values(
+    name: str, series: Iterable[float], *, shape: Shape = Shape.GAUGE, weight: float = 1.0
+) -> list[Signal]:
+    return [
+        Signal(
+            name=name,
+            layer=Layer.SERVING,
+            subject="model:heart",
+            at=float(at),
+            value=float(value),
+            shape=shape,
+            weight=weight,
+            labels={"pipeline": "heart"},
+        )
+        for at, value in enumerate(series)
+    ]
+
+
+def feature(name: str, at: float, value: float, rows: float = 20.0) -> Signal:
+    return Signal(
+        name=name,
+        layer=Layer.SERVING,
+        subject="feature:heart/chol",
+        at=at,
+        value=value,
+        weight=rows,
+        labels={"pipeline": "heart", "feature": "chol"},
+    )
+
+
+def references(mad: float = 47.0, sd: float = 52.0) -> list[Signal]:
+    known = {"median": 240.0, "mad": mad, "mean": 246.0, "sd": sd}
+    return [feature(f"reference_{name}", -1.0, value, 180.0) for name, value in known.items()]
+
+
+def observed(signals: Iterable[Signal], **settings: float) -> list[Alarm]:
+    detector = StatisticalDetector(dataclasses.replace(DetectionSettings(), **settings))
+    return list(detector.observe(list(signals)))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_noise_of_a_gauge_is_normal(seed: int) -> None:
+    noise = np.random.default_rng(seed).lognormal(1.0, 0.5, 2_000)
+    assert observed(values("latency_ms_p99", noise)) == []
+
+
+def test_a_gauge_alarms_when_it_stays_outside() -> None:
+    noise = np.random.default_rng(1).normal(10, 1, 100)
+    (alarm, *_) = observed(values("latency_ms_p99", [*noise, 90, 91, 92]))
+    assert alarm.at == 101
+    assert alarm.value > alarm.expected_high
+    assert alarm.p_value < 1e-4
+
+
+def test_one_outlier_of_a_gauge_is_no_alarm() -> None:
+    assert observed(values("latency_ms_p99", [*[10.0, 11.0] * 50, 90, 10, 11])) == []
+
+
+def test_the_good_side_is_no_alarm() -> None:
+    assert observed(values("latency_ms_p99", [*[100.0, 110.0] * 50, *[1.0] * 5])) == []
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_noise_of_a_count_is_normal(seed: int) -> None:
+    noise = np.random.default_rng(seed).poisson(20, 2_000)
+    assert observed(values("requests", noise, shape=Shape.COUNT)) == []
+
+
+def test_counts_that_scatter_more_than_poisson_are_normal() -> None:
+    noise = np.random.default_rng(1).negative_binomial(4, 0.1, 1_000)
+    assert observed(values("requests", noise, shape=Shape.COUNT)) == []
+
+
+@pytest.mark.parametrize("jump", [0, 80])
+def test_a_jump_of_a_count_alarms(jump: int) -> None:
+    noise = np.random.default_rng(1).poisson(20, 60)
+    (alarm,) = observed(values("requests", [*noise, jump], shape=Shape.COUNT))
+    assert alarm.test == "Poisson, exact"
+
+
+def test_rows_of_a_run_are_tested_against_one_earlier_run() -> None:
+    assert observed(values("rows", [303, 310], shape=Shape.COUNT)) == []
+    assert len(observed(values("rows", [303, 120], shape=Shape.COUNT))) == 1
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_noise_of_a_share_is_normal(seed: int) -> None:
+    noise = np.random.default_rng(seed).binomial(12, 0.85, 2_000) / 12
+    assert observed(values("quality", noise, shape=Shape.SHARE, weight=12)) == []
+
+
+def test_small_windows_of_a_share_add_up() -> None:
+    random = np.random.default_rng(1)
+    shares = [*random.binomial(4, 0.9, 60) / 4, *random.binomial(4, 0.3, 10) / 4]
+    (alarm, *_) = observed(values("quality", shares, shape=Shape.SHARE, weight=4))
+    assert alarm.severity is Severity.CRITICAL
+    assert alarm.at > 60
+
+
+def test_a_share_without_trials_says_nothing() -> None:
+    assert observed(values("quality", [0.0] * 50, shape=Shape.SHARE, weight=0)) == []
+
+
+def test_large_windows_of_a_share_are_tested_as_normal() -> None:
+    shares = [*[0.01, 0.011] * 15, 0.2]
+    (alarm,) = observed(values("errors_share", shares, shape=Shape.SHARE, weight=5_000))
+    assert alarm.test == "two shares, normal"
+
+
+def test_a_level_that_stays_becomes_the_norm() -> None:
+    detector = StatisticalDetector(DetectionSettings(adopt_values=30))
+    detector.observe(values("latency_ms_p99", [*[10.0, 11.0] * 30, *[90.0, 91.0] * 60]))
+    assert detector.abnormal() == {}
+
+
+def test_a_share_that_stays_becomes_the_norm() -> None:
+    detector = StatisticalDetector(DetectionSettings(adopt_values=20))
+    shares = values("quality", [*[0.9] * 40, *[0.5] * 80], shape=Shape.SHARE, weight=50)
+    detector.observe(shares)
+    assert detector.abnormal() == {}
+
+
+@pytest.mark.parametrize("rows", [3, 8, 20])
+def test_resampled_windows_of_a_feature_are_normal(rows: int) -> None:
+    random = np.random.default_rng(rows)
+    chol = np.where(random.random(400) < 0.01, 560.0, random.normal(243, 50, 400))
+    drawn = [random.choice(chol, rows) for _ in range(500)]
+    means = [feature("feature_mean", at, window.mean(), rows) for at, window in enumerate(drawn)]
+    assert observed([*references(), *means]) == []
+
+
+def test_another_unit_alarms() -> None:
+    windows = [feature("feature_median", at, 240.0 if at < 20 else 6.2) for at in range(25)]
+    (alarm, *_) = observed([*references(), *windows])
+    assert alarm.at == 20
+    assert alarm.value == 6.2
+
+
+def test_a_significant_but_small_shift_is_no_alarm() -> None:
+    windows = [feature("feature_mean", at, 256.0, 10_000) for at in range(20)]
+    assert observed([*references(), *windows]) == []
+
+
+def test_a_feature_without_spread_by_its_median_is_tested_by_its_mean_only() -> None:
+    windows = [feature("feature_median", at, at % 2) for at in range(60)]
+    assert observed([*references(mad=0.0), *windows]) == []
+
+
+def test_a_feature_without_a_reference_is_tested_against_itself() -> None:
+    windows = [feature("feature_mean", at, 240.0 + at % 3) for at in range(40)]
+    shifted = [feature("feature_mean", 40.0 + at, 6.2) for at in range(3)]
+    (alarm, *_) = observed([*windows, *shifted])
+    assert alarm.test == "robust z"
+
+
+def test_windows_that_scatter_widen_the_band() -> None:
+    drift = np.sin(np.arange(200) / 10) * 0.7
+    windows = [feature("feature_mean", at, 246 + 52 * d, 60) for at, d in enumerate(drift)]
+    assert len(observed([*references(), *windows])) < 10
+
+
+def test_an_empty_window_says_nothing() -> None:
+    assert observed([*references(), feature("feature_mean", 1.0, 6.2, 0)]) == []
+
+
+def test_silence_of_a_heartbeat_is_an_alarm() -> None:
+    others = [dataclasses.replace(s, subject="model:x") for s in values("requests", [20] * 60)]
+    mine = values("requests", [20] * 40)
+    (alarm,) = observed(sorted([*mine, *others], key=lambda signal: signal.at))
+    assert (alarm.test, alarm.subject) == ("silence", "model:heart")
+    assert "silent" in alarm.message
+
+
+def test_a_pause_of_everything_is_no_silence() -> None:
+    early = values("requests", [20] * 40)
+    late = [dataclasses.replace(signal, at=signal.at + 5_000) for signal in early]
+    assert observed([*early, *late]) == []
+
+
+def test_a_heartbeat_that_is_back_is_no_longer_abnormal() -> None:
+    detector = StatisticalDetector()
+    others = [dataclasses.replace(s, subject="model:x") for s in values("requests", [20] * 90)]
+    mine = [s for s in values("requests", [20] * 90) if not 40 < s.at < 60]
+    both = sorted([*mine, *others], key=lambda signal: signal.at)
+    detector.observe([signal for signal in both if signal.at < 55])
+    assert list(detector.abnormal()) == ["model:heart|requests"]
+    detector.observe([signal for signal in both if signal.at >= 55])
+    assert detector.abnormal() == {}
+
+
+def test_a_column_that_stops_to_arrive_is_an_alarm() -> None:
+    age = [
+        dataclasses.replace(feature("feature_mean", at, 50.0), subject="feature:heart/age")
+        for at in range(60)
+    ]
+    chol = [feature("feature_mean", at + 0.1, 246.0) for at in range(40)]
+    (alarm,) = observed(sorted([*age, *chol], key=lambda signal: signal.at))
+    assert (alarm.test, alarm.subject) == ("silence", "feature:heart/chol")
+
+
+def test_a_server_that_stops_is_not_a_column_that_stops() -> None:
+    windows = [
+        dataclasses.replace(feature("feature_mean", at, 5.0), subject=f"feature:heart/{name}")
+        for at in (*range(40), *range(60, 80))
+        for name in "abc"
+    ]
+    assert observed(windows) == []
+
+
+def test_a_killed_task_is_an_alarm_that_passes() -> None:
+    detector = StatisticalDetector()
+    (alarm,) = detector.observe(values("exit_killed", [1.0], shape=Shape.COUNT))
+    assert alarm.test == "declared state"
+    assert detector.abnormal()
+    detector.observe(values("requests", [20] * 400))
+    assert detector.abnormal() == {}
+
+
+def test_context_is_info() -> None:
+    signal = Signal(name="gpu_used", layer=Layer.MACHINE, subject="cluster:c", at=1.0, value=1.0)
+    assert DetectionSettings().meaning(signal).severity is Severity.INFO
+
+
+def test_an_alarm_is_repeated_when_it_grows_or_after_a_while() -> None:
+    noise = [10.0, 11.0] * 50
+    steady = observed(values("latency_ms_p99", [*noise, *[90.0] * 100]))
+    growing = observed(values("latency_ms_p99", [*noise, *[90.0 * 1.5**n for n in range(10)]]))
+    later = observed(values("latency_ms_p99", [*noise, *[90.0] * 100]), refractory_seconds=30.0)
+    assert len(steady) == 1
+    assert len(growing) > 4
+    assert len(later) == 4
+
+
+def test_what_is_not_tested_never_alarms() -> None:
+    assert observed(values("loss", [*[0.5, 0.6] * 50, 900.0, 900.0])) == []
+
+
+def test_the_same_hour_of_earlier_days_is_the_reference() -> None:
+    # Ten times the load at one hour of each day: normal then, and only then.
+    day = [100.0 if hour == 9 else 10.0 for hour in range(24) for _ in range(10)]
+    noise = np.random.default_rng(1).normal(1, 0.02, 240 * 6)
+    series = np.array(day * 6) * noise
+    settings = DetectionSettings(season_seconds=240.0, level=1e-3)
+    detector = StatisticalDetector(settings)
+    alarms = detector.observe(values("latency_ms_p99", series))
+    assert [alarm for alarm in alarms if alarm.at > 3 * 240] == []
+
+
+def test_a_sample_forgets_the_oldest() -> None:
+    sample = Sample(3)
+    for value in (5.0, 1.0, 2.0, 3.0):
+        sample.add(value)
+    assert sample.values == [1.0, 2.0, 3.0]
+    assert (sample.median(), sample.total, len(sample)) == (2.0, 6.0, 3)
+
+
+def test_a_running_season_is_not_its_own_reference() -> None:
+    settings = DetectionSettings(season_seconds=24.0, values_least=2)
+    seasons = Seasons(settings)
+    for at in range(5):
+        seasons.add(float(at) / 10, 1.0)
+    assert seasons.reference(0.6) is seasons.recent
+
+
+def test_a_faster_clock_has_shorter_days() -> None:
+    assert DetectionSettings().scaled(60.0).season_seconds == 1_440.0
+
+
+@pytest.mark.parametrize(
+    ("statistic", "worse", "outside"),
+    [(9.0, Worse.HIGHER, True), (-9.0, Worse.HIGHER, False), (-9.0, Worse.LOWER, True)],
+)
+def test_outside_has_a_side(statistic: float, worse: Worse, outside: bool) -> None:
+    finding = significance.Finding(
+        test="t", value=5.0, statistic=statistic, p_value=0.0, usual=0.0, low=-1.0, high=1.0
+    )
+    assert finding.is_outside(0.01, worse) is outside
+
+
+def test_two_equal_rates_are_no_surprise() -> None:
+    assert significance.rate_p_value(20, 20, 0.5) > 0.9
+    assert significance.rate_p_value(0, 0, 0.5) == 1.0
+
+
+def test_messages_say_value_and_band() -> None:
+    (alarm,) = observed(values("requests", [*[20.0, 21.0] * 20, 90], shape=Shape.COUNT))
+    assert alarm.message.startswith("requests of model:heart is 90; normal is")
