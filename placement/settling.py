@@ -23,6 +23,9 @@ from placement.search.solving import Effort, Found, search
 
 SHARING_ROUNDS = 3
 LEVEL_ROUNDS = 3
+LEVEL_SHARE = 0.4
+"""Share of the work that is kept for planning at higher levels."""
+
 _SAFE = (1.0,) * len(COUNTED)
 
 
@@ -47,11 +50,12 @@ class Settled:
 
 def settled(problem: PlacementProblem) -> Settled:
     """Return the best plan found over the terms that are tried."""
-    best = _shared(problem, Terms())
+    limit = problem.request.work_limit
+    best = _shared(problem, Terms(), limit * (1.0 - LEVEL_SHARE))
     for _ in range(LEVEL_ROUNDS):
         if not best.short:
             break
-        raised = _shared(problem, _raised(best))
+        raised = _shared(problem, _raised(best), limit * LEVEL_SHARE / LEVEL_ROUNDS)
         if not _better(raised, best):
             break
         best = raised
@@ -74,9 +78,9 @@ def _raised(best: Settled) -> Terms:
     return replace(best.terms, levels=levels)
 
 
-def _shared(problem: PlacementProblem, terms: Terms) -> Settled:
+def _shared(problem: PlacementProblem, terms: Terms, limit: float) -> Settled:
     """Search at lambda 1, and with shared chance where that leaves something to gain."""
-    alone, found = _searched(problem, terms)
+    alone, found = _searched(problem, terms, limit / 2)
     best = _seen(problem, alone, terms, found)
     if found.plan is not None and value(alone, found.plan) == value(alone, found.wanted):
         return best  # nobody was crowded out, so there is nothing to share
@@ -86,7 +90,7 @@ def _shared(problem: PlacementProblem, terms: Terms) -> Settled:
         if all(share == 1.0 for pool in shares.values() for share in pool):
             break
         trial = replace(terms, shares=shares)
-        instance, other = _searched(problem, trial)
+        instance, other = _searched(problem, trial, limit / 2 / SHARING_ROUNDS)
         if other.plan is None:
             break
         risks = multiplexing.overflow(instance, other.plan, seed)
@@ -106,13 +110,13 @@ def _saves(tried: Settled, best: Settled) -> bool:
     return value(tried.instance, tried.plan) < value(best.instance, best.plan)
 
 
-def _searched(problem: PlacementProblem, terms: Terms) -> tuple[Instance, Found]:
+def _searched(problem: PlacementProblem, terms: Terms, limit: float) -> tuple[Instance, Found]:
     instance = build(problem, terms)
     request = problem.request
     effort = Effort(
         all_placed=request.mode is Mode.LEAST_COST,
         seed=request.seed,
-        work_limit=request.work_limit,
+        work_limit=limit,
     )
     return instance, search(instance, effort)
 

@@ -200,7 +200,9 @@ def _jobs(problem: PlacementProblem, site: _Site, line: Line, *, number: int) ->
             after[other] |= after[job] | {job}
             if not asked.serves:
                 tails[other] = max(tails[other], tails[job] + shortest)
-        open_end = asked.serves or line.deadline_ms is None
+        until = site.frame.end_ms if line.deadline_ms is None else line.deadline_ms
+        # A service that starts later would have less than the horizon to be looked at.
+        last_start = site.frame.end_ms - site.frame.horizon_ms
         jobs.append(
             Job(
                 index=job,
@@ -211,7 +213,7 @@ def _jobs(problem: PlacementProblem, site: _Site, line: Line, *, number: int) ->
                 upstream=upstream,
                 descendants=tuple(sorted(after[job])),
                 release_ms=max((ends.get(name, 0) for name in task.after), default=0),
-                latest_ms=site.frame.end_ms if open_end else line.deadline_ms or 0,
+                latest_ms=last_start if asked.serves else until,
                 tail_ms=tails[job],
                 serve=asked.serves,
                 weight=max(round(pipeline.sla.weight * WEIGHT_UNITS), 1),

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.model.profiles import Quantiles
+from engine.model.resources import Resource
 from placement.problem.instance import COUNTED, MILLISECONDS, Instance, Job, Option
 from placement.problem.needs import OVERFLOW, SOFT, need_of, uses_of
 from placement.problem.scenarios import Values, generator, levels, values
@@ -61,9 +62,7 @@ def shares(instance: Instance, wanted: Draft, seed: int) -> dict[int, tuple[floa
     for pool in sorted({option.pool_index for option in wanted.options.values()}):
         lambdas = [0.0] * len(COUNTED)
         for moment in _moments(instance, wanted, pool, seed, "lambda"):
-            if COUNTED[moment.resource] in SOFT and moment.high > moment.mean + _SMALL:
-                needed = _bisected(moment)
-                lambdas[moment.resource] = max(lambdas[moment.resource], needed)
+            lambdas[moment.resource] = max(lambdas[moment.resource], _bisected(moment))
         # What no task wants more of than the pool has stays at its safe value.
         found[pool] = tuple(value or 1.0 for value in lambdas)
     return found
@@ -82,10 +81,18 @@ def _bisected(moment: Moment) -> float:
 def _moments(
     instance: Instance, plan: Draft, pool: int, seed: int, purpose: str
 ) -> Iterator[Moment]:
-    """Yield each resource and time at which the high needs together exceed the pool."""
+    """Yield each resource and time at which the high needs together exceed the pool.
+
+    Only resources that any task there leaves to chance: no other can be more than is reserved.
+    """
     here = [instance.jobs[j] for j in sorted(plan.options) if plan.options[j].pool_index == pool]
     bucket = instance.buckets[pool]
     sampled = levels([job.spec.kind.value for job in here], generator(seed, purpose, bucket.name))
+    uncertain = [
+        index
+        for index, resource in enumerate(COUNTED)
+        if resource in SOFT and any(_is_uncertain(job, resource) for job in here)
+    ]
     for time, _ in drafts.board_of(instance, plan).timeline(pool).steps():
         active = [
             (column, job)
@@ -93,11 +100,16 @@ def _moments(
             if plan.starts[job.index] <= time < _until(instance, plan, job)
         ]
         taken = [s.amounts for s in bucket.base if s.start_ms <= time < s.end_ms]
-        for resource in range(len(COUNTED)) if active else ():
+        for resource in uncertain if active else ():
             has = bucket.capacity[resource] - sum(amounts[resource] for amounts in taken)
             moment = _moment(instance, plan, active, sampled, (time, resource, has / MILLISECONDS))
             if moment.high > moment.has + _SMALL:
                 yield moment
+
+
+def _is_uncertain(job: Job, resource: Resource) -> bool:
+    used = uses_of(job.spec, job.profile)[resource]
+    return any(slot.p99 > slot.p50 for slot in used)
 
 
 def _until(instance: Instance, plan: Draft, job: Job) -> int:

@@ -36,7 +36,9 @@ NEIGHBOURHOOD_OPTIONS = 120
 
 ROUND_WORK = 0.2
 RELAXED_WORK = 1.0
-LEAST_WORK = 0.02
+LEAST_WORK = 0.05
+"""What a round counts at least, because building a model is work too."""
+
 MOST_ROUNDS = 200
 
 

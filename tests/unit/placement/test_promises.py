@@ -1,0 +1,220 @@
+"""Deadlines, probabilities, costs, sharing, and chance that tasks share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from engine.model.errors import InfeasibleError
+from engine.model.fleet import Fleet
+from engine.model.plans import Mode, Placement, PlacementProblem
+from engine.model.profiles import Quantiles
+from engine.model.specs import Deadline, PipelineSpec
+from placement import CpSatPlacer
+from placement.problem.building import Terms, build
+from placement.problem.deadlines import instant_of
+from placement.problem.needs import OVERFLOW
+from placement.search import multiplexing
+from placement.settling import settled
+from tests.support import placement_problems as make
+
+SPREAD = Quantiles(p50=1000.0, p80=1500.0, p90=2000.0, p95=3000.0, p99=6000.0)
+PEAKY = Quantiles(p50=0.5, p80=0.6, p90=0.8, p95=1.0, p99=4.0)
+TASK = make.task("t")
+
+
+def placed(
+    spec: PipelineSpec | list[PipelineSpec],
+    fleet: Fleet,
+    profiles: dict[str, object] | None = None,
+    mode: Mode = Mode.MOST_SLA,
+) -> Placement:
+    return CpSatPlacer().place(make.problem(spec, fleet, profiles, mode=mode))  # type: ignore[arg-type]  # profiles by name
+
+
+def one(**pool: object) -> Fleet:
+    return make.fleet(make.cluster("c", make.pool(**pool)))  # type: ignore[arg-type]  # fields of make.pool
+
+
+def test_a_daily_deadline_is_the_next_one_in_its_zone() -> None:
+    as_of = datetime(2026, 3, 28, 23, 0, tzinfo=UTC).timestamp()
+    at = instant_of(Deadline(daily_at="06:00", zone="Europe/Paris"), as_of)
+    # The clocks go forward that night: six in the morning is four o'clock UTC, not five.
+    assert datetime.fromtimestamp(at, UTC) == datetime(2026, 3, 29, 4, 0, tzinfo=UTC)
+
+
+def test_a_daily_deadline_later_today_is_today() -> None:
+    as_of = datetime(2026, 6, 1, 3, 0, tzinfo=UTC).timestamp()
+    at = instant_of(Deadline(daily_at="06:00"), as_of)
+    assert at == as_of + 3 * 3600
+
+
+@pytest.mark.parametrize("deadline", [Deadline(at_seconds=1500.0), Deadline(within_seconds=500.0)])
+def test_other_deadlines_are_instants(deadline: Deadline) -> None:
+    assert instant_of(deadline, 1000.0) == 1500.0
+
+
+def test_keep_is_the_share_of_runs_that_end_in_time() -> None:
+    fleet, profiles = one(), {"t": make.profile(TASK, seconds=SPREAD)}
+    promise = placed(make.pipeline(TASK, deadline=3000.0), fleet, profiles).promises[0]
+    assert promise.keep_forecast == pytest.approx(0.95, abs=0.01)
+    assert promise.deadline_seconds == make.AS_OF + 3000
+
+
+def test_keep_of_parallel_tasks_is_less_than_that_of_one() -> None:
+    tasks = [make.task(f"t{i}") for i in range(4)]
+    profiles = {t.name: make.profile(t, seconds=SPREAD) for t in tasks}
+    promise = placed(
+        make.pipeline(*tasks, deadline=3000.0, keep=0.8), one(nodes=4), profiles
+    ).promises[0]
+    assert promise.keep_forecast is not None
+    assert 0.8 < promise.keep_forecast < 0.93
+
+
+def test_a_run_that_keeps_too_seldom_is_planned_at_a_higher_level() -> None:
+    tasks = [make.task(f"t{i}") for i in range(4)]
+    profiles = {t.name: make.profile(t, seconds=SPREAD) for t in tasks}
+    spec = make.pipeline(*tasks, deadline=3000.0, keep=0.95)
+    slow, fast = make.pool("slow", nodes=4), make.pool("fast", nodes=4, price=8.0, speed=4.0)
+    placement = placed(spec, make.fleet(make.cluster("c", slow, fast)), profiles)
+    keep = placement.promises[0].keep_forecast
+    assert keep is not None
+    assert keep >= 0.95
+
+
+def test_least_cost_refuses_a_keep_that_sampling_does_not_find() -> None:
+    tasks = [make.task(f"t{i}") for i in range(4)]
+    profiles = {t.name: make.profile(t, seconds=SPREAD) for t in tasks}
+    spec = make.pipeline(*tasks, deadline=3000.0, keep=0.95)
+    with pytest.raises(InfeasibleError) as caught:
+        placed(spec, one(nodes=4), profiles, Mode.LEAST_COST)
+    found = {clash.wish: clash.relaxation for clash in caught.value.clashes}
+    assert found.keys() == {"keep 0.95 of p", "its deadline of p"}
+    assert found["keep 0.95 of p"].startswith("keep 0.8")
+
+
+def test_without_a_deadline_there_is_nothing_to_keep() -> None:
+    promise = placed(make.pipeline(TASK), one()).promises[0]
+    assert (promise.deadline_seconds, promise.keep_forecast) == (None, None)
+
+
+def test_ends_are_those_of_the_runs_quantiles() -> None:
+    made = placed(make.pipeline(TASK), one(), {"t": make.profile(TASK, seconds=SPREAD)})
+    found = made.assignments[0]
+    assert found.end_seconds_p50 == pytest.approx(make.AS_OF + 1000, abs=20)
+    assert found.end_seconds_p95 == pytest.approx(make.AS_OF + 3000, abs=150)
+
+
+def test_slack_is_what_is_left_to_the_deadline() -> None:
+    found = placed(make.pipeline(TASK, deadline=5000.0), one()).assignments[0]
+    assert found.slack_seconds == 1400.0
+
+
+def test_serving_has_its_latency_and_availability() -> None:
+    spec = make.pipeline(make.serving(latency_ms_p99=50.0, availability=0.99))
+    profiles = {"serve": make.profile(spec.tasks[0], service_ms_p99=4.0)}
+    promise = placed(spec, one(), profiles).promises[0]
+    assert promise.latency_ms_p99 == 14.0
+    assert promise.availability == pytest.approx(0.999 * 0.999)
+    assert promise.serving_micro_dollars_per_hour == 250_000
+
+
+def by_hour(busy: range) -> tuple[Quantiles, ...]:
+    return tuple(Quantiles.constant(4.0 if hour in busy else 0.5) for hour in range(24))
+
+
+def test_services_with_peaks_at_different_hours_share_nodes() -> None:
+    specs = [make.pipeline(make.serving(), name=name) for name in ("day", "night")]
+    serve = specs[0].tasks[0]
+    profiles = {
+        "day/serve": make.profile(serve, cores=by_hour(range(8, 20))),
+        "night/serve": make.profile(serve, cores=by_hour(range(20, 24))),
+    }
+    placement = placed(specs, one(cores=4.5), profiles)
+    assert not placement.unplaced
+    (shared,) = placement.sharing
+    assert shared.tasks == ("day/serve", "night/serve")
+    assert (shared.nodes_alone, shared.nodes_shared) == (2, 1)
+
+
+def test_services_with_the_same_peak_do_not_fit() -> None:
+    specs = [make.pipeline(make.serving(), name=name) for name in ("a", "b")]
+    profile = make.profile(specs[0].tasks[0], cores=by_hour(range(8, 20)))
+    placement = placed(specs, one(cores=4.5), {"a/serve": profile, "b/serve": profile})
+    assert len(placement.unplaced) == 1
+
+
+def peaky(count: int, *, deadline: float = 4000.0) -> tuple[PipelineSpec, dict[str, object]]:
+    tasks = [make.task(f"t{i}") for i in range(count)]
+    spec = make.pipeline(*tasks, deadline=deadline)
+    return spec, {task.name: make.profile(task, cores=[PEAKY]) for task in tasks}
+
+
+def chance_problem() -> PlacementProblem:
+    spec, profiles = peaky(8)
+    pool = make.pool(cores=4.0, nodes=4)
+    return make.problem(
+        spec,
+        make.fleet(make.cluster("c", pool)),
+        profiles,
+        mode=Mode.MOST_SLA,  # type: ignore[arg-type]  # profiles by name
+    )
+
+
+def test_tasks_that_rarely_peak_together_share_what_is_left_to_chance() -> None:
+    assert not CpSatPlacer().place(chance_problem()).unplaced
+
+
+def test_a_shared_plan_overflows_no_more_than_is_allowed() -> None:
+    found = settled(chance_problem())
+    assert found.plan is not None
+    assert 0.0 < found.terms.shares[0][0] < 1.0
+    risks = multiplexing.overflow(found.instance, found.plan, seed=99)
+    assert max(risks.values()) <= OVERFLOW * 1.5
+
+
+def test_a_pool_too_small_to_share_leaves_tasks_out() -> None:
+    spec, profiles = peaky(8)
+    placement = placed(spec, one(cores=4.0, nodes=2), profiles)
+    assert placement.unplaced
+
+
+def test_levels_of_one_kind_go_together() -> None:
+    problem = chance_problem()
+    instance = build(problem, Terms())
+    assert len(instance.jobs) == 8
+    shares = multiplexing.shares(instance, settled(problem).plan, seed=1)  # type: ignore[arg-type]  # there is one
+    assert all(0.0 < share <= 1.0 for share in shares[0])
+
+
+def test_the_first_slots_of_a_run_count_from_its_start() -> None:
+    early = tuple(Quantiles.constant(value) for value in (4.0, 1.0))
+    tasks = [make.task("a"), make.task("b")]
+    profiles = {t.name: make.profile(t, cores=early, slot_seconds=900.0) for t in tasks}
+    made = placed(make.pipeline(*tasks), one(cores=5.0), profiles)
+    assert sorted(a.start_seconds - make.AS_OF for a in made.assignments) == [0.0, 900.0]
+
+
+def test_a_faster_pool_passes_through_slots_faster() -> None:
+    early = tuple(Quantiles.constant(value) for value in (4.0, 1.0))
+    tasks = [make.task("a"), make.task("b")]
+    profiles = {t.name: make.profile(t, cores=early, slot_seconds=900.0) for t in tasks}
+    made = placed(make.pipeline(*tasks), one(cores=5.0, speed=2.0), profiles)
+    assert sorted(a.start_seconds - make.AS_OF for a in made.assignments) == [0.0, 450.0]
+
+
+def test_p95_of_a_run_is_more_than_what_is_expected() -> None:
+    made = placed(make.pipeline(TASK), one(), {"t": make.profile(TASK, seconds=SPREAD)})
+    promise = made.promises[0]
+    assert promise.run_cost_micro_dollars_p95 > 1.5 * promise.run_cost_micro_dollars
+
+
+def test_the_same_seed_gives_the_same_promise_and_another_seed_almost() -> None:
+    profiles = {"t": make.profile(TASK, seconds=SPREAD)}
+    problem = make.problem(make.pipeline(TASK, deadline=2500.0, keep=0.9), one(), profiles)
+    other = replace(problem, request=replace(problem.request, seed=1))
+    keeps = [CpSatPlacer().place(p).promises[0].keep_forecast for p in (problem, problem, other)]
+    assert keeps[0] == keeps[1]
+    assert keeps[0] == pytest.approx(keeps[2], abs=0.02)
