@@ -59,7 +59,7 @@ def demo(
     # The commands of the story talk to its engine, and to nobody while it is being restarted.
     os.environ["BERTH_HOME"] = str(home)
     os.environ["BERTH_URL"] = f"http://127.0.0.1:{listening}"
-    os.environ.setdefault("COLUMNS", "100")
+    os.environ.setdefault("BERTH_COLUMNS", "100")
     raise typer.Exit(director.tell(wish, run))
 
 

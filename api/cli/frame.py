@@ -62,12 +62,12 @@ class Talk:
     def style(self) -> Style:
         """Return how results are laid out: as tables on a terminal, else by tabs.
 
-        An exported `COLUMNS` asks for tables of that width wherever they go.
+        `BERTH_COLUMNS` in the environment asks for tables of that width wherever they go.
         """
         from api.report.tables import WIDTH, Style
 
         terminal = sys.stdout.isatty()
-        aligned = terminal or os.environ.get("COLUMNS", "").isdigit()
+        aligned = terminal or os.environ.get("BERTH_COLUMNS", "").isdigit()
         width = min(WIDTH, max(_columns(), _NARROWEST)) if aligned else WIDTH
         zone = str(self.given.get("zone") or os.environ.get("BERTH_ZONE") or "UTC")
         return Style(width=width, tabs=not aligned, zone=zone, colour=self.colour and terminal)
@@ -90,8 +90,8 @@ class Talk:
 
 
 def _columns() -> int:
-    """Return the width asked for by `COLUMNS`, else that of the terminal."""
-    asked = os.environ.get("COLUMNS", "")
+    """Return the width asked for by `BERTH_COLUMNS`, else that of the terminal."""
+    asked = os.environ.get("BERTH_COLUMNS", "")
     if asked.isdigit():
         return int(asked)
     try:
