@@ -26,6 +26,7 @@ router = fastapi.APIRouter(tags=["events"])
 _PAUSE_SECONDS = 0.5
 _SILENCE_SECONDS = 15.0
 _NEWEST = 50
+_NEWEST_RUNS = 3
 
 _WATCHED: tuple[tuple[records.Collection[Any], str], ...] = (
     (records.RUNS, "created_at"),
@@ -60,11 +61,22 @@ class Feed:
                     stored.version,
                     stored.value,
                 )
-        for run in self._ledger.select(records.RUNS, where={"state": RunState.ACTIVE.value}):
-            tasks = self._ledger.select(records.TASK_RUNS, where={"run_id": run.value.run_id})
+        for run_id in self._runs():
+            tasks = self._ledger.select(records.TASK_RUNS, where={"run_id": run_id})
             for task in tasks:
                 key = records.TASK_RUNS.key(task.value)
                 yield f"{records.TASK_RUNS.name}/{key}", task.version, task.value
+
+    def _runs(self) -> list[str]:
+        """Return the runs whose tasks are watched: active ones, and the newest.
+
+        A run that began and ended between two looks is one of the newest.
+        """
+        active = self._ledger.select(records.RUNS, where={"state": RunState.ACTIVE.value})
+        newest = self._ledger.select(
+            records.RUNS, order_by="created_at", descending=True, limit=_NEWEST_RUNS
+        )
+        return list(dict.fromkeys(stored.value.run_id for stored in (*active, *newest)))
 
 
 def _event(name: str, version: int, value: object) -> str:

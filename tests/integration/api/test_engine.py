@@ -1,0 +1,227 @@
+"""A real engine process on a data folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from api.client import Client
+from api.client.remote import Remote
+from engine.model.errors import BerthError, UnreachableError
+from tests.support.faces import FLEET, PIPELINE, until
+
+pytestmark = [pytest.mark.network, pytest.mark.slow]
+
+
+@dataclass
+class Engine:
+    process: subprocess.Popen[str]
+    home: Path
+
+    def client(self) -> Client:
+        """Wait until the engine answers."""
+
+        def look() -> Client | None:
+            if self.process.poll() is not None:
+                raise AssertionError(self.process.communicate()[1])
+            try:
+                client = Client(home=self.home)
+                client.engine.health()
+            except UnreachableError:
+                return None
+            return client
+
+        return until(look, 60)
+
+    def end(self, sign: signal.Signals) -> int:
+        self.process.send_signal(sign)
+        return self.process.wait(40)
+
+
+Starter = Callable[..., Engine]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Starter]:
+    """Starts engines on one data folder; ends what is left, and the tasks they started."""
+    (tmp_path / "fleet.yaml").write_text(FLEET)
+    home = tmp_path / "home"
+    engines: list[Engine] = []
+
+    def begin(*arguments: str, **environment: str) -> Engine:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("BERTH_")}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "berth", "start", "--home", str(home), *(arguments or PORT)],
+            cwd=tmp_path,
+            env={**kept, "PYTHONPATH": str(Path.cwd()), **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        engines.append(Engine(process, home))
+        return engines[-1]
+
+    yield begin
+    for engine in engines:
+        if engine.process.poll() is None:
+            stop_tasks(engine)
+            engine.process.kill()
+        engine.process.communicate()
+
+
+PORT = ("--port", "0", "--clock-factor", "60")
+
+
+def stop_tasks(engine: Engine) -> None:
+    """Fail every cluster, which kills what runs there."""
+    try:
+        remote = Remote(json.loads((engine.home / "engine.json").read_text())["url"])
+        for cluster in remote.fleet().clusters:
+            remote.switch_cluster(cluster.name, up=False)
+        remote.close()
+    except (BerthError, OSError):
+        return
+
+
+def berth(engine: Engine, *arguments: str) -> subprocess.CompletedProcess[str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("BERTH_")}
+    return subprocess.run(
+        [sys.executable, "-m", "berth", *arguments],
+        cwd=engine.home.parent,
+        env={**kept, "BERTH_HOME": str(engine.home), "PYTHONPATH": str(Path.cwd())},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+
+
+def test_an_engine_ends_cleanly_when_told_to(start: Starter) -> None:
+    engine = start()
+    with engine.client() as client:
+        assert all(loop.fine for loop in client.engine.health().loops)
+    assert engine.end(signal.SIGTERM) == 0
+    assert not (engine.home / "engine.json").exists()
+    assert berth(engine, "status").returncode == 5
+
+
+def test_a_second_engine_on_one_data_folder_is_refused_with_the_first_ones_name(
+    start: Starter,
+) -> None:
+    first = start()
+    first.client().close()
+    second = start()
+    assert second.process.wait(60) == 1
+    said = second.process.communicate()[1]
+    assert str(first.process.pid) in said
+    assert "error[" in said
+
+
+def test_a_port_in_use_is_refused_with_a_way_out(start: Starter) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        engine = start("--port", str(taken.getsockname()[1]))
+        assert engine.process.wait(60) == 1
+    said = engine.process.communicate()[1]
+    assert "error[U004]" in said
+    assert "--port 0" in said
+
+
+def test_a_damaged_database_is_refused_and_left_as_it_is(start: Starter, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    content = b"this is no database" * 100
+    (tmp_path / "home" / "berth.sqlite").write_bytes(content)
+    engine = start()
+    assert engine.process.wait(60) == 1
+    assert "error[D001]" in engine.process.communicate()[1]
+    assert (tmp_path / "home" / "berth.sqlite").read_bytes() == content
+
+
+def test_a_run_survives_the_death_of_its_engine(start: Starter, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import time; time.sleep(4)"]
+    spec = {"pipeline": "long", "tasks": {"etl": {"kind": "etl", "command": command}}}
+    first = start()
+    with first.client() as client:
+        client.plan(spec).apply()
+        until(lambda: client.status("long")[0].tasks[0].state.value == "running", 60)
+    first.end(signal.SIGKILL)
+    with start().client() as client:
+        until(lambda: client.status("long")[0].run.state.value == "succeeded", 60)
+    starts = list((tmp_path / "home" / "attempts").glob("*/started.log"))
+    assert [len(path.read_text().splitlines()) for path in starts] == [1]
+
+
+def test_commands_drive_a_run_from_plan_to_logs(start: Starter, tmp_path: Path) -> None:
+    engine = start()
+    engine.client().close()
+    program = "print('hello from [red]the task')"
+    command = json.dumps([sys.executable, "-c", program])
+    (tmp_path / "one.yaml").write_text(
+        f"pipeline: one\ntasks:\n  etl: {{kind: etl, command: {command}}}\n"
+    )
+    plan_id = berth(engine, "plan", "one.yaml", "--quiet").stdout.strip()
+    assert berth(engine, "apply", plan_id).returncode == 1
+    assert berth(engine, "apply", plan_id, "--dry-run").returncode == 0
+    assert berth(engine, "apply", plan_id, "--yes", "--quiet").stdout == "r-1\n"
+    watched = berth(engine, "watch", "one")
+    assert (watched.returncode, watched.stdout.splitlines()[-1]) == (0, "r-1\tone\tsucceeded")
+    assert "hello from [red]the task" in berth(engine, "logs", "r-1", "etl").stdout
+    assert "etl\tsucceeded" in berth(engine, "status", "one").stdout
+    assert berth(engine, "cancel", "r-1", "--yes").returncode == 1
+    assert "applied before" in berth(engine, "apply", plan_id, "--yes").stdout
+
+
+def test_changes_are_streamed_as_they_happen(start: Starter) -> None:
+    engine = start()
+    with engine.client() as client:
+        url = client.engine.url
+        command = [sys.executable, "-c", "pass"]
+        spec = {"pipeline": "quick", "tasks": {"etl": {"kind": "etl", "command": command}}}
+        plan = client.plan(spec)
+        with httpx.stream("GET", f"{url}/v1/events", timeout=60) as stream:
+            lines = stream.iter_lines()
+            next(lines)
+            plan.apply()
+            found = next(line for line in lines if line.startswith("event: task_runs"))
+    assert found == "event: task_runs"
+    assert engine.end(signal.SIGTERM) == 0
+
+
+def test_a_cluster_fails_and_comes_back(start: Starter) -> None:
+    engine = start()
+    engine.client().close()
+    assert "down" in berth(engine, "cluster", "fail", "near", "--yes").stdout
+    assert berth(engine, "doctor").returncode == 5
+    assert "answers" in berth(engine, "cluster", "restore", "near").stdout
+    assert berth(engine, "cluster", "fail", "ghost", "--yes").returncode == 2
+
+
+def test_the_pages_are_served_beside_the_api(start: Starter) -> None:
+    with start().client() as client:
+        page = httpx.get(client.engine.url + "/")
+        assert page.headers["content-type"].startswith("text/html")
+        assert httpx.get(client.engine.url + "/openapi.json").status_code == 200
+
+
+def test_the_example_pipeline_is_refused_when_its_plan_is_stale(
+    start: Starter, tmp_path: Path
+) -> None:
+    engine = start()
+    engine.client().close()
+    (tmp_path / "churn.yaml").write_text(PIPELINE)
+    plan_id = berth(engine, "plan", "churn.yaml", "--quiet").stdout.strip()
+    berth(engine, "cluster", "fail", "near", "--yes")
+    refused = berth(engine, "apply", plan_id, "--yes")
+    assert refused.returncode == 3
+    assert "~ cluster near does not answer" in refused.stderr

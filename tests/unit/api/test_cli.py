@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from api.cli import main
+from tests.support.faces import FLEET, PIPELINE
+
+Berth = Callable[..., int]
+
+
+@pytest.fixture
+def berth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Berth:
+    """Runs a command in this process, in a folder of its own with a fleet; no engine runs."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("BERTH_")]:
+        monkeypatch.delenv(name)
+    (tmp_path / "fleet.yaml").write_text(FLEET)
+    (tmp_path / "churn.yaml").write_text(PIPELINE)
+
+    def run(*arguments: str) -> int:
+        with pytest.raises(SystemExit) as ended:
+            main.application()(list(arguments), prog_name="berth")
+        return int(str(ended.value.code or 0))
+
+    return run
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    return lambda: capsys.readouterr().out
+
+
+@pytest.fixture
+def plan_id(berth: Berth, said: Callable[[], str]) -> str:
+    assert berth("plan", "churn.yaml", "--quiet") == 0
+    return said().strip()
+
+
+def test_help_lists_every_command_and_loads_nothing_heavy() -> None:
+    heavy = "pydantic fastapi ortools numpy sqlalchemy httpx rich engine"
+    program = (
+        "import sys\nfrom api.cli import main\n"
+        "try:\n    main.application()(['--help'], prog_name='berth')\n"
+        "except SystemExit:\n    pass\n"
+        f"loaded = sorted(set('{heavy}'.split()) & set(sys.modules))\nprint('heavy:', loaded)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert "heavy: []" in done.stdout
+    for name in ("plan", "explain", "apply", "status", "alarms", "capacity", "doctor", "demo"):
+        assert f"\n  {name} " in done.stdout
+
+
+def test_a_plan_is_made_without_an_engine(berth: Berth, said: Callable[[], str]) -> None:
+    assert berth("plan", "churn.yaml") == 0
+    text = said()
+    assert "churn: 2 tasks, deadline" in text
+    assert "Next:  berth explain p-" in text
+
+
+def test_a_plan_can_be_asked_about_afterwards(
+    berth: Berth, said: Callable[[], str], plan_id: str
+) -> None:
+    assert berth("explain", plan_id, "train") == 0
+    assert "near/small  m4" in said()
+    assert berth("diff", plan_id) == 0
+    assert "2 added" in said()
+    assert berth("what-if", plan_id, "--cluster", "near=down") == 0
+    assert "2 moved" in said()
+
+
+def test_json_of_a_plan_is_the_document_itself(berth: Berth, said: Callable[[], str]) -> None:
+    assert berth("plan", "churn.yaml", "--json", "--as-of", "2027-01-15T08:00+00:00") == 0
+    document = said()
+    content = json.loads(document)
+    assert content["request"]["as_of"] == 1_800_000_000.0
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert document == canonical + "\n"
+
+
+def test_other_commands_answer_in_json_too(
+    berth: Berth, said: Callable[[], str], plan_id: str
+) -> None:
+    for arguments in (
+        ("check", "churn.yaml"),
+        ("explain", plan_id),
+        ("diff", plan_id),
+        ("fleet",),
+        ("schema", "fleet"),
+        ("version",),
+        ("help", "S012"),
+        ("what-if", plan_id, "--sweep", "deadline=in 1 h..in 3 h"),
+    ):
+        assert berth(*arguments, "--json") == 0
+        json.loads(said())
+
+
+def test_show_defaults_prints_what_was_filled_in(berth: Berth, said: Callable[[], str]) -> None:
+    assert berth("plan", "churn.yaml", "--show-defaults") == 0
+    assert "tasks.etl.retries\t2" in said()
+
+
+def test_faults_are_drawn_with_their_lines(
+    berth: Berth, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "churn.yaml").write_text(PIPELINE.replace("volume", "volumen"))
+    assert berth("check", "churn.yaml") == 2
+    drawn = capsys.readouterr().err
+    assert "--> churn.yaml:7:22\n" in drawn
+    assert "7 |   etl:   {kind: etl, volumen: 12 KiB}\n" in drawn
+    assert "\n  |                      ^^^^^^^" in drawn
+
+
+def test_errors_are_problem_documents_with_json(
+    berth: Berth, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert berth("explain", "p-none", "--json") == 2
+    assert json.loads(capsys.readouterr().err)["kind"] == "not-found"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("plan", "ghost.yaml"), 2, "cannot be read: No such file"),
+        (("plan", "churn.yaml", "--mode", "cheap"), 2, "most-sla, least-cost"),
+        (("plan", "churn.yaml", "--as-of", "noon"), 2, "no ISO instant"),
+        (("plan", "churn.yaml", "--fleet", "ghost.yaml"), 2, "--fleet or BERTH_FLEET"),
+        (("plan", "churn.yaml", "churn.yaml"), 2, "in two of the documents"),
+        (("plan", "churn.yaml", "--colour"), 2, "No such option"),
+        (("plan",), 2, "Missing argument"),
+        (("what-if", "p-none"), 2, "no change was named"),
+        (("what-if", "p-none", "--sweep", "deadline"), 2, "write it as deadline="),
+        (("help", "X999"), 2, "there is no error code"),
+        (("schema", "ghost"), 2, "use `pipeline` or `fleet`"),
+        (("capacity",), 2, "no past demand was given"),
+        (("capacity", "--horizon", "soon"), 2, "write it as 48h or 30d"),
+        (("diff",), 2, "there is no plan yet"),
+        (("cluster", "explode", "near"), 2, "is not understood"),
+        (("alarms", "show"), 2, "is not understood"),
+        (("silence", "SA-1", "0h", "--because", "x"), 2, "no span of time"),
+        (("init", "churn", "--yes"), 1, "is there already"),
+        (("init", "No Name", "--yes"), 2, "No Name"),
+        (("status",), 5, "start it with `berth start`"),
+        (("apply", "p-none"), 5, "engine is not running"),
+        (("watch", "churn"), 5, "engine is not running"),
+        (("runs",), 5, "engine is not running"),
+        (("logs", "r-1", "etl"), 5, "engine is not running"),
+        (("cancel", "r-1"), 5, "engine is not running"),
+        (("alarms",), 5, "engine is not running"),
+        (("ack", "SA-1"), 5, "engine is not running"),
+        (("cluster", "fail", "near"), 5, "engine is not running"),
+        (("status", "--url", "http://127.0.0.1:9"), 5, "engine is not running"),
+    ],
+)
+def test_what_cannot_be_done_says_why_with_the_right_exit_code(
+    berth: Berth,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    code: int,
+    says: str,
+) -> None:
+    assert berth(*arguments) == code
+    assert says in capsys.readouterr().err
+
+
+def test_a_clash_of_wishes_ends_with_four_and_names_what_would_help(
+    berth: Berth, plan_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert berth("what-if", plan_id, "--set", "budget=0.000001 USD per run") == 4
+    assert "budget" in capsys.readouterr().err
+
+
+def test_a_plan_that_leaves_tasks_out_ends_with_four(
+    berth: Berth, plan_id: str, said: Callable[[], str]
+) -> None:
+    changes = ("--set", "mode=most-sla", "--set", "tasks.train.memory=500 GiB")
+    assert berth("what-if", plan_id, *changes) == 4
+    assert "not placed" in said()
+
+
+def test_a_sweep_has_a_line_for_each_value(
+    berth: Berth, plan_id: str, said: Callable[[], str]
+) -> None:
+    assert berth("what-if", plan_id, "--sweep", "budget=0.0000001..4 USD per run") == 0
+    lines = said().splitlines()
+    assert len(lines) == 8
+    assert "infeasible" in lines[1]
+
+
+def test_init_writes_a_pipeline_that_can_be_planned(berth: Berth, said: Callable[[], str]) -> None:
+    assert berth("init", "fresh", "--yes", "--regions", "eu, us") == 0
+    assert berth("plan", "fresh.yaml") == 0
+    assert "fresh: 6 tasks" in said()
+
+
+def test_init_can_be_tried_without_writing(
+    berth: Berth, said: Callable[[], str], tmp_path: Path
+) -> None:
+    assert berth("init", "fresh", "--dry-run", "--yes") == 0
+    assert "pipeline: fresh" in said()
+    assert not (tmp_path / "fresh.yaml").exists()
+
+
+def test_doctor_without_an_engine_says_so(berth: Berth, said: Callable[[], str]) -> None:
+    assert berth("doctor") == 0
+    assert "No engine is running" in said()
+
+
+def test_the_fleet_is_this_machine_without_a_fleet_file(
+    berth: Berth, said: Callable[[], str], tmp_path: Path
+) -> None:
+    (tmp_path / "fleet.yaml").unlink()
+    assert berth("fleet", "--quiet") == 0
+    assert said() == "here\n"
+
+
+def test_capacity_is_told_and_written_as_a_page(
+    berth: Berth, said: Callable[[], str], tmp_path: Path
+) -> None:
+    hours = (f"2026-01-{day:02d}T{hour:02d}:00Z" for day in range(1, 15) for hour in range(24))
+    rows = [f"{at},{10 + index % 24}" for index, at in enumerate(hours)]
+    (tmp_path / "demand.csv").write_text("\n".join(["hour,A100", *rows]))
+    page = tmp_path / "page.html"
+    assert berth("capacity", "demand.csv", "--horizon", "1d", "--html", str(page)) == 0
+    assert "A100" in said()
+    assert page.read_text().startswith("<!")
+    assert berth("capacity", "demand.csv", "--horizon", "1d", "--html", "/nowhere/x.html") == 1
+
+
+def test_a_damaged_database_is_named(
+    berth: Berth, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".berth").mkdir()
+    (tmp_path / ".berth" / "berth.sqlite").write_bytes(b"this is no database" * 100)
+    assert berth("plan", "churn.yaml") == 1
+    assert "error[D001]" in (drawn := capsys.readouterr().err)
+    assert "restore" in drawn
+
+
+def test_names_of_users_cannot_drive_the_terminal(
+    berth: Berth, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert berth("explain", "p-\x1b[31m[red]") == 2
+    drawn = capsys.readouterr().err
+    assert "\x1b" not in drawn
+    assert "[red]" in drawn
