@@ -55,16 +55,21 @@ def run(context: frame.Context) -> Iterator[frame.Figure]:
     passed = context.scratch / "points.txt"
     calm = demo(context.scratch / "calm", environment={"BERTH_CRASH_RECORD": str(passed)})
     points = sample(passed, QUICK_POINTS if context.quick else POINTS)
+    yield from figures(calm, killed(context.scratch, points), len(points))
+
+
+def killed(scratch: Path, points: Sequence[str]) -> list[Ending]:
+    """Runs as many demos as it takes to kill the engine at every point; returns their ends."""
     endings: list[Ending] = []
     left = list(points)
     while left and len(endings) < MOST_DEMOS:
         armed, left = left[:POINTS_PER_DEMO], left[POINTS_PER_DEMO:]
-        ending = demo(context.scratch / f"killed-{len(endings)}", points=armed)
+        ending = demo(scratch / f"killed-{len(endings)}", points=armed)
         endings.append(ending)
-        # A point that was not passed again after the deaths before it gets a demo of its own.
+        # A point that was not passed again after the deaths before it comes first next time.
         if ending.deaths:
             left = armed[len(ending.deaths) :] + left
-    yield from figures(calm, endings, len(points))
+    return endings
 
 
 def figures(calm: Ending, endings: Sequence[Ending], asked: int) -> Iterator[frame.Figure]:
@@ -105,7 +110,7 @@ def demo(
     armed = home.with_suffix(".points")
     armed.write_text("\n".join(points), encoding="utf-8")
     command = [sys.executable, "-m", "berth", "demo", "--exit", "--home", str(home)]
-    command += ["--summary", str(summary), "--crash-points", str(armed), "--calm", "8"]
+    command += ["--summary", str(summary), "--crash-points", str(armed), "--calm", "6", "--brief"]
     with home.with_suffix(".log").open("wb") as log:
         code = subprocess.run(
             command,

@@ -23,6 +23,9 @@ CLOCK_FACTOR = 300.0
 """A window of five minutes lasts a second; waits and cadences scale, measurements do not."""
 SEED = 7
 
+Act = Callable[[Stage], scenes.Outcome]
+ACTS: tuple[Act, ...] = (scenes.serve, scenes.data_fault, scenes.cluster_fault)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
@@ -30,6 +33,7 @@ class Wish:
 
     home: data folder, made anew; examples: where the example documents are.
     port: of the engine, 0 for a free one; stay: keep serving at the end.
+    brief: without the scene that looks ahead, whose forecast takes the longest.
     calm_seconds: how long the callers are watched before anything goes wrong.
     crash_points: where the engine is killed on the way; summary: where figures are written.
     """
@@ -38,6 +42,7 @@ class Wish:
     examples: Path
     port: int = 0
     stay: bool = True
+    brief: bool = False
     calm_seconds: float = 12.0
     crash_points: Sequence[str] = ()
     environment: Mapping[str, str] | None = None
@@ -64,7 +69,7 @@ def tell(wish: Wish, run: Callable[[Sequence[str]], int]) -> int:
     figures: dict[str, object] = {}
     supervisor.start()
     try:
-        _play(stage, figures)
+        _play(stage, figures, ACTS if wish.brief else (*ACTS, scenes.capacity))
         _conclude(stage, figures, port)
         if wish.stay:
             _stay(stage, port)
@@ -118,15 +123,15 @@ def _engine(space: workspace.Workspace, port: int, wish: Wish) -> EngineCommand:
     )
 
 
-def _play(stage: Stage, figures: dict[str, object]) -> None:
+def _play(stage: Stage, figures: dict[str, object], acts: Sequence[Act]) -> None:
     stage.teller.scene("Start: the engine with its embedded defaults")
     health = stage.until("the engine to answer", stage.engine.health)
     stage.teller.say(f"Berth {health.version} answers at {stage.engine.url}")
     plan_id = scenes.plan(stage)
     run_id = scenes.run(stage, plan_id)
     figures.update({"plan": plan_id, "run": run_id})
-    for scene in (scenes.serve, scenes.data_fault, scenes.cluster_fault, scenes.capacity):
-        figures.update(scene(stage).figures)
+    for act in acts:
+        figures.update(act(stage).figures)
     figures["engine deaths"] = len(stage.supervisor.deaths)
     figures["seconds"] = round(stage.teller.seconds, 1)
 
