@@ -74,6 +74,12 @@ _OURS = (
         "off those of others.",
     ),
     Code(
+        "H403",
+        "Another site sent the request",
+        "A page of another site made a browser ask Berth for a change. Berth refuses that: it has "
+        "no passwords on its own machine, and such a page could otherwise act for you.",
+    ),
+    Code(
         "H413",
         "The request is too large",
         "The body is above the setting `request_bytes_max`.",

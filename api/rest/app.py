@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from api.messages import problems
 from api.report.codes import code_text
-from api.rest import alarms, answering, bodies, events, fleet, plans, runs
+from api.rest import alarms, answering, bodies, browsers, events, fleet, plans, runs
 from api.wiring import Application
 from engine import documents
 from engine.model.errors import BerthError, InvalidInputError, NotFoundError
@@ -32,6 +32,9 @@ def create(application: Application) -> fastapi.FastAPI:
         title="Berth",
         version=application.parts.version,
         description=_DESCRIPTION,
+        # FastAPI's own pages load scripts from another host.
+        docs_url=None,
+        redoc_url=None,
         responses={
             code: {"description": title, "content": {problems.MEDIA_TYPE: {}}}
             for code, title in ((404, "Nothing has that name"), (422, "The input has faults"))
@@ -40,6 +43,7 @@ def create(application: Application) -> fastapi.FastAPI:
     app.state.application = application
     app.state.bytes_max = application.parts.settings.request_bytes_max
     app.add_middleware(bodies.SizeLimit, bytes_max=app.state.bytes_max)
+    app.add_middleware(browsers.Browsers)
     app.add_exception_handler(BerthError, _berth_error)
     app.add_exception_handler(RequestValidationError, _wrong_request)
     app.add_exception_handler(HTTPException, _http_error)
