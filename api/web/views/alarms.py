@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from api.report import words
+from api.report import phrases, words
 from api.web import cells
-from engine.model import alarms, signals
+from api.web.views import plans as plan_views
+from engine.model import alarms, dispatches, plans, specs
 
 SEVERITY_TONES = {
     alarms.Severity.CRITICAL: cells.Tone.BAD,
@@ -27,194 +28,302 @@ ACTION_TONES = {
     alarms.ActionState.DONE: cells.Tone.OK,
     alarms.ActionState.FAILED: cells.Tone.BAD,
 }
+GROWING_SECONDS = 60.0
+HOUR_SECONDS = 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Small:
-    """A small chart of one series: points of a polyline, alarms as marks, the expected band.
+class Headline:
+    """The first line about a super-alarm: how bad, what state, since when, whether it grows."""
 
-    All coordinates are in a box of 300 by 80; `description` says the finding in words.
-    """
-
-    title: str
-    description: str
-    line: str
-    marks: tuple[tuple[float, float], ...]
-    band: tuple[float, float] | None
-    low: str
-    high: str
-    since: str
-    until: str
+    severity: cells.Cell
+    state: cells.Cell
+    since: cells.Cell
+    last: str
+    pipelines: tuple[str, ...]
 
 
-WIDTH, HEIGHT, MARGIN = 300.0, 80.0, 6.0
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One action with what it led to, and the guards that it was held against."""
+
+    what: str
+    state: cells.Cell
+    at: cells.Cell
+    policy: str
+    result: str
+    cost: str
+    parameters: tuple[str, ...]
+    run_id: str
+    plan_id: str
+    guards: cells.Table
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtRisk:
+    """What is known of one pipeline that may be harmed."""
+
+    name: str
+    spec: specs.PipelineSpec | None
+    run: dispatches.Run | None
+    plan: plans.Plan | None
+    deployment: dispatches.Deployment | None
+
+
+def ordered(groups: Sequence[alarms.SuperAlarm]) -> list[alarms.SuperAlarm]:
+    """Return super-alarms, those that harm most first and those that are over last."""
+    over = alarms.SuperAlarmState.RESOLVED
+    return sorted(groups, key=lambda g: (g.state is over, -g.severity.rank, -g.updated_at))
 
 
 def group_list(groups: Sequence[alarms.SuperAlarm], now: float) -> cells.Table:
     """Return super-alarms, those that harm most first."""
-    ordered = sorted(
-        groups,
-        key=lambda g: (
-            g.state is alarms.SuperAlarmState.RESOLVED,
-            -g.severity.rank,
-            -g.updated_at,
-        ),
-    )
     return cells.table(
         "Super-alarms",
         [
             "Id",
             "Level",
-            "Age",
             ("What", "text"),
             ("Likely cause", "text"),
             ("Belief", "number"),
-            ("Alarms", "number"),
             "State",
+            ("Alarms", "number"),
+            "Since",
         ],
         (
             (
-                cells.Cell(group.super_alarm_id, href=f"/alarms/{group.super_alarm_id}"),
+                cells.link(group.super_alarm_id, "/alarms"),
                 cells.Cell(group.severity.value, tone=SEVERITY_TONES[group.severity]),
-                words.duration(now - group.opened_at),
                 group.title,
-                group.likely.title if group.likely else words.NOTHING,
+                group.likely.title if group.likely else "not known yet",
                 f"{group.likely.belief:.2f}" if group.likely else words.NOTHING,
+                state(group),
                 str(len(group.alarms)),
-                cells.Cell(group.state.value, tone=STATE_TONES[group.state]),
+                cells.moment(group.opened_at, now),
             )
-            for group in ordered
+            for group in ordered(groups)
         ),
     )
 
 
-def alarm_list(group: alarms.SuperAlarm) -> cells.Table:
-    """Return the alarms of a group with their tests."""
+def state(group: alarms.SuperAlarm) -> cells.Cell:
+    """Return where a super-alarm stands."""
+    until = group.silenced_until
+    quiet = group.state is alarms.SuperAlarmState.SILENCED and until is not None
+    note = f"until {words.instant(until)}" if quiet else ""
+    return cells.Cell(group.state.value, tone=STATE_TONES[group.state], note=note)
+
+
+def headline(group: alarms.SuperAlarm, now: float) -> Headline:
+    """Return the first line about a super-alarm."""
+    newest = max((alarm.at for alarm in group.alarms), default=group.opened_at)
+    over = group.state is alarms.SuperAlarmState.RESOLVED
+    growing = "growing" if not over and now - newest < GROWING_SECONDS else "not growing"
+    return Headline(
+        severity=cells.Cell(group.severity.value, tone=SEVERITY_TONES[group.severity]),
+        state=state(group),
+        since=cells.moment(group.opened_at, now),
+        last=f"{growing}, last alarm {phrases.age(now - newest)} ago",
+        pipelines=group.pipelines,
+    )
+
+
+def series_list(group: alarms.SuperAlarm) -> cells.Table:
+    """Return the alarms of a group by series: the strongest one speaks for each."""
+    by_series: dict[str, list[alarms.Alarm]] = {}
+    for alarm in sorted(group.alarms, key=lambda one: one.at):
+        by_series.setdefault(alarm.series, []).append(alarm)
     return cells.table(
-        "Alarms",
+        "Alarms by signal",
         [
-            "At",
-            "Level",
-            "Subject",
             "Signal",
+            "Level",
+            ("Alarms", "number"),
+            "First",
+            "Last",
             ("Value", "number"),
             ("Expected", "number"),
-            "Test",
             ("p", "number"),
-            ("Message", "text"),
+            ("Test", "text"),
         ],
-        (
-            (
-                words.clock_time(alarm.at),
-                cells.Cell(alarm.severity.value, tone=SEVERITY_TONES[alarm.severity]),
-                alarm.subject,
-                alarm.signal,
-                words.amount(alarm.value, alarm.unit),
-                f"{alarm.expected_low:.4g} to {alarm.expected_high:.4g}",
-                alarm.test + (f", rule {alarm.rule}" if alarm.rule else ""),
-                f"{alarm.p_value:.1e}",
-                alarm.message,
-            )
-            for alarm in group.alarms
-        ),
+        [_series(raised) for raised in by_series.values()],
     )
 
 
-def action_list(actions: Sequence[alarms.Action]) -> cells.Table:
-    """Return what the engine did, wants to do, or was kept from doing."""
+def _series(raised: Sequence[alarms.Alarm]) -> tuple[cells.Cell | str, ...]:
+    worst = max(raised, key=lambda one: (one.severity.rank, -one.p_value))
+    return (
+        cells.Cell(worst.signal.replace("_", " "), note=worst.subject),
+        cells.Cell(worst.severity.value, tone=SEVERITY_TONES[worst.severity]),
+        str(len(raised)),
+        words.clock_time(raised[0].at),
+        words.clock_time(raised[-1].at),
+        words.amount(worst.value, worst.unit),
+        expected(worst),
+        f"{worst.p_value:.0e}" if worst.p_value else words.NOTHING,
+        cells.Cell(worst.test, note=f"rule {worst.rule}" if worst.rule else ""),
+    )
+
+
+def expected(alarm: alarms.Alarm) -> str:
+    """Return the band that would have been normal: one number where it is a single one."""
+    low, high = words.amount(alarm.expected_low), words.amount(alarm.expected_high)
+    return low if low == high else f"{low} to {high}"
+
+
+def actions(taken: Sequence[alarms.Action], now: float) -> list[Done]:
+    """Return what the engine did, wants to do, or was kept from doing, oldest first."""
+    return [_done(action, now) for action in sorted(taken, key=lambda one: one.wanted_at)]
+
+
+def _done(action: alarms.Action, now: float) -> Done:
+    holding = [guard.name for guard in action.guards if not guard.allows]
+    verdict = f"held back by {', '.join(holding)}" if holding else "all of them allow it"
+    return Done(
+        what=f"{action.kind.value} {action.subject}",
+        state=cells.Cell(action.state.value, tone=ACTION_TONES[action.state]),
+        at=cells.moment(action.wanted_at, now),
+        policy=action.policy,
+        result=action.result,
+        cost=words.money(action.cost_micro_dollars) if action.cost_micro_dollars else "",
+        parameters=tuple(f"{name} = {value}" for name, value in sorted(action.parameters.items()))
+        if action.kind is alarms.ActionKind.RETRAIN
+        else (),
+        run_id=action.run_id or "",
+        plan_id=action.plan_id or "",
+        guards=_guards(action.guards),
+        verdict=f"{phrases.plural(len(action.guards), 'guard')}: {verdict}",
+    )
+
+
+def _guards(guards: Sequence[alarms.Guard]) -> cells.Table:
     return cells.table(
-        "Actions",
-        ["At", "What", "State", ("Guards", "text"), ("Result", "text"), "Run", "Plan"],
+        "Guards",
+        ["Guard", "Verdict", ("Has", "number"), ("Bound", "number")],
         (
             (
-                words.clock_time(action.wanted_at),
-                action.kind.value,
-                cells.Cell(action.state.value, tone=ACTION_TONES[action.state]),
-                "; ".join(_guard(guard) for guard in action.guards) or words.NOTHING,
-                action.result or action.policy,
-                cells.Cell(action.run_id, href=f"/runs/{action.run_id}")
-                if action.run_id
-                else words.NOTHING,
-                cells.Cell(action.plan_id, href=f"/plans/{action.plan_id}")
-                if action.plan_id
-                else words.NOTHING,
+                guard.name,
+                cells.Cell("allows", tone=cells.Tone.OK)
+                if guard.allows
+                else cells.Cell("holds it back", tone=cells.Tone.WARN),
+                words.amount(guard.has, "" if isinstance(guard.has, str) else guard.unit),
+                words.amount(guard.needs, "" if isinstance(guard.needs, str) else guard.unit),
             )
-            for action in actions
+            for guard in guards
         ),
     )
-
-
-def _guard(guard: alarms.Guard) -> str:
-    verdict = "allows" if guard.allows else "holds it back"
-    has, needs = words.amount(guard.has, guard.unit), words.amount(guard.needs, guard.unit)
-    return f"{guard.name} {verdict} ({has} of {needs})"
 
 
 def changes(events: Sequence[alarms.Event], group: alarms.SuperAlarm) -> cells.Table:
-    """Return what changed in the hour before a group began and since."""
+    """Return what changed in the hour before a group began and since, in order of time."""
     return cells.table(
         "Changes",
-        ["At", ("Before the first alarm", "number"), "Kind", "Subject", ("What", "text")],
+        ["At", ("From the first alarm", "number"), "Kind", ("What", "text")],
         (
             (
                 words.clock_time(event.at),
-                words.duration(group.opened_at - event.at),
+                _apart(event.at - group.opened_at),
                 event.kind,
-                event.subject,
-                event.message,
+                cells.Cell(event.message, href=_of(event)),
             )
             for event in events
-            if event.at >= group.opened_at - 3_600
+            if event.at >= group.opened_at - HOUR_SECONDS
         ),
     )
 
 
-def timeline(group: alarms.SuperAlarm, measured: Sequence[signals.Signal]) -> list[Small]:
-    """Return one small chart for each series that alarmed, at most eight, all on one time axis."""
-    series = list(dict.fromkeys(alarm.series for alarm in group.alarms))[:8]
-    relevant = [one for one in measured if one.series in set(series)]
-    if not relevant:
-        return []
-    since = min(one.at for one in relevant)
-    until = max(one.at for one in relevant)
-    return [
-        _small(
-            [one for one in relevant if one.series == name],
-            [alarm for alarm in group.alarms if alarm.series == name],
-            (since, until),
-        )
-        for name in series
-        if any(one.series == name for one in relevant)
+def _apart(seconds: float) -> str:
+    side = "before" if seconds < 0 else "after"
+    return f"{words.duration(abs(seconds))} {side}"
+
+
+def _of(event: alarms.Event) -> str:
+    """Return the page of what an event is about; "" where there is none."""
+    for label, folder in (("plan", "/plans"), ("run", "/runs")):
+        if event.kind in {label, "deployment"} and label in event.labels:
+            return f"{folder}/{event.labels[label]}"
+    return "/fleet" if event.kind == "cluster" else ""
+
+
+def at_risk(harmed: Sequence[AtRisk], now: float) -> cells.Table:
+    """Return the pipelines that are or may be harmed, with what was promised for them."""
+    return cells.table(
+        "Pipelines at risk",
+        [
+            "Pipeline",
+            "Owner",
+            "Serving",
+            "Newest run",
+            "State",
+            "Deadline",
+            ("Kept with", "number"),
+        ],
+        (_risk(one, now) for one in harmed),
+    )
+
+
+def _risk(one: AtRisk, now: float) -> tuple[cells.Cell | str, ...]:
+    run, serving = one.run, one.deployment
+    promised = one.plan.placement.promises if one.plan else ()
+    promise = next((p for p in promised if p.pipeline == one.name), None)
+    return (
+        one.name,
+        one.spec.owner if one.spec else words.NOTHING,
+        words.NOTHING
+        if serving is None
+        else cells.Cell("the wanted model", tone=cells.Tone.OK)
+        if serving.serving == serving.wanted
+        else cells.Cell("not the wanted model", tone=cells.Tone.WARN),
+        cells.link(run.run_id if run else None, "/runs"),
+        run.state.value if run else words.NOTHING,
+        cells.moment(promise.deadline_seconds if promise else None, now),
+        plan_views.chance(promise.keep_forecast if promise else None),
+    )
+
+
+def like_it(
+    group: alarms.SuperAlarm,
+    others: Sequence[alarms.SuperAlarm],
+    taken: Sequence[alarms.Action],
+    now: float,
+) -> cells.Table:
+    """Return past super-alarms with a cause of the same kind, and what ended them."""
+    kind = group.likely.kind if group.likely else None
+    alike = [
+        other
+        for other in others
+        if other.super_alarm_id != group.super_alarm_id
+        and other.likely is not None
+        and other.likely.kind is kind
     ]
-
-
-def _small(
-    values: Sequence[signals.Signal], raised: Sequence[alarms.Alarm], span: tuple[float, float]
-) -> Small:
-    since, until = span
-    last = raised[-1]
-    numbers = [one.value for one in values] + [last.value, last.expected_low, last.expected_high]
-    low, high = min(numbers), max(numbers)
-
-    def across(at: float) -> float:
-        return round(MARGIN + (WIDTH - 2 * MARGIN) * (at - since) / max(until - since, 1e-9), 1)
-
-    def upward(value: float) -> float:
-        height = HEIGHT - 2 * MARGIN
-        return round(HEIGHT - MARGIN - height * (value - low) / max(high - low, 1e-9), 1)
-
-    unit = values[0].unit
-    return Small(
-        title=f"{values[0].subject} {values[0].name}",
-        description=(
-            f"{words.amount(last.value, unit)} at {words.clock_time(last.at)}, expected "
-            f"{last.expected_low:.4g} to {last.expected_high:.4g}"
+    return cells.table(
+        "Like it before",
+        ["Id", ("What", "text"), ("Cause", "text"), ("What was done", "text"), "Since", "State"],
+        (
+            (
+                cells.link(other.super_alarm_id, "/alarms"),
+                other.title,
+                other.likely.title if other.likely else words.NOTHING,
+                _last_result(other, taken),
+                cells.moment(other.opened_at, now),
+                state(other),
+            )
+            for other in alike[:3]
         ),
-        line=" ".join(f"{across(one.at)},{upward(one.value)}" for one in values),
-        marks=tuple((across(alarm.at), upward(alarm.value)) for alarm in raised),
-        band=(upward(last.expected_high), upward(last.expected_low)),
-        low=words.amount(low, unit),
-        high=words.amount(high, unit),
-        since=words.clock_time(since),
-        until=words.clock_time(until),
     )
+
+
+def _last_result(group: alarms.SuperAlarm, taken: Sequence[alarms.Action]) -> str:
+    """Return what came of the newest action of a group that did more than tell people."""
+    results = [
+        f"{action.kind.value}: {action.result or action.state.value}"
+        for action in sorted(taken, key=lambda one: one.wanted_at)
+        if is_of(action, group) and action.kind is not alarms.ActionKind.NOTIFY
+    ]
+    return results[-1] if results else "nothing"
+
+
+def is_of(action: alarms.Action, group: alarms.SuperAlarm) -> bool:
+    """Return whether an action answers a group, or one that was merged into it."""
+    return action.super_alarm_id in {group.super_alarm_id, *group.aliases}

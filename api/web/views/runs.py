@@ -1,12 +1,13 @@
-"""Runs, their tasks, what serves now, and the clusters, as pages show them."""
+"""Runs, their tasks and attempts, and what serves now, as pages show them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from api.report import words
 from api.web import cells
-from engine.model import dispatches, fleet, records
+from api.web.views import plans as plan_views
+from engine.model import dispatches
 
 RUN_TONES = {
     dispatches.RunState.ACTIVE: cells.Tone.BUSY,
@@ -22,138 +23,178 @@ TASK_TONES = {
     dispatches.TaskState.SKIPPED: cells.Tone.QUIET,
     dispatches.TaskState.CANCELLED: cells.Tone.QUIET,
 }
+ATTEMPT_TONES = {
+    dispatches.AttemptState.INTENDED: cells.Tone.BUSY,
+    dispatches.AttemptState.RUNNING: cells.Tone.BUSY,
+    dispatches.AttemptState.SUCCEEDED: cells.Tone.OK,
+    dispatches.AttemptState.FAILED: cells.Tone.BAD,
+    dispatches.AttemptState.LOST: cells.Tone.BAD,
+    dispatches.AttemptState.STOPPED: cells.Tone.QUIET,
+}
+_FIRST_OUTPUTS = ("best", "quality", "passed", "model", "rows")
 
 
-def run_list(runs: Sequence[dispatches.Run]) -> cells.Table:
-    """Return all runs, newest first."""
+def run_list(runs: Sequence[dispatches.Run], now: float) -> cells.Table:
+    """Return runs in the order given."""
     return cells.table(
         "Runs",
-        ["Run", "Pipeline", "State", "Plan", "Since", ("Took", "number"), ("Why", "text")],
+        ["Run", "State", "Pipeline", ("Why", ""), "Plan", "Started", ("Took", "number")],
         (
             (
-                cells.Cell(run.run_id, href=f"/runs/{run.run_id}"),
-                run.pipeline,
+                cells.link(run.run_id, "/runs"),
                 cells.Cell(run.state.value, tone=RUN_TONES[run.state]),
-                cells.Cell(run.plan_id, href=f"/plans/{run.plan_id}"),
-                words.instant(run.created_at),
-                words.duration(None if run.ended_at is None else run.ended_at - run.created_at),
-                " ".join(filter(None, (run.cause.value, run.reason))),
+                run.pipeline,
+                why(run),
+                cells.link(run.plan_id, "/plans"),
+                cells.moment(run.created_at, now),
+                words.duration((run.ended_at or now) - run.created_at),
             )
             for run in runs
         ),
     )
 
 
-def task_list(tasks: Sequence[dispatches.TaskRun]) -> cells.Table:
-    """Return the tasks of one run in the order of its pipeline."""
+def why(run: dispatches.Run) -> cells.Cell:
+    """Return why a run exists; a retraining links to its super-alarm."""
+    if run.cause is dispatches.RunCause.RETRAIN and run.reason:
+        return cells.Cell(f"retrain, {run.reason}", href=f"/alarms/{run.reason}")
+    return cells.Cell(run.cause.value, note=run.reason)
+
+
+def task_list(tasks: Sequence[dispatches.TaskRun], run: dispatches.Run, now: float) -> cells.Table:
+    """Return the tasks of one run in the order given; each links to why it runs where it does."""
     return cells.table(
         "Tasks",
         [
             "Task",
             "State",
-            "Where",
-            ("Attempt", "number"),
+            ("Where", ""),
+            "When",
             "Started",
             ("Took", "number"),
-            ("Outputs", "text"),
-            ("Reason", "text"),
+            ("Attempts", "number"),
+            ("Outputs, or why not", "text"),
         ],
         (
             (
-                task.task,
-                cells.Cell(task.state.value, tone=TASK_TONES[task.state]),
-                f"{task.cluster}/{task.pool}" if task.cluster else words.NOTHING,
-                str(task.attempt) if task.attempt else words.NOTHING,
-                words.clock_time(task.started_at),
-                words.duration(
-                    task.ended_at - task.started_at if task.ended_at and task.started_at else None
+                cells.Cell(
+                    task.task,
+                    href=f"/plans/{run.plan_id}#{plan_views.anchor(task.pipeline, task.task)}",
                 ),
-                _outputs(task),
-                _reason(task),
+                cells.Cell(task.state.value, tone=TASK_TONES[task.state]),
+                cells.place(task.cluster, task.pool),
+                cells.Cell("", bar=_bar(task, run, now)) if task.started_at else words.NOTHING,
+                words.clock_time(task.started_at),
+                words.duration((task.ended_at or now) - task.started_at)
+                if task.started_at
+                else words.NOTHING,
+                str(task.attempt) if task.attempt else words.NOTHING,
+                _told(task),
             )
             for task in tasks
         ),
     )
 
 
+def _bar(task: dispatches.TaskRun, run: dispatches.Run, now: float) -> cells.Bar:
+    """Return when a task ran, on the axis of its run."""
+    ended = run.ended_at or now
+    full = max(ended - run.created_at, 1.0)
+
+    def across(at: float) -> float:
+        return round(100 * min(1.0, max(0.0, (at - run.created_at) / full)), 1)
+
+    start = min(across(task.started_at or now), 99.0)
+    return cells.Bar(start, max(1.0, across(task.ended_at or now) - start))
+
+
+def _told(task: dispatches.TaskRun) -> cells.Cell:
+    """Return what a task made, or else what it waits for or what went wrong."""
+    if task.state is dispatches.TaskState.SUCCEEDED and task.outputs:
+        return cells.Cell(_outputs(task))
+    waits = ", ".join(task.waiting_for)
+    reason = "" if task.reason is dispatches.Reason.COMPLETED else task.reason.value
+    return cells.Cell(task.message or reason, note=f"waits for {waits}" if waits else "")
+
+
 def _outputs(task: dispatches.TaskRun) -> str:
-    shown = {
-        name: f"{value:.4g}" if isinstance(value, float) else str(value)
-        for name, value in task.outputs.items()
-    }
-    return ", ".join(
-        f"{name} {value[:19]}..." if value.startswith("sha256:") else f"{name} {value}"
-        for name, value in sorted(shown.items())
+    """Return the outputs, those that people look for first."""
+    names = sorted(
+        task.outputs,
+        key=lambda n: (
+            _FIRST_OUTPUTS.index(n) if n in _FIRST_OUTPUTS else len(_FIRST_OUTPUTS),
+            n,
+        ),
+    )
+    return ", ".join(f"{name.replace('_', ' ')} {_value(task.outputs[name])}" for name in names)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return short(value) if isinstance(value, str) else f"{value:,}"
+
+
+def short(digest: str | None) -> str:
+    """Return the first characters of a digest, by which people tell it from others."""
+    if digest is None:
+        return words.NOTHING
+    return digest[:19] if digest.startswith("sha256:") else digest
+
+
+def attempt_list(attempts: Sequence[dispatches.Attempt]) -> cells.Table:
+    """Return every start of a task, with what it held and used."""
+    return cells.table(
+        "Attempts",
+        [
+            "Attempt",
+            "State",
+            ("Why", "text"),
+            "Where",
+            ("Memory used", "number"),
+            ("of", "number"),
+            ("CPU used", "number"),
+            ("Took", "number"),
+            ("Exit code", "number"),
+        ],
+        [_attempt(attempt) for attempt in attempts],
     )
 
 
-def _reason(task: dispatches.TaskRun) -> str:
-    waits = f"waits for {', '.join(task.waiting_for)}" if task.waiting_for else ""
-    return task.message or waits or task.reason.value
+def _attempt(attempt: dispatches.Attempt) -> tuple[cells.Cell | str, ...]:
+    used = attempt.usage
+    return (
+        attempt.attempt_id,
+        cells.Cell(attempt.state.value, tone=ATTEMPT_TONES[attempt.state]),
+        attempt.message or attempt.reason.value,
+        cells.place(attempt.cluster, attempt.pool),
+        words.amount(used.memory_gib_peak if used else None, "GiB"),
+        words.amount(attempt.held.memory_gib, "GiB"),
+        words.duration(used.cpu_seconds if used else None),
+        words.duration(used.duration_seconds if used else None),
+        words.NOTHING if attempt.exit_code is None else str(attempt.exit_code),
+    )
 
 
-def deployments(serving: Sequence[dispatches.Deployment]) -> cells.Table:
+def deployments(serving: Sequence[dispatches.Deployment], now: float) -> cells.Table:
     """Return what serves now."""
     return cells.table(
         "What serves",
-        ["Pipeline", "State", "Model", "From run", ("Swaps", "number"), "Since", "Address"],
+        ["Pipeline", "State", "Model", "From run", "Since", ("Swaps", "number"), "Address"],
         (
             (
                 one.pipeline,
                 cells.Cell("serving", tone=cells.Tone.OK)
                 if one.serving == one.wanted
-                else cells.Cell("not yet", tone=cells.Tone.WARN),
-                (one.serving or words.NOTHING)[:19],
-                cells.Cell(one.run_id, href=f"/runs/{one.run_id}"),
+                else cells.Cell("not the wanted model", tone=cells.Tone.WARN),
+                short(one.serving),
+                cells.link(one.run_id, "/runs"),
+                cells.moment(one.swapped_at, now),
                 str(one.swaps),
-                words.instant(one.swapped_at),
-                one.endpoint,
+                one.endpoint or words.NOTHING,
             )
             for one in serving
         ),
-    )
-
-
-def clusters(
-    known: fleet.Fleet,
-    health: Mapping[str, records.ClusterHealth],
-    attempts: Sequence[dispatches.Attempt],
-) -> cells.Table:
-    """Return every pool with its price, its health and what its running attempts hold."""
-    rows: list[tuple[cells.Cell | str, ...]] = []
-    for cluster in known.clusters:
-        seen = health.get(cluster.name)
-        up = cluster.reachable and (seen is None or seen.reachable)
-        for pool in cluster.pools:
-            held = [a for a in attempts if (a.cluster, a.pool) == (cluster.name, pool.name)]
-            has = pool.shape.cpu_cores * pool.node_count
-            rows.append(
-                (
-                    f"{cluster.name}/{pool.name}",
-                    cells.Cell("answers", tone=cells.Tone.OK)
-                    if up
-                    else cells.Cell("does not answer", tone=cells.Tone.BAD),
-                    cluster.provider.value,
-                    cluster.region,
-                    f"{pool.node_count} x {pool.shape.machine}",
-                    pool.shape.gpu_model or words.NOTHING,
-                    f"{words.money(pool.price_micro_dollars_per_hour)}/h",
-                    f"{sum(a.held.cpu_cores for a in held):.2f} of {has:g} cores",
-                    ", ".join(a.attempt_id for a in held) or words.NOTHING,
-                )
-            )
-    return cells.table(
-        "Clusters",
-        [
-            "Pool",
-            "State",
-            "Provider",
-            "Region",
-            "Nodes",
-            "GPU",
-            ("A node costs", "number"),
-            ("Held", "number"),
-            ("By", "text"),
-        ],
-        rows,
     )
