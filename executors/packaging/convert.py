@@ -7,6 +7,7 @@ scikit-learn are accepted. What skl2onnx cannot convert faithfully stays skops.
 from __future__ import annotations
 
 import warnings
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,7 @@ def load(path: Path) -> Trained:
         if foreign:
             raise BadInputError(f"{path.name} holds types that are not trusted: {foreign}")
         return cast("Trained", skops.io.load(path, trusted=types))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise BadInputError(f"{path.name} is no model in skops form: {error}") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -172,7 +173,7 @@ def _skops(data: bytes, *, with_probabilities: bool) -> Predict:
             message = f"model.skops holds types that are not trusted: {foreign}"
             raise DamagedError(message, fix="serve models of scikit-learn, or ONNX")
         model: Any = skops.io.loads(data, trusted=types)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise DamagedError(f"model.skops is no skops model: {error}", fix=_AGAIN) from error
 
     def predict(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:

@@ -91,7 +91,7 @@ class Task:
                 upstream=document.get("upstream", {}),
                 environment=environment,
             )
-        except (KeyError, OSError, ValueError, TypeError) as error:
+        except (KeyError, OSError, ValueError, TypeError, AttributeError) as error:
             raise BadInputError(f"the task's parameters are missing or damaged: {error}") from error
 
     @property

@@ -64,13 +64,20 @@ def plausible(unit: str) -> tuple[float, float] | None:
 
 
 def likely_units(column: str, *, median: float, wanted: str) -> list[str]:
-    """Return units in which a median that is not plausible in `wanted` would be."""
+    """Return units in which a median that is not plausible in `wanted` would be, likely ones first.
+
+    >>> likely_units("chol", median=6.2, wanted="mg/dL")
+    ['mmol/L', 'g/L']
+    """
     limits = _PLAUSIBLE.get(wanted)
     if limits is None:
         return []
-    others = {unit for pair in _FACTORS for unit in pair} | {"mmol/L", "mg/dL"}
+    laboratory = ["mg/dL", "mmol/L"]
+    others = sorted({unit for pair in _FACTORS for unit in pair} - set(laboratory))
     found: list[str] = []
-    for unit in sorted(others - {wanted}):
+    for unit in [*laboratory, *others]:
+        if unit == wanted:
+            continue
         known = factor(column, arrives_in=unit, wanted=wanted)
         if known is not None and limits[0] <= median * known <= limits[1]:
             found.append(unit)

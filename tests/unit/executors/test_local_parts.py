@@ -1,0 +1,76 @@
+"""Parts of the local executor that need no processes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import executors.local
+from engine.model.errors import NotFoundError, RetryableError
+from engine.model.fleet import Fleet
+from engine.testing import samples
+from executors.local import ClusterSwitch, FileFleetSource, FolderArtifacts, files, launch
+from executors.local.shim import main as shim
+
+
+def test_cores_go_to_where_the_fewest_attempts_are() -> None:
+    assert launch.least_used([0, 1, 2, 3], 2, [0, 0, 1, 3]) == [1, 2]
+
+
+def test_an_unknown_name_of_the_package_is_an_error() -> None:
+    with pytest.raises(AttributeError, match="Nothing"):
+        executors.local.Nothing  # noqa: B018
+
+
+def test_only_local_clusters_follow_the_switch(tmp_path: Path) -> None:
+    here, there = samples.fleet("here", "there").clusters
+    switch = ClusterSwitch(tmp_path)
+    source = FileFleetSource(Fleet(clusters=(here, replace(there, executor="k8s"))), switch)
+    for name in ("here", "there"):
+        switch.fail(name)
+    assert [cluster.reachable for cluster in source.fleet().clusters] == [False, True]
+
+
+def test_a_file_is_written_once(tmp_path: Path) -> None:
+    assert files.write_once(tmp_path / "claim", b"first")
+    assert not files.write_once(tmp_path / "claim", b"second")
+    assert (tmp_path / "claim").read_bytes() == b"first"
+    assert [path.name for path in tmp_path.iterdir()] == ["claim"]
+
+
+def test_a_shim_without_a_launch_document_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert shim([str(tmp_path)]) == 2
+    assert "no launch document" in capsys.readouterr().err
+
+
+def test_nothing_cannot_be_kept(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        FolderArtifacts(tmp_path / "store").put(tmp_path / "absent")
+
+
+def test_an_artefact_is_not_laid_over_something(tmp_path: Path) -> None:
+    store = FolderArtifacts(tmp_path / "store")
+    (tmp_path / "a").mkdir()
+    with pytest.raises(RetryableError, match="exists already"):
+        store.fetch(store.put(tmp_path / "a"), tmp_path / "a")
+
+
+def test_a_store_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("a file in the way")
+    with pytest.raises(RetryableError) as caught:
+        FolderArtifacts(tmp_path / "store")
+    assert "store" in caught.value.message
+    assert "writable" in caught.value.fix
+
+
+def test_laid_out_files_are_read_only_and_keep_their_mode(tmp_path: Path) -> None:
+    store = FolderArtifacts(tmp_path / "store")
+    (tmp_path / "run").write_text("x")
+    (tmp_path / "run").chmod(0o755)
+    store.fetch(store.put(tmp_path / "run"), tmp_path / "back")
+    assert (tmp_path / "back").stat().st_mode & 0o777 == 0o555
