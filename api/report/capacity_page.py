@@ -25,11 +25,15 @@ _TEMPLATES = jinja2.Environment(
 )
 
 
-def capacity_html(report: CapacityReport) -> str:
-    """Return the whole page; every figure in it is in the report."""
+def capacity_html(report: CapacityReport, *, back: str = "") -> str:
+    """Return the whole page; every figure in it is in the report.
+
+    back: where the page of all reports is, when this one is shown in its place.
+    """
     page = _TEMPLATES.get_template("capacity.html")
     return page.render(
         report=report,
+        back=back,
         made_for=phrases.iso(report.as_of),
         horizon=cells.horizon(report),
         rerun=cells.rerun_options(report),

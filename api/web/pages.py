@@ -97,7 +97,7 @@ class Pages:
 
     def _drawn(self, report_id: str) -> str:
         report = self._desk.one(records.CAPACITY_REPORTS, report_id, "capacity report")
-        return capacity_report.capacity_html(report)
+        return capacity_report.capacity_html(report, back="/capacity")
 
 
 def router(desk: Desk) -> fastapi.APIRouter:

@@ -219,13 +219,13 @@ def changes(events: Sequence[alarms.Event], group: alarms.SuperAlarm) -> cells.T
     """Return what changed in the hour before a group began and since, in order of time."""
     return cells.table(
         "Changes",
-        ["At", ("From the first alarm", "number"), "Kind", ("What", "text")],
+        ["At", ("What", "text"), ("From the first alarm", "number"), "Kind"],
         (
             (
                 words.clock_time(event.at),
+                cells.Cell(event.message, href=_of(event)),
                 _apart(event.at - group.opened_at),
                 event.kind,
-                cells.Cell(event.message, href=_of(event)),
             )
             for event in events
             if event.at >= group.opened_at - HOUR_SECONDS
