@@ -43,7 +43,9 @@ def main(arguments: Sequence[str]) -> int:
     if not files.write_once(folder / files.CLAIM, files.dump({**claim})):
         return 0
     reserve = _reserve(folder)
-    _write_exit(folder, reserve, Command(folder, launch).run())
+    ended = Command(folder, launch).run()
+    if folder.exists():
+        _write_exit(folder, reserve, ended)
     return 0
 
 
@@ -166,6 +168,8 @@ class Command:
         memory = processes.memory_bytes(process.pid, limit=limit)
         self._peak = max(self._peak, memory)
         now = time.time()
+        if not self._folder.exists():  # the data folder was removed: nobody will ever look
+            self._end(process, "stopped", "its folder is gone")
         seconds = self._launch["time_limit_seconds"]
         if limit and memory > limit:
             why = f"used {memory / 2**20:.0f} MiB of {limit / 2**20:.0f} MiB"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -311,6 +312,13 @@ def test_what_runs_is_not_forgotten(cluster: LocalCluster) -> None:
 def test_a_name_that_is_no_file_name_is_refused(cluster: LocalCluster) -> None:
     with pytest.raises(RefusedError):
         cluster.executor.stop(AttemptId("../x"))
+
+
+def test_a_task_ends_when_its_data_folder_is_removed(cluster: LocalCluster) -> None:
+    cluster.executor.start(cluster.order(OUTPUTS + READY + LASTS))
+    wait_for((cluster.folder() / "outputs" / "ready").exists)
+    shutil.rmtree(cluster.home)
+    wait_for(lambda: not list(processes.having({"BERTH_HOME": str(cluster.home)})))
 
 
 def test_an_endpoint_is_seen(cluster: LocalCluster) -> None:

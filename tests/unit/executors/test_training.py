@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from executors.packaging.registry import OciRegistry
 from executors.tasks.context import BadInputError, GateError
 from executors.training import evaluate, families, features, search
 from tests.support.heart_tasks import HeartTasks
@@ -171,6 +172,27 @@ def test_a_worse_model_than_the_served_one_is_refused(tmp_path: Path) -> None:
 def test_the_first_model_is_compared_with_none(tmp_path: Path) -> None:
     found = compare(tmp_path, {"a": GOOD}, gates={"quality_drop_at_most": 0.05})
     assert found.values("compare")["passed"]
+
+
+def serving(heart: HeartTasks, tmp_path: Path) -> OciRegistry:
+    """Return the registry of a comparison, in which a model of the real data serves."""
+    registry = OciRegistry(tmp_path / "models")
+    registry.add("heart", heart.outputs("package-knn"), tag="serving")
+    return registry
+
+
+def test_the_served_model_is_known_by_its_tag(heart: HeartTasks, tmp_path: Path) -> None:
+    serving(heart, tmp_path)
+    with pytest.raises(GateError, match=r"in service, at most 0\.01 less"):
+        compare(tmp_path, {"a": {**GOOD, "quality": 0.7}}, gates={"quality_drop_at_most": 0.01})
+
+
+def test_a_damaged_package_in_service_is_bad_input(heart: HeartTasks, tmp_path: Path) -> None:
+    layout = serving(heart, tmp_path).layout("heart")
+    for blob in (layout / "blobs" / "sha256").iterdir():
+        blob.write_bytes(b"")
+    with pytest.raises(BadInputError, match="in service is damaged"):
+        compare(tmp_path, {"a": GOOD}, gates={"quality_drop_at_most": 0.01})
 
 
 def test_nothing_to_judge_is_bad_input(tmp_path: Path) -> None:
