@@ -23,6 +23,8 @@ def serve(talk: Talk, settings: Settings) -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
+    # It tells of each look at the tables, at every start, even when there is nothing to do.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     engine = EngineProcess(settings, faces)
 
     def ready(url: str) -> None:
