@@ -8,7 +8,6 @@ from engine.dispatching import deployments, submission
 from engine.dispatching.desk import Desk
 from engine.model.alarms import Action, ActionKind, ActionState
 from engine.model.dispatches import Reason, Run, RunState, TaskRun, TaskState
-from engine.model.errors import RefusedError
 from engine.model.records import (
     ACTIONS,
     DEPLOYMENTS,
@@ -64,12 +63,10 @@ def _stop(desk: Desk, stored: Stored[Action]) -> bool:
     """Cancel the run that the action names, or every active run of its pipeline."""
     stopped: list[str] = []
     for run in _runs(desk, stored.value):
-        try:
+        # Only a person withdraws what serves.
+        if run.value.state is RunState.ACTIVE:
             submission.cancel(desk.ledger, desk.clock, run.value.run_id)
-        except RefusedError:
-            # It ended by itself in the meantime.
-            continue
-        stopped.append(run.value.run_id)
+            stopped.append(run.value.run_id)
     result = f"stopped {', '.join(stopped)}" if stopped else "nothing was running"
     return _finish(desk, stored, ActionState.DONE, result)
 
@@ -78,6 +75,8 @@ def _retry(desk: Desk, stored: Stored[Action]) -> bool:
     """Let failed tasks, and what was skipped because of them, run again in the same run."""
     action = stored.value
     for run in _runs(desk, action):
+        if run.value.state is RunState.CANCELLED:
+            continue
         tasks = desk.ledger.select(TASK_RUNS, where={"run_id": run.value.run_id})
         again: list[Write] = [
             Put(TASK_RUNS, _again(task.value), task.version)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from engine.dispatching import news, orders
 from engine.dispatching.desk import Desk, RunView
-from engine.model.dispatches import Attempt, Deployment, Reason, TaskRun, TaskState
+from engine.model.dispatches import Attempt, Deployment, Reason, RunState, TaskRun, TaskState
 from engine.model.errors import FinalError, RetryableError
 from engine.model.identifiers import AttemptId, Digest, RunId
 from engine.model.records import (
@@ -21,6 +21,7 @@ from engine.model.records import (
     DEPLOYMENTS,
     EVENTS,
     TASK_RUNS,
+    Check,
     Delete,
     Put,
     Stored,
@@ -102,8 +103,7 @@ def _reconcile(desk: Desk, stored: Stored[Deployment], live: Live) -> bool:
     deployment = stored.value
     owner = desk.task_run(deployment.run_id, deployment.task)
     if owner is None or owner.value.state is TaskState.CANCELLED:
-        writes = _without_owner(desk, stored, live)
-        return desk.commit(f"deploy.return:{deployment.pipeline}", *writes)
+        return _without_owner(desk, stored, live)
     server = live.get(deployment.attempt_id) if deployment.attempt_id else None
     if server is None:
         noted = deployment.attempt_id is None and owner.value.state is not TaskState.RUNNING
@@ -170,25 +170,43 @@ def _refused(desk: Desk, stored: Stored[Deployment], owner: Stored[TaskRun], why
     return desk.commit(
         f"deploy.refused:{deployment.pipeline}",
         Put(TASK_RUNS, failed, owner.version),
-        *_fall_back(desk, stored, now),
+        *(_fall_back(desk, stored, now) or _no_deployment(stored)),
         Put(EVENTS, news.deployment_changed(deployment, now, message)),
     )
 
 
-def _without_owner(desk: Desk, stored: Stored[Deployment], live: Live) -> tuple[Write, ...]:
-    if stored.value.attempt_id not in live:
-        return (Delete(DEPLOYMENTS, stored.value.pipeline),)
-    return _fall_back(desk, stored, desk.clock.now())
+def _without_owner(desk: Desk, stored: Stored[Deployment], live: Live) -> bool:
+    """Give the server back to the run whose model it serves, or withdraw it.
+
+    A server without a deployment is one that nobody waits for: it is stopped from then on, and
+    has no successor.
+    """
+    deployment = stored.value
+    now = desk.clock.now()
+    if deployment.attempt_id in live:
+        given_back = _fall_back(desk, stored, now)
+        if given_back:
+            return desk.commit(f"deploy.return:{deployment.pipeline}", *given_back)
+    message = f"{deployment.pipeline} no longer serves: run {deployment.run_id} was cancelled"
+    return desk.commit(
+        f"deploy.withdrawn:{deployment.pipeline}",
+        *_no_deployment(stored),
+        Put(EVENTS, news.deployment_changed(deployment, now, message)),
+    )
 
 
 def _fall_back(desk: Desk, stored: Stored[Deployment], now: float) -> tuple[Write, ...]:
-    """Return the writes that want what still serves, or nothing when that is of no other run."""
+    """Return the writes that want what still serves, none when that is of no other run."""
     deployment = stored.value
-    if deployment.serving not in {None, deployment.wanted}:
-        back = _give_back(desk, stored, Digest(str(deployment.serving)), now)
-        if back is not None:
-            return back.writes
-    return (Delete(DEPLOYMENTS, deployment.pipeline),)
+    if deployment.serving in {None, deployment.wanted}:
+        return ()
+    back = _give_back(desk, stored, Digest(str(deployment.serving)), now)
+    return back.writes if back is not None else ()
+
+
+def _no_deployment(stored: Stored[Deployment]) -> tuple[Write, ...]:
+    pipeline = stored.value.pipeline
+    return (Check(DEPLOYMENTS, pipeline, stored.version), Delete(DEPLOYMENTS, pipeline))
 
 
 def _give_back(
@@ -221,7 +239,10 @@ def _serve_task(desk: Desk, deployment: Deployment, digest: Digest) -> Stored[Ta
     servers = [
         each
         for each in tasks
-        if each.value.kind is TaskKind.SERVE and each.value.run_id in makers - {deployment.run_id}
+        if each.value.kind is TaskKind.SERVE
+        and each.value.run_id in makers - {deployment.run_id}
+        # What was withdrawn never comes back.
+        and each.value.state is not TaskState.CANCELLED
     ]
     return max(servers, key=lambda each: each.value.started_at or 0.0, default=None)
 
@@ -265,4 +286,6 @@ def _ended(
 
 def _is_newer(desk: Desk, run_id: RunId, view: RunView) -> bool:
     other = desk.run(run_id)
-    return other is not None and other.value.created_at > view.run.created_at
+    if other is None or other.value.state is RunState.CANCELLED:
+        return False
+    return other.value.created_at > view.run.created_at

@@ -15,6 +15,7 @@ from engine.model.plans import Plan
 from engine.model.records import (
     ABSENT,
     CURSORS,
+    DEPLOYMENTS,
     EVENTS,
     PIPELINES,
     PLANS,
@@ -90,11 +91,13 @@ def submit_once(ledger: Ledger, clock: Clock, plan: Plan, pipeline: str, *, key:
 def cancel(ledger: Ledger, clock: Clock, run_id: str) -> Run:
     """Call off a run: what waits never starts, what runs is stopped by the next steps.
 
-    A model that an earlier run serves goes on serving.
+    A run that ended but whose model serves is withdrawn: its pipeline no longer serves. A model
+    that another run serves goes on serving. A run that was cancelled before is returned as it is,
+    so a caller who never saw the answer may repeat the call.
 
     Raises:
         NotFoundError: when there is no such run.
-        RefusedError: when it has ended already.
+        RefusedError: when it has ended already, and no model of it serves.
         ConflictError: when it changed at the same moment, ten times in a row.
     """
     for _ in range(_TRIES):
@@ -159,10 +162,19 @@ def _cancelled(ledger: Ledger, now: float, run_id: str) -> Run:
     stored = ledger.get(RUNS, run_id)
     if stored is None:
         raise NotFoundError(f"there is no run {run_id!r}", fix="berth status lists the runs")
-    if stored.value.state is not RunState.ACTIVE:
-        raise RefusedError(f"run {run_id!r} has ended already: {stored.value.state.value}")
+    if stored.value.state is RunState.CANCELLED:
+        return stored.value
+    tasks = [
+        task
+        for task in ledger.select(TASK_RUNS, where={"run_id": run_id})
+        if not task.value.state.is_terminal
+    ]
+    withdrawn = stored.value.state is not RunState.ACTIVE
+    if withdrawn and not tasks:
+        raise _ended_before(ledger, stored.value)
     run = replace(stored.value, state=RunState.CANCELLED, ended_at=now)
-    tasks = ledger.select(TASK_RUNS, where={"run_id": run_id})
+    if withdrawn:
+        run = replace(run, reason=f"{run.pipeline} no longer serves")
     writes: list[Write] = [
         Put(
             TASK_RUNS,
@@ -176,10 +188,18 @@ def _cancelled(ledger: Ledger, now: float, run_id: str) -> Run:
             task.version,
         )
         for task in tasks
-        if not task.value.state.is_terminal
     ]
-    ended = Put(EVENTS, news.run_ended(run, now))
-    ledger.commit(
-        f"dispatch.cancel:{run.pipeline}", [Put(RUNS, run, stored.version), *writes, ended]
-    )
+    writes.append(Put(EVENTS, news.run_ended(run, now)))
+    ledger.commit(f"dispatch.cancel:{run.pipeline}", [Put(RUNS, run, stored.version), *writes])
     return run
+
+
+def _ended_before(ledger: Ledger, run: Run) -> RefusedError:
+    """Return why a run cannot be called off, with the run that serves instead of it."""
+    message = f"run {run.run_id!r} has ended already: {run.state.value}"
+    deployment = ledger.get(DEPLOYMENTS, run.pipeline)
+    if deployment is None:
+        return RefusedError(f"{message}; {run.pipeline} does not serve")
+    serves = deployment.value.run_id
+    fix = f"berth cancel {serves} stops serving {run.pipeline}"
+    return RefusedError(f"{message}; {run.pipeline} serves the model of run {serves}", fix=fix)

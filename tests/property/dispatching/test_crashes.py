@@ -87,6 +87,21 @@ class Story(World):
             self.clock.advance(1.0)
         pytest.fail("the run did not end")
 
+    def withdraw(self, run_id: str, crashes: list[int]) -> None:
+        """Cancel a run, repeating what crashes cut off, until nothing changes any more."""
+        dispatcher = self.engine(counting(crashes))
+        idle = 0
+        for _ in range(STEPS_MAX):
+            try:
+                cancel(dispatcher.ledger, self.clock, run_id)
+                idle = 0 if dispatcher.step() else idle + 1
+            except CrashError:
+                dispatcher = self.engine(counting(crashes))
+            if idle > 1:  # The end of what a step stopped is seen by the next one.
+                return
+            self.clock.advance(1.0)
+        pytest.fail("the model was not withdrawn")
+
 
 def counting(left: list[int]) -> CrashPoints:
     """Return points that crash when as many as the next of `left` were passed."""
@@ -173,6 +188,20 @@ def test_a_cancelled_run_leaves_nothing_behind(
     check(world)
     if world.run("r-1").state is RunState.CANCELLED:
         assert world.ledger.select(DEPLOYMENTS) == []
+    world.close()
+
+
+@given(st.lists(st.integers(0, 12), max_size=8), st.integers(1, 2))
+@settings(max_examples=25, deadline=None)
+def test_a_withdrawn_model_stops_serving_whatever_crashes(crashes: list[int], runs: int) -> None:
+    world = Story(chain(), [Outcome()])
+    for _ in range(runs):
+        world.tell([])
+        world.clock.advance(1.0)
+    world.withdraw(f"r-{runs}", list(crashes))
+    check(world)
+    assert world.ledger.select(DEPLOYMENTS) == []
+    assert world.run(f"r-{runs}").state is RunState.CANCELLED
     world.close()
 
 

@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from engine.dispatching import submission
+from engine.dispatching import cancel
 from engine.model import documents
 from engine.model.alarms import Action, ActionKind, ActionState
 from engine.model.dispatches import AttemptOrder, AttemptState, Reason, RunState, TaskState
-from engine.model.errors import RefusedError
 from engine.model.identifiers import Digest, PipelineName, SuperAlarmId, TaskName
 from engine.model.records import ACTIONS, DEPLOYMENTS, Delete, Put
 from engine.model.specs import Scalar, TaskKind, TaskSpec
@@ -178,14 +177,24 @@ def test_actions_of_other_loops_are_left_alone(world: World) -> None:
     assert outcome(world).state is ActionState.WANTED
 
 
-def test_a_run_that_ends_while_it_is_stopped_is_no_error(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def ended(*_arguments: object) -> None:
-        raise RefusedError("it has ended already")
-
-    world.submit(chain())
-    monkeypatch.setattr(submission, "cancel", ended)
-    ask(world, ActionKind.STOP)
-    world.engine().step()
+def test_a_stop_never_withdraws_what_serves(world: World) -> None:
+    served(world, 1)
+    ask(world, ActionKind.STOP, "run:r-1")
+    world.settle(world.engine())
     assert outcome(world).result == "nothing was running"
+    assert world.deployment().serving == package(1)
+
+
+def test_what_a_person_called_off_is_not_tried_again() -> None:
+    lasts = Outcome(state=AttemptState.RUNNING)
+    failed = Outcome(state=AttemptState.FAILED, reason=Reason.BAD_INPUT)
+    world = World(behave=lambda order: failed if order.task == "etl" else lasts)
+    tasks = [TaskSpec(name=TaskName(name), kind=TaskKind.ETL) for name in ("etl", "other")]
+    world.submit(pipeline(*tasks))
+    world.settle(world.engine())
+    cancel(world.ledger, world.clock, "r-1")
+    ask(world, ActionKind.RETRY)
+    world.settle(world.engine())
+    assert outcome(world).state is ActionState.FAILED
+    assert world.task("r-1", "etl").state is TaskState.FAILED
+    world.close()
