@@ -216,7 +216,9 @@ class Replay:
     def _lost(self, now: float, *, is_training: bool) -> list[Signal]:
         """Return a signal for each task that was killed with the cluster."""
         cluster = self._scenario.cluster
-        tasks = list(TRAINED_TASKS) if is_training and self._scenario.training == cluster else []
+        tasks: list[str] = []
+        if is_training and self._scenario.training == cluster:
+            tasks += TRAINED_TASKS
         if cluster == self._serving:
             tasks.append("serve")
         return [killed(now, task, cluster) for task in tasks]

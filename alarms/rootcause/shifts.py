@@ -12,7 +12,9 @@ from alarms.rootcause.facts import Facts
 from engine.model.alarms import Alarm
 
 RESIDUAL_MAX = 0.5
-"""A conversion fits when what is left of the shift is at most so many standard deviations."""
+"""A conversion fits when what is left of the shift is at most so many standard deviations,"""
+SAMPLING_ERRORS = 2.0
+"""and so many standard errors of the few rows that were seen."""
 EXPLAINED_LEAST = 0.6
 """And when it explains at least this part of the shift."""
 SETTLED_Z = 4.0
@@ -116,7 +118,9 @@ def _shift(facts: Facts, alarm: Alarm, more: tuple[Conversion, ...]) -> Shift | 
 def _fits(conversion: Conversion, moments: list[Moment]) -> bool:
     before = max(abs(moment.shift()) for moment in moments)
     after = max(abs(moment.shift(conversion)) for moment in moments)
-    return after <= RESIDUAL_MAX and after <= (1 - EXPLAINED_LEAST) * before
+    rows = min(moment.rows for moment in moments)
+    chance = SAMPLING_ERRORS / math.sqrt(max(rows, 1.0))
+    return after <= RESIDUAL_MAX + chance and after <= (1 - EXPLAINED_LEAST) * before
 
 
 def _moment(facts: Facts, subject: str, started: float, name: str, spread: str) -> Moment | None:

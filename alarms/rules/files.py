@@ -162,6 +162,8 @@ class _Reader:
             at = when.place.within(error.offset, 1)
             self.faults.append(fault("S013", when, message, at=at, fix="see `berth help S013`"))
             return None
+        if verb is None:
+            return None
         subject = "signal" if verb is Verb.RAISE else "alarm"
         fields = SIGNAL_FIELDS if verb is Verb.RAISE else ALARM_FIELDS
         is_good = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from engine.model.alarms import (
@@ -37,6 +36,8 @@ OPEN_STATES = (
 )
 _BELIEF_STEP = 0.05
 """Causes are stored again when a belief moved so far; evidence is not worth a write by itself."""
+_SKEW_SECONDS = 3_600.0
+"""Alarms carry the time of the machine that measured, actions that of the engine."""
 _BUSY = (ActionState.WANTED.value, ActionState.STARTED.value)
 
 
@@ -176,8 +177,7 @@ def actions_of(
     ids = {group.super_alarm_id: group.opened_at for group in groups}
     found: dict[SuperAlarmId, list[Action]] = {}
     if ids:
-        # An action may be as old as its super-alarm, and `since` leaves out what is equal.
-        since = math.nextafter(min(ids.values()), -math.inf)
+        since = min(ids.values()) - _SKEW_SECONDS
         for stored in ledger.select(ACTIONS, order_by="wanted_at", since=since):
             if stored.value.super_alarm_id in ids:
                 found.setdefault(stored.value.super_alarm_id, []).append(stored.value)

@@ -18,7 +18,7 @@ KNOWN = {"median": 240.0, "mad": 47.0, "mean": 246.0, "sd": 52.0}
 def named(name: str, subject: str, at: float = 100.0, **changes: object) -> Alarm:
     made = alarm(f"{subject}|{name}|{at}", at, pipeline="heart", cluster="c")
     made = dataclasses.replace(made, series=f"{subject}|{name}", subject=subject, signal=name)
-    return dataclasses.replace(made, **changes)  # type: ignore[arg-type]  # by test
+    return dataclasses.replace(made, **changes)
 
 
 def feature(column: str, name: str, value: float, at: float = 101.0) -> Signal:
@@ -47,7 +47,7 @@ def moved(column: str, median: float, mean: float) -> list[Signal]:
 def causes(
     alarms: list[Alarm], signals: list[Signal], events: tuple[Event, ...] = ()
 ) -> list[Cause]:
-    made = dataclasses.replace(group(*alarms), pipelines=("heart",))  # type: ignore[arg-type]  # a name
+    made = dataclasses.replace(group(*alarms), pipelines=("heart",))
     return list(HypothesisTree().causes(made, signals, events))
 
 

@@ -111,7 +111,7 @@ units:
     }
     assert all(fault.line for fault in found)
     misspelt = next(fault for fault in found if fault.code == "S015")
-    assert (misspelt.column, misspelt.length) == (37, len("signal.valeu"))
+    assert (misspelt.column, misspelt.length) == (34, len("signal.valeu"))
     assert "signal.value" in misspelt.fix
 
 

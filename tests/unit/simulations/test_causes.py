@@ -10,6 +10,7 @@ import pytest
 from engine.model.errors import InvalidInputError
 from simulations import causes
 from simulations.records import Records, read_records
+from simulations.service import Traffic
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_a_lost_column_is_left_to_people(records: Records) -> None:
 
 
 def test_records_in_order_are_replayed_over_and_over(records: Records) -> None:
-    traffic = causes.Traffic(in_order=True, rows_per_window=40.0)
+    traffic = Traffic(in_order=True, rows_per_window=40.0)
     scenario = dataclasses.replace(short(causes.varied(3)), traffic=traffic)
     assert causes.replay(scenario, records).delay_windows is None
 

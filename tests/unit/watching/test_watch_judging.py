@@ -44,6 +44,14 @@ def test_causes_that_changed_are_stored(world: World) -> None:
     assert world.groups()[0].causes[0].belief == 0.5
 
 
+def test_another_cause_is_stored(world: World) -> None:
+    world.causes.answer = (dataclasses.replace(LOST, belief=0.3),)
+    world.measure(500.0, gauge)
+    world.causes.answer = (dataclasses.replace(DATA, belief=0.3),)
+    world.watcher.step()
+    assert world.groups()[0].causes[0].subject == DATA.subject
+
+
 @pytest.mark.parametrize("belief", [0.31, 0.3])
 def test_causes_that_say_the_same_are_not_written_again(world: World, belief: float) -> None:
     world.causes.answer = (dataclasses.replace(LOST, belief=0.3),)
@@ -197,7 +205,7 @@ def test_actions_of_other_groups_do_not_matter(world: World) -> None:
         super_alarm_id=SuperAlarmId("SA-x"),
         subject="s",
         policy="p",
-        wanted_at=world.clock.now() + 1,
+        wanted_at=world.clock.now(),
     )
     world.put(other)
     for _ in range(7):
