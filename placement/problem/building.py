@@ -32,6 +32,9 @@ DAYS_PER_MONTH = 30
 WEIGHT_UNITS = 1_000
 """Weights are told apart to a thousandth."""
 UNLIMITED = 10**15
+LONGEST_CALENDAR_MS = 14 * 24 * 3_600 * MILLISECONDS
+"""Services are looked at by the hour for so long at most, unless the horizon asks for more."""
+
 STILL_RUNNING_SHARE = 0.1
 """A running task that is past its P95 is given so much of its median run to end."""
 
@@ -108,9 +111,11 @@ def _site(problem: PlacementProblem, terms: Terms) -> _Site:
     request = problem.request
     pools = tuple((c, p) for c in request.fleet.clusters for p in c.pools)
     horizon_ms = round(request.horizon_hours * HOUR_SECONDS * MILLISECONDS)
+    end_ms = _end_ms(problem, horizon_ms)
     frame = Frame(
         as_of=request.as_of,
-        end_ms=_end_ms(problem, horizon_ms),
+        end_ms=end_ms,
+        serving_end_ms=min(end_ms, max(2 * horizon_ms, LONGEST_CALENDAR_MS)),
         horizon_ms=horizon_ms,
         serving_hours=request.horizon_hours,
         shares=terms.shares,
@@ -201,8 +206,7 @@ def _jobs(problem: PlacementProblem, site: _Site, line: Line, *, number: int) ->
             if not asked.serves:
                 tails[other] = max(tails[other], tails[job] + shortest)
         until = site.frame.end_ms if line.deadline_ms is None else line.deadline_ms
-        # A service that starts later would have less than the horizon to be looked at.
-        last_start = site.frame.end_ms - site.frame.horizon_ms
+        last_start = site.frame.serving_end_ms - site.frame.horizon_ms
         jobs.append(
             Job(
                 index=job,

@@ -175,21 +175,19 @@ def _from_start(slots: Sequence[Amounts], slot_ms: int, duration_ms: int) -> tup
 def _calendar(slots: Sequence[Amounts], frame: Frame) -> tuple[Span, ...]:
     """Return the spans of a serve task by hour of the day in UTC.
 
-    After the horizon the peak stands, so that time is not cut into hours for ever.
+    It holds to the end of the time in which services are looked at: past the horizon too, so that
+    one that starts late still meets every hour of the day.
     """
     hour_ms = round(HOUR_SECONDS * MILLISECONDS)
     day = [slots[hour % len(slots)] for hour in range(HOURS_PER_DAY)]
     spans: list[Span] = []
     start = 0
-    while start < frame.horizon_ms:
+    while start < frame.serving_end_ms:
         since_midnight = round((frame.as_of % 86_400) * MILLISECONDS) + start
-        end = min(start + hour_ms - since_midnight % hour_ms, frame.horizon_ms)
+        end = min(start + hour_ms - since_midnight % hour_ms, frame.serving_end_ms)
         amounts = day[since_midnight // hour_ms % HOURS_PER_DAY]
         spans.append(Span(start_ms=start, end_ms=end, amounts=amounts))
         start = end
-    if start < frame.end_ms:
-        peak = tuple(max(values) for values in zip(*slots, strict=True))
-        spans.append(Span(start_ms=start, end_ms=frame.end_ms, amounts=peak))
     return merged(spans)
 
 

@@ -32,12 +32,14 @@ MILLISECONDS = 1_000
 class Frame:
     """What all tasks of a problem share.
 
+    serving_end_ms: until when services are looked at; they start a horizon earlier at the latest.
     shares: by pool, the lambda of each resource in mean + lambda (high - mean).
     """
 
     as_of: float
     end_ms: int
     horizon_ms: int
+    serving_end_ms: int
     serving_hours: int
     shares: Mapping[int, tuple[float, ...]]
 

@@ -19,7 +19,7 @@ from ortools.sat.python import cp_model
 from engine.model.fleet import Cluster
 from engine.model.specs import Join
 from placement.problem import transfers
-from placement.problem.instance import COUNTED, Amounts, Edge, Instance, Job, Option
+from placement.problem.instance import COUNTED, Amounts, Edge, Instance, Job, Option, Span
 from placement.search.draft import Draft
 from placement.search.timeline import Board, seat_span
 
@@ -280,15 +280,21 @@ class _Model:
                 if job.serve:
                     first = self._cut(cuts, job.index, span.start_ms)
                     after = self._cut(cuts, job.index, span.end_ms)
-                    interval = self.cp.new_optional_interval_var(
-                        first, after - first, after, takes, ""
-                    )
+                    interval = self._stretch(job.index, first, after, span, takes)
                 else:
                     interval = self.cp.new_optional_fixed_size_interval_var(
                         start + span.start_ms, span.end_ms - span.start_ms, takes, ""
                     )
                 for bucket in option.buckets:
                     self._draw(bucket, interval, span.amounts, span.amounts)
+
+    def _stretch(
+        self, job: int, first: Expression, after: Expression, span: Span, takes: Expression
+    ) -> Expression:
+        """Return what is left of a stretch of the calendar after a service started."""
+        size = self.cp.new_int_var(0, span.end_ms - span.start_ms, "")
+        self._hints.append((size, partial(_left, span, job)))
+        return self.cp.new_optional_interval_var(first, size, after, takes, "")
 
     def _cut(self, cuts: dict[int, Expression], job: int, time: int) -> Expression:
         """Return the later of a start and an hour of the calendar."""
@@ -455,6 +461,10 @@ def _clusters(edge: Edge, draft: Draft) -> tuple[str, str] | None:
     """Return the clusters at both ends of an edge, when both have a place."""
     source, target = draft.options.get(edge.source), draft.options.get(edge.target)
     return (source.cluster.name, target.cluster.name) if source and target else None
+
+
+def _left(span: Span, job: int, draft: Draft) -> int:
+    return max(span.end_ms - max(span.start_ms, draft.starts.get(job, 0)), 0)
 
 
 def _flow(edge: Edge, pair: tuple[str, str], draft: Draft) -> int:

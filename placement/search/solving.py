@@ -132,6 +132,7 @@ def _bounded(
 ) -> Found:
     """Return a plan with the best bound there is on the money of plans with its weight."""
     weight, money = value(instance, plan)
+    settled = weight == alone.weight or bound >= money
     if bound < money and weight == alone.weight:
         bound = max(bound, alone.money)
     elif bound < money:
@@ -144,7 +145,9 @@ def _bounded(
                 least=alone.weight,
             ),
         )
-    return Found(plan=plan, bound=min(bound, money), proven=bound >= money, wanted=alone.draft)
+    return Found(
+        plan=plan, bound=min(bound, money), proven=settled and bound >= money, wanted=alone.draft
+    )
 
 
 def _weighed(effort: Effort, most: int) -> Task:

@@ -34,7 +34,7 @@ def test_no_alternative_of_a_large_plan_is_cheaper(large: Placement) -> None:
 
 
 def test_a_fleet_with_more_weight_than_room_has_a_bound_too() -> None:
-    problem = make.random_problem(3, tasks=30, clusters=2, tight=0.1)
+    problem = make.random_problem(3, tasks=40, clusters=1, tight=0.1)
     placement = CpSatPlacer().place(problem)
     assert placement.unplaced
     assert 0 < placement.bound_micro_dollars <= placement.objective_micro_dollars
