@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alarms.grouping.nature import pipeline_of
 from alarms.rootcause.conversions import Conversion
-from alarms.rootcause.facts import Evidence, Facts, Hypothesis, counted
+from alarms.rootcause.facts import Evidence, Facts, Hypothesis
 from alarms.rootcause.shifts import Shift, shifts
 from engine.model.alarms import CauseKind, Remedy
 from engine.model.specs import Scalar
@@ -183,7 +183,7 @@ def _source(facts: Facts) -> list[Hypothesis]:
                 title=f"the source of {pipeline_of(mine[0])} delivered other rows",
                 weight=evidence.weight,
                 evidence_for=tuple(evidence.pro),
-                settle=f"count {counted(1, 'row')} by day at the source, and its empty cells",
+                settle="count rows by day at the source, and its empty cells",
             )
         )
     return found

@@ -19,6 +19,7 @@ def _cluster(facts: Facts, cluster: str) -> Hypothesis:
     evidence = Evidence(PRIOR)
     settled = _reachable(facts, cluster, evidence)
     _victims(facts, cluster, evidence)
+    _concentration(facts, cluster, evidence)
     _distribution(facts, evidence)
     _events(facts, cluster, evidence)
     return Hypothesis(
@@ -55,7 +56,7 @@ def _reachable(facts: Facts, cluster: str, evidence: Evidence) -> bool | None:
 
 
 def _victims(facts: Facts, cluster: str, evidence: Evidence) -> None:
-    """Weigh what was lost on the cluster, and how much of the group comes from it."""
+    """Weigh what was lost on the cluster."""
     here = [alarm for alarm in facts.alarms if cluster_of(alarm) == cluster]
     killed = {alarm.subject for alarm in here if alarm.signal == "exit_killed"}
     if killed:
@@ -65,15 +66,20 @@ def _victims(facts: Facts, cluster: str, evidence: Evidence) -> None:
     }
     if silent:
         evidence.supports(1.5, f"{counted(len(silent), 'subject')} on it fell silent")
-    elsewhere = len(facts.alarms) - len(here)
+
+
+def _concentration(facts: Facts, cluster: str, evidence: Evidence) -> None:
+    """Weigh how much of the group comes from the cluster, against its part of all subjects."""
+    here = sum(cluster_of(alarm) == cluster for alarm in facts.alarms)
+    elsewhere = len(facts.alarms) - here
     subjects = {series[-1].subject: series[-1] for series in facts.series}
     mine = sum(signal.labels.get("cluster") == cluster for signal in subjects.values())
     expected = mine / len(subjects) if subjects else 1.0
-    seen = len(here) / len(facts.alarms)
-    share = f"{len(here)} of {counted(len(facts.alarms), 'alarm')} share it"
-    if expected < 1 and seen > expected:
+    seen = here / len(facts.alarms)
+    if seen > expected:
+        share = f"{here} of {counted(len(facts.alarms), 'alarm')} share it"
         evidence.supports(min(0.5, seen - expected), f"{share} (of {expected:.0%} of all subjects)")
-    if elsewhere > len(here):
+    if elsewhere > here:
         evidence.opposes(1.0, f"{counted(elsewhere, 'alarm')} come from elsewhere")
 
 
