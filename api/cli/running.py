@@ -138,19 +138,23 @@ def logs(
 
 
 def cancel(context: typer.Context, run: RunName) -> None:
-    """Call off a run; what runs of it is stopped within its cluster's grace period.
+    """Call off a run, or stop serving the model of one that ended.
+
+    What runs of it is stopped within its cluster's grace period.
 
     Example: berth cancel r-1
     """
-    from api.report.statuses import runs_text
+    from api.report.statuses import cancelled_text, cancelling_text
 
     talk: Talk = context.obj
     with doors.engine(talk) as engine:
         found = engine.run(run)
+        serves = any(item.run_id == found.run_id for item in engine.deployments())
+        what = cancelling_text(found, serves=serves)
         if talk.dry_run:
-            talk.result(f"{run} of {found.pipeline} would be called off; it is {found.state.value}")
+            talk.result(f"This would {what}.")
             return
-        talk.confirm(f"Call off {run} of {found.pipeline}?")
+        talk.confirm(f"{what[0].upper()}{what[1:]}?")
         cancelled = engine.cancel(run)
         now = engine.health().now
     if talk.json:
@@ -158,7 +162,7 @@ def cancel(context: typer.Context, run: RunName) -> None:
     elif talk.quiet:
         talk.result(cancelled.run_id)
     else:
-        talk.result(runs_text([cancelled], talk.style(), now=now))
+        talk.result(cancelled_text(cancelled, talk.style(), now=now))
 
 
 COMMANDS = {

@@ -99,7 +99,7 @@ class Remote:
         return self._transport.value(Run, "GET", f"/v1/runs/{run_id}")
 
     def cancel(self, run_id: str) -> Run:
-        """Call off a run."""
+        """Call off a run, or withdraw the model of one that ended and serves."""
         return self._transport.value(Run, "POST", f"/v1/runs/{run_id}/cancel")
 
     def attempts(self, run_id: str) -> tuple[Attempt, ...]:

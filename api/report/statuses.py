@@ -122,6 +122,28 @@ def runs_text(runs: Sequence[Run], style: Style = PLAIN, *, now: float) -> str:
     return f"{table(_RUN_COLUMNS, rows, style)}\n\n{following(f'berth status {runs[0].run_id}')}"
 
 
+def cancelling_text(run: Run, *, serves: bool) -> str:
+    """Return what cancelling a run would do.
+
+    serves: whether the model of the run is the one that its pipeline serves.
+    """
+    named = f"{run.run_id} of {run.pipeline}"
+    if run.state is RunState.ACTIVE:
+        return f"call off {named}"
+    if serves:
+        return f"stop serving {run.pipeline}: withdraw the model of {run.run_id}"
+    return f"change nothing: {named} has ended already, {run.state.value}"
+
+
+def cancelled_text(run: Run, style: Style = PLAIN, *, now: float) -> str:
+    """Return what cancelling a run came to."""
+    told = f"{run.run_id} of {run.pipeline} is called off"
+    if run.reason:
+        told = f"{run.reason}: the model of {run.run_id} is withdrawn"
+    grace = "what runs of it is stopped within its cluster's grace period"
+    return f"{paragraph(f'{told}; {grace}.', style)}\n\n{runs_text([run], style, now=now)}"
+
+
 def submitted_text(runs: Sequence[Run], style: Style = PLAIN, *, again: bool) -> str:
     """Return what applying a plan came to."""
     lines = [

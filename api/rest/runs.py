@@ -53,7 +53,7 @@ def log(
 
 @router.post("/v1/runs/{run_id}/cancel", response_model=Run)
 def cancel(application: answering.Served, run_id: str) -> Response:
-    """Call off a run; what runs of it is stopped within its cluster's grace period."""
+    """Call off a run, or withdraw the model of one that ended and serves."""
     return answering.value(application.cancel(run_id))
 
 

@@ -99,7 +99,7 @@ class Application:
         return self._runs.run(run_id)
 
     def cancel(self, run_id: str) -> Run:
-        """Call off a run."""
+        """Call off a run, or withdraw the model of one that ended and serves."""
         return self._runs.cancel(run_id)
 
     def attempts(self, run_id: str) -> tuple[Attempt, ...]:

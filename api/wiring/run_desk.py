@@ -53,7 +53,7 @@ class RunDesk:
         return stored.value
 
     def cancel(self, run_id: str) -> Run:
-        """Call off a run."""
+        """Call off a run, or withdraw the model of one that ended and serves."""
         dispatching.cancel(self._parts.ledger, self._parts.clock, run_id)
         return self.run(run_id)
 

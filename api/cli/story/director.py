@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from api.cli.story import scenes, workspace
+from api.cli.story import clearing, scenes, workspace
 from api.cli.story.stage import Stage, StoryError
 from api.cli.story.supervisor import EngineCommand, Supervisor
 from api.cli.story.telling import Teller
@@ -67,6 +68,9 @@ def tell(wish: Wish, run: Callable[[Sequence[str]], int]) -> int:
         calm_seconds=wish.calm_seconds,
     )
     figures: dict[str, object] = {}
+    # Whoever ends the story ends what it started.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     supervisor.start()
     try:
         _play(stage, figures, ACTS if wish.brief else (*ACTS, scenes.capacity))
@@ -81,9 +85,11 @@ def tell(wish: Wish, run: Callable[[Sequence[str]], int]) -> int:
             wish.summary.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
         if stage.callers is not None:
             stage.callers.stop()
-        _clear(stage)
-        supervisor.stop()
-        engine.close()
+        try:
+            _clear(stage)
+        finally:
+            supervisor.stop()
+            engine.close()
     return 0
 
 
@@ -153,12 +159,18 @@ def _stay(stage: Stage, port: int) -> None:
 
 
 def _clear(stage: Stage) -> None:
-    """End the tasks that the story started; they would outlive the engine."""
+    """End the tasks and servers that the story started; they would outlive the engine."""
+
+    def deaths() -> int:
+        stage.supervisor.check()
+        return len(stage.supervisor.deaths)
+
     try:
-        for run in stage.engine.runs():
-            stage.engine.cancel(run.run_id)
+        left = clearing.clear(stage.engine, deaths)
     except errors.BerthError as error:
-        stage.teller.say(f"could not end the tasks: {error.message}")
+        left = error.message
+    if left:
+        stage.teller.say(f"could not end everything: {left}")
 
 
 __all__ = ["StoryError", "Wish", "free_port", "fresh", "tell"]

@@ -88,6 +88,8 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                # Ctrl-C is for the story, which needs the engine to end its tasks.
+                process_group=0,
             )
             return self._process.wait()
 
