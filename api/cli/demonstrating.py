@@ -19,8 +19,9 @@ def demo(
     leave: Annotated[bool, typer.Option("--exit", help="Stop when the story is told.")] = False,
     examples: Annotated[Path, typer.Option(help="Folder of the example documents.")] = _EXAMPLES,
     port: Annotated[int, typer.Option(help="Port of the engine, 0 for a free one.")] = 0,
-    brief: Annotated[bool, typer.Option("--brief", help="Leave out the look ahead.")] = False,
-    calm: Annotated[float, typer.Option(help="Seconds to watch before things go wrong.")] = 12.0,
+    brief: Annotated[
+        bool, typer.Option("--brief", help="Watch for less long, and do not look ahead.")
+    ] = False,
     summary: Annotated[
         Path | None, typer.Option(help="Also write the figures to this file, as JSON.")
     ] = None,
@@ -53,7 +54,6 @@ def demo(
         examples=examples,
         port=listening,
         stay=not leave,
-        calm_seconds=calm,
         brief=brief,
         crash_points=crash_points.read_text(encoding="utf-8").split() if crash_points else (),
         summary=summary,

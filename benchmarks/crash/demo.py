@@ -6,7 +6,7 @@ came, are then armed one after the other: the engine is killed there, started ag
 armed with the next, over as many demos as it takes. `--quick` kills at five points.
 
 Counted: points at which the engine was killed; attempts that were started more than once (each
-real start appends a line to the attempt's `started.log` before anything else); task runs that
+real start appends a line to `started.log` before anything else); task runs that
 ended otherwise than undisturbed; records that the recovered store lacks.
 """
 
@@ -110,7 +110,7 @@ def demo(
     armed = home.with_suffix(".points")
     armed.write_text("\n".join(points), encoding="utf-8")
     command = [sys.executable, "-m", "berth", "demo", "--exit", "--home", str(home)]
-    command += ["--summary", str(summary), "--crash-points", str(armed), "--calm", "6", "--brief"]
+    command += ["--summary", str(summary), "--crash-points", str(armed), "--brief"]
     with home.with_suffix(".log").open("wb") as log:
         code = subprocess.run(
             command,
@@ -131,12 +131,8 @@ def ending(home: Path, code: int, told: dict[str, object]) -> Ending:
     causes = {s.value.run_id: s.value.cause.value for s in ledger.select(records.RUNS)}
     tasks = [stored.value for stored in ledger.select(records.TASK_RUNS)]
     known = {stored.value.attempt_id for stored in ledger.select(records.ATTEMPTS)}
-    started = Counter(
-        {
-            path.parent.name: len(path.read_text(encoding="utf-8").splitlines())
-            for path in (home / "attempts").rglob("started.log")
-        }
-    )
+    lines = (home / "started.log").read_text(encoding="utf-8").splitlines()
+    started = Counter(line.partition(" ")[0] for line in lines)
     deaths = told.get("engine death points", [])
     return Ending(
         exit_code=code,

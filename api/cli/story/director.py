@@ -23,6 +23,8 @@ MARK = "berth-demo"
 CLOCK_FACTOR = 300.0
 """A window of five minutes lasts a second; waits and cadences scale, measurements do not."""
 SEED = 7
+CALM_SECONDS = 12.0
+BRIEF_CALM_SECONDS = 6.0
 
 Act = Callable[[Stage], scenes.Outcome]
 ACTS: tuple[Act, ...] = (scenes.serve, scenes.data_fault, scenes.cluster_fault)
@@ -35,7 +37,6 @@ class Wish:
     home: data folder, made anew; examples: where the example documents are.
     port: of the engine, 0 for a free one; stay: keep serving at the end.
     brief: without the scene that looks ahead, whose forecast takes the longest.
-    calm_seconds: how long the callers are watched before anything goes wrong.
     crash_points: where the engine is killed on the way; summary: where figures are written.
     """
 
@@ -44,7 +45,6 @@ class Wish:
     port: int = 0
     stay: bool = True
     brief: bool = False
-    calm_seconds: float = 12.0
     crash_points: Sequence[str] = ()
     environment: Mapping[str, str] | None = None
     summary: Path | None = None
@@ -65,7 +65,7 @@ def tell(wish: Wish, run: Callable[[Sequence[str]], int]) -> int:
         engine=engine,
         teller=Teller(sys.stdout, run),
         supervisor=supervisor,
-        calm_seconds=wish.calm_seconds,
+        calm_seconds=BRIEF_CALM_SECONDS if wish.brief else CALM_SECONDS,
     )
     figures: dict[str, object] = {}
     # Whoever ends the story ends what it started.
