@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ def settings_of(talk: Talk, **more: object) -> Settings:
 
 
 @contextmanager
-def engine(talk: Talk) -> Iterator[Remote]:
+def engine(talk: Talk) -> Generator[Remote]:
     """Yield the running engine.
 
     Raises:
@@ -47,7 +47,7 @@ def engine(talk: Talk) -> Iterator[Remote]:
 @contextmanager
 def either(
     talk: Talk, *, sends_fleet: bool = False, **more: object
-) -> Iterator[Remote | Application]:
+) -> Generator[Remote | Application]:
     """Yield the running engine, or where none runs the application on the data folder.
 
     sends_fleet: whether the command sends the fleet named by `--fleet` with its question.

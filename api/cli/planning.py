@@ -125,10 +125,10 @@ def diff(
 
     talk: Talk = context.obj
     with doors.either(talk) as door:
-        newest = door.plans(1) if not plan else ()
+        newest = [item.plan_id for item in door.plans(1)]
         if not plan and not newest:
             raise NotFoundError("there is no plan yet", fix="berth plan FILE makes one")
-        found = door.diff(plan or newest[0].plan_id, against)
+        found = door.diff(plan or newest[0], against)
     if talk.json:
         talk.value(found)
     else:

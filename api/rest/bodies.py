@@ -137,7 +137,9 @@ def from_mapping(kind: type[T], mapping: Mapping[str, Any]) -> T:
         # As JSON text, since tuples and enumerations are written as lists and strings there.
         value = adapter.validate_json(json.dumps(mapping))
     except pydantic.ValidationError as error:
-        faults += validation_faults(error.errors())
+        raise InvalidInputError(
+            "the body", [*faults, *validation_faults(error.errors())]
+        ) from error
     if faults:
         raise InvalidInputError("the body", faults)
     return value

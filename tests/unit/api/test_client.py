@@ -123,8 +123,8 @@ def test_runs_are_seen_and_called_off(client: Client) -> None:
 def test_other_answers_are_typed(client: Client) -> None:
     engine = client.engine
     assert [cluster.name for cluster in engine.fleet().clusters] == ["near", "far"]
-    assert client.super_alarms() == engine.actions() == engine.signals() == ()
-    assert engine.deployments() == ()
+    empty = (engine.actions(), engine.signals(), engine.deployments(), client.super_alarms())
+    assert not any(empty)
     assert engine.health().version
     assert {"database", "solver"} <= {finding.name for finding in engine.examine()}
 

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from api.report import statuses, super_alarms
+from engine.model import alarms, dispatches, progress
+from engine.model.signals import Layer
+from engine.model.specs import TaskKind
+
+NOW = 1_795_348_800.0
+
+ALARM = alarms.Alarm(
+    alarm_id="a-1",
+    series="feature:heart/chol|feature_median",
+    subject="feature:heart/chol",
+    signal="feature_median",
+    layer=Layer.SERVING,
+    at=NOW - 360,
+    value=6.2,
+    unit="mg/dL",
+    test="robust z",
+    statistic=31.0,
+    p_value=1e-9,
+    expected_low=200.0,
+    expected_high=280.0,
+    severity=alarms.Severity.CRITICAL,
+)
+CAUSE = alarms.Cause(
+    kind=alarms.CauseKind.DATA,
+    subject="feature:heart/chol",
+    title="chol arrives in mmol/L",
+    belief=0.93,
+    evidence_for=("the median fell by 38.7",),
+    evidence_against=("no schema change was announced",),
+    settle="look at a raw record",
+    settled=True,
+    remedy=alarms.Remedy(description="read it so", parameters={"etl.unit.chol": "mmol/L"}),
+)
+GROUP = alarms.SuperAlarm(
+    super_alarm_id="SA-1",
+    title="chol is outside its band",
+    severity=alarms.Severity.CRITICAL,
+    state=alarms.SuperAlarmState.OPEN,
+    opened_at=NOW - 360,
+    updated_at=NOW,
+    alarms=(ALARM,),
+    causes=(CAUSE,),
+    because=("all of them share heart",),
+    pipelines=("heart",),
+)
+RETRAIN = alarms.Action(
+    action_id="x-1",
+    kind=alarms.ActionKind.RETRAIN,
+    state=alarms.ActionState.STARTED,
+    super_alarm_id="SA-1",
+    subject="pipeline:heart",
+    policy="drift",
+    wanted_at=NOW - 300,
+    run_id="r-2",
+)
+
+
+def test_a_super_alarm_is_a_row_with_cause_belief_and_what_is_done() -> None:
+    row = super_alarms.super_alarms_text([GROUP], now=NOW, actions=[RETRAIN]).splitlines()[2]
+    for word in ("SA-1", "critical", "6 min", "mmol/L", "0.93"):
+        assert word in row
+
+
+def test_an_empty_list_says_what_is_watched() -> None:
+    text = super_alarms.super_alarms_text([], now=NOW, watched="3 series are watched.")
+    assert text.startswith("No super-alarm. 3 series are watched.")
+
+
+def test_the_page_answers_in_the_order_of_the_first_minutes() -> None:
+    text = super_alarms.super_alarm_text(GROUP, now=NOW, actions=[RETRAIN])
+    order = [
+        "SA-1 critical: chol is outside its band",
+        "1. chol arrives in mmol/L  0.93  data (settled: it is)",
+        "for      the median fell",
+        "against  no schema change",
+        "settle   look at a raw record",
+        "etl.unit.chol=mmol/L",
+        "retrain pipeline:heart: started r-2",
+        "all of them share heart",
+        "200 to 280",
+        "berth ack SA-1",
+    ]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+
+
+def test_a_held_action_names_the_guard() -> None:
+    guard = alarms.Guard(name="cool-down", allows=False, needs=600.0, has=20.0, unit="s")
+    held = replace(RETRAIN, state=alarms.ActionState.HELD, guards=(guard,), run_id=None)
+    text = super_alarms.super_alarm_text(GROUP, now=NOW, actions=[held])
+    assert "cool-down: needs 600 s, has 20" in text
+
+
+def test_a_silenced_one_says_until_when_and_offers_no_ack() -> None:
+    silenced = replace(
+        GROUP, state=alarms.SuperAlarmState.SILENCED, silenced_until=NOW + 60, note="vendor"
+    )
+    assert "2026-11-22T12:01:00Z" in super_alarms.super_alarms_text([silenced], now=NOW)
+    page = super_alarms.super_alarm_text(silenced, now=NOW)
+    assert "berth ack" not in page
+    assert "Note: vendor" in page
+
+
+def test_many_alarms_are_counted_not_listed() -> None:
+    many = tuple(replace(ALARM, alarm_id=f"a-{n}") for n in range(20))
+    page = super_alarms.super_alarm_text(replace(GROUP, alarms=many), now=NOW)
+    assert "and 8 more" in page
+
+
+def run(state: dispatches.RunState) -> dispatches.Run:
+    return dispatches.Run(
+        run_id="r-1",
+        pipeline="heart",
+        plan_id="p-1",
+        cause=dispatches.RunCause.SUBMITTED,
+        state=state,
+        created_at=NOW - 60,
+    )
+
+
+def task(**changes: object) -> progress.TaskStatus:
+    values = {"task": "train", "kind": TaskKind.TRAIN, "state": dispatches.TaskState.WAITING}
+    return progress.TaskStatus(**{**values, **changes})
+
+
+def test_a_running_run_tells_forecast_and_deadline() -> None:
+    status = progress.RunStatus(
+        run=run(dispatches.RunState.ACTIVE),
+        tasks=(task(),),
+        end_seconds_p50=NOW + 60,
+        end_seconds_p95=NOW + 120,
+        deadline_seconds=NOW + 1_800,
+        endpoint="http://127.0.0.1:1",
+    )
+    text = statuses.status_text([status], now=NOW)
+    assert "ends 12:01:00, P95 12:02:00, deadline in 30 min, serves at http://127.0.0.1:1" in text
+    assert "berth watch r-1" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"reason": dispatches.Reason.UPSTREAM, "waiting_for": ("etl",)}, "waits for etl"),
+        (
+            {"reason": dispatches.Reason.CAPACITY, "waiting_for": ("fraud/train",)},
+            "waits for capacity: fraud/train",
+        ),
+        (
+            {
+                "state": dispatches.TaskState.FAILED,
+                "reason": dispatches.Reason.EXIT_CODE,
+                "message": "exit code 3",
+            },
+            "the command failed: exit code 3",
+        ),
+        ({"state": dispatches.TaskState.SUCCEEDED, "reason": dispatches.Reason.COMPLETED}, ""),
+    ],
+)
+def test_a_task_says_why_it_is_as_it_is(changes: dict[str, object], told: str) -> None:
+    assert statuses.waiting_text(task(**changes)) == told
+
+
+def test_a_failed_task_offers_its_log() -> None:
+    failed = task(state=dispatches.TaskState.FAILED)
+    status = progress.RunStatus(run=run(dispatches.RunState.FAILED), tasks=(failed,))
+    assert "berth logs r-1 train" in statuses.status_text([status], now=NOW)
+
+
+def test_runs_are_listed_with_their_plans() -> None:
+    assert "p-1" in statuses.runs_text([run(dispatches.RunState.ACTIVE)], now=NOW)
+    assert "Nothing has run" in statuses.runs_text([], now=NOW)
+    assert "Nothing runs" in statuses.status_text([], now=NOW)
