@@ -24,7 +24,7 @@ from pathlib import Path
 
 from benchmarks import frame
 from engine import store
-from engine.model import records
+from engine.model import records, specs
 
 POINTS = 40
 QUICK_POINTS = 5
@@ -126,19 +126,36 @@ def demo(
 
 
 def ending(home: Path, code: int, told: dict[str, object]) -> Ending:
-    """Returns how a demo ended, from its store and the folders of its attempts."""
+    """Returns how a demo ended, from its store and its log of starts."""
     ledger = store.open_ledger(f"sqlite:///{home / 'berth.sqlite'}")
-    causes = {s.value.run_id: s.value.cause.value for s in ledger.select(records.RUNS)}
-    tasks = [stored.value for stored in ledger.select(records.TASK_RUNS)]
     known = {stored.value.attempt_id for stored in ledger.select(records.ATTEMPTS)}
-    lines = (home / "started.log").read_text(encoding="utf-8").splitlines()
-    started = Counter(line.partition(" ")[0] for line in lines)
+    started = starts(home)
     deaths = told.get("engine death points", [])
     return Ending(
         exit_code=code,
-        states={f"{causes[t.run_id]} {t.run_id} {t.task}": t.state.value for t in tasks},
-        started=dict(started),
+        states=task_states(home),
+        started=started,
         orphans=sum(name not in known for name in started),
         deaths=tuple(deaths) if isinstance(deaths, list) else (),
         failed_swaps=int(str(told.get("data fault: failed requests until and during the swap", 0))),
     )
+
+
+def task_states(home: Path) -> dict[str, str]:
+    """Returns the final state of each task that ends, by the cause of its run."""
+    ledger = store.open_ledger(f"sqlite:///{home / 'berth.sqlite'}")
+    causes = {
+        stored.value.run_id: stored.value.cause.value for stored in ledger.select(records.RUNS)
+    }
+    tasks = [stored.value for stored in ledger.select(records.TASK_RUNS)]
+    return {
+        f"{causes[task.run_id]} {task.run_id} {task.task}": task.state.value
+        for task in tasks
+        if task.kind is not specs.TaskKind.SERVE
+    }
+
+
+def starts(home: Path) -> dict[str, int]:
+    """Returns how often each attempt was really started: one line each in `started.log`."""
+    lines = (home / "started.log").read_text(encoding="utf-8").splitlines()
+    return dict(Counter(line.partition(" ")[0] for line in lines))

@@ -1,0 +1,55 @@
+"""kill -9 of the engine at a seeded sample of the crash points that the story passes."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.crash import demo
+from tests.support.story import Story
+
+SAMPLE = 20
+DEMOS_SECONDS = 1_500
+
+
+@pytest.fixture(scope="module")
+def points(story: Story) -> list[str]:
+    return demo.sample(story.points, SAMPLE)
+
+
+@pytest.fixture(scope="module")
+def endings(points: list[str], tmp_path_factory: pytest.TempPathFactory) -> list[demo.Ending]:
+    return demo.killed(tmp_path_factory.mktemp("crashes"), points)
+
+
+@pytest.mark.timeout(DEMOS_SECONDS)
+def test_the_engine_was_killed_at_every_point(
+    points: list[str], endings: list[demo.Ending]
+) -> None:
+    assert sorted(death for one in endings for death in one.deaths) == sorted(points)
+
+
+def test_every_killed_story_was_told_to_its_end(endings: list[demo.Ending]) -> None:
+    assert [one.exit_code for one in endings] == [0] * len(endings)
+
+
+def test_no_attempt_of_a_killed_story_was_started_twice(endings: list[demo.Ending]) -> None:
+    assert {count for one in endings for count in one.started.values()} == {1}
+
+
+def test_the_store_knows_every_attempt_that_was_started(endings: list[demo.Ending]) -> None:
+    assert sum(one.orphans for one in endings) == 0
+
+
+def test_killed_stories_end_as_the_undisturbed_one(
+    story: Story, endings: list[demo.Ending]
+) -> None:
+    calm = demo.task_states(story.home)
+    assert [one.states for one in endings] == [calm] * len(endings)
+
+
+def test_points_are_sampled_by_seed_and_in_order(tmp_path: Path) -> None:
+    passed = tmp_path / "points.txt"
+    passed.write_text("".join(f"point-{n:02}#1\npoint-{n:02}#2\n" for n in range(50)))
+    chosen = demo.sample(passed, 20)
+    assert len(chosen) == 20
+    assert chosen == sorted(chosen) == demo.sample(passed, 20)
