@@ -92,13 +92,11 @@ def outlook(instance: Instance, plan: Draft, line: Line, seed: int) -> Outlook:
 def promise(instance: Instance, plan: Draft, line: Line, seen: Outlook) -> Promise:
     """Return what a pipeline asked for and what it gets."""
     jobs = [instance.jobs[index] for index in line.jobs if index in plan.options]
-    running = [a for a in instance.fixed if a.pipeline == line.spec.name]
     serving = [plan.options[job.index] for job in jobs if job.serve]
     ending: int = sum(plan.options[job.index].cost for job in jobs if not job.serve)
     ending += sum(drafts.moved(instance, plan.options, _edges(instance, line)))
-    ending += sum(a.cost_micro_dollars for a in running if a.end_seconds_p95 is not None)
-    hourly: int = sum(option.cost for option in serving)
-    hourly += sum(a.cost_micro_dollars for a in running if a.end_seconds_p95 is None)
+    ending += _running_cost(instance, line, serve=False)
+    hourly = sum(option.cost for option in serving) + _running_cost(instance, line, serve=True)
     latencies = [o.latency_ms for o in serving if o.latency_ms is not None]
     availabilities = [o.availability for o in serving if o.availability is not None]
     return Promise(
@@ -112,6 +110,12 @@ def promise(instance: Instance, plan: Draft, line: Line, seen: Outlook) -> Promi
         latency_ms_p99=max(latencies, default=None),
         availability=min(availabilities, default=None),
     )
+
+
+def _running_cost(instance: Instance, line: Line, *, serve: bool) -> int:
+    """Return what running tasks of a pipeline cost: services by the hour, others for their run."""
+    running = [a for a in instance.fixed if a.pipeline == line.spec.name]
+    return sum(a.cost_micro_dollars for a in running if (a.end_seconds_p95 is None) == serve)
 
 
 def _edges(instance: Instance, line: Line) -> list[int]:

@@ -24,7 +24,8 @@ from placement.account.wishes import (
 from placement.problem.building import DAYS_PER_MONTH, Terms, build
 from placement.problem.instance import MILLISECONDS
 from placement.search import draft as drafts
-from placement.search.model import Goal, Task, everything, solve
+from placement.search.model import solve
+from placement.search.orders import Goal, Task, everything
 from placement.search.solving import Effort, search
 
 MOST_NODES = 64

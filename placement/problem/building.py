@@ -120,16 +120,24 @@ def _site(problem: PlacementProblem, terms: Terms) -> _Site:
         serving_hours=request.horizon_hours,
         shares=terms.shares,
     )
+    return _Site(pools=pools, frame=frame, quota_index=_quotas(request, pools))
+
+
+def _quotas(
+    request: PlanRequest, pools: Sequence[tuple[Cluster, Pool]]
+) -> dict[str, dict[int, int]]:
+    """Return by owner, then by pool, the bucket of a quota; buckets of quotas follow the pools'."""
+    limited = [
+        (pipeline_owner, cluster.name)
+        for pipeline_owner in dict.fromkeys(pipeline.owner for pipeline in request.pipelines)
+        for cluster in request.fleet.clusters
+        if cluster.quota.get(pipeline_owner)
+    ]
     quotas: dict[str, dict[int, int]] = {}
-    count = len(pools)
-    for owner in dict.fromkeys(pipeline.owner for pipeline in request.pipelines):
-        for cluster in request.fleet.clusters:
-            if cluster.quota.get(owner):
-                for index, (of, _) in enumerate(pools):
-                    if of.name == cluster.name:
-                        quotas.setdefault(owner, {})[index] = count
-                count += 1
-    return _Site(pools=pools, frame=frame, quota_index=quotas)
+    for bucket, (owner, name) in enumerate(limited, start=len(pools)):
+        here = [index for index, (cluster, _) in enumerate(pools) if cluster.name == name]
+        quotas.setdefault(owner, {}).update(dict.fromkeys(here, bucket))
+    return quotas
 
 
 def _end_ms(problem: PlacementProblem, horizon_ms: int) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import partial
 from typing import Any
 
@@ -20,79 +19,12 @@ from engine.model.fleet import Cluster
 from engine.model.specs import Join
 from placement.problem import transfers
 from placement.problem.instance import COUNTED, Amounts, Edge, Instance, Job, Option, Span
+from placement.search import hints
 from placement.search.draft import Draft
-from placement.search.timeline import Board, seat_span
+from placement.search.orders import Goal, Outcome, Scope, Task, Verdict
 
 Expression = Any
 """A linear expression, variable or interval of CP-SAT, whose types it does not publish."""
-
-
-class Goal(Enum):
-    """What a solve minimises."""
-
-    BEST = "SLA weight that has no place first, money second"
-    MONEY = "money"
-    SPENT = "what counts against the budget of one pipeline"
-    END = "when the last job of one pipeline ends"
-
-
-class Verdict(Enum):
-    """What a solve found out."""
-
-    OPTIMAL = "best plan, proven"
-    FEASIBLE = "a plan"
-    INFEASIBLE = "no plan, proven"
-    UNKNOWN = "nothing within the work limit"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """One solve.
-
-    all_placed: every job must have a place; else those that have none cost their weight.
-    hint: a plan to start from. weight_at_most: bound on the weight without a place.
-    line: the pipeline that `SPENT` and `END` are about.
-    """
-
-    goal: Goal
-    all_placed: bool
-    seed: int
-    work_limit: float
-    hint: Draft | None = None
-    weight_at_most: int | None = None
-    line: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What a solve returned.
-
-    draft: of the jobs that were free. bound: the least value any plan could have, of the goal's
-        quantity; `BEST` counts a unit of weight as `dear` micro-dollars.
-    """
-
-    verdict: Verdict
-    draft: Draft | None
-    bound: int
-    work: float
-    dear: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """The part of an instance that a solve is about.
-
-    jobs: those that are free, whole pipelines; taken: what all others take, None to look at no
-        capacity at all.
-    """
-
-    jobs: tuple[int, ...]
-    taken: Board | None
-
-
-def everything(instance: Instance) -> Scope:
-    """Return the scope in which every job is free and capacity counts."""
-    return Scope(jobs=tuple(range(len(instance.jobs))), taken=Board(instance))
 
 
 def solve(instance: Instance, task: Task, scope: Scope) -> Outcome:
@@ -293,7 +225,7 @@ class _Model:
     ) -> Expression:
         """Return what is left of a stretch of the calendar after a service started."""
         size = self.cp.new_int_var(0, span.end_ms - span.start_ms, "")
-        self._hints.append((size, partial(_left, span, job)))
+        self._hints.append((size, partial(hints.left, span, job)))
         return self.cp.new_optional_interval_var(first, size, after, takes, "")
 
     def _cut(self, cuts: dict[int, Expression], job: int, time: int) -> Expression:
@@ -368,7 +300,7 @@ class _Model:
         self._draw(bucket, interval, needs, most)
         variables = (present, first, after, size, *needs)
         for position, variable in enumerate(variables):
-            self._hints.append((variable, partial(_seat_value, ways, position)))
+            self._hints.append((variable, partial(hints.seat_value, ways, position)))
 
     def _add_transfer(self, edge: Edge) -> Expression:
         """Return what moving an edge's data costs, by the cluster it leaves and the one it enters.
@@ -386,7 +318,7 @@ class _Model:
         both = self._both(jobs[edge.source], jobs[edge.target])
         self.cp.add(_total(flows.values()) == both)
         for pair, flow in flows.items():
-            self._hints.append((flow, partial(_flow, edge, pair)))
+            self._hints.append((flow, partial(hints.flow, edge, pair)))
         clusters: dict[str, Cluster] = {c.name: c for c, _ in self._instance.pools}
         return sum(
             transfers.cost(edge.volume_gib, edge.probability, clusters[a], clusters[b]) * flow
@@ -455,37 +387,6 @@ class _Model:
             budget = self._instance.lines[index].budget
             if budget is not None:
                 self.cp.add(self._spent(index) <= budget)
-
-
-def _clusters(edge: Edge, draft: Draft) -> tuple[str, str] | None:
-    """Return the clusters at both ends of an edge, when both have a place."""
-    source, target = draft.options.get(edge.source), draft.options.get(edge.target)
-    return (source.cluster.name, target.cluster.name) if source and target else None
-
-
-def _left(span: Span, job: int, draft: Draft) -> int:
-    return max(span.end_ms - max(span.start_ms, draft.starts.get(job, 0)), 0)
-
-
-def _flow(edge: Edge, pair: tuple[str, str], draft: Draft) -> int:
-    return int(_clusters(edge, draft) == pair)
-
-
-def _seat_value(ways: Sequence[tuple[Job, Option]], position: int, draft: Draft) -> int:
-    return _seat_values(ways, draft)[position]
-
-
-def _seat_values(ways: Sequence[tuple[Job, Option]], draft: Draft) -> tuple[int, ...]:
-    """Return whether a seat is taken in a plan, from when to when, how long, and how much."""
-    held = [
-        seat_span(job, option, draft.starts[job.index])
-        for job, option in ways
-        if draft.options.get(job.index) is option
-    ]
-    if not held:
-        return (0, 0, 0, 0, *(0 for _ in COUNTED))
-    first, after = min(s.start_ms for s in held), max(s.end_ms for s in held)
-    return (1, first, after, after - first, *map(max, zip(*(s.amounts for s in held), strict=True)))
 
 
 def _total(terms: Iterable[Expression]) -> Expression:

@@ -88,11 +88,7 @@ def _moments(
     here = [instance.jobs[j] for j in sorted(plan.options) if plan.options[j].pool_index == pool]
     bucket = instance.buckets[pool]
     sampled = levels([job.spec.kind.value for job in here], generator(seed, purpose, bucket.name))
-    uncertain = [
-        index
-        for index, resource in enumerate(COUNTED)
-        if resource in SOFT and any(_is_uncertain(job, resource) for job in here)
-    ]
+    uncertain = _uncertain(here)
     for time, _ in drafts.board_of(instance, plan).timeline(pool).steps():
         active = [
             (column, job)
@@ -105,6 +101,15 @@ def _moments(
             moment = _moment(instance, plan, active, sampled, (time, resource, has / MILLISECONDS))
             if moment.high > moment.has + _SMALL:
                 yield moment
+
+
+def _uncertain(jobs: Sequence[Job]) -> list[int]:
+    """Return the resources of which any job leaves something to chance."""
+    return [
+        index
+        for index, resource in enumerate(COUNTED)
+        if resource in SOFT and any(_is_uncertain(job, resource) for job in jobs)
+    ]
 
 
 def _is_uncertain(job: Job, resource: Resource) -> bool:

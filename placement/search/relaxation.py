@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from placement.problem.instance import Instance, Option
 from placement.search.draft import Draft
-from placement.search.model import Goal, Scope, Task, Verdict, solve
+from placement.search.model import solve
+from placement.search.orders import Goal, Scope, Task, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,15 +16,8 @@ from placement.search import draft as drafts
 from placement.search import moves
 from placement.search.draft import Draft
 from placement.search.greedy import greedy, value
-from placement.search.model import (
-    Goal,
-    Outcome,
-    Scope,
-    Task,
-    Verdict,
-    everything,
-    solve,
-)
+from placement.search.model import solve
+from placement.search.orders import Goal, Outcome, Scope, Task, Verdict, everything
 from placement.search.relaxation import Relaxed, money_bound, relaxed
 
 WHOLE_OPTIONS = 1_200

@@ -142,9 +142,9 @@ def _in_time(
         start = _start(pools[way.pool][1], running, way, ready)
         end = start + way.seconds
         deadline = pipeline.sla.deadline
-        if deadline is not None and deadline.within_seconds is not None:
-            if end > deadline.within_seconds + 1e-6:
-                return False
+        within = None if deadline is None else deadline.within_seconds
+        if within is not None and end > within + 1e-6:
+            return False
         ends[pipeline.name, task.name] = end
         running.append((start, end, way))
     return True

@@ -23,7 +23,7 @@ from engine.model.specs import Deadline, Limits, PipelineSpec, Serving, Sla, Tas
 AS_OF = 1_790_000_000.0
 
 
-def pool(
+def pool(  # noqa: PLR0913 - a test names only what it is about
     name: str = "cpu",
     *,
     cores: float = 4.0,
@@ -63,7 +63,7 @@ def cluster(name: str, *pools: Pool, region: str = "eu-1", **fields: object) -> 
         "pools": pools or (pool(),),
         **fields,
     }
-    return Cluster(**values)  # type: ignore[arg-type]  # fields are checked by each test's use
+    return Cluster(**values)
 
 
 def fleet(*clusters: Cluster) -> Fleet:
@@ -73,13 +73,13 @@ def fleet(*clusters: Cluster) -> Fleet:
 
 def task(name: str, kind: TaskKind = TaskKind.TRAIN, **fields: object) -> TaskSpec:
     """A task; `after` may be a tuple of names."""
-    return TaskSpec(name=TaskName(name), kind=kind, **fields)  # type: ignore[arg-type]  # as above
+    return TaskSpec(name=TaskName(name), kind=kind, **fields)
 
 
 def serving(name: str = "serve", **fields: object) -> TaskSpec:
     """A serve task; fields without `after` are those of its promise."""
     after = fields.pop("after", ())
-    return task(name, TaskKind.SERVE, after=after, serving=Serving(**fields))  # type: ignore[arg-type]  # as above
+    return task(name, TaskKind.SERVE, after=after, serving=Serving(**fields))
 
 
 def pipeline(
@@ -98,7 +98,7 @@ def pipeline(
         owner=owner,
         tasks=tasks,
         sla=Sla(deadline=within, keep=keep, weight=weight),
-        limits=Limits(**limits),  # type: ignore[arg-type]  # as above
+        limits=Limits(**limits),
     )
 
 
@@ -126,7 +126,7 @@ def profile(
         "use": use,
         **fields,
     }
-    return Profile(**values)  # type: ignore[arg-type]  # as above
+    return Profile(**values)
 
 
 def problem(
@@ -146,7 +146,7 @@ def problem(
     }
     given = profiles or {}
     return PlacementProblem(
-        request=PlanRequest(**values),  # type: ignore[arg-type]  # as above
+        request=PlanRequest(**values),
         profiles={
             task_key(p.name, t.name): given.get(
                 task_key(p.name, t.name), given.get(t.name, profile(t))
@@ -198,7 +198,7 @@ def _random_cluster(chance: random.Random, number: int, tight: float) -> Cluster
 
 def _random_pipeline(chance: random.Random, name: str, size: int) -> PipelineSpec:
     kinds = [TaskKind.ETL, TaskKind.FEATURES] + [TaskKind.TRAIN] * (size - 2)
-    tasks = []
+    tasks: list[TaskSpec] = []
     for index, kind in enumerate(kinds[:size]):
         after = (tasks[chance.randrange(index)].name,) if index else ()
         volume = chance.choice((None, 10.0, 100.0)) if kind is TaskKind.ETL else None

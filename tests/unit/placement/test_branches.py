@@ -80,18 +80,18 @@ def test_order_is_that_of_the_file_where_it_may_be() -> None:
 
 def test_exclusive_branches_reserve_for_one_of_them() -> None:
     spec = fork('a.best == "x"', 'a.best == "y"')
-    by_task = {a.task: a for a in placed(spec, cores=2.0).assignments}
+    by_task = {str(a.task): a for a in placed(spec, cores=2.0).assignments}
     assert by_task["b0"].start_seconds == by_task["b1"].start_seconds
 
 
 def test_branches_that_may_meet_reserve_for_both() -> None:
-    by_task = {a.task: a for a in placed(fork("a.x > 1", "a.y > 1"), cores=2.0).assignments}
+    by_task = {str(a.task): a for a in placed(fork("a.x > 1", "a.y > 1"), cores=2.0).assignments}
     starts = sorted(by_task[name].start_seconds - make.AS_OF for name in ("b0", "b1"))
     assert starts == [3600.0, 7200.0]
 
 
 def test_expected_cost_counts_probabilities() -> None:
-    by_task = {a.task: a for a in placed(fork('a.x == "1"', 'a.x == "2"')).assignments}
+    by_task = {str(a.task): a for a in placed(fork('a.x == "1"', 'a.x == "2"')).assignments}
     assert by_task["b0"].probability == 0.5
     assert by_task["b0"].cost_micro_dollars == by_task["a"].cost_micro_dollars / 2
     assert by_task["b0"].cost_micro_dollars_p95 == by_task["a"].cost_micro_dollars_p95

@@ -197,7 +197,7 @@ def test_what_its_own_tasks_reserved_does_not_count_twice() -> None:
 def test_a_task_whose_upstream_has_no_place_cannot_start() -> None:
     spec = make.pipeline(TASK, make.task("u", after=("t",)))
     problem = asked(spec, CHEAP, profiles={"t": make.profile(TASK, cores=64.0)})
-    by_task = {u.task: u.refusal for u in placed(problem).unplaced}
+    by_task = {str(u.task): u.refusal for u in placed(problem).unplaced}
     assert by_task["t"].limit is Limit.CPU
     assert by_task["u"] == Refusal(
         limit=Limit.EARLIEST_START, needs="a place for t", has="none in this plan"
@@ -252,5 +252,5 @@ def test_data_hold_a_task_where_they_are() -> None:
     etl = make.task("etl", TaskKind.ETL, volume_gib=100.0)
     spec = make.pipeline(etl, make.task("t", after=("etl",), parameters={"tolerate": "x"}))
     only_away = replace(near, pools=(replace(near.pools[0], taints=("x",)),))
-    by_task = {a.task: a for a in placed(asked(spec, away, only_away)).assignments}
+    by_task = {str(a.task): a for a in placed(asked(spec, away, only_away)).assignments}
     assert (by_task["t"].cluster, by_task["t"].why) == ("away", "its data is here")

@@ -30,7 +30,7 @@ def placed(
 def verdict(
     cluster: Cluster, *, task: TaskSpec = TASK, profile: Profile | None = None, **limits: object
 ) -> Verdict:
-    spec = make.pipeline(task, **limits)  # type: ignore[arg-type]  # fields of Limits
+    spec = make.pipeline(task, **limits)
     profiles = {task.name: profile} if profile else None
     return placed(spec, cluster, profiles=profiles).explanations[0].verdicts[0]
 

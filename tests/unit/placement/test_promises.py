@@ -31,11 +31,11 @@ def placed(
     profiles: dict[str, object] | None = None,
     mode: Mode = Mode.MOST_SLA,
 ) -> Placement:
-    return CpSatPlacer().place(make.problem(spec, fleet, profiles, mode=mode))  # type: ignore[arg-type]  # profiles by name
+    return CpSatPlacer().place(make.problem(spec, fleet, profiles, mode=mode))
 
 
 def one(**pool: object) -> Fleet:
-    return make.fleet(make.cluster("c", make.pool(**pool)))  # type: ignore[arg-type]  # fields of make.pool
+    return make.fleet(make.cluster("c", make.pool(**pool)))
 
 
 def test_a_daily_deadline_is_the_next_one_in_its_zone() -> None:
@@ -159,7 +159,7 @@ def chance_problem() -> PlacementProblem:
         spec,
         make.fleet(make.cluster("c", pool)),
         profiles,
-        mode=Mode.MOST_SLA,  # type: ignore[arg-type]  # profiles by name
+        mode=Mode.MOST_SLA,
     )
 
 
@@ -185,7 +185,7 @@ def test_levels_of_one_kind_go_together() -> None:
     problem = chance_problem()
     instance = build(problem, Terms())
     assert len(instance.jobs) == 8
-    shares = multiplexing.shares(instance, settled(problem).plan, seed=1)  # type: ignore[arg-type]  # there is one
+    shares = multiplexing.shares(instance, settled(problem).plan, seed=1)
     assert all(0.0 < share <= 1.0 for share in shares[0])
 
 

@@ -13,7 +13,8 @@ from placement.problem.instance import Instance, Span
 from placement.search import solving
 from placement.search.draft import EMPTY, timed
 from placement.search.greedy import greedy, value
-from placement.search.model import Goal, Scope, Task, Verdict, everything, solve
+from placement.search.model import solve
+from placement.search.orders import Goal, Scope, Task, Verdict, everything
 from placement.search.solving import Effort, search
 from placement.search.timeline import Timeline
 from tests.support import placement_problems as make
@@ -60,7 +61,7 @@ def test_a_plan_that_greed_does_not_find_is_searched_whole() -> None:
     }
     fleet = make.fleet(make.cluster("c", both, one))
     problem = make.problem(spec, fleet, profiles, mode=Mode.LEAST_COST)
-    by_task = {a.task: a.pool for a in CpSatPlacer().place(problem).assignments}
+    by_task = {str(a.task): a.pool for a in CpSatPlacer().place(problem).assignments}
     assert by_task == {"a": "one", "b": "both"}
 
 
@@ -127,7 +128,7 @@ def placed(problem: PlacementProblem) -> Placement:
 def test_branches_of_a_seat_share_a_full_pool() -> None:
     placement = placed(rush(Join.ANY))
     assert not placement.unplaced
-    by_task = {a.task: a for a in placement.assignments}
+    by_task = {str(a.task): a for a in placement.assignments}
     assert by_task["b0"].start_seconds == by_task["b1"].start_seconds
 
 
@@ -152,7 +153,7 @@ def test_the_model_finds_no_plan_that_the_clock_refuses(seed: int) -> None:
 def test_least_time_and_least_cost_of_one_pipeline() -> None:
     instance = build(rush(Join.ANY), Terms())
     order = {"all_placed": True, "seed": 0, "work_limit": 2.0}
-    end = solve(instance, Task(goal=Goal.END, **order), everything(instance))  # type: ignore[arg-type]  # as above
+    end = solve(instance, Task(goal=Goal.END, **order), everything(instance))
     assert end.bound == 3 * 3_600_000
 
 
