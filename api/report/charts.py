@@ -213,6 +213,8 @@ def _embedded(drawing: str, *, title: str, description: str, identifier: str) ->
     for own, of_page in _PAGE.items():
         drawing = re.sub(re.escape(own), of_page, drawing, flags=re.IGNORECASE)
     drawing = re.sub(r' d="[^"]*"', lambda path: _coarser(path.group()), drawing)
+    # Groups have roles of their own, without names; for readers the drawing is one image.
+    drawing = re.sub(r' (?:role|aria-[a-z]+)="[^"]*"', "", drawing)
     drawing = re.sub(r'\bid="', f'id="{identifier}-', drawing)
     drawing = drawing.replace("url(#", f"url(#{identifier}-")
     opening, _, rest = drawing.partition(">")

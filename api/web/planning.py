@@ -8,7 +8,7 @@ from api.report import words
 from api.web.desk import Desk
 from api.web.views import plans as plan_views
 from api.web.views import runs as run_views
-from engine.model import records
+from engine.model import dispatches, records
 
 
 class PlanPages:
@@ -33,9 +33,6 @@ class PlanPages:
     def one(self, plan_id: str) -> responses.Response:
         """One plan with its reasons, and what ran under it."""
         plan = self._desk.one(records.PLANS, plan_id, "plan")
-        runs = [
-            run for run in self._desk.newest(records.RUNS, "created_at") if run.plan_id == plan_id
-        ]
         actions = self._desk.newest(records.ACTIONS, "wanted_at")
         return self._desk.page(
             "plan.html",
@@ -49,6 +46,13 @@ class PlanPages:
             limits=plan_views.limits(plan),
             sharing=plan_views.sharing(plan),
             reasons=plan_views.reasons(plan),
-            runs=run_views.run_list(runs, self._desk.now()),
+            runs=run_views.run_list(self._runs(plan_id), self._desk.now()),
             actions=[action for action in actions if action.plan_id == plan_id],
         )
+
+    def _runs(self, plan_id: str) -> list[dispatches.Run]:
+        """Return the runs under a plan, also those that were moved to another one since."""
+        events = self._desk.newest(records.EVENTS, "at")
+        begun = {one.labels.get("run") for one in events if one.labels.get("plan") == plan_id}
+        runs = self._desk.newest(records.RUNS, "created_at")
+        return [run for run in runs if run.plan_id == plan_id or run.run_id in begun]

@@ -1,0 +1,83 @@
+"""A headless Chromium, and the addresses of all pages of a told story."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright import sync_api as playwright
+
+from tests.support.story import Story
+
+Context = Callable[..., playwright.Page]
+
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+AXE = Path(__file__).parents[1] / "support" / "vendor" / "axe.min.js"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[playwright.Browser]:
+    path = os.environ.get("BERTH_CHROMIUM") or shutil.which("chromium")
+    if path is None:
+        pytest.skip("there is no chromium on this machine: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium: playwright.Browser) -> Iterator[Context]:
+    """Opens addresses, each as a visitor of its own; takes what a browser context takes."""
+    contexts: list[playwright.BrowserContext] = []
+
+    def open_page(address: str, **wishes: object) -> playwright.Page:
+        contexts.append(chromium.new_context(**wishes))
+        page = contexts[-1].new_page()
+        page.goto(address, wait_until="load")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="session")
+def rest(story: Story) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=story.url, timeout=60.0, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def addresses(story: Story, rest: httpx.Client) -> Mapping[str, str]:
+    """The address of every page by its name in `PAGES`."""
+    figures = story.figures
+    listed = rest.get("/capacity", headers={"Accept": "text/html"}).text
+    report = listed.partition('href="/capacity/')[2].partition('"')[0]
+    paths = {
+        "overview": "/",
+        "plans": "/plans",
+        "plan": f"/plans/{figures['plan']}",
+        "re-plan": f"/plans/{figures['cluster fault: re-plan']}",
+        "runs": "/runs",
+        "run": f"/runs/{figures['run']}",
+        "retraining": f"/runs/{figures['data fault: retraining run']}",
+        "super-alarms": "/alarms",
+        "data fault": f"/alarms/{figures['data fault: super-alarm']}",
+        "cluster fault": f"/alarms/{figures['cluster fault: super-alarm']}",
+        "capacity": "/capacity",
+        "capacity report": f"/capacity/{report}",
+        "fleet": "/fleet",
+        "nothing": "/alarms/nobody",
+    }
+    return {name: story.url + path for name, path in paths.items()}
