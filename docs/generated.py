@@ -1,12 +1,12 @@
 """Sphinx extension that makes the reference pages from the code before a build.
 
-Command line, schema of a pipeline, error codes and Python API are written to
+Command line, REST, settings, documents, error codes and Python API are written to
 `reference/generated/` (not in the repository), so that they cannot lag behind the code.
 """
 
 import importlib
-import importlib.util
 import inspect
+import logging
 import pkgutil
 import re
 from collections.abc import Iterator, Mapping
@@ -14,9 +14,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import generated_faces
 from sphinx.application import Sphinx
 
+from engine import documents
+from engine.documents import CODES
+from engine.model import errors
+
 PUBLIC_MODULES = ("berth", "engine.ports", "engine.testing", "engine.model")
+PUBLIC = re.compile(r"engine\.(ports|testing|model)\b")
 DRAWING = set("├└│┌┐┘─")
 SINGLE_BACKTICKS = re.compile(r"(?<![`:])`([^`]+)`(?!`)")
 FIELD = re.compile(r"[a-z_0-9]+(, [a-z_0-9]+)*: ")
@@ -24,6 +30,7 @@ FIELD = re.compile(r"[a-z_0-9]+(, [a-z_0-9]+)*: ")
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Registers the extension."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # what it says of itself is not news
     app.connect("builder-inited", write_pages)
     app.connect("autodoc-process-docstring", to_restructured, priority=100)
     return {"parallel_read_safe": True}
@@ -35,7 +42,9 @@ def write_pages(app: Sphinx) -> None:
     target.mkdir(parents=True, exist_ok=True)
     write(target / "api.md", api_page())
     write(target / "errors.md", errors_page())
-    documents = importlib.import_module("engine.documents")
+    write(target / "cli.md", generated_faces.cli_page())
+    write(target / "rest.md", generated_faces.rest_page())
+    write(target / "settings.md", generated_faces.settings_page())
     write(target / "pipeline.md", schema_page("pipeline", documents.pipeline_schema()))
     write(target / "fleet.md", schema_page("fleet", documents.fleet_schema()))
 
@@ -80,16 +89,22 @@ def api_page() -> str:
         "# Python API\n",
         "What is public: the client face, the ports and what flows between them.\n",
     ]
-    for name in filter(importlib.util.find_spec, PUBLIC_MODULES):
-        for module in modules_of(name):
-            parts.append(f"## {module.__name__}\n")
-            parts.append(f"```{{eval-rst}}\n.. automodule:: {module.__name__}\n```\n")
+    for module in (module for name in PUBLIC_MODULES for module in modules_of(name)):
+        parts.append(f"## {module.__name__}\n")
+        told = f".. automodule:: {module.__name__}\n{elsewhere(module)}"
+        parts.append(f"```{{eval-rst}}\n{told}```\n")
     return "\n".join(parts)
+
+
+def elsewhere(module: ModuleType) -> str:
+    """Returns the option that leaves out what a module shows of another page's module."""
+    shown = getattr(module, "__all__", ())
+    others = [name for name in shown if PUBLIC.match(getattr(module, name).__module__)]
+    return f"   :exclude-members: {', '.join(others)}\n" if others else ""
 
 
 def errors_page() -> str:
     """Returns the page of error classes with their codes and exit codes."""
-    errors = importlib.import_module("engine.model.errors")
     rows = ["| code | exit code | class | meaning |", "|---|---|---|---|"]
     for _, kind in inspect.getmembers(errors, inspect.isclass):
         if issubclass(kind, errors.BerthError):
@@ -97,8 +112,7 @@ def errors_page() -> str:
             rows.append(
                 f"| {kind.default_code} | {kind.exit_code} | `{kind.__name__}` | {meaning} |"
             )
-    codes = importlib.import_module("engine.documents.codes").CODES
-    pages = [f"### {page.code}: {page.title}\n\n{page.explanation}\n" for page in codes.values()]
+    pages = [f"### {page.code}: {page.title}\n\n{page.explanation}\n" for page in CODES.values()]
     return "\n".join(
         [
             "# Errors\n",
