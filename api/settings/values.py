@@ -27,8 +27,8 @@ class Settings:
         those.
     work_limit: deterministic work units of the solver for one plan, about a second each.
     request_bytes_max: largest body of a request that is read.
-    crash_at, crash_record: for tests of recovery: the crash point at which to die (`POINT` or
-        `POINT#COUNT`), and a file that lists the points passed.
+    crash_at, crash_record: for tests of recovery: the crash points at which to die (`POINT` or
+        `POINT#COUNT`, with blanks between), and a file that lists the points passed.
     """
 
     home: Path

@@ -30,10 +30,7 @@ _WINDOWS_OF_ONE_EVENT = 3
 
 def crash_points(settings: Settings) -> crash.CrashPoints | None:
     """Return where to crash, for tests of recovery; None in every other engine."""
-    if not settings.crash_at and settings.crash_record is None:
-        return None
-    plan = crash.CrashPlan.parse(settings.crash_at) if settings.crash_at else None
-    return crash.CrashPoints(plan, record=settings.crash_record)
+    return crash.planned(settings.crash_at, settings.crash_record)
 
 
 def with_crashes(parts: Parts, points: crash.CrashPoints | None) -> Parts:

@@ -2,8 +2,8 @@
 
 One undisturbed demo records every crash point that it passes (before and after each commit and
 each call of an executor or model server). Forty of them, spread evenly over the order in which they
-came, are then armed one after the other: the engine is killed there, started again, and
-armed with the next, over as many demos as it takes. `--quick` kills at five points.
+came, are then armed: the engine is killed at the first of them that it passes, started again with
+the others armed, and so on, ten points a demo. `--quick` kills at five points.
 
 Counted: points at which the engine was killed; attempts that were started more than once (each
 real start appends a line to `started.log` before anything else); task runs that
@@ -66,9 +66,9 @@ def killed(scratch: Path, points: Sequence[str]) -> list[Ending]:
         armed, left = left[:POINTS_PER_DEMO], left[POINTS_PER_DEMO:]
         ending = demo(scratch / f"killed-{len(endings)}", points=armed)
         endings.append(ending)
-        # A point that was not passed again after the deaths before it comes first next time.
+        # A point that this demo did not pass gets another chance with the next ones.
         if ending.deaths:
-            left = armed[len(ending.deaths) :] + left
+            left = [point for point in armed if point not in ending.deaths] + left
     return endings
 
 

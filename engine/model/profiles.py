@@ -38,13 +38,21 @@ class Quantiles:
         """The five values in the order of `QUANTILE_LEVELS`."""
         return (self.p50, self.p80, self.p90, self.p95, self.p99)
 
+    @property
+    def least(self) -> float:
+        """A guess of the smallest value: as far below P50 as P99 is above, at least half of P50.
+
+        So a quantity that is known has no spread at all.
+        """
+        return max(self.p50 / 2, 2 * self.p50 - self.p99)
+
     def at(self, level: float) -> float:
         """Return the quantile at `level` in (0, 1), linear between stated levels.
 
-        Below P50 the line goes from half of P50 at level 0; above P99 the value of P99 stands.
+        Below P50 the line starts at `least` at level 0; above P99 the value of P99 stands.
         """
         levels = (0.0, *QUANTILE_LEVELS)
-        values = (self.p50 / 2, *self.values)
+        values = (self.least, *self.values)
         for index in range(1, len(levels)):
             if level <= levels[index]:
                 share = (level - levels[index - 1]) / (levels[index] - levels[index - 1])
@@ -55,7 +63,7 @@ class Quantiles:
     def mean(self) -> float:
         """The mean of the piecewise linear distribution that `at` describes."""
         levels = (0.0, *QUANTILE_LEVELS, 1.0)
-        values = (self.p50 / 2, *self.values, self.p99)
+        values = (self.least, *self.values, self.p99)
         return sum(
             (levels[i] - levels[i - 1]) * (values[i] + values[i - 1]) / 2
             for i in range(1, len(levels))

@@ -49,36 +49,36 @@ def kill_process() -> None:
 
 
 class CrashPoints:
-    """Counts the points passed; records them, or crashes at the one that is planned.
+    """Counts the points passed; records them, or crashes at the first that is planned.
 
-    plan: where to crash; None for nowhere.
+    plans: where to crash.
     record: file to which each point passed is appended, as `POINT#COUNT` on a line.
     crash: what ends the process; a test in one process raises instead.
     """
 
     def __init__(
         self,
-        plan: CrashPlan | None = None,
-        *,
+        *plans: CrashPlan,
         record: Path | None = None,
         crash: Callable[[], None] = kill_process,
     ) -> None:
-        self._plan = plan
+        self._plans = frozenset(plans)
         self._record = record
         self._crash = crash
         self._passed: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def passed(self, point: str) -> None:
-        """Note that a point is passed, and crash if it is the one."""
+        """Note that a point is passed, and crash if it is planned."""
         with self._lock:
             self._passed[point] += 1
             here = CrashPlan(point, self._passed[point])
             if self._record is not None:
                 with self._record.open("a", encoding="utf-8") as file:
                     file.write(f"{here}\n")
-        if here == self._plan:
-            self._crash()
+            # Still under the lock: the last line of a recording is where the process died.
+            if here in self._plans:
+                self._crash()
 
 
 def recorded(path: Path) -> tuple[CrashPlan, ...]:
@@ -87,18 +87,14 @@ def recorded(path: Path) -> tuple[CrashPlan, ...]:
     return tuple(CrashPlan.parse(line) for line in lines)
 
 
-def from_environment(environment: Mapping[str, str]) -> CrashPoints | None:
-    """Return the points asked for by `BERTH_CRASH` (`POINT#COUNT`) and `BERTH_CRASH_RECORD`.
+def planned(plans: str, record: Path | None) -> CrashPoints | None:
+    """Return the points asked for, as `POINT` or `POINT#COUNT` with blanks between.
 
-    None when neither is set, so that an engine outside of a benchmark has no crash points.
+    None when nothing is asked for, so that an engine outside of a test has no crash points.
     """
-    plan = environment.get("BERTH_CRASH", "")
-    record = environment.get("BERTH_CRASH_RECORD", "")
-    if not plan and not record:
+    if not plans and record is None:
         return None
-    return CrashPoints(
-        CrashPlan.parse(plan) if plan else None, record=Path(record) if record else None
-    )
+    return CrashPoints(*(CrashPlan.parse(text) for text in plans.split()), record=record)
 
 
 class CrashingLedger:

@@ -33,8 +33,8 @@ class EngineCommand:
 class Supervisor:
     """Starts the engine, restarts it when it was killed, stops it at the end.
 
-    `crash_points` are armed one after the other: the engine runs with the first until it dies
-    there, then with the second, and so on; afterwards with none.
+    `crash_points` are all armed: the engine dies at the first of them that it passes, is started
+    again with the others armed, and so on.
     """
 
     def __init__(self, command: EngineCommand, crash_points: Sequence[str] = ()) -> None:
@@ -73,14 +73,14 @@ class Supervisor:
             if code != -signal.SIGKILL:
                 self.failure = f"the engine ended with exit code {code}; see {self._log()}"
                 return
-            if self._points:
-                self.deaths.append(self._points.pop(0))
+            self._note_death()
         self.failure = f"the engine was killed {MOST_RESTARTS} times"
 
     def _run_once(self) -> int:
         environment = {**os.environ, **self._command.environment}
         if self._points:
-            environment["BERTH_CRASH_AT"] = self._points[0]
+            environment["BERTH_CRASH_AT"] = " ".join(self._points)
+            environment.setdefault("BERTH_CRASH_RECORD", str(self._record()))
         with self._log().open("ab") as log:
             self._process = subprocess.Popen(
                 [*self._command.program, *self._command.arguments],
@@ -92,6 +92,18 @@ class Supervisor:
                 process_group=0,
             )
             return self._process.wait()
+
+    def _note_death(self) -> None:
+        """Take the point at which the engine died, the last that it passed, off the list."""
+        if not self._record().exists():
+            return
+        last = self._record().read_text(encoding="utf-8").splitlines()[-1].partition("#")[0]
+        if last in self._points:
+            self._points.remove(last)
+            self.deaths.append(last)
+
+    def _record(self) -> Path:
+        return self._command.home / "passed.txt"
 
     def _log(self) -> Path:
         return self._command.home / "engine.log"

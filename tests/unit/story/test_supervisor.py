@@ -10,10 +10,12 @@ from api.cli.story import supervisor
 from engine.model import errors
 
 KILL_ITSELF = """
-import os, signal, sys, time
-point = os.environ.get("BERTH_CRASH_AT")
-print("started", point, flush=True)
-if point:
+import os, pathlib, signal, time
+points = os.environ.get("BERTH_CRASH_AT", "").split()
+print("started", points, flush=True)
+if points:
+    with pathlib.Path(os.environ["BERTH_CRASH_RECORD"]).open("a") as file:
+        file.write(f"elsewhere#1\\n{points[-1]}#1\\n")
     os.kill(os.getpid(), signal.SIGKILL)
 time.sleep(600)
 """
@@ -38,10 +40,10 @@ def wait_for(tmp_path: Path, text: str) -> None:
     raise AssertionError(f"{text!r} is not in the log")
 
 
-def test_a_killed_engine_is_started_again_with_the_next_point(tmp_path: Path) -> None:
+def test_a_killed_engine_is_started_again_with_the_points_left(tmp_path: Path) -> None:
     kept = start(tmp_path, KILL_ITSELF, ["one", "two"])
-    wait_for(tmp_path, "started None")
-    assert kept.deaths == ["one", "two"]
+    wait_for(tmp_path, "started []")
+    assert kept.deaths == ["two", "one"]
     kept.check()
     kept.stop()
 

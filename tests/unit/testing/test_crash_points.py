@@ -20,7 +20,6 @@ from engine.testing.crash import (
     CrashingModelServer,
     CrashPlan,
     CrashPoints,
-    from_environment,
     recorded,
 )
 from engine.testing.fakes import InstantExecutor, InstantModelServer
@@ -44,13 +43,12 @@ def test_it_crashes_at_the_planned_time_only() -> None:
 
 def test_the_process_is_killed_and_the_point_is_recorded(tmp_path: Path) -> None:
     code = (
-        "import os; from engine.testing.crash import from_environment\n"
-        "points = from_environment(os.environ)\n"
+        "import pathlib, sys; from engine.testing.crash import planned\n"
+        "points = planned('never a#2', pathlib.Path(sys.argv[1]))\n"
         "for name in 'aab': points.passed(name)\n"
     )
     record = tmp_path / "points"
-    environment = {"BERTH_CRASH": "a#2", "BERTH_CRASH_RECORD": str(record)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, check=False)
+    done = subprocess.run([sys.executable, "-c", code, str(record)], check=False)
     assert done.returncode == -9
     assert recorded(record) == (CrashPlan("a", 1), CrashPlan("a", 2))
 
@@ -62,10 +60,10 @@ def test_the_end_is_that_of_kill_9(monkeypatch: pytest.MonkeyPatch) -> None:
     assert killed == [(os.getpid(), signal.SIGKILL)]
 
 
-@pytest.mark.parametrize("name", ["BERTH_CRASH", "BERTH_CRASH_RECORD"])
-def test_without_being_asked_there_are_no_points(name: str, tmp_path: Path) -> None:
-    assert from_environment({}) is None
-    assert from_environment({name: str(tmp_path / "x")}) is not None
+def test_without_being_asked_there_are_no_points(tmp_path: Path) -> None:
+    assert planned("", None) is None
+    assert planned("a", None) is not None
+    assert planned("", tmp_path / "x") is not None
 
 
 def test_a_story_passes_points_around_every_commit_and_call(world: World, tmp_path: Path) -> None:
