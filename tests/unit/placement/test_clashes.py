@@ -49,7 +49,7 @@ def test_budget_and_deadline_clash_and_nothing_else() -> None:
     spec = make.pipeline(TASK, deadline=3600.0, budget_micro_dollars=MicroDollars(500_000))
     found = clash(asked(spec))
     assert found == {
-        "budget 0.50 USD per run of p": "a budget 0.88 USD per run at least",
+        "budget 0.50 USD per run of p": "a budget 1.00 USD per run at least",
         "its deadline of p": "a deadline 1 h later",
     }
 
@@ -57,8 +57,10 @@ def test_budget_and_deadline_clash_and_nothing_else() -> None:
 def test_each_relaxation_ends_the_clash_and_a_little_less_does_not() -> None:
     spec = make.pipeline(TASK, deadline=3600.0, budget_micro_dollars=MicroDollars(500_000))
     problem = asked(spec)
-    enough = replace(spec, limits=replace(spec.limits, budget_micro_dollars=MicroDollars(875_000)))
-    short = replace(spec, limits=replace(spec.limits, budget_micro_dollars=MicroDollars(874_999)))
+    enough = replace(
+        spec, limits=replace(spec.limits, budget_micro_dollars=MicroDollars(1_000_000))
+    )
+    short = replace(spec, limits=replace(spec.limits, budget_micro_dollars=MicroDollars(999_999)))
     assert CpSatPlacer().place(changed(problem, enough)).assignments[0].cluster == "fast"
     clash(changed(problem, short))
 
@@ -67,7 +69,7 @@ def test_a_small_budget_is_told_with_all_its_digits() -> None:
     spec = make.pipeline(TASK, budget_micro_dollars=MicroDollars(100))
     profile = make.profile(TASK, seconds=5.0)
     found = clash(asked(spec, profiles={"t": profile}))
-    assert found == {"budget 0.000100 USD per run of p": "a budget 0.000608 USD per run at least"}
+    assert found == {"budget 0.000100 USD per run of p": "a budget 0.000694 USD per run at least"}
 
 
 def test_a_monthly_budget_binds_serving() -> None:

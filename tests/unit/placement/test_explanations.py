@@ -160,7 +160,7 @@ def test_lateness_counts_those_that_wait() -> None:
 def test_a_pool_that_is_too_dear() -> None:
     spec = make.pipeline(TASK, budget_micro_dollars=MicroDollars(300_000))
     found = verdict(asked(spec, CHEAP, FAST), "fast").binding
-    assert found == Refusal(limit=Limit.BUDGET, needs=0.4375, has=0.3, unit="USD per run")
+    assert found == Refusal(limit=Limit.BUDGET, needs=0.5, has=0.3, unit="USD per run")
 
 
 def test_a_serving_budget_is_told_by_the_hour() -> None:

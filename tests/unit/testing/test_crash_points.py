@@ -20,6 +20,7 @@ from engine.testing.crash import (
     CrashingModelServer,
     CrashPlan,
     CrashPoints,
+    planned,
     recorded,
 )
 from engine.testing.fakes import InstantExecutor, InstantModelServer
