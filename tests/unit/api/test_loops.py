@@ -44,9 +44,8 @@ def test_a_failing_step_is_told_and_tried_again(
         return False
 
     loop = looping(step)
-    until(lambda: not loop.finding().fine, 20)
-    assert str(error) in loop.finding().message
-    assert str(error) in caplog.text
+    assert str(error) in until(lambda: not (found := loop.finding()).fine and found.message, 20)
+    until(lambda: str(error) in caplog.text, 20)
     until(lambda: loop.finding().fine, 20)
     loop.stop()
     assert loop.join(20)
