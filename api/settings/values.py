@@ -41,7 +41,7 @@ class Settings:
     port: int = PORT
     zone: str = "UTC"
     clock_factor: float = 1.0
-    window_seconds: float = 300.0
+    window_seconds: float = 60.0
     season_seconds: float = 86_400.0
     seed: int = 0
     forecaster: str = ""

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from alarms.detection.settings import DetectionSettings
-from alarms.grouping import grouper
+from alarms.grouping import grouper, topology
 from alarms.notification.files import FileNotifier
 from alarms.rootcause import tree
 from alarms.rules import detection
@@ -97,7 +97,9 @@ def _watcher(parts: Parts, term: Term) -> watching.Watcher:
         parts.ledger,
         (signals,),
         detection.Detection(detection_settings.scaled(settings.clock_factor), rules),
-        grouper.TopologyGrouper(grouping.scaled(settings.clock_factor)),
+        grouper.TopologyGrouper(
+            grouping.scaled(settings.clock_factor), topology=topology.topology(parts.fleet.fleet())
+        ),
         tree.HypothesisTree(tree.CauseSettings(conversions=rules.conversions)),
         _notifiers(settings),
         parts.clock,

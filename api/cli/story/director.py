@@ -20,8 +20,8 @@ from engine.model import errors
 
 MARK = "berth-demo"
 """A file of this name marks a data folder that the demo made and may replace."""
-CLOCK_FACTOR = 300.0
-"""A window of five minutes lasts a second; waits and cadences scale, measurements do not."""
+CLOCK_FACTOR = 60.0
+"""A window of a minute lasts a second; waits and cadences scale, measurements do not."""
 SEED = 7
 CALM_SECONDS = 12.0
 BRIEF_CALM_SECONDS = 6.0
