@@ -68,7 +68,13 @@ class Desk:
     plans: dict[PlanId, Plan] = field(default_factory=dict, init=False, repr=False)
     """Plans read already; a plan never changes, and reading one takes milliseconds."""
     unseen: dict[AttemptId, float] = field(default_factory=dict, init=False, repr=False)
-    """Running attempts that their executor does not report, with the instant since when."""
+    """Attempts whose executor has no news of them, with the instant since when.
+
+    A grace period counts from what this engine saw itself. What is stored may be from before a
+    restart, in which a cluster came back and went again.
+    """
+    gone: dict[str, float] = field(default_factory=dict, init=False, repr=False)
+    """Clusters that do not answer or left the fleet, with the instant since when; as `unseen`."""
 
     def commit(self, name: str, *writes: Write) -> bool:
         """Write all or nothing under the term; false when somebody else wrote first.

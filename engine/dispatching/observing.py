@@ -51,6 +51,8 @@ def watch_clusters(desk: Desk, fleet: Fleet) -> bool:
 def observe(desk: Desk, fleet: Fleet, live: Live) -> bool:
     """Take in what every executor sees; return whether anything changed."""
     changed = False
+    for attempt_id in desk.unseen.keys() - live.keys():
+        del desk.unseen[attempt_id]
     for name, executor in desk.executors.items():
         try:
             seen = {each.attempt_id: each for each in executor.observe()}
@@ -68,18 +70,32 @@ def observe(desk: Desk, fleet: Fleet, live: Live) -> bool:
 
 
 def lose(desk: Desk, fleet: Fleet, live: Live) -> bool:
-    """Give up attempts whose cluster has not answered for longer than its grace period."""
+    """Give up attempts whose cluster has not answered for longer than its grace period.
+
+    The period counts from when this engine first saw the cluster gone, while it goes on seeing
+    that: until its end an attempt may be alive, and must not have a successor.
+    """
     changed = False
     now = desk.clock.now()
+    used = {stored.value.cluster for stored in live.values()}
+    gone = {name for name in used if cluster_of(fleet, name) is None}
+    for name in desk.gone.keys() - gone:
+        del desk.gone[name]
     for stored in live.values():
         attempt = stored.value
-        if cluster_of(fleet, attempt.cluster) is not None:
+        if attempt.cluster not in gone:
             continue
-        health = desk.ledger.get(CLUSTER_HEALTH, attempt.cluster)
-        since = health.value.since if health else attempt.intended_at
-        if now - max(since, attempt.intended_at) >= _grace_seconds(fleet, attempt.cluster):
+        since = max(desk.gone.setdefault(attempt.cluster, now), attempt.intended_at)
+        if now - since >= _grace_seconds(fleet, attempt.cluster):
             changed |= outcomes.settle(desk, stored, _lost(attempt, now), fleet)
     return changed
+
+
+def is_given_up(desk: Desk, attempt: Attempt, fleet: Fleet) -> bool:
+    """Note that an executor has no news of an attempt; return whether its grace has passed."""
+    now = desk.clock.now()
+    since = desk.unseen.setdefault(attempt.attempt_id, now)
+    return now - since >= _grace_seconds(fleet, attempt.cluster)
 
 
 def is_wanted(desk: Desk, attempt: Attempt) -> bool:
@@ -141,8 +157,7 @@ def _missing(
         running = attempt.state is AttemptState.RUNNING and attempt.executor == executor
         if not running or attempt_id in seen:
             continue
-        since = desk.unseen.setdefault(attempt_id, now)
-        if now - since >= _grace_seconds(fleet, attempt.cluster):
+        if is_given_up(desk, attempt, fleet):
             message = f"executor {executor} does not know it any more"
             lost = replace(_lost(attempt, now), message=message)
             changed |= outcomes.settle(desk, stored, lost, fleet)

@@ -227,16 +227,19 @@ def _start(desk: Desk, stored: Stored[Attempt], fleet: Fleet) -> bool:
     except FinalError as error:
         failed = _not_started(attempt, AttemptState.FAILED, Reason.BAD_INPUT, error.message)
         return outcomes.settle(desk, stored, failed, fleet)
+    desk.unseen.pop(attempt.attempt_id, None)
     running = replace(attempt, state=AttemptState.RUNNING)
     return desk.commit(f"dispatch.started:{attempt.task}", Put(ATTEMPTS, running, stored.version))
 
 
 def _postponed(desk: Desk, stored: Stored[Attempt], fleet: Fleet, why: str) -> bool:
-    """Try again in the next step, until the cluster's grace period has passed."""
+    """Try again in the next step, until the cluster's grace period has passed.
+
+    It may have been started before a crash, so the period counts from the first refusal seen.
+    """
     attempt = stored.value
     _LOG.warning("%s was not started: %s", attempt.attempt_id, why)
-    grace_seconds = fleet.cluster(attempt.cluster).grace_seconds
-    if desk.clock.now() - attempt.intended_at < grace_seconds:
+    if not observing.is_given_up(desk, attempt, fleet):
         return False
     lost = _not_started(attempt, AttemptState.LOST, Reason.CLUSTER_DOWN, why)
     return outcomes.settle(desk, stored, lost, fleet)

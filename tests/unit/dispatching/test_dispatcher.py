@@ -503,6 +503,7 @@ class TestClusters:
         engine = world.engine()
         engine.step()
         world.clusters.clusters = samples.fleet("b")
+        engine.step()
         world.clock.advance(10.0)
         world.settle(engine)
         assert world.attempt("r-1.etl.1").state is AttemptState.LOST
