@@ -15,3 +15,7 @@ class SystemClock:
     def wait(self, seconds: float) -> None:
         """Sleep; a negative time returns at once."""
         time.sleep(max(0.0, seconds))
+
+    def after(self, seconds: float) -> float:
+        """Return the instant at which a wait that begins now would end."""
+        return self.now() + max(0.0, seconds)

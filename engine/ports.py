@@ -37,6 +37,10 @@ class Clock(Protocol):
         """Return after so many seconds of this clock."""
         ...
 
+    def after(self, seconds: float) -> float:
+        """Return the instant at which a wait of so many seconds that begins now would end."""
+        ...
+
 
 @runtime_checkable
 class Ledger(Protocol):

@@ -21,6 +21,10 @@ class ScaledClock(clocks.SystemClock):
         """Return after so many seconds divided by the factor, or when the clock is stopped."""
         self._stopped.wait(max(seconds, 0.0) / self._factor)
 
+    def after(self, seconds: float) -> float:
+        """Return the instant at which a wait that begins now would end."""
+        return self.now() + max(seconds, 0.0) / self._factor
+
     @property
     def is_stopped(self) -> bool:
         """Whether the clock was stopped, so that whatever goes on for ever should end."""

@@ -124,7 +124,8 @@ def _failed(task: TaskRun) -> bool:
 
 
 def _again(task: TaskRun) -> TaskRun:
-    return replace(task, state=TaskState.WAITING, reason=Reason.NONE, message="", ended_at=None)
+    waits = replace(task, state=TaskState.WAITING, reason=Reason.NONE, message="")
+    return replace(waits, not_before=None, ended_at=None)
 
 
 def _finish(desk: Desk, stored: Stored[Action], state: ActionState, result: str) -> bool:

@@ -26,7 +26,7 @@ class Dispatcher(Desk):
         changed |= observing.lose(self, fleet, self.live_attempts())
         changed |= acting.act(self)
         live = self.live_attempts()
-        changed |= deployments.reconcile(self, live)
+        changed |= deployments.reconcile(self, fleet, live)
         changed |= observing.stop_unwanted(self, fleet, live)
         live = self.live_attempts()
         changed |= starting.advance(self, fleet, live)

@@ -70,7 +70,7 @@ def _start(
         if not room:
             return None
         known.append(min(room))
-    return max([now, *known])
+    return max([now, run.not_before or now, *known])
 
 
 def running_end(

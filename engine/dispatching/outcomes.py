@@ -23,6 +23,7 @@ from engine.model.dispatches import (
 from engine.model.fleet import Fleet
 from engine.model.records import ATTEMPTS, RUN_RECORDS, TASK_RUNS, Put, Stored, Write
 from engine.model.specs import TaskKind, TaskSpec
+from engine.ports import Clock
 
 _SAYS_NOTHING = frozenset({Reason.KILLED, Reason.CLUSTER_DOWN})
 # What was measured up to a kill from outside says nothing about what the task needs.
@@ -45,7 +46,7 @@ def settle(desk: Desk, stored: Stored[Attempt], seen: Observation, fleet: Fleet)
         spec = view.spec.task(attempt.task)
         earlier = desk.attempts_of(attempt.run_id, attempt.task)
         attempts = [each for each in earlier if each.number < attempt.number]
-        following = after(task.value, spec, [*attempts, attempt], seen, now)
+        following = after(task.value, spec, [*attempts, attempt], seen, desk.clock)
         writes.append(Put(TASK_RUNS, following, task.version))
         pool = pool_of(fleet, attempt.cluster, attempt.pool)
         record = orders.run_record(view, attempt, pool.speed if pool else 1.0)
@@ -71,9 +72,14 @@ def ended(attempt: Attempt, seen: Observation, now: float) -> Attempt:
 
 
 def after(
-    task: TaskRun, spec: TaskSpec, attempts: Sequence[Attempt], seen: Observation, now: float
+    task: TaskRun, spec: TaskSpec, attempts: Sequence[Attempt], seen: Observation, clock: Clock
 ) -> TaskRun:
-    """Return the task after its newest attempt, the last of `attempts`, ended."""
+    """Return the task after its newest attempt, the last of `attempts`, ended.
+
+    Another attempt follows after a pause that grows; one that was lost with its cluster waits
+    for that cluster instead, or for a plan that has another place.
+    """
+    now = clock.now()
     ran = replace(task, message=seen.message, waiting_for=(), ended_at=seen.ended_at or now)
     if seen.state is AttemptState.SUCCEEDED and spec.kind is not TaskKind.SERVE:
         return replace(
@@ -87,9 +93,12 @@ def after(
     if seen.state in {AttemptState.SUCCEEDED, AttemptState.STOPPED}:
         # A server that ends by itself, or a task that somebody else stopped: nobody asked.
         last = replace(last, reason=Reason.KILLED)
-    if retrying.may_retry(spec, [*attempts[:-1], last], now):
-        lost = (last.cluster,) if last.state is AttemptState.LOST else ()
-        return replace(
-            ran, state=TaskState.WAITING, reason=last.reason, waiting_for=lost, ended_at=None
-        )
+    attempts = [*attempts[:-1], last]
+    if retrying.may_retry(spec, attempts, now):
+        waits = replace(ran, state=TaskState.WAITING, reason=last.reason, ended_at=None)
+        if last.state is AttemptState.LOST:
+            return replace(waits, waiting_for=(last.cluster,))
+        seconds = retrying.pause_seconds(retrying.failures(spec, attempts, now))
+        pause = f"a pause of {seconds:g} s before attempt {last.number + 1}"
+        return replace(waits, waiting_for=(pause,), not_before=clock.after(seconds))
     return replace(ran, state=TaskState.FAILED, reason=last.reason)

@@ -13,6 +13,9 @@ MEMORY_GROWTH = 1.5
 MOST_ATTEMPTS = 50
 """Bounds attempts of a task in a run, those that were lost with their cluster included."""
 
+_FIRST_PAUSE_SECONDS = 1.0
+_LAST_PAUSE_SECONDS = 60.0
+_DOUBLINGS = 16  # 2 ** 16 s is far above the longest pause.
 _SERVING_WINDOW_SECONDS = 3_600.0
 # A server runs for months; failures long ago say nothing about whether it can be started.
 
@@ -23,14 +26,27 @@ def may_retry(task: TaskSpec, attempts: Sequence[Attempt], now: float) -> bool:
     An attempt lost with its cluster does not count as a failure of the task.
     """
     last = attempts[-1]
-    if task.kind is TaskKind.SERVE:
-        attempts = [each for each in attempts if now - each.intended_at < _SERVING_WINDOW_SECONDS]
-    if len(attempts) >= MOST_ATTEMPTS:
+    if len(_counted(task, attempts, now)) >= MOST_ATTEMPTS:
         return False
     if last.state is AttemptState.LOST:
         return True
-    failures = sum(attempt.state is not AttemptState.LOST for attempt in attempts)
-    return last.reason in RETRYABLE_REASONS and failures <= task.retries
+    return last.reason in RETRYABLE_REASONS and failures(task, attempts, now) <= task.retries
+
+
+def _counted(task: TaskSpec, attempts: Sequence[Attempt], now: float) -> Sequence[Attempt]:
+    if task.kind is not TaskKind.SERVE:
+        return attempts
+    return [each for each in attempts if now - each.intended_at < _SERVING_WINDOW_SECONDS]
+
+
+def pause_seconds(failures: int) -> float:
+    """Return how long to wait after so many failures in a row, from 1: doubling, to a limit."""
+    return min(_FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, _DOUBLINGS), _LAST_PAUSE_SECONDS)
+
+
+def failures(task: TaskSpec, attempts: Sequence[Attempt], now: float) -> int:
+    """Return how many attempts count as failures of the task itself."""
+    return sum(each.state is not AttemptState.LOST for each in _counted(task, attempts, now))
 
 
 def memory_factor(attempts: Sequence[Attempt]) -> float:

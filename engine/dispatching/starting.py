@@ -87,6 +87,9 @@ def _advance(
     fleet: Fleet,
     live: dict[AttemptId, Stored[Attempt]],
 ) -> bool:
+    not_before = view.tasks[task.name].value.not_before
+    if not_before is not None and desk.clock.now() < not_before:
+        return False
     judgement = judge(task, {name: stored.value for name, stored in view.tasks.items()})
     if judgement.may_start:
         judgement = _condition(desk, view, task)
@@ -189,6 +192,7 @@ def _intend(
         reason=Reason.NONE,
         message="",
         waiting_for=(),
+        not_before=None,
         attempt=attempt.number,
         cluster=attempt.cluster,
         pool=attempt.pool,

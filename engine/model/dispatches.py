@@ -93,6 +93,8 @@ class Reason(StrEnum):
     UPSTREAM_FAILED = "an upstream task failed"
     CANCELLED = "cancelled"
     REPLACED = "replaced by a newer one"
+    ROLLED_BACK = "rolled back to an earlier one"
+    NO_ANSWER = "its server does not answer"
 
 
 RETRYABLE_REASONS = frozenset(
@@ -129,6 +131,7 @@ class TaskRun:
         of this attempt.
     outputs: small values from `outputs.json`; artifacts: output name to digest.
     waiting_for: names of what it waits for (tasks, a cluster, a pool), for people.
+    not_before: instant before which no further attempt starts, after one that failed.
     """
 
     run_id: RunId
@@ -145,6 +148,7 @@ class TaskRun:
     artifact: Digest | None = None
     """The task's output folder as one artefact."""
     waiting_for: tuple[str, ...] = ()
+    not_before: float | None = None
     started_at: float | None = None
     ended_at: float | None = None
 
@@ -241,6 +245,8 @@ class Deployment:
     wanted: digest of the packaged image that should serve; serving: the one that does.
     swapped_at: when `serving` last changed; swaps: how often it did.
     run_id: run whose package is wanted.
+    unanswered: swaps in a row that the server did not answer; next_swap_at: instant before which
+        it is not asked again.
     """
 
     pipeline: PipelineName
@@ -253,3 +259,5 @@ class Deployment:
     endpoint: str = ""
     swapped_at: float | None = None
     swaps: int = 0
+    unanswered: int = 0
+    next_swap_at: float | None = None

@@ -21,6 +21,10 @@ class ManualClock:
         """Advance the clock and return at once."""
         self.advance(seconds)
 
+    def after(self, seconds: float) -> float:
+        """Return the instant at which a wait that begins now would end."""
+        return self.now() + max(0.0, seconds)
+
     def advance(self, seconds: float) -> None:
         """Let so many seconds pass; a negative number lets none pass."""
         with self._lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from engine.dispatching import Dispatcher, submit
-from engine.model.dispatches import Attempt, AttemptOrder, Deployment, Run, TaskRun
+from engine.model.dispatches import Attempt, AttemptOrder, Deployment, Run, TaskRun, TaskState
 from engine.model.errors import FinalError
 from engine.model.fleet import Fleet
 from engine.model.records import ATTEMPTS, DEPLOYMENTS, RUNS, TASK_RUNS, task_run_key
@@ -91,12 +91,19 @@ class World:
         return submit(self.ledger, self.clock, plan, spec.name)
 
     def settle(self, dispatcher: Dispatcher, seconds: float = 1.0) -> None:
-        """Step until a step changes nothing; so many seconds pass between steps."""
+        """Step until a step changes nothing and no task pauses before its next attempt.
+
+        So many seconds pass between steps.
+        """
         steps = 0
-        while dispatcher.step():
+        while dispatcher.step() or self._pauses():
             self.clock.advance(seconds)
             steps += 1
             assert steps < STEPS_MAX, "the world does not come to rest"
+
+    def _pauses(self) -> bool:
+        waiting = self.ledger.select(TASK_RUNS, where={"state": TaskState.WAITING.value})
+        return any((task.value.not_before or 0.0) > self.clock.now() for task in waiting)
 
     def fail(self, cluster: str) -> None:
         """Let a cluster fail: what runs there is killed, and it does not answer."""

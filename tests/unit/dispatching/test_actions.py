@@ -68,7 +68,7 @@ class TestRollBack:
         ask(world, ActionKind.ROLL_BACK)
         world.settle(world.engine())
         assert world.task("r-1", "serve").state is TaskState.RUNNING
-        assert world.task("r-2", "serve").reason is Reason.REPLACED
+        assert world.task("r-2", "serve").reason is Reason.ROLLED_BACK
 
     def test_a_server_lost_after_it_comes_back_with_the_former_model(self, world: World) -> None:
         served(world, 2)

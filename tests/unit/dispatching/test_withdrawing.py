@@ -110,7 +110,7 @@ class TestHotSwap:
         engine = world.engine()
         for _ in range(4):
             engine.step()
-        gone = replace(world.task("r-1", SERVE), state=TaskState.CANCELLED)
+        gone = replace(world.task("r-1", SERVE), state=TaskState.CANCELLED, reason=Reason.CANCELLED)
         wanted = replace(world.deployment(), run_id="r-2", wanted=package(2))
         world.ledger.commit("test", [Put(TASK_RUNS, gone), Put(DEPLOYMENTS, wanted)])
         world.settle(engine)
