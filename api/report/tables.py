@@ -98,13 +98,21 @@ def _fitting(
     optional = sorted((i for i in kept if columns[i].rank), key=lambda i: -columns[i].rank)
     for gone in range(len(optional) + 1):
         left = [index for index in kept if index not in optional[:gone]]
-        asked = [_width(columns, cells, i) for i in left]
-        if sum(asked) + _WIDE_GAP * (len(left) - 1) <= width:
-            return left, _WIDE_GAP
-        asked[-1] = min(asked[-1], max(len(columns[left[-1]].title), _NARROWEST_LAST))
-        if sum(asked) + _NARROW_GAP * (len(left) - 1) <= width:
-            return left, _NARROW_GAP
-    return [index for index in kept if index not in optional], _NARROW_GAP
+        gap = _gap(columns, cells, left, width)
+        if gap:
+            return left, gap
+    return left, _NARROW_GAP
+
+
+def _gap(
+    columns: Sequence[Column], cells: Sequence[Sequence[str]], kept: Sequence[int], width: int
+) -> int:
+    """Return the gap with which columns fit, 0 when they do not even with the last one wrapped."""
+    asked = [_width(columns, cells, index) for index in kept]
+    if sum(asked) + _WIDE_GAP * (len(kept) - 1) <= width:
+        return _WIDE_GAP
+    asked[-1] = min(asked[-1], max(len(columns[kept[-1]].title), _NARROWEST_LAST))
+    return _NARROW_GAP if sum(asked) + _NARROW_GAP * (len(kept) - 1) <= width else 0
 
 
 def _line(

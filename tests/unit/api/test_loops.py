@@ -44,7 +44,8 @@ def test_a_failing_step_is_told_and_tried_again(
         return False
 
     loop = looping(step)
-    assert str(error) in until(lambda: not (found := loop.finding()).fine and found.message, 20)
+    told = until(lambda: "" if (found := loop.finding()).fine else found.message, 20)
+    assert str(error) in told
     until(lambda: str(error) in caplog.text, 20)
     until(lambda: loop.finding().fine, 20)
     loop.stop()
