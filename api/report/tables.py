@@ -96,12 +96,13 @@ def _fitting(
     filled = {index for row in cells for index, cell in enumerate(row) if cell}
     kept = [i for i, column in enumerate(columns) if i in filled or not column.rank]
     optional = sorted((i for i in kept if columns[i].rank), key=lambda i: -columns[i].rank)
-    for gone in range(len(optional) + 1):
+    for gone in range(len(optional)):
         left = [index for index in kept if index not in optional[:gone]]
         gap = _gap(columns, cells, left, width)
         if gap:
             return left, gap
-    return left, _NARROW_GAP
+    left = [index for index in kept if index not in optional]
+    return left, _gap(columns, cells, left, width) or _NARROW_GAP
 
 
 def _gap(
