@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -24,6 +23,7 @@ POINTS = "points.txt"
 TOLD = "BERTH_STORY"
 """Names the folder of a story that is kept serving by hand, so that tests need not tell one."""
 _READY = re.compile(r"^Serving at (http://\S+)/ ", re.MULTILINE)
+_FIGURE = re.compile(r"^(\S.*?) {2,}(\S.*)$", re.MULTILINE)
 # A process that was started in the background may have inherited that SIGINT is ignored.
 _PROGRAM = (
     "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
@@ -35,7 +35,7 @@ _PROGRAM = (
 class Story:
     """A story that was told and whose engine still serves.
 
-    home: the data folder; text: what was printed; figures: those of the summary.
+    home: the data folder; text: what was printed; figures: what it reads back at its end.
     points: the crash points that were passed, one a line.
     """
 
@@ -57,10 +57,9 @@ def told(base: Path) -> Iterator[Story]:
     if by_hand:
         yield _read(Path(by_hand))
         return
-    command = [sys.executable, "-c", _PROGRAM, "demo", "--home", str(base / "home")]
     with (base / "story.txt").open("wb") as out:
         process = subprocess.Popen(
-            [*command, "--summary", str(base / "figures.json")],
+            [sys.executable, "-c", _PROGRAM, "demo", "--home", str(base / "home")],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -87,10 +86,19 @@ def _read(base: Path) -> Story:
     ready = _READY.search(text)
     if ready is None:
         raise RuntimeError(f"no story was told in {base}")
-    figures = json.loads((base / "figures.json").read_text(encoding="utf-8"))
+    read_back = _FIGURE.findall(text.rpartition("read back from the store")[2])
+    figures = {name: _value(told) for name, told in read_back}
     return Story(
         url=ready.group(1), home=base / "home", text=text, figures=figures, points=base / POINTS
     )
+
+
+def _value(told: str) -> str | float:
+    """Return a figure as a number where it is one."""
+    try:
+        return float(told)
+    except ValueError:
+        return told
 
 
 def _printed(base: Path) -> str:

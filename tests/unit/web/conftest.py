@@ -1,8 +1,28 @@
-"""Values that the pages show: one small plan, a run, a super-alarm."""
+"""Values that the pages show: one small plan, a run, a super-alarm, and a ledger full of them."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import fastapi
 import pytest
+from starlette.testclient import TestClient
 
-from engine.model import alarms, fleet, plans, profiles, resources, signals, specs
+from api.web import pages
+from engine import store
+from engine.model import (
+    alarms,
+    capacity,
+    dispatches,
+    fleet,
+    plans,
+    profiles,
+    records,
+    resources,
+    signals,
+    specs,
+)
+from engine.ports import Ledger
+from engine.testing.clocks import ManualClock
 
 AT = 1_790_000_000.0
 
@@ -171,4 +191,228 @@ def group() -> alarms.SuperAlarm:
         causes=(cause,),
         because=("same pipeline",),
         pipelines=("heart",),
+    )
+
+
+@pytest.fixture
+def run() -> dispatches.Run:
+    return dispatches.Run(
+        run_id="r-1",
+        pipeline="heart",
+        plan_id="p-aaaaaaaa",
+        cause=dispatches.RunCause.RETRAIN,
+        state=dispatches.RunState.ACTIVE,
+        created_at=AT,
+        parameters={"etl.unit.chol": "mmol/L"},
+        reason="SA-1",
+    )
+
+
+@pytest.fixture
+def task(run: dispatches.Run) -> dispatches.TaskRun:
+    return dispatches.TaskRun(
+        run_id=run.run_id,
+        pipeline=run.pipeline,
+        task="etl",
+        kind=specs.TaskKind.ETL,
+        state=dispatches.TaskState.SUCCEEDED,
+        reason=dispatches.Reason.COMPLETED,
+        attempt=1,
+        cluster="eu-1",
+        pool="cpu",
+        outputs={
+            "rows": 2_030,
+            "digest": "sha256:0123456789abcdef",
+            "passed": True,
+            "quality": 0.81049,
+        },
+        started_at=AT + 1,
+        ended_at=AT + 3,
+    )
+
+
+@pytest.fixture
+def attempt(run: dispatches.Run) -> dispatches.Attempt:
+    return dispatches.Attempt(
+        attempt_id="r-1.etl.1",
+        run_id=run.run_id,
+        pipeline=run.pipeline,
+        task="etl",
+        number=1,
+        executor="local",
+        cluster="eu-1",
+        pool="cpu",
+        held=resources.Resources(cpu_cores=1, memory_gib=0.5),
+        state=dispatches.AttemptState.RUNNING,
+        intended_at=AT,
+        fence=1,
+    )
+
+
+@pytest.fixture
+def action(group: alarms.SuperAlarm) -> alarms.Action:
+    return alarms.Action(
+        action_id="x",
+        kind=alarms.ActionKind.RETRAIN,
+        state=alarms.ActionState.HELD,
+        super_alarm_id=group.super_alarm_id,
+        subject="heart",
+        policy="retrain on data causes",
+        wanted_at=AT + 7,
+        guards=(
+            alarms.Guard(name="times per day", allows=False, needs=3.0, has=2.0),
+            alarms.Guard(name="cause kind", allows=True, needs="data or model", has="data"),
+        ),
+        parameters={"etl.unit.chol": "mmol/L"},
+        cost_micro_dollars=260,
+        run_id="r-1",
+        plan_id="p-aaaaaaaa",
+    )
+
+
+@pytest.fixture
+def deployment() -> dispatches.Deployment:
+    return dispatches.Deployment(
+        pipeline="heart",
+        task="serve",
+        run_id="r-1",
+        wanted="sha256:0123456789abcdef",
+        serving="sha256:0123456789abcdef",
+        endpoint="http://127.0.0.1:1",
+        swapped_at=AT,
+        swaps=1,
+    )
+
+
+@pytest.fixture
+def report() -> capacity.CapacityReport:
+    hours = tuple(profiles.Quantiles.constant(5.0) for _ in range(48))
+    forecast = capacity.DemandForecast(
+        pool="A100",
+        unit="GPUs",
+        starts_at=AT,
+        hours=hours,
+        method="last day",
+        mase=0.9,
+        coverage={"0.50": 0.5, "0.80": 0.8, "0.95": 0.95},
+    )
+    outlook = capacity.PoolOutlook(
+        pool="A100",
+        unit="GPUs",
+        supply=8.0,
+        machine="p4d",
+        price_micro_dollars_per_unit_hour=1_000_000,
+        history=(4.0, 5.0),
+        forecast=forecast,
+        short_from=None,
+        short_by=0.0,
+        hours_short=0,
+        options=(),
+        answer=None,
+    )
+    return capacity.CapacityReport(
+        report_id="c-1",
+        version="0.1.0",
+        as_of=AT,
+        horizon_hours=48,
+        seed=7,
+        source="demand.csv",
+        pools=(outlook,),
+        verdict="Enough.",
+    )
+
+
+@pytest.fixture
+def events() -> list[alarms.Event]:
+    return [
+        alarms.Event(
+            event_id=kind,
+            at=AT + number,
+            kind=kind,
+            subject="heart",
+            message=f"{kind} <changed>",
+            labels={"run": "r-1", "plan": "p-aaaaaaaa"},
+        )
+        for number, kind in enumerate(("run", "plan", "deployment", "cluster", "schema"))
+    ]
+
+
+@pytest.fixture
+def ledger() -> Iterator[Ledger]:
+    made = store.open_ledger("sqlite://")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def filled(ledger: Ledger, request: pytest.FixtureRequest) -> Ledger:
+    """A ledger with one record of everything that pages show."""
+    plan = request.getfixturevalue("plan")
+    seen = signals.Signal(
+        name="feature_median",
+        layer=signals.Layer.SERVING,
+        subject="feature:heart/chol",
+        at=AT + 6,
+        value=6.2,
+    )
+    by_fixture = {
+        "run": records.RUNS,
+        "task": records.TASK_RUNS,
+        "attempt": records.ATTEMPTS,
+        "group": records.SUPER_ALARMS,
+        "action": records.ACTIONS,
+        "deployment": records.DEPLOYMENTS,
+        "report": records.CAPACITY_REPORTS,
+    }
+    ledger.commit(
+        "test.fill",
+        [
+            records.Put(records.PLANS, plan),
+            records.Put(records.PIPELINES, plan.request.pipelines[0]),
+            records.Put(records.SIGNALS, seen),
+            *(records.Put(kind, request.getfixturevalue(n)) for n, kind in by_fixture.items()),
+            *(records.Put(records.EVENTS, one) for one in request.getfixturevalue("events")),
+        ],
+    )
+    return ledger
+
+
+@dataclass
+class Done:
+    """What people did on the pages."""
+
+    taken: list[str] = field(default_factory=list)
+    silenced: list[tuple[str, float, str]] = field(default_factory=list)
+
+
+@pytest.fixture
+def done() -> Done:
+    return Done()
+
+
+@pytest.fixture
+def application(ledger: Ledger, plan: plans.Plan, done: Done) -> fastapi.FastAPI:
+    application = fastapi.FastAPI()
+    pages.mount(
+        application,
+        pages.Sources(
+            ledger=ledger,
+            clock=ManualClock(AT + 60),
+            fleet=lambda: plan.request.fleet,
+            version="0.1.0",
+            acknowledge=done.taken.append,
+            silence=lambda *what: done.silenced.append(what),
+        ),
+    )
+    return application
+
+
+@pytest.fixture
+def browser(application: fastapi.FastAPI) -> TestClient:
+    """Asks as browsers do."""
+    return TestClient(
+        application,
+        headers={"Accept": "text/html,*/*;q=0.8"},
+        raise_server_exceptions=False,
+        follow_redirects=False,
     )

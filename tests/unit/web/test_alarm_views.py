@@ -2,21 +2,14 @@
 
 import dataclasses
 
+import pytest
+
+from api.web import cells
 from api.web.views import alarms as views
-from engine.model import alarms, signals
+from engine.model import alarms, dispatches, plans
 
 AT = 1_790_000_000.0
-
-
-def signal(number: int, value: float, series: str = "feature:heart/chol") -> signals.Signal:
-    return signals.Signal(
-        name="feature_median",
-        layer=signals.Layer.SERVING,
-        subject=series,
-        at=AT + number,
-        value=value,
-        unit="mg/dL",
-    )
+NOTHING = "\u2013"
 
 
 def test_resolved_groups_come_last_and_critical_ones_first(group: alarms.SuperAlarm) -> None:
@@ -28,45 +21,127 @@ def test_resolved_groups_come_last_and_critical_ones_first(group: alarms.SuperAl
     assert [row[0].text for row in rows] == ["SA-1", "SA-2", "SA-0"]
 
 
-def test_a_group_without_causes_shows_a_dash(group: alarms.SuperAlarm) -> None:
+def test_a_group_without_causes_says_so(group: alarms.SuperAlarm) -> None:
     row = views.group_list([dataclasses.replace(group, causes=())], AT + 60).rows[0]
-    assert (row[4].text, row[5].text) == ("\u2013", "\u2013")
+    assert (row[3].text, row[4].text) == ("not known yet", NOTHING)
 
 
-def test_the_timeline_has_one_chart_a_series_with_marks_and_band(
+def test_a_silenced_group_says_until_when(group: alarms.SuperAlarm) -> None:
+    silenced = dataclasses.replace(
+        group, state=alarms.SuperAlarmState.SILENCED, silenced_until=AT + 3_600
+    )
+    assert views.state(silenced).note == "until 2026-09-21 15:13:20"
+
+
+@pytest.mark.parametrize(
+    ("state", "later", "growing"),
+    [
+        (alarms.SuperAlarmState.OPEN, 10, "growing, last alarm 4 s ago"),
+        (alarms.SuperAlarmState.OPEN, 600, "not growing, last alarm 9 min ago"),
+        (alarms.SuperAlarmState.RESOLVED, 10, "not growing, last alarm 4 s ago"),
+    ],
+)
+def test_the_headline_says_whether_it_grows(
+    group: alarms.SuperAlarm, state: alarms.SuperAlarmState, later: int, growing: str
+) -> None:
+    assert views.headline(dataclasses.replace(group, state=state), AT + later).last == growing
+
+
+def test_alarms_of_one_series_are_one_row_with_the_strongest_test(
     group: alarms.SuperAlarm,
 ) -> None:
-    values = [signal(n, 240.0) for n in range(5)] + [signal(5, 6.2), signal(6, 6.2)]
-    (small,) = views.timeline(group, [*values, signal(3, 1.0, "feature:heart/age")])
-    assert len(small.line.split()) == 7
-    assert len(small.marks) == 2
-    assert "expected 200 to 280" in small.description
+    (row,) = views.series_list(group).rows
+    told = [cell.text for cell in row]
+    assert told[0] == "feature median"
+    assert told[2:] == ["2", "14:13:25", "14:13:26", "6.2 mg/dL", "200 to 280", "1e-09", "robust z"]
 
 
-def test_without_signals_there_is_no_timeline(group: alarms.SuperAlarm) -> None:
-    assert views.timeline(group, []) == []
+def test_a_declared_state_has_one_expected_value_and_no_p(group: alarms.SuperAlarm) -> None:
+    first = dataclasses.replace(
+        group.alarms[0], expected_low=1.0, expected_high=1.0, p_value=0.0, rule="page"
+    )
+    (row,) = views.series_list(dataclasses.replace(group, alarms=(first,))).rows
+    assert (row[6].text, row[7].text, row[8].note) == ("1", NOTHING, "rule page")
+
+
+def test_actions_say_which_guard_held_them(action: alarms.Action) -> None:
+    (done,) = views.actions([action], AT + 60)
+    assert done.verdict == "2 guards: held back by times per day"
+    assert [row[1].text for row in done.guards.rows] == ["holds it back", "allows"]
+    assert done.parameters == ("etl.unit.chol = mmol/L",)
+
+
+def test_what_is_free_and_unguarded_is_not_given_a_cost(action: alarms.Action) -> None:
+    free = dataclasses.replace(
+        action, kind=alarms.ActionKind.NOTIFY, guards=(), cost_micro_dollars=0
+    )
+    (done,) = views.actions([free], AT + 60)
+    assert (done.cost, done.parameters, done.guards.rows) == ("", (), ())
 
 
 def test_changes_long_before_are_left_out(group: alarms.SuperAlarm) -> None:
     events = [
         alarms.Event(event_id=str(at), at=AT - at, kind="run", subject="heart", message="ended")
-        for at in (10, 7_200)
+        for at in (-7, 10, 7_200)
     ]
-    assert [row[1].text for row in views.changes(events, group).rows] == ["15 s"]
+    told = [row[2].text for row in views.changes(events, group).rows]
+    assert told == ["2.0 s after", "15 s before"]
 
 
-def test_actions_say_which_guard_held_them(group: alarms.SuperAlarm) -> None:
-    guard = alarms.Guard(name="times per day", allows=False, needs=3, has=2)
-    action = alarms.Action(
-        action_id="x",
-        kind=alarms.ActionKind.RETRAIN,
-        state=alarms.ActionState.HELD,
-        super_alarm_id=group.super_alarm_id,
-        subject="heart",
-        policy="retrain on data causes",
-        wanted_at=AT,
-        guards=(guard,),
+def test_changes_link_to_what_changed(group: alarms.SuperAlarm, events: list[alarms.Event]) -> None:
+    links = [row[1].href for row in views.changes(events, group).rows]
+    assert links == ["/runs/r-1", "/plans/p-aaaaaaaa", "/plans/p-aaaaaaaa", "/fleet", ""]
+
+
+def test_a_pipeline_at_risk_has_its_promise_and_its_newest_run(
+    plan: plans.Plan, run: dispatches.Run, deployment: dispatches.Deployment
+) -> None:
+    spec = plan.request.pipelines[0]
+    harmed = views.AtRisk(name="heart", spec=spec, run=run, plan=plan, deployment=deployment)
+    (row,) = views.at_risk([harmed], AT).rows
+    told = [cell.text for cell in row]
+    assert told == [
+        "heart",
+        "unknown",
+        "the wanted model",
+        "r-1",
+        "active",
+        "14:14:20",
+        "99.0 %",
+    ]
+
+
+def test_a_model_that_is_not_the_wanted_one_is_a_warning(
+    deployment: dispatches.Deployment,
+) -> None:
+    late = dataclasses.replace(deployment, serving=None)
+    harmed = views.AtRisk(name="heart", spec=None, run=None, plan=None, deployment=late)
+    (row,) = views.at_risk([harmed], AT).rows
+    assert row[2] == cells.Cell("not the wanted model", tone=cells.Tone.WARN)
+
+
+def test_of_an_unknown_pipeline_only_the_name_is_told() -> None:
+    harmed = views.AtRisk(name="heart", spec=None, run=None, plan=None, deployment=None)
+    (row,) = views.at_risk([harmed], AT).rows
+    assert [cell.text for cell in row] == ["heart", *[NOTHING] * 6]
+
+
+def test_like_it_are_others_with_a_cause_of_the_same_kind(
+    group: alarms.SuperAlarm, action: alarms.Action
+) -> None:
+    like = dataclasses.replace(group, super_alarm_id="SA-0")
+    other = dataclasses.replace(like, super_alarm_id="SA-9", causes=())
+    acted = dataclasses.replace(action, super_alarm_id="SA-0", result="r-1 succeeded")
+    rows = views.like_it(group, [group, like, other], [acted], AT + 60).rows
+    assert [(row[0].text, row[3].text) for row in rows] == [("SA-0", "retrain: r-1 succeeded")]
+
+
+def test_messages_alone_are_nothing_that_was_done(
+    group: alarms.SuperAlarm, action: alarms.Action
+) -> None:
+    like = dataclasses.replace(group, super_alarm_id="SA-0")
+    told = dataclasses.replace(
+        action, super_alarm_id="SA-0", kind=alarms.ActionKind.NOTIFY, result="told"
     )
-    (row,) = views.action_list([action]).rows
-    assert row[3].text == "times per day holds it back (2 of 3)"
-    assert row[4].text == "retrain on data causes"
+    (row,) = views.like_it(group, [like], [told], AT + 60).rows
+    assert row[3].text == "nothing"

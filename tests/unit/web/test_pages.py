@@ -1,0 +1,161 @@
+"""Pages over a ledger."""
+
+import dataclasses
+
+import pytest
+from starlette.testclient import TestClient
+
+from engine.model import alarms, dispatches, records
+from engine.ports import Ledger
+from tests.unit.web.conftest import Done
+
+PATHS = {
+    "/": "Overview",
+    "/plans": "Plans",
+    "/plans/p-aaaaaaaa": "Plan p-aaaaaaaa",
+    "/runs": "Runs",
+    "/runs/r-1": "Run r-1 of heart",
+    "/alarms": "Super-alarms",
+    "/alarms/SA-1": "features of heart moved",
+    "/capacity": "Capacity",
+    "/capacity/c-1": "Capacity for the next 2 days",
+    "/fleet": "Fleet",
+}
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_page_has_its_heading(path: str, filled: Ledger, browser: TestClient) -> None:
+    answer = browser.get(path)
+    assert answer.status_code == 200
+    assert f"<h1>{PATHS[path]}</h1>" in answer.text
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_page_forbids_what_it_does_not_need(
+    path: str, filled: Ledger, browser: TestClient
+) -> None:
+    policy = browser.get(path).headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "frame-ancestors 'none'" in policy
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/", "No signal has been seen yet"),
+        ("/plans", "berth plan FILE"),
+        ("/runs", "berth apply PLAN"),
+        ("/alarms", "No super-alarm"),
+        ("/capacity", "berth capacity DEMAND"),
+    ],
+)
+def test_an_empty_page_says_what_to_do(path: str, said: str, browser: TestClient) -> None:
+    assert said in browser.get(path).text
+
+
+def test_without_super_alarms_the_page_says_what_is_watched(
+    filled: Ledger, browser: TestClient
+) -> None:
+    filled.commit("test.forget", [records.Delete(records.SUPER_ALARMS, "SA-1")])
+    assert "1 signals are watched, the last one was seen at" in browser.get("/").text
+
+
+def test_what_users_wrote_is_escaped(filled: Ledger, browser: TestClient) -> None:
+    text = browser.get("/alarms/SA-1").text
+    assert "schema &lt;changed&gt;" in text
+    assert "<changed>" not in text
+
+
+def test_a_super_alarm_is_told_in_the_order_of_the_first_minutes(
+    filled: Ledger, browser: TestClient
+) -> None:
+    text = browser.get("/alarms/SA-1").text
+    order = ["Likely cause", "What changed", "What it may harm", "What was done"]
+    order += ["Why these 2 alarms are one", "Timeline", "Like it before", "To hand over"]
+    places = [text.index(f"<h2>{name}") for name in order]
+    assert places == sorted(places)
+
+
+def test_a_merged_super_alarm_is_found_by_its_old_id(
+    filled: Ledger, browser: TestClient, group: alarms.SuperAlarm
+) -> None:
+    merged = dataclasses.replace(group, aliases=("SA-0",))
+    filled.commit("test.merge", [records.Put(records.SUPER_ALARMS, merged)])
+    assert browser.get("/alarms/SA-0").status_code == 200
+    assert browser.get("/alarms/SA-9").status_code == 404
+
+
+def test_a_resolved_super_alarm_offers_nothing_to_press(
+    filled: Ledger, browser: TestClient, group: alarms.SuperAlarm
+) -> None:
+    over = dataclasses.replace(group, state=alarms.SuperAlarmState.RESOLVED)
+    filled.commit("test.resolve", [records.Put(records.SUPER_ALARMS, over)])
+    assert "<button" not in browser.get("/alarms/SA-1").text
+    assert "All is well" in browser.get("/").text
+
+
+def test_a_super_alarm_of_nothing_known_is_still_a_page(
+    filled: Ledger, browser: TestClient, group: alarms.SuperAlarm
+) -> None:
+    bare = dataclasses.replace(
+        group, super_alarm_id="SA-2", alarms=(), causes=(), pipelines=("lung",), note="mine"
+    )
+    filled.commit("test.bare", [records.Put(records.SUPER_ALARMS, bare)])
+    text = browser.get("/alarms/SA-2").text
+    assert "No cause is known yet" in text
+    assert "no policy asks for an action" in text
+
+
+def test_tasks_stand_in_the_order_of_the_pipeline(
+    filled: Ledger, browser: TestClient, task: dispatches.TaskRun
+) -> None:
+    others = [dataclasses.replace(task, task=name) for name in ("serve", "added")]
+    filled.commit("test.tasks", [records.Put(records.TASK_RUNS, one) for one in others])
+    text = browser.get("/runs/r-1").text
+    places = [text.index(f">{name}</a></th>") for name in ("etl", "serve", "added")]
+    assert places == sorted(places)
+
+
+def test_a_plan_lists_runs_that_left_it_since(
+    filled: Ledger, browser: TestClient, run: dispatches.Run
+) -> None:
+    moved = dataclasses.replace(run, plan_id="p-other")
+    filled.commit("test.move", [records.Put(records.RUNS, moved)])
+    assert 'href="/runs/r-1"' in browser.get("/plans/p-aaaaaaaa").text
+
+
+def test_acknowledging_leads_back_to_the_super_alarm(
+    filled: Ledger, browser: TestClient, done: Done
+) -> None:
+    answer = browser.post("/alarms/SA-1/acknowledge")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/alarms/SA-1")
+    assert done.taken == ["SA-1"]
+
+
+def test_silencing_takes_hours_and_a_reason(
+    filled: Ledger, browser: TestClient, done: Done
+) -> None:
+    answer = browser.post("/alarms/SA-1/silence", data={"hours": "2", "because": "known"})
+    assert answer.status_code == 303
+    assert done.silenced == [("SA-1", 7_200.0, "known")]
+
+
+@pytest.mark.parametrize(
+    "form", [{"hours": "2"}, {"hours": "0", "because": "x"}, {"hours": "999", "because": "x"}]
+)
+def test_a_form_with_faults_changes_nothing(
+    form: dict[str, str], browser: TestClient, done: Done
+) -> None:
+    answer = browser.post("/alarms/SA-1/silence", data=form)
+    assert answer.status_code == 422
+    assert "The form has faults" in answer.text
+    assert done.silenced == []
+
+
+def test_static_files_are_kept_for_ever_under_an_address_with_their_hash(
+    browser: TestClient,
+) -> None:
+    address = browser.get("/").text.partition('href="/static/berth.css')[2].partition('"')[0]
+    answer = browser.get(f"/static/berth.css{address}")
+    assert address.startswith("?v=")
+    assert "immutable" in answer.headers["Cache-Control"]
