@@ -53,8 +53,7 @@ class Desk:
             lstrip_blocks=True,
             undefined=jinja2.StrictUndefined,
         )
-        self._templates.globals["asset"] = asset
-        self._templates.globals["version"] = sources.version
+        self._templates.globals.update(asset=asset, version=sources.version)
 
     def now(self) -> float:
         """Return seconds since 1970."""
