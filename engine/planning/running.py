@@ -9,7 +9,15 @@ from engine.model.dispatches import Attempt, AttemptState, TaskRun, TaskState
 from engine.model.fleet import Fleet
 from engine.model.plans import Assignment, Plan, Reservation, task_key
 from engine.model.profiles import RunRecord
-from engine.model.records import ATTEMPTS, CLUSTER_HEALTH, PLANS, RUN_RECORDS, RUNS, TASK_RUNS
+from engine.model.records import (
+    ATTEMPTS,
+    CLUSTER_HEALTH,
+    DEPLOYMENTS,
+    PLANS,
+    RUN_RECORDS,
+    RUNS,
+    TASK_RUNS,
+)
 from engine.model.resources import Resources
 from engine.model.specs import TaskKind
 from engine.ports import FleetSource, Ledger
@@ -50,6 +58,23 @@ def live_attempts(ledger: Ledger) -> tuple[Attempt, ...]:
     return tuple(stored.value for stored in found)
 
 
+def attempts_by_task(ledger: Ledger) -> dict[tuple[str, str], Attempt]:
+    """Return the attempt that works for each task now, by run and task.
+
+    A server is the attempt of the run that started it, but works for the run whose package is
+    wanted.
+    """
+    attempts = live_attempts(ledger)
+    live = {attempt.attempt_id: attempt for attempt in attempts}
+    found: dict[tuple[str, str], Attempt] = {(a.run_id, a.task): a for a in attempts}
+    for stored in ledger.select(DEPLOYMENTS):
+        deployment = stored.value
+        server = live.get(deployment.attempt_id) if deployment.attempt_id else None
+        if server is not None:
+            found[(deployment.run_id, deployment.task)] = server
+    return found
+
+
 def undecided_tasks(ledger: Ledger) -> tuple[TaskRun, ...]:
     """Return the tasks of all runs that wait or run, those of serving included."""
     found = ledger.select(TASK_RUNS, where={"state": _UNDECIDED})
@@ -76,7 +101,7 @@ def running_reservations(
     serving_planned: pipelines whose server is part of the new plan (`standing_servers`), so
         that it is not counted twice.
     """
-    attempts = {(a.run_id, a.task): a for a in live_attempts(ledger)}
+    attempts = attempts_by_task(ledger)
     plans: dict[str, Plan | None] = {}
     found: list[Reservation] = []
     for task in undecided_tasks(ledger):
@@ -140,19 +165,18 @@ def standing_servers(
     keeps the server where it is, as long as its cluster is reachable.
     """
     reachable = {cluster.name for cluster in fleet.clusters if cluster.reachable}
-    servers = {
-        (task.run_id, task.task)
-        for task in undecided_tasks(ledger)
-        if task.kind is TaskKind.SERVE and task.pipeline in pipelines
-    }
-    up = [a for a in live_attempts(ledger) if (a.run_id, a.task) in servers]
-    found: dict[str, Assignment] = {}
-    for attempt in up:
+    live = {attempt.attempt_id: attempt for attempt in live_attempts(ledger)}
+    found: list[Assignment] = []
+    for stored in ledger.select(DEPLOYMENTS):
+        deployment = stored.value
+        attempt = live.get(deployment.attempt_id) if deployment.attempt_id else None
+        if attempt is None or deployment.pipeline not in pipelines:
+            continue
         plan = plan_of_run(ledger, attempt.run_id)
         assignment = plan.assignment(attempt.pipeline, attempt.task) if plan else None
         if assignment is not None and attempt.cluster in reachable:
-            found[attempt.pipeline] = placed_at(assignment, attempt, fleet)
-    return tuple(found.values())
+            found.append(placed_at(assignment, attempt, fleet))
+    return tuple(found)
 
 
 def placed_at(assignment: Assignment, attempt: Attempt, fleet: Fleet) -> Assignment:
@@ -166,7 +190,7 @@ def running_assignments(
 ) -> tuple[Assignment, ...]:
     """Return where the running ones of some tasks are, leaving out clusters that do not answer."""
     reachable = {cluster.name for cluster in fleet.clusters if cluster.reachable}
-    attempts = {(a.run_id, a.task): a for a in live_attempts(ledger)}
+    attempts = attempts_by_task(ledger)
     found: list[Assignment] = []
     for task in tasks:
         attempt = attempts.get((task.run_id, task.task))

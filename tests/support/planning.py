@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from engine.model.alarms import Action, ActionKind, ActionState
-from engine.model.dispatches import Attempt, AttemptState, TaskState
+from engine.model.dispatches import Attempt, AttemptState, Deployment, TaskState
 from engine.model.errors import InfeasibleError
 from engine.model.fleet import Fleet
 from engine.model.identifiers import (
     FREE,
     AttemptId,
     ClusterName,
+    Digest,
     MicroDollars,
     PipelineName,
     RunId,
@@ -32,7 +33,14 @@ from engine.model.plans import (
     Unplaced,
 )
 from engine.model.profiles import Profile, RunRecord
-from engine.model.records import TASK_RUNS, Collection, Put, task_run_key
+from engine.model.records import (
+    ATTEMPTS,
+    DEPLOYMENTS,
+    TASK_RUNS,
+    Collection,
+    Put,
+    task_run_key,
+)
 from engine.model.resources import Resources
 from engine.model.specs import PipelineSpec, TaskKind, TaskSpec
 from engine.ports import Ledger
@@ -163,6 +171,20 @@ def set_task(ledger: Ledger, run: str, task: str, state: TaskState, cluster: str
     assert stored is not None
     where = ClusterName(cluster) if cluster else None
     put(ledger, (TASK_RUNS, replace(stored.value, state=state, cluster=where)))
+
+
+def serving(ledger: Ledger, run: str, cluster: str) -> None:
+    """Let the server of a run of `heart` be up on a cluster."""
+    attempt = live_attempt(run, "serve", cluster)
+    set_task(ledger, run, "serve", TaskState.RUNNING, cluster)
+    deployment = Deployment(
+        pipeline=attempt.pipeline,
+        task=attempt.task,
+        run_id=attempt.run_id,
+        wanted=Digest("sha256:1"),
+        attempt_id=attempt.attempt_id,
+    )
+    put(ledger, (ATTEMPTS, attempt), (DEPLOYMENTS, deployment))
 
 
 def wanted(kind: ActionKind, subject: str, *, pipeline: str | None = None) -> Action:

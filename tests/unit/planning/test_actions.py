@@ -43,6 +43,7 @@ from tests.support.planning import (
     FirstPlacer,
     live_attempt,
     put,
+    serving,
     set_task,
     wanted,
 )
@@ -156,8 +157,7 @@ def test_a_replan_keeps_a_server_of_an_earlier_run(
     outcome: Outcome,
 ) -> None:
     earlier = submit(ledger, clock, plan_in_force(ledger, run.run_id), "heart")
-    set_task(ledger, earlier.run_id, "serve", TaskState.RUNNING, "us-1")
-    put(ledger, (ATTEMPTS, live_attempt(earlier.run_id, "serve", "us-1")))
+    serving(ledger, earlier.run_id, "us-1")
     source.down.add("eu-1")
     outcome(REPLAN)
     assert places(plan_in_force(ledger, run.run_id))["serve"] == "us-1"
@@ -265,8 +265,7 @@ def test_a_retraining_goes_around_what_runs(
 def test_a_retraining_keeps_the_server_where_it_is(
     ledger: Ledger, run: Run, outcome: Outcome
 ) -> None:
-    set_task(ledger, run.run_id, "serve", TaskState.RUNNING, "us-1")
-    put(ledger, (ATTEMPTS, live_attempt(run.run_id, "serve", "us-1")))
+    serving(ledger, run.run_id, "us-1")
     outcome(RETRAIN)
     assert places(plan_in_force(ledger, "r-2"))["serve"] == "us-1"
 

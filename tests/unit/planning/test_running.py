@@ -13,6 +13,7 @@ from engine.model.profiles import RunRecord
 from engine.model.records import (
     ATTEMPTS,
     CLUSTER_HEALTH,
+    DEPLOYMENTS,
     PLANS,
     RUN_RECORDS,
     ClusterHealth,
@@ -28,7 +29,7 @@ from engine.planning import (
 from engine.ports import Ledger
 from engine.testing import samples
 from engine.testing.clocks import ManualClock
-from tests.support.planning import NOW, live_attempt, put, set_task
+from tests.support.planning import NOW, live_attempt, put, serving, set_task
 
 
 @pytest.fixture
@@ -123,11 +124,45 @@ def test_a_server_that_is_planned_anew_is_not_counted_twice(ledger: Ledger, run:
     assert run.run_id == "r-1"
 
 
+def taken_over(ledger: Ledger, run: Run, newer: Run) -> None:
+    """Let a newer run take the server of a run over."""
+    serving(ledger, run.run_id, "us-1")
+    set_task(ledger, run.run_id, "serve", TaskState.SUCCEEDED, "us-1")
+    set_task(ledger, newer.run_id, "serve", TaskState.RUNNING, "us-1")
+    stored = ledger.get(DEPLOYMENTS, "heart")
+    assert stored is not None
+    put(ledger, (DEPLOYMENTS, replace(stored.value, run_id=newer.run_id)))
+
+
+def test_a_server_that_a_newer_run_took_over_stands_too(
+    ledger: Ledger, clock: ManualClock, run: Run, plan: Plan, source: samples.FixedFleet
+) -> None:
+    taken_over(ledger, run, submit(ledger, clock, plan, "heart"))
+    (found,) = standing_servers(ledger, source.fleet(), ["heart"])
+    assert (found.task, found.cluster) == ("serve", "us-1")
+
+
+def test_a_server_that_was_taken_over_is_held_where_it_is(
+    ledger: Ledger, clock: ManualClock, run: Run, plan: Plan
+) -> None:
+    taken_over(ledger, run, submit(ledger, clock, plan, "heart"))
+    found = running_reservations(ledger, NOW, without_runs=[run.run_id])
+    assert held_by(found, "heart/serve").cluster == "us-1"
+
+
+def test_a_server_that_is_lost_does_not_stand(
+    ledger: Ledger, run: Run, source: samples.FixedFleet
+) -> None:
+    serving(ledger, run.run_id, "us-1")
+    ledger.commit("test", [Delete(ATTEMPTS, live_attempt(run.run_id, "serve", "us-1").attempt_id)])
+    assert standing_servers(ledger, source.fleet(), ["heart"]) == ()
+    assert held_by(running_reservations(ledger, NOW), "heart/serve").cluster != "us-1"
+
+
 def test_a_server_that_is_up_stands_where_it_is(
     ledger: Ledger, run: Run, source: samples.FixedFleet
 ) -> None:
-    set_task(ledger, run.run_id, "serve", TaskState.RUNNING, "us-1")
-    put(ledger, (ATTEMPTS, live_attempt(run.run_id, "serve", "us-1")))
+    serving(ledger, run.run_id, "us-1")
     (found,) = standing_servers(ledger, source.fleet(), ["heart"])
     assert (found.task, found.cluster) == ("serve", "us-1")
     assert standing_servers(ledger, source.fleet(), ["other"]) == ()
@@ -136,8 +171,7 @@ def test_a_server_that_is_up_stands_where_it_is(
 def test_a_server_on_a_lost_cluster_does_not_stand(
     ledger: Ledger, run: Run, source: samples.FixedFleet
 ) -> None:
-    set_task(ledger, run.run_id, "serve", TaskState.RUNNING, "us-1")
-    put(ledger, (ATTEMPTS, live_attempt(run.run_id, "serve", "us-1")))
+    serving(ledger, run.run_id, "us-1")
     source.down.add("us-1")
     assert standing_servers(ledger, source.fleet(), ["heart"]) == ()
 
@@ -145,7 +179,6 @@ def test_a_server_on_a_lost_cluster_does_not_stand(
 def test_a_server_without_a_plan_does_not_stand(
     ledger: Ledger, run: Run, source: samples.FixedFleet
 ) -> None:
-    set_task(ledger, run.run_id, "serve", TaskState.RUNNING, "us-1")
-    put(ledger, (ATTEMPTS, live_attempt(run.run_id, "serve", "us-1")))
+    serving(ledger, run.run_id, "us-1")
     ledger.commit("test", [Delete(PLANS, run.plan_id)])
     assert standing_servers(ledger, source.fleet(), ["heart"]) == ()
