@@ -299,7 +299,9 @@ class Conditions(Protocol):
     """Evaluates `when` expressions."""
 
     def holds(self, expression: str, values: Mapping[str, object]) -> bool:
-        """Return whether the expression is true of `values` (task name to its outputs).
+        """Return whether the expression is true of `values`.
+
+        values: by task name its outputs, with its parameters under `parameters`.
 
         Raises:
             FinalError: when it cannot be evaluated; the message names the expression and why.

@@ -80,6 +80,22 @@ def outputs_before(view: RunView, task: TaskSpec) -> dict[str, Mapping[str, Scal
     return {name: view.tasks[name].value.outputs for name in ancestors(view.spec, task)}
 
 
+def condition_values(view: RunView, task: TaskSpec) -> dict[str, Mapping[str, object]]:
+    """Return what the condition of a task may read, by task name.
+
+    Of tasks before it the outputs; of every task its parameters, those of the run before those
+    of the spec, under `parameters`.
+    """
+    outputs = outputs_before(view, task)
+    return {
+        each.name: {
+            **outputs.get(each.name, {}),
+            "parameters": {**each.parameters, **overrides(view.run, each.name)},
+        }
+        for each in view.spec.tasks
+    }
+
+
 def time_limit_seconds(plan: Plan, pipeline: str, task: TaskSpec) -> float | None:
     """Return how long an attempt may take: ten times its P99, at least ten minutes."""
     if task.kind is TaskKind.SERVE:

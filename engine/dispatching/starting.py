@@ -128,7 +128,7 @@ def _condition(desk: Desk, view: RunView, task: TaskSpec) -> Judgement:
     if task.when is None:
         return MAY_START
     try:
-        holds = desk.conditions.holds(task.when, orders.outputs_before(view, task))
+        holds = desk.conditions.holds(task.when, orders.condition_values(view, task))
     except FinalError as error:
         return Judgement(
             state=TaskState.FAILED, reason=Reason.CONDITION_ERROR, message=error.message

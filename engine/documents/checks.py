@@ -112,8 +112,12 @@ def _condition_faults(pipeline: _Pipeline, task: Outline) -> list[Fault]:
     before = pipeline.graph.subgraph({task.name} | nx.ancestors(pipeline.graph, task.name))
     in_order = nx.is_directed_acyclic_graph(before)
     faults: list[Fault] = []
+    known = {expressions.variable(name): name for name in pipeline.tasks}
     for read in condition.reads:
-        if read.task not in upstream:
+        if read.parameter is not None and read.task in known:
+            if not read.guarded:
+                faults.extend(_missing_parameter(pipeline, task, read, known[read.task]))
+        elif read.task not in upstream:
             faults.append(_not_upstream(pipeline, task, read, upstream))
         elif not read.guarded and in_order:
             source = pipeline.tasks[upstream[read.task]]
@@ -138,6 +142,25 @@ def _not_upstream(
     fix = fix or f"upstream are: {', '.join(upstream) or 'none'}"
     at = node.place.within(read.offset, read.length)
     return fault("S014", node, message, at=at, candidates=near, fix=fix)
+
+
+def _missing_parameter(
+    pipeline: _Pipeline, task: Outline, read: expressions.Read, of: str
+) -> list[Fault]:
+    """Return the fault of an unguarded parameter that only a run might set."""
+    given = pipeline.tasks[of].parameters
+    if not read.parameter or read.parameter in given:
+        return []
+    near = alike(read.parameter, sorted(given))
+    listed = ", ".join(sorted(given)) or "none"
+    node = pipeline.node(f"tasks.{task.name}.when")
+    whole = f"{read.task}.{read.output}"
+    fix = (
+        f"write `{read.task}.parameters.{near[0]}`" if near else f"guard it: `has({whole}) && ...`"
+    )
+    at = node.place.within(read.offset, read.length)
+    message = f"`{whole}` may not exist: the parameters of `{of}` are {listed}"
+    return [fault("S015", node, message, at=at, candidates=near, fix=fix)]
 
 
 def _missing_output(

@@ -280,6 +280,7 @@ class Outline:
     """What checks across tasks need of one, also of a task that has faults of its own.
 
     kind: None when it cannot be read; own: whether it runs a command or image of the user's.
+    parameters: names of those it is given.
     """
 
     name: str
@@ -288,6 +289,7 @@ class Outline:
     when: str | None
     join: Join
     own: bool
+    parameters: frozenset[str]
 
 
 def outlines(root: Node) -> dict[str, Outline]:
@@ -306,4 +308,5 @@ def _outline(name: str, node: Node) -> Outline:
         when=values.get("when"),
         join=Join(values.get("join", Join.ALL)),
         own="command" in values or "image" in values,
+        parameters=frozenset(values.get("parameters", ())),
     )

@@ -32,7 +32,7 @@ class SyntaxFaultError(ValueError):
 class Read:
     """One output that is read, where, and whether a guard makes the reading safe.
 
-    `output` is "" when the task is read as a whole.
+    `output` is "" when the task is read as a whole; of a parameter it is `parameters.NAME`.
     """
 
     task: str
@@ -40,6 +40,12 @@ class Read:
     offset: int
     length: int
     guarded: bool
+
+    @property
+    def parameter(self) -> str | None:
+        """The parameter that is read, "" for all of a task, None when none is."""
+        first, _, name = self.output.partition(".")
+        return name if first == terms.PARAMETERS else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,14 @@ _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _ENDS = frozenset({"&&", "||", "?", ":", ",", ")", "]", "}"})
 _CONSTANTS = frozenset({"true", "false", "null", "in"})
 
+PARAMETERS = "parameters"
+"""What stands in the place of an output when parameters are read: `task.parameters.name`."""
+
 Output = tuple[str, str]
-"""A task's variable and the output read of it; the output is "" for the task as a whole."""
+"""A task's variable and the output read of it; the output is "" for the task as a whole.
+
+Parameters read so: `parameters.NAME` is one, `parameters` all of them.
+"""
 
 
 class Operator(Enum):
@@ -158,16 +164,24 @@ class _Parser:
         return place
 
     def _read(self) -> Place:
-        """Read `task`, `task.output` or `task["output"]`."""
+        """Read `task`, `task.output` or `task["output"]`, or a parameter, which has one more."""
         task = self._tokens[self._next]
-        name, last = "", task
-        if self._sign(1) == "." and self._sign(3) != "(":
-            last = self._tokens[self._next + 2]
-            name = last.value
-        elif self._sign(1) == "[" and self._sign(3) == "]" and self._is_string(2):
-            name, last = self._tokens[self._next + 2].value, self._tokens[self._next + 3]
-        self._next = self._tokens.index(last, self._next) + 1
+        name = self._field()
+        if name == PARAMETERS and (parameter := self._field()):
+            name = f"{PARAMETERS}.{parameter}"
+        last = self._tokens[self._next]
+        self._next += 1
         return Place((task.value, name), task.offset, last.offset + last.length - task.offset)
+
+    def _field(self) -> str:
+        """Go on to the end of `.name` or `["name"]` behind the next token; "" without one."""
+        if self._sign(1) == "." and self._sign(3) != "(":
+            self._next += 2
+            return self._tokens[self._next].value
+        if self._sign(1) == "[" and self._sign(3) == "]" and self._is_string(2):
+            self._next += 3
+            return self._tokens[self._next - 1].value
+        return ""
 
     def _is_string(self, ahead: int) -> bool:
         return self._tokens[self._next + ahead].sort is Sort.STRING

@@ -134,7 +134,7 @@ class Gates:
 class TaskSpec:
     """One task. Only `kind` is needed: all else is forecast or has the default shown.
 
-    when: a CEL expression over parameters and outputs of upstream tasks; false skips the task.
+    when: a CEL expression over outputs of upstream tasks and parameters of any; false skips it.
     reads: paths or URIs of the data; relative paths stand below the pipeline's `folder`.
     model: families to train (`knn`, `tree`, `forest`, `svm`, `boosting`, `logistic`).
     trials: configurations tried for each family.

@@ -8,6 +8,7 @@ import pytest
 
 from engine.dispatching import cancel, submit, submit_once
 from engine.dispatching.desk import spec_of
+from engine.expressions import CelConditions
 from engine.model.dispatches import (
     AttemptOrder,
     AttemptState,
@@ -271,8 +272,20 @@ class TestConditions:
         world.settle(world.engine())
         task = world.task("r-1", "train")
         assert (task.state, task.reason, world.run("r-1").state) == (state, reason, run_state)
-        assert world.conditions.asked == {"good": {"etl": {"rows": 3}}}
+        asked = world.conditions.asked["good"]
+        assert asked == {"etl": {"rows": 3, "parameters": {}}, "train": {"parameters": {}}}
         world.close()
+
+    def test_it_reads_parameters_those_of_the_run_first(self, world: World) -> None:
+        etl = TaskSpec(name=TaskName("etl"), kind=TaskKind.ETL, parameters={"mode": "x", "n": 1})
+        spec = replace(TWO, tasks=(etl, replace(TWO.tasks[1], when="etl.parameters.mode == 'y'")))
+        world.conditions = CelConditions()  # type: ignore[assignment]
+        plan = samples.plan(spec, world.clusters.clusters)
+        submit(world.ledger, world.clock, plan, "heart", parameters={"etl.mode": "y"})
+        submit(world.ledger, world.clock, plan, "heart")
+        world.settle(world.engine())
+        assert world.task("r-1", "train").state is TaskState.SUCCEEDED
+        assert world.task("r-2", "train").state is TaskState.SKIPPED
 
 
 class TestFailures:

@@ -19,7 +19,7 @@ tasks:
   after-maybe: {kind: train, after: maybe}
   other: {kind: train, after: etl}
   either: {kind: evaluate, after: [maybe, other], join: any}
-  aside: {kind: train}
+  aside: {kind: train, parameters: {mode: full, unit.chol: mmol/L}}
 """
 
 
@@ -46,6 +46,9 @@ Check = Callable[..., tuple[Fault, ...]]
         ("has(etl.surprise) && etl.surprise > 0.5", "etl"),
         ("either.best == 'other'", "either"),
         ("size(etl) > 1", "etl"),
+        ("aside.parameters.mode == 'full'", "etl"),
+        ("has(etl.parameters.mode) && etl.parameters.mode == 'full'", "etl"),
+        ("size(last.parameters) > 1", "etl"),
     ],
 )
 def test_conditions_on_what_exists_are_fine(check: Check, when: str, after: str) -> None:
@@ -162,3 +165,24 @@ def test_long_chains_are_checked_without_recursion(faults: Faults) -> None:
     last = "  z: {kind: etl, after: t1499, when: t3.rows > 1 && t4.zzz > 1}"
     text = "\n".join(["pipeline: p", "tasks:", "  t0: {kind: etl}", *chain, last])
     assert [fault.code for fault in faults(text)] == ["S015"]
+
+
+@pytest.mark.parametrize(
+    ("when", "why", "fix"),
+    [
+        ("aside.parameters.mod == 'x'", "are mode, unit.chol", "write `aside.parameters.mode`"),
+        ("etl.parameters.mode == 'x'", "are none", "guard it: `has(etl.parameters.mode) && ...`"),
+    ],
+)
+def test_a_parameter_that_only_a_run_might_set_is_guarded(
+    check: Check, when: str, why: str, fix: str
+) -> None:
+    (found,) = check(when)
+    assert found.code == "S015"
+    assert why in found.message
+    assert found.fix == fix
+
+
+def test_parameters_of_no_task_are_named(check: Check) -> None:
+    (found,) = check("nobody.parameters.mode == 'x'")
+    assert found.code == "S014"
