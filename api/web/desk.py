@@ -53,7 +53,6 @@ class Desk:
             lstrip_blocks=True,
             undefined=jinja2.StrictUndefined,
         )
-        self._templates.globals.update(asset=asset, version=sources.version)
 
     def now(self) -> float:
         """Return seconds since 1970."""
@@ -61,7 +60,8 @@ class Desk:
 
     def page(self, template: str, *, status: int = 200, **content: object) -> responses.Response:
         """Return a template as a page."""
-        text = self._templates.get_template(template).render(**content)
+        shared = {"asset": asset, "version": self.sources.version}
+        text = self._templates.get_template(template).render(**shared, **content)
         return responses.HTMLResponse(text, status, headers=HEADERS)
 
     def newest(
