@@ -46,7 +46,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def advance(desk: Desk, fleet: Fleet, live: dict[AttemptId, Stored[Attempt]]) -> bool:
-    """Go through every waiting task once; return whether anything changed.
+    """Go through every waiting task once that does not pause; return whether anything changed.
 
     live: attempts that hold capacity; those intended here are added.
     """
@@ -54,7 +54,9 @@ def advance(desk: Desk, fleet: Fleet, live: dict[AttemptId, Stored[Attempt]]) ->
     for stored in _runs(desk):
         view = desk.view(stored)
         for task in in_order(view.spec):
-            if view.tasks[task.name].value.state is TaskState.WAITING:
+            waits = view.tasks[task.name].value
+            pauses = (waits.not_before or 0.0) > desk.clock.now()
+            if waits.state is TaskState.WAITING and not pauses:
                 changed |= _advance(desk, view, task, fleet, live)
     return changed
 
@@ -87,9 +89,6 @@ def _advance(
     fleet: Fleet,
     live: dict[AttemptId, Stored[Attempt]],
 ) -> bool:
-    not_before = view.tasks[task.name].value.not_before
-    if not_before is not None and desk.clock.now() < not_before:
-        return False
     judgement = judge(task, {name: stored.value for name, stored in view.tasks.items()})
     if judgement.may_start:
         judgement = _condition(desk, view, task)
