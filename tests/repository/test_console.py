@@ -14,8 +14,12 @@ from tests.support import console
 ROOT = console.ROOT
 DOCUMENTS = [
     path
-    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*")))
-    if path.suffix == ".md" and "generated" not in path.parts
+    for path in (
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *sorted((ROOT / "docs").rglob("*.md"), key=lambda found: (len(found.parts), found)),
+    )
+    if "generated" not in path.parts
 ]
 COMMANDS = {
     path: [

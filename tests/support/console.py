@@ -110,12 +110,15 @@ class Reader:
         self.folder = folder
         self._engine: subprocess.Popen[bytes] | None = None
         self._names: dict[str, str] = {}
+        self._seen: set[str] = set()
+        self._old: set[str] = set()
         self._code = 0
         self._reports: dict[str, tuple[int, str]] = {}
 
     def follow(self, text: str) -> None:
         """Do what a document says, and hold what happens against what it shows."""
         self._names.clear()
+        self._old |= self._seen
         todo = list(steps(text))
         for step, after in zip(todo, [*todo[1:], None], strict=True):
             if isinstance(step, File):
@@ -147,9 +150,11 @@ class Reader:
         """Remember which ids and ports of the document stand for which real ones."""
         for pattern in _IDS:
             known = {*self._names, *self._names.values()}
+            found = list(dict.fromkeys(re.findall(pattern, printed)))
             new = [n for n in dict.fromkeys(re.findall(pattern, expected)) if n not in known]
-            real = [n for n in dict.fromkeys(re.findall(pattern, printed)) if n not in known]
+            real = [n for n in found if n not in known | self._old]
             self._names.update(zip(new, real, strict=False))
+            self._seen.update(found)
         for plan in re.findall(_IDS[0], printed):
             self._names["PLAN"] = plan
 
