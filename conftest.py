@@ -2,10 +2,13 @@
 
 Doctests in the packages' docstrings, and Python code blocks in the Markdown documents, are
 executed where they stand. Console examples are run by `tests/repository/test_console.py`, and so
-is the Python of the tutorial, which needs the engine that the tutorial starts.
+are the files that a document lets its reader write, such as `<!-- file: ask.py -->`.
 """
 
-from sybil import Sybil
+import re
+from collections.abc import Iterator
+
+from sybil import Document, Region, Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 from sybil.parsers.rest import DocTestParser
 
@@ -20,13 +23,19 @@ PACKAGES = (
     "api",
 )
 
+FILE = re.compile(r"<!-- file: \S+ -->\s*\Z")
+
+
+def python_blocks(document: Document) -> Iterator[Region]:
+    """Yield Python blocks, but for those that are files: a command below runs them."""
+    for region in PythonCodeBlockParser()(document):
+        if not FILE.search(document.text, 0, region.start):
+            yield region
+
+
 docstrings = Sybil(
     parsers=[DocTestParser()], patterns=[f"{package}/**/*.py" for package in PACKAGES]
 )
-documents = Sybil(
-    parsers=[PythonCodeBlockParser(), SkipParser()],
-    patterns=["README.md", "docs/**/*.md"],
-    excludes=["docs/tutorial.md"],
-)
+documents = Sybil(parsers=[python_blocks, SkipParser()], patterns=["README.md", "docs/**/*.md"])
 
 pytest_collect_file = (docstrings + documents).pytest()

@@ -17,8 +17,8 @@ from typing import Any
 import generated_faces
 from sphinx.application import Sphinx
 
+from api.report.codes import code_text
 from engine import documents
-from engine.documents import CODES
 from engine.model import errors
 
 PUBLIC_MODULES = ("berth", "engine.ports", "engine.testing", "engine.model")
@@ -112,7 +112,8 @@ def errors_page() -> str:
             rows.append(
                 f"| {kind.default_code} | {kind.exit_code} | `{kind.__name__}` | {meaning} |"
             )
-    pages = [f"### {page.code}: {page.title}\n\n{page.explanation}\n" for page in CODES.values()]
+    codes = [line.split(maxsplit=1)[0] for line in code_text("all").splitlines()]
+    pages = [f"### {code_text(code)}\n" for code in codes]
     return "\n".join(
         [
             "# Errors\n",

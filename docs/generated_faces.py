@@ -175,7 +175,10 @@ def meanings(kind: type) -> dict[str, str]:
     parts = re.split(rf"\b((?:{either})(?:, (?:{either}))*): ", text)
     found = {}
     for group, meaning in zip(parts[1::2], parts[2::2], strict=True):
-        found.update(dict.fromkeys(group.split(", "), meaning.strip()))
+        told = (
+            meaning.strip().replace("; None means ", "; without one ").partition("; None where")[0]
+        )
+        found.update(dict.fromkeys(group.split(", "), told))
     return found
 
 
