@@ -57,7 +57,6 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[console.Reader]
 @pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.timeout(400)
-@pytest.mark.xdist_group("console")
 @pytest.mark.parametrize(
     "path", [pytest.param(p, id=str(p.relative_to(ROOT))) for p in DOCUMENTS if followed(p)]
 )
