@@ -69,6 +69,11 @@ class Facts:
         """Recent signals, one list per series."""
         return self._by_series.values()
 
+    def when(self, at: float) -> str:
+        """Return when something was, against the first alarm."""
+        ago = self.started_at - at
+        return f"{ago:.0f} s before the first alarm" if ago > 0 else "as the first alarm came"
+
     def latest(self, subject: str, name: str) -> Signal | None:
         """Return the newest signal of a series, or None."""
         known = self._by_series.get(f"{subject}|{name}")

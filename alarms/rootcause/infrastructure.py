@@ -96,6 +96,5 @@ def _distribution(facts: Facts, evidence: Evidence) -> None:
 def _events(facts: Facts, cluster: str, evidence: Evidence) -> None:
     for event in facts.events:
         if event.kind == "cluster" and event.subject == f"cluster:{cluster}":
-            ago = facts.started_at - event.at
-            evidence.supports(1.0, f"{event.message} ({ago:.0f} s before the first alarm)")
+            evidence.supports(1.0, f"{event.message} ({facts.when(event.at)})")
             return

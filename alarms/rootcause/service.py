@@ -87,9 +87,8 @@ def changes(facts: Facts) -> list[Hypothesis]:
     if not touching:
         return []
     event = touching[-1]
-    ago = facts.started_at - event.at
     evidence = Evidence(-1.5)
-    evidence.supports(2.5, f"{event.message} ({ago:.0f} s before the first alarm)")
+    evidence.supports(2.5, f"{event.message} ({facts.when(event.at)})")
     moved = {alarm.subject for alarm in facts.alarms if nature(alarm) is Nature.DATA}
     if moved:
         evidence.opposes(1.5, f"{len(moved)} inputs moved before the model saw them")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING
 
 from api.cli.frame import Talk
@@ -41,7 +42,8 @@ def sweep(
         talk.value([dict(zip(("value", "plan"), row, strict=False)) for row in rows])
         return
     talk.result(table(_COLUMNS, rows, talk.style()))
-    talk.result(f"\n{following(f'berth what-if {plan} --set {key}={values[0]}')}")
+    again = shlex.join(["berth", "what-if", plan, "--set", f"{key}={values[0]}"])
+    talk.result(f"\n{following(again)}")
 
 
 def _row(

@@ -69,7 +69,7 @@ def _clashes(error: InfeasibleError) -> list[str]:
         lines = ["one wish cannot be kept, unless it is relaxed:"]
     else:
         count = len(error.clashes)
-        lines = [f"{count} wishes cannot hold together; relaxing any one of them is enough:"]
+        lines = [f"{count} wishes cannot hold together; relaxing any one of them ends this clash:"]
     return lines + [
         f"  {phrases.printable(clash.wish).ljust(width)}   {phrases.printable(clash.relaxation)}"
         for clash in error.clashes

@@ -76,7 +76,7 @@ class Telling:
         )
 
     def _send(self, group: SuperAlarm, action: Action, version: int) -> bool:
-        state, result = ActionState.DONE, f"told {len(self._notifiers)} channels"
+        state, result = ActionState.DONE, f"told (notifiers: {len(self._notifiers)})"
         for notifier in self._notifiers:
             try:
                 notifier.notify(group)

@@ -154,6 +154,13 @@ def test_a_cluster_that_refuses_failed() -> None:
     assert "c went (1 s before the first alarm)" in found[0].evidence_for
 
 
+def test_an_event_is_not_told_as_coming_before_the_alarm_when_it_did_not() -> None:
+    down = named("reachable", "cluster:c", layer=Layer.MACHINE)
+    event = Event(event_id="e", at=100.0, kind="cluster", subject="cluster:c", message="c went")
+    found = causes([down], [reachable(100.0, 0.0)], (event,))
+    assert "c went (as the first alarm came)" in found[0].evidence_for
+
+
 def test_a_cluster_that_says_nothing_is_not_settled() -> None:
     silent = named("reachable", "cluster:c", layer=Layer.MACHINE, test="silence", value=9.0)
     found = causes([silent], [])

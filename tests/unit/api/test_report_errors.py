@@ -54,7 +54,7 @@ def test_a_clash_names_each_wish_with_its_relaxation() -> None:
     ]
     lines = errors.error_text(InfeasibleError("no plan", clashes=clashes)).splitlines()
     assert lines[1:4] == [
-        "2 wishes cannot hold together; relaxing any one of them is enough:",
+        "2 wishes cannot hold together; relaxing any one of them ends this clash:",
         "  budget 1 USD   2 USD",
         "  deadline       1 h later",
     ]
