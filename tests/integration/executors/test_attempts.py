@@ -194,7 +194,10 @@ def test_a_restored_cluster_takes_attempts_again(cluster: LocalCluster) -> None:
     assert cluster.run(cluster.order(WRITES)).state is AttemptState.SUCCEEDED
 
 
-def test_a_shim_that_starts_on_a_failed_cluster_runs_nothing(cluster: LocalCluster) -> None:
+def test_a_shim_that_starts_on_a_failed_cluster_runs_nothing(
+    cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path.cwd())  # a shim changes its folder; afterwards it is this one again
     cluster.executor.start(cluster.order(WRITES))
     cluster.ended()
     folder = cluster.folder()

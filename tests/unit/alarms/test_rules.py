@@ -13,6 +13,7 @@ from engine.model.errors import Fault, InvalidInputError
 from engine.model.signals import Signal
 from engine.testing.watch_suites import gauge, reachable
 
+ROOT = Path(__file__).parents[3]
 FLOOR = """
 rules:
   - {name: floor, raise: critical, when: signal.value < 0.5, by: board, because: a coin is better}
@@ -35,7 +36,7 @@ def detected(verb: str) -> list[Alarm]:
 
 
 def test_the_example_is_good() -> None:
-    text = Path("examples/rules.yaml").read_text(encoding="utf-8")
+    text = (ROOT / "examples/rules.yaml").read_text(encoding="utf-8")
     rules = load_rules(text, "rules.yaml")
     assert [rule.verb.value for rule in rules.rules] == ["raise", "confirm", "lower", "veto"]
     assert rules.conversions[0].names == ("ferritin",)

@@ -12,10 +12,12 @@ from simulations import causes
 from simulations.records import Records, read_records
 from simulations.service import Traffic
 
+ROOT = Path(__file__).parents[3]
+
 
 @pytest.fixture(scope="module")
 def records() -> Records:
-    return read_records(Path("examples/data/heart-disease.csv"))
+    return read_records(ROOT / "examples/data/heart-disease.csv")
 
 
 def short(scenario: causes.Scenario) -> causes.Scenario:
