@@ -3,7 +3,7 @@
 One undisturbed demo records every crash point that it passes (before and after each commit and
 each call of an executor or model server). Forty of them, spread evenly over the order in which they
 came, are then armed: the engine is killed at the first of them that it passes, started again with
-the others armed, and so on, ten points a demo. `--quick` kills at five points.
+the others armed, and so on, twenty points a demo. `--quick` kills at five points.
 
 Counted: points at which the engine was killed; attempts that were started more than once (each
 real start appends a line to `started.log` before anything else); task runs that
@@ -28,7 +28,7 @@ from engine.model import records, specs
 
 POINTS = 40
 QUICK_POINTS = 5
-POINTS_PER_DEMO = 10
+POINTS_PER_DEMO = 20
 MOST_DEMOS = 24
 SEED = 7
 DEMO_SECONDS = 480

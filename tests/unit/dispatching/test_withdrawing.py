@@ -8,7 +8,7 @@ import pytest
 
 from engine.dispatching import cancel
 from engine.model import documents
-from engine.model.dispatches import AttemptState, Reason, RunState, TaskState
+from engine.model.dispatches import AttemptState, Deployment, Reason, RunState, TaskState
 from engine.model.errors import RefusedError
 from engine.model.identifiers import Digest
 from engine.model.records import DEPLOYMENTS, EVENTS, TASK_RUNS, Put
@@ -126,6 +126,16 @@ class TestHotSwap:
         world.ledger.commit("test", [Put(TASK_RUNS, done)])
         world.settle(world.engine())
         assert world.deployment().serving == package(1)
+
+    def test_the_deployment_of_an_unknown_run_is_taken_over(self, world: World) -> None:
+        world.submit(chain(), {"package": ""})
+        engine = world.engine()
+        world.settle(engine)
+        done = replace(world.task("r-1", "package"), state=TaskState.SUCCEEDED, artifact=package(1))
+        left = Deployment(pipeline="heart", task=SERVE, run_id="r-9", wanted=package(9))
+        world.ledger.commit("test", [Put(TASK_RUNS, done), Put(DEPLOYMENTS, left)])
+        world.settle(engine)
+        assert world.deployment().run_id == "r-1"
 
 
 def test_where_nothing_serves_the_refusal_says_so(world: World) -> None:
