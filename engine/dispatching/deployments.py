@@ -152,6 +152,8 @@ def _without_owner(desk: Desk, stored: Stored[Deployment], live: Live) -> bool:
 
 def _is_newer(desk: Desk, run_id: RunId, view: RunView) -> bool:
     other = desk.run(run_id)
-    if other is None or other.value.state is RunState.CANCELLED:
-        return False
-    return other.value.created_at > view.run.created_at
+    return (
+        other is not None
+        and other.value.state is not RunState.CANCELLED
+        and other.value.created_at > view.run.created_at
+    )
