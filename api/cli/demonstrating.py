@@ -16,6 +16,7 @@ _EXAMPLES = Path(__file__).parents[2] / "examples"
 
 def demo(
     context: typer.Context,
+    *,
     leave: Annotated[bool, typer.Option("--exit", help="Stop when the story is told.")] = False,
     examples: Annotated[Path, typer.Option(help="Folder of the example documents.")] = _EXAMPLES,
     port: Annotated[int, typer.Option(help="Port of the engine, 0 for a free one.")] = 0,

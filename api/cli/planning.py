@@ -52,6 +52,7 @@ def check(context: typer.Context, files: Files) -> None:
 def plan(
     context: typer.Context,
     files: Files,
+    *,
     mode: Annotated[
         str, typer.Option(help="`least-cost` keeps every SLA; `most-sla` keeps the budget.")
     ] = "least-cost",

@@ -21,6 +21,7 @@ def apply(
     plan: Annotated[
         str, typer.Argument(metavar="PLAN", help="Id of a plan.", autocompletion=names.plans)
     ],
+    *,
     again: Annotated[
         bool, typer.Option("--again", help="Run it once more although it was applied before.")
     ] = False,

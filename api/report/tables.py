@@ -93,9 +93,7 @@ def _fitting(
     columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int
 ) -> tuple[list[int], int]:
     """Return the indices of the columns that fit, the last of them wrapped, and the gap."""
-    filled = {index for row in cells for index, cell in enumerate(row) if cell}
-    kept = [i for i, column in enumerate(columns) if i in filled or not column.rank]
-    optional = sorted((i for i in kept if columns[i].rank), key=lambda i: -columns[i].rank)
+    kept, optional = _kept(columns, cells)
     for gone in range(len(optional)):
         left = [index for index in kept if index not in optional[:gone]]
         gap = _gap(columns, cells, left, width)
@@ -103,6 +101,14 @@ def _fitting(
             return left, gap
     left = [index for index in kept if index not in optional]
     return left, _gap(columns, cells, left, width) or _NARROW_GAP
+
+
+def _kept(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> tuple[list[int], list[int]]:
+    """Return the indices of columns with something to say, and which of them may go, in order."""
+    filled = {index for row in cells for index, cell in enumerate(row) if cell}
+    kept = [i for i, column in enumerate(columns) if i in filled or not column.rank]
+    optional = sorted((i for i in kept if columns[i].rank), key=lambda i: -columns[i].rank)
+    return kept, optional
 
 
 def _gap(
