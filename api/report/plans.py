@@ -137,7 +137,9 @@ def _sentences(plan: Plan, solved_seconds: float | None) -> list[str]:
             )
     lines += _binding(plan)
     solved = "" if solved_seconds is None else f", solved in {words.duration(solved_seconds)}"
-    if placement.optimal:
+    if placement.optimal and placement.unplaced:
+        quality = "and no plan can place more"
+    elif placement.optimal:
         quality = "proven to be the best possible"
     else:
         quality = f"at most {words.share(placement.gap)} above the best possible"

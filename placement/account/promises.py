@@ -37,13 +37,15 @@ class Times:
 class Outlook:
     """One pipeline over all scenarios.
 
-    times: by task; keep: share of scenarios in which all tasks but serve end by the deadline,
-        None without one. end_at_keep: seconds after `as_of` by which they end with the
-        probability asked. cost_p95: of a run, in micro-dollars.
+    times: by task; keep: share of scenarios in which all placed tasks but serve end by the
+        deadline, None without one. keep_whole: the same, where no task that runs lacks a place.
+    end_at_keep: seconds after `as_of` by which they end with the probability asked.
+    cost_p95: of a run, in micro-dollars.
     """
 
     times: Mapping[str, Times]
     keep: float | None
+    keep_whole: float | None
     end_at_keep: float
     cost_p95: int
 
@@ -68,9 +70,14 @@ def outlook(instance: Instance, plan: Draft, line: Line, seed: int) -> Outlook:
     ends: dict[str, Values] = {}
     last = np.zeros(SCENARIOS)
     cost = np.zeros(SCENARIOS)
+    # A run that needs a task without a place does not end, whatever the deadline.
+    homeless = {instance.jobs[i].spec.name for i in line.jobs if i not in plan.options}
+    ends_at_all = np.ones(SCENARIOS, dtype=bool)
     for task in tasks:
         run = known.get(task.name)
         if run is None:
+            if task.name in homeless and task.kind is not TaskKind.SERVE:
+                ends_at_all &= ~taken[task.name]
             continue
         before = [np.where(taken[u], ends[u], 0.0) for u in task.after if u in ends]
         starts[task.name] = np.maximum.reduce([np.full(SCENARIOS, run.floor), *before])
@@ -79,11 +86,13 @@ def outlook(instance: Instance, plan: Draft, line: Line, seed: int) -> Outlook:
         if task.kind is not TaskKind.SERVE:
             last = np.maximum(last, np.where(taken[task.name], ends[task.name], 0.0))
     deadline = line.deadline_ms
-    kept = None if deadline is None else float(np.mean(last * MILLISECONDS <= deadline + 1e-6))
+    in_time = last * MILLISECONDS <= (deadline or 0) + 1e-6
+    kept = None if deadline is None else float(np.mean(in_time))
     moves = sum(drafts.moved(instance, plan.options, _edges(instance, line)))
     return Outlook(
         times={name: _times(instance, starts[name], ends[name]) for name in starts},
         keep=kept,
+        keep_whole=None if deadline is None else float(np.mean(in_time & ends_at_all)),
         end_at_keep=float(np.quantile(last, line.spec.sla.keep, method="higher")),
         cost_p95=round(float(np.quantile(cost, 0.95))) + moves,
     )
@@ -103,7 +112,7 @@ def promise(instance: Instance, plan: Draft, line: Line, seen: Outlook) -> Promi
         pipeline=line.spec.name,
         deadline_seconds=(None if line.deadline_ms is None else instance.instant(line.deadline_ms)),
         keep_asked=line.spec.sla.keep,
-        keep_forecast=seen.keep,
+        keep_forecast=seen.keep_whole,
         run_cost_micro_dollars=MicroDollars(ending),
         run_cost_micro_dollars_p95=MicroDollars(max(seen.cost_p95, ending)),
         serving_micro_dollars_per_hour=MicroDollars(hourly),

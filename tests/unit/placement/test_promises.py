@@ -63,6 +63,17 @@ def test_keep_is_the_share_of_runs_that_end_in_time() -> None:
     assert promise.deadline_seconds == make.AS_OF + 3000
 
 
+def test_a_run_that_needs_a_task_without_a_place_is_never_in_time() -> None:
+    tasks = (TASK, make.task("huge"))
+    profiles = {
+        "t": make.profile(TASK, seconds=SPREAD),
+        "huge": make.profile(tasks[1], cores=1_000.0),
+    }
+    placement = placed(make.pipeline(*tasks, deadline=1e6), one(), profiles)
+    assert [task.task for task in placement.unplaced] == ["huge"]
+    assert placement.promises[0].keep_forecast == 0.0
+
+
 def test_keep_of_parallel_tasks_is_less_than_that_of_one() -> None:
     tasks = [make.task(f"t{i}") for i in range(4)]
     profiles = {t.name: make.profile(t, seconds=SPREAD) for t in tasks}
