@@ -54,7 +54,8 @@ def run(context: frame.Context) -> Iterator[frame.Figure]:
     """Yields the figures; takes about two minutes a demo."""
     passed = context.scratch / "points.txt"
     calm = demo(context.scratch / "calm", environment={"BERTH_CRASH_RECORD": str(passed)})
-    points = sample(passed, QUICK_POINTS if context.quick else POINTS)
+    lines = passed.read_text(encoding="utf-8").split()
+    points = sample(lines, QUICK_POINTS if context.quick else POINTS)
     yield from figures(calm, killed(context.scratch, points), len(points))
 
 
@@ -92,9 +93,8 @@ def figures(calm: Ending, endings: Sequence[Ending], asked: int) -> Iterator[fra
     yield frame.informs("requests failed by swaps", sum(e.failed_swaps for e in endings))
 
 
-def sample(passed: Path, count: int) -> list[str]:
-    """Returns so many different points in the order in which they were first passed."""
-    lines = passed.read_text(encoding="utf-8").split()
+def sample(lines: Sequence[str], count: int) -> list[str]:
+    """Returns so many different points of a recording in the order of their first passing."""
     # Demos that are killed are brief: they do not look ahead.
     order = list(
         dict.fromkeys(

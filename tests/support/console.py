@@ -43,6 +43,7 @@ _LEFT_OUT = (
     (re.compile(r"\b[pc]-[a-z0-9]{8,9}\b|\bSA-[a-z0-9]+\b"), "ID"),
     (re.compile(r"sha256:[0-9a-f]+"), "DIGEST"),
     (re.compile(r"127\.0\.0\.1:\d+"), "ADDRESS"),
+    (re.compile(r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?=\d{1,2}:\d{2})"), ""),
     (re.compile(r"\d{4}-\d{2}-\d{2}T[\d:.]+Z|\b\d{1,2}:\d{2}(?::\d{2})?\b"), "TIME"),
     (re.compile(r"\b\d[\d.,]* (?:ms|s|min|h|d)\b(?: \d+\b(?: (?:s|min))?)?"), "SPAN"),
     (re.compile(r"[+-]?\$[\d.,]+|\b\d[\d.,]* (?:MiB|GiB|Mbit/s)"), "AMOUNT"),

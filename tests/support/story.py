@@ -36,14 +36,14 @@ class Story:
     """A story that was told and whose engine still serves.
 
     home: the data folder; text: what was printed; figures: what it reads back at its end.
-    points: the crash points that were passed, one a line.
+    points: the crash points that the story passed; its readers make the engine pass others.
     """
 
     url: str
     home: Path
     text: str
     figures: Mapping[str, Any]
-    points: Path
+    points: tuple[str, ...]
 
 
 @contextmanager
@@ -88,8 +88,14 @@ def _read(base: Path) -> Story:
         raise RuntimeError(f"no story was told in {base}")
     read_back = _FIGURE.findall(text.rpartition("read back from the store")[2])
     figures = {name: _value(told) for name, told in read_back}
+    recorded = base / POINTS
+    points = recorded.read_text(encoding="utf-8").split() if recorded.exists() else []
     return Story(
-        url=ready.group(1), home=base / "home", text=text, figures=figures, points=base / POINTS
+        url=ready.group(1),
+        home=base / "home",
+        text=text,
+        figures=figures,
+        points=tuple(points),
     )
 
 
