@@ -86,7 +86,7 @@ def _read(base: Path) -> Story:
     ready = _READY.search(text)
     if ready is None:
         raise RuntimeError(f"no story was told in {base}")
-    read_back = _FIGURE.findall(text.rpartition("read back from the store")[2])
+    read_back = _FIGURE.findall(text.rpartition("── What happened")[2])
     figures = {name: _value(told) for name, told in read_back}
     recorded = base / POINTS
     points = recorded.read_text(encoding="utf-8").split() if recorded.exists() else []

@@ -143,7 +143,7 @@ def _play(stage: Stage, figures: dict[str, object], acts: Sequence[Act]) -> None
 
 
 def _conclude(stage: Stage, figures: dict[str, object], port: int) -> None:
-    stage.teller.scene("What happened, read back from the store")
+    stage.teller.scene("What happened: ids from the store, requests as callers saw them")
     width = max(len(name) for name in figures)
     for name, value in figures.items():
         sys.stdout.write(f"{name:<{width}}  {value}\n")
