@@ -2,10 +2,12 @@
 
 A benchmark is a module below `benchmarks` with a docstring, whose first line says what is
 measured, and a function `run(context: Context) -> Iterable[Figure]`. Its name is its path with
-dots: `cli.start` is `benchmarks/cli/start.py`. Files of data are found by pattern
+dots: `cli.start` is `benchmarks/cli/start.py`. It may define `add_options(group)` to take options
+of its own, which it then finds in `context.options`. Files of data are found by pattern
 (`Context.files`), never from a list of names, so that other data of the same layout can be given.
 """
 
+import argparse
 import ast
 import dataclasses
 import datetime
@@ -13,10 +15,10 @@ import importlib
 import json
 import os
 import platform
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent
 NOT_BENCHMARKS = {"frame.py", "__init__.py", "__main__.py"}
@@ -96,11 +98,13 @@ class Context:
         data: Folder of data; may be absent.
         scratch: An empty folder that is removed afterwards.
         quick: Whether a first figure is wanted within a minute.
+        options: The benchmark's own options by name, with their defaults filled in.
     """
 
     data: Path
     scratch: Path
     quick: bool = False
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def files(self, pattern: str) -> list[Path]:
         """Returns the files below the data folder that match, sorted by path.
@@ -118,8 +122,13 @@ class Context:
         return self.files(pattern)[0]
 
 
-# What the function `run` of a benchmark looks like.
-Run = Callable[[Context], Iterable[Figure]]
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """A benchmark by its name: what runs it, and what adds its own options where it has some."""
+
+    name: str
+    run: Callable[[Context], Iterable[Figure]]
+    add_options: Callable[[argparse._ArgumentGroup], None] | None
 
 
 def catalogue() -> dict[str, str]:
@@ -135,7 +144,7 @@ def catalogue() -> dict[str, str]:
     return found
 
 
-def load(name: str) -> Run:
+def load(name: str) -> Benchmark:
     """Imports a benchmark.
 
     Raises:
@@ -144,7 +153,8 @@ def load(name: str) -> Run:
     known = catalogue()
     if name not in known:
         raise UnknownBenchmarkError(name, sorted(known))
-    return cast("Run", importlib.import_module(f"benchmarks.{name}").run)
+    module = importlib.import_module(f"benchmarks.{name}")
+    return Benchmark(name=name, run=module.run, add_options=getattr(module, "add_options", None))
 
 
 def default_data() -> Path:

@@ -60,8 +60,8 @@ install() {
   make_venv
   stamp="$(stamp_of "$extras")"
   [ "$(cat "$venv/.berth-$extras" 2>/dev/null)" = "$stamp" ] && return
-  # Development extras contain the default install.
-  if [ -z "$extras" ] && [ "$(cat "$venv/.berth-dev,docs" 2>/dev/null)" = "$(stamp_of dev,docs)" ]; then
+  # Development extras contain the default install and the compiled loops.
+  if [ "$extras" != dev,docs ] && [ "$(cat "$venv/.berth-dev,docs" 2>/dev/null)" = "$(stamp_of dev,docs)" ]; then
     return
   fi
   target="$root${extras:+[$extras]}"

@@ -1,5 +1,6 @@
 """The frame of the benchmarks: catalogue, figures, exit codes and JSON."""
 
+import argparse
 import json
 from pathlib import Path
 
@@ -54,12 +55,30 @@ def test_exit_code_says_whether_bars_hold(
     def run(context: frame.Context) -> list[frame.Figure]:
         return [frame.at_most("seconds", value, 2.0, unit="s"), frame.informs("rows", 12_345)]
 
-    monkeypatch.setattr(frame, "load", lambda _name: run)
+    fake = frame.Benchmark(name="fake", run=run, add_options=None)
+    monkeypatch.setattr(frame, "load", lambda _name: fake)
     target = tmp_path / "out" / "figures.json"
     assert command.main(["fake", "--json", str(target)]) == code
     written = json.loads(target.read_text(encoding="utf-8"))
     assert set(written) == {"benchmark", "version", "date", "machine", "figures"}
     assert set(written["figures"][0]) == {"name", "value", "unit", "bar", "anchor", "holds"}
+
+
+def test_a_benchmark_takes_options_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def add_options(group: argparse._ArgumentGroup) -> None:
+        group.add_argument("--seconds", type=float, default=10.0)
+
+    def run(context: frame.Context) -> list[frame.Figure]:
+        return [frame.informs("seconds", context.options["seconds"])]
+
+    fake = frame.Benchmark(name="fake", run=run, add_options=add_options)
+    monkeypatch.setattr(frame, "load", lambda _name: fake)
+    assert command.main(["fake", "--seconds", "2.5"]) == 0
+    assert "2.5" in capsys.readouterr().out
+    assert command.main(["fake"]) == 0
+    assert "10" in capsys.readouterr().out
 
 
 def test_table_says_no_where_a_bar_does_not_hold() -> None:
