@@ -23,7 +23,7 @@ POINTS = "points.txt"
 TOLD = "BERTH_STORY"
 """Names the folder of a story that is kept serving by hand, so that tests need not tell one."""
 _READY = re.compile(r"^Serving at (http://\S+)/ ", re.MULTILINE)
-_FIGURE = re.compile(r"^(\S.*?) {2,}(\S.*)$", re.MULTILINE)
+_FIGURE = re.compile(r"^(\S.*?) {2,}(\S.*?)(?: {2}\S.*)?$", re.MULTILINE)
 # A process that was started in the background may have inherited that SIGINT is ignored.
 _PROGRAM = (
     "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
@@ -86,7 +86,7 @@ def _read(base: Path) -> Story:
     ready = _READY.search(text)
     if ready is None:
         raise RuntimeError(f"no story was told in {base}")
-    read_back = _FIGURE.findall(text.rpartition("── What happened")[2])
+    read_back = _FIGURE.findall(text.partition("── What happened")[2])
     figures = {name: _value(told) for name, told in read_back}
     recorded = base / POINTS
     points = recorded.read_text(encoding="utf-8").split() if recorded.exists() else []

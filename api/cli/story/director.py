@@ -8,10 +8,12 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from api.cli.story import clearing, scenes, workspace
+from api.cli.story import clearing, recorded, scenes, workspace
+from api.cli.story.recorded import Figure
 from api.cli.story.stage import Stage, StoryError
 from api.cli.story.supervisor import EngineCommand, Supervisor
 from api.cli.story.telling import Teller
@@ -50,6 +52,18 @@ class Wish:
     summary: Path | None = None
 
 
+@dataclass(slots=True)
+class Summary:
+    """What is told at the end, by name: read from the store, and counted from outside."""
+
+    stored: dict[str, Figure] = field(default_factory=dict)
+    counted: dict[str, str | int | float] = field(default_factory=dict)
+
+    def values(self) -> dict[str, str | int | float]:
+        """Return all figures without their sources."""
+        return {**{name: figure.value for name, figure in self.stored.items()}, **self.counted}
+
+
 def tell(wish: Wish, run: Callable[[Sequence[str]], int]) -> int:
     """Tell the story and return the exit code.
 
@@ -67,21 +81,21 @@ def tell(wish: Wish, run: Callable[[Sequence[str]], int]) -> int:
         supervisor=supervisor,
         calm_seconds=BRIEF_CALM_SECONDS if wish.brief else CALM_SECONDS,
     )
-    figures: dict[str, object] = {}
+    summary = Summary()
     # Whoever ends the story ends what it started.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     supervisor.start()
     try:
-        _play(stage, figures, ACTS if wish.brief else (*ACTS, scenes.capacity))
-        _conclude(stage, figures, port)
+        _play(stage, summary, ACTS if wish.brief else (*ACTS, scenes.capacity))
+        _conclude(stage, summary, port)
         if wish.stay:
             _stay(stage, port)
     except KeyboardInterrupt:
         stage.teller.say("stopped by hand")
     finally:
         if wish.summary is not None:
-            told = {**figures, "engine death points": supervisor.deaths}
+            told = {**summary.values(), "engine death points": supervisor.deaths}
             wish.summary.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
         if stage.callers is not None:
             stage.callers.stop()
@@ -129,23 +143,32 @@ def _engine(space: workspace.Workspace, port: int, wish: Wish) -> EngineCommand:
     )
 
 
-def _play(stage: Stage, figures: dict[str, object], acts: Sequence[Act]) -> None:
+def _play(stage: Stage, summary: Summary, acts: Sequence[Act]) -> None:
     stage.teller.scene("Start: the engine with its embedded defaults")
     health = stage.until("the engine to answer", stage.engine.health)
     stage.teller.say(f"Berth {health.version} answers at {stage.engine.url}")
     plan_id = scenes.plan(stage)
     run_id = scenes.run(stage, plan_id)
-    figures.update({"plan": plan_id, "run": run_id})
-    for act in acts:
-        figures.update(act(stage).figures)
-    figures["engine deaths"] = len(stage.supervisor.deaths)
-    figures["seconds"] = round(stage.teller.seconds, 1)
+    summary.stored.update({"plan": Figure(value=plan_id), "run": Figure(value=run_id)})
+    for outcome in [act(stage) for act in acts]:
+        summary.stored.update({name: Figure(value=v) for name, v in outcome.figures.items()})
+        for stretch in outcome.stretches:
+            # Read when all is over: by now the watch loop has stored the last window of each.
+            look = partial(recorded.figures, stage.engine.signals, scenes.PIPELINE, stretch)
+            summary.stored.update(stage.insist("the signals of the model", look))
+        summary.counted.update(outcome.callers)
+    summary.counted["engine deaths"] = len(stage.supervisor.deaths)
+    summary.counted["seconds"] = round(stage.teller.seconds, 1)
 
 
-def _conclude(stage: Stage, figures: dict[str, object], port: int) -> None:
-    stage.teller.scene("What happened: ids from the store, requests as callers saw them")
-    width = max(len(name) for name in figures)
-    for name, value in figures.items():
+def _conclude(stage: Stage, summary: Summary, port: int) -> None:
+    stage.teller.scene("What happened: read back from the store")
+    width = max(len(name) for name in (*summary.stored, *summary.counted))
+    for name, figure in summary.stored.items():
+        source = f"  {figure.source}" if figure.source else ""
+        sys.stdout.write(f"{name:<{width}}  {figure.value}{source}\n")
+    stage.teller.scene("What happened: as the callers of the model counted, and this command")
+    for name, value in summary.counted.items():
         sys.stdout.write(f"{name:<{width}}  {value}\n")
     sys.stdout.write(f"\nThe whole story with its reasons: http://127.0.0.1:{port}/\n")
     sys.stdout.flush()

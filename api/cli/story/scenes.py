@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from api.cli.story import traffic, workspace
+from api.cli.story.recorded import Stretch
 from api.cli.story.stage import Stage, StoryError
 from api.report import words
 from engine.model import alarms, dispatches
@@ -22,9 +23,16 @@ T = TypeVar("T")
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """What a scene leaves for the summary: names of figures with their values, in order."""
+    """What a scene leaves for the summary, by name and in order.
+
+    figures: read from the store through the engine, or an id in it.
+    stretches: for which the model's traffic is read from the store when all of it is there.
+    callers: what the callers of the model counted themselves.
+    """
 
     figures: dict[str, str | int | float] = field(default_factory=dict)
+    stretches: list[Stretch] = field(default_factory=list)
+    callers: dict[str, str | int | float] = field(default_factory=dict)
 
 
 def plan(stage: Stage) -> str:
@@ -56,9 +64,11 @@ def serve(stage: Stage) -> Outcome:
     """Replay held-out records against the served model for a while."""
     stage.teller.scene("Serve: held-out records against the model (Open Inference Protocol v2)")
     callers = _callers(stage)
+    began_at = time.time()
     callers.start()
     stage.callers = callers
     stage.pause(stage.calm_seconds)
+    calm = Stretch(name="while all was well", began_at=began_at, ended_at=time.time())
     tally = callers.reset()
     stage.teller.say(_heard(tally))
     if tally.failed:
@@ -66,11 +76,12 @@ def serve(stage: Stage) -> Outcome:
     alarmed = stage.insist("the super-alarms", stage.engine.super_alarms)
     stage.teller.say(f"{len(alarmed)} super-alarms while all was well")
     return Outcome(
-        figures={
-            "requests while all was well": tally.sent,
-            "quality while all was well": round(tally.quality, 3),
-            "super-alarms while all was well": len(alarmed),
-        }
+        figures={"while all was well: super-alarms": len(alarmed)},
+        stretches=[calm],
+        callers={
+            "while all was well: requests sent": tally.sent,
+            "while all was well: quality": round(tally.quality, 3),
+        },
     )
 
 
@@ -94,6 +105,7 @@ def data_fault(stage: Stage) -> Outcome:
         "the new model to serve",
         lambda: _if(_deployment(stage), lambda one: one.serving not in {None, before.serving}),
     )
+    swapped_at = time.time()
     during = callers.reset()
     stage.teller.say(f"swapped to {str(swapped.serving)[:19]}...; {_heard(during)}")
     stage.pause(SETTLED_SECONDS)
@@ -106,12 +118,18 @@ def data_fault(stage: Stage) -> Outcome:
             "data fault: seconds to the alarm": round(detected, 1),
             "data fault: retraining run": str(action.run_id),
             "data fault: model swapped in": str(swapped.serving),
-            "data fault: requests until the swap": during.sent,
+        },
+        stretches=[
+            Stretch(name="data fault until the swap", began_at=began_at, ended_at=swapped_at),
+            Stretch(name="data fault afterwards", began_at=swapped_at, ended_at=time.time()),
+        ],
+        callers={
+            "data fault: requests sent until the swap": during.sent,
             "data fault: failed requests until and during the swap": during.failed,
             "data fault: failed requests afterwards": after.failed,
             "data fault: quality until the swap": round(during.quality, 3),
             "data fault: quality afterwards": round(after.quality, 3),
-        }
+        },
     )
 
 
@@ -140,6 +158,7 @@ def cluster_fault(stage: Stage) -> Outcome:
     )
     recovered = stage.teller.seconds - began
     stage.until("an answer", lambda: callers.tally() if _answers(callers) else None)
+    recovered_at = time.time()
     lost = callers.reset()
     stage.pause(SETTLED_SECONDS)
     after = callers.reset()
@@ -156,9 +175,14 @@ def cluster_fault(stage: Stage) -> Outcome:
             "cluster fault: re-plan": str(action.plan_id),
             "cluster fault: moved": f"{cluster} to {moved}",
             "cluster fault: retrainings": retrained,
+        },
+        stretches=[
+            Stretch(name="cluster fault afterwards", began_at=recovered_at, ended_at=time.time())
+        ],
+        callers={
             "cluster fault: requests failed while moving": lost.failed,
             "cluster fault: failed requests afterwards": after.failed,
-        }
+        },
     )
 
 

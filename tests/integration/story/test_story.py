@@ -47,7 +47,7 @@ def test_the_cluster_fault_led_to_a_new_plan(ledger: ports.Ledger, story: Story)
 
 
 def test_the_new_model_was_swapped_in_without_a_failed_request(story: Story) -> None:
-    assert story.figures["data fault: requests until the swap"] > 0
+    assert story.figures["data fault: requests sent until the swap"] > 0
     assert story.figures["data fault: failed requests until and during the swap"] == 0
     assert story.figures["data fault: failed requests afterwards"] == 0
 
@@ -57,7 +57,23 @@ def test_the_new_model_answers_better_than_guessing(story: Story) -> None:
 
 
 def test_nothing_was_alarming_while_all_was_well(story: Story) -> None:
-    assert story.figures["super-alarms while all was well"] == 0
+    assert story.figures["while all was well: super-alarms"] == 0
+
+
+@pytest.mark.parametrize(
+    ("stretch", "sent"),
+    [
+        ("while all was well", "while all was well: requests sent"),
+        ("data fault until the swap", "data fault: requests sent until the swap"),
+    ],
+)
+def test_the_store_tells_of_the_requests_that_the_callers_sent(
+    story: Story, stretch: str, sent: str
+) -> None:
+    # Windows at both ends may fall to the neighbouring stretch.
+    assert story.figures[f"{stretch}: requests"] == pytest.approx(story.figures[sent], rel=0.25)
+    assert story.figures[f"{stretch}: requests failed"] == 0
+    assert 0 < story.figures[f"{stretch}: quality"] <= 1
 
 
 def test_no_attempt_was_started_twice(story: Story) -> None:
