@@ -42,13 +42,19 @@ class Stage:
     ) -> T:
         """Return what `look` finds, asking again while it finds nothing or nobody answers.
 
+        Patience begins anew with each death of the engine, of which there are only so many.
+
         Raises:
             StoryError: when patience runs out; it names what was waited for.
         """
         ends = time.monotonic() + patience
+        deaths = len(self.supervisor.deaths)
         why = ""
         while time.monotonic() < ends:
             self.supervisor.check()
+            if len(self.supervisor.deaths) > deaths:
+                deaths = len(self.supervisor.deaths)
+                ends = time.monotonic() + patience
             try:
                 found = look()
             except (errors.RetryableError, errors.NotFoundError) as error:
