@@ -108,9 +108,7 @@ def _arrivals(
     return Arrivals(pods=order, nodes=tuple(nodes[i] for i in ranked), published=published)
 
 
-def _tuned(
-    trace: Trace, total_milli: int, generator: np.random.Generator
-) -> NDArray[np.int64]:
+def _tuned(trace: Trace, total_milli: int, generator: np.random.Generator) -> NDArray[np.int64]:
     """Returns a random order, with clones or gaps so that 130 % of the GPUs are asked for.
 
     As published, clones stop by the milli of one of a pod's GPUs, not of all of them.
@@ -131,7 +129,9 @@ def _tuned(
     return np.array(order, dtype=np.int64)
 
 
-def expected(context: frame.Context, column: str, *, kind: str) -> dict[tuple[str, str, int], float]:
+def expected(
+    context: frame.Context, column: str, *, kind: str
+) -> dict[tuple[str, str, int], float]:
     """Returns published values by trace, policy and seed; `kind` is "alloc" or "frag"."""
     found = {}
     for path in sorted(context.data.glob(f"{FOLDER}expected_{kind}*.csv")):

@@ -195,13 +195,20 @@ def _filled_milli(
             total += wanted * shapes.milli[kind]
             if idle == 0:
                 break
-    return total / fill.streams.shape[0]
+    return float(total / fill.streams.shape[0])
 
 
 @compiled
 def fill_value(cpu_milli: int, memory_mib: int, devices: Integers, model: int, fill: Fill) -> float:
     """Returns `_filled_milli`, kept by a hash of the room so that equal rooms are valued once."""
-    ordered = np.sort(devices)
+    ordered = devices.copy()
+    for device in range(1, ordered.shape[0]):
+        # Insertion; `np.sort` takes seconds to compile.
+        place, left = device, ordered[device]
+        while place > 0 and ordered[place - 1] > left:
+            ordered[place] = ordered[place - 1]
+            place -= 1
+        ordered[place] = left
     if ordered[-1] == 0:
         return 0.0
     prime = np.uint64(0x9E3779B97F4A7C15)
@@ -227,6 +234,15 @@ def _loss(room: Room, node: int, cpu: int, memory: int, devices: Integers, judge
 
 
 @compiled
+def _occurs_before(devices: Integers, device: int) -> bool:
+    """Returns whether an earlier device is equally idle, and so alike."""
+    alike = 0
+    for earlier in range(device):
+        alike += devices[earlier] == devices[device]
+    return alike > 0
+
+
+@compiled
 def evaluate(room: Room, shapes: Shapes, shape: int, node: int, judge: Judge) -> tuple[float, int]:
     """Returns the score of a node on which a pod fits, and the devices that it would take."""
     devices = room.devices_milli[node].copy()
@@ -243,8 +259,7 @@ def evaluate(room: Room, shapes: Shapes, shape: int, node: int, judge: Judge) ->
     for device in range(devices.shape[0] if single else 1):
         idle = devices[device]
         if single:
-            # Devices equally idle are alike.
-            if idle < milli or np.any(devices[:device] == idle):
+            if idle < milli or _occurs_before(devices, device):
                 continue
             devices[device] = idle - milli
             mask = 1 << device

@@ -1,0 +1,228 @@
+"""GPU allocated by online packing of pods onto shared GPUs, by the protocol of FGD (ATC '23).
+
+Reads `placement/openb/` of the data folder: `openb_node_list_*.csv`, every
+`openb_pod_list_TRACE.csv`, `event_orders.npz` (`TRACE_SEED/order`, `TRACE_SEED/noderank`),
+`expected_alloc.csv` and `expected_frag.csv`. Pods arrive once, in that order, until 130 % of the
+GPUs have been asked for; each is placed at once and for good, and none that fits is refused. A
+policy knows the trace's histogram of shapes, not the pods to come. Where the published order of a
+trace and seed is missing, one of our own is drawn, and figures say so; our policy is then compared
+with FGD replayed in the same run. `--window` places several pods together, `--moves` may move
+placed pods, `--refuse` breaks the rule that none that fits is refused, and says how often.
+"""
+
+import argparse
+import statistics
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+from benchmarks import frame
+from benchmarks.placement import _openb as openb
+from benchmarks.placement._openb_replay import Knowledge, Outcome, Way, replay, warm
+from placement.packing.policies import FillSettings, Policy
+from placement.packing.repacking import RepackingSettings
+
+PUBLISHED = {"fgd": Policy.FRAGMENTATION, "bestfit": Policy.BEST_FIT}
+OURS = "berth"
+PERCENTS = (100, openb.ARRIVED_PERCENT)
+TOLERANCE_PERCENT = 0.01
+
+Outcomes = dict[tuple[str, str, int], Outcome]
+
+
+def add_options(group: argparse._ArgumentGroup) -> None:
+    """Adds the options."""
+    names = ", ".join([*PUBLISHED, OURS])
+    group.add_argument("--policy", default=OURS, help=f"one or more of {names}, with commas")
+    group.add_argument("--traces", default="", help="only these traces, with commas")
+    group.add_argument("--seeds", default="42-46", help="first and last seed, or one")
+    group.add_argument(
+        "--moves", default="", help="moved pods at most, such as `2%%` of the placed"
+    )
+    group.add_argument("--refuse", action="store_true", help="with --moves: may refuse what fits")
+    group.add_argument("--window", type=int, default=1, help="pods that are placed together")
+    group.add_argument("--unknown", action="store_true", help="no histogram: learn from what came")
+    group.add_argument("--streams", type=int, default=FillSettings().streams)
+    group.add_argument("--length", type=int, default=FillSettings().length)
+
+
+def run(context: frame.Context) -> Iterator[frame.Figure]:
+    """Yields the figures."""
+    ways = _ways(context)
+    seeds = _seeds(str(context.options["seeds"]))[: 1 if context.quick else None]
+    nodes = openb.read_nodes(context)
+    outcomes: Outcomes = {}
+    ours_drawn = 0
+    traces = _traces(context)
+    for way in ways.values():
+        warm(traces[0], nodes, way)
+    for trace in traces:
+        for seed in seeds:
+            arrivals = openb.arrivals(context, trace, nodes, seed)
+            ours_drawn += not arrivals.published
+            for name, way in ways.items():
+                outcomes[trace.name, name, seed] = replay(trace, arrivals, way, PERCENTS)
+    if ours_drawn:
+        yield frame.informs("orders of our own, the published one missing", ours_drawn)
+    broken = sum(len(outcome.broken) for outcome in outcomes.values())
+    yield frame.at_most("limits broken, by an independent check", broken, 0)
+    for name in ways:
+        if name in PUBLISHED:
+            yield from _published(context, name, outcomes)
+        else:
+            yield from _compared(outcomes, moves=str(context.options["moves"]))
+
+
+def _ways(context: frame.Context) -> dict[str, Way]:
+    options = context.options
+    asked = [name.strip() for name in str(options["policy"]).split(",")]
+    unknown = [name for name in asked if name not in (*PUBLISHED, OURS)]
+    if unknown:
+        raise frame.BenchmarkError(
+            f"no policy {unknown[0]!r}; known: {', '.join(PUBLISHED)}, {OURS}"
+        )
+    # Ours is compared with FGD of the same run.
+    names = dict.fromkeys(["fgd", *asked] if OURS in asked else asked)
+    window = int(options["window"])
+    ways = {name: Way(policy=PUBLISHED[name]) for name in names if name in PUBLISHED}
+    if OURS in names:
+        ways[OURS] = Way(
+            policy=Policy.FILL,
+            knowledge=Knowledge.SEEN if options["unknown"] else Knowledge.HISTOGRAM,
+            settings=FillSettings(streams=int(options["streams"]), length=int(options["length"])),
+            repacking=_repacking(str(options["moves"]), refuses=bool(options["refuse"])),
+            window=window,
+        )
+    return ways
+
+
+def _repacking(moves: str, *, refuses: bool) -> RepackingSettings | None:
+    if not moves:
+        return None
+    try:
+        share = Fraction(moves.removesuffix("%")) / (100 if moves.endswith("%") else 1)
+    except ValueError as error:
+        raise frame.BenchmarkError(f"`--moves {moves}` is no share; give one like 2%") from error
+    return RepackingSettings(share=share, refuses=refuses)
+
+
+def _seeds(text: str) -> list[int]:
+    first, _, last = text.partition("-")
+    try:
+        return list(range(int(first), int(last or first) + 1))
+    except ValueError as error:
+        raise frame.BenchmarkError(f"`--seeds {text}` is no range; give one like 42-46") from error
+
+
+def _traces(context: frame.Context) -> list[openb.Trace]:
+    """Reads the traces asked for, the one named `default` first."""
+    paths = context.files(openb.POD_LISTS)
+    wanted = {name for name in str(context.options["traces"]).split(",") if name}
+    traces = [openb.read_trace(path) for path in paths]
+    kept = [trace for trace in traces if not wanted or trace.name in wanted]
+    if not kept:
+        known = ", ".join(trace.name for trace in traces)
+        raise frame.BenchmarkError(f"no trace of {sorted(wanted)}; known: {known}")
+    kept.sort(key=lambda trace: (trace.name != "default", trace.name))
+    return kept[: 1 if context.quick else None]
+
+
+def _published(context: frame.Context, name: str, outcomes: Outcomes) -> Iterator[frame.Figure]:
+    """Compares a published policy with its published values."""
+    asked = {key: outcome for key, outcome in outcomes.items() if key[1] == name}
+    known = openb.expected(context, str(openb.ARRIVED_PERCENT), kind="alloc")
+    fragments = openb.expected(context, str(openb.ARRIVED_PERCENT), kind="frag")
+    for what, values, measured in (
+        ("allocation", known, {key: _allocated(outcome) for key, outcome in asked.items()}),
+        ("fragment", fragments, {key: o.fragment_percent for key, o in asked.items()}),
+    ):
+        gaps = [abs(measured[key] - values[key]) for key in measured if key in values]
+        if gaps:
+            yield frame.at_most(
+                f"{name}: largest difference from the published {what}, {len(gaps)} replays",
+                round(max(gaps), 3),
+                TOLERANCE_PERCENT,
+                unit="points",
+            )
+    for trace in dict.fromkeys(key[0] for key in asked):
+        runs = {key: outcome for key, outcome in asked.items() if key[0] == trace}
+        published = [known[key] for key in runs if key in known]
+        anchor = f"published {statistics.mean(published):.2f}" if published else "not published"
+        value = _mean([_allocated(outcome) for outcome in runs.values()])
+        yield frame.informs(f"{name}: {trace}, allocated", value, unit="%", anchor=anchor)
+
+
+def _compared(outcomes: Outcomes, *, moves: str) -> Iterator[frame.Figure]:
+    """Compares our policy with FGD of the same run."""
+    traces = list(dict.fromkeys(key[0] for key in outcomes))
+    ours = {trace: _of(outcomes, trace, OURS) for trace in traces}
+    fgd = {trace: _of(outcomes, trace, "fgd") for trace in traces}
+    margins = {}
+    for trace in traces:
+        value, other = (_mean([_allocated(o) for o in side[trace]]) for side in (ours, fgd))
+        margins[trace] = value - other
+        at_full = " and ".join(
+            f"{_mean([o.allocated_percent[100] for o in side[trace]]):.2f}" for side in (ours, fgd)
+        )
+        yield frame.informs(
+            f"{trace}: allocated",
+            value,
+            unit="%",
+            anchor=f"FGD {other:.2f} (both at 100 % arrived: {at_full})",
+        )
+    if "default" in ours:
+        yield from _on_default(ours["default"], fgd["default"], moves=moves)
+    yield frame.at_least(
+        "mean of all traces above FGD's", _mean(list(margins.values())), 0.0, unit="points"
+    )
+    worst = min(margins, key=lambda trace: margins[trace])
+    yield frame.at_least(
+        "worst trace against FGD", margins[worst], -0.1, unit="points", anchor=worst
+    )
+    yield from _efforts([outcome for runs in ours.values() for outcome in runs], moves=moves)
+
+
+def _on_default(
+    ours: Sequence[Outcome], fgd: Sequence[Outcome], *, moves: str
+) -> Iterator[frame.Figure]:
+    yield frame.at_least(
+        "default: allocated",
+        _mean([_allocated(outcome) for outcome in ours]),
+        97.5 if moves else 95.6,
+        unit="%",
+        anchor="98.26 where all arrivals are known and sorted" if moves else "FGD 95.40",
+    )
+    yield frame.at_most(
+        "default: fragment",
+        _mean([outcome.fragment_percent for outcome in ours]),
+        4.4,
+        unit="% of GPUs",
+        anchor=f"FGD {_mean([outcome.fragment_percent for outcome in fgd]):.2f}",
+    )
+
+
+def _efforts(ours: Sequence[Outcome], *, moves: str) -> Iterator[frame.Figure]:
+    longest = max(ours, key=lambda outcome: outcome.seconds)
+    yield frame.at_most(
+        "longest replay",
+        longest.seconds,
+        20,
+        unit="s",
+        anchor=f"{longest.cpu_seconds:.1f} s of CPU",
+    )
+    if moves:
+        share = max(outcome.moves / max(1, outcome.placed) for outcome in ours)
+        yield frame.at_most("pods moved of those placed, at most", 100 * share, 2, unit="%")
+        refused = sum(outcome.refused for outcome in ours) / len(ours)
+        yield frame.informs("pods refused although they fitted, mean", refused)
+
+
+def _of(outcomes: Outcomes, trace: str, name: str) -> list[Outcome]:
+    return [outcome for key, outcome in outcomes.items() if key[:2] == (trace, name)]
+
+
+def _allocated(outcome: Outcome) -> float:
+    return outcome.allocated_percent[openb.ARRIVED_PERCENT]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return round(statistics.mean(values), 3)

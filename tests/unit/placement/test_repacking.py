@@ -1,0 +1,69 @@
+"""Moving few placed pods so that another one fits."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+
+from engine.model.errors import InvalidInputError
+from placement.packing.packer import Packer
+from placement.packing.policies import Policy
+from placement.packing.repacking import Repacker, RepackingSettings
+from tests.support import pods as make
+
+FREE = RepackingSettings(share=Fraction(1), worth_milli=-10_000.0)
+
+
+def scattered() -> Packer:
+    """Two nodes of one GPU, each with a piece of 300 milli."""
+    packer = make.packer([make.node("a", gpus=1), make.node("b", gpus=1)])
+    piece = make.shape(milli=300)
+    packer.place("one", piece)
+    packer.place("two", piece)
+    packer.move("two", "b" if packer.bindings["one"].node == "a" else "a")
+    packer.moves = 0
+    return packer
+
+
+def test_a_piece_makes_way_for_a_pod_that_needs_a_whole_gpu() -> None:
+    repacker = Repacker(scattered(), FREE)
+    for number in range(2):
+        repacker.place(f"idle{number}", make.shape(gpus=0))
+    binding = repacker.place("whole", make.shape())
+    assert binding is not None
+    assert repacker.packer.moves == 1
+    assert repacker.packer.used_gpu_milli == 1600
+
+
+def test_no_move_is_made_beyond_the_allowance() -> None:
+    repacker = Repacker(scattered(), RepackingSettings(share=Fraction(0), worth_milli=-10_000.0))
+    assert repacker.place("whole", make.shape()) is None
+    assert repacker.packer.moves == 0
+
+
+def test_no_move_is_made_that_gains_too_little() -> None:
+    repacker = Repacker(scattered(), RepackingSettings(share=Fraction(1), worth_milli=10_000.0))
+    repacker.place("idle", make.shape(gpus=0))
+    assert repacker.place("whole", make.shape()) is None
+
+
+def test_a_pod_that_no_single_move_helps_is_not_placed() -> None:
+    packer = make.packer([make.node("a", gpus=1)])
+    packer.place("one", make.shape())
+    assert Repacker(packer, FREE).packer.room_making_move(make.shape(milli=300)) is None
+
+
+def test_a_pod_may_be_refused_where_its_room_is_worth_more() -> None:
+    settings = RepackingSettings(refuses=True, refusal_milli=-10_000.0)
+    repacker = Repacker(make.packer([make.node("a", gpus=1)]), settings)
+    assert repacker.place("one", make.shape(milli=700)) is None
+    assert repacker.refused == 1
+    assert repacker.place("two", make.shape(gpus=0)) is not None
+
+
+def test_repacking_needs_scores_in_gpu_and_a_share() -> None:
+    packer = make.packer([make.node("a")], Policy.BEST_FIT)
+    with pytest.raises(InvalidInputError, match="BEST_FIT") as caught:
+        Repacker(packer, RepackingSettings(share=Fraction(-1)))
+    assert len(caught.value.faults) == 2
