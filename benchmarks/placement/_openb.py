@@ -20,6 +20,7 @@ FOLDER = "placement/openb/"
 POD_LISTS = FOLDER + "openb_pod_list_*.csv"
 ARRIVED_PERCENT = 130
 PODS_MAX = 1001
+CLONES_MAX = 1_000_000
 WHOLE_MILLI = 1000
 PUBLISHED_POLICIES = {"fgd": "06-FGD", "bestfit": "05-BestFit"}
 
@@ -119,8 +120,7 @@ def _tuned(trace: Trace, total_milli: int, generator: np.random.Generator) -> ND
     while asked > target and order:
         gone = order.pop(int(generator.integers(len(order))))
         asked -= trace.shapes[gone].total_gpu_milli
-    # Each clone asks for something or is one of few without GPU, so this ends.
-    while any(shape.gpus for shape in trace.shapes):
+    for _ in range(CLONES_MAX):
         clone = int(generator.integers(len(trace.shapes)))
         if asked + trace.shapes[clone].gpu_milli > target:
             break

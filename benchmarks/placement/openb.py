@@ -69,7 +69,7 @@ def run(context: frame.Context) -> Iterator[frame.Figure]:
         if name in PUBLISHED:
             yield from _published(context, name, outcomes)
         else:
-            yield from _compared(outcomes, moves=str(context.options["moves"]))
+            yield from _compared(outcomes, ways[OURS].repacking)
 
 
 def _ways(context: frame.Context) -> dict[str, Way]:
@@ -151,7 +151,7 @@ def _published(context: frame.Context, name: str, outcomes: Outcomes) -> Iterato
         yield frame.informs(f"{name}: {trace}, allocated", value, unit="%", anchor=anchor)
 
 
-def _compared(outcomes: Outcomes, *, moves: str) -> Iterator[frame.Figure]:
+def _compared(outcomes: Outcomes, repacking: RepackingSettings | None) -> Iterator[frame.Figure]:
     """Compares our policy with FGD of the same run."""
     traces = list(dict.fromkeys(key[0] for key in outcomes))
     ours = {trace: _of(outcomes, trace, OURS) for trace in traces}
@@ -170,7 +170,7 @@ def _compared(outcomes: Outcomes, *, moves: str) -> Iterator[frame.Figure]:
             anchor=f"FGD {other:.2f} (both at 100 % arrived: {at_full})",
         )
     if "default" in ours:
-        yield from _on_default(ours["default"], fgd["default"], moves=moves)
+        yield from _on_default(ours["default"], fgd["default"], may_move=repacking is not None)
     yield frame.at_least(
         "mean of all traces above FGD's", _mean(list(margins.values())), 0.0, unit="points"
     )
@@ -178,18 +178,18 @@ def _compared(outcomes: Outcomes, *, moves: str) -> Iterator[frame.Figure]:
     yield frame.at_least(
         "worst trace against FGD", margins[worst], -0.1, unit="points", anchor=worst
     )
-    yield from _efforts([outcome for runs in ours.values() for outcome in runs], moves=moves)
+    yield from _efforts([outcome for runs in ours.values() for outcome in runs], repacking)
 
 
 def _on_default(
-    ours: Sequence[Outcome], fgd: Sequence[Outcome], *, moves: str
+    ours: Sequence[Outcome], fgd: Sequence[Outcome], *, may_move: bool
 ) -> Iterator[frame.Figure]:
     yield frame.at_least(
         "default: allocated",
         _mean([_allocated(outcome) for outcome in ours]),
-        97.5 if moves else 95.6,
+        97.5 if may_move else 95.6,
         unit="%",
-        anchor="98.26 where all arrivals are known and sorted" if moves else "FGD 95.40",
+        anchor="98.26 where all arrivals are known and sorted" if may_move else "FGD 95.40",
     )
     yield frame.at_most(
         "default: fragment",
@@ -200,7 +200,9 @@ def _on_default(
     )
 
 
-def _efforts(ours: Sequence[Outcome], *, moves: str) -> Iterator[frame.Figure]:
+def _efforts(
+    ours: Sequence[Outcome], repacking: RepackingSettings | None
+) -> Iterator[frame.Figure]:
     longest = max(ours, key=lambda outcome: outcome.seconds)
     yield frame.at_most(
         "longest replay",
@@ -209,9 +211,10 @@ def _efforts(ours: Sequence[Outcome], *, moves: str) -> Iterator[frame.Figure]:
         unit="s",
         anchor=f"{longest.cpu_seconds:.1f} s of CPU",
     )
-    if moves:
+    if repacking is not None:
         share = max(outcome.moves / max(1, outcome.placed) for outcome in ours)
-        yield frame.at_most("pods moved of those placed, at most", 100 * share, 2, unit="%")
+        bar = 100 * float(repacking.share)
+        yield frame.at_most("pods moved of those placed, at most", 100 * share, bar, unit="%")
         refused = sum(outcome.refused for outcome in ours) / len(ours)
         yield frame.informs("pods refused although they fitted, mean", refused)
 

@@ -29,5 +29,5 @@ class FillSettings:
     """
 
     streams: int = 16
-    length: int = 20
+    length: int = 80
     seed: int = 1

@@ -1,14 +1,14 @@
 """Moves a few placed pods so that a pod fits that otherwise would not.
 
-Stands on `packer`. The moves are bounded by a share of the pods placed, at every moment: a move
-is spent only on what it gains most, so the worth asked for rises as the allowance runs out.
+Stands on `packer`. The moves are bounded by a share of the pods placed, at every moment, and a
+move is made only where the GPU that it gains is worth it.
 """
 
 from dataclasses import dataclass
 from fractions import Fraction
 
 from engine.model.errors import Fault, InvalidInputError
-from placement.packing.nodes import Binding, PodShape
+from placement.packing.nodes import WHOLE_MILLI, Binding, PodShape
 from placement.packing.packer import Packer
 from placement.packing.policies import Policy
 
@@ -20,15 +20,19 @@ class RepackingSettings:
     Attributes:
         share: Moves at most for each pod placed so far.
         worth_milli: GPU that one move must gain at least.
-        refuses: Whether a pod that fits is refused where the room that it would take is worth
-            more than the pod: dearer by `refusal_milli` at least.
+        pause: Pods placed, moved or released before a shape that no move helped is tried again.
+        refuses: Whether a pod that fits may be refused where the room that it would take is worth
+            more than the pod, by `refusal_milli` at least.
         refusal_milli: See `refuses`.
+        busy_share: Share of all GPUs in use below which nothing is refused.
     """
 
     share: Fraction = Fraction(2, 100)
     worth_milli: float = 200.0
+    pause: int = 16
     refuses: bool = False
     refusal_milli: float = 50.0
+    busy_share: float = 0.5
 
 
 class Repacker:
@@ -57,6 +61,8 @@ class Repacker:
         self.refused = 0
         """Pods refused although they fitted."""
         self._pods = 0
+        self._try_again: dict[PodShape, int] = {}
+        self._gpu_milli = sum(node.gpus for node in packer.nodes) * WHOLE_MILLI
 
     @property
     def allowed_moves(self) -> int:
@@ -69,16 +75,29 @@ class Repacker:
         Raises:
             ConflictError, InvalidInputError, PodNeverFitsError: As `Packer.place`.
         """
-        if self.settings.refuses:
-            worth = self.packer.worth_milli(shape)
-            if worth is not None and shape.gpus and worth < -self.settings.refusal_milli:
-                self.refused += 1
-                return None
+        if self.settings.refuses and self._is_dear(shape):
+            self.refused += 1
+            return None
         binding = self.packer.place(pod, shape)
-        if binding is None and self.allowed_moves > 0:
-            move = self.packer.room_making_move(shape)
-            if move is not None and move.worth_milli >= self.settings.worth_milli:
-                self.packer.move(move.pod, move.node)
-                binding = self.packer.place(pod, shape)
+        if binding is None and self._makes_room(shape):
+            binding = self.packer.place(pod, shape)
         self._pods += binding is not None
         return binding
+
+    def _is_dear(self, shape: PodShape) -> bool:
+        busy = self.packer.used_gpu_milli >= self.settings.busy_share * self._gpu_milli
+        if not busy or shape.gpus == 0:
+            return False
+        worth = self.packer.worth_milli(shape)
+        return worth is not None and worth < -self.settings.refusal_milli
+
+    def _makes_room(self, shape: PodShape) -> bool:
+        changes = int(self.packer.room.version.sum())
+        if self.allowed_moves < 1 or changes < self._try_again.get(shape, 0):
+            return False
+        move = self.packer.room_making_move(shape)
+        if move is None or move.worth_milli < self.settings.worth_milli:
+            self._try_again[shape] = changes + self.settings.pause
+            return False
+        self.packer.move(move.pod, move.node)
+        return True

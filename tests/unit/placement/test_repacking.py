@@ -7,6 +7,8 @@ from fractions import Fraction
 import pytest
 
 from engine.model.errors import InvalidInputError
+from placement.packing.histogram import Histogram
+from placement.packing.nodes import Move, PodShape
 from placement.packing.packer import Packer
 from placement.packing.policies import Policy
 from placement.packing.repacking import Repacker, RepackingSettings
@@ -55,11 +57,42 @@ def test_a_pod_that_no_single_move_helps_is_not_placed() -> None:
 
 
 def test_a_pod_may_be_refused_where_its_room_is_worth_more() -> None:
-    settings = RepackingSettings(refuses=True, refusal_milli=-10_000.0)
+    settings = RepackingSettings(refuses=True, refusal_milli=-10_000.0, busy_share=0.0)
     repacker = Repacker(make.packer([make.node("a", gpus=1)]), settings)
     assert repacker.place("one", make.shape(milli=700)) is None
     assert repacker.refused == 1
     assert repacker.place("two", make.shape(gpus=0)) is not None
+
+
+def test_nothing_is_refused_while_gpus_are_idle_enough() -> None:
+    settings = RepackingSettings(refuses=True, refusal_milli=-10_000.0, busy_share=0.5)
+    repacker = Repacker(make.packer([make.node("a", gpus=2)]), settings)
+    assert repacker.place("one", make.shape()) is not None
+    assert repacker.place("two", make.shape()) is None
+
+
+class Counting(Packer):
+    """Counts how often a move was looked for."""
+
+    searches = 0
+
+    def room_making_move(self, shape: PodShape) -> Move | None:
+        self.searches += 1
+        return super().room_making_move(shape)
+
+
+def test_a_shape_that_no_move_helped_is_tried_again_only_after_changes() -> None:
+    packer = Counting([make.node("a", gpus=1)], Histogram.of(make.SHAPES), settings=make.QUICK)
+    settings = RepackingSettings(share=Fraction(5), worth_milli=-10_000.0, pause=2)
+    repacker = Repacker(packer, settings)
+    repacker.place("one", make.shape())
+    for number in range(3):
+        assert repacker.place(f"no{number}", make.shape()) is None
+    assert packer.searches == 1
+    repacker.place("cpu0", make.shape(gpus=0))
+    repacker.place("cpu1", make.shape(gpus=0))
+    repacker.place("no3", make.shape())
+    assert packer.searches == 2
 
 
 def test_repacking_needs_scores_in_gpu_and_a_share() -> None:
