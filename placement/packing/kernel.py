@@ -180,7 +180,8 @@ def _filled_milli(
         left[:] = devices
         idle = left.sum()
         cpu, memory = cpu_milli, memory_mib
-        for kind in fill.streams[stream]:
+        for step in range(fill.streams.shape[1]):
+            kind = int(fill.streams[stream, step])
             if cpu < shapes.cpu_milli[kind] or memory < shapes.memory_mib[kind]:
                 continue
             wanted = shapes.devices[kind]
@@ -337,24 +338,25 @@ def best_move(
     targets = np.full(shapes.milli.shape[0], unknown)
     found, goal, best = NOWHERE, NOWHERE, -np.inf
     for number in range(standing.shape[0]):
-        row, node, mask = standing[number]
-        shift(room, shapes, row, node, mask, 1)
-        helps = fits(room, shapes, shape, node)
-        score = 0.0
-        if helps:
-            cpu, memory = room.cpu_milli[node], room.memory_mib[node]
-            score, _ = evaluate(room, shapes, shape, node, judge)
-            score -= _loss(room, node, cpu, memory, room.devices_milli[node], judge)
-        shift(room, shapes, row, node, mask, -1)
-        if not helps:
-            continue
-        cpu, memory = room.cpu_milli[node], room.memory_mib[node]
-        score += _loss(room, node, cpu, memory, room.devices_milli[node], judge)
+        row, node = int(standing[number, 0]), int(standing[number, 1])
+        mask = int(standing[number, 2])
         if targets[row] == unknown:
             targets[row], _ = choose(room, shapes, row, NOWHERE, scores, judge)
-        target = targets[row]
+        target = int(targets[row])
         if target == node:
             target, _ = choose(room, shapes, row, node, scores, judge)
-        if target != NOWHERE and score + scores.score[row, target] > best:
-            found, goal, best = number, target, score + scores.score[row, target]
+        if target == NOWHERE:
+            continue
+        cpu, memory = int(room.cpu_milli[node]), int(room.memory_mib[node])
+        before = _loss(room, node, cpu, memory, room.devices_milli[node], judge)
+        shift(room, shapes, row, node, mask, 1)
+        score = -np.inf
+        if fits(room, shapes, shape, node):
+            score, _ = evaluate(room, shapes, shape, node, judge)
+            cpu, memory = int(room.cpu_milli[node]), int(room.memory_mib[node])
+            between = _loss(room, node, cpu, memory, room.devices_milli[node], judge)
+            score += before - between + scores.score[row, target]
+        shift(room, shapes, row, node, mask, -1)
+        if score > best:
+            found, goal, best = number, target, score
     return found, goal, best

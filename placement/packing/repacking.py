@@ -19,7 +19,9 @@ class RepackingSettings:
 
     Attributes:
         share: Moves at most for each pod placed so far.
-        worth_milli: GPU that one move must gain at least.
+        pod_milli: GPU that a pod must ask for before a move is looked for. Moves are few; they go
+            to the pods that gain most by one.
+        worth_milli: GPU that a move must gain at least, the value of the room it takes deducted.
         pause: Pods placed, moved or released before a shape that no move helped is tried again.
         refuses: Whether a pod that fits may be refused where the room that it would take is worth
             more than the pod, by `refusal_milli` at least.
@@ -28,6 +30,7 @@ class RepackingSettings:
     """
 
     share: Fraction = Fraction(2, 100)
+    pod_milli: int = 1000
     worth_milli: float = 200.0
     pause: int = 16
     refuses: bool = False
@@ -93,7 +96,8 @@ class Repacker:
 
     def _makes_room(self, shape: PodShape) -> bool:
         changes = int(self.packer.room.version.sum())
-        if self.allowed_moves < 1 or changes < self._try_again.get(shape, 0):
+        too_small = shape.total_gpu_milli < self.settings.pod_milli
+        if too_small or self.allowed_moves < 1 or changes < self._try_again.get(shape, 0):
             return False
         move = self.packer.room_making_move(shape)
         if move is None or move.worth_milli < self.settings.worth_milli:
