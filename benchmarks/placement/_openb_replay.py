@@ -53,6 +53,7 @@ class Outcome:
     Attributes:
         allocated_percent: GPU allocated at each percentage asked for, by percentage.
         fragment_percent: Fragment at the end of arrivals.
+        arrived: Pods that came.
         placed: Pods placed.
         moves: Pods moved.
         refused: Pods refused although they fitted.
@@ -63,6 +64,7 @@ class Outcome:
 
     allocated_percent: dict[int, float]
     fragment_percent: float
+    arrived: int
     placed: int
     moves: int
     refused: int
@@ -88,6 +90,7 @@ def replay(trace: Trace, arrivals: Arrivals, way: Way, percents: Sequence[int]) 
     return Outcome(
         allocated_percent={percent: curve.allocated_percent(percent) for percent in percents},
         fragment_percent=curve.fragment_percent(percents[-1]),
+        arrived=len(asked),
         placed=packer.placed,
         moves=packer.moves,
         refused=repacker.refused if repacker else 0,

@@ -198,25 +198,27 @@ def _on_default(
         unit="% of GPUs",
         anchor=f"FGD {_mean([outcome.fragment_percent for outcome in fgd]):.2f}",
     )
+    longest = max(ours, key=lambda outcome: outcome.seconds)
+    yield frame.at_most(
+        "default: longest replay", longest.seconds, 20, unit="s", anchor=_cpu(longest)
+    )
 
 
 def _efforts(
     ours: Sequence[Outcome], repacking: RepackingSettings | None
 ) -> Iterator[frame.Figure]:
     longest = max(ours, key=lambda outcome: outcome.seconds)
-    yield frame.at_most(
-        "longest replay",
-        longest.seconds,
-        20,
-        unit="s",
-        anchor=f"{longest.cpu_seconds:.1f} s of CPU",
-    )
+    yield frame.informs("longest replay", longest.seconds, unit="s", anchor=_cpu(longest))
     if repacking is not None:
         share = max(outcome.moves / max(1, outcome.placed) for outcome in ours)
         bar = 100 * float(repacking.share)
         yield frame.at_most("pods moved of those placed, at most", 100 * share, bar, unit="%")
         refused = sum(outcome.refused for outcome in ours) / len(ours)
         yield frame.informs("pods refused although they fitted, mean", refused)
+
+
+def _cpu(outcome: Outcome) -> str:
+    return f"{outcome.cpu_seconds:.1f} s of CPU, {outcome.arrived:,} arrivals"
 
 
 def _of(outcomes: Outcomes, trace: str, name: str) -> list[Outcome]:

@@ -31,7 +31,7 @@ class RepackingSettings:
 
     share: Fraction = Fraction(2, 100)
     pod_milli: int = 1000
-    worth_milli: float = 200.0
+    worth_milli: float = 0.0
     pause: int = 16
     refuses: bool = False
     refusal_milli: float = 50.0
