@@ -1,0 +1,1 @@
+"""Machine reassignment: better places for running processes when every move has its price."""

@@ -1,0 +1,212 @@
+"""Compiled taking out and putting in of processes, what it costs, and which limits it breaks.
+
+Everything is exact: the sum of what the functions return is the difference of full evaluations,
+but for the cost of service moves, which is read off `State.totals`.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from placement.reassignment.state import (
+    CONFLICT_ROW,
+    DEPENDENCY_ROW,
+    HOME,
+    MACHINE_MOVE,
+    MOST_MOVED,
+    MOVE_COST,
+    SERVICE,
+    SPREAD_MINIMUM,
+    SPREAD_ROW,
+    State,
+    Tables,
+)
+
+# What it costs to put a process where it must not be.
+FORBIDDEN = 2**62
+
+compiled = numba.njit(cache=True, nogil=True)
+
+
+@compiled
+def fits(tables: Tables, state: State, process: int, target: int) -> bool:
+    """Returns whether a process that was taken out may be put onto a machine.
+
+    Capacity, conflict and the needs of the process itself are checked; `consistent` tells about
+    spread and about those who need the process once everything is in place again.
+    """
+    # At home a moved process still holds what it takes of transient resources.
+    at_home = target == tables.process[process, HOME]
+    for r in range(tables.requirement.shape[1]):
+        held = at_home and tables.transient[r]
+        if not held and tables.requirement[process, r] > state.room[target, r]:
+            return False
+    service = tables.process[process, SERVICE]
+    row = tables.service[service, CONFLICT_ROW]
+    if row >= 0 and state.present[row, target]:
+        return False
+    row = tables.service[service, DEPENDENCY_ROW]
+    return row < 0 or state.missing[row, tables.neighbourhood[target]] == 0
+
+
+@compiled
+def presence_cost(tables: Tables, state: State, process: int, machine: int, sign: int) -> int:
+    """Returns how the cost changes when a process comes to a machine (1) or leaves it (-1).
+
+    The state is the one before; service moves are left out.
+    """
+    change = np.int64(0)
+    home = tables.process[process, HOME]
+    if machine != home:
+        moving = np.int64(tables.machine_move[home, machine])
+        change += tables.process[process, MOVE_COST] + tables.weights[MACHINE_MOVE] * moving
+        change *= sign
+    for r in range(tables.requirement.shape[1]):
+        need = sign * tables.requirement[process, r]
+        above = state.used[machine, r] - tables.safety[machine, r]
+        change += tables.load_weight[r] * (max(above + need, 0) - max(above, 0))
+    for b in range(tables.balances.shape[0]):
+        one, two = tables.balances[b, 0], tables.balances[b, 1]
+        target, weight = tables.balances[b, 2], tables.balances[b, 3]
+        lack = lacking(tables, state, machine, b)
+        taken = target * tables.requirement[process, one] - tables.requirement[process, two]
+        change += weight * (max(lack - sign * taken, 0) - max(lack, 0))
+    return change
+
+
+@compiled
+def lacking(tables: Tables, state: State, machine: int, balance: int) -> int:
+    """Returns what the second resource of a balance lacks; negative where it has more."""
+    one, two = tables.balances[balance, 0], tables.balances[balance, 1]
+    free = tables.capacity[machine, one] - state.used[machine, one]
+    other = tables.capacity[machine, two] - state.used[machine, two]
+    return tables.balances[balance, 2] * free - other
+
+
+@compiled
+def regret(tables: Tables, state: State, machine: int) -> int:
+    """Returns what a machine costs others: its unused safe capacity, and its lack of balance."""
+    total = np.int64(0)
+    for r in range(tables.requirement.shape[1]):
+        below = tables.safety[machine, r] - state.used[machine, r]
+        total += tables.load_weight[r] * max(below, 0)
+    for b in range(tables.balances.shape[0]):
+        total += tables.balances[b, 3] * max(lacking(tables, state, machine, b), 0)
+    return total
+
+
+@compiled
+def consistent(tables: Tables, state: State, process: int) -> bool:
+    """Returns whether the spread of a process's service and all dependencies with it hold."""
+    service = tables.process[process, SERVICE]
+    row = tables.service[service, SPREAD_ROW]
+    if row >= 0 and state.distinct[row] < tables.service[service, SPREAD_MINIMUM]:
+        return False
+    row = tables.service[service, DEPENDENCY_ROW]
+    if row >= 0:
+        for place in range(state.nearby.shape[1]):
+            wrong = state.missing if state.nearby[row, place] > 0 else state.waiting
+            if wrong[row, place] > 0:
+                return False
+    return True
+
+
+@compiled
+def take_out(tables: Tables, state: State, process: int) -> None:
+    """Takes a process off its machine; where it is then no counter says."""
+    source = state.assignment[process]
+    home = tables.process[process, HOME]
+    state.assignment[process] = -1
+    for r in range(tables.requirement.shape[1]):
+        need = tables.requirement[process, r]
+        state.used[source, r] -= need
+        if not (tables.transient[r] and source == home):
+            state.room[source, r] += need
+    service = tables.process[process, SERVICE]
+    row = tables.service[service, CONFLICT_ROW]
+    if row >= 0:
+        state.present[row, source] -= 1
+    row = tables.service[service, SPREAD_ROW]
+    if row >= 0:
+        place = tables.location[source]
+        state.spread[row, place] -= 1
+        state.distinct[row] -= int(state.spread[row, place] == 0)
+    row = tables.service[service, DEPENDENCY_ROW]
+    if row >= 0:
+        place = tables.neighbourhood[source]
+        state.nearby[row, place] -= 1
+        if state.nearby[row, place] == 0:
+            appear(tables, state, row, place, -1)
+    if source != home:
+        count_move(state, service, -1)
+    unlink(state, process, source)
+
+
+@compiled
+def put_in(tables: Tables, state: State, process: int, target: int) -> None:
+    """Puts a process that was taken out onto a machine, whatever the limits."""
+    home = tables.process[process, HOME]
+    state.assignment[process] = target
+    for r in range(tables.requirement.shape[1]):
+        need = tables.requirement[process, r]
+        state.used[target, r] += need
+        if not (tables.transient[r] and target == home):
+            state.room[target, r] -= need
+    service = tables.process[process, SERVICE]
+    row = tables.service[service, CONFLICT_ROW]
+    if row >= 0:
+        state.present[row, target] += 1
+    row = tables.service[service, SPREAD_ROW]
+    if row >= 0:
+        place = tables.location[target]
+        state.distinct[row] += int(state.spread[row, place] == 0)
+        state.spread[row, place] += 1
+    row = tables.service[service, DEPENDENCY_ROW]
+    if row >= 0:
+        place = tables.neighbourhood[target]
+        if state.nearby[row, place] == 0:
+            appear(tables, state, row, place, 1)
+        state.nearby[row, place] += 1
+    if target != home:
+        count_move(state, service, 1)
+    head = state.first[target]
+    state.preceding[process], state.following[process] = -1, head
+    if head >= 0:
+        state.preceding[head] = process
+    state.first[target] = process
+    state.load[target] += 1
+
+
+@compiled
+def unlink(state: State, process: int, machine: int) -> None:
+    """Takes a process off the list of a machine."""
+    before, after = state.preceding[process], state.following[process]
+    if before >= 0:
+        state.following[before] = after
+    else:
+        state.first[machine] = after
+    if after >= 0:
+        state.preceding[after] = before
+    state.load[machine] -= 1
+
+
+@compiled
+def appear(tables: Tables, state: State, row: int, place: int, sign: int) -> None:
+    """Counts that a service appears in a neighbourhood (1) or leaves it (-1)."""
+    for k in range(tables.users_start[row], tables.users_start[row + 1]):
+        state.missing[tables.users[k], place] -= sign
+    for k in range(tables.needs_start[row], tables.needs_start[row + 1]):
+        state.waiting[tables.needs[k], place] += sign
+
+
+@compiled
+def count_move(state: State, service: int, step: int) -> None:
+    """Counts that a service has one moved process more or fewer."""
+    state.moved_histogram[state.moved[service]] -= 1
+    state.moved[service] += step
+    state.moved_histogram[state.moved[service]] += 1
+    top = max(state.totals[MOST_MOVED], state.moved[service])
+    while top > 0 and state.moved_histogram[top] == 0:
+        top -= 1
+    state.totals[MOST_MOVED] = top

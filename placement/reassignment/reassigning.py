@@ -1,0 +1,202 @@
+"""Looks for a better assignment: chains of ruin and recreate that share what they find.
+
+`reassign` is what the rest of the engine calls. It starts from a feasible assignment, never
+returns a worse one and may be stopped at any moment. Two chains run side by side in synchronous
+rounds, in one thread or in two; which of them is carried on is decided after each round, so the
+number of threads changes nothing but the time it takes.
+
+Method: simulated annealing whose moves are ruin and recreate over few machines (Schrimpf et al.,
+"Record breaking optimization results using the ruin and recreate principle", Journal of
+Computational Physics 159, 2000), with a falling price on what moved processes still hold on the
+machines where they started, because that room is what a search for few moves runs out of.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from concurrent import futures
+
+import numpy as np
+
+from engine.model import errors
+from placement.reassignment import instance as problem
+from placement.reassignment import memory as memories
+from placement.reassignment import ruining, schedule
+from placement.reassignment import state as states
+
+CHAINS = 2
+# The better chain's assignment replaces the other's after this many rounds.
+SHARING_ROUNDS = 8
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How long to search; the first limit that is met ends it.
+
+    Attributes:
+        steps: Most ruins of each chain. Where only this ends the search, the answer is the same
+            on every machine and with any number of workers.
+        seconds: Most seconds on the clock that the caller gives; infinite unless said.
+        workers: Threads, one or two.
+        seed: Of the random numbers.
+    """
+
+    steps: int = 10_000
+    seconds: float = float("inf")
+    workers: int = 1
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The best assignment that was found.
+
+    Attributes:
+        assignment: (P,), machine of each process; feasible.
+        cost: Its cost.
+        initial_cost: The cost of the assignment at the start.
+        steps: Ruins of each chain.
+    """
+
+    assignment: problem.Integers
+    cost: int
+    initial_cost: int
+    steps: int
+
+
+@dataclasses.dataclass(slots=True)
+class _Chain:
+    """One chain: its counters and what it remembers."""
+
+    state: states.State
+    memory: memories.Memory
+
+
+def reassign(
+    instance: problem.Instance,
+    initial: problem.Integers,
+    effort: Effort,
+    *,
+    clock: Callable[[], float],
+    stop: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Returns the best assignment found within the effort.
+
+    Args:
+        instance: The machines, the processes and what things cost.
+        initial: (P,), where each process is now; must be feasible.
+        effort: The limits of the search.
+        clock: Seconds from any moment; read only where the effort has a limit of seconds.
+        stop: Asked between rounds; ends the search when it says so.
+
+    Raises:
+        InvalidInputError: The assignment does not fit the instance.
+        InfeasibleError: The assignment breaks a hard limit.
+
+    Two processes overload the first of two machines; one of them moves:
+
+    >>> import numpy as np
+    >>> from placement.reassignment import instance as problem
+    >>> from placement.reassignment.reassigning import Effort, reassign
+    >>> empty = np.zeros((0, 2), dtype=np.int64)
+    >>> two_machines = problem.Instance(
+    ...     capacity=np.array([[10], [10]]), safety_capacity=np.array([[5], [5]]),
+    ...     transient=np.array([False]), load_weight=np.array([1]),
+    ...     neighbourhood=np.array([0, 0]), location=np.array([0, 0]),
+    ...     machine_move_cost=np.zeros((2, 2), dtype=np.int32), service=np.array([0, 1]),
+    ...     requirement=np.array([[4], [4]]), process_move_cost=np.array([2, 1]),
+    ...     spread_minimum=np.array([0, 0]), dependencies=empty,
+    ...     balances=np.zeros((0, 4), dtype=np.int64),
+    ...     process_move_weight=1, service_move_weight=0, machine_move_weight=0,
+    ... )
+    >>> better = reassign(two_machines, np.array([0, 0]), Effort(steps=200), clock=lambda: 0.0)
+    >>> better.assignment.tolist(), better.initial_cost, better.cost
+    ([0, 1], 3, 1)
+    """
+    tables = _tables(instance, initial)
+    first = states.state(tables, initial)
+    initial_cost = int(first.totals[states.COST])
+    if instance.processes == 0 or instance.machines == 1:
+        return Outcome(
+            assignment=initial.copy(), cost=initial_cost, initial_cost=initial_cost, steps=0
+        )
+    seeds = np.random.SeedSequence(effort.seed).generate_state(CHAINS)
+    copies = [first, *(states.state(tables, initial) for _ in range(CHAINS - 1))]
+    chains = [
+        _Chain(state=state, memory=memories.memory(state, int(seed)))
+        for state, seed in zip(copies, seeds, strict=True)
+    ]
+    steps = _search(tables, chains, effort, clock, stop)
+    best = min(chains, key=lambda chain: int(chain.memory.marks[memories.BEST_COST]))
+    return Outcome(
+        assignment=best.memory.best.copy(),
+        cost=int(best.memory.marks[memories.BEST_COST]),
+        initial_cost=initial_cost,
+        steps=steps,
+    )
+
+
+def _search(
+    tables: states.Tables,
+    chains: list[_Chain],
+    effort: Effort,
+    clock: Callable[[], float],
+    stop: Callable[[], bool],
+) -> int:
+    """Runs rounds until a limit is met; returns the steps that each chain has made."""
+    plan = schedule.schedule(tables)
+    pace = schedule.Pace(effort.steps, effort.seconds, clock)
+    number = 0
+    with futures.ThreadPoolExecutor(max_workers=min(effort.workers, CHAINS)) as threads:
+        while (steps := pace.next_steps()) > 0 and not stop():
+            heat = plan.at(pace.progress())
+            running = [threads.submit(_run, tables, chain, steps, heat) for chain in chains]
+            for future in running:
+                future.result()
+            pace.done(steps)
+            number += 1
+            if number % SHARING_ROUNDS == 0:
+                _share(tables, chains)
+    return pace.steps_done
+
+
+def _run(tables: states.Tables, chain: _Chain, steps: int, heat: schedule.Heat) -> None:
+    ruining.ruin(
+        tables,
+        chain.state,
+        chain.memory,
+        steps,
+        heat.temperature,
+        heat.held_price,
+    )
+
+
+def _share(tables: states.Tables, chains: list[_Chain]) -> None:
+    """Lets every chain go on from the cheapest present assignment."""
+    costs = [int(chain.state.totals[states.COST]) for chain in chains]
+    leader = chains[costs.index(min(costs))]
+    for chain in chains:
+        if chain is not leader:
+            chain.state = states.state(tables, leader.state.assignment)
+            memories.forget_way(chain.memory)
+
+
+def _tables(instance: problem.Instance, initial: problem.Integers) -> states.Tables:
+    """Returns the tables of an instance, or says what is wrong with the start."""
+    fix = "give each process a machine of the instance"
+    what = ""
+    if initial.shape != (instance.processes,):
+        what = f"has shape {initial.shape} for {instance.processes} processes"
+    elif initial.size and not 0 <= initial.min() <= initial.max() < instance.machines:
+        worst = int(np.argmax((initial < 0) | (initial >= instance.machines)))
+        what = f"puts process {worst} on machine {int(initial[worst])} of {instance.machines}"
+    if what:
+        fault = errors.Fault(code="S001", message=f"the initial assignment {what}", fix=fix)
+        raise errors.InvalidInputError("initial assignment", [fault])
+    tables = states.tables(instance, initial)
+    broken = states.broken_limits(tables, initial)
+    if broken:
+        message = f"the initial assignment breaks hard limits: {'; '.join(broken)}"
+        raise errors.InfeasibleError(message, fix="start from a feasible assignment")
+    return tables

@@ -1,0 +1,279 @@
+"""Tables of an instance and counters of an assignment, as compiled code wants them.
+
+`Tables` never change and are shared by all chains of a search; a `State` belongs to one chain.
+Both are named tuples of arrays, because compiled functions take these as they are. The counters
+make every check of a move a look-up: the cost of trying one is linear in the resources.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from placement.reassignment import instance as problem
+
+Integers = problem.Integers
+Counters = npt.NDArray[np.int32]
+
+# Columns of `Tables.process`.
+SERVICE, HOME, MOVE_COST, HELD = 0, 1, 2, 3
+# Columns of `Tables.service`: rows of tables that only some services have, or -1, and the spread.
+CONFLICT_ROW, SPREAD_ROW, DEPENDENCY_ROW, SPREAD_MINIMUM = 0, 1, 2, 3
+# Places in `State.totals`.
+COST, MOST_MOVED = 0, 1
+# Places in `Tables.weights`.
+SERVICE_MOVE, MACHINE_MOVE = 0, 1
+
+
+class Tables(NamedTuple):
+    """What does not change. M machines, R resources, P processes, S services.
+
+    Attributes:
+        requirement: (P, R).
+        process: (P, 4), service, machine at the start, weighted cost of moving, weighted amount
+            that is held on that machine once the process has moved.
+        capacity: (M, R).
+        safety: (M, R).
+        transient: (R,), 1 where taken on both machines during a move.
+        load_weight: (R,).
+        neighbourhood: (M,), numbered without holes.
+        location: (M,), numbered without holes.
+        machine_move: (M, M), unweighted cost from row to column.
+        service: (S, 4), see the constants of this module.
+        needs_start: Start in `needs` of each row of services with dependencies, and the end.
+        needs: Rows of the services that are needed.
+        users_start: Start in `users` of each such row, and the end.
+        users: Rows of the services that need this one.
+        balances: (B, 4), first resource, second resource, target, weight.
+        weights: Weights of service moves and of machine moves.
+    """
+
+    requirement: Integers
+    process: Integers
+    capacity: Integers
+    safety: Integers
+    transient: Integers
+    load_weight: Integers
+    neighbourhood: Integers
+    location: Integers
+    machine_move: npt.NDArray[np.int32]
+    service: Integers
+    needs_start: Integers
+    needs: Integers
+    users_start: Integers
+    users: Integers
+    balances: Integers
+    weights: Integers
+
+
+class State(NamedTuple):
+    """An assignment with its counters, changed in place by compiled code.
+
+    Attributes:
+        assignment: (P,), machine of each process.
+        used: (M, R), what the processes on each machine take.
+        room: (M, R), capacity less use and less what moved processes hold where they were.
+        present: (conflict rows, M), 1 where a process of the service is.
+        spread: (spread rows, locations), processes of the service there.
+        distinct: (spread rows,), locations with the service.
+        nearby: (dependency rows, neighbourhoods), processes of the service there.
+        missing: (dependency rows, neighbourhoods), needed services that are not there.
+        waiting: (dependency rows, neighbourhoods), services there that need this one.
+        moved: (S,), moved processes of each service.
+        moved_histogram: How many services have this number of moved processes.
+        first: (M,), one process of each machine, or -1; the head of a chained list.
+        following: (P,), the next process of the same machine, or -1.
+        preceding: (P,), the one before, or -1.
+        load: (M,), number of processes on each machine.
+        totals: Cost, and the largest number of moved processes of a service.
+    """
+
+    assignment: Integers
+    used: Integers
+    room: Integers
+    present: npt.NDArray[np.int8]
+    spread: Counters
+    distinct: Counters
+    nearby: Counters
+    missing: Counters
+    waiting: Counters
+    moved: Integers
+    moved_histogram: Integers
+    first: Integers
+    following: Integers
+    preceding: Integers
+    load: Integers
+    totals: Integers
+
+
+def tables(instance: problem.Instance, initial: Integers) -> Tables:
+    """Returns the tables of an instance whose processes start on the given machines."""
+    sizes = np.bincount(instance.service, minlength=instance.services)
+    pairs = instance.dependencies
+    pairs = np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
+    linked = np.zeros(instance.services, dtype=bool)
+    linked[pairs.ravel()] = True
+    service = np.stack(
+        [
+            _numbered(sizes > 1),
+            _numbered(instance.spread_minimum > 1),
+            _numbered(linked),
+            instance.spread_minimum,
+        ],
+        axis=1,
+    )
+    rows = service[:, DEPENDENCY_ROW][pairs]
+    needs_start, needs = _grouped(rows[:, 0], rows[:, 1], int(linked.sum()))
+    users_start, users = _grouped(rows[:, 1], rows[:, 0], int(linked.sum()))
+    return Tables(
+        requirement=np.ascontiguousarray(instance.requirement),
+        process=np.stack(
+            [
+                instance.service,
+                initial,
+                instance.process_move_cost * instance.process_move_weight,
+                (instance.requirement * instance.transient * instance.load_weight).sum(axis=1),
+            ],
+            axis=1,
+        ),
+        capacity=np.ascontiguousarray(instance.capacity),
+        safety=np.ascontiguousarray(instance.safety_capacity),
+        transient=instance.transient.astype(np.int64),
+        load_weight=instance.load_weight.copy(),
+        neighbourhood=_dense(instance.neighbourhood),
+        location=_dense(instance.location),
+        machine_move=np.ascontiguousarray(instance.machine_move_cost),
+        service=service,
+        needs_start=needs_start,
+        needs=needs,
+        users_start=users_start,
+        users=users,
+        balances=instance.balances.copy(),
+        weights=np.array([instance.service_move_weight, instance.machine_move_weight]),
+    )
+
+
+def state(table: Tables, assignment: Integers) -> State:
+    """Returns the counters of an assignment, computed from nothing."""
+    service, home = table.process[:, SERVICE], table.process[:, HOME]
+    machines, services = len(table.capacity), len(table.service)
+    moved = assignment != home
+    used = _sums(assignment, table.requirement, machines)
+    held = _sums(home[moved], table.requirement[moved] * table.transient, machines)
+    spread = _counts(table, SPREAD_ROW, table.location[assignment], _amount(table.location))
+    near = table.neighbourhood[assignment]
+    nearby = _counts(table, DEPENDENCY_ROW, near, _amount(table.neighbourhood))
+    missing, waiting = np.zeros_like(nearby), np.zeros_like(nearby)
+    dependent = np.repeat(np.arange(len(nearby)), np.diff(table.needs_start))
+    np.add.at(missing, dependent, nearby[table.needs] == 0)
+    np.add.at(waiting, table.needs, nearby[dependent] > 0)
+    moved_of = np.bincount(service[moved], minlength=services)
+    sizes = np.bincount(service, minlength=services)
+    histogram = np.bincount(moved_of, minlength=int(sizes.max(initial=0)) + 2)
+    first, following, preceding = _chained(assignment, machines)
+    return State(
+        assignment=assignment.copy(),
+        used=used,
+        room=table.capacity - used - held,
+        present=_counts(table, CONFLICT_ROW, assignment, machines).astype(np.int8),
+        spread=spread,
+        distinct=(spread > 0).sum(axis=1).astype(np.int32),
+        nearby=nearby,
+        missing=missing,
+        waiting=waiting,
+        moved=moved_of,
+        moved_histogram=histogram,
+        first=first,
+        following=following,
+        preceding=preceding,
+        load=np.bincount(assignment, minlength=machines),
+        totals=np.array([_cost(table, assignment, used, moved_of), moved_of.max(initial=0)]),
+    )
+
+
+def _cost(table: Tables, assignment: Integers, used: Integers, moved_of: Integers) -> int:
+    """Returns the whole cost of an assignment."""
+    home = table.process[:, HOME]
+    load = (np.maximum(used - table.safety, 0) * table.load_weight).sum()
+    free = table.capacity - used
+    balance = sum(
+        (np.maximum(target * free[:, first] - free[:, second], 0) * weight).sum()
+        for first, second, target, weight in table.balances
+    )
+    process_moves = table.process[assignment != home, MOVE_COST].sum()
+    machine_moves = table.machine_move[home, assignment].sum(dtype=np.int64)
+    moves = process_moves + table.weights[SERVICE_MOVE] * moved_of.max(initial=0)
+    return int(load + balance + moves + table.weights[MACHINE_MOVE] * machine_moves)
+
+
+def broken_limits(table: Tables, assignment: Integers) -> list[str]:
+    """Returns what is wrong with an assignment, in words; nothing if it is feasible."""
+    counters = state(table, assignment)
+    service = table.service
+    spread = service[service[:, SPREAD_ROW] >= 0, SPREAD_MINIMUM]
+    slots = table.process[:, SERVICE] * len(table.capacity) + assignment
+    broken = {
+        "capacity": int((counters.room < 0).any(axis=1).sum()),
+        "conflict": len(slots) - len(np.unique(slots)),
+        "spread": int((counters.distinct < spread).sum()),
+        "dependency": int(((counters.nearby > 0) & (counters.missing > 0)).any(axis=1).sum()),
+    }
+    words = {
+        "capacity": "machines are over capacity",
+        "conflict": "processes share a machine with their own service",
+        "spread": "services are in too few locations",
+        "dependency": "services run where one that they need does not",
+    }
+    return [f"{count} {words[name]}" for name, count in broken.items() if count]
+
+
+def _numbered(chosen: npt.NDArray[np.bool_]) -> Integers:
+    """Returns the rank of each chosen place, and -1 elsewhere."""
+    return np.where(chosen, np.cumsum(chosen) - 1, -1)
+
+
+def _dense(labels: Integers) -> Integers:
+    """Returns labels numbered from 0 without holes."""
+    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+
+
+def _amount(labels: Integers) -> int:
+    return int(labels.max(initial=-1)) + 1
+
+
+def _grouped(key: Integers, value: Integers, groups: int) -> tuple[Integers, Integers]:
+    """Returns values ordered by key, with the start of each key's values and the end."""
+    start = np.concatenate([[0], np.cumsum(np.bincount(key, minlength=groups))])
+    return start.astype(np.int64), value[np.argsort(key, kind="stable")]
+
+
+def _sums(machine: Integers, amounts: Integers, machines: int) -> Integers:
+    total = np.zeros((machines, amounts.shape[1]), dtype=np.int64)
+    np.add.at(total, machine, amounts)
+    return total
+
+
+def _counts(table: Tables, kind: int, column: Integers, columns: int) -> Counters:
+    """Returns how many processes of each service with a row of this kind are at each column."""
+    row = table.service[:, kind]
+    rows = int((row >= 0).sum())
+    of_process = row[table.process[:, SERVICE]]
+    known = of_process >= 0
+    flat = of_process[known] * columns + column[known]
+    counted = np.bincount(flat, minlength=rows * columns).reshape(rows, columns)
+    return counted.astype(np.int32)
+
+
+def _chained(assignment: Integers, machines: int) -> tuple[Integers, Integers, Integers]:
+    """Returns heads, successors and predecessors of a list of processes for each machine."""
+    order = np.argsort(assignment, kind="stable")
+    same = assignment[order[1:]] == assignment[order[:-1]]
+    following, preceding = np.full((2, len(assignment)), -1, dtype=np.int64)
+    following[order[:-1][same]] = order[1:][same]
+    preceding[order[1:][same]] = order[:-1][same]
+    first = np.full(machines, -1, dtype=np.int64)
+    starts = order[np.concatenate([[True], ~same])[: len(order)]]
+    first[assignment[starts]] = starts
+    return first, following, preceding

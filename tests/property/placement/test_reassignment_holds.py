@@ -1,0 +1,65 @@
+"""Reassignment on random problems: limits hold, counters are exact, more work is never worse."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from placement.reassignment import memory, ruining
+from placement.reassignment import state as states
+from placement.reassignment.reassigning import Effort, reassign
+from tests.support import reassignment_definition as definition
+from tests.support import reassignments as make
+
+SEEDS = st.integers(min_value=0, max_value=10**6)
+CALM = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+
+
+@CALM
+@given(seed=SEEDS, machines=st.integers(2, 5), processes=st.integers(1, 12))
+def test_an_answer_is_feasible_never_dearer_and_costs_what_it_says(
+    seed: int, machines: int, processes: int
+) -> None:
+    problem, start = make.with_start(seed, machines=machines, processes=processes)
+    outcome = reassign(problem, start, Effort(steps=100, seed=seed), clock=lambda: 0.0)
+    assert definition.feasible(problem, start, outcome.assignment)
+    assert definition.cost(problem, start, outcome.assignment) == outcome.cost
+    assert outcome.cost <= outcome.initial_cost == definition.cost(problem, start, start)
+
+
+@CALM
+@given(seed=SEEDS, temperature=st.sampled_from([0.1, 10.0, 1000.0]))
+def test_counters_equal_a_full_evaluation_after_many_moves(seed: int, temperature: float) -> None:
+    problem, start = make.with_start(seed, machines=5, processes=15)
+    tables = states.tables(problem, start)
+    state = states.state(tables, start)
+    ruining.ruin(tables, state, memory.memory(state, seed), 50, temperature, 0.1)
+    fresh = states.state(tables, state.assignment)
+    chained = {"first", "following", "preceding"}
+    for name in set(states.State._fields) - chained:
+        assert np.array_equal(getattr(state, name), getattr(fresh, name)), name
+    assert definition.feasible(problem, start, state.assignment)
+    assert definition.cost(problem, start, state.assignment) == state.totals[states.COST]
+
+
+@CALM
+@given(seed=SEEDS)
+def test_the_check_of_a_start_agrees_with_the_definition(seed: int) -> None:
+    problem, start = make.with_start(seed)
+    tables = states.tables(problem, start)
+    places = np.random.default_rng(seed).integers(0, problem.machines, problem.processes)
+    places = np.where(np.arange(problem.processes) < 4, start, places)
+    holds = not states.broken_limits(tables, places)
+    assert holds == definition.feasible(problem, start, places)
+
+
+@settings(CALM, max_examples=10)
+@given(seed=SEEDS)
+def test_one_worker_and_two_find_the_same(seed: int) -> None:
+    problem, start = make.with_start(seed, machines=5, processes=15)
+    efforts = [Effort(steps=3000, seed=seed, workers=workers) for workers in (1, 2)]
+    one, two = (reassign(problem, start, effort, clock=lambda: 0.0) for effort in efforts)
+    assert np.array_equal(one.assignment, two.assignment)
