@@ -16,6 +16,7 @@ BEST_COST, JOURNAL_LENGTH = 0, 1
 Random = npt.NDArray[np.uint64]
 
 compiled = numba.njit(cache=True, nogil=True)
+inlined = numba.njit(cache=True, nogil=True, forceinline=True)
 
 
 class Memory(NamedTuple):
@@ -40,9 +41,8 @@ class Memory(NamedTuple):
 
 def memory(state: State, seed: int) -> Memory:
     """Returns the memory of a chain that starts at an assignment."""
-    random = np.random.SeedSequence(seed).generate_state(1, dtype=np.uint64)
-    # The generator would stay at 0 for ever.
-    random |= np.uint64(1)
+    # The generator would stay at 0 for ever, hence the 1.
+    random = np.array([int(np.random.SeedSequence(seed).generate_state(1)[0]) | 1], dtype=np.uint64)
     return Memory(
         random=random,
         best=state.assignment.copy(),
@@ -56,24 +56,25 @@ def forget_way(memory: Memory) -> None:
     memory.marks[JOURNAL_LENGTH] = len(memory.journal) + 1
 
 
-@compiled
+@inlined
 def draw(random: Random) -> np.uint64:
     """Returns the next 64 random bits (xorshift64*, Vigna 2016)."""
-    bits = random[0]
+    bits: np.uint64 = random[0]
     bits ^= bits >> np.uint64(12)
     bits ^= bits << np.uint64(25)
     bits ^= bits >> np.uint64(27)
     random[0] = bits
-    return bits * np.uint64(2685821657736338717)
+    return np.uint64(bits * np.uint64(2685821657736338717))
 
 
-@compiled
+@inlined
 def below(random: Random, limit: int) -> int:
     """Returns a random number from 0 to limit - 1; the limit is at most 2^31."""
-    return np.int64(((draw(random) >> np.uint64(32)) * np.uint64(limit)) >> np.uint64(32))
+    # Whole numbers with and without sign must not meet: numba would make them floats.
+    return int(np.int64(((draw(random) >> np.uint64(32)) * np.uint64(limit)) >> np.uint64(32)))
 
 
-@compiled
+@inlined
 def uniform(random: Random) -> float:
     """Returns a random number above 0 and below 1."""
     return (np.float64(draw(random) >> np.uint64(11)) + 0.5) * 2.0**-53

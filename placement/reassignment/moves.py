@@ -27,9 +27,11 @@ from placement.reassignment.state import (
 FORBIDDEN = 2**62
 
 compiled = numba.njit(cache=True, nogil=True)
+# Tables and states are dozens of arrays, which are copied at every call that stays a call.
+inlined = numba.njit(cache=True, nogil=True, forceinline=True)
 
 
-@compiled
+@inlined
 def fits(tables: Tables, state: State, process: int, target: int) -> bool:
     """Returns whether a process that was taken out may be put onto a machine.
 
@@ -47,53 +49,64 @@ def fits(tables: Tables, state: State, process: int, target: int) -> bool:
     if row >= 0 and state.present[row, target]:
         return False
     row = tables.service[service, DEPENDENCY_ROW]
-    return row < 0 or state.missing[row, tables.neighbourhood[target]] == 0
+    return row < 0 or bool(state.missing[row, tables.neighbourhood[target]] == 0)
 
 
-@compiled
+@inlined
 def presence_cost(tables: Tables, state: State, process: int, machine: int, sign: int) -> int:
     """Returns how the cost changes when a process comes to a machine (1) or leaves it (-1).
 
     The state is the one before; service moves are left out.
     """
-    change = np.int64(0)
-    home = tables.process[process, HOME]
-    if machine != home:
-        moving = np.int64(tables.machine_move[home, machine])
-        change += tables.process[process, MOVE_COST] + tables.weights[MACHINE_MOVE] * moving
-        change *= sign
+    change = sign * move_cost(tables, process, machine)
     for r in range(tables.requirement.shape[1]):
         need = sign * tables.requirement[process, r]
         above = state.used[machine, r] - tables.safety[machine, r]
         change += tables.load_weight[r] * (max(above + need, 0) - max(above, 0))
     for b in range(tables.balances.shape[0]):
-        one, two = tables.balances[b, 0], tables.balances[b, 1]
-        target, weight = tables.balances[b, 2], tables.balances[b, 3]
         lack = lacking(tables, state, machine, b)
-        taken = target * tables.requirement[process, one] - tables.requirement[process, two]
-        change += weight * (max(lack - sign * taken, 0) - max(lack, 0))
-    return change
+        relief = sign * lack_relief(tables, process, b)
+        change += tables.balances[b, 3] * (max(lack - relief, 0) - max(lack, 0))
+    return int(change)
 
 
-@compiled
+@inlined
+def move_cost(tables: Tables, process: int, machine: int) -> int:
+    """Returns what it costs that a process is on a machine, without service moves."""
+    home = tables.process[process, HOME]
+    if machine == home:
+        return 0
+    moving = np.int64(tables.machine_move[home, machine])
+    return int(tables.process[process, MOVE_COST] + tables.weights[MACHINE_MOVE] * moving)
+
+
+@inlined
+def lack_relief(tables: Tables, process: int, balance: int) -> int:
+    """Returns by how much a machine's lack falls when a process comes."""
+    one, two = tables.balances[balance, 0], tables.balances[balance, 1]
+    target = tables.balances[balance, 2]
+    return int(target * tables.requirement[process, one] - tables.requirement[process, two])
+
+
+@inlined
 def lacking(tables: Tables, state: State, machine: int, balance: int) -> int:
     """Returns what the second resource of a balance lacks; negative where it has more."""
     one, two = tables.balances[balance, 0], tables.balances[balance, 1]
     free = tables.capacity[machine, one] - state.used[machine, one]
     other = tables.capacity[machine, two] - state.used[machine, two]
-    return tables.balances[balance, 2] * free - other
+    return int(tables.balances[balance, 2] * free - other)
 
 
-@compiled
+@inlined
 def regret(tables: Tables, state: State, machine: int) -> int:
     """Returns what a machine costs others: its unused safe capacity, and its lack of balance."""
-    total = np.int64(0)
+    total = 0
     for r in range(tables.requirement.shape[1]):
         below = tables.safety[machine, r] - state.used[machine, r]
         total += tables.load_weight[r] * max(below, 0)
     for b in range(tables.balances.shape[0]):
         total += tables.balances[b, 3] * max(lacking(tables, state, machine, b), 0)
-    return total
+    return int(total)
 
 
 @compiled

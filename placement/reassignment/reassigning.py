@@ -5,10 +5,11 @@ returns a worse one and may be stopped at any moment. Two chains run side by sid
 rounds, in one thread or in two; which of them is carried on is decided after each round, so the
 number of threads changes nothing but the time it takes.
 
-Method: simulated annealing whose moves are ruin and recreate over few machines (Schrimpf et al.,
-"Record breaking optimization results using the ruin and recreate principle", Journal of
-Computational Physics 159, 2000), with a falling price on what moved processes still hold on the
-machines where they started, because that room is what a search for few moves runs out of.
+Method: simulated annealing over shifts and swaps (`annealing`), then over ruin and recreate of
+few machines (`ruining`; after Schrimpf et al., "Record breaking optimization results using the
+ruin and recreate principle", Journal of Computational Physics 159, 2000), with falling prices on
+what such a search runs out of: room, above all the room that moved processes still hold on the
+machines where they started.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from concurrent import futures
 import numpy as np
 
 from engine.model import errors
+from placement.reassignment import annealing, ruining, schedule
 from placement.reassignment import instance as problem
 from placement.reassignment import memory as memories
-from placement.reassignment import ruining, schedule
 from placement.reassignment import state as states
 
 CHAINS = 2
+# A step is one ruin, or so many shifts and swaps, which take about as long.
+TRIES_OF_STEP = 250
 # The better chain's assignment replaces the other's after this many rounds.
 SHARING_ROUNDS = 8
 
@@ -35,7 +38,7 @@ class Effort:
     """How long to search; the first limit that is met ends it.
 
     Attributes:
-        steps: Most ruins of each chain. Where only this ends the search, the answer is the same
+        steps: Most steps of each chain. Where only this ends the search, the answer is the same
             on every machine and with any number of workers.
         seconds: Most seconds on the clock that the caller gives; infinite unless said.
         workers: Threads, one or two.
@@ -56,7 +59,7 @@ class Outcome:
         assignment: (P,), machine of each process; feasible.
         cost: Its cost.
         initial_cost: The cost of the assignment at the start.
-        steps: Ruins of each chain.
+        steps: Steps of each chain.
     """
 
     assignment: problem.Integers
@@ -162,14 +165,12 @@ def _search(
 
 
 def _run(tables: states.Tables, chain: _Chain, steps: int, heat: schedule.Heat) -> None:
-    ruining.ruin(
-        tables,
-        chain.state,
-        chain.memory,
-        steps,
-        heat.temperature,
-        heat.held_price,
-    )
+    state, memory = chain.state, chain.memory
+    if heat.ruins:
+        ruining.ruin(tables, state, memory, steps, heat.temperature, heat.held_price)
+    else:
+        prices = (heat.temperature, heat.held_price, heat.room_price)
+        annealing.anneal(tables, state, memory, steps * TRIES_OF_STEP, prices)
 
 
 def _share(tables: states.Tables, chains: list[_Chain]) -> None:

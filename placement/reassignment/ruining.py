@@ -37,6 +37,8 @@ MOST_TARGETS = 128
 BLINK = 0.02
 
 compiled = numba.njit(cache=True, nogil=True)
+# Tables and states are dozens of arrays, which are copied at every call that stays a call.
+inlined = numba.njit(cache=True, nogil=True, forceinline=True)
 
 
 class Ruin(NamedTuple):
@@ -120,7 +122,7 @@ def tear(
         the change of the weighted amount held.
     """
     machines = tables.capacity.shape[0]
-    count, change, held = 0, np.int64(0), np.int64(0)
+    count, change, held = 0, 0, 0
     groups = min(machines, 1 + below(random, MOST_GROUPS))
     for group in range(groups):
         machine = below(random, machines)
@@ -140,7 +142,7 @@ def tear(
                 size += scale[r] * tables.requirement[process, r]
             insert(torn, count, process, machine, -size * (0.3 + uniform(random)))
             count += 1
-    return count, groups, change, held
+    return count, groups, int(change), int(held)
 
 
 @compiled
@@ -168,7 +170,7 @@ def worst_of(tables: Tables, state: State, random: Random) -> int:
     return worst
 
 
-@compiled
+@inlined
 def best_target(
     tables: Tables,
     state: State,

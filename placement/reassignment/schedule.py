@@ -10,18 +10,22 @@ import numpy as np
 from placement.reassignment import state as states
 
 # Steps of a round where only steps limit the search, and of the first round otherwise.
-ROUND_STEPS = 250
+ROUND_STEPS = 100
 # Where seconds limit the search, a round takes about this share of them, between these lengths.
 ROUND_SHARE = 1 / 400
 ROUND_SECONDS = (0.05, 1.0)
 MOST_ROUND_STEPS = 100_000
 
-# Temperatures at the start and at the end as shares of what a mean process weighs.
-FIRST_TEMPERATURE = 0.006
-LAST_TEMPERATURE = 0.00006
-# Prices at the start and at the end of a unit of load that a moved process holds at its start.
-FIRST_HELD_PRICE = 0.5
-LAST_HELD_PRICE = 0.05
+# Shifts and swaps come first; what they leave over is for ruins, from this progress on.
+RUIN_FROM = 0.8
+# Temperatures as shares of what a mean process weighs; the last one, in units of cost, lets in
+# only the smallest of prices.
+FIRST_TEMPERATURE = 0.03
+MIDDLE_TEMPERATURE = 0.0003
+LAST_TEMPERATURE_COST = 1.0
+# Prices of a weighted unit that a moved process holds where it was, and of lacking room.
+FIRST_HELD_PRICE, LAST_HELD_PRICE = 0.5, 0.02
+FIRST_ROOM_PRICE, LAST_ROOM_PRICE = 1.0, 0.01
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,16 +34,20 @@ class Heat:
 
     Attributes:
         temperature: In units of cost.
-        held_price: Factor of the weighted amounts held.
+        held_price: Cost of a weighted unit that a moved process holds where it was.
+        room_price: Cost of a weighted unit of fair room, where all of it is lacking.
+        ruins: Whether the round consists of ruins, otherwise of shifts and swaps.
     """
 
     temperature: float
     held_price: float
+    room_price: float
+    ruins: bool
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """Geometric cooling between two temperatures.
+    """Geometric cooling.
 
     Attributes:
         weight: Mean weight of a process: what it costs where all of it is above safety.
@@ -49,14 +57,29 @@ class Schedule:
 
     def at(self, progress: float) -> Heat:
         """Returns the heat at a progress from 0 to 1."""
-        temperature = FIRST_TEMPERATURE * (LAST_TEMPERATURE / FIRST_TEMPERATURE) ** progress
-        held = FIRST_HELD_PRICE * (LAST_HELD_PRICE / FIRST_HELD_PRICE) ** progress
-        return Heat(temperature=temperature * self.weight, held_price=held)
+        middle = max(MIDDLE_TEMPERATURE * self.weight, LAST_TEMPERATURE_COST)
+        if progress >= RUIN_FROM:
+            cooled = (progress - RUIN_FROM) / (1 - RUIN_FROM)
+            temperature = _between(middle, LAST_TEMPERATURE_COST, cooled)
+            held = LAST_HELD_PRICE * (1 - cooled)
+            return Heat(temperature=temperature, held_price=held, room_price=0.0, ruins=True)
+        cooled = progress / RUIN_FROM
+        first = max(FIRST_TEMPERATURE * self.weight, LAST_TEMPERATURE_COST)
+        return Heat(
+            temperature=_between(first, middle, cooled),
+            held_price=_between(FIRST_HELD_PRICE, LAST_HELD_PRICE, cooled),
+            room_price=_between(FIRST_ROOM_PRICE, LAST_ROOM_PRICE, cooled),
+            ruins=False,
+        )
 
 
 def schedule(tables: states.Tables) -> Schedule:
     """Returns the schedule that fits the weights of an instance."""
     return Schedule(weight=max(1.0, float(np.mean(tables.requirement @ tables.load_weight))))
+
+
+def _between(first: float, last: float, share: float) -> float:
+    return float(first * (last / first) ** share)
 
 
 class Pace:

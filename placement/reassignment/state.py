@@ -46,6 +46,7 @@ class Tables(NamedTuple):
         needs: Rows of the services that are needed.
         users_start: Start in `users` of each such row, and the end.
         users: Rows of the services that need this one.
+        fair: (M, R), the room that a machine would have if use were spread evenly; at least 1.
         balances: (B, 4), first resource, second resource, target, weight.
         weights: Weights of service moves and of machine moves.
     """
@@ -64,6 +65,7 @@ class Tables(NamedTuple):
     needs: Integers
     users_start: Integers
     users: Integers
+    fair: Integers
     balances: Integers
     weights: Integers
 
@@ -150,6 +152,7 @@ def tables(instance: problem.Instance, initial: Integers) -> Tables:
         needs=needs,
         users_start=users_start,
         users=users,
+        fair=_fair_room(instance),
         balances=instance.balances.copy(),
         weights=np.array([instance.service_move_weight, instance.machine_move_weight]),
     )
@@ -191,6 +194,14 @@ def state(table: Tables, assignment: Integers) -> State:
         load=np.bincount(assignment, minlength=machines),
         totals=np.array([_cost(table, assignment, used, moved_of), moved_of.max(initial=0)]),
     )
+
+
+def _fair_room(instance: problem.Instance) -> Integers:
+    """Returns the free share of each resource times the capacity of each machine."""
+    whole = instance.capacity.sum(axis=0)
+    free = (whole - instance.requirement.sum(axis=0)) / np.maximum(whole, 1)
+    fair: Integers = np.maximum(1, np.maximum(free, 0.0) * instance.capacity).astype(np.int64)
+    return fair
 
 
 def _cost(table: Tables, assignment: Integers, used: Integers, moved_of: Integers) -> int:
