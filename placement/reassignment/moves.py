@@ -147,7 +147,7 @@ def take_out(tables: Tables, state: State, process: int) -> None:
         state.distinct[row] -= int(state.spread[row, place] == 0)
     row = tables.service[service, DEPENDENCY_ROW]
     if row >= 0:
-        place = tables.neighbourhood[source]
+        place = int(tables.neighbourhood[source])
         state.nearby[row, place] -= 1
         if state.nearby[row, place] == 0:
             appear(tables, state, row, place, -1)
@@ -177,7 +177,7 @@ def put_in(tables: Tables, state: State, process: int, target: int) -> None:
         state.spread[row, place] += 1
     row = tables.service[service, DEPENDENCY_ROW]
     if row >= 0:
-        place = tables.neighbourhood[target]
+        place = int(tables.neighbourhood[target])
         if state.nearby[row, place] == 0:
             appear(tables, state, row, place, 1)
         state.nearby[row, place] += 1

@@ -130,9 +130,9 @@ def tear(
             machine = worst_of(tables, state, random)
         torn.machine[group] = machine
         for _ in range(min(state.load[machine], 1 + below(random, MOST_OF_GROUP))):
-            process = state.first[machine]
+            process = int(state.first[machine])
             for _ in range(below(random, state.load[machine])):
-                process = state.following[process]
+                process = int(state.following[process])
             change += moves.presence_cost(tables, state, process, machine, -1)
             if machine != tables.process[process, HOME]:
                 held -= tables.process[process, HELD]

@@ -28,7 +28,7 @@ TEXT = """
 @pytest.mark.parametrize("seed", range(12))
 def test_small_problems_are_solved_to_optimality(seed: int) -> None:
     problem, start = make.with_start(seed)
-    outcome = reassign(problem, start, Effort(steps=2000, seed=1), clock=lambda: 0.0)
+    outcome = reassign(problem, start, Effort(steps=1000, seed=1), clock=lambda: 0.0)
     assert outcome.cost == definition.cheapest(problem, start)
 
 
