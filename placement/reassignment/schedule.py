@@ -20,8 +20,8 @@ MOST_ROUND_STEPS = 100_000
 RUIN_FROM = 0.8
 # Temperatures as shares of what a mean process weighs; the last one, in units of cost, lets in
 # only the smallest of prices.
-FIRST_TEMPERATURE = 0.03
-MIDDLE_TEMPERATURE = 0.0003
+FIRST_TEMPERATURE = 0.025
+MIDDLE_TEMPERATURE = 0.0002
 LAST_TEMPERATURE_COST = 1.0
 # Prices of a weighted unit that a moved process holds where it was, and of lacking room.
 FIRST_HELD_PRICE, LAST_HELD_PRICE = 0.5, 0.02
