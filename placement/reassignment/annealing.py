@@ -25,6 +25,8 @@ from placement.reassignment.state import (
     MOST_MOVED,
     SERVICE,
     SERVICE_MOVE,
+    SPREAD_MINIMUM,
+    SPREAD_ROW,
     State,
     Tables,
 )
@@ -98,7 +100,7 @@ def room_taken(tables: Tables, process: int, machine: int, resource: int) -> int
 
 @inlined
 def may_exchange(tables: Tables, state: State, first: int, second: int, two: int) -> bool:
-    """Returns whether two processes fit on each other's machine; spread is left to later."""
+    """Returns whether two processes may change places, but for dependencies on them."""
     one = state.assignment[first]
     for r in range(tables.requirement.shape[1]):
         more = room_taken(tables, second, one, r) - room_taken(tables, first, one, r)
@@ -111,17 +113,25 @@ def may_exchange(tables: Tables, state: State, first: int, second: int, two: int
     other = -1 if second < 0 else int(tables.process[second, SERVICE])
     if mine == other:
         return True
-    return welcome(tables, state, mine, two) and (second < 0 or welcome(tables, state, other, one))
+    if not welcome(tables, state, mine, one, two):
+        return False
+    return second < 0 or welcome(tables, state, other, two, one)
 
 
 @inlined
-def welcome(tables: Tables, state: State, service: int, machine: int) -> bool:
-    """Returns whether a machine is without a service and near all that the service needs."""
+def welcome(tables: Tables, state: State, service: int, source: int, target: int) -> bool:
+    """Returns whether a process of a service may change machines, as far as others stay."""
     row = tables.service[service, CONFLICT_ROW]
-    if row >= 0 and state.present[row, machine]:
+    if row >= 0 and state.present[row, target]:
         return False
+    row = tables.service[service, SPREAD_ROW]
+    old, new = tables.location[source], tables.location[target]
+    if row >= 0 and old != new and state.spread[row, old] == 1 and state.spread[row, new] > 0:
+        spare = state.distinct[row] - tables.service[service, SPREAD_MINIMUM]
+        if spare <= 0:
+            return False
     row = tables.service[service, DEPENDENCY_ROW]
-    return row < 0 or bool(state.missing[row, tables.neighbourhood[machine]] == 0)
+    return row < 0 or bool(state.missing[row, tables.neighbourhood[target]] == 0)
 
 
 @inlined

@@ -125,6 +125,27 @@ def consistent(tables: Tables, state: State, process: int) -> bool:
     return True
 
 
+@inlined
+def orphaned(tables: Tables, state: State, process: int) -> int:
+    """Returns a neighbourhood that waits for a process's service and has none of it, or -1."""
+    row = tables.service[tables.process[process, SERVICE], DEPENDENCY_ROW]
+    if row >= 0:
+        for place in range(state.nearby.shape[1]):
+            if state.nearby[row, place] == 0 and state.waiting[row, place] > 0:
+                return place
+    return -1
+
+
+@inlined
+def crowded_row(tables: Tables, state: State, process: int) -> int:
+    """Returns the spread row of a process's service where it lacks a location, or -1."""
+    service = tables.process[process, SERVICE]
+    row = tables.service[service, SPREAD_ROW]
+    if row >= 0 and state.distinct[row] < tables.service[service, SPREAD_MINIMUM]:
+        return int(row)
+    return -1
+
+
 @compiled
 def take_out(tables: Tables, state: State, process: int) -> None:
     """Takes a process off its machine; where it is then no counter says."""

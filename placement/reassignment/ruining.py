@@ -189,6 +189,10 @@ def best_target(
     held = held_price * tables.process[process, HELD]
     tries = min(machines, MOST_TARGETS)
     offset = below(random, machines)
+    place, crowded = (
+        moves.orphaned(tables, state, process),
+        moves.crowded_row(tables, state, process),
+    )
     best, lowest = -1, np.inf
     for number in range(tries):
         if machines <= MOST_TARGETS:
@@ -198,6 +202,10 @@ def best_target(
             target = torn.machine[number]
         else:
             target = home if number == groups else below(random, machines)
+        if place >= 0 and tables.neighbourhood[target] != place:
+            continue
+        if crowded >= 0 and state.spread[crowded, tables.location[target]] > 0:
+            continue
         if not moves.fits(tables, state, process, target):
             continue
         price = float(moves.presence_cost(tables, state, process, target, 1))

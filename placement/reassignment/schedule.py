@@ -16,8 +16,13 @@ ROUND_SHARE = 1 / 400
 ROUND_SECONDS = (0.05, 1.0)
 MOST_ROUND_STEPS = 100_000
 
-# Shifts and swaps come first; what they leave over is for ruins, from this progress on.
+# Shifts and swaps come first; what they leave over is for ruins, from this progress on. With few
+# processes a machine, single exchanges soon find none that fits, and ruins start early.
 RUIN_FROM = 0.8
+RUIN_FROM_IF_FEW = 0.1
+FEW_OF_MACHINE = 25
+# From this progress on it is only about small prices.
+QUENCH_FROM = 0.85
 # Temperatures as shares of what a mean process weighs; the last one, in units of cost, lets in
 # only the smallest of prices.
 FIRST_TEMPERATURE = 0.025
@@ -51,31 +56,36 @@ class Schedule:
 
     Attributes:
         weight: Mean weight of a process: what it costs where all of it is above safety.
+        ruin_from: Progress from which rounds consist of ruins.
     """
 
     weight: float
+    ruin_from: float
 
     def at(self, progress: float) -> Heat:
         """Returns the heat at a progress from 0 to 1."""
+        first = max(FIRST_TEMPERATURE * self.weight, LAST_TEMPERATURE_COST)
         middle = max(MIDDLE_TEMPERATURE * self.weight, LAST_TEMPERATURE_COST)
-        if progress >= RUIN_FROM:
-            cooled = (progress - RUIN_FROM) / (1 - RUIN_FROM)
+        ruins = progress >= self.ruin_from
+        if progress >= QUENCH_FROM:
+            cooled = (progress - QUENCH_FROM) / (1 - QUENCH_FROM)
             temperature = _between(middle, LAST_TEMPERATURE_COST, cooled)
             held = LAST_HELD_PRICE * (1 - cooled)
-            return Heat(temperature=temperature, held_price=held, room_price=0.0, ruins=True)
-        cooled = progress / RUIN_FROM
-        first = max(FIRST_TEMPERATURE * self.weight, LAST_TEMPERATURE_COST)
+            return Heat(temperature=temperature, held_price=held, room_price=0.0, ruins=ruins)
+        cooled = progress / QUENCH_FROM
         return Heat(
             temperature=_between(first, middle, cooled),
             held_price=_between(FIRST_HELD_PRICE, LAST_HELD_PRICE, cooled),
             room_price=_between(FIRST_ROOM_PRICE, LAST_ROOM_PRICE, cooled),
-            ruins=False,
+            ruins=ruins,
         )
 
 
 def schedule(tables: states.Tables) -> Schedule:
-    """Returns the schedule that fits the weights of an instance."""
-    return Schedule(weight=max(1.0, float(np.mean(tables.requirement @ tables.load_weight))))
+    """Returns the schedule that fits the weights and the sizes of an instance."""
+    weight = float(np.mean(tables.requirement @ tables.load_weight))
+    few = len(tables.process) <= FEW_OF_MACHINE * len(tables.capacity)
+    return Schedule(weight=max(1.0, weight), ruin_from=RUIN_FROM_IF_FEW if few else RUIN_FROM)
 
 
 def _between(first: float, last: float, share: float) -> float:
