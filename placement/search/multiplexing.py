@@ -17,13 +17,13 @@ import numpy as np
 
 from engine.model.profiles import Quantiles
 from engine.model.resources import Resource
+from placement.multiplexing.shares import least_share, with_margin
 from placement.problem.instance import COUNTED, MILLISECONDS, Instance, Job, Option
 from placement.problem.needs import OVERFLOW, SOFT, need_of, uses_of
 from placement.problem.scenarios import Values, generator, levels, values
 from placement.search import draft as drafts
 from placement.search.draft import Draft
 
-BISECTIONS = 12
 _HOUR_MS = 3_600_000
 _DAY_HOURS = 24
 _SMALL = 1e-6
@@ -69,13 +69,11 @@ def shares(instance: Instance, wanted: Draft, seed: int) -> dict[int, tuple[floa
 
 
 def _bisected(moment: Moment) -> float:
-    """Return the least lambda at which the pool overflows no more than is allowed."""
-    low, high = 0.0, 1.0
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        room = moment.mean + middle * (moment.high - moment.mean)
-        low, high = (low, middle) if moment.overflow(room) <= OVERFLOW else (middle, high)
-    return high
+    """Return the least lambda at which fresh scenarios overflow no more than is allowed."""
+    return least_share(
+        lambda share: moment.overflow(moment.mean + share * (moment.high - moment.mean)),
+        with_margin(OVERFLOW, len(moment.sampled)),
+    )
 
 
 def _moments(

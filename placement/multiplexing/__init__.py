@@ -1,0 +1,1 @@
+"""Chance constraints: how little is enough for tasks that rarely peak together."""
