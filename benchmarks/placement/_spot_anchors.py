@@ -6,6 +6,8 @@ is asked at each step; where a step is longer than d, the safety net also looks 
 because else it would come too late.
 """
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -69,19 +71,24 @@ def _must_be_safe(task: SpotTask, seen: Observation) -> bool:
 def omniscient(trace: Trace, begins: list[int], task: SpotTask) -> npt.NDArray[np.float64]:
     """Returns a lower bound of the cost from each start on, by who knows the whole trace.
 
-    A dynamic programme over steps, machine and slack in fifths of a step; the changeover is
+    A dynamic programme over steps, machine and slack in fifths of a step; work and changeover are
     rounded down to whole fifths, which can only lower the cost.
     """
     unit = task.step_seconds / _UNITS_PER_STEP
     delay = int(task.changeover_seconds // unit)
-    slack_units = int(task.slack_seconds // unit)
+    steps = math.ceil(task.deadline_seconds / task.step_seconds - 1e-9)
+    slack_units = steps * _UNITS_PER_STEP - int(task.work_seconds // unit + 1e-9)
     costs = {machine: np.zeros((len(begins), slack_units + 1)) for machine in Machine}
     up = np.array(trace.is_up)
-    for step in reversed(range(round(task.deadline_seconds / task.step_seconds))):
-        has = up[np.array(begins) + step][:, None]
-        wait = _spent(costs[Machine.NONE], _UNITS_PER_STEP)
-        spot = np.where(has, task.spot_price * task.step_seconds + costs[Machine.SPOT], _NEVER)
-        demand = task.on_demand_price * task.step_seconds + costs[Machine.ON_DEMAND]
+    for step in reversed(range(steps)):
+        has = up[np.minimum(np.array(begins) + step, len(up) - 1)][:, None]
+        left = (steps - step) * _UNITS_PER_STEP - np.arange(slack_units + 1)  # with changeovers
+        runs = unit * np.clip(left, 0, _UNITS_PER_STEP)
+        goes_on = left > _UNITS_PER_STEP
+        wait = np.where(left > 0, _spent(costs[Machine.NONE], _UNITS_PER_STEP), 0.0)
+        demand = task.on_demand_price * runs + goes_on * costs[Machine.ON_DEMAND]
+        spot = task.spot_price * runs + goes_on * costs[Machine.SPOT]
+        spot = np.where(has, spot, _NEVER)
         to_spot, to_demand = _spent(spot, delay), _spent(demand, delay)
         costs = {
             Machine.NONE: np.minimum(np.minimum(wait, to_spot), to_demand),

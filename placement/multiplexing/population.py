@@ -1,12 +1,14 @@
 """A population of tasks, known by days of need of some of its members.
 
 What a group of its members needs together on another day is drawn by bootstrap: a day, from it as
-many whole member-days as there are tasks, and a level for the day. Whole days keep each member's
-own course and the correlation by time of day; members of one day keep what they had in common.
-The level of a day is a factor common to all: days that were not seen differ from those that were
-by a Student predictive distribution on the logarithm, from the spread of the days seen joined with
-a prior (`PRIOR_DAYS` days with a deviation of `PRIOR_DEVIATION`), since a few days say little
-about it. `placement.multiplexing.sizing` sets capacity by these scenarios.
+many whole member-days as there are tasks, a shift in time, and a level for the day. Whole days
+keep each member's own course and the correlation by time of day; members of one day keep what they
+had in common. The shift is common to all and at most `SHIFT_SHARE` of a day either way: what
+happened at five past five on one day may happen at half past on another. The level of a day is a
+factor common to all: days that were not seen differ from those that were by a Student predictive
+distribution on the logarithm, from the spread of the days seen joined with a prior (`PRIOR_DAYS`
+days with a deviation of `PRIOR_DEVIATION`), since a few days say little about it.
+`placement.multiplexing.sizing` sets capacity by these scenarios.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from placement.problem.needs import HARD_LEVEL
 PRIOR_DAYS = 8
 PRIOR_DEVIATION = 0.1
 """Standard deviation of the logarithm of a day's level, before any day is seen."""
+
+SHIFT_SHARE = 1 / 24
 
 _CODE = "S001"
 Values = npt.NDArray[np.float64]
@@ -59,8 +63,16 @@ class Population:
             for drawn in members:
                 total += day[drawn]
             needed[rows] = total
+        needed = _shifted(needed, chance)
         levels = np.exp(self.level_deviation * chance.standard_t(self.level_freedom, size=count))
         return np.asarray(needed * levels.astype(np.float32)[:, None], dtype=np.float32)
+
+
+def _shifted(needed: Needs, chance: np.random.Generator) -> Needs:
+    count, steps = needed.shape
+    most = round(steps * SHIFT_SHARE)
+    shifts = chance.integers(-most, most, size=count, endpoint=True)
+    return np.take_along_axis(needed, (np.arange(steps) - shifts[:, None]) % steps, axis=1)
 
 
 def fit(days: Sequence[npt.ArrayLike]) -> Population:

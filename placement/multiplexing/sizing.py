@@ -19,7 +19,7 @@ from placement.problem.needs import OVERFLOW
 from placement.problem.scenarios import SCENARIOS, generator
 
 VERIFICATIONS = 5
-"""Rounds of fresh scenarios at most; each that fails moves lambda half of the way to 1."""
+"""Rounds of fresh scenarios at most; those of a round that fails are learnt from in the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,24 +69,25 @@ def size(
         fix = "give at least one task, and slots that divide the day"
         raise InvalidInputError("group of tasks", [Fault(code="S001", message=message, fix=fix)])
     needed = population.scenarios(tasks, scenarios, generator(seed, "lambda"))
-    share = least_share(
-        lambda share: worst_slot(needed, capacity(population, tasks, share), slot_steps),
-        with_margin(allowed, scenarios),
-    )
-    rates: list[float] = []
+    rounds: list[tuple[float, float]] = []
     for attempt in range(VERIFICATIONS):
-        if rates:
-            share = (1.0 + share) / 2
+
+        def overflow(share: float, known: Needs = needed) -> float:
+            return worst_slot(known, capacity(population, tasks, share), slot_steps)
+
+        share = least_share(overflow, with_margin(allowed, scenarios))
         fresh = population.scenarios(tasks, scenarios, generator(seed, "verify", str(attempt)))
-        rates.append(worst_slot(fresh, capacity(population, tasks, share), slot_steps))
-        if rates[-1] <= allowed:
+        rounds.append((share, overflow(share, fresh)))
+        if rounds[-1][1] <= allowed:
             break
+        needed = np.concatenate((needed, fresh))
+    share, seen = rounds[-1]
     return Sizing(
         tasks=tasks,
         share=share,
         capacity=capacity(population, tasks, share),
-        overflow=rates[-1],
-        is_verified=rates[-1] <= allowed,
+        overflow=seen,
+        is_verified=seen <= allowed,
     )
 
 
