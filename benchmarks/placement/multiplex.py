@@ -84,13 +84,13 @@ def run(context: frame.Context) -> Iterator[frame.Figure]:
 
 
 def read(context: frame.Context) -> dict[str, Day]:
-    """Returns the days in all files, by name."""
+    """Returns the days in all files by array and file, in order of the arrays' names."""
     found: dict[str, Day] = {}
     for path in context.files(PATTERN):
         with np.load(path, allow_pickle=False) as arrays:
             for name in arrays.files:
                 if arrays[name].ndim == 2:
-                    found[f"{path.stem}/{name}"] = arrays[name].astype(np.float32)
+                    found[f"{name} of {path.stem}"] = arrays[name].astype(np.float32)
     return dict(sorted(found.items()))
 
 
