@@ -27,7 +27,7 @@ AGE_HOURS = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """Lower edges of the bands of age; the last has no upper edge."""
 
 BANDS = len(AGE_HOURS)
-PRIOR_MEDIAN_HOURS = 0.5
+PRIOR_MEDIAN_HOURS = 0.25
 PRIOR_EVENTS = 4.0
 HALF_LIFE_HOURS = 7 * 24.0
 _SQUARINGS = 6
