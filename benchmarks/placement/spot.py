@@ -3,11 +3,11 @@
 Real traces of spot availability (`placement/spot/*/*.json`: `metadata.gap_seconds`, and 0 or 1 a
 step under `data`), each replayed alone from evenly spaced starts from which it still lasts until
 the deadline: 48 h of work, 12 min to change over, spot at 0.3 of on-demand. At a start the policy
-has seen the trace up to there and nothing of other traces. Its prior (half of all spells are
-shorter than a quarter of an hour, and what has lasted long lasts longer) was chosen from the look of these
-traces; chosen without the trace that it is tested on, and from others' hazards instead, it comes
-to the same. Figures are means over traces of (mean cost over starts / that of greedy). Every run
-of every policy is checked by an account of its own that also finds missed deadlines.
+has seen the trace up to there and nothing of other traces. The shape of its prior (half of all
+spells are shorter than a quarter of an hour, and what has lasted long lasts longer) was chosen
+from the look of these traces, its median by cross-validation: each trace left out in turn, the
+others pick the same. Figures are means over traces of (mean cost over starts / that of greedy).
+Every run of every policy is checked by an account of its own that also finds missed deadlines.
 """
 
 import argparse
