@@ -13,32 +13,56 @@ from engine.model.plans import (
     Ruling,
     Unplaced,
     Verdict,
+    task_key,
 )
 from placement.account.break_evens import break_evens
 from placement.account.shortages import shortages
+from placement.account.standing import Place, Standing
+from placement.account.variants import without_promises
 from placement.problem.instance import Instance, Job, Option
-from placement.problem.limits import shortage
+from placement.problem.limits import ordered, shortage
 from placement.search import moves
 from placement.search.draft import Draft
 
 _ORDER = list(Limit)
 
 
+class Explainer:
+    """Explains the tasks of one plan one by one.
+
+    The index over the plan is made once; after that a task costs what its own pipeline and the
+    pools it may use cost, however large the plan is. shown: by `PIPELINE/TASK`, what is placed.
+    """
+
+    def __init__(self, instance: Instance, plan: Draft, shown: Mapping[str, Assignment]) -> None:
+        self._instance = instance
+        self._standing = Standing(instance, plan)
+        self._shown = shown
+        self._jobs = {job.key: job for job in instance.jobs}
+        self._running = {task_key(a.pipeline, a.task): a for a in instance.fixed}
+
+    def keys(self) -> tuple[str, ...]:
+        """Return every task that needs a place or runs, in the order of the request."""
+        keys = (
+            task_key(line.spec.name, task.name)
+            for line in self._instance.lines
+            for task in line.spec.tasks
+        )
+        return tuple(key for key in keys if key in self._jobs or key in self._running)
+
+    def explain(self, key: str) -> Explanation:
+        """Explain one task, by `PIPELINE/TASK`; `KeyError` for one that neither waits nor runs."""
+        if key in self._jobs:
+            return _of_job(self._standing.place(self._jobs[key]), self._shown)
+        return _of_running(self._instance, self._running[key])
+
+
 def explained(
     instance: Instance, plan: Draft, shown: Mapping[str, Assignment]
 ) -> tuple[Explanation, ...]:
     """Explain every task that needs a place or runs, in the order of the request."""
-    jobs = {job.key: job for job in instance.jobs}
-    running = {f"{a.pipeline}/{a.task}": a for a in instance.fixed}
-    found: list[Explanation] = []
-    for line in instance.lines:
-        for task in line.spec.tasks:
-            key = f"{line.spec.name}/{task.name}"
-            if key in jobs:
-                found.append(_of_job(instance, plan, jobs[key], shown))
-            elif key in running:
-                found.append(_of_running(instance, running[key]))
-    return tuple(found)
+    explainer = Explainer(instance, plan, shown)
+    return tuple(explainer.explain(key) for key in explainer.keys())
 
 
 def unplaced(job: Job, explanation: Explanation) -> Unplaced:
@@ -53,24 +77,23 @@ def unplaced(job: Job, explanation: Explanation) -> Unplaced:
     return Unplaced(pipeline=pipeline, task=job.spec.name, refusal=nearest)
 
 
-def _of_job(
-    instance: Instance, plan: Draft, job: Job, shown: Mapping[str, Assignment]
-) -> Explanation:
-    at = moves.bench(instance, plan, job)
+def _of_job(place: Place, shown: Mapping[str, Assignment]) -> Explanation:
+    instance, plan, job = place.instance, place.plan, place.job
     reached: dict[int, Draft | None] = {}
     verdicts: list[Verdict] = []
+    taken = plan.options.get(job.index)
     for index in range(len(instance.pools)):
         option = job.option(index)
         if option is None:
-            verdicts.append(_refused(instance, index, job.refusals[index]))
+            verdicts.append(_refused(instance, index, _refusals(place, index)))
             continue
-        if job.index in plan.options and plan.options[job.index].pool_index == index:
+        if taken is not None and taken.pool_index == index:
             verdicts.append(_chosen(instance, index, option, shown[job.key]))
             continue
-        moved = moves.moved(instance, plan, at, option)
+        moved = moves.moved(instance, plan, place.bench, option)
         reached[index] = moved
         if moved is None:
-            verdicts.append(_refused(instance, index, shortages(instance, plan, at, option)))
+            verdicts.append(_refused(instance, index, shortages(place, option)))
         else:
             verdicts.append(_possible(instance, plan, job, option, moved))
     line = instance.lines[job.line]
@@ -78,8 +101,27 @@ def _of_job(
         pipeline=line.spec.name,
         task=job.spec.name,
         verdicts=tuple(verdicts),
-        break_evens=break_evens(instance, plan, job, reached),
+        break_evens=break_evens(place, reached),
     )
+
+
+def _refusals(place: Place, index: int) -> tuple[Refusal, ...]:
+    """Return what rules a pool out, the limit that binds first.
+
+    Where no more than a promise to callers is broken, the rest of the plan may lack more still.
+    """
+    refused = place.job.refusals[index]
+    broken = {refusal.limit for refusal in refused}
+    if not broken <= {Limit.AVAILABILITY, Limit.LATENCY}:
+        return refused
+    option = without_promises(
+        place.instance,
+        place.job,
+        index,
+        availability=Limit.AVAILABILITY in broken,
+        latency=Limit.LATENCY in broken,
+    )
+    return refused if option is None else tuple(ordered([*refused, *shortages(place, option)]))
 
 
 def _of_running(instance: Instance, assignment: Assignment) -> Explanation:

@@ -1,32 +1,43 @@
-"""Why a move that no static limit forbids is impossible all the same, with the numbers."""
+"""Why a move that no static limit forbids is impossible all the same, with the numbers.
+
+Lateness is measured on empty pools. Room is looked at where the move would then be in time: at
+the moment at which the task (or one that waits for it) is ready, since any later start would be
+for want of room.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from engine.model.plans import Limit, Refusal
-from placement.problem.instance import COUNTED, MILLISECONDS, Instance, Job, Option
+from placement.account.standing import Place, SharedBoard
+from placement.problem.instance import COUNTED, MILLISECONDS, Job, Option
 from placement.problem.limits import ordered
 from placement.search import draft as drafts
 from placement.search.draft import Draft
-from placement.search.moves import Bench, retimed
-from placement.search.timeline import spans_at
 
 MICRO = 1_000_000
 
 
-def shortages(instance: Instance, plan: Draft, at: Bench, option: Option) -> tuple[Refusal, ...]:
-    """Return what stands against a move, the shortest first; never empty for a refused one."""
-    found = [*_upstream(instance, at), *_time(instance, plan, at, option)]
-    found += _budget(instance, plan, at.job, option)
-    if not any(refusal.limit is not Limit.BUDGET for refusal in found):
-        found += _room(instance, plan, at, option)
+def shortages(place: Place, option: Option) -> tuple[Refusal, ...]:
+    """Return what stands against a move, the shortest first; empty for one that is possible."""
+    found = [*_upstream(place)]
+    if found:
+        return tuple(found)  # nothing else can be said of a task that nothing comes before
+    found += [*_time(place, option)]
+    late = bool(found)
+    found += _budget(place, option)
+    if not late:
+        found += _room(place, option)
     return tuple(ordered(found))
 
 
-def _upstream(instance: Instance, at: Bench) -> Iterator[Refusal]:
-    if not drafts.may_run(at.job, at.rest.options):
-        missing = [instance.jobs[u].spec.name for u in at.job.upstream if u not in at.rest.options]
+def _upstream(place: Place) -> Iterator[Refusal]:
+    job, rest = place.job, place.bench.rest
+    if not drafts.may_run(job, rest.options):
+        jobs = place.instance.jobs
+        missing = [jobs[u].spec.name for u in job.upstream if u not in rest.options]
         yield Refusal(
             limit=Limit.EARLIEST_START,
             needs=f"a place for {', '.join(missing)}",
@@ -34,37 +45,38 @@ def _upstream(instance: Instance, at: Bench) -> Iterator[Refusal]:
         )
 
 
-def _time(instance: Instance, plan: Draft, at: Bench, option: Option) -> Iterator[Refusal]:
-    """Yield what is late even on empty pools."""
+def _time(place: Place, option: Option) -> Iterator[Refusal]:
+    """Yield what is late even on empty pools: the last end, or the last start of a service."""
+    instance, plan, at = place.instance, place.plan, place.bench
     ends = {at.job.index: drafts.ready_ms(at.job, at.rest) + option.duration_ms}
-    last = ends[at.job.index]
     for index in at.followers:
         job = instance.jobs[index]
         before = [ends.get(u, plan.end_ms(u)) for u in job.upstream if u in plan.options]
         ends[index] = max([job.release_ms, *before]) + plan.options[index].duration_ms
-        if not job.serve:
-            last = max(last, ends[index])
-    late = any(end > instance.jobs[i].latest_ms for i, end in ends.items())
+    late = [i for i, end in ends.items() if end > instance.jobs[i].latest_ms]
     line = instance.lines[at.job.line]
-    if late and line.deadline_ms is not None:
+    batch = [i for i in late if not instance.jobs[i].serve]
+    if batch and line.deadline_ms is not None:
         yield Refusal(
             limit=Limit.DEADLINE,
-            needs=last / MILLISECONDS,
+            needs=max(ends[i] for i in batch) / MILLISECONDS,
             has=line.deadline_ms / MILLISECONDS,
             unit="s",
         )
     elif late:
+        worst = max(late, key=lambda i: ends[i] - instance.jobs[i].latest_ms)
         yield Refusal(
             limit=Limit.EARLIEST_START,
-            needs=last / MILLISECONDS,
-            has=instance.end_ms / MILLISECONDS,
+            needs=ends[worst] / MILLISECONDS,
+            has=instance.jobs[worst].latest_ms / MILLISECONDS,
             unit="s",
         )
 
 
-def _budget(instance: Instance, plan: Draft, job: Job, option: Option) -> Iterator[Refusal]:
+def _budget(place: Place, option: Option) -> Iterator[Refusal]:
+    instance, job = place.instance, place.job
     line = instance.lines[job.line]
-    tried = {**plan.options, job.index: option}
+    tried = {**place.plan.options, job.index: option}
     if line.budget is not None and drafts.over_budget(instance, tried, job.line):
         yield Refusal(
             limit=Limit.BUDGET,
@@ -74,31 +86,59 @@ def _budget(instance: Instance, plan: Draft, job: Job, option: Option) -> Iterat
         )
 
 
-def _room(instance: Instance, plan: Draft, at: Bench, option: Option) -> Iterator[Refusal]:
-    """Yield the resource that is shortest at the first start, when there is no room in time."""
-    options = {**plan.options, at.job.index: option}
-    if retimed(instance, at, options) is not None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ready:
+    """A job at the moment at which it is ready, on the board as it is then."""
+
+    job: Job
+    option: Option
+    ready_ms: int
+    board: SharedBoard
+
+
+def _room(place: Place, option: Option) -> Iterator[Refusal]:
+    """Yield what is short where not all can be put back in time."""
+    short = _stuck(place, option)
+    if short is None:
         return
-    start = drafts.ready_ms(at.job, at.rest)
-    worst = Refusal(limit=Limit.SLOT_CAPACITY, needs="room in time", has="none")
-    least = 0.0
-    for bucket in option.buckets:
-        line = at.board.timeline(bucket)
-        for span in spans_at(at.job, option, start):
-            clash = line.conflict(span)
-            if clash is None:
-                continue
-            used = [amounts for time, amounts in line.steps() if time <= clash[0]][-1]
-            for resource, need, taken, most in zip(
-                COUNTED, span.amounts, used, line.capacity, strict=True
-            ):
-                free = max(most - taken, 0)
-                if need > free and need - free > least * max(free, 1):
-                    least = (need - free) / max(free, 1)
-                    worst = Refusal(
-                        limit=Limit.SLOT_CAPACITY,
-                        needs=need / MILLISECONDS,
-                        has=free / MILLISECONDS,
-                        unit=resource.unit,
-                    )
-    yield worst
+    found: Refusal | None = None
+    most = 0.0
+    for amounts, used, capacity in short.board.demands(short.job, short.option, short.ready_ms):
+        for resource, need, taken, there in zip(COUNTED, amounts, used, capacity, strict=True):
+            free = max(there - taken, 0)
+            if need > free and need - free > most * max(free, 1):
+                most = (need - free) / max(free, 1)
+                own = short.job.index == place.job.index
+                found = Refusal(
+                    limit=Limit.SLOT_CAPACITY,
+                    needs=need / MILLISECONDS,
+                    has=free / MILLISECONDS,
+                    unit=resource.unit if own else f"{resource.unit} for {short.job.spec.name}",
+                )
+    if found is not None:
+        yield found
+
+
+def _stuck(place: Place, option: Option) -> _Ready | None:
+    """Return the first job that finds no start in time, else what it waited for; None if all do.
+
+    A job that is late without any want of room of its own is late because one before it waited.
+    """
+    instance, bench = place.instance, place.bench
+    board = place.board.copy()
+    placed, starts = dict(bench.rest.options), dict(bench.rest.starts)
+    waited: _Ready | None = None
+    for index in (bench.job.index, *bench.followers):
+        job = instance.jobs[index]
+        taken = option if index == bench.job.index else place.plan.options[index]
+        ready = drafts.ready_ms(job, Draft(options=placed, starts=starts))
+        here = _Ready(job=job, option=taken, ready_ms=ready, board=board.copy())
+        start = board.earliest(job, taken, ready, job.latest_ms)
+        if start is None:
+            in_time = ready + taken.duration_ms <= job.latest_ms
+            return here if in_time or waited is None else waited
+        if start > ready and waited is None:
+            waited = here
+        board.put(job, taken, start)
+        placed[index], starts[index] = taken, start
+    return None

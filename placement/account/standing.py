@@ -1,0 +1,139 @@
+"""What stands where in a plan, indexed once, so that one task is looked at without the others.
+
+`placement.search.moves` takes a plan apart for each job it moves, which costs as much as the plan
+is large. Here the plan is put on a board once; a job and those that wait for it are lifted off a
+copy that shares every timeline it does not change. Pipelines meet in capacity only, so that all
+else about a move (starts, budget, data that move) is found among the jobs of one pipeline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from placement.problem.instance import Amounts, Edge, Instance, Job, Option
+from placement.search.draft import Draft
+from placement.search.moves import Bench
+from placement.search.timeline import Board, Timeline, spans_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """One job of a plan with all that a move of it can touch.
+
+    instance: the instance with the edges of the job's pipeline only; plan: the draft of that
+        pipeline; bench: the whole board without the job and those that wait for it.
+    """
+
+    instance: Instance
+    plan: Draft
+    job: Job
+    bench: Bench
+    board: SharedBoard
+    """The bench's."""
+
+
+class Standing:
+    """The index over one plan. Holds no state that changes after it was made."""
+
+    def __init__(self, instance: Instance, plan: Draft) -> None:
+        self._instance = instance
+        self._plan = plan
+        self._board = SharedBoard(instance)
+        for index, option in plan.options.items():
+            self._board.put(instance.jobs[index], option, plan.starts[index])
+        self._edges: list[list[Edge]] = [[] for _ in instance.lines]
+        for edge in instance.edges:
+            self._edges[instance.jobs[edge.source].line].append(edge)
+
+    def place(self, job: Job) -> Place:
+        """Return one job ready for moves; what is done with it leaves the index as it is."""
+        jobs = self._instance.lines[job.line].jobs
+        plan = _only(self._plan, [index for index in jobs if index in self._plan.options])
+        followers = [index for index in job.descendants if index in plan.options]
+        gone = {job.index, *followers}
+        board = self._board.copy()
+        board.lift([self._instance.jobs[index] for index in plan.options], plan, gone)
+        bench = Bench(
+            job=job,
+            board=board,
+            rest=_only(plan, [index for index in plan.options if index not in gone]),
+            followers=tuple(sorted(followers, key=lambda index: (plan.starts[index], index))),
+        )
+        local = replace(self._instance, edges=tuple(self._edges[job.line]))
+        return Place(instance=local, plan=plan, job=job, bench=bench, board=board)
+
+
+class SharedBoard(Board):
+    """A board whose copies share each timeline until one of them changes it."""
+
+    __slots__ = ("_own",)
+
+    def __init__(self, instance: Instance) -> None:
+        super().__init__(instance)
+        self._own = set(range(len(instance.buckets)))
+
+    def copy(self) -> SharedBoard:
+        """Return a copy; both copy a timeline before they next change it."""
+        twin = object.__new__(SharedBoard)
+        twin._lines, twin._seats = self._lines.copy(), self._seats.copy()
+        self._own, twin._own = set(), set()
+        return twin
+
+    def put(self, job: Job, option: Option, start_ms: int) -> None:
+        """Take what a job needs from its start on."""
+        for bucket in option.buckets:
+            self._changeable(bucket)
+        super().put(job, option, start_ms)
+
+    def lift(self, jobs: Sequence[Job], plan: Draft, gone: Iterable[int]) -> None:
+        """Give back what some jobs of one pipeline take; `jobs` are all of it that are placed."""
+        off = set(gone)
+        for job in jobs:
+            if job.index in off and job.seat < 0:
+                option = plan.options[job.index]
+                for bucket in option.buckets:
+                    line = self._changeable(bucket)
+                    for span in spans_at(job, option, plan.starts[job.index]):
+                        line.add(span, sign=-1)
+        # A seat is held for the dearest of its jobs: it is given back whole, then taken anew.
+        seats = {(job.line, job.seat) for job in jobs if job.index in off and job.seat >= 0}
+        for key in [key for key in self._seats if key[1:] in seats]:
+            self._changeable(key[0]).add(self._seats.pop(key), sign=-1)
+        for job in jobs:
+            if job.index not in off and (job.line, job.seat) in seats:
+                self.put(job, plan.options[job.index], plan.starts[job.index])
+
+    def demands(
+        self, job: Job, option: Option, start_ms: int
+    ) -> Iterator[tuple[Amounts, Amounts, Amounts]]:
+        """Yield what a job would take at a start, with what is taken and what there is.
+
+        One item for each stretch of time of each bucket. Of a seat that is held already, what the
+        seat would take then, beside what all others take.
+        """
+        for bucket in option.buckets:
+            line = self.timeline(bucket)
+            held = self._seats.get((bucket, job.line, job.seat)) if job.seat >= 0 else None
+            if held is not None:
+                line = line.copy()
+                line.add(held, sign=-1)
+            steps = line.steps()
+            ends = [*(time for time, _ in steps[1:]), None]
+            for span in self._wanted(job, option, bucket, start_ms):
+                for (time, used), end in zip(steps, ends, strict=True):
+                    if time < span.end_ms and (end is None or end > span.start_ms):
+                        yield span.amounts, used, line.capacity
+
+    def _changeable(self, bucket: int) -> Timeline:
+        if bucket not in self._own:
+            self._lines[bucket] = self._lines[bucket].copy()
+            self._own.add(bucket)
+        return self._lines[bucket]
+
+
+def _only(plan: Draft, jobs: Sequence[int]) -> Draft:
+    return Draft(
+        options={index: plan.options[index] for index in jobs},
+        starts={index: plan.starts[index] for index in jobs},
+    )
