@@ -149,8 +149,12 @@ class Board:
                     continue
                 if held is not None and clash[1] > held.start_ms:
                     return start  # the seat is held there already, whenever the job starts
-                offset = 0 if job.serve else span.start_ms - start
-                return max(clash[1] - offset, start + 1) if held is None else clash[1]
+                if held is not None:
+                    return clash[1]
+                if job.serve:
+                    # Its needs stay where they are in the calendar; only the start moves on.
+                    return max(min(clash[1], span.end_ms), start + 1)
+                return max(clash[1] - (span.start_ms - start), start + 1)
         return None
 
 
