@@ -121,7 +121,10 @@ def _refusals(place: Place, index: int) -> tuple[Refusal, ...]:
         availability=Limit.AVAILABILITY in broken,
         latency=Limit.LATENCY in broken,
     )
-    return refused if option is None else tuple(ordered([*refused, *shortages(place, option)]))
+    more = () if option is None else shortages(place, option)
+    if any(isinstance(refusal.needs, str) for refusal in more):
+        return (*more, *refused)  # a task that nothing comes before lacks all of it
+    return tuple(ordered([*refused, *more]))
 
 
 def _of_running(instance: Instance, assignment: Assignment) -> Explanation:
