@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from engine.model.errors import Clash, InfeasibleError
-from engine.model.plans import Limit, PlacementProblem
+from engine.model.plans import Limit, PlacementProblem, Refusal
 from placement.account.promises import Outlook
 from placement.account.relaxations import duration_text, feasible, relaxation
 from placement.account.wishes import Wish, WishKind, named, wishes, without
@@ -18,23 +18,26 @@ from placement.problem.building import Terms, build
 from placement.problem.instance import MILLISECONDS, Instance, Job
 from placement.problem.limits import shortage
 
+_ORDER = list(Limit)
+
 
 def infeasible(problem: PlacementProblem, *, proven: bool) -> InfeasibleError:
     """Return the error that says why a problem has no plan that keeps every wish.
 
     proven: whether the search showed that there is none, or gave up.
     """
-    problem = _narrowed(problem)
-    every = wishes(problem)
-    homeless = _homeless(problem, every)
+    homeless = _homeless(problem, wishes(problem))
     if homeless:
         found = [_machine(job) for job in homeless]
+        # Each of them has to change: one relaxation alone would not do.
+        fix = "; ".join(clash.relaxation for clash in found)
     else:
-        core = smallest(problem, every)
+        problem = _narrowed(problem)
+        core = smallest(problem, wishes(problem))
         found = [Clash(wish=named(problem, w), relaxation=_relaxed(problem, core, w)) for w in core]
+        fix = found[0].relaxation if found else "raise the work limit"
     names = "; ".join(clash.wish for clash in found) or "all wishes"
     how = "cannot hold together" if proven else "were not brought together within the work limit"
-    fix = found[0].relaxation if found else "raise the work limit"
     return InfeasibleError(f"these wishes {how}: {names}", clashes=found, fix=fix)
 
 
@@ -110,20 +113,28 @@ def _relaxed(problem: PlacementProblem, core: Sequence[Wish], wish: Wish) -> str
 
 def _machine(job: Job) -> Clash:
     """Return what no machine of the fleet has for a task."""
-    refused = [found[0] for found in job.refusals.values()]
     wish = f"a machine for {job.key}"
-    if not refused:
+    if not job.refusals:
         return Clash(wish=wish, relaxation="a fleet with clusters")
-    order = list(Limit)
-    # The candidate that passed most limits lacks least; among equals the one that has most.
-    nearest = max(refused, key=lambda r: (order.index(r.limit), -shortage(r)))
-    unit = f" {nearest.unit}" if nearest.unit else ""
-    needs = _number(nearest.needs)
-    return Clash(
-        wish=f"{wish}: {nearest.limit.value} {needs}{unit}",
-        relaxation=f"{nearest.limit.value} {_number(nearest.has)}{unit} at most",
+    # The candidate that lacks fewest things, then the one that passed most limits before the
+    # first of them, then the one that lacks least: all that it lacks has to change.
+    nearest = min(
+        job.refusals.values(),
+        key=lambda found: (len(found), -_ORDER.index(found[0].limit), shortage(found[0])),
     )
+    lacks = " and ".join(_told(refusal, refusal.needs) for refusal in nearest)
+    return Clash(wish=f"{wish}: {lacks}", relaxation=" and ".join(map(_lifted, nearest)))
 
 
-def _number(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
+def _lifted(refusal: Refusal) -> str:
+    """Return what a task or its pool would have to be for a limit not to bind."""
+    if refusal.limit in {Limit.UNREACHABLE, Limit.TAINT, Limit.UNKNOWN_SHAPE}:
+        return str(refusal.needs)
+    text = _told(refusal, refusal.has)
+    return text if isinstance(refusal.has, str) else f"{text} at most"
+
+
+def _told(refusal: Refusal, value: float | str) -> str:
+    unit = f" {refusal.unit}" if refusal.unit else ""
+    number = value if isinstance(value, str) else f"{value:g}"
+    return f"{refusal.limit.value} {number}{unit}"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from engine.model.identifiers import MicroDollars
-from engine.model.plans import PlacementProblem
+from engine.model.plans import PlacementProblem, task_key
 from engine.model.specs import BudgetPeriod, PipelineSpec
 from placement.account.wishes import (
     ANY_CHANCE,
@@ -22,7 +22,8 @@ from placement.account.wishes import (
     without,
 )
 from placement.problem.building import DAYS_PER_MONTH, Terms, build
-from placement.problem.instance import MILLISECONDS
+from placement.problem.candidates import MOST_REPLICAS_ADDED, availability
+from placement.problem.instance import MILLISECONDS, Job
 from placement.search import draft as drafts
 from placement.search.model import solve
 from placement.search.orders import Goal, Task, everything
@@ -159,7 +160,11 @@ def _limited(pipeline: PipelineSpec, *, wider: Mapping[str, tuple[str, ...]]) ->
 
 
 def _availability(problem: PlacementProblem, wish: Wish) -> str:
-    for value in sorted(_offered(problem, wish, "availability"), reverse=True):
+    job = _wishless(problem, wish)
+    # More nodes are taken for a service that has to be there more often.
+    most = max(job.profile.replicas, MOST_REPLICAS_ADDED)
+    offered = {availability(o.cluster, count) for o in job.options for count in range(1, most + 1)}
+    for value in sorted(offered, reverse=True):
         asked = math.floor(value * 1e6) / 1e6
         tried = changed(
             problem, wish.pipeline, partial(promised, task=wish.task, availability=asked)
@@ -170,7 +175,8 @@ def _availability(problem: PlacementProblem, wish: Wish) -> str:
 
 
 def _latency(problem: PlacementProblem, wish: Wish) -> str:
-    for value in sorted(_offered(problem, wish, "latency_ms")):
+    offered = {o.latency_ms for o in _wishless(problem, wish).options if o.latency_ms is not None}
+    for value in sorted(offered):
         asked = math.ceil(value * 10) / 10
         tried = changed(
             problem, wish.pipeline, partial(promised, task=wish.task, latency_ms_p99=asked)
@@ -180,11 +186,10 @@ def _latency(problem: PlacementProblem, wish: Wish) -> str:
     return "no p99"
 
 
-def _offered(problem: PlacementProblem, wish: Wish, field: str) -> set[float]:
-    """Return what the pools that may run a serve task would offer it."""
+def _wishless(problem: PlacementProblem, wish: Wish) -> Job:
+    """Return a serve task that gives up a promise: with the pools that may then run it."""
     instance = build(without(problem, [wish]), Terms())
-    job = next(j for j in instance.jobs if j.key == f"{wish.pipeline}/{wish.task}")
-    return {getattr(option, field) for option in job.options}
+    return next(j for j in instance.jobs if j.key == task_key(wish.pipeline, wish.task))
 
 
 def _capacity(problem: PlacementProblem, _wish: Wish) -> str:
