@@ -16,7 +16,7 @@ from engine.model.capacity import DemandForecast, DemandSeries
 from engine.model.dispatches import AttemptOrder, Deployment, Observation
 from engine.model.fleet import Fleet
 from engine.model.identifiers import AttemptId, Digest
-from engine.model.plans import Placement, PlacementProblem
+from engine.model.plans import Incumbent, Placement, PlacementProblem
 from engine.model.profiles import Profile, RunRecord
 from engine.model.records import Collection, Column, Stored, Write
 from engine.model.signals import Signal
@@ -136,6 +136,35 @@ class Placer(Protocol):
             InfeasibleError: in `LEAST_COST` mode when no plan keeps every wish; it carries the
                 smallest clashing set with the cheapest relaxation of each.
         """
+        ...
+
+
+@runtime_checkable
+class Watch(Protocol):
+    """Looks on while a plan is searched for. What it sees is never part of the plan.
+
+    Called from the thread that searches, and quick.
+    """
+
+    def found(self, incumbent: Incumbent) -> None:
+        """Take note of a plan that is better than all before it, or of a better bound."""
+        ...
+
+    def wants_end(self) -> bool:
+        """Whether the search shall end soon, with the best plan it has."""
+        ...
+
+
+@runtime_checkable
+class WatchablePlacer(Protocol):
+    """A placer that tells of its progress; others need not."""
+
+    def place(self, problem: PlacementProblem) -> Placement:
+        """As `Placer.place`; ended early by the watch, the best placement found so far."""
+        ...
+
+    def watched(self, watch: Watch) -> Placer:
+        """Return the same placer with somebody looking on; ended early only if they want it."""
         ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.model.identifiers import MicroDollars
 from engine.model.plans import Mode, Placement, PlacementProblem, PlanRequest
+from engine.ports import Watch
 from placement.account.assignments import assignment
 from placement.account.clashes import infeasible, unkept
 from placement.account.explanations import explained, unplaced
@@ -12,10 +13,22 @@ from placement.account.sharing import sharing
 from placement.search import draft as drafts
 from placement.search.draft import EMPTY, Draft
 from placement.settling import Settled, settled
+from placement.watching import NOBODY, Lookout
 
 
 class CpSatPlacer:
-    """Places tasks with OR-Tools. Holds no state: the same problem gives the same bytes."""
+    """Places tasks with OR-Tools. Holds no state: the same problem gives the same bytes.
+
+    watch: looks on, and may end a search early with the best plan so far; only then the plan
+    depends on it.
+    """
+
+    def __init__(self, *, watch: Watch | None = None) -> None:
+        self._watch = watch
+
+    def watched(self, watch: Watch) -> CpSatPlacer:
+        """Return the same placer with somebody looking on."""
+        return CpSatPlacer(watch=watch)
 
     def place(self, problem: PlacementProblem) -> Placement:
         """Return the best placement found within the work limit, with its bound.
@@ -23,7 +36,7 @@ class CpSatPlacer:
         Raises:
             InfeasibleError: in `LEAST_COST` mode when no plan keeps every wish.
         """
-        found = settled(problem)
+        found = settled(problem, NOBODY if self._watch is None else Lookout(self._watch))
         if problem.request.mode is Mode.LEAST_COST:
             if found.plan is None:
                 raise infeasible(problem, proven=found.proven)

@@ -20,6 +20,7 @@ from placement.search import multiplexing
 from placement.search.draft import Draft
 from placement.search.greedy import value
 from placement.search.solving import Effort, Found, search
+from placement.watching import NOBODY, Lookout
 
 SHARING_ROUNDS = 3
 LEVEL_ROUNDS = 3
@@ -48,14 +49,17 @@ class Settled:
     short: tuple[int, ...]
 
 
-def settled(problem: PlacementProblem) -> Settled:
-    """Return the best plan found over the terms that are tried."""
+def settled(problem: PlacementProblem, lookout: Lookout = NOBODY) -> Settled:
+    """Return the best plan found over the terms that are tried.
+
+    lookout: told of every better plan; it may end the search early.
+    """
     limit = problem.request.work_limit
-    best = _shared(problem, Terms(), limit * (1.0 - LEVEL_SHARE))
+    best = _shared(problem, Terms(), limit * (1.0 - LEVEL_SHARE), lookout)
     for _ in range(LEVEL_ROUNDS):
-        if not best.short:
+        if not best.short or lookout.wants_end():
             break
-        raised = _shared(problem, _raised(best), limit * LEVEL_SHARE / LEVEL_ROUNDS)
+        raised = _shared(problem, _raised(best), limit * LEVEL_SHARE / LEVEL_ROUNDS, lookout)
         if not _better(raised, best):
             break
         best = raised
@@ -78,16 +82,17 @@ def _raised(best: Settled) -> Terms:
     return replace(best.terms, levels=levels)
 
 
-def _shared(problem: PlacementProblem, terms: Terms, limit: float) -> Settled:
+def _shared(problem: PlacementProblem, terms: Terms, limit: float, lookout: Lookout) -> Settled:
     """Search at lambda 1, and with shared chance where that leaves something to gain."""
     alone, found = _searched(problem, terms, limit / 2)
+    lookout.found(alone, found.plan, found.bound)
     best = _seen(problem, alone, terms, found)
     if found.plan is not None and value(alone, found.plan) == value(alone, found.wanted):
         return best  # nobody was crowded out, so there is nothing to share
     seed = problem.request.seed
     shares = multiplexing.shares(alone, found.wanted, seed)
     for _ in range(SHARING_ROUNDS):
-        if all(share == 1.0 for pool in shares.values() for share in pool):
+        if all(share == 1.0 for pool in shares.values() for share in pool) or lookout.wants_end():
             break
         trial = replace(terms, shares=shares)
         instance, other = _searched(problem, trial, limit / 2 / SHARING_ROUNDS)
@@ -97,6 +102,7 @@ def _shared(problem: PlacementProblem, terms: Terms, limit: float) -> Settled:
         over = [pool for pool, risk in risks.items() if risk > OVERFLOW]
         if not over:
             tried = _seen(problem, instance, trial, other)
+            lookout.found(instance, other.plan, other.bound)
             return tried if _saves(tried, best) else best
         # Half of the way to what is safe, for the pools whose mix came out riskier.
         halves = {pool: tuple((1.0 + s) / 2 for s in shares.get(pool, _SAFE)) for pool in over}

@@ -36,6 +36,7 @@ class Talk:
     colour: bool = False
     yes: bool = False
     dry_run: bool = False
+    progress: bool = False
     url: str = ""
     given: Mapping[str, object] = field(default_factory=dict)
 
@@ -134,6 +135,15 @@ def _world(
     """Declare the options of commands that look at the fleet."""
 
 
+def _solving(
+    *,
+    progress: Annotated[
+        bool, typer.Option("--progress", help="Tell of each better plan, without a terminal too.")
+    ] = False,
+) -> None:
+    """Declare the options of commands that search for a plan."""
+
+
 def _options(declaration: Any) -> list[Any]:  # noqa: ANN401 - typer's own types are private
     """Return the parameters that typer makes of a declaration."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -148,7 +158,13 @@ _COMMON: dict[str, list[Any]] = {}
 
 def _shared(name: str) -> list[Any]:
     if name not in _COMMON:
-        _COMMON[name] = _options({"common": _common, "changing": _changing, "world": _world}[name])
+        declarations = {
+            "common": _common,
+            "changing": _changing,
+            "world": _world,
+            "solving": _solving,
+        }
+        _COMMON[name] = _options(declarations[name])
     return _COMMON[name]
 
 
@@ -183,6 +199,12 @@ class FleetCommand(Command):
     groups = ("world", "common")
 
 
+class SolvingCommand(Command):
+    """A command that searches for a plan: with `--progress` beside those of `FleetCommand`."""
+
+    groups = ("solving", "world", "common")
+
+
 class ChangingCommand(Command):
     """A command that changes something: with `--yes` and `--dry-run`."""
 
@@ -197,6 +219,7 @@ def _talk(values: Mapping[str, Any]) -> Talk:
         colour=not values.get("no_color") and not os.environ.get("NO_COLOR"),
         yes=bool(values.get("yes")),
         dry_run=bool(values.get("dry_run")),
+        progress=bool(values.get("progress")),
         url=str(values.get("url") or ""),
         given={name: values[name] for name in _SETTINGS if values.get(name)},
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from api.cli import doors, names
-from api.cli.frame import FleetCommand, Talk
+from api.cli.frame import FleetCommand, SolvingCommand, Talk
 
 if TYPE_CHECKING:
     from api.client.remote import Remote
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     from api.messages.questions import Document
     from api.wiring import Application
     from engine.model.plans import Mode
+    from engine.ports import Watch
 
 INFEASIBLE = 4
+_FILES = frozenset({".yaml", ".yml", ".json"})
 
 Files = Annotated[
     list[Path], typer.Argument(metavar="FILE...", help="Pipelines in YAML, one a file.")
@@ -67,6 +70,8 @@ def plan(
 ) -> None:
     """Forecast what tasks need and choose where and when they run. Nothing is changed.
 
+    Ctrl-C ends the search with the best plan so far.
+
     Example: berth plan churn.yaml --mode most-sla
     """
     from api.messages.questions import PlanQuestion
@@ -84,7 +89,7 @@ def plan(
         _print_defaults(talk, documents)
     talk.say("planning ...")
     with doors.either(talk) as door:
-        answer = door.plan(question)
+        answer = _watched(talk, door, lambda watch: door.plan(question, watch=watch))
     _print_plan(talk, answer)
 
 
@@ -138,7 +143,12 @@ def diff(
 
 def what_if(
     context: typer.Context,
-    plan: PlanName,
+    plan: Annotated[
+        str,
+        typer.Argument(
+            metavar="PLAN", help="Id of a plan, or a pipeline's file.", autocompletion=names.plans
+        ),
+    ],
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="KEY=VALUE: any key of the pipeline's file.")
     ] = None,
@@ -147,42 +157,70 @@ def what_if(
     ] = None,
     demand: Annotated[str, typer.Option(help="A factor on all demand: x1.5.")] = "",
     price: Annotated[
-        list[str] | None, typer.Option(help="CLUSTER/POOL=2 USD per hour, or =x0.5.")
+        list[str] | None,
+        typer.Option(help="CLUSTER/POOL=2 USD per hour; CLUSTER=x1.2 for all of its pools."),
     ] = None,
     sweep: Annotated[
-        str, typer.Option(help="KEY=A..B: five values from A to B, one line each.")
+        str,
+        typer.Option(help="KEY=A..B or KEY=A..B/STEP, such as deadline=02:00..08:00/30m."),
     ] = "",
 ) -> None:
-    """Make the same plan under a change. Nothing is changed.
+    """Make the same plan under a change, or for a row of values. Nothing is changed.
 
     Example: berth what-if p-abcdefgh --cluster eu-1=down --set deadline="in 2 h"
     """
     from api.cli import sweeping
     from api.messages.questions import WhatIfQuestion
+    from api.report.what_ifs import what_if_text
     from engine.model.errors import Fault, InvalidInputError
 
     talk: Talk = context.obj
-    changes = [
+    changes = (
         *(set_ or ()),
         *(f"cluster:{item}" for item in cluster or ()),
         *([f"demand={demand}"] if demand else ()),
         *(f"price:{item}" for item in price or ()),
-    ]
+    )
     if not changes and not sweep:
         fix = "add --set, --cluster, --demand, --price or --sweep"
         fault = Fault(code="S021", message="no change was named", fix=fix)
         raise InvalidInputError("what-if", [fault])
     with doors.either(talk) as door:
+        asked = _plan_of(talk, door, plan)
         if sweep:
-            sweeping.sweep(talk, door, plan, changes, sweep)
+            sweeping.sweep(talk, door, asked, changes, sweep)
             return
-        answer = door.what_if(WhatIfQuestion(plan_id=plan, changes=tuple(changes)))
-        difference = door.diff(answer.plan.plan_id, plan)
+        question = WhatIfQuestion(plan_id=asked, changes=changes)
+        answer = _watched(talk, door, lambda watch: door.what_if(question, watch=watch))
+        difference = door.diff(answer.plan.plan_id, asked)
+        before = door.stored_plan(asked)
     if not talk.json and not talk.quiet:
-        from api.report.diffs import diff_text
-
-        talk.result(diff_text(difference, talk.style(), commands=False) + "\n")
+        talk.result(what_if_text(before, answer.plan, difference, talk.style()) + "\n")
     _print_plan(talk, answer)
+
+
+def _plan_of(talk: Talk, door: Remote | Application, plan: str) -> str:
+    """Return the id of a plan; one that is made of a pipeline's file first, if that is named."""
+    from api.messages.questions import PlanQuestion
+
+    path = Path(plan)
+    if path.suffix not in _FILES or not path.is_file():
+        return plan
+    made = door.plan(PlanQuestion(documents=_documents([path]))).plan.plan_id
+    talk.say(f"{path} is planned as {made}")
+    return made
+
+
+def _watched(
+    talk: Talk, door: Remote | Application, ask: Callable[[Watch | None], PlanAnswer]
+) -> PlanAnswer:
+    """Return the answer to a question, with its progress where the search runs in this process."""
+    from api.cli.progress import watching
+
+    if door.is_engine:
+        return ask(None)
+    with watching(talk) as watch:
+        return ask(watch)
 
 
 def _documents(files: list[Path]) -> tuple[Document, ...]:
@@ -262,8 +300,8 @@ def instant(text: str) -> float:
 
 COMMANDS = {
     "check": (FleetCommand, check),
-    "plan": (FleetCommand, plan),
+    "plan": (SolvingCommand, plan),
     "explain": (FleetCommand, explain),
     "diff": (FleetCommand, diff),
-    "what-if": (FleetCommand, what_if),
+    "what-if": (SolvingCommand, what_if),
 }

@@ -14,6 +14,7 @@ from api.client.remote import Remote
 from api.messages import answers, questions
 from api.report.explanations import explanation_text, explanations_of
 from api.report.plans import plan_text
+from engine import planning
 from engine.model.alarms import SuperAlarm
 from engine.model.errors import Fault, InvalidInputError
 from engine.model.plans import BreakEven, Explanation, Mode, Plan, Ruling, Verdict
@@ -138,6 +139,15 @@ class PlanHandle:
         """Return the same plan under changes (`deadline=in 1 h`, `cluster:eu-1=down`)."""
         question = questions.WhatIfQuestion(plan_id=self.plan_id, changes=changes)
         return PlanHandle(self._engine, self._engine.what_if(question))
+
+    def sweep(self, values: str, *changes: str) -> planning.Sweep:
+        """Return the same plan for each of some values (`deadline=02:00..08:00/30m`)."""
+        question = questions.SweepQuestion(plan_id=self.plan_id, sweep=values, changes=changes)
+        return self._engine.sweep(question)
+
+    def diff(self, against: PlanHandle | None = None) -> planning.PlanDiff:
+        """Return what this plan changes against another one, or against what runs."""
+        return self._engine.diff(self.plan_id, "" if against is None else against.plan_id)
 
     def apply(self, *, key: str = "") -> answers.Applied:
         """Start the runs of the plan, once for each key.

@@ -19,6 +19,7 @@ from engine.model.fleet import Fleet
 from engine.model.plans import Plan
 from engine.model.progress import RunStatus
 from engine.model.signals import Signal
+from engine.ports import Watch
 
 SOLVED_HEADER = "Berth-Solved-Seconds"
 
@@ -43,8 +44,11 @@ class Remote:
         """Return the pipelines of documents without a fault."""
         return self._transport.value(answers.Checked, "POST", "/v1/check", content=question)
 
-    def plan(self, question: questions.PlanQuestion) -> answers.PlanAnswer:
-        """Make a plan; nothing else is changed."""
+    def plan(
+        self, question: questions.PlanQuestion, *, watch: Watch | None = None
+    ) -> answers.PlanAnswer:
+        """Make a plan; nothing else is changed. Nobody can look on from here."""
+        del watch
         return self._planned("/v1/plans", question)
 
     def plans(self, limit: int = 100) -> tuple[answers.PlanSummary, ...]:
@@ -64,9 +68,16 @@ class Remote:
             planning.PlanDiff, "GET", path, query={"against": against or None}
         )
 
-    def what_if(self, question: questions.WhatIfQuestion) -> answers.PlanAnswer:
-        """Make the same plan under changes."""
+    def what_if(
+        self, question: questions.WhatIfQuestion, *, watch: Watch | None = None
+    ) -> answers.PlanAnswer:
+        """Make the same plan under changes; `watch` as in `plan`."""
+        del watch
         return self._planned("/v1/what-if", question)
+
+    def sweep(self, question: questions.SweepQuestion) -> planning.Sweep:
+        """Make the same plan for each of some values of a key."""
+        return self._transport.value(planning.Sweep, "POST", "/v1/sweep", content=question)
 
     def apply(self, plan_id: str, key: str = "") -> answers.Applied:
         """Start the runs of a plan, once for each key."""

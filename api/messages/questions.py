@@ -38,11 +38,23 @@ class PlanQuestion:
 class WhatIfQuestion:
     """The same plan is asked for under changes.
 
-    changes: each as people write it (`deadline=04:00`, `cluster eu-1=down`, `demand=x1.5`).
+    changes: each as people write it (`deadline=04:00`, `cluster:eu-1=down`, `demand=x1.5`).
     """
 
     plan_id: str
     changes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepQuestion:
+    """The same plan is asked for at every value of a key between two.
+
+    sweep: `KEY=A..B` or `KEY=A..B/STEP` (`deadline=02:00..08:00/30m`); changes: made at each.
+    """
+
+    plan_id: str
+    sweep: str
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from api.report import phrases
 from api.report.tables import PLAIN, Style
 from engine.model.errors import (
+    MACHINE_WISH,
     BerthError,
     Fault,
     InfeasibleError,
@@ -65,7 +66,9 @@ def _candidates(fault: Fault) -> list[str]:
 def _clashes(error: InfeasibleError) -> list[str]:
     """Return the wishes that cannot hold together, each with its cheapest relaxation."""
     width = max(len(clash.wish) for clash in error.clashes)
-    if len(error.clashes) == 1:
+    if all(clash.wish.startswith(MACHINE_WISH) for clash in error.clashes):
+        lines = ["no machine of the fleet will do, unless all of these change:"]
+    elif len(error.clashes) == 1:
         lines = ["one wish cannot be kept, unless it is relaxed:"]
     else:
         count = len(error.clashes)

@@ -1,4 +1,4 @@
-"""Routes about plans: check, plan, explain, compare, what-if, apply; and capacity."""
+"""Routes about plans: check, plan, explain, compare, what-if, sweep, apply; and capacity."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from api.rest import answering, bodies
 from engine.model.capacity import CapacityReport
 from engine.model.errors import Fault, InvalidInputError
 from engine.model.plans import Explanation, Mode, Plan
-from engine.planning import PlanDiff
+from engine.planning import PlanDiff, Sweep
 
 router = fastapi.APIRouter(tags=["plans"])
 
@@ -143,6 +143,16 @@ def apply(
 def what_if(application: answering.Served, raw: Raw) -> Response:
     """Make the same plan under changes; the body is `{"plan_id": ..., "changes": [...]}`."""
     return _planned(application.what_if(raw.read(questions.WhatIfQuestion)))
+
+
+@router.post("/v1/sweep", response_model=Sweep)
+def sweep(application: answering.Served, raw: Raw) -> Response:
+    """Make the same plan for each of some values, and say where the answer changes.
+
+    The body is `{"plan_id": ..., "sweep": "deadline=02:00..08:00/30m", "changes": [...]}`; the
+    plans of all values that are possible are kept.
+    """
+    return answering.value(application.sweep(raw.read(questions.SweepQuestion)))
 
 
 @router.post("/v1/capacity", status_code=201, response_model=CapacityReport)

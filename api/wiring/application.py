@@ -25,6 +25,7 @@ from engine.model.plans import Plan
 from engine.model.progress import RunStatus
 from engine.model.records import CAPACITY_REPORTS, Put
 from engine.model.signals import Signal
+from engine.ports import Watch
 
 _HOUR_SECONDS = 3_600.0
 
@@ -60,9 +61,11 @@ class Application:
         """Return the pipelines of documents without a fault."""
         return self._plans.check(question)
 
-    def plan(self, question: questions.PlanQuestion) -> answers.PlanAnswer:
-        """Make a plan; nothing else is changed."""
-        return self._plans.plan(question)
+    def plan(
+        self, question: questions.PlanQuestion, *, watch: Watch | None = None
+    ) -> answers.PlanAnswer:
+        """Make a plan; nothing else is changed. `watch` looks on while it is searched for."""
+        return self._plans.plan(question, watch=watch)
 
     def plans(self, limit: int = 100) -> tuple[answers.PlanSummary, ...]:
         """Return the newest plans."""
@@ -76,9 +79,15 @@ class Application:
         """Compare a plan with another one, or with what runs."""
         return self._plans.diff(plan_id, against)
 
-    def what_if(self, question: questions.WhatIfQuestion) -> answers.PlanAnswer:
-        """Make the same plan under changes."""
-        return self._plans.what_if(question)
+    def what_if(
+        self, question: questions.WhatIfQuestion, *, watch: Watch | None = None
+    ) -> answers.PlanAnswer:
+        """Make the same plan under changes; `watch` as in `plan`."""
+        return self._plans.what_if(question, watch=watch)
+
+    def sweep(self, question: questions.SweepQuestion) -> planning.Sweep:
+        """Make the same plan for each of some values of a key."""
+        return self._plans.sweep(question)
 
     def apply(self, plan_id: str, key: str = "") -> answers.Applied:
         """Start the runs of a plan, once for each key."""

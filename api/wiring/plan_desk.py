@@ -20,6 +20,7 @@ from engine.model.plans import Plan, PlanRequest
 from engine.model.profiles import RunRecord
 from engine.model.records import CURSORS, EVENTS, PLANS, RUNS, Put
 from engine.model.specs import PipelineSpec
+from engine.ports import Watch
 
 
 class PlanDesk:
@@ -39,8 +40,10 @@ class PlanDesk:
             pipelines=specs, notes=tuple(note for spec in specs for note in _notes(spec))
         )
 
-    def plan(self, question: questions.PlanQuestion) -> answers.PlanAnswer:
-        """Make a plan and keep it."""
+    def plan(
+        self, question: questions.PlanQuestion, *, watch: Watch | None = None
+    ) -> answers.PlanAnswer:
+        """Make a plan and keep it; `watch` looks on."""
         parts = self._parts
         # Whole seconds: nobody can give a finer `--as-of` to make the same plan again.
         now = parts.clock.now()
@@ -64,7 +67,7 @@ class PlanDesk:
             work_limit=parts.settings.work_limit,
         )
         began = time.monotonic()
-        plan = parts.planner.plan(request, self._history())
+        plan = parts.planner.plan(request, self._history(), watch=watch)
         return self._keep(plan, time.monotonic() - began)
 
     def plans(self, limit: int) -> tuple[answers.PlanSummary, ...]:
@@ -94,12 +97,26 @@ class PlanDesk:
         old = self.stored_plan(against) if against else self._running_plan(new)
         return planning.diff(old, new)
 
-    def what_if(self, question: questions.WhatIfQuestion) -> answers.PlanAnswer:
+    def what_if(
+        self, question: questions.WhatIfQuestion, *, watch: Watch | None = None
+    ) -> answers.PlanAnswer:
         """Make the same plan under changes and keep it."""
         plan = self.stored_plan(question.plan_id)
         began = time.monotonic()
-        changed = planning.what_if(self._parts.planner, plan, question.changes, self._history())
+        changed = planning.what_if(
+            self._parts.planner, plan, question.changes, self._history(), watch=watch
+        )
         return self._keep(changed, time.monotonic() - began)
+
+    def sweep(self, question: questions.SweepQuestion) -> planning.Sweep:
+        """Make the same plan for each of some values and keep those that are possible."""
+        plan = self.stored_plan(question.plan_id)
+        swept, plans = planning.sweep(
+            self._parts.planner, plan, question.sweep, question.changes, self._history()
+        )
+        kept = {made.plan_id: Put(PLANS, made) for made in plans}
+        self._parts.ledger.commit("plan.store", list(kept.values()))
+        return swept
 
     def apply(self, plan_id: str, key: str = "") -> answers.Applied:
         """Start the runs of a plan.

@@ -21,6 +21,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+MACHINE_WISH = "a machine for "
+"""How the wish of a task begins that fits no machine: all such wishes have to change."""
+
 
 class BerthError(Exception):
     """Anything Berth raises on purpose."""

@@ -271,6 +271,25 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Incumbent:
+    """The best plan so far while a search goes on; no part of any document.
+
+    unplaced_weight: SLA weight that has no place in it; micro-dollars: what it costs, and the
+    best bound so far on plans that leave no more out.
+    """
+
+    unplaced_weight: float
+    objective_micro_dollars: int
+    bound_micro_dollars: int
+
+    @property
+    def gap(self) -> float:
+        """How far above the bound it may be, as a share of its cost."""
+        objective, bound = self.objective_micro_dollars, self.bound_micro_dollars
+        return (objective - bound) / objective if objective > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A plan as it is stored, shown and applied. `plan_id` is a hash of all other fields."""
 

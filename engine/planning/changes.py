@@ -9,11 +9,13 @@ from typing import Any
 
 from engine import documents
 from engine.model.errors import Fault, InvalidInputError
-from engine.model.fleet import Cluster, Fleet, Pool
-from engine.model.plans import Mode, Plan, PlanRequest
-from engine.model.profiles import RunRecord
+from engine.model.fleet import Cluster, Fleet, NodeShape, Pool
+from engine.model.identifiers import MicroDollars
+from engine.model.plans import Mode, Plan, PlanRequest, task_key
+from engine.model.profiles import Profile, RunRecord
 from engine.model.specs import PipelineSpec, TaskSpec
 from engine.planning.planner import Planner
+from engine.ports import Watch
 
 _SHORT = {
     "deadline": "sla.deadline",
@@ -28,24 +30,59 @@ _FACTOR = re.compile(r"x(\d+(?:\.\d+)?)")
 _FACTOR_MAX = 1_000.0
 _FORMS = (
     "`cluster:NAME=down`, `count:CLUSTER/POOL=4`, `price:CLUSTER/POOL=2 USD per hour`, "
-    "`demand=x1.5`, `mode=most-sla`, `sla.deadline=daily 04:00`, `tasks.NAME.memory=16 GiB`"
+    "`price:CLUSTER=x1.2`, `demand=x1.5`, `mode=most-sla`, `sla.deadline=daily 04:00`, "
+    "`tasks.NAME.memory=16 GiB`"
 )
 
 
 def what_if(
-    planner: Planner, plan: Plan, changes: Sequence[str], history: Sequence[RunRecord]
+    planner: Planner,
+    plan: Plan,
+    changes: Sequence[str],
+    history: Sequence[RunRecord],
+    *,
+    watch: Watch | None = None,
 ) -> Plan:
     """Return the plan that would be made if some things were different. Nothing is stored.
 
+    What the change does not touch is taken from the plan: its instant, its seed, and the profiles
+    of all tasks whose needs are as they were.
+
     changes: as `KEY=VALUE`; keys are those of the pipeline document by path (`sla.deadline`,
         `limits.budget`, `tasks.NAME.memory`), `cluster:NAME`, `count:CLUSTER/POOL`,
-        `price:CLUSTER/POOL`, `demand` and `mode`.
+        `price:CLUSTER/POOL` (or `price:CLUSTER`, also as a factor: `x1.2`), `demand` and `mode`.
+    history: past runs, for the tasks that are forecast anew. watch: as in `Planner.plan`.
 
     Raises:
         InvalidInputError: with all changes that cannot be read.
         InfeasibleError: by the placer.
     """
-    return planner.plan(changed_request(plan.request, changes), history)
+    request = changed_request(plan.request, changes)
+    known = _kept_profiles(plan, request)
+    return planner.plan(request, history, known=known, watch=watch)
+
+
+def _kept_profiles(plan: Plan, request: PlanRequest) -> dict[str, Profile]:
+    """Return the profiles that a change leaves as they are.
+
+    What a task needs follows from the task and from the kinds of machines there are: not from
+    what they cost, whether they answer, or how many there are.
+    """
+    if _kinds(plan.request.fleet) != _kinds(request.fleet):
+        return {}
+    before = {spec.name: spec for spec in plan.request.pipelines}
+    kept: dict[str, Profile] = {}
+    for spec in request.pipelines:
+        tasks = {task.name: task for task in before[spec.name].tasks}
+        for task in spec.tasks:
+            key = task_key(spec.name, task.name)
+            if tasks.get(task.name) == task and key in plan.profiles:
+                kept[key] = plan.profiles[key]
+    return kept
+
+
+def _kinds(fleet: Fleet) -> list[tuple[str, str, NodeShape, float]]:
+    return [(c.name, p.name, p.shape, p.speed) for c in fleet.clusters for p in c.pools]
 
 
 def changed_request(request: PlanRequest, changes: Sequence[str]) -> PlanRequest:
@@ -108,15 +145,21 @@ def _with(spec: PipelineSpec, path: str, value: str) -> PipelineSpec:
 
 def _demand(request: PlanRequest, value: str) -> PlanRequest:
     """Return a request in which all load is multiplied: requests served, data read."""
-    match = _FACTOR.fullmatch(value)
-    factor = float(match[1]) if match else 0.0
-    if not 0 < factor <= _FACTOR_MAX:
+    factor = _factor(value)
+    if factor is None:
         raise _ChangeError(f"{value!r} is no factor such as `x1.5`")
     specs = tuple(
         replace(spec, tasks=tuple(_scaled(task, factor) for task in spec.tasks))
         for spec in request.pipelines
     )
     return replace(request, pipelines=specs)
+
+
+def _factor(value: str) -> float | None:
+    """Return the factor that a value such as `x1.5` stands for; None for any other."""
+    match = _FACTOR.fullmatch(value)
+    factor = float(match[1]) if match else 0.0
+    return factor if 0 < factor <= _FACTOR_MAX else None
 
 
 def _scaled(task: TaskSpec, factor: float) -> TaskSpec:
@@ -139,11 +182,23 @@ def _reachable(fleet: Fleet, name: str, value: str) -> Fleet:
 
 
 def _price(fleet: Fleet, name: str, value: str) -> Fleet:
-    return _with_pool(fleet, name, "price", value)
+    """Return a fleet with another price of one pool, or of every pool of a cluster."""
+    factor = _factor(value)
+    cluster, slash, _ = name.partition("/")
+
+    def change(pool: Pool) -> Pool:
+        if factor is None:
+            return _pool(pool, "price", value)
+        price = MicroDollars(round(pool.price_micro_dollars_per_hour * factor))
+        return replace(pool, price_micro_dollars_per_hour=price)
+
+    if slash:
+        return _with_pool(fleet, name, change)
+    return _with_cluster(fleet, cluster, lambda c: replace(c, pools=tuple(map(change, c.pools))))
 
 
 def _count(fleet: Fleet, name: str, value: str) -> Fleet:
-    return _with_pool(fleet, name, "count", value)
+    return _with_pool(fleet, name, lambda pool: _pool(pool, "count", value))
 
 
 _FLEET_CHANGES: Mapping[str, Callable[[Fleet, str, str], Fleet]] = {
@@ -162,8 +217,8 @@ def _with_cluster(fleet: Fleet, name: str, change: Callable[[Cluster], Cluster])
     return Fleet(clusters=tuple(clusters))
 
 
-def _with_pool(fleet: Fleet, name: str, key: str, value: str) -> Fleet:
-    """Return a fleet with one key of a pool's document set, read again with all checks."""
+def _with_pool(fleet: Fleet, name: str, to: Callable[[Pool], Pool]) -> Fleet:
+    """Return a fleet with one pool changed."""
     cluster_name, _, pool_name = name.partition("/")
 
     def change(cluster: Cluster) -> Cluster:
@@ -171,13 +226,14 @@ def _with_pool(fleet: Fleet, name: str, key: str, value: str) -> Fleet:
         if pool_name not in names:
             near = documents.alike(pool_name, names)
             raise _ChangeError(f"{cluster.name} has no pool {pool_name!r}", near)
-        pools = tuple(_pool(p, key, value) if p.name == pool_name else p for p in cluster.pools)
+        pools = tuple(to(p) if p.name == pool_name else p for p in cluster.pools)
         return replace(cluster, pools=pools)
 
     return _with_cluster(fleet, cluster_name, change)
 
 
 def _pool(pool: Pool, key: str, value: str) -> Pool:
+    """Return a pool with one key of its document set, read again with all checks."""
     mapping = documents.pool_mapping(pool)
     mapping[key] = documents.plain_value(value, name="changes")
     return documents.pool_from(pool.name, mapping, name="changes")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from engine import documents
@@ -10,8 +10,8 @@ from engine.model.documents import encode, letters
 from engine.model.errors import InvalidInputError
 from engine.model.identifiers import PlanId
 from engine.model.plans import PlacementProblem, Plan, PlanRequest, task_key
-from engine.model.profiles import RunRecord
-from engine.ports import Forecaster, Placer
+from engine.model.profiles import Profile, RunRecord
+from engine.ports import Forecaster, Placer, Watch, WatchablePlacer
 
 
 class Planner:
@@ -22,10 +22,19 @@ class Planner:
         self._placer = placer
         self._version = version
 
-    def plan(self, request: PlanRequest, history: Sequence[RunRecord]) -> Plan:
+    def plan(
+        self,
+        request: PlanRequest,
+        history: Sequence[RunRecord],
+        *,
+        known: Mapping[str, Profile] | None = None,
+        watch: Watch | None = None,
+    ) -> Plan:
         """Return the plan for a request. Nothing is stored and nothing changes.
 
         history: past runs of any task, from which profiles are learned.
+        known: profiles that are taken as they are, by `PIPELINE/TASK`.
+        watch: told of every better plan on the way, where the placer can tell.
 
         Raises:
             InvalidInputError: when a pipeline names what the fleet has not.
@@ -35,14 +44,16 @@ class Planner:
             faults = documents.check_against(pipeline, request.fleet)
             if faults:
                 raise InvalidInputError(pipeline.name, faults)
-        profiles = {
-            task_key(pipeline.name, task.name): self._forecaster.profile(
-                pipeline, task, request.fleet, history
-            )
-            for pipeline in request.pipelines
-            for task in pipeline.tasks
-        }
-        placement = self._placer.place(PlacementProblem(request=request, profiles=profiles))
+        profiles = dict(known or {})
+        for pipeline in request.pipelines:
+            for task in pipeline.tasks:
+                key = task_key(pipeline.name, task.name)
+                if key not in profiles:
+                    profiles[key] = self._forecaster.profile(pipeline, task, request.fleet, history)
+        placer = self._placer
+        if watch is not None and isinstance(placer, WatchablePlacer):
+            placer = placer.watched(watch)
+        placement = placer.place(PlacementProblem(request=request, profiles=profiles))
         draft = Plan(
             plan_id=PlanId(""),
             version=self._version,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from engine.model.errors import Clash, InfeasibleError
+from engine.model.errors import MACHINE_WISH, Clash, InfeasibleError
 from engine.model.plans import Limit, PlacementProblem, Refusal
 from placement.account.promises import Outlook
 from placement.account.relaxations import duration_text, feasible, relaxation
@@ -113,7 +113,7 @@ def _relaxed(problem: PlacementProblem, core: Sequence[Wish], wish: Wish) -> str
 
 def _machine(job: Job) -> Clash:
     """Return what no machine of the fleet has for a task."""
-    wish = f"a machine for {job.key}"
+    wish = f"{MACHINE_WISH}{job.key}"
     if not job.refusals:
         return Clash(wish=wish, relaxation="a fleet with clusters")
     # The candidate that lacks fewest things, then the one that passed most limits before the

@@ -41,7 +41,7 @@ class Explainer:
         self._jobs = {job.key: job for job in instance.jobs}
         self._running = {task_key(a.pipeline, a.task): a for a in instance.fixed}
 
-    def keys(self) -> tuple[str, ...]:
+    def tasks(self) -> tuple[str, ...]:
         """Return every task that needs a place or runs, in the order of the request."""
         keys = (
             task_key(line.spec.name, task.name)
@@ -62,7 +62,7 @@ def explained(
 ) -> tuple[Explanation, ...]:
     """Explain every task that needs a place or runs, in the order of the request."""
     explainer = Explainer(instance, plan, shown)
-    return tuple(explainer.explain(key) for key in explainer.keys())
+    return tuple(explainer.explain(key) for key in explainer.tasks())
 
 
 def unplaced(job: Job, explanation: Explanation) -> Unplaced:

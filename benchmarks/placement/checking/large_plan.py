@@ -9,7 +9,7 @@ from engine.model.profiles import Profile, Quantiles
 from engine.model.resources import Resource
 from engine.model.specs import Deadline, PipelineSpec, Serving, Sla, TaskKind, TaskSpec
 from placement.problem.building import Terms, build
-from placement.problem.instance import Instance
+from placement.problem.instance import Instance, Option
 from placement.search import draft as drafts
 from placement.search.draft import Draft
 from placement.search.timeline import Board
@@ -37,16 +37,22 @@ def problem(tasks: int, clusters: int, seed: int) -> PlacementProblem:
 
 
 def plan(asked: PlacementProblem) -> tuple[Instance, Draft]:
-    """Returns the plan in which each task takes the cheapest pool that has room in time."""
+    """Returns the plan in which each task takes a pool that has room in time.
+
+    Pools are tried from one drawn at random on, so that the load spreads over all of them.
+    """
+    chance = random.Random(asked.request.seed)
     instance = build(asked, Terms())
     board = Board(instance)
-    found = Draft(options={}, starts={})
-    options, starts = dict(found.options), dict(found.starts)
+    options: dict[int, Option] = {}
+    starts: dict[int, int] = {}
     for job in instance.jobs:
         if not drafts.may_run(job, options):
             continue
-        ready = drafts.ready_ms(job, Draft(options=options, starts=starts))
-        for option in job.options:
+        near = [u for u in job.upstream if u in options]
+        ready = max((starts[u] + options[u].duration_ms for u in near), default=0)
+        first = chance.randrange(max(len(job.options), 1))
+        for option in (*job.options[first:], *job.options[:first]):
             start = board.earliest(job, option, ready, job.latest_ms - job.tail_ms)
             if start is not None:
                 board.put(job, option, start)
@@ -74,7 +80,7 @@ def _cluster(chance: random.Random, number: int) -> Cluster:
             Pool(
                 name=PoolName(name),
                 shape=shape,
-                node_count=chance.randint(4, 24),
+                node_count=chance.randint(8, 40),
                 price_micro_dollars_per_hour=dollars(round(price, 4)),
                 speed=chance.choice((0.8, 1.0, 1.25)),
             )
@@ -91,7 +97,7 @@ def _cluster(chance: random.Random, number: int) -> Cluster:
 
 def _pipeline(chance: random.Random, name: str, size: int) -> PipelineSpec:
     tasks: list[TaskSpec] = []
-    for kind in PIPELINE[: size if size < len(PIPELINE) or chance.random() < 0.25 else size - 1]:  # noqa: PLR2004
+    for kind in PIPELINE[: size if size < len(PIPELINE) or chance.random() < 0.25 else size - 1]:
         serving = Serving(availability=0.99) if kind is TaskKind.SERVE else None
         tasks.append(
             TaskSpec(
@@ -114,11 +120,12 @@ def _profile(chance: random.Random, task: TaskSpec) -> Profile:
     )
     cores, memory = chance.choice((1.0, 2.0, 4.0)), chance.choice((2.0, 8.0, 30.0))
     hours = tuple(Quantiles.constant(cores * (1 + h % 12 / 12)) for h in range(24))
+    varies = serves and chance.random() < 0.2
     use = {
-        Resource.CPU: hours if serves else (Quantiles.constant(cores),),
+        Resource.CPU: hours if varies else (Quantiles.constant(cores),),
         Resource.MEMORY: (Quantiles.constant(memory),),
     }
-    if task.kind is TaskKind.TRAIN and chance.random() < 0.2:  # noqa: PLR2004 - a share of them
+    if task.kind is TaskKind.TRAIN and chance.random() < 0.2:
         use[Resource.GPU] = (Quantiles.constant(1.0),)
         use[Resource.GPU_MEMORY] = (Quantiles.constant(40.0),)
     return Profile(

@@ -37,9 +37,7 @@ class Load:
 
     def fits(self, stretches: Sequence[Stretch]) -> bool:
         """Whether there is room for more; what takes nothing of a resource always has room."""
-        return all(
-            not self.misses(start, end, amounts).any() for start, end, amounts in stretches
-        )
+        return all(not self.misses(start, end, amounts).any() for start, end, amounts in stretches)
 
     def misses(self, start: int, end: int, amounts: Sequence[int]) -> npt.NDArray[np.bool_]:
         """Returns by step that a stretch meets whether it has no room there."""

@@ -69,9 +69,7 @@ class Beside:
 class World:
     """A problem under a frame, and where every task of a plan of it stands."""
 
-    def __init__(
-        self, problem: PlacementProblem, frame: Frame, seats: Mapping[str, Seat]
-    ) -> None:
+    def __init__(self, problem: PlacementProblem, frame: Frame, seats: Mapping[str, Seat]) -> None:
         self.problem = problem
         self.frame = frame
         self.seats = seats
@@ -196,9 +194,7 @@ class World:
                 found += self.stretches(next(iter(group)), seats[next(iter(group))])
         kind, name = bucket
         if kind == "pool":
-            cluster, pool = next(
-                (c, p) for c, p in self.pools if f"{c.name}/{p.name}" == name
-            )
+            cluster, pool = next((c, p) for c, p in self.pools if f"{c.name}/{p.name}" == name)
             node = pool.shape.resources.times(pool.node_count)
             capacity = [math.floor(node.of(r) * 1000 + 1e-6) for r in rules.COUNTED]
             found += self._reserved(cluster.name, pool.name)
@@ -271,9 +267,7 @@ class World:
     def money(self, seats: Mapping[str, Seat]) -> int:
         """Returns what a plan costs, moves of data included."""
         own = sum(self.way(key, seat.pool).money for key, seat in seats.items())
-        return own + sum(
-            self._moved(p, seats) for p in self.problem.request.pipelines
-        )
+        return own + sum(self._moved(p, seats) for p in self.problem.request.pipelines)
 
     def spent(self, pipeline: PipelineSpec, seats: Mapping[str, Seat]) -> int:
         """Returns what counts against a budget."""
@@ -378,9 +372,7 @@ class World:
         deadline = self.deadline_ms(self.tasks[key][0])
         if batch and deadline is not None:
             last = max(self.end(k, seats) for k in batch)
-            yield Violation(
-                limit=Limit.DEADLINE, needs=last / 1000, has=deadline / 1000, unit="s"
-            )
+            yield Violation(limit=Limit.DEADLINE, needs=last / 1000, has=deadline / 1000, unit="s")
         elif late:
             worst = max(late, key=lambda k: self.end(k, seats) - self.latest_ms(k))
             needs, has = self.end(worst, seats) / 1000, self.latest_ms(worst) / 1000
@@ -405,9 +397,7 @@ class World:
             seats[key] = Seat(pool=pool, start_ms=start)
         return seats, []
 
-    def _short(
-        self, key: str, seat: Seat, seats: Mapping[str, Seat], name: str
-    ) -> list[Violation]:
+    def _short(self, key: str, seat: Seat, seats: Mapping[str, Seat], name: str) -> list[Violation]:
         beside = self.beside(key, seat.pool, seats)
         return [
             Violation(
@@ -433,9 +423,7 @@ def with_memory(problem: PlacementProblem, key: str, memory_gib: float) -> Place
 
     def change(pipeline: PipelineSpec) -> PipelineSpec:
         tasks = tuple(
-            dataclasses.replace(
-                t, wishes=dataclasses.replace(t.wishes, memory_gib=memory_gib)
-            )
+            dataclasses.replace(t, wishes=dataclasses.replace(t.wishes, memory_gib=memory_gib))
             if task_key(pipeline.name, t.name) == key
             else t
             for t in pipeline.tasks
@@ -445,5 +433,3 @@ def with_memory(problem: PlacementProblem, key: str, memory_gib: float) -> Place
     pipelines = tuple(map(change, problem.request.pipelines))
     request = dataclasses.replace(problem.request, pipelines=pipelines)
     return dataclasses.replace(problem, request=request)
-
-

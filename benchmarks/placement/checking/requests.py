@@ -74,7 +74,7 @@ class Requests:
             r: dollars(chance.choice((0.0, 0.01, 0.05, 0.09))) for r in REGIONS if r != region
         }
         quota: dict[str, Mapping[Resource, float]] = {}
-        if chance.random() < 0.25:  # noqa: PLR2004 - a share of the clusters
+        if chance.random() < 0.25:
             limited = chance.choice((Resource.CPU, Resource.MEMORY))
             quota[chance.choice(OWNERS)] = {limited: chance.choice((2.0, 6.0, 24.0))}
         return Cluster(
@@ -85,7 +85,7 @@ class Requests:
             pools=tuple(self.pool(kind) for kind in kinds),
             availability=chance.choice((0.99, 0.999, 0.9995)),
             latency_ms=chance.choice((2.0, 10.0, 45.0)),
-            reachable=chance.random() < 0.94,  # noqa: PLR2004 - a share of the clusters
+            reachable=chance.random() < 0.94,
             transfer_micro_dollars_per_gib=prices,
             quota=quota,
         )
@@ -101,7 +101,7 @@ class Requests:
             name=PoolName(kind),
             shape=NodeShape(
                 machine=f"{kind}-{cores:g}",
-                cpu_cores=0.0 if odd < 0.02 else cores,  # noqa: PLR2004 - a share of the pools
+                cpu_cores=0.0 if odd < 0.02 else cores,
                 memory_gib=cores * chance.choice((1.0, 2.0, 4.0, 8.0)),
                 disk_gib=chance.choice((50.0, 200.0, 1000.0)),
                 network_mbps=chance.choice((500.0, 2_000.0, 10_000.0)),
@@ -109,11 +109,11 @@ class Requests:
                 gpu_count=chance.choice((1, 2, 4)) if gpu else 0,
                 gpu_memory_gib=gpu_memory,
             ),
-            node_count=0 if odd > 0.97 else chance.randint(1, 4),  # noqa: PLR2004 - likewise
+            node_count=0 if odd > 0.97 else chance.randint(1, 4),
             price_micro_dollars_per_hour=dollars(round(price, 4)),
             speed=chance.choice((0.5, 0.8, 1.0, 1.0, 1.3, 2.0)),
             taints=(chance.choice(("gpu", "risk", "train", "nobody")),)
-            if chance.random() < 0.12  # noqa: PLR2004 - likewise
+            if chance.random() < 0.12
             else (),
         )
 
@@ -126,18 +126,18 @@ class Requests:
             after = chance.sample(before, min(len(before), chance.choice((0, 1, 1, 1, 2))))
             tasks.append(self.task(number, tuple(sorted(after))))
         served = tasks[-1].name
-        if chance.random() < 0.2:  # noqa: PLR2004 - a share of the pipelines
+        if chance.random() < 0.2:
             tasks += self.fork(tasks[-1].name)
             served = served if tasks[-1].when else tasks[-1].name
-        if chance.random() < 0.4:  # noqa: PLR2004 - likewise
+        if chance.random() < 0.4:
             tasks.append(self.service(served))
         budget = None
         period = chance.choice(list(BudgetPeriod))
-        if chance.random() < 0.4:  # noqa: PLR2004 - likewise
+        if chance.random() < 0.4:
             usual = 1.0 if period is BudgetPeriod.RUN else 400.0
             budget = dollars(round(usual * chance.uniform(0.2, 3.0), 2))
         deadline = None
-        if chance.random() < 0.85:  # noqa: PLR2004 - likewise
+        if chance.random() < 0.85:
             deadline = Deadline(within_seconds=round(chance.uniform(1.0, 20.0) * 3600, 1))
         providers = chance.sample([p.value for p in Provider], 3)
         return PipelineSpec(
@@ -153,7 +153,7 @@ class Requests:
                 budget_micro_dollars=budget,
                 budget_period=period,
                 regions=chance.choice(((), (), (), ("eu",), ("us-east-1", "eu-west-1"))),
-                providers=tuple(providers) if chance.random() < 0.15 else (),  # noqa: PLR2004
+                providers=tuple(providers) if chance.random() < 0.15 else (),
             ),
         )
 
@@ -161,9 +161,9 @@ class Requests:
         """Returns a task that ends."""
         chance = self._chance
         kinds = (TaskKind.ETL, TaskKind.FEATURES, TaskKind.TRAIN, TaskKind.EVALUATE)
-        kind = kinds[min(number, 3)] if chance.random() < 0.8 else chance.choice(kinds)  # noqa: PLR2004
+        kind = kinds[min(number, 3)] if chance.random() < 0.8 else chance.choice(kinds)
         wishes = Wishes()
-        if chance.random() < 0.15:  # noqa: PLR2004 - a share of the tasks
+        if chance.random() < 0.15:
             wishes = Wishes(memory_gib=chance.choice((1.0, 6.0, 20.0)), cpu_cores=2.0)
         return TaskSpec(
             name=TaskName(f"t{number}"),
@@ -185,10 +185,8 @@ class Requests:
             for name in ("left", "right")
         ]
         names = tuple(t.name for t in branches)
-        last = TaskSpec(
-            name=TaskName("either"), kind=TaskKind.PACKAGE, after=names, join=Join.ANY
-        )
-        return [*branches, last] if self._chance.random() < 0.5 else branches  # noqa: PLR2004
+        last = TaskSpec(name=TaskName("either"), kind=TaskKind.PACKAGE, after=names, join=Join.ANY)
+        return [*branches, last] if self._chance.random() < 0.5 else branches
 
     def service(self, after: TaskName) -> TaskSpec:
         """Returns a serve task with some of the promises that a service can make."""
@@ -198,7 +196,9 @@ class Requests:
             latency_ms_p99=chance.choice((None, 20.0, 50.0, 80.0)),
             availability=chance.choice((None, 0.98, 0.995, 0.9992)),
         )
-        return TaskSpec(name=TaskName("serve"), kind=TaskKind.SERVE, after=(after,), serving=serving)
+        return TaskSpec(
+            name=TaskName("serve"), kind=TaskKind.SERVE, after=(after,), serving=serving
+        )
 
     def profile(self, task: TaskSpec) -> Profile:
         """Returns a forecast: needs by slot, some of them known, some of them wide."""
@@ -206,16 +206,19 @@ class Requests:
         serves = task.kind is TaskKind.SERVE
         slots = chance.choice((1, 24)) if serves else chance.choice((1, 1, 2, 5))
         use = {
-            Resource.CPU: tuple(self.quantiles(chance.choice((0.5, 1, 3, 7))) for _ in range(slots)),
+            Resource.CPU: tuple(
+                self.quantiles(chance.choice((0.5, 1, 3, 7))) for _ in range(slots)
+            ),
             Resource.MEMORY: tuple(
-                self.quantiles(chance.choice((0.5, 3, 8, 24))) for _ in range(chance.choice((1, slots)))
+                self.quantiles(chance.choice((0.5, 3, 8, 24)))
+                for _ in range(chance.choice((1, slots)))
             ),
         }
-        if chance.random() < 0.4:  # noqa: PLR2004 - a share of the tasks
+        if chance.random() < 0.4:
             use[Resource.DISK] = (self.quantiles(chance.choice((10, 80, 300))),)
             use[Resource.NETWORK] = (self.quantiles(chance.choice((50, 400, 1500))),)
         models: tuple[str, ...] = ()
-        if task.kind is TaskKind.TRAIN and chance.random() < 0.3:  # noqa: PLR2004 - likewise
+        if task.kind is TaskKind.TRAIN and chance.random() < 0.3:
             use[Resource.GPU] = (Quantiles.constant(float(chance.choice((1, 2)))),)
             use[Resource.GPU_MEMORY] = (self.quantiles(chance.choice((8, 18, 40))),)
             models = chance.choice(((), ("A100",), ("a10", "t4")))

@@ -11,10 +11,23 @@ from engine.model.resources import Resource
 from engine.model.specs import PipelineSpec, TaskSpec
 
 COUNTED = (Resource.CPU, Resource.MEMORY, Resource.GPU, Resource.DISK, Resource.NETWORK)
-STATIC = (
-    "unreachable, region, provider, taint, affinity, unknown shape, gpu kind, gpu memory, memory, "
-    "cpu, disk, network, count, node fit, quota"
-).split(", ")
+STATIC = [
+    "unreachable",
+    "region",
+    "provider",
+    "taint",
+    "affinity",
+    "unknown shape",
+    "gpu kind",
+    "gpu memory",
+    "memory",
+    "cpu",
+    "disk",
+    "network",
+    "count",
+    "node fit",
+    "quota",
+]
 """The order in which the first violated limit binds."""
 KILLS = 0.99
 """Quantile at which memory, disk and GPUs are held."""
@@ -276,9 +289,7 @@ def _quota(
     quota: Mapping[Resource, float] = cluster.quota.get(pipeline.owner, {})
     for name, needs in zip(COUNTED, each, strict=True):
         if name in quota and needs * nodes > quota[name] + SMALL:
-            yield Violation(
-                limit=Limit.QUOTA, needs=needs * nodes, has=quota[name], unit=name.unit
-            )
+            yield Violation(limit=Limit.QUOTA, needs=needs * nodes, has=quota[name], unit=name.unit)
             break
 
 
@@ -292,6 +303,4 @@ def _promises(
         yield Violation(limit=Limit.AVAILABILITY, needs=asked.availability, has=has)
     latency_ms = cluster.latency_ms + (profile.service_ms_p99 or 0.0) / pool.speed
     if asked.latency_ms_p99 is not None and latency_ms > asked.latency_ms_p99 + SMALL:
-        yield Violation(
-            limit=Limit.LATENCY, needs=asked.latency_ms_p99, has=latency_ms, unit="ms"
-        )
+        yield Violation(limit=Limit.LATENCY, needs=asked.latency_ms_p99, has=latency_ms, unit="ms")

@@ -23,9 +23,7 @@ class TightRequests(Requests):
         fleet = Fleet(clusters=tuple(self.cluster(n) for n in range(chance.randint(2, 3))))
         size = chance.choice((1, 1, 2))
         pipelines = tuple(self.pipeline(f"p{number}") for number in range(size))
-        profiles = {
-            task_key(p.name, t.name): self.profile(t) for p in pipelines for t in p.tasks
-        }
+        profiles = {task_key(p.name, t.name): self.profile(t) for p in pipelines for t in p.tasks}
         as_of = 1_790_000_000.0
         request = PlanRequest(
             pipelines=pipelines,
@@ -66,20 +64,20 @@ class TightRequests(Requests):
         """Returns a pipeline with tight wishes of some kinds."""
         chance = self._chance
         tasks = [TaskSpec(name=TaskName("t0"), kind=TaskKind.ETL, volume_gib=20.0)]
-        if chance.random() < 0.4:  # noqa: PLR2004 - a share of the pipelines
+        if chance.random() < 0.4:
             tasks.append(TaskSpec(name=TaskName("t1"), kind=TaskKind.TRAIN, after=(tasks[0].name,)))
-        if chance.random() < 0.4:  # noqa: PLR2004 - likewise
+        if chance.random() < 0.4:
             tasks.append(self.service(tasks[-1].name))
         period = chance.choice((BudgetPeriod.RUN, BudgetPeriod.RUN, BudgetPeriod.MONTH))
         usual = 0.3 if period is BudgetPeriod.RUN else 40.0
-        tight = chance.random() < 0.6  # noqa: PLR2004 - likewise
+        tight = chance.random() < 0.6
         deadline = Deadline(within_seconds=round(chance.uniform(0.1, 3.0) * 3600))
         providers = tuple(p.value for p in chance.sample(list(Provider), 2))
         return PipelineSpec(
             name=PipelineName(name),
             tasks=tuple(tasks),
             sla=Sla(
-                deadline=deadline if chance.random() < 0.8 else None,  # noqa: PLR2004 - likewise
+                deadline=deadline if chance.random() < 0.8 else None,
                 keep=chance.choice((0.5, 0.9, 0.95)),
             ),
             limits=Limits(

@@ -5,7 +5,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks.placement.checking.brute_force import cheapest
+from benchmarks.placement.checking.brute_force import cheapest, frame_of
+from benchmarks.placement.checking.replay import World
 from engine.model.errors import Clash
 from engine.model.identifiers import MicroDollars
 from engine.model.plans import PlacementProblem
@@ -187,7 +188,7 @@ def _deadline(problem: PlacementProblem, wish: str, text: str) -> Iterator[str]:
     parts = re.findall(r"(\d+) (h|min|s)", text)
     later = sum(int(number) * UNITS[unit] for number, unit in parts)
     # Durations are told in two units, rounded up: to seconds, and from an hour on to minutes.
-    step = 60 if any(unit == "h" for _, unit in parts) or later >= 3600 else 1  # noqa: PLR2004
+    step = 60 if any(unit == "h" for _, unit in parts) or later >= 3600 else 1
     name = wish.partition(" of ")[2]
     pipeline = next(p for p in problem.request.pipelines if p.name == name)
     asked = pipeline.sla.deadline
@@ -289,3 +290,16 @@ def _grown(problem: PlacementProblem, place: str, count: int) -> PlacementProble
     )
     fleet = dataclasses.replace(problem.request.fleet, clusters=clusters)
     return _request(problem, fleet=fleet)
+
+
+def homeless_faults(problem: PlacementProblem, named: Sequence[str]) -> Iterator[str]:
+    """Yields what is wrong with the tasks that are said to fit no machine, whatever is given up."""
+    ample = without(problem, every(problem))
+    world = World(ample, frame_of(ample), {})
+    homeless = [
+        key
+        for key in world.tasks
+        if all(world.way(key, pool).violated for pool in range(len(world.pools)))
+    ]
+    if homeless != list(named):
+        yield f"{homeless} fit nowhere, {list(named)} are named"
