@@ -8,8 +8,11 @@ of them. What these lines propose is then tried with exact costs, on whole MiB.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import IntEnum
+from functools import partial
 
 from engine.model.plans import Limit, Refusal
 from engine.model.resources import Resource
@@ -20,7 +23,7 @@ from placement.problem.needs import need_of
 from placement.search import moves
 
 _MOST_TRIED = 12
-"""So many proposals are tried, the largest first; one that fails is nearly always the last."""
+"""So many proposals are tried to the end; the first is nearly always the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,17 @@ class _Line:
         return self.full * max(self.other, memory_mib / self.node_mib) + self.moved
 
 
+class _Stage(IntEnum):
+    """How much is known of a proposal."""
+
+    GUESSED = 0
+    """At so much memory or less the pool is cheaper, by the lines."""
+    CHEAPER = 1
+    """At this memory it is, by exact costs."""
+    FITS = 2
+    """And the job fits there in time."""
+
+
 def turning_memory(place: Place) -> tuple[Option, float] | None:
     """Return the most memory under today's with which the job would move, in GiB, and where to.
 
@@ -56,12 +70,23 @@ def turning_memory(place: Place) -> tuple[Option, float] | None:
     if place.job.profile.replicas > 1:
         return None
     search = _Search(place)
-    for tried, (memory_mib, index) in enumerate(search.proposals()):
-        if tried == _MOST_TRIED:
-            break
-        option = search.confirmed(memory_mib, index)
-        if option is not None:
-            return option, memory_mib / MIB_PER_GIB
+    # The pools by the memory that they are good for at most, each looked at as closely as is
+    # needed to know whether it comes first.
+    heap = [(-most, index, _Stage.GUESSED) for most, index in search.guesses()]
+    heapq.heapify(heap)
+    tried = 0
+    while heap and tried < _MOST_TRIED:
+        most, index, stage = heapq.heappop(heap)
+        if stage is _Stage.FITS:
+            tried += 1
+            option = search.confirmed(-most, index)
+            if option is not None:
+                return option, -most / MIB_PER_GIB
+            continue
+        next_ = _Stage(stage + 1)
+        closer = search.cheaper(index) if next_ is _Stage.CHEAPER else search.fits(-most, index)
+        if closer > 0:
+            heapq.heappush(heap, (-closer, index, next_))
     return None
 
 
@@ -76,15 +101,35 @@ class _Search:
         self._stays = place.plan.options[place.job.index]
         self._unit = place.instance.serving_hours if place.job.serve else 1
         self._options: dict[tuple[int, int], Option | None] = {}
-        self._now = self._line(self._stays.pool_index)
-        self._lines = list(self._others()) if self._now is not None else []
+        self._now = self._line_of(self._stays)
+        self._lines = {line.index: line for line in self._others()}
 
-    def proposals(self) -> list[tuple[int, int]]:
-        """Return memory and pool where each pool would begin to win, the most memory first."""
-        found = [(self._proposed(line), line.index) for line in self._lines]
-        return sorted(
-            ((memory, index) for memory, index in found if memory > 0), key=lambda p: (-p[0], p[1])
-        )
+    def guesses(self) -> list[tuple[int, int]]:
+        """Return the memory, no less than the exact one, below which each pool begins to win."""
+        found = []
+        for line in self._lines.values():
+            crossing = self._crossing(line)
+            if crossing is not None:
+                found.append((crossing[2], line.index))
+        return found
+
+    def cheaper(self, index: int) -> int:
+        """Return the most memory at which a pool is cheaper than today's, by exact costs."""
+        crossing = self._crossing(self._lines[index])
+        if crossing is None:
+            return 0
+        first, _, last = crossing
+        return _largest(lambda mib: self._is_cheaper(mib, index), first, last) or first
+
+    def fits(self, memory_mib: int, index: int) -> int:
+        """Return the most memory up to some at which the job fits on a pool, and is cheaper there.
+
+        Less memory fits sooner, so that where it begins to fit is found by halving.
+        """
+        if self._fits(memory_mib, index):
+            return memory_mib
+        most = _largest(lambda mib: self._fits(mib, index), 1, memory_mib)
+        return most if most > 0 and self._is_cheaper(most, index) else 0
 
     def confirmed(self, memory_mib: int, index: int) -> Option | None:
         """Return the option there if it is the best with so much memory, and not with more."""
@@ -96,79 +141,67 @@ class _Search:
         return best if stays else None
 
     def _others(self) -> Iterator[_Line]:
-        for index in range(len(self._place.instance.pools)):
-            refused = self._place.job.refusals.get(index, ())
-            if index != self._stays.pool_index and all(_on_memory(r) for r in refused):
-                line = self._line(index)
-                if line is not None:
-                    yield line
+        """Yield the lines of the other pools that may run the job, with less memory if need be."""
+        job = self._place.job
+        for option in job.options:
+            if option.pool_index != self._stays.pool_index:
+                yield self._line_of(option)
+        for index, refused in job.refusals.items():
+            if all(_on_memory(refusal) for refusal in refused):
+                top = partial(self._option, index=index)
+                most = _largest(lambda mib, top=top: top(mib) is not None, 1, self._top_mib)
+                option = self._option(most, index) if most > 0 else None
+                if option is not None:
+                    yield self._line_of(option, most)
 
-    def _line(self, index: int) -> _Line | None:
-        """Return the line of a pool, None where no memory would be little enough."""
-        top = self._top_mib
-        if self._place.job.refusals.get(index):
-            top = _largest(lambda mib: self._option(mib, index) is not None, 1, top)
-        option = self._option(top, index) if top > 0 else None
-        if option is None:
-            return None
+    def _line_of(self, option: Option, memory_mib: int | None = None) -> _Line:
+        """Return the line of a pool from its option with so much memory; None for today's."""
+        place = self._place
+        today = self._shares[Resource.MEMORY] * MIB_PER_GIB
+        mib = today if memory_mib is None else float(memory_mib)
         node = option.pool.shape.resources
+        node_mib = node.memory_gib * MIB_PER_GIB
         other = max(
             self._shares[r] / node.of(r)
             for r in COUNTED
             if r is not Resource.MEMORY and node.of(r) > 0
         )
-        node_mib = node.memory_gib * MIB_PER_GIB
-        share = min(max(other, top / node_mib), 1.0)
-        instance, plan, job = self._place.instance, self._place.plan, self._place.job
+        share = min(max(other, mib / node_mib), 1.0)
         # A delta holds what the job costs here and there; the rest of it is for moving data.
-        moved = moves.delta(instance, plan, job, option) - option.objective + self._stays.objective
+        change = moves.delta(place.instance, place.plan, place.job, option)
         return _Line(
-            index=index,
+            index=option.pool_index,
             full=option.objective / share if share > 0 else 0.0,
             other=other,
             node_mib=node_mib,
-            moved=float(moved),
-            top_mib=top,
+            moved=float(change - option.objective + self._stays.objective),
+            top_mib=self._top_mib if memory_mib is None else memory_mib,
         )
 
-    def _proposed(self, line: _Line) -> int:
-        """Return the most memory at which the job fits on a pool and is cheaper there; 0 for none.
+    def _crossing(self, line: _Line) -> tuple[int, int, int] | None:
+        """Return between which MiB a pool begins to be cheaper than today's, and the best guess.
 
-        Less memory fits sooner, so that the memory at which it begins to fit is found by halving.
+        None where it never is.
         """
-        cheaper = self._crossing(line)
-        if cheaper == 0 or self._fits(cheaper, line.index):
-            return cheaper
-        fits = _largest(lambda mib: self._fits(mib, line.index), 1, cheaper)
-        return fits if fits > 0 and self._gain(line, fits) < self._unit else 0
-
-    def _crossing(self, line: _Line) -> int:
-        """Return the most memory at which a pool is cheaper than today's; 0 for none."""
-        now = self._now
-        if now is None:
-            return 0
-        bends = (int(b) for b in (line.bend_mib, now.bend_mib) if 1 <= b < line.top_mib)
-        points = [line.top_mib, *sorted(set(bends), reverse=True), 1]
-        above = points[0]
-        for point in points:
-            if self._gain(line, point) < 0:
-                return self._exact(line, point, above)
+        bends = (int(b) for b in (line.bend_mib, self._now.bend_mib) if 1 <= b < line.top_mib)
+        above = line.top_mib
+        for point in [line.top_mib, *sorted(set(bends), reverse=True), 1]:
+            if point > 0 and self._gain(line, point) < 0:
+                return self._between(line, point, above)
             above = point
-        return 0
+        return None
 
-    def _exact(self, line: _Line, low: int, high: int) -> int:
-        """Return the most memory between two at which a pool is cheaper, by exact costs."""
-        if low == high:
-            return high
-        slope = self._gain(line, high) - self._gain(line, low)
-        near = int(low - (high - low) * self._gain(line, low) / slope) if slope > 0 else high
+    def _between(self, line: _Line, low: int, high: int) -> tuple[int, int, int]:
+        if low >= high:
+            return low, low, low
+        gain = self._gain(line, low)
+        slope = (self._gain(line, high) - gain) / (high - low)
+        near = int(low - gain / slope) if slope > 0 else high
         # Costs are whole micro-dollars: the lines are off by what one of them is worth.
-        step = int(2 * self._unit * (high - low) / slope) + 1 if slope > 0 else high - low
-        first, last = max(near - step, low), min(near + step, high)
-        return _largest(lambda mib: self._is_cheaper(mib, line.index), first, last) or first
+        step = int(2 * self._unit / slope) + 1 if slope > 0 else 0
+        return max(near - step, low), near, min(near + step, high)
 
     def _gain(self, line: _Line, memory_mib: int) -> float:
-        assert self._now is not None  # noqa: S101 - no line is looked at otherwise
         return line.money(memory_mib) - self._now.money(memory_mib)
 
     def _is_cheaper(self, memory_mib: int, index: int) -> bool:
@@ -193,7 +226,7 @@ class _Search:
         if stays is None or not self._fits(memory_mib, self._stays.pool_index):
             return None
         best, least = stays, self._money(stays)
-        for line in self._lines:
+        for line in self._lines.values():
             # The lines are exact but for rounding, so that few pools are worth an exact look.
             if memory_mib > line.top_mib or self._gain(line, memory_mib) > 2 * self._unit:
                 continue

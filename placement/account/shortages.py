@@ -49,9 +49,10 @@ def _time(place: Place, option: Option) -> Iterator[Refusal]:
     """Yield what is late even on empty pools: the last end, or the last start of a service."""
     instance, plan, at = place.instance, place.plan, place.bench
     ends = {at.job.index: drafts.ready_ms(at.job, at.rest) + option.duration_ms}
+    known = {*plan.options, at.job.index}
     for index in at.followers:
         job = instance.jobs[index]
-        before = [ends.get(u, plan.end_ms(u)) for u in job.upstream if u in plan.options]
+        before = [ends[u] if u in ends else plan.end_ms(u) for u in job.upstream if u in known]
         ends[index] = max([job.release_ms, *before]) + plan.options[index].duration_ms
     late = [i for i, end in ends.items() if end > instance.jobs[i].latest_ms]
     line = instance.lines[at.job.line]
