@@ -45,7 +45,8 @@ The engine listens at `http://127.0.0.1:8750` unless told otherwise. Its OpenAPI
 PLANS = """\
 Plans are canonical JSON: the same bytes as from `berth plan --json` and from the Python client.
 `POST /v1/plans` takes a pipeline as YAML (`application/yaml`) or JSON, or several as
-`{"documents": [...]}`. `POST /v1/plans/{plan_id}/apply` takes an `Idempotency-Key`.
+`{"documents": [...]}`. `POST /v1/what-if` makes the same plan under changes, `POST /v1/sweep` for a
+row of values of one key. `POST /v1/plans/{plan_id}/apply` takes an `Idempotency-Key`.
 """
 PROBLEMS = """\
 Errors are problem documents (RFC 9457, `application/problem+json`) with the members `kind`, `code`

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine import documents
 from engine.model.errors import Fault, InvalidInputError
-from engine.model.fleet import Cluster, Fleet, NodeShape, Pool
+from engine.model.fleet import Cluster, Fleet, Pool
 from engine.model.identifiers import MicroDollars
 from engine.model.plans import Mode, Plan, PlanRequest, task_key
 from engine.model.profiles import Profile, RunRecord
@@ -65,24 +65,18 @@ def what_if(
 def _kept_profiles(plan: Plan, request: PlanRequest) -> dict[str, Profile]:
     """Return the profiles that a change leaves as they are.
 
-    What a task needs follows from the task and from the kinds of machines there are: not from
-    what they cost, whether they answer, or how many there are.
+    What a task needs follows from the task and from the kinds of machines there are, which no
+    change touches: not from what they cost, whether they answer, or how many there are.
     """
-    if _kinds(plan.request.fleet) != _kinds(request.fleet):
-        return {}
     before = {spec.name: spec for spec in plan.request.pipelines}
     kept: dict[str, Profile] = {}
     for spec in request.pipelines:
         tasks = {task.name: task for task in before[spec.name].tasks}
         for task in spec.tasks:
-            key = task_key(spec.name, task.name)
-            if tasks.get(task.name) == task and key in plan.profiles:
+            if tasks.get(task.name) == task:
+                key = task_key(spec.name, task.name)
                 kept[key] = plan.profiles[key]
     return kept
-
-
-def _kinds(fleet: Fleet) -> list[tuple[str, str, NodeShape, float]]:
-    return [(c.name, p.name, p.shape, p.speed) for c in fleet.clusters for p in c.pools]
 
 
 def changed_request(request: PlanRequest, changes: Sequence[str]) -> PlanRequest:

@@ -73,10 +73,12 @@ def values_of(wanted: str) -> tuple[str, tuple[str, ...]]:
     """
     key, _, span = wanted.partition("=")
     first, dots, rest = span.partition("..")
-    last, slash, step = rest.rpartition("/") if "/" in rest else (rest, "", "")
+    last, slash, step = rest.rpartition("/")
+    if not slash or not _NUMBER_STEP.fullmatch(step.strip()):
+        last, step = rest, ""  # a slash of the value's own, as in `50/s peak`
     if key and dots:
         for read in (_times, _numbers):
-            values = read(first.strip(), last.strip(), step.strip() if slash else None)
+            values = read(first.strip(), last.strip(), step.strip() or None)
             if values:
                 return key.strip(), values
     fault = Fault(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from placement.account.views import Blocked, Integers, View
 from placement.problem.instance import Amounts, Edge, Instance, Job, Option
 from placement.search.draft import Draft
 from placement.search.moves import Bench
@@ -42,6 +43,7 @@ class Standing:
         self._board = SharedBoard(instance)
         for index, option in plan.options.items():
             self._board.put(instance.jobs[index], option, plan.starts[index])
+        self._board.look()
         self._edges: list[list[Edge]] = [[] for _ in instance.lines]
         for edge in instance.edges:
             self._edges[instance.jobs[edge.source].line].append(edge)
@@ -54,6 +56,7 @@ class Standing:
         gone = {job.index, *followers}
         board = self._board.copy()
         board.lift([self._instance.jobs[index] for index in plan.options], plan, gone)
+        board.look()
         bench = Bench(
             job=job,
             board=board,
@@ -65,26 +68,48 @@ class Standing:
 
 
 class SharedBoard(Board):
-    """A board whose copies share each timeline until one of them changes it."""
+    """A board whose copies share each timeline, and its view, until one of them changes it."""
 
-    __slots__ = ("_own",)
+    __slots__ = ("_own", "_views")
 
     def __init__(self, instance: Instance) -> None:
         super().__init__(instance)
         self._own = set(range(len(instance.buckets)))
+        self._views: list[View | None] = [None for _ in instance.buckets]
 
     def copy(self) -> SharedBoard:
         """Return a copy; both copy a timeline before they next change it."""
         twin = object.__new__(SharedBoard)
         twin._lines, twin._seats = self._lines.copy(), self._seats.copy()
+        twin._views = self._views.copy()
         self._own, twin._own = set(), set()
         return twin
+
+    def look(self) -> None:
+        """Make the views of all that changed: worth it before many moves are tried."""
+        for bucket, view in enumerate(self._views):
+            if view is None:
+                self._views[bucket] = View.of(self._lines[bucket])
 
     def put(self, job: Job, option: Option, start_ms: int) -> None:
         """Take what a job needs from its start on."""
         for bucket in option.buckets:
             self._changeable(bucket)
         super().put(job, option, start_ms)
+
+    def earliest(self, job: Job, option: Option, ready_ms: int, latest_ms: int) -> int | None:
+        """Return the first start from `ready_ms` on at which the job fits and is not late."""
+        views = [view for b in option.buckets if (view := self._views[b]) is not None]
+        if job.seat >= 0 or len(views) < len(option.buckets):
+            return super().earliest(job, option, ready_ms, latest_ms)
+        blocked: dict[Amounts, list[Blocked]] = {}
+        start = ready_ms
+        while start + option.duration_ms <= latest_ms:
+            later = _later(job, option, start, views, blocked)
+            if later is None:
+                return start
+            start = later
+        return None
 
     def lift(self, jobs: Sequence[Job], plan: Draft, gone: Iterable[int]) -> None:
         """Give back what some jobs of one pipeline take; `jobs` are all of it that are placed."""
@@ -106,11 +131,11 @@ class SharedBoard(Board):
 
     def demands(
         self, job: Job, option: Option, start_ms: int
-    ) -> Iterator[tuple[Amounts, Amounts, Amounts]]:
-        """Yield what a job would take at a start, with what is taken and what there is.
+    ) -> Iterator[tuple[Amounts, Integers, Amounts]]:
+        """Yield what a job would take at a start, what others take then, and what there is.
 
-        One item for each stretch of time of each bucket. Of a seat that is held already, what the
-        seat would take then, beside what all others take.
+        One item for each stretch of need on each bucket: others take a row of amounts at a time. Of
+        a seat that is held already, what the seat would take, beside what all others take.
         """
         for bucket in option.buckets:
             line = self.timeline(bucket)
@@ -118,18 +143,37 @@ class SharedBoard(Board):
             if held is not None:
                 line = line.copy()
                 line.add(held, sign=-1)
-            steps = line.steps()
-            ends = [*(time for time, _ in steps[1:]), None]
+            view = View.of(line) if held is not None else self._views[bucket] or View.of(line)
             for span in self._wanted(job, option, bucket, start_ms):
-                for (time, used), end in zip(steps, ends, strict=True):
-                    if time < span.end_ms and (end is None or end > span.start_ms):
-                        yield span.amounts, used, line.capacity
+                yield span.amounts, view.during(span.start_ms, span.end_ms), line.capacity
 
     def _changeable(self, bucket: int) -> Timeline:
+        self._views[bucket] = None
         if bucket not in self._own:
             self._lines[bucket] = self._lines[bucket].copy()
             self._own.add(bucket)
         return self._lines[bucket]
+
+
+def _later(
+    job: Job,
+    option: Option,
+    start: int,
+    views: Sequence[View],
+    blocked: dict[Amounts, list[Blocked]],
+) -> int | None:
+    """Return None when a job fits at a start, else the next start worth a try."""
+    for span in spans_at(job, option, start):
+        if span.amounts not in blocked:
+            blocked[span.amounts] = [view.blocked(span.amounts) for view in views]
+        for stretches in blocked[span.amounts]:
+            end = stretches.end_of_first(span.start_ms, span.end_ms)
+            if end is not None and job.serve:
+                # Its needs stay where they are in the calendar; only the start moves on.
+                return max(min(end, span.end_ms), start + 1)
+            if end is not None:
+                return max(end - (span.start_ms - start), start + 1)
+    return None
 
 
 def _only(plan: Draft, jobs: Sequence[int]) -> Draft:

@@ -137,7 +137,7 @@ def test_errors_are_problem_documents_with_json(
         (("plan", "churn.yaml", "--colour"), 2, "No such option"),
         (("plan",), 2, "Missing argument"),
         (("what-if", "p-none"), 2, "no change was named"),
-        (("what-if", "p-none", "--sweep", "deadline"), 2, "write it as deadline="),
+        (("what-if", "p-none", "--sweep", "deadline=1..2"), 2, "there is no plan 'p-none'"),
         (("help", "X999"), 2, "there is no error code"),
         (("schema", "ghost"), 2, "use `pipeline` or `fleet`"),
         (("capacity",), 2, "no past demand was given"),
@@ -186,13 +186,51 @@ def test_a_plan_that_leaves_tasks_out_ends_with_four(
     assert "not placed" in said()
 
 
-def test_a_sweep_has_a_line_for_each_value(
+def test_a_sweep_has_a_line_for_each_value_and_says_where_the_answer_changes(
     berth: Berth, plan_id: str, said: Callable[[], str]
 ) -> None:
     assert berth("what-if", plan_id, "--sweep", "budget=0.0000001..4 USD per run") == 0
     lines = said().splitlines()
-    assert len(lines) == 8
+    assert len([line for line in lines if "USD per run" in line and "\t" in line]) == 5
     assert "infeasible" in lines[1]
+    assert "it becomes possible." in lines[-3]
+
+
+def test_a_sweep_that_cannot_be_read_says_how_to_write_one(
+    berth: Berth, plan_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert berth("what-if", plan_id, "--sweep", "deadline") == 2
+    assert "write it as deadline=" in capsys.readouterr().err
+
+
+def test_what_if_shows_costs_and_promises_now_and_then(
+    berth: Berth, plan_id: str, said: Callable[[], str]
+) -> None:
+    assert berth("what-if", plan_id, "--price", "near=x3") == 0
+    text = said()
+    assert "PIPELINE\tPROMISE\tNOW\tTHEN\tASKED" in text
+    assert "\tdeadline kept\t" in text
+
+
+def test_what_if_plans_a_file_that_has_no_plan_yet(
+    berth: Berth, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert berth("what-if", "churn.yaml", "--demand", "x1.5") == 0
+    assert "churn.yaml is planned as p-" in capsys.readouterr().err
+
+
+def test_better_plans_are_told_when_asked_for(
+    berth: Berth, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert berth("plan", "churn.yaml", "--progress") == 0
+    assert "solving  incumbent $" in capsys.readouterr().err
+
+
+def test_without_a_terminal_nothing_is_told_unasked(
+    berth: Berth, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert berth("plan", "churn.yaml") == 0
+    assert "solving" not in capsys.readouterr().err
 
 
 def test_init_writes_a_pipeline_that_can_be_planned(berth: Berth, said: Callable[[], str]) -> None:

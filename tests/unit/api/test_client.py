@@ -56,6 +56,21 @@ def test_a_plan_can_be_asked_what_if(client: Client) -> None:
     assert {a.cluster for a in changed.plan.placement.assignments} == {"far"}
 
 
+def test_a_plan_can_be_swept(client: Client) -> None:
+    plan = client.plan(churn(), as_of=AS_OF)
+    swept = plan.sweep("deadline=in 1 h..in 2 h/1 h", "cluster:near=down")
+    alone = plan.what_if("cluster:near=down", "deadline=in 2 h")
+    assert swept.points[1].plan_id == alone.plan_id
+    assert set(swept.points[0].moved) == {"churn/etl", "churn/train"}
+
+
+def test_a_plan_can_be_compared(client: Client) -> None:
+    plan = client.plan(churn(), as_of=AS_OF)
+    changed = plan.what_if("cluster:near=down")
+    assert len(changed.diff(plan).tasks) == 2
+    assert plan.diff().old is None
+
+
 def test_faults_come_back_with_their_paths(client: Client) -> None:
     with pytest.raises(InvalidInputError) as caught:
         client.plan(Pipeline("churn", tasks=[etl(volume="12 parsecs"), train(after="ghost")]))

@@ -198,3 +198,16 @@ def test_a_capacity_report_is_kept(http: TestClient) -> None:
     assert made.status_code == 201, made.text
     kept = http.get(f"/v1/capacity/{made.json()['report_id']}")
     assert json.loads(kept.content) == made.json()
+
+
+def test_a_sweep_answers_for_each_value_with_a_plan_that_is_kept(http: TestClient) -> None:
+    question = {"plan_id": planned(http), "sweep": "deadline=in 1 h..in 3 h/1 h"}
+    response = http.post("/v1/sweep", json=question)
+    points = response.json()["points"]
+    assert [point["value"] for point in points] == ["in 1 h", "in 2 h", "in 3 h"]
+    assert all(http.get(f"/v1/plans/{point['plan_id']}").status_code == 200 for point in points)
+
+
+def test_a_sweep_that_cannot_be_read_is_a_problem(http: TestClient) -> None:
+    question = {"plan_id": planned(http), "sweep": "deadline"}
+    assert http.post("/v1/sweep", json=question).json()["code"] == "S021"

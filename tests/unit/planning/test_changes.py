@@ -43,6 +43,19 @@ def test_a_price_may_differ(request_for: PlanRequest) -> None:
     assert changed.fleet.cluster("eu-2") == request_for.fleet.cluster("eu-2")
 
 
+def test_a_price_may_be_a_multiple_of_todays(request_for: PlanRequest) -> None:
+    changed = changed_request(request_for, ["price:eu-1/nodes=x1.5"])
+    before = request_for.fleet.cluster("eu-1").pool("nodes").price_micro_dollars_per_hour
+    after = changed.fleet.cluster("eu-1").pool("nodes").price_micro_dollars_per_hour
+    assert after == round(before * 1.5)
+
+
+def test_every_pool_of_a_cluster_may_have_another_price(request_for: PlanRequest) -> None:
+    changed = changed_request(request_for, ["price:eu-1=2 USD per hour"])
+    prices = {p.price_micro_dollars_per_hour for p in changed.fleet.cluster("eu-1").pools}
+    assert prices == {dollars(2)}
+
+
 def test_a_pool_may_be_larger(request_for: PlanRequest) -> None:
     changed = changed_request(request_for, ["count:us-1/nodes=9"])
     assert changed.fleet.cluster("us-1").pool("nodes").node_count == 9
