@@ -90,7 +90,7 @@ def _of_job(place: Place, shown: Mapping[str, Assignment]) -> Explanation:
         if taken is not None and taken.pool_index == index:
             verdicts.append(_chosen(instance, index, option, shown[job.key]))
             continue
-        moved = moves.moved(instance, plan, place.bench, option)
+        moved = place.moved(option)
         reached[index] = moved
         if moved is None:
             verdicts.append(_refused(instance, index, shortages(place, option)))

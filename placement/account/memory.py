@@ -214,11 +214,7 @@ class _Search:
 
     def _fits(self, memory_mib: int, index: int) -> bool:
         option = self._option(memory_mib, index)
-        place = self._place
-        return (
-            option is not None
-            and moves.moved(place.instance, place.plan, place.bench, option) is not None
-        )
+        return option is not None and self._place.moved(option) is not None
 
     def _best(self, memory_mib: int) -> Option | None:
         """Return where the job stands best with so much memory; where it is among equals."""

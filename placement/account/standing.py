@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from placement.account.views import Blocked, Integers, View
 from placement.problem.instance import Amounts, Edge, Instance, Job, Option
+from placement.search import draft as drafts
 from placement.search.draft import Draft
 from placement.search.moves import Bench
 from placement.search.timeline import Board, Timeline, spans_at
@@ -32,6 +33,33 @@ class Place:
     bench: Bench
     board: SharedBoard
     """The bench's."""
+
+    def moved(self, option: Option) -> Draft | None:
+        """Return the pipeline's plan in which the job takes an option; None when that cannot be.
+
+        As `placement.search.moves.moved`, but a job is put on the board only where one that is
+        timed after it may meet it.
+        """
+        job, instance = self.job, self.instance
+        if drafts.over_budget(instance, {**self.plan.options, job.index: option}, job.line):
+            return None
+        chain = [(job.index, option), *((i, self.plan.options[i]) for i in self.bench.followers)]
+        options, starts = dict(self.bench.rest.options), dict(self.bench.rest.starts)
+        board, is_shared = self.board, True
+        for number, (index, taken) in enumerate(chain):
+            of = instance.jobs[index]
+            if not drafts.may_run(of, options):
+                return None
+            ready = drafts.ready_ms(of, Draft(options=options, starts=starts))
+            start = board.earliest(of, taken, ready, of.latest_ms)
+            if start is None:
+                return None
+            options[index], starts[index] = taken, start
+            later = {bucket for _, o in chain[number + 1 :] for bucket in o.buckets}
+            if later & {*taken.buckets}:
+                board, is_shared = (board.copy() if is_shared else board), False
+                board.put(of, taken, start)
+        return Draft(options=options, starts=starts)
 
 
 class Standing:
@@ -70,23 +98,26 @@ class Standing:
 class SharedBoard(Board):
     """A board whose copies share each timeline, and its view, until one of them changes it."""
 
-    __slots__ = ("_own", "_views")
+    __slots__ = ("_blocked", "_own", "_views")
 
     def __init__(self, instance: Instance) -> None:
         super().__init__(instance)
         self._own = set(range(len(instance.buckets)))
         self._views: list[View | None] = [None for _ in instance.buckets]
+        self._blocked: dict[tuple[int, Amounts], Blocked] = {}
 
     def copy(self) -> SharedBoard:
         """Return a copy; both copy a timeline before they next change it."""
         twin = object.__new__(SharedBoard)
         twin._lines, twin._seats = self._lines.copy(), self._seats.copy()
-        twin._views = self._views.copy()
+        # What was found on views is good as long as they are: those that change are not used.
+        twin._views, twin._blocked = self._views.copy(), self._blocked
         self._own, twin._own = set(), set()
         return twin
 
     def look(self) -> None:
         """Make the views of all that changed: worth it before many moves are tried."""
+        self._blocked = {}
         for bucket, view in enumerate(self._views):
             if view is None:
                 self._views[bucket] = View.of(self._lines[bucket])
@@ -99,17 +130,35 @@ class SharedBoard(Board):
 
     def earliest(self, job: Job, option: Option, ready_ms: int, latest_ms: int) -> int | None:
         """Return the first start from `ready_ms` on at which the job fits and is not late."""
-        views = [view for b in option.buckets if (view := self._views[b]) is not None]
-        if job.seat >= 0 or len(views) < len(option.buckets):
+        if job.seat >= 0 or any(self._views[bucket] is None for bucket in option.buckets):
             return super().earliest(job, option, ready_ms, latest_ms)
-        blocked: dict[Amounts, list[Blocked]] = {}
         start = ready_ms
         while start + option.duration_ms <= latest_ms:
-            later = _later(job, option, start, views, blocked)
+            later = self._next(job, option, start)
             if later is None:
                 return start
             start = later
         return None
+
+    def _next(self, job: Job, option: Option, start: int) -> int | None:
+        """Return None when a job fits at a start, else the next start worth a try."""
+        for span in spans_at(job, option, start):
+            for bucket in option.buckets:
+                stretches = self._stretches(bucket, span.amounts)
+                end = stretches.end_of_first(span.start_ms, span.end_ms)
+                if end is not None and job.serve:
+                    # Its needs stay where they are in the calendar; only the start moves on.
+                    return max(min(end, span.end_ms), start + 1)
+                if end is not None:
+                    return max(end - (span.start_ms - start), start + 1)
+        return None
+
+    def _stretches(self, bucket: int, amounts: Amounts) -> Blocked:
+        key = (bucket, amounts)
+        if key not in self._blocked:
+            view = self._views[bucket] or View.of(self._lines[bucket])
+            self._blocked[key] = view.blocked(amounts)
+        return self._blocked[key]
 
     def lift(self, jobs: Sequence[Job], plan: Draft, gone: Iterable[int]) -> None:
         """Give back what some jobs of one pipeline take; `jobs` are all of it that are placed."""
@@ -153,27 +202,6 @@ class SharedBoard(Board):
             self._lines[bucket] = self._lines[bucket].copy()
             self._own.add(bucket)
         return self._lines[bucket]
-
-
-def _later(
-    job: Job,
-    option: Option,
-    start: int,
-    views: Sequence[View],
-    blocked: dict[Amounts, list[Blocked]],
-) -> int | None:
-    """Return None when a job fits at a start, else the next start worth a try."""
-    for span in spans_at(job, option, start):
-        if span.amounts not in blocked:
-            blocked[span.amounts] = [view.blocked(span.amounts) for view in views]
-        for stretches in blocked[span.amounts]:
-            end = stretches.end_of_first(span.start_ms, span.end_ms)
-            if end is not None and job.serve:
-                # Its needs stay where they are in the calendar; only the start moves on.
-                return max(min(end, span.end_ms), start + 1)
-            if end is not None:
-                return max(end - (span.start_ms - start), start + 1)
-    return None
 
 
 def _only(plan: Draft, jobs: Sequence[int]) -> Draft:

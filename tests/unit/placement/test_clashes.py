@@ -163,6 +163,43 @@ def test_a_machine_nobody_has() -> None:
     }
 
 
+def test_every_task_that_fits_nowhere_is_named() -> None:
+    large = make.task("large")
+    gpu = make.task("gpu")
+    pipelines = [
+        make.pipeline(TASK, large, name="p", deadline=60.0),
+        make.pipeline(gpu, name="q"),
+    ]
+    profiles = {
+        "large": make.profile(large, memory=100.0),
+        "gpu": make.profile(gpu, gpus=1, gpu_models=("h100",)),
+    }
+    with pytest.raises(InfeasibleError) as caught:
+        CpSatPlacer().place(asked(pipelines, profiles=profiles))
+    assert {c.wish: c.relaxation for c in caught.value.clashes} == {
+        "a machine for p/large: memory 100 GiB": "memory 16 GiB at most",
+        "a machine for q/gpu: gpu kind h100 and count 1 GPUs": (
+            "gpu kind none and count 0 GPUs at most"
+        ),
+    }
+    assert caught.value.fix == "memory 16 GiB at most; gpu kind none and count 0 GPUs at most"
+
+
+def test_a_pool_that_keeps_others_out_would_have_to_let_the_task_in() -> None:
+    taken = make.cluster("taken", make.pool(taints=("others",)))
+    assert clash(asked(make.pipeline(TASK), taken)) == {
+        "a machine for p/t: taint leave for others": "leave for others"
+    }
+
+
+def test_more_nodes_are_counted_when_availability_is_relaxed() -> None:
+    spec = make.pipeline(make.serving(availability=0.9995))
+    single = make.cluster("single", make.pool(nodes=3), availability=0.999)
+    assert clash(asked(spec, single)) == {
+        "availability 0.9995 of p/serve": "availability 99.8999 % at most"
+    }
+
+
 def test_a_fleet_of_nothing() -> None:
     problem = replace(
         asked(make.pipeline(TASK)),

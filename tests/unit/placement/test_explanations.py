@@ -189,6 +189,45 @@ def test_a_pool_that_is_full() -> None:
     assert found == Refusal(limit=Limit.SLOT_CAPACITY, needs=1.0, has=0.5, unit="cores")
 
 
+def test_a_task_that_waits_for_this_one_may_find_no_room() -> None:
+    spec = make.pipeline(TASK, make.task("u", after=("t",)), deadline=7300.0)
+    others = Reservation(
+        cluster=CHEAP.name,
+        pool=CHEAP.pools[0].name,
+        holder="others",
+        held=Resources(cpu_cores=3.5),
+        from_seconds=make.AS_OF + 7210.0,
+    )
+    fits_only_cheap = make.profile(make.task("u"), cores=1.0, memory=14.0)
+    little = make.cluster("little", make.pool(memory=8.0, speed=0.99, price=0.5))
+    problem = asked(spec, CHEAP, little, reservations=(others,), profiles={"u": fits_only_cheap})
+    assert verdict(problem, "little").binding == Refusal(
+        limit=Limit.SLOT_CAPACITY, needs=1.0, has=0.5, unit="cores for u"
+    )
+
+
+def test_the_largest_shortage_binds_when_only_a_promise_is_broken() -> None:
+    spec = make.pipeline(
+        make.serving(latency_ms_p99=100.0),
+        budget_micro_dollars=MicroDollars(1_440_000_000),
+        budget_period=BudgetPeriod.MONTH,
+    )
+    near = make.cluster("near", make.pool(price=1.0), latency_ms=10.0)
+    far = make.cluster("far", make.pool(price=40.0), latency_ms=101.0)
+    found = verdict(asked(spec, near, far), "far", "serve")
+    assert found.binding == Refusal(limit=Limit.BUDGET, needs=10.0, has=2.0, unit="USD per hour")
+    assert [refusal.limit for refusal in found.also] == [Limit.LATENCY]
+
+
+def test_break_evens_stand_on_what_can_be_written() -> None:
+    for kind, unit in ((Turning.PRICE, 1.0), (Turning.MEMORY, 1 / 1024)):
+        problem = (
+            small_memory(1.2) if kind is Turning.MEMORY else asked(make.pipeline(TASK), CHEAP, FAST)
+        )
+        value = turning(problem, kind).value / unit
+        assert value == round(value)
+
+
 def test_what_its_own_tasks_reserved_does_not_count_twice() -> None:
     reserved = held(CHEAP, cores=4.0, holder="p/t")
     assert where(asked(make.pipeline(TASK), CHEAP, FAST, reservations=(reserved,))) == "cheap"
