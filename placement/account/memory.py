@@ -148,11 +148,10 @@ class _Search:
                 yield self._line_of(option)
         for index, refused in job.refusals.items():
             if all(_on_memory(refusal) for refusal in refused):
-                top = partial(self._option, index=index)
-                most = _largest(lambda mib, top=top: top(mib) is not None, 1, self._top_mib)
-                option = self._option(most, index) if most > 0 else None
-                if option is not None:
-                    yield self._line_of(option, most)
+                most = _largest(partial(self._may_run, index=index), 1, self._top_mib)
+                with_most = self._option(most, index) if most > 0 else None
+                if with_most is not None:
+                    yield self._line_of(with_most, most)
 
     def _line_of(self, option: Option, memory_mib: int | None = None) -> _Line:
         """Return the line of a pool from its option with so much memory; None for today's."""
@@ -211,6 +210,9 @@ class _Search:
 
     def _money(self, option: Option) -> int:
         return moves.delta(self._place.instance, self._place.plan, self._place.job, option)
+
+    def _may_run(self, memory_mib: int, index: int) -> bool:
+        return self._option(memory_mib, index) is not None
 
     def _fits(self, memory_mib: int, index: int) -> bool:
         option = self._option(memory_mib, index)

@@ -46,7 +46,7 @@ class Tally:
 def world_of(problem: PlacementProblem, found: Settled) -> World:
     """Returns a plan as the checker sees it: where each task stands and when, no more."""
     instance, plan = found.instance, found.plan
-    levels = {line.spec.name: line.level for line in instance.lines}
+    levels = {str(line.spec.name): line.level for line in instance.lines}
     frame = Frame(
         ends_ms=instance.frame.end_ms,
         serving_ends_ms=instance.frame.serving_end_ms,

@@ -25,7 +25,7 @@ def problem(tasks: int, clusters: int, seed: int) -> PlacementProblem:
     chance = random.Random(seed)
     fleet = Fleet(clusters=tuple(_cluster(chance, number) for number in range(clusters)))
     profiles: dict[str, Profile] = {}
-    pipelines = []
+    pipelines: list[PipelineSpec] = []
     while len(profiles) < tasks:
         spec = _pipeline(chance, f"p{len(pipelines)}", min(tasks - len(profiles), len(PIPELINE)))
         pipelines.append(spec)
