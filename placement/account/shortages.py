@@ -105,10 +105,8 @@ def _room(place: Place, option: Option) -> Iterator[Refusal]:
     found: Refusal | None = None
     most = 0.0
     for amounts, used, capacity in short.board.demands(short.job, short.option, short.ready_ms):
-        for resource, need, taken, there in zip(
-            COUNTED, amounts, used.max(axis=0), capacity, strict=True
-        ):
-            free = max(there - int(taken), 0)
+        for resource, need, taken, there in zip(COUNTED, amounts, used, capacity, strict=True):
+            free = max(there - taken, 0)
             if need > free and need - free > most * max(free, 1):
                 most = (need - free) / max(free, 1)
                 own = short.job.index == place.job.index

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from placement.account.views import Blocked, Integers, View
-from placement.problem.instance import Amounts, Edge, Instance, Job, Option
+from placement.account.views import Blocked, View
+from placement.problem.instance import Amounts, Edge, Instance, Job, Option, Span
 from placement.search import draft as drafts
 from placement.search.draft import Draft
 from placement.search.moves import Bench
@@ -55,7 +55,13 @@ class Place:
             if start is None:
                 return None
             options[index], starts[index] = taken, start
-            later = {bucket for _, o in chain[number + 1 :] for bucket in o.buckets}
+            # One that waits for this one starts after its end, and so never meets it.
+            later = {
+                bucket
+                for i, o in chain[number + 1 :]
+                if of.serve or i not in of.descendants
+                for bucket in o.buckets
+            }
             if later & {*taken.buckets}:
                 board, is_shared = (board.copy() if is_shared else board), False
                 board.put(of, taken, start)
@@ -96,14 +102,19 @@ class Standing:
 
 
 class SharedBoard(Board):
-    """A board whose copies share each timeline, and its view, until one of them changes it."""
+    """A board whose copies share each timeline, and its view, until one of them changes it.
 
-    __slots__ = ("_blocked", "_own", "_views")
+    Of a timeline with a view the view is what counts: `_lifted` has what was given back there and
+    still stands in the timeline, until somebody needs that.
+    """
+
+    __slots__ = ("_blocked", "_lifted", "_own", "_views")
 
     def __init__(self, instance: Instance) -> None:
         super().__init__(instance)
         self._own = set(range(len(instance.buckets)))
         self._views: list[View | None] = [None for _ in instance.buckets]
+        self._lifted: dict[int, tuple[Span, ...]] = {}
         self._blocked: dict[tuple[int, Amounts], Blocked] = {}
 
     def copy(self) -> SharedBoard:
@@ -112,6 +123,7 @@ class SharedBoard(Board):
         twin._lines, twin._seats = self._lines.copy(), self._seats.copy()
         # What was found on views is good as long as they are: those that change are not used.
         twin._views, twin._blocked = self._views.copy(), self._blocked
+        twin._lifted = self._lifted.copy()
         self._own, twin._own = set(), set()
         return twin
 
@@ -122,6 +134,14 @@ class SharedBoard(Board):
             if view is None:
                 self._views[bucket] = View.of(self._lines[bucket])
 
+    def timeline(self, bucket: int) -> Timeline:
+        """Return what is taken of one bucket."""
+        if bucket in self._lifted:
+            view = self._views[bucket]
+            self._changeable(bucket)
+            self._views[bucket] = view
+        return self._lines[bucket]
+
     def put(self, job: Job, option: Option, start_ms: int) -> None:
         """Take what a job needs from its start on."""
         for bucket in option.buckets:
@@ -131,7 +151,12 @@ class SharedBoard(Board):
     def earliest(self, job: Job, option: Option, ready_ms: int, latest_ms: int) -> int | None:
         """Return the first start from `ready_ms` on at which the job fits and is not late."""
         if job.seat >= 0 or any(self._views[bucket] is None for bucket in option.buckets):
+            for bucket in option.buckets:
+                self.timeline(bucket)
             return super().earliest(job, option, ready_ms, latest_ms)
+        if job.serve:
+            start = max(ready_ms, self._last_clash(option))
+            return start if start <= latest_ms else None
         start = ready_ms
         while start + option.duration_ms <= latest_ms:
             later = self._next(job, option, start)
@@ -144,14 +169,27 @@ class SharedBoard(Board):
         """Return None when a job fits at a start, else the next start worth a try."""
         for span in spans_at(job, option, start):
             for bucket in option.buckets:
+                view = self._views[bucket]
+                if view is not None and view.has_room(span):
+                    continue
                 stretches = self._stretches(bucket, span.amounts)
                 end = stretches.end_of_first(span.start_ms, span.end_ms)
-                if end is not None and job.serve:
-                    # Its needs stay where they are in the calendar; only the start moves on.
-                    return max(min(end, span.end_ms), start + 1)
                 if end is not None:
                     return max(end - (span.start_ms - start), start + 1)
         return None
+
+    def _last_clash(self, option: Option) -> int:
+        """Return until when there are times at which a service has no room; -1 for none.
+
+        It needs the calendar from its start on, so that it may start from then on.
+        """
+        last = -1
+        for bucket in option.buckets:
+            if len(self._stretches(bucket, option.peak).ends):
+                for span in option.spans:
+                    stretches = self._stretches(bucket, span.amounts)
+                    last = max(last, stretches.end_of_last(span.start_ms, span.end_ms))
+        return last
 
     def _stretches(self, bucket: int, amounts: Amounts) -> Blocked:
         key = (bucket, amounts)
@@ -163,13 +201,17 @@ class SharedBoard(Board):
     def lift(self, jobs: Sequence[Job], plan: Draft, gone: Iterable[int]) -> None:
         """Give back what some jobs of one pipeline take; `jobs` are all of it that are placed."""
         off = set(gone)
+        lifted: dict[int, list[Span]] = {}
         for job in jobs:
             if job.index in off and job.seat < 0:
                 option = plan.options[job.index]
                 for bucket in option.buckets:
-                    line = self._changeable(bucket)
-                    for span in spans_at(job, option, plan.starts[job.index]):
-                        line.add(span, sign=-1)
+                    spans = spans_at(job, option, plan.starts[job.index])
+                    lifted.setdefault(bucket, []).extend(spans)
+        for bucket, spans in lifted.items():
+            view = self._views[bucket] or View.of(self._lines[bucket])
+            self._views[bucket] = view.without(spans)
+            self._lifted[bucket] = (*self._lifted.get(bucket, ()), *spans)
         # A seat is held for the dearest of its jobs: it is given back whole, then taken anew.
         seats = {(job.line, job.seat) for job in jobs if job.index in off and job.seat >= 0}
         for key in [key for key in self._seats if key[1:] in seats]:
@@ -180,11 +222,11 @@ class SharedBoard(Board):
 
     def demands(
         self, job: Job, option: Option, start_ms: int
-    ) -> Iterator[tuple[Amounts, Integers, Amounts]]:
-        """Yield what a job would take at a start, what others take then, and what there is.
+    ) -> Iterator[tuple[Amounts, Amounts, Amounts]]:
+        """Yield what a job would take at a start, the most that others take then, what there is.
 
-        One item for each stretch of need on each bucket: others take a row of amounts at a time. Of
-        a seat that is held already, what the seat would take, beside what all others take.
+        One item for each stretch of need on each bucket. Of a seat that is held already, what the
+        seat would take, beside what all others take.
         """
         for bucket in option.buckets:
             line = self.timeline(bucket)
@@ -194,13 +236,15 @@ class SharedBoard(Board):
                 line.add(held, sign=-1)
             view = View.of(line) if held is not None else self._views[bucket] or View.of(line)
             for span in self._wanted(job, option, bucket, start_ms):
-                yield span.amounts, view.during(span.start_ms, span.end_ms), line.capacity
+                yield span.amounts, view.most(span.start_ms, span.end_ms), line.capacity
 
     def _changeable(self, bucket: int) -> Timeline:
         self._views[bucket] = None
         if bucket not in self._own:
             self._lines[bucket] = self._lines[bucket].copy()
             self._own.add(bucket)
+        for span in self._lifted.pop(bucket, ()):
+            self._lines[bucket].add(span, sign=-1)
         return self._lines[bucket]
 
 

@@ -2,55 +2,80 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from placement.problem.instance import Amounts
+from placement.problem.instance import Amounts, Span
 from placement.search.timeline import Timeline
 
 NEVER_MS = 2**62
 """Stands for the end of a stretch without end."""
 
 Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """What is taken of one bucket, as it was when the view was made.
 
-    times: when something changes; used: a row of amounts from each of them on.
+    times: when something changes; used: a row for each resource, a column for each time.
     """
 
     times: Integers
     used: Integers
-    capacity: Integers
+    capacity: Amounts
 
     @staticmethod
     def of(line: Timeline) -> View:
         """Return the view of a timeline."""
         steps = line.steps()
+        used = np.array([used for _, used in steps], dtype=np.int64)
         return View(
             times=np.array([time for time, _ in steps], dtype=np.int64),
-            used=np.array([used for _, used in steps], dtype=np.int64),
-            capacity=np.array(line.capacity, dtype=np.int64),
+            used=np.ascontiguousarray(used.T),
+            capacity=line.capacity,
         )
+
+    def without(self, spans: Iterable[Span]) -> View:
+        """Return what is left when some spans that were taken are given back."""
+        used = self.used.copy()
+        for span in spans:
+            first, last = np.searchsorted(self.times, (span.start_ms, span.end_ms))
+            used[:, first:last] -= np.array(span.amounts, dtype=np.int64)[:, None]
+        return replace(self, used=used)
+
+    def has_room(self, span: Span) -> bool:
+        """Whether a span fits beside all that is taken."""
+        first, last = self._during(span.start_ms, span.end_ms)
+        return not self._short(span.amounts, first, last).any()
 
     def blocked(self, amounts: Amounts) -> Blocked:
         """Return the stretches in which so much more has no room."""
-        more = np.array(amounts, dtype=np.int64)
-        asked = more > 0  # what needs nothing of a resource fits even where others took too much
-        short = (self.used[:, asked] > (self.capacity - more)[asked]).any(axis=1)
+        short = self._short(amounts, 0, len(self.times))
         edges = np.flatnonzero(np.diff(short.astype(np.int8), prepend=0, append=0))
         ends = np.append(self.times, NEVER_MS)
         return Blocked(starts=ends[edges[::2]], ends=ends[edges[1::2]])
 
-    def during(self, start_ms: int, end_ms: int) -> Integers:
-        """Return the distinct rows that a stretch of time meets."""
+    def most(self, start_ms: int, end_ms: int) -> Amounts:
+        """Return the most of each resource that is taken at any time of a stretch."""
+        first, last = self._during(start_ms, end_ms)
+        return tuple(int(value) for value in self.used[:, first:last].max(axis=1))
+
+    def _short(self, amounts: Amounts, first: int, last: int) -> Flags:
+        short = np.zeros(last - first, dtype=np.bool_)
+        for resource, more in enumerate(amounts):
+            # What needs nothing of a resource fits even where others took too much of it.
+            if more > 0:
+                short |= self.used[resource, first:last] > self.capacity[resource] - more
+        return short
+
+    def _during(self, start_ms: int, end_ms: int) -> tuple[int, int]:
         first = int(np.searchsorted(self.times, start_ms, side="right")) - 1
-        last = int(np.searchsorted(self.times, end_ms, side="left"))
-        return self.used[max(first, 0) : last]
+        return max(first, 0), int(np.searchsorted(self.times, end_ms, side="left"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,3 +91,10 @@ class Blocked:
         if index == len(self.ends) or self.starts[index] >= end_ms:
             return None
         return int(self.ends[index])
+
+    def end_of_last(self, start_ms: int, end_ms: int) -> int:
+        """Return until when a span of time meets stretches, at most its end; -1 for not at all."""
+        index = int(np.searchsorted(self.starts, end_ms, side="left")) - 1
+        if index < 0 or self.ends[index] <= start_ms:
+            return -1
+        return min(int(self.ends[index]), end_ms)
