@@ -129,9 +129,9 @@ def _stuck(place: Place, option: Option) -> _Ready | None:
     board = place.board.copy()
     placed, starts = dict(bench.rest.options), dict(bench.rest.starts)
     waited: _Ready | None = None
-    for index in (bench.job.index, *bench.followers):
+    chain = [(place.job.index, option), *((i, place.plan.options[i]) for i in bench.followers)]
+    for number, (index, taken) in enumerate(chain):
         job = instance.jobs[index]
-        taken = option if index == bench.job.index else place.plan.options[index]
         ready = drafts.ready_ms(job, Draft(options=placed, starts=starts))
         here = _Ready(job=job, option=taken, ready_ms=ready, board=board.copy())
         start = board.earliest(job, taken, ready, job.latest_ms)
@@ -140,6 +140,7 @@ def _stuck(place: Place, option: Option) -> _Ready | None:
             return here if in_time or waited is None else waited
         if start > ready and waited is None:
             waited = here
-        board.put(job, taken, start)
+        if place.may_be_met(chain, number):
+            board.put(job, taken, start)
         placed[index], starts[index] = taken, start
     return None

@@ -55,17 +55,24 @@ class Place:
             if start is None:
                 return None
             options[index], starts[index] = taken, start
-            # One that waits for this one starts after its end, and so never meets it.
-            later = {
-                bucket
-                for i, o in chain[number + 1 :]
-                if of.serve or i not in of.descendants
-                for bucket in o.buckets
-            }
-            if later & {*taken.buckets}:
+            if self.may_be_met(chain, number):
                 board, is_shared = (board.copy() if is_shared else board), False
                 board.put(of, taken, start)
         return Draft(options=options, starts=starts)
+
+    def may_be_met(self, chain: Sequence[tuple[int, Option]], number: int) -> bool:
+        """Whether a job of a chain that is timed in its order draws on what a later one draws on.
+
+        One that waits for another starts after its end, and so never meets it; but what is held for
+        a service or a shared seat may last longer.
+        """
+        index, option = chain[number]
+        job = self.instance.jobs[index]
+        return any(
+            (job.serve or job.seat >= 0 or later not in job.descendants)
+            and {*option.buckets} & {*other.buckets}
+            for later, other in chain[number + 1 :]
+        )
 
 
 class Standing:
@@ -173,7 +180,7 @@ class SharedBoard(Board):
                 if view is not None and view.has_room(span):
                     continue
                 stretches = self._stretches(bucket, span.amounts)
-                end = stretches.end_of_first(span.start_ms, span.end_ms)
+                end = stretches.next_gap(span.start_ms, span.end_ms)
                 if end is not None:
                     return max(end - (span.start_ms - start), start + 1)
         return None

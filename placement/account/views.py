@@ -85,12 +85,17 @@ class Blocked:
     starts: Integers
     ends: Integers
 
-    def end_of_first(self, start_ms: int, end_ms: int) -> int | None:
-        """Return when the first stretch ends that a span of time meets; None when it meets none."""
+    def next_gap(self, start_ms: int, end_ms: int) -> int | None:
+        """Return from when on there is a gap as long as a span of time, that it does not meet.
+
+        None when the span meets no stretch where it is.
+        """
         index = int(np.searchsorted(self.ends, start_ms, side="right"))
         if index == len(self.ends) or self.starts[index] >= end_ms:
             return None
-        return int(self.ends[index])
+        ends = self.ends[index:]
+        gaps = np.append(self.starts[index + 1 :], 2 * NEVER_MS - 1) - ends
+        return int(ends[int(np.argmax(gaps >= end_ms - start_ms))])
 
     def end_of_last(self, start_ms: int, end_ms: int) -> int:
         """Return until when a span of time meets stretches, at most its end; -1 for not at all."""
