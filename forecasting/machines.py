@@ -43,12 +43,13 @@ def machines_that_fit(
         replicas: Processes that share the needs evenly.
     """
     fits: list[MachineFit] = []
+    gpus = needs.get(Resource.GPU, 0.0)
     for cluster in fleet.clusters:
         for pool in cluster.pools:
             share = _share(pool.shape, needs, replicas)
             if share > 1.0 or (models and pool.shape.gpu_model not in models):
                 continue
-            seconds = None if duration is None else duration.p50 / pool.speed
+            seconds = None if duration is None else duration.p50 / pool.speed_of(gpus)
             hours = 1.0 if seconds is None else seconds / _HOUR
             cost = pool.price_micro_dollars_per_hour * share * replicas * hours
             fits.append(

@@ -135,8 +135,9 @@ def _duration(plan: Plan, pipeline: str, task: str, pool: str | None) -> Quantil
     assignment = plan.assignment(pipeline, task)
     if profile is None or profile.duration_seconds is None or assignment is None:
         return None
+    gpus = assignment.held.gpu_count
     place = pool_of(plan.request.fleet, assignment.cluster, pool or assignment.pool)
-    return profile.duration_seconds.times(1.0 / place.speed if place else 1.0)
+    return profile.duration_seconds.times(1.0 / place.speed_of(gpus) if place else 1.0)
 
 
 def _end(spec: PipelineSpec, spans: Spans) -> float | None:

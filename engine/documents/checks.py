@@ -269,7 +269,11 @@ def check_against(spec: PipelineSpec, fleet: Fleet) -> tuple[Fault, ...]:
         faults.extend(_not_in_fleet(path, "region or continent", region, regions))
     for index, provider in enumerate(spec.limits.providers):
         faults.extend(_not_in_fleet(f"limits.providers[{index}]", "provider", provider, providers))
+    names = {cluster.name for cluster in clusters}
     for task in spec.tasks:
+        if task.data_in is not None:
+            path = f"tasks.{task.name}.data in"
+            faults.extend(_not_in_fleet(path, "name", task.data_in, names))
         wish = task.wishes.gpu_model
         if wish is not None:
             faults.extend(_not_in_fleet(f"tasks.{task.name}.gpu.kind", "GPU model", wish, models))

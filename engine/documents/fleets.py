@@ -56,7 +56,8 @@ def _build_pool(values: Values) -> Pool:
         shape=shape,
         node_count=values["count"],
         price_micro_dollars_per_hour=values["price"],
-        **present(values, spot_micro_dollars_per_hour="spot", speed="speed", taints="taints"),
+        **present(values, spot_micro_dollars_per_hour="spot", speed="speed", gpu_speed="gpu speed"),
+        **present(values, taints="taints"),
     )
 
 
@@ -74,6 +75,7 @@ def _take_pool(pool: Pool) -> Values:
         "price": pool.price_micro_dollars_per_hour,
         "spot": pool.spot_micro_dollars_per_hour,
         "speed": pool.speed,
+        "gpu speed": pool.gpu_speed,
         "taints": pool.taints or None,
     }
 
@@ -91,6 +93,7 @@ POOL = Form[Pool](
         "price": Field(PER_HOUR, "of a whole node, on demand: `0.34 USD per hour`", required=True),
         "spot": Field(PER_HOUR, "the same when it may be interrupted"),
         "speed": Field(SPEED, "reference seconds that pass in one second; 2 is twice as fast"),
+        "gpu speed": Field(SPEED, "the same for tasks that use its GPUs"),
         "taints": Field(Listed(Text("a taint")), "what a task must tolerate"),
     },
     _build_pool,

@@ -30,9 +30,23 @@ SLA = Form[Sla](
         ),
         "keep": Field(KEEP, "probability with which the deadline must be kept"),
         "weight": Field(Number(0.001, 1_000_000), "worth against other pipelines"),
+        "earliest start": Field(DeadlineCodec(), "before it nothing starts; written as a deadline"),
     },
-    lambda v: Sla(**v),
-    lambda s: {"deadline": s.deadline, "keep": s.keep, "weight": s.weight},
+    lambda v: Sla(
+        **present(
+            v,
+            deadline="deadline",
+            keep="keep",
+            weight="weight",
+            earliest_start="earliest start",
+        )
+    ),
+    lambda s: {
+        "deadline": s.deadline,
+        "keep": s.keep,
+        "weight": s.weight,
+        "earliest start": s.earliest_start,
+    },
 )
 
 

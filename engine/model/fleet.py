@@ -53,6 +53,7 @@ class Pool:
     spot_micro_dollars_per_hour: the same when it may be interrupted; None where not offered.
     speed: how many reference seconds (this project's measured local seconds) pass in one
         second of this machine; 2.0 ends a task in half of the time.
+    gpu_speed: the same for tasks that use its GPUs; None where it is `speed` for all.
     """
 
     name: PoolName
@@ -61,7 +62,12 @@ class Pool:
     price_micro_dollars_per_hour: MicroDollars
     spot_micro_dollars_per_hour: MicroDollars | None = None
     speed: float = 1.0
+    gpu_speed: float | None = None
     taints: tuple[str, ...] = ()
+
+    def speed_of(self, gpu_count: float) -> float:
+        """Return how many reference seconds of a task with so many GPUs pass in a second."""
+        return self.speed if gpu_count <= 0 or self.gpu_speed is None else self.gpu_speed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -228,6 +228,9 @@ class PlanRequest:
     fixed: tasks that run already and stay where they are (assignments of a running plan).
     moved_from: (`PIPELINE/TASK`, cluster) a re-plan pays a move cost to leave; informs `why`.
     work_limit: deterministic work units the solver may spend (about a second each).
+    whole: a pipeline is placed with all its tasks or not at all, and weighs what its SLA does.
+    budget_micro_dollars: most that the tasks placed by this plan may cost together, services for
+        the horizon; it binds in `MOST_SLA` mode.
     """
 
     pipelines: tuple[PipelineSpec, ...]
@@ -242,6 +245,8 @@ class PlanRequest:
     done: Mapping[PipelineName, tuple[TaskName, ...]] = field(default_factory=dict)
     """Tasks that ended already and need no place."""
     work_limit: float = 4.0
+    whole: bool = False
+    budget_micro_dollars: MicroDollars | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,6 +273,8 @@ class Placement:
     bound_micro_dollars: MicroDollars
     gap: float
     optimal: bool
+    notes: tuple[str, ...] = ()
+    """What went wrong on the way, such as a solver that could not be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

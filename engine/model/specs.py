@@ -73,12 +73,14 @@ class Sla:
     """What a pipeline promises.
 
     keep: joint probability, per run, that all tasks but serve end by the deadline.
+    earliest_start: no task starts before this instant, which has the same forms.
     weight: worth of this pipeline against others when not all can be placed.
     """
 
     deadline: Deadline | None = None
     keep: float = 0.95
     weight: float = 1.0
+    earliest_start: Deadline | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +141,8 @@ class TaskSpec:
     model: families to train (`knn`, `tree`, `forest`, `svm`, `boosting`, `logistic`).
     trials: configurations tried for each family.
     retries: new attempts after a failure that may pass.
+    data_in: cluster in which the `volume_gib` that it reads lie; other clusters pay to move them.
+    output_gib: what it hands on to those that wait for it; None to go by `volume_gib`.
     """
 
     name: TaskName
@@ -151,6 +155,8 @@ class TaskSpec:
     reads: str | None = None
     writes: str | None = None
     volume_gib: float | None = None
+    data_in: str | None = None
+    output_gib: float | None = None
     rows: int | None = None
     target: str | None = None
     """Name of the column to predict."""
