@@ -71,4 +71,5 @@ def _shown(found: Settled, plan: Draft, request: PlanRequest) -> Placement:
         bound_micro_dollars=MicroDollars(found.bound),
         gap=(money - found.bound) / money if money > 0 else 0.0,
         optimal=found.proven,
+        notes=found.troubles,
     )

@@ -47,6 +47,15 @@ class Settled:
     outlooks: Mapping[int, Outlook]
     unkept: tuple[int, ...]
     short: tuple[int, ...]
+    troubles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """A problem with who looks on while it is searched."""
+
+    problem: PlacementProblem
+    lookout: Lookout
 
 
 def settled(problem: PlacementProblem, lookout: Lookout = NOBODY) -> Settled:
@@ -55,15 +64,23 @@ def settled(problem: PlacementProblem, lookout: Lookout = NOBODY) -> Settled:
     lookout: told of every better plan; it may end the search early.
     """
     limit = problem.request.work_limit
-    best = _shared(problem, Terms(), limit * (1.0 - LEVEL_SHARE), lookout)
+    task = _Task(problem=problem, lookout=lookout)
+    share = LEVEL_SHARE if _is_uncertain(problem) else 0.0
+    best = _shared(task, Terms(), limit * (1.0 - share))
     for _ in range(LEVEL_ROUNDS):
         if not best.short or lookout.wants_end():
             break
-        raised = _shared(problem, _raised(best), limit * LEVEL_SHARE / LEVEL_ROUNDS, lookout)
+        raised = _shared(task, _raised(best), limit * LEVEL_SHARE / LEVEL_ROUNDS)
         if not _better(raised, best):
             break
         best = raised
     return best
+
+
+def _is_uncertain(problem: PlacementProblem) -> bool:
+    """Whether any run may take longer than its median, so that levels matter."""
+    spans = (profile.duration_seconds for profile in problem.profiles.values())
+    return any(span is not None and span.p99 > span.p50 for span in spans)
 
 
 def _better(raised: Settled, best: Settled) -> bool:
@@ -82,27 +99,33 @@ def _raised(best: Settled) -> Terms:
     return replace(best.terms, levels=levels)
 
 
-def _shared(problem: PlacementProblem, terms: Terms, limit: float, lookout: Lookout) -> Settled:
+def _shared(task: _Task, terms: Terms, limit: float) -> Settled:
     """Search at lambda 1, and with shared chance where that leaves something to gain."""
-    alone, found = _searched(problem, terms, limit / 2)
-    lookout.found(alone, found.plan, found.bound)
+    problem = task.problem
+    alone = build(problem, terms)
+    chance = multiplexing.leaves_to_chance(alone)
+    found = _searched(task, alone, limit / 2 if chance else limit)
+    task.lookout.found(alone, found.plan, found.bound)
     best = _seen(problem, alone, terms, found)
+    if not chance or task.lookout.wants_end():
+        return best
     if found.plan is not None and value(alone, found.plan) == value(alone, found.wanted):
         return best  # nobody was crowded out, so there is nothing to share
     seed = problem.request.seed
     shares = multiplexing.shares(alone, found.wanted, seed)
     for _ in range(SHARING_ROUNDS):
-        if all(share == 1.0 for pool in shares.values() for share in pool) or lookout.wants_end():
+        if all(share == 1.0 for pool in shares.values() for share in pool):
             break
         trial = replace(terms, shares=shares)
-        instance, other = _searched(problem, trial, limit / 2 / SHARING_ROUNDS)
-        if other.plan is None:
+        instance = build(problem, trial)
+        other = _searched(task, instance, limit / 2 / SHARING_ROUNDS)
+        if other.plan is None or task.lookout.wants_end():
             break
         risks = multiplexing.overflow(instance, other.plan, seed)
         over = [pool for pool, risk in risks.items() if risk > OVERFLOW]
         if not over:
+            task.lookout.found(instance, other.plan, other.bound)
             tried = _seen(problem, instance, trial, other)
-            lookout.found(instance, other.plan, other.bound)
             return tried if _saves(tried, best) else best
         # Half of the way to what is safe, for the pools whose mix came out riskier.
         halves = {pool: tuple((1.0 + s) / 2 for s in shares.get(pool, _SAFE)) for pool in over}
@@ -116,15 +139,15 @@ def _saves(tried: Settled, best: Settled) -> bool:
     return value(tried.instance, tried.plan) < value(best.instance, best.plan)
 
 
-def _searched(problem: PlacementProblem, terms: Terms, limit: float) -> tuple[Instance, Found]:
-    instance = build(problem, terms)
-    request = problem.request
+def _searched(task: _Task, instance: Instance, limit: float) -> Found:
+    request = task.problem.request
     effort = Effort(
         all_placed=request.mode is Mode.LEAST_COST,
         seed=request.seed,
         work_limit=limit,
+        stopped=task.lookout.wants_end,
     )
-    return instance, search(instance, effort)
+    return search(instance, effort)
 
 
 def _seen(problem: PlacementProblem, instance: Instance, terms: Terms, found: Found) -> Settled:
@@ -150,4 +173,5 @@ def _seen(problem: PlacementProblem, instance: Instance, terms: Terms, found: Fo
         outlooks=outlooks,
         unkept=unkept,
         short=tuple(number for number in unkept if instance.lines[number].level < HARD_LEVEL),
+        troubles=found.troubles,
     )

@@ -58,9 +58,7 @@ def _way(world: World, pipeline: Pipeline, position: int, pool: int) -> Way:
     return next(way for way in ways if way.pool.index == pool)
 
 
-def _cheapest(
-    world: World, pipeline: Pipeline, nodes: Sequence[Sequence[_Node]]
-) -> _Label | None:
+def _cheapest(world: World, pipeline: Pipeline, nodes: Sequence[Sequence[_Node]]) -> _Label | None:
     labels = [
         _Label(
             usd=0.0,

@@ -94,9 +94,7 @@ class World:
         """By pipeline and task the pools that an empty world would let it run on."""
         return {
             (pipeline.name, task.name): tuple(
-                way
-                for pool in self.pools
-                if (way := self._way(pipeline, task, pool)) is not None
+                way for pool in self.pools if (way := self._way(pipeline, task, pool)) is not None
             )
             for pipeline in self.pipelines
             for task in pipeline.tasks

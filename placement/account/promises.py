@@ -128,7 +128,7 @@ def _running_cost(instance: Instance, line: Line, *, serve: bool) -> int:
 
 
 def _edges(instance: Instance, line: Line) -> list[int]:
-    return [i for i, edge in enumerate(instance.edges) if edge.source in set(line.jobs)]
+    return [i for i, edge in enumerate(instance.edges) if edge.target in set(line.jobs)]
 
 
 def _runs(

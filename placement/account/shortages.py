@@ -35,9 +35,12 @@ def shortages(place: Place, option: Option) -> tuple[Refusal, ...]:
 
 def _upstream(place: Place) -> Iterator[Refusal]:
     job, rest = place.job, place.bench.rest
-    if not drafts.may_run(job, rest.options):
-        jobs = place.instance.jobs
-        missing = [jobs[u].spec.name for u in job.upstream if u not in rest.options]
+    instance, needed = place.instance, [*job.upstream]
+    if instance.whole:
+        placed = {*rest.options, *place.bench.followers, job.index}
+        needed += [i for i in instance.lines[job.line].jobs if i not in placed]
+    missing = dict.fromkeys(instance.jobs[u].spec.name for u in needed if u not in rest.options)
+    if not drafts.may_run(job, rest.options) or (instance.whole and missing):
         yield Refusal(
             limit=Limit.EARLIEST_START,
             needs=f"a place for {', '.join(missing)}",
@@ -84,6 +87,13 @@ def _budget(place: Place, option: Option) -> Iterator[Refusal]:
             needs=drafts.spent(instance, tried, job.line) / MICRO,
             has=line.budget / MICRO,
             unit="USD per hour" if line.budget_is_serving else "USD per run",
+        )
+    if instance.budget is not None and drafts.over_all(instance, tried):
+        yield Refusal(
+            limit=Limit.BUDGET,
+            needs=drafts.objective(instance, tried) / MICRO,
+            has=instance.budget / MICRO,
+            unit="USD for the whole plan",
         )
 
 

@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from engine.model.fleet import Cluster, Pool
-from engine.model.plans import Assignment, PlacementProblem, PlanRequest, Reservation, task_key
+from engine.model.plans import (
+    Assignment,
+    Mode,
+    PlacementProblem,
+    PlanRequest,
+    Reservation,
+    task_key,
+)
 from engine.model.resources import Resource, Resources
 from engine.model.specs import BudgetPeriod, PipelineSpec, TaskKind, TaskSpec
 from placement.problem import transfers
@@ -67,8 +74,14 @@ def build(problem: PlacementProblem, terms: Terms) -> Instance:
         line = _line(pipeline, request, terms, first_job=len(jobs))
         lines.append(line)
         added = _jobs(problem, site, line, number=len(lines) - 1)
-        edges.extend(_edges(pipeline, added))
+        edges.extend(_edges(pipeline, added, request))
         jobs.extend(added)
+    job_edges: list[list[int]] = [[] for _ in jobs]
+    line_edges: list[list[int]] = [[] for _ in lines]
+    for index, edge in enumerate(edges):
+        line_edges[jobs[edge.target].line].append(index)
+        for end in {edge.source, edge.target} - {-1}:
+            job_edges[end].append(index)
     return Instance(
         frame=site.frame,
         quotas=site.quota_index,
@@ -77,7 +90,11 @@ def build(problem: PlacementProblem, terms: Terms) -> Instance:
         pools=site.pools,
         buckets=_buckets(request, site),
         edges=tuple(edges),
+        job_edges=tuple(map(tuple, job_edges)),
+        line_edges=tuple(map(tuple, line_edges)),
         fixed=request.fixed,
+        whole=request.whole,
+        budget=request.budget_micro_dollars if request.mode is Mode.MOST_SLA else None,
     )
 
 
@@ -143,7 +160,9 @@ def _quotas(
 def _end_ms(problem: PlacementProblem, horizon_ms: int) -> int:
     """Return the end of the time that is looked at: late enough for all runs one by one."""
     request = problem.request
-    slowest = min((p.speed for c in request.fleet.clusters for p in c.pools), default=1.0)
+    slowest = min(
+        (min(p.speed, p.speed_of(1)) for c in request.fleet.clusters for p in c.pools), default=1.0
+    )
     total = sum(
         profile.duration_seconds.p99 / slowest
         for profile in problem.profiles.values()
@@ -151,6 +170,8 @@ def _end_ms(problem: PlacementProblem, horizon_ms: int) -> int:
     )
     last = request.as_of + total
     for pipeline in request.pipelines:
+        if pipeline.sla.earliest_start is not None:
+            last = max(last, instant_of(pipeline.sla.earliest_start, request.as_of) + total)
         if pipeline.sla.deadline is not None:
             last = max(last, instant_of(pipeline.sla.deadline, request.as_of))
     return max(horizon_ms, math.ceil((last - request.as_of) * MILLISECONDS)) + horizon_ms
@@ -192,6 +213,7 @@ def _jobs(problem: PlacementProblem, site: _Site, line: Line, *, number: int) ->
     branches = branches_of(pipeline)
     seats = branches.seats([task.name for task in tasks])
     ends = _running_ends(request, pipeline)
+    earliest = _earliest_ms(pipeline, request)
     quotas = site.quota_index.get(pipeline.owner, {})
     after: dict[int, set[int]] = {job: set() for job in line.jobs}
     tails: dict[int, int] = dict.fromkeys(line.jobs, 0)
@@ -224,11 +246,11 @@ def _jobs(problem: PlacementProblem, site: _Site, line: Line, *, number: int) ->
                 profile=asked.profile,
                 upstream=upstream,
                 descendants=tuple(sorted(after[job])),
-                release_ms=max((ends.get(name, 0) for name in task.after), default=0),
+                release_ms=max([earliest, *(ends.get(name, 0) for name in task.after)]),
                 latest_ms=last_start if asked.serves else until,
                 tail_ms=tails[job],
                 serve=asked.serves,
-                weight=max(round(pipeline.sla.weight * WEIGHT_UNITS), 1),
+                weight=_weight(pipeline, counts=not request.whole or job == line.jobs[0]),
                 probability=asked.probability,
                 seat=seats[task.name],
                 options=options,
@@ -238,10 +260,23 @@ def _jobs(problem: PlacementProblem, site: _Site, line: Line, *, number: int) ->
     return jobs[::-1]
 
 
-def _edges(pipeline: PipelineSpec, jobs: Sequence[Job]) -> list[Edge]:
+def _weight(pipeline: PipelineSpec, *, counts: bool) -> int:
+    """Return the weight of a job; of a pipeline that is placed whole its first job has it all."""
+    return max(round(pipeline.sla.weight * WEIGHT_UNITS), 1) if counts else 0
+
+
+def _earliest_ms(pipeline: PipelineSpec, request: PlanRequest) -> int:
+    start = pipeline.sla.earliest_start
+    if start is None:
+        return 0
+    return max(math.ceil((instant_of(start, request.as_of) - request.as_of) * MILLISECONDS), 0)
+
+
+def _edges(pipeline: PipelineSpec, jobs: Sequence[Job], request: PlanRequest) -> list[Edge]:
     handed = transfers.volumes(pipeline.tasks)
     by_name = {job.spec.name: job for job in jobs}
-    return [
+    found = _from_elsewhere(pipeline, jobs, request, handed)
+    return found + [
         Edge(
             source=by_name[name].index,
             target=job.index,
@@ -252,6 +287,33 @@ def _edges(pipeline: PipelineSpec, jobs: Sequence[Job]) -> list[Edge]:
         for name in job.spec.after
         if name in by_name and handed[name] > 0
     ]
+
+
+def _from_elsewhere(
+    pipeline: PipelineSpec,
+    jobs: Sequence[Job],
+    request: PlanRequest,
+    handed: Mapping[str, float],
+) -> list[Edge]:
+    """Return the data that lie somewhere already: stated inputs, and what running tasks make."""
+    clusters = {cluster.name: cluster for cluster in request.fleet.clusters}
+    running = {a.task: a.cluster for a in request.fixed if a.pipeline == pipeline.name}
+    found: list[Edge] = []
+    for job in jobs:
+        places = [(job.spec.data_in, job.spec.volume_gib or 0.0)]
+        places += [(running.get(name), handed[name]) for name in job.spec.after]
+        found.extend(
+            Edge(
+                source=-1,
+                target=job.index,
+                volume_gib=volume,
+                probability=job.probability,
+                origin=clusters[name],
+            )
+            for name, volume in places
+            if name in clusters and volume > 0
+        )
+    return found
 
 
 def _running_ends(request: PlanRequest, pipeline: PipelineSpec) -> dict[str, int]:
@@ -274,14 +336,7 @@ def running_end_ms(assignment: Assignment, as_of: float) -> int:
 
 def _buckets(request: PlanRequest, site: _Site) -> tuple[Bucket, ...]:
     owners = {pipeline.name: pipeline.owner for pipeline in request.pipelines}
-    buckets = [
-        Bucket(
-            name=f"{cluster.name}/{pool.name}",
-            capacity=_floor(pool.shape.resources.times(pool.node_count)),
-            base=_taken(request, site, cluster, pool),
-        )
-        for cluster, pool in site.pools
-    ]
+    buckets = [_pool_bucket(request, site, cluster, pool) for cluster, pool in site.pools]
     for owner, by_pool in site.quota_index.items():
         for bucket in dict.fromkeys(by_pool.values()):
             pools = [site.pools[index] for index, of in by_pool.items() if of == bucket]
@@ -296,25 +351,50 @@ def _buckets(request: PlanRequest, site: _Site) -> tuple[Bucket, ...]:
                     name=f"quota of {owner} in {cluster.name}",
                     capacity=_quota(cluster.quota[owner]),
                     base=tuple(_held(a, site.frame) for a in running),
+                    base_nodes=(0,) * len(running),
+                    node=_quota(cluster.quota[owner]),
+                    node_count=1,
                 )
             )
     return tuple(buckets)
 
 
-def _taken(request: PlanRequest, site: _Site, cluster: Cluster, pool: Pool) -> tuple[Span, ...]:
+def _pool_bucket(request: PlanRequest, site: _Site, cluster: Cluster, pool: Pool) -> Bucket:
+    taken = _taken(request, site, cluster, pool)
+    return Bucket(
+        name=f"{cluster.name}/{pool.name}",
+        capacity=_floor(pool.shape.resources.times(pool.node_count)),
+        base=tuple(span for span, _ in taken),
+        base_nodes=tuple(count for _, count in taken),
+        node=_floor(pool.shape.resources),
+        node_count=pool.node_count,
+    )
+
+
+def _taken(
+    request: PlanRequest, site: _Site, cluster: Cluster, pool: Pool
+) -> list[tuple[Span, int]]:
+    """Return what others hold of a pool, each with the number of nodes it stands on."""
     ours = {
         task_key(pipeline.name, task.name)
         for pipeline in request.pipelines
         for task in pipeline.tasks
     }
     here = (cluster.name, pool.name)
-    running = [_held(a, site.frame) for a in request.fixed if (a.cluster, a.pool) == here]
+    running = [
+        (_held(a, site.frame), a.node_count) for a in request.fixed if (a.cluster, a.pool) == here
+    ]
     others = [
-        _reserved(r, site.frame)
+        (_reserved(r, site.frame), int(_fits_one(r, pool)))
         for r in request.reservations
         if (r.cluster, r.pool) == here and r.holder not in ours
     ]
-    return tuple(span for span in (*running, *others) if span.start_ms < span.end_ms)
+    return [taken for taken in (*running, *others) if taken[0].start_ms < taken[0].end_ms]
+
+
+def _fits_one(reservation: Reservation, pool: Pool) -> bool:
+    node = pool.shape.resources
+    return all(reservation.held.of(r) <= node.of(r) for r in COUNTED)
 
 
 def _held(assignment: Assignment, frame: Frame) -> Span:

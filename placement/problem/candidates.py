@@ -80,7 +80,8 @@ def _candidate(asked: Asked, need: Need, cluster: Cluster, pool: Pool) -> Candid
     node_count = _node_count(asked, need, cluster, pool)
     service = None
     if asked.serves:
-        answer_ms = (asked.profile.service_ms_p99 or 0.0) / pool.speed
+        gpus = need.per_node(node_count).gpu_count
+        answer_ms = (asked.profile.service_ms_p99 or 0.0) / pool.speed_of(gpus)
         service = Service(
             latency_ms=cluster.latency_ms + answer_ms,
             availability=availability(cluster, node_count),
@@ -117,6 +118,7 @@ def _option(asked: Asked, frame: Frame, c: Candidate, buckets: tuple[int, ...]) 
     nodes = dominant_share(c.per_node, c.pool) * c.node_count
     per_hour = c.pool.price_micro_dollars_per_hour * nodes
     duration = asked.profile.duration_seconds
+    speed = c.pool.speed_of(c.per_node.gpu_count)
     shares = frame.share(buckets[0])
     slots = [_amounts(slot, shares, c) for slot in c.need.slots]
     if duration is None:
@@ -125,12 +127,12 @@ def _option(asked: Asked, frame: Frame, c: Candidate, buckets: tuple[int, ...]) 
         objective = MicroDollars(cost * frame.serving_hours)
         spans = _calendar(slots, frame)
     else:
-        duration_there = duration.times(1.0 / c.pool.speed)
+        duration_there = duration.times(1.0 / speed)
         duration_ms = max(math.ceil(duration_there.at(asked.level) * MILLISECONDS), 1)
         hours = duration_there.mean / HOUR_SECONDS
         objective = cost = MicroDollars(round(per_hour * hours * asked.probability))
         cost_p95 = MicroDollars(round(per_hour * duration_there.p95 / HOUR_SECONDS))
-        slot_ms = max(round(asked.profile.slot_seconds * MILLISECONDS / c.pool.speed), 1)
+        slot_ms = max(round(asked.profile.slot_seconds * MILLISECONDS / speed), 1)
         spans = _from_start(slots, slot_ms, duration_ms)
     return Option(
         pool_index=buckets[0],
@@ -142,6 +144,7 @@ def _option(asked: Asked, frame: Frame, c: Candidate, buckets: tuple[int, ...]) 
         duration_ms=duration_ms,
         duration=duration_there,
         spans=spans,
+        node_spans=_of_one_node(spans, c),
         cost=cost,
         cost_p95=cost_p95,
         objective=objective,
@@ -158,6 +161,19 @@ def _amounts(slot: Slot, shares: tuple[float, ...], c: Candidate) -> Amounts:
     most = [node.of(resource) * c.node_count / factor for resource in COUNTED]
     return tuple(
         math.ceil(value * factor * MILLISECONDS - 1e-6) for value in slot.between(shares, most)
+    )
+
+
+def _of_one_node(spans: tuple[Span, ...], c: Candidate) -> tuple[Span, ...]:
+    if c.node_count == 1:
+        return spans
+    return tuple(
+        Span(
+            start_ms=span.start_ms,
+            end_ms=span.end_ms,
+            amounts=tuple(-(-amount // c.node_count) for amount in span.amounts),
+        )
+        for span in spans
     )
 
 

@@ -69,6 +69,7 @@ class Option:
     duration_ms: at the level the plan is made for; 0 for a serve job.
     duration: the run's quantiles there, in seconds; None for a serve job.
     held: what is reserved on each of `node_count` nodes.
+    spans: what is taken of the pool over time; node_spans: of each of the nodes.
     cost: expected for the run, of an hour for a serve job; objective: what it adds to the
         objective (a serve job counts for the horizon).
     """
@@ -82,6 +83,7 @@ class Option:
     duration_ms: int
     duration: Quantiles | None
     spans: tuple[Span, ...]
+    node_spans: tuple[Span, ...]
     cost: MicroDollars
     cost_p95: MicroDollars
     objective: MicroDollars
@@ -96,12 +98,16 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """Data that move from one job to another when they stand in different regions."""
+    """Data that move from one job to another when they stand in different regions.
+
+    origin: where data lie that no job of the problem makes; `source` is -1 then.
+    """
 
     source: int
     target: int
     volume_gib: float
     probability: float
+    origin: Cluster | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,12 +166,17 @@ class Line:
 class Bucket:
     """Something limited that jobs draw on: a pool, or an owner's quota of a cluster.
 
-    base: what is taken by reservations and running tasks.
+    base: what is taken by reservations and running tasks; base_nodes: on how many nodes each of
+        them stands, 0 where nobody knows.
+    node, node_count: capacity of one node, and how many there are; a quota is one node.
     """
 
     name: str
     capacity: Amounts
     base: tuple[Span, ...]
+    base_nodes: tuple[int, ...]
+    node: Amounts
+    node_count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +185,8 @@ class Instance:
 
     pools: (cluster, pool) in the fleet's order; buckets: one per pool in the same order, then
         the quotas. quotas: by owner, then by pool, the bucket of the owner's quota there.
+    job_edges: by job the edges at either end of it; line_edges: by line.
+    whole: a pipeline is placed with all its jobs or not at all. budget: of all jobs together.
     """
 
     frame: Frame
@@ -183,7 +196,11 @@ class Instance:
     pools: tuple[tuple[Cluster, Pool], ...]
     buckets: tuple[Bucket, ...]
     edges: tuple[Edge, ...]
+    job_edges: tuple[tuple[int, ...], ...]
+    line_edges: tuple[tuple[int, ...], ...]
     fixed: tuple[Assignment, ...]
+    whole: bool = False
+    budget: int | None = None
 
     @property
     def as_of(self) -> float:

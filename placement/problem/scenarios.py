@@ -44,5 +44,5 @@ def levels(kinds: Sequence[str], chance: np.random.Generator, count: int = SCENA
 
 def values(quantiles: Quantiles, at: Values) -> Values:
     """Return the quantity at each level: `Quantiles.at` for arrays."""
-    points = np.array((quantiles.p50 / 2, *quantiles.values, quantiles.p99))
+    points = np.array((quantiles.least, *quantiles.values, quantiles.p99))
     return np.asarray(np.interp(at, _LEVELS, points), dtype=np.float64)

@@ -21,12 +21,15 @@ def price_per_gib(source: Cluster, target: Cluster) -> int:
 
 
 def volumes(tasks: Sequence[TaskSpec]) -> Mapping[str, float]:
-    """Return the GiB each task hands on: its stated volume, else that of what it reads."""
+    """Return the GiB each task hands on: as stated, else its volume, else that of what it reads."""
     handed: dict[str, float] = {}
     for task in in_order(tasks):
         upstream = max((handed.get(name, 0.0) for name in task.after), default=0.0)
         own = upstream if task.volume_gib is None else task.volume_gib
-        handed[task.name] = own if task.kind in _HANDS_ON else 0.0
+        if task.output_gib is not None:
+            handed[task.name] = task.output_gib
+        else:
+            handed[task.name] = own if task.kind in _HANDS_ON else 0.0
     return handed
 
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from engine.model.specs import Join
 from placement.problem import transfers
 from placement.problem.instance import Instance, Job, Option
-from placement.search.timeline import Board
+from placement.search.board import Board
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """Options and starts (milliseconds after `as_of`) of the jobs that are placed."""
+    """Options and starts (milliseconds after `as_of`) of the jobs that are placed.
+
+    nodes: which nodes of their pools they take; of jobs that are not in it, nobody has looked.
+    """
 
     options: Mapping[int, Option]
     starts: Mapping[int, int]
+    nodes: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
     def end_ms(self, job: int) -> int:
         """Return when a placed job ends at its planned level; a serve job when it starts."""
@@ -37,9 +41,31 @@ def moved(instance: Instance, options: Mapping[int, Option], edges: Iterable[int
     for index in edges:
         edge = instance.edges[index]
         source, target = options.get(edge.source), options.get(edge.target)
-        if source is not None and target is not None:
-            volume, chance = edge.volume_gib, edge.probability
-            yield transfers.cost(volume, chance, source.cluster, target.cluster)
+        origin = edge.origin or (source.cluster if source else None)
+        if origin is not None and target is not None:
+            yield transfers.cost(edge.volume_gib, edge.probability, origin, target.cluster)
+
+
+def added(instance: Instance, options: Mapping[int, Option], job: Job, option: Option) -> int:
+    """Return what a job without a place would add to the money of a choice of options."""
+    edges = instance.job_edges[job.index]
+    if not edges:
+        return int(option.objective)
+    return option.objective + sum(
+        moved(instance, {**_ends(instance, options, edges), job.index: option}, edges)
+    )
+
+
+def _ends(
+    instance: Instance, options: Mapping[int, Option], edges: Iterable[int]
+) -> dict[int, Option]:
+    """Return the options of the jobs at the ends of some edges."""
+    ends = {
+        end
+        for index in edges
+        for end in (instance.edges[index].source, instance.edges[index].target)
+    }
+    return {end: options[end] for end in ends if end in options}
 
 
 def unplaced_weight(instance: Instance, options: Mapping[int, Option]) -> int:
@@ -54,18 +80,26 @@ def spent(instance: Instance, options: Mapping[int, Option], line: int) -> int:
     total = of.spent + sum(options[j.index].cost for j in jobs if j.serve == of.budget_is_serving)
     if of.budget_is_serving:
         return total
-    own = [
-        index
-        for index, edge in enumerate(instance.edges)
-        if instance.jobs[edge.source].line == line
-    ]
-    return total + sum(moved(instance, options, own))
+    return total + sum(moved(instance, options, instance.line_edges[line]))
+
+
+def line_value(instance: Instance, options: Mapping[int, Option], line: int) -> tuple[int, int]:
+    """Return the unplaced weight and the money of one pipeline."""
+    jobs = instance.lines[line].jobs
+    unplaced = sum(instance.jobs[index].weight for index in jobs if index not in options)
+    money = sum(options[index].objective for index in jobs if index in options)
+    return unplaced, money + sum(moved(instance, options, instance.line_edges[line]))
 
 
 def over_budget(instance: Instance, options: Mapping[int, Option], line: int) -> bool:
     """Whether a pipeline costs more than it may."""
     budget = instance.lines[line].budget
     return budget is not None and spent(instance, options, line) > budget
+
+
+def over_all(instance: Instance, options: Mapping[int, Option]) -> bool:
+    """Whether all jobs together cost more than the plan may."""
+    return instance.budget is not None and objective(instance, options) > instance.budget
 
 
 def may_run(job: Job, placed: Mapping[int, Option]) -> bool:
@@ -84,30 +118,47 @@ def board_of(instance: Instance, draft: Draft, *, without: Iterable[int] = ()) -
     """Return what a draft takes, some of its jobs left out."""
     left_out = set(without)
     board = Board(instance)
-    for index, option in draft.options.items():
+    # Those that begin first take their nodes first, where nodes are not known.
+    for index in sorted(draft.options, key=lambda i: (draft.starts[i], i)):
         if index not in left_out:
-            board.put(instance.jobs[index], option, draft.starts[index])
+            nodes = draft.nodes.get(index, ())
+            board.put(instance.jobs[index], draft.options[index], draft.starts[index], nodes)
     return board
 
 
+def without(draft: Draft, jobs: Iterable[int]) -> Draft:
+    """Return a draft with some jobs left out."""
+    gone = set(jobs)
+    return Draft(
+        options={i: o for i, o in draft.options.items() if i not in gone},
+        starts={i: s for i, s in draft.starts.items() if i not in gone},
+        nodes={i: n for i, n in draft.nodes.items() if i not in gone},
+    )
+
+
 def timed(
-    instance: Instance, options: Mapping[int, Option], hoped: Mapping[int, int]
+    instance: Instance,
+    options: Mapping[int, Option],
+    hoped: Mapping[int, int],
+    board: Board | None = None,
 ) -> Draft | None:
     """Return the plan in which each job starts as early as it can, in the order of `hoped`.
 
-    Exact: every start is the first at which the job fits beside those before it. None when a
-    job would be late, which then asks for another order.
+    Exact: every start is the first at which the job fits beside those before it, node by node.
+    None when a job would be late, which then asks for another order. board: what others take
+    already; it is written to.
     """
-    board = Board(instance)
-    draft = Draft(options={}, starts={})
-    depth = {job.index: number for number, job in enumerate(instance.jobs)}
-    for index in sorted(options, key=lambda i: (hoped[i], depth[i])):
+    board = Board(instance) if board is None else board
+    placed: dict[int, Option] = {}
+    starts: dict[int, int] = {}
+    nodes: dict[int, tuple[int, ...]] = {}
+    draft = Draft(options=placed, starts=starts, nodes=nodes)
+    # Jobs stand in the order of their pipelines, so that upstream jobs come first among equals.
+    for index in sorted(options, key=lambda i: (hoped[i], i)):
         job, option = instance.jobs[index], options[index]
         start = board.earliest(job, option, ready_ms(job, draft), job.latest_ms)
         if start is None:
             return None
-        board.put(job, option, start)
-        draft = Draft(
-            options={**draft.options, index: option}, starts={**draft.starts, index: start}
-        )
+        nodes[index] = board.put(job, option, start)
+        placed[index], starts[index] = option, start
     return draft

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from placement.problem.instance import Instance, Job, Option
 from placement.search import draft as drafts
+from placement.search.board import Board
 from placement.search.draft import Draft
-from placement.search.timeline import Board
 
 Taste = Callable[[Option, int, int], tuple[int, ...]]
 """Orders the ways to place a job, from the option, its start and what it adds to the money."""
@@ -15,7 +15,7 @@ Taste = Callable[[Option, int, int], tuple[int, ...]]
 
 def greedy(instance: Instance) -> Draft:
     """Return the best of two simple plans: each job where it is cheapest, or ends first."""
-    plans = [_place(instance, taste) for taste in (_cheapest, _soonest)]
+    plans = [_place(instance, taste) for taste in (cheapest, soonest)]
     return min(plans, key=lambda plan: value(instance, plan))
 
 
@@ -25,63 +25,96 @@ def value(instance: Instance, plan: Draft) -> tuple[int, int]:
     return unplaced, drafts.objective(instance, plan.options)
 
 
-def _cheapest(option: Option, start: int, money: int) -> tuple[int, ...]:
+def cheapest(option: Option, start: int, money: int) -> tuple[int, ...]:
+    """Prefer little money."""
     return (money, start + option.duration_ms, option.pool_index)
 
 
-def _soonest(option: Option, start: int, money: int) -> tuple[int, ...]:
+def soonest(option: Option, start: int, money: int) -> tuple[int, ...]:
+    """Prefer an early end."""
     return (start + option.duration_ms, money, option.pool_index)
 
 
-def _place(instance: Instance, taste: Taste) -> Draft:
-    """Place job by job, the pipelines that weigh most and end first before the others."""
-    board = Board(instance)
-    options: dict[int, Option] = {}
-    starts: dict[int, int] = {}
-    for number in sorted(range(len(instance.lines)), key=lambda n: _urgency(instance, n)):
-        for index in instance.lines[number].jobs:
-            job = instance.jobs[index]
-            if not drafts.may_run(job, options):
-                continue
-            ready = drafts.ready_ms(job, Draft(options=options, starts=starts))
-            found = _best(instance, board, job, options, ready, taste)
-            if found is not None:
-                options[index], starts[index] = found
-                board.put(job, *found)
-    return Draft(options=options, starts=starts)
-
-
-def _urgency(instance: Instance, number: int) -> tuple[float, int, int]:
+def urgency(instance: Instance, number: int) -> tuple[float, int, int]:
+    """Return by what pipelines are placed one after the other: weight first, then deadline."""
     line = instance.lines[number]
     deadline = instance.end_ms if line.deadline_ms is None else line.deadline_ms
     return (-line.spec.sla.weight, deadline, number)
 
 
+def place_line(
+    instance: Instance, board: Board, jobs: Sequence[int], taste: Taste, room: int | None
+) -> Draft:
+    """Put the jobs of one pipeline on a board, one after the other; return their places.
+
+    Jobs that find none are left out, and so are those that need them. room: most money that may
+    be added; None for no limit.
+    """
+    draft = Draft(options={}, starts={}, nodes={})
+    options, starts, nodes = dict[int, Option](), dict[int, int](), dict[int, tuple[int, ...]]()
+    draft = Draft(options=options, starts=starts, nodes=nodes)
+    for index in jobs:
+        job = instance.jobs[index]
+        if not drafts.may_run(job, options):
+            continue
+        found = _best(instance, board, job, draft, (taste, room))
+        if found is None:
+            continue
+        option, start, money = found
+        nodes[index] = board.put(job, option, start)
+        options[index], starts[index] = option, start
+        room = None if room is None else room - money
+    return draft
+
+
+def _place(instance: Instance, taste: Taste) -> Draft:
+    """Place job by job, the pipelines that weigh most and end first before the others."""
+    board = Board(instance)
+    options, starts, nodes = dict[int, Option](), dict[int, int](), dict[int, tuple[int, ...]]()
+    room = instance.budget
+    for number in sorted(range(len(instance.lines)), key=lambda n: urgency(instance, n)):
+        jobs = instance.lines[number].jobs
+        trial = board.copy() if instance.whole else board
+        placed = place_line(instance, trial, jobs, taste, room)
+        if instance.whole and len(placed.options) < len(jobs):
+            continue
+        board = trial
+        options.update(placed.options)
+        starts.update(placed.starts)
+        nodes.update(placed.nodes)
+        if room is not None:
+            room -= drafts.line_value(instance, options, number)[1]
+    return Draft(options=options, starts=starts, nodes=nodes)
+
+
 def _best(
-    instance: Instance,
-    board: Board,
-    job: Job,
-    placed: dict[int, Option],
-    ready: int,
-    taste: Taste,
-) -> tuple[Option, int] | None:
+    instance: Instance, board: Board, job: Job, placed: Draft, wish: tuple[Taste, int | None]
+) -> tuple[Option, int, int] | None:
     """Return the option and start that taste best of those in time and within the budget.
 
-    Ways that leave time for the jobs that wait for this one come before those that do not.
+    Ways that leave time for the jobs that wait for this one come before those that do not. The
+    money that the way adds stands third.
     """
-    ways: list[tuple[tuple[int, ...], Option, int]] = []
-    before = drafts.objective(instance, placed) if instance.edges else 0
+    taste, room = wish
+    ready = drafts.ready_ms(job, placed)
+    budget = instance.lines[job.line].budget
+    best: tuple[tuple[int, ...], Option, int, int] | None = None
     for option in job.options:
-        start = board.earliest(job, option, ready, job.latest_ms)
-        tried = {**placed, job.index: option}
-        if start is None or drafts.over_budget(instance, tried, job.line):
+        money = drafts.added(instance, placed.options, job, option)
+        if room is not None and money > room:
             continue
-        money = int(option.objective)
-        if instance.edges:
-            money = drafts.objective(instance, tried) - before
+        if budget is not None and drafts.over_budget(
+            instance, {**placed.options, job.index: option}, job.line
+        ):
+            continue
+        # The earliest end that can be is enough to see that a way is no better than the best.
+        late = ready + option.duration_ms > job.latest_ms - job.tail_ms
+        if best is not None and (int(late), *taste(option, ready, money)) >= best[0]:
+            continue
+        start = board.earliest(job, option, ready, job.latest_ms)
+        if start is None:
+            continue
         late = start + option.duration_ms > job.latest_ms - job.tail_ms
-        ways.append(((int(late), *taste(option, start, money)), option, start))
-    if not ways:
-        return None
-    _, option, start = min(ways, key=lambda way: way[0])
-    return option, start
+        way = ((int(late), *taste(option, start, money)), option, start, money)
+        best = way if best is None or way[0] < best[0] else best
+    return None if best is None else best[1:]

@@ -76,6 +76,7 @@ class _Model:
         self._instance = instance
         self._jobs = [instance.jobs[index] for index in scope.jobs]
         self._taken = scope.taken
+        self._budget = scope.budget
         self.dear = self._dear()
         self._takes: dict[tuple[int, int], Expression] = {}
         self._starts: dict[int, Expression] = {}
@@ -89,6 +90,8 @@ class _Model:
         for seat in self._seats():
             self._add_seat(seat)
         self._transfers = {edge: self._add_transfer(edge) for edge in self._edges()}
+        self._money = self._all_money()
+        self._add_whole()
         self._add_capacity()
         self._add_budgets()
 
@@ -96,8 +99,7 @@ class _Model:
         """Set what is minimised."""
         jobs = self._instance.jobs
         unplaced = sum(job.weight * (1 - self._placed(job)) for job in self._jobs)
-        money = _total(o.objective * self._takes[j.index, o.pool_index] for j, o in self._all())
-        money = money + _total(self._transfers.values())
+        money = self._money
         if task.weight_at_most is not None:
             self.cp.add(unplaced <= task.weight_at_most)
         if task.goal is Goal.BEST:
@@ -145,14 +147,14 @@ class _Model:
         moves = sum(
             transfers.cost(edge.volume_gib, edge.probability, a, b)
             for edge in self._edges()
-            for a in clusters
+            for a in ([edge.origin] if edge.origin else clusters)
             for b in clusters
         )
         return 1 + moves + sum(max((o.objective for o in j.options), default=0) for j in self._jobs)
 
     def _edges(self) -> list[Edge]:
         free = {job.index for job in self._jobs}
-        return [edge for edge in self._instance.edges if edge.source in free]
+        return [edge for edge in self._instance.edges if edge.target in free]
 
     def _placed(self, job: Job) -> Expression:
         return sum(self._takes[job.index, option.pool_index] for option in job.options)
@@ -308,6 +310,12 @@ class _Model:
         The flow between clusters is a transport polytope, so that its relaxation is tight.
         """
         jobs = self._instance.jobs
+        if edge.origin is not None:
+            return _total(
+                transfers.cost(edge.volume_gib, edge.probability, edge.origin, option.cluster)
+                * self._takes[edge.target, option.pool_index]
+                for option in jobs[edge.target].options
+            )
         leaves, enters = self._by_cluster(jobs[edge.source]), self._by_cluster(jobs[edge.target])
         flows = {(a, b): self.cp.new_bool_var("") for a in leaves for b in enters}
         # With jobs that may stay unplaced the flow is what both ends have, no more.
@@ -380,9 +388,24 @@ class _Model:
                 total = total + option.cost * self._takes[job.index, option.pool_index]
         if of.budget_is_serving:
             return total
-        return total + sum(cost for e, cost in self._transfers.items() if e.source in own)
+        return total + sum(cost for e, cost in self._transfers.items() if e.target in own)
+
+    def _all_money(self) -> Expression:
+        money = _total(o.objective * self._takes[j.index, o.pool_index] for j, o in self._all())
+        return money + _total(self._transfers.values())
+
+    def _add_whole(self) -> None:
+        """Place pipelines with all their jobs or not at all, where that is asked."""
+        if not self._instance.whole:
+            return
+        for job in self._jobs:
+            first = self._instance.lines[job.line].jobs[0]
+            if job.index != first:
+                self.cp.add(self._placed(job) == self._placed(self._instance.jobs[first]))
 
     def _add_budgets(self) -> None:
+        if self._budget is not None:
+            self.cp.add(self._money <= self._budget)
         for index in sorted({job.line for job in self._jobs}):
             budget = self._instance.lines[index].budget
             if budget is not None:

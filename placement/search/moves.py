@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from placement.problem.instance import Instance, Job, Option
 from placement.search import draft as drafts
+from placement.search.board import Board
 from placement.search.draft import Draft
-from placement.search.timeline import Board
 
-ROUND_LIMIT = 10_000
+SWEEP_LIMIT = 50
+"""Sweeps over all jobs in which single moves are looked for; each gains, most plans need three."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,18 +28,20 @@ class Bench:
     followers: tuple[int, ...]
 
 
-def bench(instance: Instance, plan: Draft, job: Job) -> Bench:
-    """Take a job and those that wait for it out of a plan."""
+def bench(instance: Instance, plan: Draft, job: Job, board: Board | None = None) -> Bench:
+    """Take a job and those that wait for it out of a plan.
+
+    board: what the whole plan takes, where that is at hand; it is not changed.
+    """
     followers = tuple(index for index in job.descendants if index in plan.options)
-    gone = {job.index, *followers}
-    rest = Draft(
-        options={i: o for i, o in plan.options.items() if i not in gone},
-        starts={i: s for i, s in plan.starts.items() if i not in gone},
-    )
+    here = drafts.board_of(instance, plan) if board is None else board.copy()
+    gone = [index for index in (job.index, *followers) if index in plan.options]
+    for index in gone:
+        here.remove(instance.jobs[index], plan.options[index], plan.starts[index])
     return Bench(
         job=job,
-        board=drafts.board_of(instance, rest),
-        rest=rest,
+        board=here,
+        rest=drafts.without(plan, gone),
         followers=tuple(sorted(followers, key=lambda i: (plan.starts[i], i))),
     )
 
@@ -46,7 +49,12 @@ def bench(instance: Instance, plan: Draft, job: Job) -> Bench:
 def moved(instance: Instance, plan: Draft, at: Bench, option: Option) -> Draft | None:
     """Return the plan in which the job takes an option; None when that cannot be."""
     options: dict[int, Option] = {**plan.options, at.job.index: option}
+    dearer = instance.budget is not None and delta(instance, plan, at.job, option) > 0
     if drafts.over_budget(instance, options, at.job.line):
+        return None
+    if dearer and drafts.over_all(instance, options):
+        return None
+    if instance.whole and any(i not in options for i in instance.lines[at.job.line].jobs):
         return None
     return retimed(instance, at, options)
 
@@ -56,52 +64,60 @@ def retimed(instance: Instance, at: Bench, options: Mapping[int, Option]) -> Dra
     board = at.board.copy()
     placed = dict(at.rest.options)
     starts = dict(at.rest.starts)
+    nodes = dict(at.rest.nodes)
+    draft = Draft(options=placed, starts=starts, nodes=nodes)
     for index in (at.job.index, *at.followers):
         job, option = instance.jobs[index], options[index]
         if not drafts.may_run(job, placed):
             return None
-        ready = drafts.ready_ms(job, Draft(options=placed, starts=starts))
-        start = board.earliest(job, option, ready, job.latest_ms)
+        start = board.earliest(job, option, drafts.ready_ms(job, draft), job.latest_ms)
         if start is None:
             return None
-        board.put(job, option, start)
+        nodes[index] = board.put(job, option, start)
         placed[index], starts[index] = option, start
-    return Draft(options=placed, starts=starts)
+    return draft
 
 
 def delta(instance: Instance, plan: Draft, job: Job, option: Option) -> int:
     """Return the change of the objective when a job takes an option, in micro-dollars."""
-    touched = [
-        index
-        for index, edge in enumerate(instance.edges)
-        if job.index in {edge.source, edge.target}
-    ]
     old = plan.options.get(job.index)
-    new = {**plan.options, job.index: option}
-    before = sum(drafts.moved(instance, plan.options, touched)) + (old.objective if old else 0)
-    return option.objective + sum(drafts.moved(instance, new, touched)) - before
+    before = drafts.added(instance, plan.options, job, old) if old else 0
+    return drafts.added(instance, plan.options, job, option) - before
 
 
 def closed(instance: Instance, plan: Draft) -> Draft:
     """Return the plan after every single move that places more or costs less."""
-    for _ in range(ROUND_LIMIT):
-        better = _improved(instance, plan)
-        if better is None:
+    for _ in range(SWEEP_LIMIT):
+        better = _swept(instance, plan)
+        if better is plan:
             return plan
         plan = better
     return plan
 
 
-def _improved(instance: Instance, plan: Draft) -> Draft | None:
+def _swept(instance: Instance, plan: Draft) -> Draft:
+    """Return the plan after one look at every job; the same plan when nothing was gained."""
+    board: Board | None = None
     for job in instance.jobs:
         placed = job.index in plan.options
+        if instance.whole and not placed:
+            continue
         gains = [(delta(instance, plan, job, o), o.pool_index, o) for o in job.options]
         worth = [gain for gain in gains if gain[0] < 0 or not placed]
-        if not worth:
+        if not worth or not drafts.may_run(job, plan.options):
             continue
-        at = bench(instance, plan, job)
-        for _, _, option in sorted(worth, key=lambda gain: gain[:2]):
-            better = moved(instance, plan, at, option)
-            if better is not None:
-                return better
+        board = drafts.board_of(instance, plan) if board is None else board
+        better = _moved_best(instance, plan, bench(instance, plan, job, board), worth)
+        if better is not None:
+            plan, board = better, None
+    return plan
+
+
+def _moved_best(
+    instance: Instance, plan: Draft, at: Bench, worth: list[tuple[int, int, Option]]
+) -> Draft | None:
+    for _, _, option in sorted(worth, key=lambda gain: gain[:2]):
+        better = moved(instance, plan, at, option)
+        if better is not None:
+            return better
     return None

@@ -23,6 +23,7 @@ from placement.problem.needs import OVERFLOW, SOFT, need_of, uses_of
 from placement.problem.scenarios import Values, generator, levels, values
 from placement.search import draft as drafts
 from placement.search.draft import Draft
+from placement.search.timeline import Timeline
 
 _HOUR_MS = 3_600_000
 _DAY_HOURS = 24
@@ -47,11 +48,23 @@ class Moment:
         return float(np.mean(self.sampled > has + 1e-9))
 
 
+def leaves_to_chance(instance: Instance) -> bool:
+    """Whether any job may need more or less than is held of a resource that tasks share."""
+    return bool(_uncertain(instance.jobs))
+
+
 def overflow(instance: Instance, plan: Draft, seed: int) -> Mapping[int, float]:
     """Return the largest probability with which each pool in use needs more than it has."""
     worst: dict[int, float] = {}
+    board = drafts.board_of(instance, plan)
     for pool in sorted({option.pool_index for option in plan.options.values()}):
-        for moment in _moments(instance, plan, pool, seed, "verify"):
+        for moment in _moments(
+            instance,
+            plan,
+            board.timeline(pool),
+            pool,
+            generator(seed, "verify", instance.buckets[pool].name),
+        ):
             worst[pool] = max(worst.get(pool, 0.0), moment.overflow(moment.has))
     return worst
 
@@ -59,9 +72,16 @@ def overflow(instance: Instance, plan: Draft, seed: int) -> Mapping[int, float]:
 def shares(instance: Instance, wanted: Draft, seed: int) -> dict[int, tuple[float, ...]]:
     """Return lambda by pool and resource for the tasks that want each pool."""
     found: dict[int, tuple[float, ...]] = {}
+    board = drafts.board_of(instance, wanted)
     for pool in sorted({option.pool_index for option in wanted.options.values()}):
         lambdas = [0.0] * len(COUNTED)
-        for moment in _moments(instance, wanted, pool, seed, "lambda"):
+        for moment in _moments(
+            instance,
+            wanted,
+            board.timeline(pool),
+            pool,
+            generator(seed, "lambda", instance.buckets[pool].name),
+        ):
             lambdas[moment.resource] = max(lambdas[moment.resource], _bisected(moment))
         # What no task wants more of than the pool has stays at its safe value.
         found[pool] = tuple(value or 1.0 for value in lambdas)
@@ -77,7 +97,7 @@ def _bisected(moment: Moment) -> float:
 
 
 def _moments(
-    instance: Instance, plan: Draft, pool: int, seed: int, purpose: str
+    instance: Instance, plan: Draft, line: Timeline, pool: int, chance: np.random.Generator
 ) -> Iterator[Moment]:
     """Yield each resource and time at which the high needs together exceed the pool.
 
@@ -85,9 +105,11 @@ def _moments(
     """
     here = [instance.jobs[j] for j in sorted(plan.options) if plan.options[j].pool_index == pool]
     bucket = instance.buckets[pool]
-    sampled = levels([job.spec.kind.value for job in here], generator(seed, purpose, bucket.name))
     uncertain = _uncertain(here)
-    for time, _ in drafts.board_of(instance, plan).timeline(pool).steps():
+    if not uncertain:
+        return
+    sampled = levels([job.spec.kind.value for job in here], chance)
+    for time, _ in line.steps():
         active = [
             (column, job)
             for column, job in enumerate(here)
@@ -176,5 +198,6 @@ def _slot(instance: Instance, option: Option, job: Job, time: int, start: int) -
         count = max(len(used) for used in uses_of(job.spec, job.profile).values())
         hour = round(instance.as_of * MILLISECONDS + time) // _HOUR_MS % _DAY_HOURS
         return hour % count
-    slot_ms = max(round(job.profile.slot_seconds * MILLISECONDS / option.pool.speed), 1)
+    speed = option.pool.speed_of(option.held.gpu_count)
+    slot_ms = max(round(job.profile.slot_seconds * MILLISECONDS / speed), 1)
     return (time - start) // slot_ms

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from placement.problem.instance import Instance
+from placement.search.board import Board
 from placement.search.draft import Draft
-from placement.search.timeline import Board
 
 
 class Goal(Enum):
@@ -51,7 +51,8 @@ class Outcome:
     """What a solve returned.
 
     draft: of the jobs that were free. bound: the least value any plan could have, of the goal's
-        quantity; `BEST` counts a unit of weight as `dear` micro-dollars.
+        quantity; `BEST` counts a unit of weight as `dear` micro-dollars. trouble: why the
+        solver could not be used; "" when it could.
     """
 
     verdict: Verdict
@@ -59,6 +60,7 @@ class Outcome:
     bound: int
     work: float
     dear: int = 1
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,13 +68,16 @@ class Scope:
     """The part of an instance that a solve is about.
 
     jobs: those that are free, whole pipelines; taken: what all others take, None to look at no
-        capacity at all.
+        capacity at all. budget: most that the free jobs may cost together.
     """
 
     jobs: tuple[int, ...]
     taken: Board | None
+    budget: int | None = None
 
 
 def everything(instance: Instance) -> Scope:
     """Return the scope in which every job is free and capacity counts."""
-    return Scope(jobs=tuple(range(len(instance.jobs))), taken=Board(instance))
+    return Scope(
+        jobs=tuple(range(len(instance.jobs))), taken=Board(instance), budget=instance.budget
+    )

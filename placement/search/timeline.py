@@ -1,11 +1,11 @@
-"""What is taken of pools over time: exact step functions, no slots."""
+"""What is taken of one bucket over time: an exact step function, no slots."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
 
-from placement.problem.instance import Amounts, Instance, Job, Option, Span
+from placement.problem.instance import Amounts, Job, Option, Span
 
 
 class Timeline:
@@ -34,6 +34,8 @@ class Timeline:
                 used + sign * amount
                 for used, amount in zip(self._used[index], span.amounts, strict=True)
             )
+        if sign < 0:
+            self._join(first, last)
 
     def conflict(self, span: Span) -> tuple[int, int] | None:
         """Return from when to when the first stretch lasts that has no room for a span.
@@ -49,16 +51,23 @@ class Timeline:
             index += 1
         return None
 
+    def free(self, start_ms: int, end_ms: int) -> Amounts:
+        """Return the least that is free of each resource at any time of a stretch."""
+        first = bisect_right(self._times, start_ms) - 1
+        last = bisect_right(self._times, max(end_ms - 1, start_ms))
+        taken = [max(values) for values in zip(*self._used[first:last], strict=True)]
+        return tuple(max(m - t, 0) for m, t in zip(self.capacity, taken, strict=True))
+
     def steps(self) -> list[tuple[int, Amounts]]:
         """Return each instant at which something changes, with what is taken from then on."""
         return list(zip(self._times, self._used, strict=True))
 
     def _room(self, used: Amounts, more: Amounts) -> bool:
         # What needs nothing of a resource fits even where others took too much of it.
-        return all(
-            amount == 0 or taken + amount <= most
-            for taken, amount, most in zip(used, more, self.capacity, strict=True)
-        )
+        for amount, taken, most in zip(more, used, self.capacity, strict=True):
+            if amount and taken + amount > most:
+                return False
+        return True
 
     def _cut(self, time: int) -> int:
         index = bisect_right(self._times, time) - 1
@@ -68,111 +77,37 @@ class Timeline:
         self._used.insert(index + 1, self._used[index])
         return index + 1
 
-
-class Board:
-    """Jobs on buckets over time. Jobs of one seat take the dearest, over all of their time."""
-
-    __slots__ = ("_lines", "_seats")
-
-    def __init__(self, instance: Instance) -> None:
-        self._lines = [Timeline(bucket.capacity, bucket.base) for bucket in instance.buckets]
-        self._seats: dict[tuple[int, int, int], Span] = {}
-
-    def copy(self) -> Board:
-        """Return a copy that shares nothing that changes."""
-        twin = object.__new__(Board)
-        twin._lines = [line.copy() for line in self._lines]
-        twin._seats = self._seats.copy()
-        return twin
-
-    def timeline(self, bucket: int) -> Timeline:
-        """Return what is taken of one bucket."""
-        return self._lines[bucket]
-
-    def earliest(self, job: Job, option: Option, ready_ms: int, latest_ms: int) -> int | None:
-        """Return the first start from `ready_ms` on at which the job fits and is not late.
-
-        latest_ms: when a job that ends must have ended, a serve job have started.
-        """
-        start = ready_ms
-        while start + option.duration_ms <= latest_ms:
-            later = self._later(job, option, start)
-            if later is None:
-                return start
-            if later <= start:
-                return None
-            start = later
-        return None
-
-    def put(self, job: Job, option: Option, start_ms: int) -> None:
-        """Take what a job needs from its start on."""
-        for bucket in option.buckets:
-            line = self._lines[bucket]
-            for span in self._wanted(job, option, bucket, start_ms):
-                line.add(span)
-            if job.seat >= 0:
-                key = (bucket, job.line, job.seat)
-                if key in self._seats:
-                    line.add(self._seats[key], sign=-1)
-                self._seats[key] = self._wanted(job, option, bucket, start_ms)[0]
-
-    def _wanted(self, job: Job, option: Option, bucket: int, start_ms: int) -> list[Span]:
-        """Return what a job would take; of a seat, what the whole seat would take then."""
-        if job.seat < 0:
-            return spans_at(job, option, start_ms)
-        own = seat_span(job, option, start_ms)
-        held = self._seats.get((bucket, job.line, job.seat))
-        if held is None:
-            return [own]
-        return [
-            Span(
-                start_ms=min(own.start_ms, held.start_ms),
-                end_ms=max(own.end_ms, held.end_ms),
-                amounts=tuple(map(max, own.amounts, held.amounts)),
-            )
-        ]
-
-    def _later(self, job: Job, option: Option, start: int) -> int | None:
-        """Return None when the job fits at a start, else the next start worth a try.
-
-        A start that is not later says that no start will do.
-        """
-        for bucket in option.buckets:
-            held = self._seats.get((bucket, job.line, job.seat)) if job.seat >= 0 else None
-            line = self._lines[bucket]
-            if held is not None:
-                line = line.copy()
-                line.add(held, sign=-1)
-            for span in self._wanted(job, option, bucket, start):
-                clash = line.conflict(span)
-                if clash is None:
-                    continue
-                if held is not None and clash[1] > held.start_ms:
-                    return start  # the seat is held there already, whenever the job starts
-                if held is not None:
-                    return clash[1]
-                if job.serve:
-                    # Its needs stay where they are in the calendar; only the start moves on.
-                    return max(min(clash[1], span.end_ms), start + 1)
-                return max(clash[1] - (span.start_ms - start), start + 1)
-        return None
+    def _join(self, first: int, last: int) -> None:
+        """Forget instants at which nothing changes any more, so that trials leave no trace."""
+        for index in range(min(last, len(self._times) - 1), max(first, 1) - 1, -1):
+            if self._used[index] == self._used[index - 1]:
+                del self._times[index], self._used[index]
 
 
 def spans_at(job: Job, option: Option, start_ms: int) -> list[Span]:
     """Return what a job takes when it starts at `start_ms`, in milliseconds after `as_of`."""
-    if job.serve:
-        return [
-            Span(start_ms=max(s.start_ms, start_ms), end_ms=s.end_ms, amounts=s.amounts)
-            for s in option.spans
-            if s.end_ms > start_ms
-        ]
-    return [
-        Span(start_ms=start_ms + s.start_ms, end_ms=start_ms + s.end_ms, amounts=s.amounts)
-        for s in option.spans
-    ]
+    return _placed(job, option.spans, start_ms)
+
+
+def node_spans_at(job: Job, option: Option, start_ms: int) -> list[Span]:
+    """Return what a job takes of each of its nodes."""
+    return _placed(job, option.node_spans, start_ms)
 
 
 def seat_span(job: Job, option: Option, start_ms: int) -> Span:
     """Return what a job that shares its seat takes: its peak, all the time."""
     spans = spans_at(job, option, start_ms)
     return Span(start_ms=start_ms, end_ms=spans[-1].end_ms, amounts=option.peak)
+
+
+def _placed(job: Job, spans: Iterable[Span], start_ms: int) -> list[Span]:
+    if job.serve:
+        return [
+            Span(start_ms=max(s.start_ms, start_ms), end_ms=s.end_ms, amounts=s.amounts)
+            for s in spans
+            if s.end_ms > start_ms
+        ]
+    return [
+        Span(start_ms=start_ms + s.start_ms, end_ms=start_ms + s.end_ms, amounts=s.amounts)
+        for s in spans
+    ]

@@ -1,0 +1,228 @@
+"""Jobs on pools, nodes and quotas over time, with room asked for and taken exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from placement.problem.instance import Amounts, Instance, Job, Option, Span
+from placement.search.nodes import Nodes
+from placement.search.timeline import Timeline, node_spans_at, seat_span, spans_at
+
+SeatKey = tuple[int, int, int]
+"""Bucket, line, seat."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Claim:
+    """What a job, or a whole seat, takes of a bucket: in sum, and of each of its nodes."""
+
+    spans: Sequence[Span]
+    node_spans: Sequence[Span]
+    node_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seat:
+    """Jobs of which no two run together: they hold the dearest of them, over all of their time."""
+
+    members: Mapping[int, tuple[Job, Option, int]]
+    claim: _Claim
+    nodes: tuple[int, ...]
+
+
+class Board:
+    """Jobs on buckets over time. Copies are cheap: a bucket is copied when it is written to."""
+
+    __slots__ = ("_lines", "_mine", "_nodes", "_seats", "_where")
+
+    def __init__(self, instance: Instance) -> None:
+        self._lines = [Timeline(bucket.capacity, bucket.base) for bucket in instance.buckets]
+        # A pool of one node is that node, so that its sum is enough.
+        self._nodes = [Nodes(b) if b.node_count > 1 else None for b in instance.buckets]
+        self._mine = set(range(len(self._lines)))
+        self._seats: dict[SeatKey, _Seat] = {}
+        self._where: dict[int, tuple[int, ...]] = {}
+
+    def copy(self) -> Board:
+        """Return a copy that shares nothing that changes."""
+        twin = object.__new__(Board)
+        twin._lines, twin._nodes = self._lines.copy(), self._nodes.copy()
+        twin._seats, twin._where = self._seats.copy(), self._where.copy()
+        twin._mine, self._mine = set(), set()
+        return twin
+
+    def timeline(self, bucket: int) -> Timeline:
+        """Return what is taken of one bucket."""
+        return self._lines[bucket]
+
+    def earliest(self, job: Job, option: Option, ready_ms: int, latest_ms: int) -> int | None:
+        """Return the first start from `ready_ms` on at which the job fits and is not late.
+
+        latest_ms: when a job that ends must have ended, a serve job have started.
+        """
+        start = ready_ms
+        while start + option.duration_ms <= latest_ms:
+            later = self._later(job, option, start)
+            if later is None:
+                return start
+            if later <= start:
+                return None
+            start = later
+        return None
+
+    def fits(self, job: Job, option: Option, start_ms: int) -> bool:
+        """Whether a job fits at a start."""
+        return self._later(job, option, start_ms) is None
+
+    def put(
+        self, job: Job, option: Option, start_ms: int, nodes: tuple[int, ...] = ()
+    ) -> tuple[int, ...]:
+        """Take what a job needs from its start on; return the nodes of the pool that it takes.
+
+        nodes: those it is known to have; else the first that fit. Where too few have room the
+        job counts in sum only, and no nodes are returned.
+        """
+        taken: tuple[int, ...] = ()
+        for bucket in option.buckets:
+            claim = self._claim(job, option, bucket, start_ms)
+            if job.seat >= 0:
+                here = self._put_seat(bucket, (job, option, start_ms), claim)
+            else:
+                here = self._take(bucket, claim, nodes if bucket == option.pool_index else ())
+            taken = here if bucket == option.pool_index else taken
+        self._where[job.index] = taken
+        return taken
+
+    def remove(self, job: Job, option: Option, start_ms: int) -> None:
+        """Give back what a job took; it must have been put at that start."""
+        nodes = self._where.pop(job.index)
+        for bucket in option.buckets:
+            if job.seat < 0:
+                claim = self._claim(job, option, bucket, start_ms)
+                self._give(bucket, claim, nodes if bucket == option.pool_index else ())
+                continue
+            key = (bucket, job.line, job.seat)
+            seat = self._seats.pop(key)
+            self._give(bucket, seat.claim, seat.nodes)
+            for index, member in seat.members.items():
+                if index != job.index:
+                    wanted = self._claim(*member[:2], bucket, member[2])
+                    self._put_seat(bucket, member, wanted)
+
+    def _put_seat(
+        self, bucket: int, member: tuple[Job, Option, int], claim: _Claim
+    ) -> tuple[int, ...]:
+        job = member[0]
+        key = (bucket, job.line, job.seat)
+        held = self._seats.get(key)
+        if held is not None:
+            self._give(bucket, held.claim, held.nodes)
+        nodes = self._take(bucket, claim, ())
+        members = {**(held.members if held else {}), job.index: member}
+        self._seats[key] = _Seat(members=members, claim=claim, nodes=nodes)
+        return nodes
+
+    def _take(self, bucket: int, claim: _Claim, known: tuple[int, ...]) -> tuple[int, ...]:
+        self._own(bucket)
+        for span in claim.spans:
+            self._lines[bucket].add(span)
+        nodes = self._nodes[bucket]
+        if nodes is None:
+            return (0,)
+        chosen = known or nodes.free(claim.node_spans, claim.node_count)
+        if len(chosen) < claim.node_count:
+            return ()
+        nodes.add(chosen, claim.node_spans)
+        return chosen
+
+    def _give(self, bucket: int, claim: _Claim, chosen: tuple[int, ...]) -> None:
+        self._own(bucket)
+        for span in claim.spans:
+            self._lines[bucket].add(span, sign=-1)
+        nodes = self._nodes[bucket]
+        if nodes is not None:
+            nodes.add(chosen, claim.node_spans, sign=-1)
+
+    def _own(self, bucket: int) -> None:
+        if bucket in self._mine:
+            return
+        self._lines[bucket] = self._lines[bucket].copy()
+        nodes = self._nodes[bucket]
+        self._nodes[bucket] = None if nodes is None else nodes.copy()
+        self._mine.add(bucket)
+
+    def _claim(self, job: Job, option: Option, bucket: int, start_ms: int) -> _Claim:
+        """Return what a job would take; of a seat, what the whole seat would take then."""
+        if job.seat < 0:
+            return _Claim(
+                spans=spans_at(job, option, start_ms),
+                node_spans=node_spans_at(job, option, start_ms),
+                node_count=option.node_count,
+            )
+        own = seat_span(job, option, start_ms)
+        node = _peak(option.node_spans)
+        held = self._seats.get((bucket, job.line, job.seat))
+        count = option.node_count
+        if held is not None:
+            before = held.claim.spans[0]
+            own = Span(
+                start_ms=min(own.start_ms, before.start_ms),
+                end_ms=max(own.end_ms, before.end_ms),
+                amounts=tuple(map(max, own.amounts, before.amounts)),
+            )
+            node = tuple(map(max, node, held.claim.node_spans[0].amounts))
+            count = max(count, held.claim.node_count)
+        on_node = Span(start_ms=own.start_ms, end_ms=own.end_ms, amounts=node)
+        return _Claim(spans=[own], node_spans=[on_node], node_count=count)
+
+    def _later(self, job: Job, option: Option, start: int) -> int | None:
+        """Return None when the job fits at a start, else the next start worth a try.
+
+        A start that is not later says that no start will do.
+        """
+        for bucket in option.buckets:
+            held = self._seats.get((bucket, job.line, job.seat)) if job.seat >= 0 else None
+            claim = self._claim(job, option, bucket, start)
+            later = (
+                self._later_alone(job, bucket, claim, start)
+                if held is None
+                else self._later_seated(bucket, claim, held, start)
+            )
+            if later is not None:
+                return later
+        return None
+
+    def _later_alone(self, job: Job, bucket: int, claim: _Claim, start: int) -> int | None:
+        for span in claim.spans:
+            clash = self._lines[bucket].conflict(span)
+            if clash is not None and job.serve:
+                # Its needs stay where they are in the calendar; only the start moves on.
+                return max(min(clash[1], span.end_ms), start + 1)
+            if clash is not None:
+                return max(clash[1] - (span.start_ms - start), start + 1)
+        nodes = self._nodes[bucket]
+        if nodes is None or len(nodes.free(claim.node_spans, claim.node_count)) == claim.node_count:
+            return None
+        wait = nodes.next_end(claim.node_spans)
+        return start if wait is None else start + max(wait, 1)
+
+    def _later_seated(self, bucket: int, claim: _Claim, held: _Seat, start: int) -> int | None:
+        line = self._lines[bucket].copy()
+        for span in held.claim.spans:
+            line.add(span, sign=-1)
+        clash = line.conflict(claim.spans[0])
+        if clash is not None:
+            # The seat is held there already, whenever the job starts.
+            return start if clash[1] > held.claim.spans[0].start_ms else clash[1]
+        nodes = self._nodes[bucket]
+        if nodes is None:
+            return None
+        nodes = nodes.copy()
+        nodes.add(held.nodes, held.claim.node_spans, sign=-1)
+        enough = len(nodes.free(claim.node_spans, claim.node_count)) == claim.node_count
+        return None if enough else start
+
+
+def _peak(spans: Sequence[Span]) -> Amounts:
+    return tuple(max(values) for values in zip(*(s.amounts for s in spans), strict=True))

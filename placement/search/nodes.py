@@ -1,0 +1,86 @@
+"""The nodes of one pool over time: which of them have room for a task, each on its own.
+
+A pool that has room in sum but on no single node is full. Nodes that were never used are alike, so
+that only those in use are kept. Which node a task takes is first fit: tasks close up on the first
+nodes, and whole nodes stay free for those that need them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from placement.problem.instance import Amounts, Bucket, Span
+from placement.search.timeline import Timeline
+
+
+class Nodes:
+    """What is taken of each node of a pool. Changes in place; `copy` before a trial."""
+
+    __slots__ = ("_count", "_node", "_used")
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._node = bucket.node
+        self._count = bucket.node_count
+        self._used: list[Timeline] = []
+        for span, count in zip(bucket.base, bucket.base_nodes, strict=True):
+            self._base(span, count)
+
+    def copy(self) -> Nodes:
+        """Return an independent copy."""
+        twin = object.__new__(Nodes)
+        twin._node, twin._count = self._node, self._count
+        twin._used = [line.copy() for line in self._used]
+        return twin
+
+    def free(self, spans: Sequence[Span], count: int) -> tuple[int, ...]:
+        """Return the first `count` nodes with room for all of some spans; fewer if so few have."""
+        found: list[int] = []
+        for index, line in enumerate(self._used):
+            if len(found) == count:
+                break
+            if all(line.conflict(span) is None for span in spans):
+                found.append(index)
+        fresh = range(len(self._used), self._count)
+        return (*found, *fresh[: count - len(found)])
+
+    def next_end(self, spans: Sequence[Span]) -> int | None:
+        """Return how much later the spans must begin at least before one more node has room."""
+        waits: list[int] = []
+        for line in self._used:
+            for span in spans:
+                clash = line.conflict(span)
+                if clash is not None:
+                    waits.append(clash[1] - span.start_ms)
+                    break
+        return min(waits, default=None)
+
+    def add(self, nodes: Sequence[int], spans: Sequence[Span], *, sign: int = 1) -> None:
+        """Take what some spans need of each of some nodes, or give it back with `sign` -1."""
+        for index in nodes:
+            while len(self._used) <= index:
+                self._used.append(Timeline(self._node))
+            for span in spans:
+                self._used[index].add(span, sign=sign)
+
+    def _base(self, span: Span, count: int) -> None:
+        """Put what others hold on nodes: on so many in equal parts, else wherever there is room."""
+        if count:
+            part = Span(
+                start_ms=span.start_ms,
+                end_ms=span.end_ms,
+                amounts=tuple(-(-amount // count) for amount in span.amounts),
+            )
+            nodes = self.free([part], count)
+            if len(nodes) == count:
+                self.add(nodes, [part])
+                return
+        left = list(span.amounts)
+        for index in range(self._count):
+            if not any(left):
+                break
+            line = self._used[index] if index < len(self._used) else Timeline(self._node)
+            room: Amounts = line.free(span.start_ms, span.end_ms)
+            part_amounts = tuple(min(a, b) for a, b in zip(left, room, strict=True))
+            left = [a - b for a, b in zip(left, part_amounts, strict=True)]
+            part = Span(start_ms=span.start_ms, end_ms=span.end_ms, amounts=part_amounts)
+            self.add([index], [part])
