@@ -10,6 +10,7 @@ from placement.account.clashes import infeasible, unkept
 from placement.account.explanations import explained, unplaced
 from placement.account.promises import promise
 from placement.account.sharing import sharing
+from placement.problem.checks import check
 from placement.search import draft as drafts
 from placement.search.draft import EMPTY, Draft
 from placement.settling import Settled, settled
@@ -34,8 +35,10 @@ class CpSatPlacer:
         """Return the best placement found within the work limit, with its bound.
 
         Raises:
+            InvalidInputError: when the problem cannot be planned at all.
             InfeasibleError: in `LEAST_COST` mode when no plan keeps every wish.
         """
+        check(problem)
         found = settled(problem, NOBODY if self._watch is None else Lookout(self._watch))
         if problem.request.mode is Mode.LEAST_COST:
             if found.plan is None:

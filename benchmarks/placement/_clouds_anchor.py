@@ -26,7 +26,7 @@ class _Label:
     end: float
     cluster: str
     places: tuple[Place, ...]
-    nodes: tuple[int, ...]
+    nodes: tuple[tuple[int, ...], ...]
 
 
 @dataclass(slots=True)
@@ -48,8 +48,10 @@ def plan(world: World) -> dict[tuple[str, str], Place]:
         for position, (task, place) in enumerate(zip(pipeline.tasks, best.places, strict=True)):
             found[pipeline.name, task.name] = place
             way = _way(world, pipeline, position, place.pool)
-            node = nodes[place.pool][best.nodes[position]]
-            node.runs.append((place.start_hour, place.start_hour + way.hours, task.needs))
+            for index in best.nodes[position]:
+                nodes[place.pool][index].runs.append(
+                    (place.start_hour, place.start_hour + way.hours, way.part)
+                )
     return found
 
 
@@ -86,12 +88,10 @@ def _extended(
     for label in labels:
         for way in world.ways[pipeline.name, task.name]:
             pool = way.pool
-            at = _earliest(
-                pool, nodes[pool.index], way, task.needs, label.end, pipeline.deadline_hour
-            )
+            at = _earliest(nodes[pool.index], way, label.end, pipeline.deadline_hour)
             if at is None:
                 continue
-            start, node = at
+            start, taken = at
             read = world.read_usd(pipeline, position, label.cluster, pool.cluster)
             found.setdefault(pool.cluster, []).append(
                 _Label(
@@ -99,7 +99,7 @@ def _extended(
                     end=start + way.hours,
                     cluster=pool.cluster,
                     places=(*label.places, Place(pool=pool.index, start_hour=start)),
-                    nodes=(*label.nodes, node),
+                    nodes=(*label.nodes, taken),
                 )
             )
     return [label for members in found.values() for label in _undominated(members)]
@@ -114,26 +114,23 @@ def _undominated(labels: Sequence[_Label]) -> list[_Label]:
 
 
 def _earliest(
-    pool: Pool,
-    nodes: Sequence[_Node],
-    way: Way,
-    needs: Amounts,
-    ready: float,
-    deadline: float,
-) -> tuple[float, int] | None:
-    """Return the first start in time on any node, of equal ones on the fullest node."""
-    best: tuple[float, float, int] | None = None
-    for index, node in enumerate(nodes):
-        ends = sorted(end for _, end, _ in node.runs if end > ready)
-        for start in (ready, *ends):
-            if start + way.hours > deadline + _SMALL or (best and start > best[0]):
-                break
-            if _room(pool, node, start, start + way.hours, needs):
-                busy = sum(end - begin for begin, end, _ in node.runs)
-                key = (start, -busy, index)
-                best = key if best is None else min(best, key)
-                break
-    return None if best is None else (best[0], best[2])
+    nodes: Sequence[_Node], way: Way, ready: float, deadline: float
+) -> tuple[float, tuple[int, ...]] | None:
+    """Return the first start in time at which enough nodes have room, and the fullest of those."""
+    ends = sorted({end for node in nodes for _, end, _ in node.runs if end > ready})
+    for start in (ready, *ends):
+        end = start + way.hours
+        if end > deadline + _SMALL:
+            break
+        free = [i for i, node in enumerate(nodes) if _room(way.pool, node, start, end, way.part)]
+        if len(free) >= way.nodes:
+            free.sort(key=lambda index: (-_busy(nodes[index]), index))
+            return start, tuple(free[: way.nodes])
+    return None
+
+
+def _busy(node: _Node) -> float:
+    return sum(end - begin for begin, end, _ in node.runs)
 
 
 def _room(pool: Pool, node: _Node, start: float, end: float, needs: Amounts) -> bool:

@@ -100,9 +100,7 @@ def _fleet(world: World) -> fleets.Fleet:
     clusters = []
     for cluster in world.raw["clusters"]:
         name = cluster["name"]
-        pools = tuple(
-            _pool(pool, world.gpu_speed) for pool in world.pools if pool.cluster == name
-        )
+        pools = tuple(_pool(pool, world.gpu_speed) for pool in world.pools if pool.cluster == name)
         prices = world.transfer_usd_per_gb[name]
         clusters.append(
             fleets.Cluster(
@@ -176,5 +174,7 @@ def _profile(task: Task) -> Profile:
         kind=TaskKind(task.kind),
         duration_seconds=Quantiles.constant(task.work_hours / (gpus or cpu) * HOUR_SECONDS),
         use=use,
+        # One process a GPU: they may stand on several nodes, in equal parts.
+        replicas=max(int(gpus), 1),
         evidence=Evidence(method=Method.STATED),
     )

@@ -38,6 +38,9 @@ class Judged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Run:
+    """What stands on one node; the parts of one task bear its name and stand on nodes apart."""
+
+    task: str
     start: float
     end: float
     needs: Amounts
@@ -108,9 +111,8 @@ def _pipeline_faults(
         ready = place.start_hour + way.hours
         if ready > pipeline.deadline_hour + HOURS_SLACK:
             faults.append(f"{name} ends at {ready:.4f} h, after {pipeline.deadline_hour:g} h")
-        runs.setdefault(place.pool, []).append(
-            _Run(start=place.start_hour, end=ready - HOURS_SLACK, needs=task.needs)
-        )
+        run = _Run(task=name, start=place.start_hour, end=ready - HOURS_SLACK, needs=way.part)
+        runs.setdefault(place.pool, []).extend([run] * way.nodes)
     return faults
 
 
@@ -121,7 +123,7 @@ def _pool_faults(pool: Pool, runs: Sequence[_Run]) -> list[str]:
         for resource, has in enumerate(pool.room):
             if sum(run.needs[resource] for run in at_once) > has * pool.nodes + 1e-9:
                 return [f"{pool.cluster}/{pool.name} is too full at {moment.start:.4f} h"]
-    if not _packs(pool, sorted(runs, key=lambda run: (run.start, -max(run.needs)))):
+    if not _packs(pool, sorted(runs, key=lambda r: (r.start, -max(r.needs), r.task))):
         return [f"{pool.cluster}/{pool.name} has room in sum, but not node by node"]
     return []
 
@@ -150,7 +152,7 @@ def _packs(pool: Pool, runs: Sequence[_Run]) -> bool:
 
 
 def _next_node(pool: Pool, nodes: Sequence[Sequence[_Run]], run: _Run, first: int) -> int | None:
-    """Return the first node from `first` on with room; of nodes that are idle then, one is tried."""
+    """Return the first node from `first` on with room; of idle nodes one is tried."""
     idle_seen = any(_idle(node, run) for node in nodes[:first])
     for index in range(first, len(nodes)):
         if _idle(nodes[index], run):
@@ -158,7 +160,8 @@ def _next_node(pool: Pool, nodes: Sequence[Sequence[_Run]], run: _Run, first: in
                 continue
             return index
         held = [other for other in nodes[index] if other.end > run.start]
-        if all(
+        apart = all(other.task != run.task for other in held)
+        if apart and all(
             sum(other.needs[r] for other in held) + run.needs[r] <= has + 1e-9
             for r, has in enumerate(pool.room)
         ):

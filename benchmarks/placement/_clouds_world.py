@@ -2,11 +2,13 @@
 
 Nothing here knows Berth: the anchor plans on this and the checker judges every plan by it.
 
-* A task runs on one node of a pool, from its start to its end, without a break. It holds its
-  cores, memory and GPUs there; each of its GPUs must have the memory asked for.
+* A task runs on nodes of one pool, from its start to its end, without a break: on one node, or,
+  when it needs several GPUs and no node there has as many, in equal parts on the fewest nodes
+  that hold it, all at once. It holds its cores, memory and GPUs there; each of its GPUs must have
+  the memory asked for.
 * `cpu_hours` are shared by the task's cores; `gpu_hours_on_t4` by its GPUs, which are as many
   times faster than a T4 as the file says of their model.
-* Money is the dominant share of the node times its price times the run time, and the data that
+* Money is the dominant share of each node times its price times the run time, and the data that
   move: the input from where it lies, and each task's output to where it is read.
 * A pipeline starts no earlier than its hour, must end by its deadline, and stays on the
   continents of its residency. It is kept when all its tasks run.
@@ -15,6 +17,7 @@ Nothing here knows Berth: the anchor plans on this and the checker judges every 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -71,9 +74,14 @@ class Pipeline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """A task on a pool: how long it runs there and what that costs, without moves of data."""
+    """A task on a pool: how long it runs there and what that costs, without moves of data.
+
+    part: what it holds of each of so many nodes.
+    """
 
     pool: Pool
+    nodes: int
+    part: Amounts
     hours: float
     usd: float
 
@@ -115,15 +123,21 @@ class World:
     def _way(self, pipeline: Pipeline, task: Task, pool: Pool) -> Way | None:
         if pipeline.continents and pool.continent not in pipeline.continents:
             return None
-        if any(need > has for need, has in zip(task.needs, pool.room, strict=True)):
-            return None
         gpus = task.needs[2]
         if gpus and pool.gpu_memory_gib < task.gpu_memory_gib:
             return None
+        parts = ((nodes, _part(task, nodes)) for nodes in range(1, max(int(gpus), 1) + 1))
+        nodes, part = next(
+            (way for way in parts if all(n <= h for n, h in zip(way[1], pool.room, strict=True))),
+            (0, task.needs),
+        )
+        if not 0 < nodes <= pool.nodes:
+            return None
         speed = self.gpu_speed[pool.gpu_model] if gpus else 1.0
         hours = task.work_hours / (gpus or task.needs[0]) / speed
-        share = max(n / has for n, has in zip(task.needs, pool.room, strict=True) if has)
-        return Way(pool=pool, hours=hours, usd=share * pool.usd_per_hour * hours)
+        share = max(n / has for n, has in zip(part, pool.room, strict=True) if has)
+        usd = share * nodes * pool.usd_per_hour * hours
+        return Way(pool=pool, nodes=nodes, part=part, hours=hours, usd=usd)
 
 
 def read(path: Path) -> World:
@@ -156,6 +170,13 @@ def read(path: Path) -> World:
         gpu_speed=raw["gpu_speed_relative_to_t4"],
         raw=raw,
     )
+
+
+def _part(task: Task, nodes: int) -> Amounts:
+    """Return what each of so many nodes holds; GPUs are whole."""
+    share = math.ceil(task.needs[2] / nodes) / task.needs[2] if nodes > 1 else 1.0
+    cpu, memory, gpus = task.needs
+    return (cpu * share, memory * share, gpus * share)
 
 
 def _numbered(pools: list[Pool]) -> list[Pool]:

@@ -23,6 +23,9 @@ from placement.search import hints
 from placement.search.draft import Draft
 from placement.search.orders import Goal, Outcome, Scope, Task, Verdict
 
+LARGEST = 2**62
+"""CP-SAT counts in 64 bits, with room for the sums it makes on the way."""
+
 Expression = Any
 """A linear expression, variable or interval of CP-SAT, whose types it does not publish."""
 
@@ -30,6 +33,9 @@ Expression = Any
 def solve(instance: Instance, task: Task, scope: Scope) -> Outcome:
     """Solve with one worker within a deterministic limit: the same input gives the same plan."""
     model = _Model(instance, scope, all_placed=task.all_placed)
+    weight = sum(instance.jobs[index].weight for index in scope.jobs)
+    if task.goal is Goal.BEST and model.dear * max(weight, 1) > LARGEST:
+        raise OverflowError(f"weights of {weight} at {model.dear} micro-dollars pass 64 bits")
     model.aim(task)
     if task.hint is not None:
         model.hint(task.hint)
@@ -89,7 +95,7 @@ class _Model:
             self._add_order(job)
         for seat in self._seats():
             self._add_seat(seat)
-        self._transfers = {edge: self._add_transfer(edge) for edge in self._edges()}
+        self._transfers = [(edge, self._add_transfer(edge)) for edge in self._edges()]
         self._money = self._all_money()
         self._add_whole()
         self._add_capacity()
@@ -388,11 +394,11 @@ class _Model:
                 total = total + option.cost * self._takes[job.index, option.pool_index]
         if of.budget_is_serving:
             return total
-        return total + sum(cost for e, cost in self._transfers.items() if e.target in own)
+        return total + sum(cost for e, cost in self._transfers if e.target in own)
 
     def _all_money(self) -> Expression:
         money = _total(o.objective * self._takes[j.index, o.pool_index] for j, o in self._all())
-        return money + _total(self._transfers.values())
+        return money + _total(cost for _, cost in self._transfers)
 
     def _add_whole(self) -> None:
         """Place pipelines with all their jobs or not at all, where that is asked."""

@@ -19,15 +19,18 @@ from placement.search.draft import Draft
 from placement.search.greedy import cheapest, soonest, urgency
 from placement.search.recreate import Workplace
 
-LABELS_PER_WORK = 25_000
+LABELS_PER_WORK = 50_000
 """Looks at an option of a task that make a unit of work, which is about a second."""
 
 MOST_TAKEN_OUT = 6
 WARMTH = 0.2
 """First temperature as a share of what a pipeline costs on average; it cools to a thousandth."""
 
-WORTH = 5.0
-"""What the average pipeline counts as when it has no place, in its own money, on the way."""
+WORTH = 1.2
+"""How much more a unit of weight without a place counts on the way than the dearest one costs."""
+
+BY_WEIGHT = 0.3
+"""Share of the steps in which pipelines go back in the order of their weight."""
 
 MOST_ITERATIONS = 1_000_000
 
@@ -70,9 +73,8 @@ class _Ruin:
             for line in instance.lines
         ]
         self._steps = 0
-        weights = sum(job.weight for job in instance.jobs) or 1
         money = sum(m for _, m in self._alone) or 1
-        self._rate = WORTH * money / weights
+        self._rate = WORTH * _dearest(instance, wanted)
         self._heat = WARMTH * money / max(len(instance.lines), 1)
 
     @property
@@ -132,6 +134,16 @@ class _Ruin:
     def _ordered(self, lines: Sequence[int]) -> list[int]:
         lines = list(lines)
         self._chance.shuffle(lines)
-        if self._chance.random() < 0.3:
+        if self._chance.random() < BY_WEIGHT:
             lines.sort(key=lambda number: urgency(self._instance, number)[0])
         return lines
+
+
+def _dearest(instance: Instance, wanted: Draft) -> float:
+    """Return the most money that a unit of weight costs in any pipeline alone."""
+    rates = [1.0]
+    for number, line in enumerate(instance.lines):
+        weight = sum(instance.jobs[index].weight for index in line.jobs)
+        money = drafts.line_value(instance, wanted.options, number)[1]
+        rates.append(money / max(weight, 1))
+    return max(rates)

@@ -17,7 +17,7 @@ Solve = Callable[[Instance, Task, Scope], Outcome]
 
 MODEL = "placement.search.model"
 
-FAILURES = (ImportError, MemoryError, RuntimeError, OverflowError, ValueError, TypeError)
+FAILURES = (ImportError, MemoryError, OSError, OverflowError, RuntimeError)
 """What a solver that is not there, has no memory left or breaks raises, here or in its library."""
 
 

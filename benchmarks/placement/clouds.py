@@ -1,0 +1,97 @@
+"""Money and SLA weight of batch plans over ten clouds, against a planner of single pipelines.
+
+Each file of `placement/clouds` is planned by Berth's own planner and by the anchor: every pipeline
+alone and exactly, in order of arrival, on what is left, in the way of SkyPilot. Both are judged
+by the same rules and the same cost function, which know neither of them. Berth is given what the
+anchor spends as the budget of the whole plan, and asked for most SLA weight first, least money
+second.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.frame import BenchmarkError, Context, Figure, informs
+from benchmarks.placement import _clouds_anchor as anchor
+from benchmarks.placement import _clouds_berth as berth
+from benchmarks.placement._clouds_judge import Judged, Plan, judge
+from benchmarks.placement._clouds_world import World, read
+
+PATTERN = "placement/clouds/*.json"
+TIGHT = "tight"
+SAVED_PERCENT = 10.0
+QUICK_WORK = 2.0
+SMALL = 1e-6
+
+
+def add_options(group: argparse._ArgumentGroup) -> None:
+    """Add the search's work."""
+    group.add_argument(
+        "--work",
+        type=float,
+        default=30.0,
+        help="work units of the search for each file, about a second of one processor each",
+    )
+
+
+def run(context: Context) -> Iterator[Figure]:
+    """Yield for each file the money beside the anchor's, the SLA weight, and the work.
+
+    Raises:
+        BenchmarkError: A plan breaks a rule.
+    """
+    files = context.files(PATTERN)
+    work = QUICK_WORK if context.quick else context.options["work"]
+    for path in _first_of_each(files) if context.quick else files:
+        world = read(path)
+        alone = _judged(world, anchor.plan(world), "the anchor")
+        planned = berth.plan(world, budget_usd=alone.usd, work=work)
+        ours = _judged(world, planned.places, "Berth")
+        yield from _figures(world, ours, alone)
+        yield informs(f"{world.name}: bound on money at this weight", planned.bound_usd, unit="USD")
+        yield informs(f"{world.name}: planning", planned.cpu_seconds, unit="CPU s")
+
+
+def _first_of_each(files: list[Path]) -> list[Path]:
+    """Return the first file of the tight ones and of the others."""
+    tight = [path for path in files if path.stem.startswith(TIGHT)]
+    loose = [path for path in files if not path.stem.startswith(TIGHT)]
+    return [*tight[:1], *loose[:1]]
+
+
+def _judged(world: World, plan: Plan, who: str) -> Judged:
+    judged = judge(world, plan)
+    if judged.faults:
+        count = len(judged.faults)
+        raise BenchmarkError(
+            f"{who} broke {count} rules on {world.name!r}, first: {judged.faults[0]}"
+        )
+    return judged
+
+
+def _figures(world: World, ours: Judged, alone: Judged) -> Iterator[Figure]:
+    more = ours.weight - alone.weight
+    cheaper = 100.0 * (1.0 - ours.usd / alone.usd) if alone.usd > 0 else 0.0
+    if world.name.startswith(TIGHT):
+        bar = f"at least {SAVED_PERCENT:g} at no less weight, or more weight at no more money"
+        holds = (cheaper >= SAVED_PERCENT and more >= 0) or (more > 0 and cheaper >= -SMALL)
+    else:
+        bar = "at least 0 at no less weight"
+        holds = cheaper >= -SMALL and more >= 0
+    yield Figure(
+        name=f"{world.name}: money saved",
+        value=cheaper,
+        unit="%",
+        bar=bar,
+        anchor=f"one pipeline at a time: {alone.usd:.2f} USD",
+        holds=holds,
+    )
+    total = sum(pipeline.weight for pipeline in world.pipelines)
+    yield informs(
+        f"{world.name}: SLA weight kept",
+        ours.weight,
+        unit=f"of {total:g}",
+        anchor=f"one pipeline at a time: {alone.weight:g}",
+    )

@@ -1,0 +1,135 @@
+"""What makes a problem unfit to be planned at all, told before anything is built from it.
+
+Documents are checked where they are read; problems also come from callers in Python, and profiles
+from forecasters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+import networkx as nx
+
+from engine.model.errors import Fault, InvalidInputError
+from engine.model.fleet import Fleet
+from engine.model.plans import PlacementProblem, task_key
+from engine.model.profiles import Profile
+from engine.model.specs import PipelineSpec
+
+TASK_LIMIT = 100_000
+"""Most tasks of one request; more would take minutes before the first plan."""
+
+MONEY_LIMIT = 2**60
+"""Most micro-dollars that all tasks at their dearest may cost: sums stay within 64 bits."""
+
+HOUR_SECONDS = 3_600.0
+
+
+def check(problem: PlacementProblem) -> None:
+    """Refuse a problem that cannot be planned.
+
+    Raises:
+        InvalidInputError: with every fault, each with its value, its place and what to do.
+    """
+    request = problem.request
+    count = sum(len(pipeline.tasks) for pipeline in request.pipelines)
+    if count > TASK_LIMIT:
+        message = f"{count} tasks were asked for in one plan; {TASK_LIMIT} are the most"
+        raise InvalidInputError(
+            "plan request",
+            [Fault(code="S007", message=message, path="pipelines", fix="plan them in parts")],
+        )
+    faults = [*_twice(problem), *_circles(request.pipelines)]
+    for pipeline in request.pipelines:
+        for task in pipeline.tasks:
+            faults.extend(_of_profile(problem.profiles, task_key(pipeline.name, task.name)))
+    if not faults:
+        faults.extend(_money(problem))
+    if faults:
+        raise InvalidInputError("plan request", faults)
+
+
+def _twice(problem: PlacementProblem) -> Iterator[Fault]:
+    """Yield names that stand twice where they must tell things apart."""
+    pipelines, clusters = problem.request.pipelines, problem.request.fleet.clusters
+    yield from _repeated("pipelines", "pipeline", (p.name for p in pipelines))
+    yield from _repeated("clusters", "cluster", (c.name for c in clusters))
+    for pipeline in pipelines:
+        yield from _repeated(f"{pipeline.name}.tasks", "task", (t.name for t in pipeline.tasks))
+    for cluster in clusters:
+        yield from _repeated(f"{cluster.name}.pools", "pool", (p.name for p in cluster.pools))
+
+
+def _repeated(path: str, what: str, names: Iterable[str]) -> Iterator[Fault]:
+    for name, count in Counter(names).items():
+        if count > 1:
+            message = f"the {what} {name!r} is given {count} times"
+            yield Fault(code="S008", message=message, path=path, fix=f"rename one {what}")
+
+
+def _circles(pipelines: Iterable[PipelineSpec]) -> Iterator[Fault]:
+    for pipeline in pipelines:
+        graph: nx.DiGraph[str] = nx.DiGraph()
+        graph.add_edges_from((name, task.name) for task in pipeline.tasks for name in task.after)
+        if nx.is_directed_acyclic_graph(graph):
+            continue
+        names = [edge[0] for edge in nx.find_cycle(graph)]
+        circle = " -> ".join(repr(name) for name in [*names, names[0]])
+        yield Fault(
+            code="S011",
+            message=f"tasks of {pipeline.name!r} wait for one another: {circle}",
+            path=f"{pipeline.name}.tasks.{names[0]}.after",
+            fix=f"take {names[-1]!r} out of `after` of {names[0]!r}",
+        )
+
+
+def _of_profile(profiles: Mapping[str, Profile], key: str) -> Iterator[Fault]:
+    profile = profiles.get(key)
+    if profile is None:
+        yield Fault(code="S003", message=f"{key!r} has no profile", path=key, fix="forecast it")
+        return
+    slots = [(resource.value, q) for resource, of in profile.use.items() for q in of]
+    if profile.duration_seconds is not None:
+        slots.append(("duration", profile.duration_seconds))
+    for name, quantiles in slots:
+        if not all(math.isfinite(value) for value in quantiles.values):
+            yield Fault(
+                code="S007",
+                message=f"the {name} of {key!r} is not finite: {quantiles.values!r}",
+                path=f"{key}.{name}",
+                fix="forecast the task again from runs with measured values",
+            )
+    if not (math.isfinite(profile.slot_seconds) and profile.slot_seconds > 0):
+        message = f"the slots of {key!r} last {profile.slot_seconds!r} s"
+        yield Fault(code="S007", message=message, path=f"{key}.slot_seconds", fix="900 s is usual")
+
+
+def _money(problem: PlacementProblem) -> Iterator[Fault]:
+    """Yield a fault when all tasks on the dearest nodes cost more than 64 bits hold."""
+    dearest = max(_hourly(problem.request.fleet), default=0.0)
+    hours = 0.0
+    for profile in problem.profiles.values():
+        nodes = max(profile.replicas, 1)
+        span = profile.duration_seconds
+        run = problem.request.horizon_hours if span is None else span.p99 / HOUR_SECONDS
+        hours += run * nodes
+    if dearest * hours > MONEY_LIMIT:
+        yield Fault(
+            code="S007",
+            message=(
+                f"the tasks may cost {dearest * hours:.3g} micro-dollars on the dearest nodes, "
+                f"and {MONEY_LIMIT} are the most that is counted"
+            ),
+            path="profiles",
+            fix="look for a run time or a price in the wrong unit",
+        )
+
+
+def _hourly(fleet: Fleet) -> Iterator[float]:
+    """Yield what an hour of reference time costs on each pool."""
+    for cluster in fleet.clusters:
+        for pool in cluster.pools:
+            slowest = min(pool.speed, pool.speed_of(1))
+            yield pool.price_micro_dollars_per_hour / slowest if slowest > 0 else math.inf

@@ -1,0 +1,163 @@
+"""Problems that cannot be planned are refused with their value; a broken solver is survived."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from engine.model.errors import InfeasibleError, InvalidInputError
+from engine.model.plans import Limit, Mode, PlacementProblem
+from engine.model.profiles import Quantiles
+from placement import CpSatPlacer
+from placement.problem import checks
+from placement.search import model, solver
+from placement.search.orders import Outcome
+from tests.support import placement_problems as make
+
+FLEET = make.fleet(make.cluster("c"))
+
+
+def planned(problem: PlacementProblem) -> object:
+    return CpSatPlacer().place(problem)
+
+
+def refused(problem: PlacementProblem, code: str) -> str:
+    with pytest.raises(InvalidInputError) as caught:
+        planned(problem)
+    fault = caught.value.faults[0]
+    assert (fault.code, bool(fault.fix)) == (code, True)
+    return fault.message
+
+
+def test_a_fleet_without_nodes_places_nothing_and_says_why() -> None:
+    empty = make.fleet(make.cluster("c", make.pool(nodes=0)))
+    problem = make.problem(make.pipeline(make.task("a")), empty, mode=Mode.MOST_SLA)
+    (left,) = CpSatPlacer().place(problem).unplaced
+    assert left.refusal.limit in {Limit.MEMORY, Limit.CPU}
+    assert left.refusal.has == 0.0
+
+
+def test_a_fleet_without_clusters_places_nothing() -> None:
+    problem = make.problem(make.pipeline(make.task("a")), make.fleet(), mode=Mode.MOST_SLA)
+    assert len(CpSatPlacer().place(problem).unplaced) == 1
+
+
+def test_a_task_larger_than_any_node_is_refused_by_node_fit() -> None:
+    task = make.task("a")
+    nodes = make.fleet(make.cluster("c", make.pool(cores=4.0, nodes=3)))
+    profiles = {"a": make.profile(task, cores=8.0)}
+    problem = make.problem(make.pipeline(task), nodes, profiles, mode=Mode.MOST_SLA)
+    (left,) = CpSatPlacer().place(problem).unplaced
+    assert left.refusal.limit is Limit.NODE_FIT
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_run_time_that_is_not_finite_is_refused(value: float) -> None:
+    task = make.task("a")
+    profiles = {"a": make.profile(task, seconds=Quantiles.constant(value))}
+    assert repr(value) in refused(make.problem(make.pipeline(task), FLEET, profiles), "S007")
+
+
+def test_a_need_that_is_not_a_number_is_refused() -> None:
+    task = make.task("a")
+    profiles = {"a": make.profile(task, cores=(Quantiles.constant(math.nan),))}
+    assert "cpu of 'p/a'" in refused(make.problem(make.pipeline(task), FLEET, profiles), "S007")
+
+
+@pytest.mark.parametrize("values", [(2.0, 1.0, 1.0, 1.0, 1.0), (-1.0, 1.0, 1.0, 1.0, 1.0)])
+def test_quantiles_that_cross_or_are_negative_cannot_be_made(values: tuple[float, ...]) -> None:
+    names = ("p50", "p80", "p90", "p95", "p99")
+    with pytest.raises(ValueError, match=r"cross|negative"):
+        Quantiles(**dict(zip(names, values, strict=True)))
+
+
+def test_a_million_tasks_are_refused_with_the_limit() -> None:
+    many = tuple(make.task(f"t{i}") for i in range(1_000))
+    pipelines = tuple(make.pipeline(*many, name=f"p{i}") for i in range(1_000))
+    problem = replace(
+        make.problem(make.pipeline(), FLEET),
+        request=replace(make.problem(make.pipeline(), FLEET).request, pipelines=pipelines),
+    )
+    assert str(checks.TASK_LIMIT) in refused(problem, "S007")
+
+
+def test_costs_beyond_64_bits_are_refused() -> None:
+    task = make.task("a")
+    profiles = {"a": make.profile(task, seconds=1e17)}
+    assert "micro-dollars" in refused(make.problem(make.pipeline(task), FLEET, profiles), "S007")
+
+
+def test_weights_beyond_64_bits_leave_a_plan() -> None:
+    tasks = [make.task("a"), make.task("b")]
+    specs = [make.pipeline(t, name=t.name, weight=1e12, deadline=3700.0) for t in tasks]
+    profiles = {t.name: make.profile(t, cores=4.0) for t in tasks}
+    placement = CpSatPlacer().place(make.problem(specs, FLEET, profiles, mode=Mode.MOST_SLA))
+    assert len(placement.assignments) == 1
+
+
+def test_a_name_that_stands_twice_is_refused() -> None:
+    task = make.task("a")
+    assert "'a'" in refused(make.problem(make.pipeline(task, task), FLEET), "S008")
+    twins = make.fleet(make.cluster("c"), make.cluster("c"))
+    assert "'c'" in refused(make.problem(make.pipeline(task), twins), "S008")
+
+
+def test_tasks_that_wait_for_one_another_are_refused_with_their_circle() -> None:
+    tasks = (make.task("a", after=("b",)), make.task("b", after=("a",)))
+    assert "'a' -> 'b'" in refused(make.problem(make.pipeline(*tasks), FLEET), "S011")
+
+
+def test_a_task_without_a_profile_is_refused() -> None:
+    problem = make.problem(make.pipeline(make.task("a")), FLEET)
+    assert "p/a" in refused(replace(problem, profiles={}), "S003")
+
+
+def crowded() -> PlacementProblem:
+    tasks = [make.task(f"t{i}") for i in range(3)]
+    specs = [make.pipeline(t, name=t.name, deadline=7400.0) for t in tasks]
+    profiles = {t.name: make.profile(t, cores=4.0) for t in tasks}
+    both = make.fleet(make.cluster("c"), make.cluster("d", make.pool(price=2.0)))
+    return make.problem(specs, both, profiles, mode=Mode.MOST_SLA)
+
+
+def test_without_a_solver_the_greedy_plan_comes_back_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(solver, "MODEL", "placement.search.nothing_of_this_name")
+    placement = CpSatPlacer().place(crowded())
+    assert len(placement.assignments) == 3
+    assert "ModuleNotFoundError" in placement.notes[0]
+
+
+@pytest.mark.parametrize("failure", [MemoryError("no memory"), RuntimeError("it died")])
+def test_a_solver_that_dies_leaves_a_plan_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    def dies(*_: object) -> Outcome:
+        raise failure
+
+    monkeypatch.setattr(model, "solve", dies)
+    placement = CpSatPlacer().place(crowded())
+    assert len(placement.assignments) == 3
+    assert str(failure) in placement.notes[0]
+
+
+def test_without_a_solver_least_cost_still_plans_or_says_that_it_cannot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(solver, "MODEL", "placement.search.nothing_of_this_name")
+    problem = crowded()
+    cheap = replace(problem, request=replace(problem.request, mode=Mode.LEAST_COST))
+    assert len(CpSatPlacer().place(cheap).assignments) == 3
+    nowhere = replace(cheap, request=replace(cheap.request, fleet=make.fleet()))
+    with pytest.raises(InfeasibleError):
+        CpSatPlacer().place(nowhere)
+
+
+def test_a_search_that_is_stopped_at_once_returns_a_plan_with_its_bound() -> None:
+    problem = make.random_problem(1, tasks=30, clusters=4, tight=0.4)
+    placement = CpSatPlacer(stopped=lambda: True).place(problem)
+    assert placement.assignments
+    assert 0 <= placement.bound_micro_dollars <= placement.objective_micro_dollars
