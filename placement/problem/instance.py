@@ -10,7 +10,7 @@ in profiles (needs by slot) and in the calendar of serve tasks.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from engine.model.fleet import Cluster, Pool
 from engine.model.identifiers import MicroDollars
@@ -201,6 +201,10 @@ class Instance:
     fixed: tuple[Assignment, ...]
     whole: bool = False
     budget: int | None = None
+    transfers: dict[tuple[int, str, str], int] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    """What moves of data cost, by edge and clusters, as far as anybody has asked."""
 
     @property
     def as_of(self) -> float:

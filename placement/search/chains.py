@@ -109,9 +109,15 @@ def cheapest(chain: Chain, board: Board, room: int | None) -> Way:
     furthest: tuple[int, _Label | None] = (-1, None)
     looked = 0
     _push(chain, heap, number, 0, None, most)
+    tried: dict[tuple[int, int], int] = {}
     while heap and looked < LABEL_LIMIT:
-        looked += 1
         _, _, position, which, before = heapq.heappop(heap)
+        # Who comes to an option later and dearer than another did gains nothing there.
+        ready = before.end if before else 0
+        if ready >= tried.get((position, which), ready + 1):
+            continue
+        tried[position, which] = ready
+        looked += 1
         label = _reached(chain, board, position, which, before)
         if label is None:
             continue

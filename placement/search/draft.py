@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from engine.model.fleet import Cluster
 from engine.model.specs import Join
 from placement.problem import transfers
 from placement.problem.instance import Instance, Job, Option
@@ -43,7 +44,18 @@ def moved(instance: Instance, options: Mapping[int, Option], edges: Iterable[int
         source, target = options.get(edge.source), options.get(edge.target)
         origin = edge.origin or (source.cluster if source else None)
         if origin is not None and target is not None:
-            yield transfers.cost(edge.volume_gib, edge.probability, origin, target.cluster)
+            yield _transfer(instance, index, origin, target.cluster)
+
+
+def _transfer(instance: Instance, index: int, source: Cluster, target: Cluster) -> int:
+    """Return what the data of an edge cost; searches ask for the same ones all the time."""
+    key = (index, source.name, target.name)
+    known = instance.transfers.get(key)
+    if known is None:
+        edge = instance.edges[index]
+        known = transfers.cost(edge.volume_gib, edge.probability, source, target)
+        instance.transfers[key] = known
+    return known
 
 
 def added(instance: Instance, options: Mapping[int, Option], job: Job, option: Option) -> int:

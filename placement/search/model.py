@@ -149,13 +149,9 @@ class _Model:
 
     def _dear(self) -> int:
         """Return more micro-dollars than any choice of options could cost."""
-        clusters = [cluster for cluster, _ in self._instance.pools]
-        moves = sum(
-            transfers.cost(edge.volume_gib, edge.probability, a, b)
-            for edge in self._edges()
-            for a in ([edge.origin] if edge.origin else clusters)
-            for b in clusters
-        )
+        clusters = {cluster.name: cluster for cluster, _ in self._instance.pools}.values()
+        price = max((transfers.price_per_gib(a, b) for a in clusters for b in clusters), default=0)
+        moves = sum(round(e.volume_gib * e.probability * price) + 1 for e in self._edges())
         return 1 + moves + sum(max((o.objective for o in j.options), default=0) for j in self._jobs)
 
     def _edges(self) -> list[Edge]:

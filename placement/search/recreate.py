@@ -130,6 +130,14 @@ class Workplace:
         self.values[number] = drafts.line_value(self._instance, self.options, number)
 
 
+def inserted(instance: Instance, order: Sequence[int]) -> Draft:
+    """Return the plan of putting in one pipeline after the other, each as cheaply as it can be."""
+    place = Workplace(instance, Draft(options={}, starts={}))
+    for number in order:
+        place.insert(number)
+    return place.plan
+
+
 def mended(instance: Instance, found: Draft) -> Draft:
     """Return a plan of nodes from one that was found for pools in sum.
 

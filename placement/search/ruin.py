@@ -13,7 +13,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 
-from placement.problem.instance import Instance
+from placement.problem.instance import Instance, Line
 from placement.search import draft as drafts
 from placement.search.draft import Draft
 from placement.search.greedy import cheapest, soonest, urgency
@@ -26,11 +26,17 @@ MOST_TAKEN_OUT = 6
 WARMTH = 0.2
 """First temperature as a share of what a pipeline costs on average; it cools to a thousandth."""
 
-WORTH = 1.2
+WORTH = 10.0
 """How much more a unit of weight without a place counts on the way than the dearest one costs."""
 
 BY_WEIGHT = 0.3
 """Share of the steps in which pipelines go back in the order of their weight."""
+
+LOST_FIRST = 0.5
+"""Share of the steps that start from a pipeline without a place, while there is one."""
+
+RETURN_SHARE = 0.2
+"""After each such share of the work the search goes on from the best plan so far."""
 
 MOST_ITERATIONS = 1_000_000
 
@@ -72,9 +78,11 @@ class _Ruin:
             {wanted.options[i].pool_index for i in line.jobs if i in wanted.options}
             for line in instance.lines
         ]
+        self._narrow = [_narrow_pools(instance, line) for line in instance.lines]
         self._steps = 0
         money = sum(m for _, m in self._alone) or 1
         self._rate = WORTH * _dearest(instance, wanted)
+        self._next_return = RETURN_SHARE
         self._heat = WARMTH * money / max(len(instance.lines), 1)
 
     @property
@@ -91,6 +99,9 @@ class _Ruin:
         """Take some pipelines out and put them back; keep the change if it is good enough."""
         self._steps += 1
         place = self._place
+        if progress > self._next_return:
+            place.load(self.best)
+            self._next_return += RETURN_SHARE
         lines = self._chosen()
         before = [place.values[number] for number in lines]
         held = place.part(lines)
@@ -117,15 +128,17 @@ class _Ruin:
     def _chosen(self) -> list[int]:
         """Return a pipeline that has lost by the others, with some of those in its way."""
         regrets = self._regrets()
-        first = self._chance.choice(regrets)
-        pools = self._wanted[first] | self._pools(first)
+        lost = [number for number in regrets if self._place.values[number][0] > 0]
+        homeless = bool(lost) and self._chance.random() < LOST_FIRST
+        first = self._chance.choice(lost if homeless else regrets)
+        pools = self._narrow[first] if homeless else self._wanted[first] | self._pools(first)
         others = [n for n in range(len(self._instance.lines)) if n != first]
         near = [n for n in others if self._pools(n) & pools]
         count = self._chance.randint(1, MOST_TAKEN_OUT)
         chosen = self._chance.sample(near, min(count, len(near)))
-        lost = [n for n in regrets if self._place.values[n][0] and n != first and n not in chosen]
         # What has no place may take that of another that goes.
-        return [first, *chosen, *self._chance.sample(lost, min(len(lost), 2))]
+        more = [number for number in lost if number != first and number not in chosen]
+        return [first, *chosen, *self._chance.sample(more, min(len(more), 2))]
 
     def _pools(self, number: int) -> set[int]:
         options = self._place.options
@@ -137,6 +150,14 @@ class _Ruin:
         if self._chance.random() < BY_WEIGHT:
             lines.sort(key=lambda number: urgency(self._instance, number)[0])
         return lines
+
+
+def _narrow_pools(instance: Instance, line: Line) -> set[int]:
+    """Return the pools of the job of a pipeline that has the fewest."""
+    jobs = [instance.jobs[index] for index in line.jobs if instance.jobs[index].options]
+    if not jobs:
+        return set()
+    return {option.pool_index for option in min(jobs, key=lambda job: len(job.options)).options}
 
 
 def _dearest(instance: Instance, wanted: Draft) -> float:

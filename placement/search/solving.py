@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from placement.problem.instance import Instance
 from placement.search import draft as drafts
 from placement.search import moves, neighbourhoods, ruin
 from placement.search.draft import Draft
-from placement.search.greedy import greedy, value
+from placement.search.greedy import greedy, urgency, value
 from placement.search.orders import Goal, Outcome, Task, Verdict, everything
-from placement.search.recreate import mended
+from placement.search.recreate import inserted, mended
 from placement.search.relaxation import Relaxed, money_bound, relaxed
 from placement.search.solver import solve
 
@@ -134,11 +135,20 @@ def _none(alone: Relaxed, *, proven: bool, troubles: tuple[str, ...] = ()) -> Fo
 
 
 def _start(instance: Instance, alone: Relaxed) -> Draft:
-    """Return the better of the greedy plan and the pipelines' own plans, made to fit."""
+    """Return the best of some quick plans: greedy, the pipelines' own, made to fit, and in turn."""
     together = drafts.timed(instance, alone.draft.options, alone.draft.starts)
     if together is None or drafts.over_all(instance, together.options):
         together = mended(instance, alone.draft)
-    return min(greedy(instance), together, key=lambda plan: value(instance, plan))
+    plans = [greedy(instance), together]
+    lines = range(len(instance.lines))
+    orders = (partial(urgency, instance), partial(_arrival, instance))
+    plans += [inserted(instance, sorted(lines, key=order)) for order in orders]
+    return min(plans, key=lambda plan: value(instance, plan))
+
+
+def _arrival(instance: Instance, number: int) -> tuple[int, int]:
+    first = min((instance.jobs[i].release_ms for i in instance.lines[number].jobs), default=0)
+    return first, number
 
 
 def _whole(instance: Instance, alone: Relaxed, effort: Effort, plan: Draft, left: float) -> Found:
