@@ -49,7 +49,8 @@ def settle(desk: Desk, stored: Stored[Attempt], seen: Observation, fleet: Fleet)
         following = after(task.value, spec, [*attempts, attempt], seen, desk.clock)
         writes.append(Put(TASK_RUNS, following, task.version))
         pool = pool_of(fleet, attempt.cluster, attempt.pool)
-        record = orders.run_record(view, attempt, pool.speed_of(attempt.held.gpu_count) if pool else 1.0)
+        speed = pool.speed_of(attempt.held.gpu_count) if pool else 1.0
+        record = orders.run_record(view, attempt, speed)
         if record is not None and attempt.reason not in _SAYS_NOTHING:
             writes.append(Put(RUN_RECORDS, record))
     step = "lost" if attempt.state is AttemptState.LOST else "ended"

@@ -296,7 +296,7 @@ def _from_elsewhere(
     handed: Mapping[str, float],
 ) -> list[Edge]:
     """Return the data that lie somewhere already: stated inputs, and what running tasks make."""
-    clusters = {cluster.name: cluster for cluster in request.fleet.clusters}
+    clusters = {str(cluster.name): cluster for cluster in request.fleet.clusters}
     running = {a.task: a.cluster for a in request.fixed if a.pipeline == pipeline.name}
     found: list[Edge] = []
     for job in jobs:
