@@ -148,7 +148,7 @@ class _Search:
                 yield self._line_of(option)
         for index, refused in job.refusals.items():
             if all(_on_memory(refusal) for refusal in refused):
-                most = _largest(partial(self._may_run, index=index), 1, self._top_mib)
+                most = self._allowed(index)
                 with_most = self._option(most, index) if most > 0 else None
                 if with_most is not None:
                     yield self._line_of(with_most, most)
@@ -210,6 +210,15 @@ class _Search:
 
     def _money(self, option: Option) -> int:
         return moves.delta(self._place.instance, self._place.plan, self._place.job, option)
+
+    def _allowed(self, index: int) -> int:
+        """Return the most memory with which a pool may run the job; 0 for none."""
+        node = self._place.instance.pools[index][1].shape
+        most = min(int(node.memory_gib * MIB_PER_GIB), self._top_mib)
+        # Nearly always a node is what is too small; else a quota is, somewhere below.
+        if most < 1 or self._may_run(most, index):
+            return most
+        return _largest(partial(self._may_run, index=index), 1, most)
 
     def _may_run(self, memory_mib: int, index: int) -> bool:
         return self._option(memory_mib, index) is not None
