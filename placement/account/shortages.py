@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.model.plans import Limit, Refusal
-from placement.account.standing import Place, SharedBoard
+from engine.model.resources import Resource
+from placement.account.boards import Demand, ViewedBoard
+from placement.account.standing import Place
 from placement.problem.instance import COUNTED, MILLISECONDS, Job, Option
 from placement.problem.limits import ordered
 from placement.search import draft as drafts
@@ -88,10 +90,10 @@ def _budget(place: Place, option: Option) -> Iterator[Refusal]:
             has=line.budget / MICRO,
             unit="USD per hour" if line.budget_is_serving else "USD per run",
         )
-    if instance.budget is not None and drafts.over_all(instance, tried):
+    if instance.budget is not None and place.is_too_dear(option):
         yield Refusal(
             limit=Limit.BUDGET,
-            needs=drafts.objective(instance, tried) / MICRO,
+            needs=place.money(option) / MICRO,
             has=instance.budget / MICRO,
             unit="USD for the whole plan",
         )
@@ -104,7 +106,7 @@ class _Ready:
     job: Job
     option: Option
     ready_ms: int
-    board: SharedBoard
+    board: ViewedBoard
 
 
 def _room(place: Place, option: Option) -> Iterator[Refusal]:
@@ -112,22 +114,47 @@ def _room(place: Place, option: Option) -> Iterator[Refusal]:
     short = _stuck(place, option)
     if short is None:
         return
-    found: Refusal | None = None
-    most = 0.0
-    for amounts, used, capacity in short.board.demands(short.job, short.option, short.ready_ms):
-        for resource, need, taken, there in zip(COUNTED, amounts, used, capacity, strict=True):
-            free = max(there - taken, 0)
-            if need > free and need - free > most * max(free, 1):
-                most = (need - free) / max(free, 1)
-                own = short.job.index == place.job.index
-                found = Refusal(
-                    limit=Limit.SLOT_CAPACITY,
-                    needs=need / MILLISECONDS,
-                    has=free / MILLISECONDS,
-                    unit=resource.unit if own else f"{resource.unit} for {short.job.spec.name}",
-                )
-    if found is not None:
-        yield found
+    job = short.job
+    of = "" if job.index == place.job.index else f" for {job.spec.name}"
+    at = (job, short.option, short.ready_ms)
+    sums = [_shortest(demand) for demand in short.board.demands(*at)]
+    worst = max((found for found in sums if found is not None), key=_excess, default=None)
+    if worst is not None:
+        yield _refusal(Limit.SLOT_CAPACITY, worst, of)
+        return
+    # Room in sum, on no node: the node that lacks least of what it lacks most is named.
+    nodes = [found for found in map(_shortest, short.board.node_demands(*at)) if found is not None]
+    if nodes:
+        yield _refusal(Limit.NODE_FIT, min(nodes, key=_excess), f" on one node{of}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shortest:
+    """The resource that is shortest, in thousandths of its unit."""
+
+    resource: Resource
+    needs: int
+    free: int
+
+
+def _shortest(demand: Demand) -> _Shortest | None:
+    """Return the resource with the largest relative shortage, if any is short."""
+    rows = zip(COUNTED, demand.amounts, demand.used, demand.capacity, strict=True)
+    found = [_Shortest(resource=r, needs=n, free=max(c - u, 0)) for r, n, u, c in rows]
+    return max((one for one in found if one.needs > one.free), key=_excess, default=None)
+
+
+def _excess(found: _Shortest) -> float:
+    return (found.needs - found.free) / max(found.free, 1)
+
+
+def _refusal(limit: Limit, found: _Shortest, of: str) -> Refusal:
+    return Refusal(
+        limit=limit,
+        needs=found.needs / MILLISECONDS,
+        has=found.free / MILLISECONDS,
+        unit=f"{found.resource.unit}{of}",
+    )
 
 
 def _stuck(place: Place, option: Option) -> _Ready | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from placement.problem.instance import Amounts, Instance, Job, Option, Span
 from placement.search.nodes import Nodes
@@ -44,9 +45,9 @@ class Board:
         self._seats: dict[SeatKey, _Seat] = {}
         self._where: dict[int, tuple[int, ...]] = {}
 
-    def copy(self) -> Board:
+    def copy(self) -> Self:
         """Return a copy that shares nothing that changes."""
-        twin = object.__new__(Board)
+        twin = object.__new__(type(self))
         twin._lines, twin._nodes = self._lines.copy(), self._nodes.copy()
         twin._seats, twin._where = self._seats.copy(), self._where.copy()
         twin._mine, self._mine = set(), set()
@@ -201,6 +202,10 @@ class Board:
                 return max(min(clash[1], span.end_ms), start + 1)
             if clash is not None:
                 return max(clash[1] - (span.start_ms - start), start + 1)
+        return self._later_on_nodes(bucket, claim, start)
+
+    def _later_on_nodes(self, bucket: int, claim: _Claim, start: int) -> int | None:
+        """As `_later`, for one pool that has room in sum."""
         nodes = self._nodes[bucket]
         if nodes is None or len(nodes.free(claim.node_spans, claim.node_count)) == claim.node_count:
             return None

@@ -43,6 +43,10 @@ class Nodes:
         fresh = range(len(self._used), self._count)
         return (*found, *fresh[: count - len(found)])
 
+    def in_use(self) -> tuple[Timeline, ...]:
+        """Return what is taken of each node that was ever used."""
+        return tuple(self._used)
+
     def next_end(self, spans: Sequence[Span]) -> int | None:
         """Return how much later the spans must begin at least before one more node has room."""
         waits: list[int] = []

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from engine.model.errors import InfeasibleError, InvalidInputError
-from engine.model.plans import Limit, Mode, PlacementProblem
+from engine.model.plans import Incumbent, Limit, Mode, PlacementProblem
 from engine.model.profiles import Quantiles
 from placement import CpSatPlacer
 from placement.problem import checks
@@ -156,8 +156,18 @@ def test_without_a_solver_least_cost_still_plans_or_says_that_it_cannot(
         CpSatPlacer().place(nowhere)
 
 
+class Impatient:
+    """Wants the search to end at once."""
+
+    def found(self, incumbent: Incumbent) -> None:
+        """Look away."""
+
+    def wants_end(self) -> bool:
+        return True
+
+
 def test_a_search_that_is_stopped_at_once_returns_a_plan_with_its_bound() -> None:
     problem = make.random_problem(1, tasks=30, clusters=4, tight=0.4)
-    placement = CpSatPlacer(stopped=lambda: True).place(problem)
+    placement = CpSatPlacer(watch=Impatient()).place(problem)
     assert placement.assignments
     assert 0 <= placement.bound_micro_dollars <= placement.objective_micro_dollars

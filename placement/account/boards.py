@@ -1,0 +1,156 @@
+"""A board on which many moves are tried: what is taken of each bucket as arrays, made once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+from placement.account.views import Blocked, View
+from placement.problem.instance import Amounts, Instance, Job, Option
+from placement.search.board import Board
+from placement.search.timeline import spans_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """What a job would take at a start, the most that others take then, and what there is."""
+
+    amounts: Amounts
+    used: Amounts
+    capacity: Amounts
+
+
+class ViewedBoard(Board):
+    """A board whose copies share each bucket, and its view, until one of them changes it."""
+
+    __slots__ = ("_blocked", "_views")
+
+    def __init__(self, instance: Instance) -> None:
+        super().__init__(instance)
+        self._views: list[View | None] = [None for _ in instance.buckets]
+        self._blocked: dict[tuple[int, Amounts], Blocked] = {}
+
+    def copy(self) -> Self:
+        """Return a copy; both copy a bucket before they next change it."""
+        twin = super().copy()
+        # What was found on views is good as long as they are: those that change are not used.
+        twin._views = self._views.copy()  # noqa: SLF001 - of the same class
+        twin._blocked = self._blocked  # noqa: SLF001 - of the same class
+        return twin
+
+    def look(self) -> None:
+        """Make the views of all that changed: worth it before many moves are tried."""
+        changed = {bucket for bucket, view in enumerate(self._views) if view is None}
+        for bucket in changed:
+            self._views[bucket] = View.of(self._lines[bucket])
+        self._blocked = {k: found for k, found in self._blocked.items() if k[0] not in changed}
+
+    def earliest(self, job: Job, option: Option, ready_ms: int, latest_ms: int) -> int | None:
+        """Return the first start from `ready_ms` on at which the job fits and is not late."""
+        if job.seat >= 0 or any(self._views[bucket] is None for bucket in option.buckets):
+            return super().earliest(job, option, ready_ms, latest_ms)
+        start = ready_ms
+        while start + option.duration_ms <= latest_ms:
+            later = self._next(job, option, start)
+            if later is None:
+                return start
+            if later <= start:
+                return None
+            start = later
+        return None
+
+    def demands(self, job: Job, option: Option, start_ms: int) -> Iterator[Demand]:
+        """Yield what a job asks of each bucket at a start, for each stretch of need.
+
+        Of a seat that is held already, what the seat would take, beside what all others take.
+        """
+        for bucket in option.buckets:
+            line, view = self._lines[bucket], self._views[bucket]
+            held = self._seats.get((bucket, job.line, job.seat)) if job.seat >= 0 else None
+            if held is not None:
+                line, view = line.copy(), None
+                for span in held.claim.spans:
+                    line.add(span, sign=-1)
+            view = view or View.of(line)
+            for span in self._claim(job, option, bucket, start_ms).spans:
+                used = view.most(span.start_ms, span.end_ms)
+                yield Demand(amounts=span.amounts, used=used, capacity=line.capacity)
+
+    def node_demands(self, job: Job, option: Option, start_ms: int) -> Iterator[Demand]:
+        """Yield what a job asks of one node at a start, for each node of its pool in use.
+
+        Nothing where enough nodes have room, or where the pool is one node.
+        """
+        for bucket in option.buckets:
+            nodes = self._nodes[bucket]
+            if nodes is None:
+                continue
+            claim = self._claim(job, option, bucket, start_ms)
+            held = self._seats.get((bucket, job.line, job.seat)) if job.seat >= 0 else None
+            if held is not None:
+                nodes = nodes.copy()
+                nodes.add(held.nodes, held.claim.node_spans, sign=-1)
+            if len(nodes.free(claim.node_spans, claim.node_count)) == claim.node_count:
+                continue
+            for line in nodes.in_use():
+                for span in claim.node_spans:
+                    if line.conflict(span) is not None:
+                        free = line.free(span.start_ms, span.end_ms)
+                        used = tuple(c - f for c, f in zip(line.capacity, free, strict=True))
+                        yield Demand(amounts=span.amounts, used=used, capacity=line.capacity)
+                        break
+
+    def _next(self, job: Job, option: Option, start: int) -> int | None:
+        """Return None when a job fits at a start, else the next start worth a try.
+
+        A start that is not later says that no start will do.
+        """
+        later = self._after_clash(job, option, start)
+        if later is not None:
+            return later
+        for bucket in option.buckets:
+            claim = self._claim(job, option, bucket, start)
+            wait = self._later_on_nodes(bucket, claim, start)
+            if wait is not None:
+                return wait
+        return None
+
+    def _after_clash(self, job: Job, option: Option, start: int) -> int | None:
+        if job.serve:
+            last = self._last_clash(option)
+            return last if last > start else None
+        for span in spans_at(job, option, start):
+            for bucket in option.buckets:
+                view = self._views[bucket]
+                if view is not None and view.has_room(span):
+                    continue
+                stretches = self._stretches(bucket, span.amounts)
+                end = stretches.next_gap(span.start_ms, span.end_ms)
+                if end is not None:
+                    return max(end - (span.start_ms - start), start + 1)
+        return None
+
+    def _last_clash(self, option: Option) -> int:
+        """Return until when there are times at which a service has no room; -1 for none.
+
+        It needs the calendar from its start on, so that it may start from then on.
+        """
+        last = -1
+        for bucket in option.buckets:
+            if len(self._stretches(bucket, option.peak).ends):
+                for span in option.spans:
+                    stretches = self._stretches(bucket, span.amounts)
+                    last = max(last, stretches.end_of_last(span.start_ms, span.end_ms))
+        return last
+
+    def _stretches(self, bucket: int, amounts: Amounts) -> Blocked:
+        key = (bucket, amounts)
+        if key not in self._blocked:
+            view = self._views[bucket] or View.of(self._lines[bucket])
+            self._blocked[key] = view.blocked(amounts)
+        return self._blocked[key]
+
+    def _own(self, bucket: int) -> None:
+        self._views[bucket] = None
+        super()._own(bucket)
