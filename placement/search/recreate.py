@@ -9,7 +9,7 @@ from placement.search import draft as drafts
 from placement.search.board import Board
 from placement.search.chains import Chain, chain_of, cheapest
 from placement.search.draft import Draft
-from placement.search.greedy import Taste, place_line
+from placement.search.greedy import Taste, place_line, urgency
 from placement.search.greedy import cheapest as cheapest_first
 
 
@@ -161,6 +161,11 @@ def mended(instance: Instance, found: Draft) -> Draft:
     again = sorted(broken)
     place.take_out(again)
     place.weigh()
+    lightest = sorted(range(len(instance.lines)), key=lambda n: urgency(instance, n), reverse=True)
+    for number in lightest if instance.budget is not None else ():
+        if not drafts.over_all(instance, place.options):
+            break
+        place.take_out([number])
     for number in again:
         place.insert(number)
     return place.plan
