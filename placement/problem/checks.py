@@ -10,8 +10,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-import networkx as nx
-
 from engine.model.errors import Fault, InvalidInputError
 from engine.model.fleet import Fleet
 from engine.model.plans import PlacementProblem, task_key
@@ -71,11 +69,9 @@ def _repeated(path: str, what: str, names: Iterable[str]) -> Iterator[Fault]:
 
 def _circles(pipelines: Iterable[PipelineSpec]) -> Iterator[Fault]:
     for pipeline in pipelines:
-        graph: nx.DiGraph[str] = nx.DiGraph()
-        graph.add_edges_from((name, task.name) for task in pipeline.tasks for name in task.after)
-        if nx.is_directed_acyclic_graph(graph):
+        names = _circle(pipeline)
+        if not names:
             continue
-        names = [edge[0] for edge in nx.find_cycle(graph)]
         circle = " -> ".join(repr(name) for name in [*names, names[0]])
         yield Fault(
             code="S011",
@@ -83,6 +79,31 @@ def _circles(pipelines: Iterable[PipelineSpec]) -> Iterator[Fault]:
             path=f"{pipeline.name}.tasks.{names[0]}.after",
             fix=f"take {names[-1]!r} out of `after` of {names[0]!r}",
         )
+
+
+def _circle(pipeline: PipelineSpec) -> list[str]:
+    """Return tasks of a pipeline of which each waits for the one before it, the first for the last.
+
+    Empty when there are none.
+    """
+    waits = {str(task.name): [str(name) for name in task.after] for task in pipeline.tasks}
+    left = dict(waits)
+    for _ in range(len(waits)):
+        free = [name for name, after in left.items() if not any(a in left for a in after)]
+        if not free:
+            break
+        for name in free:
+            del left[name]
+    if not left:
+        return []
+    # Everybody left waits for somebody left: going back along the waits must meet itself.
+    trail = [next(iter(left))]
+    for _ in range(len(left)):
+        before = next(name for name in waits[trail[-1]] if name in left)
+        if before in trail:
+            return trail[trail.index(before) :][::-1]
+        trail.append(before)
+    return []
 
 
 def _of_profile(profiles: Mapping[str, Profile], key: str) -> Iterator[Fault]:
