@@ -15,6 +15,7 @@ from functools import partial
 from placement.problem.instance import Instance
 from placement.search import draft as drafts
 from placement.search import moves, neighbourhoods, ruin
+from placement.search.chains import chain_of
 from placement.search.draft import Draft
 from placement.search.greedy import greedy, urgency, value
 from placement.search.orders import Goal, Outcome, Task, Verdict, everything
@@ -32,8 +33,10 @@ COLD_OPTIONS = 20_000
 RELAXED_WORK = 1.0
 RELAXED_SHARE = 0.25
 RUIN_SHARE = 0.7
+LEAST_RUIN_SHARE = 0.2
 """Shares of the work for pipelines alone at most, and of what is left for taking out and putting
-back; the rest is for neighbourhoods."""
+back; the rest is for neighbourhoods. Where tasks do not simply follow one another they are put
+back one by one, and CP-SAT is the better of the two: then the least share counts."""
 
 
 def never() -> bool:
@@ -97,11 +100,10 @@ def search(instance: Instance, effort: Effort) -> Found:
     left = max(effort.work_limit - alone.work, effort.work_limit / 2)
     if sum(len(job.options) for job in instance.jobs) <= WHOLE_OPTIONS:
         return _whole(instance, alone, effort, plan, left)
-    plan = ruin.improved(
-        instance, plan, alone.draft, effort.seed, RUIN_SHARE * left, effort.stopped
-    )
+    share = _ruin_share(instance)
+    plan = ruin.improved(instance, plan, alone.draft, effort.seed, share * left, effort.stopped)
     found = neighbourhoods.improved(
-        instance, alone, _open(effort, instance, plan), plan, (1.0 - RUIN_SHARE) * left
+        instance, alone, _open(effort, instance, plan), plan, (1.0 - share) * left
     )
     plan, troubles = found.plan, (*alone.troubles, *found.troubles)
     if effort.all_placed and not _all(instance, plan):
@@ -109,6 +111,12 @@ def search(instance: Instance, effort: Effort) -> Found:
     return _bounded(
         instance, alone, effort, moves.closed(instance, plan), bound=0, troubles=troubles
     )
+
+
+def _ruin_share(instance: Instance) -> float:
+    chains = sum(chain_of(instance, line) is not None for line in instance.lines)
+    part = chains / max(len(instance.lines), 1)
+    return LEAST_RUIN_SHARE + part * (RUIN_SHARE - LEAST_RUIN_SHARE)
 
 
 def _all(instance: Instance, plan: Draft) -> bool:
