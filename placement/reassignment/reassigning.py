@@ -14,6 +14,7 @@ machines where they started.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable
 from concurrent import futures
@@ -160,7 +161,7 @@ def _search(
             pace.done(steps)
             number += 1
             if number % SHARING_ROUNDS == 0:
-                _share(tables, chains)
+                _share(chains)
     return pace.steps_done
 
 
@@ -173,13 +174,13 @@ def _run(tables: states.Tables, chain: _Chain, steps: int, heat: schedule.Heat) 
         annealing.anneal(tables, state, memory, steps * TRIES_OF_STEP, prices)
 
 
-def _share(tables: states.Tables, chains: list[_Chain]) -> None:
+def _share(chains: list[_Chain]) -> None:
     """Lets every chain go on from the cheapest present assignment."""
     costs = [int(chain.state.totals[states.COST]) for chain in chains]
     leader = chains[costs.index(min(costs))]
     for chain in chains:
         if chain is not leader:
-            chain.state = states.state(tables, leader.state.assignment)
+            chain.state = copy.deepcopy(leader.state)
             memories.forget_way(chain.memory)
 
 
