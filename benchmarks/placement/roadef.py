@@ -136,6 +136,8 @@ def _solve(model: Path, seconds: float, seed: int) -> _Solved:
     solved.faults = checker.faults(instance, initial, outcome.assignment)
     if solved.cost != outcome.cost:
         solved.faults.append(f"the search reports a cost of {outcome.cost}")
+    if outcome.initial_cost != checker.cost(instance, initial, initial):
+        solved.faults.append(f"the search starts from a cost of {outcome.initial_cost}")
     return solved
 
 
