@@ -1,0 +1,148 @@
+"""Re-planning after a change against planning anew: time to the same cost, and tasks moved.
+
+Reads `placement/fleet/TASKS_seedN.npz`. A plan runs; then 1 % of the tasks end and as many others
+come, or a cluster is lost. The cold run plans anew for `--seconds`; the warm run starts from the
+running plan with a price on each move. Measured is how much sooner the warm run is within 0.2 % of
+the cold run's final cost than the cold run itself, and how many other tasks it moves: those that
+neither ended nor lost their cluster and stand elsewhere than before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import frame
+from benchmarks.placement import _fleet
+from placement.assignment.effort import Effort, Incumbent
+from placement.assignment.plans import Plan
+from placement.assignment.relaxation import relaxed
+from placement.assignment.solving import resolve, solve
+
+NEAR = 1.002
+SHARE_CHANGED = 0.01
+# A move costs this share of what a task costs on average where it runs.
+MOVE_SHARE = 0.05
+ENOUGH = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What happened: the arrays afterwards, and the units that still run and may stay."""
+
+    name: str
+    arrays: dict[str, NDArray[np.int64]]
+    running: NDArray[np.int64]
+
+
+def add_options(group: argparse._ArgumentGroup) -> None:
+    """Add sizes and the seconds of a cold run."""
+    group.add_argument("--tasks", default="10000", help="sizes, as 1000,10000")
+    group.add_argument("--seconds", type=float, default=60.0, help="of each cold run")
+
+
+def run(context: frame.Context) -> Iterable[frame.Figure]:
+    """Change every instance in both ways, and plan cold and warm."""
+    seconds = 8.0 if context.quick else float(context.options.get("seconds") or 60.0)
+    sizes = [int(size) for size in str(context.options.get("tasks") or "10000").split(",")]
+    found = _fleet.instances(context, sizes)
+    if not found:
+        raise frame.MissingDataError(context.data, "placement/fleet/*_seed*.npz")
+    ratios, moved = [], []
+    for instance in found[:1] if context.quick else found:
+        problem = _fleet.problem_of(instance.arrays)
+        before = solve(problem, Effort(rounds=None, seconds=seconds, workers=2))
+        prices = relaxed(problem, problem.most_units(), seconds=ENOUGH).prices
+        for change in changes(instance, before.plan.units):
+            ratio, share = _compared(instance, change, prices, seconds)
+            ratios.append(ratio)
+            moved.append(share)
+    yield frame.at_least(
+        f"{len(ratios)} changes: times sooner than cold, median",
+        statistics.median(ratios),
+        20.0,
+        anchor="COpter: 57 to 83",
+    )
+    yield frame.informs("times sooner than cold, least", min(ratios))
+    yield frame.at_most("other tasks moved, most", 100.0 * max(moved), 2.0, unit="%")
+
+
+def changes(instance: _fleet.Instance, units: NDArray[np.int64]) -> Iterator[Change]:
+    """Yield the changes: some tasks end and others come; the fullest cluster is lost."""
+    arrays = instance.arrays
+    generator = np.random.default_rng([instance.tasks, instance.seed])
+    count = arrays["class_count"]
+    many = max(1, round(SHARE_CHANGED * int(count.sum())))
+    places = np.column_stack([units, count - units.sum(axis=1)])
+    flat = np.repeat(np.arange(places.size), places.ravel())
+    ended = np.bincount(generator.permutation(flat)[:many], minlength=places.size)
+    left = places - ended.reshape(places.shape)
+    came = generator.multinomial(many, np.full(len(count), 1.0 / len(count)))
+    yield Change(
+        name="1 % of tasks",
+        arrays={**arrays, "class_count": left.sum(axis=1) + came},
+        running=left[:, :-1],
+    )
+    lost = int(generator.integers(units.shape[1]))
+    capacity = arrays["capacity_centi"].copy()
+    capacity[lost] = 0
+    eligible = arrays["eligible"].copy()
+    eligible[:, lost] = 0
+    running = units.copy()
+    running[:, lost] = 0
+    yield Change(
+        name="cluster lost",
+        arrays={**arrays, "capacity_centi": capacity, "eligible": eligible},
+        running=running,
+    )
+
+
+def _compared(
+    instance: _fleet.Instance, change: Change, prices: NDArray[np.float64], seconds: float
+) -> tuple[float, float]:
+    """Return how many times sooner the warm run is, and the share of other tasks moved."""
+    problem = _fleet.problem_of(change.arrays)
+    cold_trace: list[Incumbent] = []
+    cold = solve(
+        problem,
+        Effort(rounds=None, seconds=seconds, workers=2, watch=lambda i: not cold_trace.append(i)),
+    )
+    target = NEAR * _fleet.checked_cost(change.arrays, cold.plan.units)
+    cold_seconds = min(i.seconds for i in cold_trace if i.cost <= target)
+    warm_trace: list[Incumbent] = []
+
+    def watch(incumbent: Incumbent) -> bool:
+        warm_trace.append(incumbent)
+        return incumbent.cost > target
+
+    average = float((change.running * change.arrays["cost_cents"]).sum()) / change.running.sum()
+    paid = np.full(problem.items, max(1, round(MOVE_SHARE * average)), dtype=np.int64)
+    warm = resolve(
+        problem,
+        Plan(units=change.running),
+        Effort(rounds=None, seconds=seconds, workers=2, watch=watch),
+        move_cost=paid,
+        prices=prices,
+    )
+    cost = _fleet.checked_cost(change.arrays, warm.plan.units)
+    warm_seconds = warm_trace[-1].seconds if cost <= target else float("inf")
+    share = _moved(change.running, warm.plan.units) / change.running.sum()
+    print(
+        f"{instance.tasks} tasks, seed {instance.seed}, {change.name}: cold {cold_seconds:.2f} s, "
+        f"warm {warm_seconds:.2f} s, cost {100 * (cost / target * NEAR - 1):.3f} % over cold, "
+        f"moved {100 * share:.3f} %",
+        file=sys.stderr,
+        flush=True,
+    )
+    return cold_seconds / warm_seconds, float(share)
+
+
+def _moved(running: NDArray[np.int64], units: NDArray[np.int64]) -> int:
+    """Return how many running tasks stand elsewhere now, or nowhere."""
+    return int(np.maximum(running - units, 0).sum())

@@ -1,0 +1,1 @@
+"""Items in classes to bins under capacity, at least cost: large plans, and re-planning."""

@@ -1,0 +1,113 @@
+"""Chains of simulated annealing: what the compiled loops read and change, made from a problem.
+
+Imported only where numba (extra `compiled`) may be: search goes without where it is not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from placement.assignment import kernels
+from placement.assignment.filling import density
+from placement.assignment.plans import Moves, Plan, charged, left_out, usage
+from placement.assignment.problem import AssignmentProblem, Integers, Numbers
+
+
+@dataclass(slots=True, kw_only=True)
+class Chain:
+    """One walk: its state, its best units, and the cost of both."""
+
+    state: kernels.State
+    best: Integers
+    cost: float
+    best_cost: float
+
+
+def tables_of(
+    problem: AssignmentProblem, priced: Numbers, moves: Moves | None, *, removals: int
+) -> kernels.Tables:
+    """Return what the compiled loops read."""
+    can_stand = np.isfinite(priced)
+    worth = problem.penalties().astype(float)
+    placed = int(problem.count.sum())
+    largest = problem.demand.mean(axis=1) / np.maximum(problem.capacity.mean(axis=0), 1.0)
+    return kernels.Tables(
+        cost=np.where(can_stand, problem.cost, np.inf),
+        out_cost=worth,
+        demand=np.ascontiguousarray(problem.demand[:, :, scarce_first(problem)]),
+        first=np.concatenate([[0], np.cumsum(can_stand.sum(axis=1))]).astype(np.int64),
+        bins=np.nonzero(can_stand)[1].astype(np.int64),
+        priced=priced,
+        keys=-np.stack([density(problem), largest.max(axis=1, initial=0.0)]),
+        base=problem.count[:, None] + 0 * problem.cost if moves is None else moves.base,
+        move_cost=np.zeros(problem.items) if moves is None else moves.cost.astype(float),
+        knobs=np.array(
+            [max(1, placed // (10 * problem.bins)), removals, int(problem.demand.shape[1] > 1)]
+        ),
+    )
+
+
+def chain_of(problem: AssignmentProblem, plan: Plan, moves: Moves | None) -> Chain:
+    """Return a walk that starts at a plan."""
+    items, bins = problem.items, problem.bins
+    out = left_out(problem, plan)
+    outside = np.flatnonzero(out)
+    present = np.zeros((bins, items), dtype=np.int64)
+    place = np.zeros((bins, items), dtype=np.int64)
+    filled = (plan.units > 0).sum(axis=0)
+    for at in range(bins):
+        stands = np.flatnonzero(plan.units[:, at])
+        present[at, : len(stands)] = stands
+        place[at, stands] = np.arange(len(stands))
+    outside_place = np.zeros(items, dtype=np.int64)
+    outside_place[outside] = np.arange(len(outside))
+    cost = float(charged(problem, plan, moves))
+    return Chain(
+        state=kernels.State(
+            units=plan.units.copy(),
+            out=out,
+            room=np.ascontiguousarray(
+                (problem.capacity - usage(problem, plan))[:, scarce_first(problem)]
+            ),
+            present=present,
+            place=place,
+            filled=filled.astype(np.int64),
+            outside=np.concatenate([outside, np.zeros(items - len(outside), dtype=np.int64)]),
+            outside_place=outside_place,
+            journal=np.zeros((4096 + 8 * items, 3), dtype=np.int64),
+            sizes=np.array([len(outside), 0, 0, 0]),
+            pool=np.zeros(items, dtype=np.int64),
+            wanted=np.zeros(items, dtype=np.int64),
+            touched=np.zeros(8, dtype=np.int64),
+            witness=np.zeros(bins, dtype=np.int64),
+        ),
+        best=plan.units.copy(),
+        cost=cost,
+        best_cost=cost,
+    )
+
+
+def scarce_first(problem: AssignmentProblem) -> Integers:
+    """Return the rows, those that are scarce in sum first: most of what does not fit fails there."""
+    needed = problem.demand.mean(axis=1).T @ problem.count
+    return np.argsort(-needed / np.maximum(problem.capacity.sum(axis=0), 1.0), kind="stable")
+
+
+def walk(
+    tables: kernels.Tables, chain: Chain, *, steps: int, temperature: float, seed: int
+) -> float:
+    """Let one chain do steps; return the mean of what dearer steps would have cost."""
+    cost, lowest, dearer = kernels.anneal(
+        tables,
+        chain.state,
+        chain.best,
+        steps,
+        max(temperature, 1e-9),
+        seed,
+        chain.best_cost - chain.cost,
+    )
+    chain.best_cost = chain.cost + lowest
+    chain.cost += cost
+    return float(dearer)

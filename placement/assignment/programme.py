@@ -1,0 +1,75 @@
+"""The problem as a linear programme with bulk sparse input, for HiGHS and for CP-SAT.
+
+Variables are the units of each item in each bin that can hold at least one, then the units left
+out. Rows of capacity that cannot bind are not written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from placement.assignment.problem import AssignmentProblem, Integers, Numbers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Programme:
+    """Arrays of the programme: minimise objective @ x, lower <= matrix @ x <= upper.
+
+    Attributes:
+        item, bin: Of each variable of placed units; the variables of units left out follow.
+        most: Upper bounds of all variables; the lower bounds are 0.
+        row: Flat number (bin * rows + row) of each capacity constraint; they follow the
+            constraints that every unit stands somewhere, one an item.
+    """
+
+    item: Integers
+    bin: Integers
+    most: Numbers
+    objective: Numbers
+    matrix: sparse.csr_matrix
+    lower: Numbers
+    upper: Numbers
+    row: Integers
+
+
+def programme_of(problem: AssignmentProblem, most: Integers) -> Programme:
+    """Return the programme of a problem; `most` bounds the units of each item by bin."""
+    item, at = np.nonzero(most)
+    items = np.arange(problem.items)
+    placed = len(item)
+    whole = sparse.csr_matrix(
+        (
+            np.ones(placed + problem.items),
+            (np.concatenate([item, items]), np.arange(placed + problem.items)),
+        )
+    )
+    takes = _takes(problem, item, at)
+    at_most = most[item, at].astype(float)
+    binding = np.flatnonzero(takes @ at_most > problem.capacity.ravel())
+    takes.resize(takes.shape[0], placed + problem.items)
+    matrix = sparse.vstack([whole, takes[binding]]).tocsr()
+    count = problem.count.astype(float)
+    return Programme(
+        item=item,
+        bin=at,
+        most=np.concatenate([at_most, count]),
+        objective=np.concatenate([problem.cost[item, at], problem.penalties()]).astype(float),
+        matrix=matrix,
+        lower=np.concatenate([count, np.full(len(binding), -np.inf)]),
+        upper=np.concatenate([count, problem.capacity.ravel()[binding].astype(float)]),
+        row=binding,
+    )
+
+
+def _takes(problem: AssignmentProblem, item: Integers, at: Integers) -> sparse.csr_matrix:
+    """Return what each variable takes of each row of each bin: (bins * rows, variables)."""
+    shared = problem.demand.shape[1] == 1
+    keys = item if shared else item * problem.bins + at
+    flat = sparse.csr_matrix(problem.demand.reshape(-1, problem.rows).astype(float))
+    chosen = flat[keys].tocoo()
+    shape = (problem.bins * problem.rows, len(item))
+    rows = at[chosen.row] * problem.rows + chosen.col
+    return sparse.csr_matrix((chosen.data, (rows, chosen.row)), shape=shape)

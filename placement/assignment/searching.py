@@ -1,0 +1,128 @@
+"""Rounds of search: chains of annealing first, then neighbourhoods solved exactly.
+
+Rounds are synchronous: each does a fixed amount of work on a fixed number of independent parts,
+and joins them in order. Workers only decide how many parts run at a time.
+"""
+
+from __future__ import annotations
+
+import importlib
+from concurrent.futures import Executor, ThreadPoolExecutor
+from types import ModuleType
+
+import numpy as np
+
+from placement.assignment import exact, neighbourhoods
+from placement.assignment.incumbents import Search
+from placement.assignment.plans import Plan
+from placement.assignment.problem import Integers, Numbers
+
+PARTS = 2
+# Temperatures at the start and at the end, as shares of what a step that does not pay costs.
+HOT, COLD = 0.04, 0.001
+# Re-planning starts from a good plan, which more heat would only melt.
+WARM = 0.004
+REMOVALS = 10
+FIRST_ROUNDS = 2
+EXCHANGE_ROUNDS = 8
+FAILURES = (MemoryError, RuntimeError, ValueError, OSError)
+# The bins freed at once, by the number of the round.
+SIZES = (3, 4, 5, 6)
+LARGEST_ROUNDS = 1_000_000
+
+
+def run(search: Search, priced: Numbers, solvers: Executor, *, warm: bool) -> None:
+    """Search until the effort is spent."""
+    local = _annealing(search)
+    number = 0
+    if local is not None and search.goes_on:
+        number = _anneal(search, local, priced, warm=warm)
+    if search.effort.exact_share > 0 and search.moves is None:
+        _solve_neighbourhoods(search, solvers, number)
+
+
+def _annealing(search: Search) -> ModuleType | None:
+    """Return the local search, or None with a note where the compiler is not installed."""
+    try:
+        return importlib.import_module("placement.assignment.annealing")
+    except ImportError:
+        search.notes.append("numba is not installed (extra `compiled`), so nothing is annealed")
+        return None
+
+
+def _anneal(search: Search, local: ModuleType, priced: Numbers, *, warm: bool) -> int:
+    """Cool the chains down; return the number of the last round."""
+    problem, effort = search.problem, search.effort
+    assert search.plan is not None, "the greedy plan comes before any search"
+    tables = local.tables_of(problem, priced, search.moves, removals=REMOVALS)
+    chains = [local.chain_of(problem, search.plan, search.moves) for _ in range(PARTS)]
+    scales = [0.0] * PARTS
+    # Neighbourhoods do not know what moves cost, so a re-plan is annealed to its end.
+    end = 1.0 - (effort.exact_share if search.moves is None else 0.0)
+    hot = WARM if warm else HOT
+    with ThreadPoolExecutor(effort.workers) as threads:
+        for number in range(-FIRST_ROUNDS, LARGEST_ROUNDS):
+            share = search.progress(max(0, number)) / end if end > 0 else 1.0
+            if not search.goes_on or (number >= 0 and share >= 1.0):
+                return max(0, number)
+            heat = 0.0 if number < 0 else hot * (COLD / hot) ** share
+            seed = (effort.seed * 7919 + number + FIRST_ROUNDS) * PARTS
+            jobs = [
+                threads.submit(
+                    local.walk,
+                    tables,
+                    chain,
+                    steps=effort.steps,
+                    temperature=heat * scale,
+                    seed=(seed + part) % 2**31,
+                )
+                for part, (chain, scale) in enumerate(zip(chains, scales, strict=True))
+            ]
+            found = [job.result() for job in jobs]
+            scales = found if number < 0 else scales
+            best = min(chains, key=lambda chain: chain.best_cost)
+            if best.best_cost < search.charged - 0.5:
+                search.offer(Plan(units=best.best.copy()))
+            else:
+                search.tell()
+            if number % EXCHANGE_ROUNDS == 0:
+                worst = max(range(PARTS), key=lambda part: chains[part].cost)
+                chains[worst] = local.chain_of(problem, search.plan, search.moves)
+    return LARGEST_ROUNDS
+
+
+def _solve_neighbourhoods(search: Search, solvers: Executor, number: int) -> None:
+    """Free some bins at a time, and solve what stands in them from the plan as it is."""
+    problem, effort = search.problem, search.effort
+    generator = np.random.default_rng(effort.seed)
+    while search.goes_on and search.progress(number) < 1.0:
+        assert search.plan is not None, "the greedy plan comes before any search"
+        parts = neighbourhoods.split(
+            problem, search.plan, search.most, _groups(search, generator, number), generator
+        )
+        try:
+            jobs = [
+                solvers.submit(
+                    exact.improved,
+                    part.problem,
+                    part.plan,
+                    part.most,
+                    work=effort.exact_work,
+                    seed=number,
+                )
+                for part in parts
+            ]
+            found = [job.result() for job in jobs]
+        except FAILURES as error:
+            search.notes.append(f"CP-SAT failed: {error or type(error).__name__}")
+            return
+        search.offer(neighbourhoods.joined(search.plan, list(zip(parts, found, strict=True))))
+        number += 1
+
+
+def _groups(search: Search, generator: np.random.Generator, number: int) -> list[Integers]:
+    """Return the bins of each neighbourhood of a round, drawn at random."""
+    size = min(SIZES[number % len(SIZES)], max(1, search.problem.bins // PARTS))
+    order = generator.permutation(search.problem.bins)
+    cuts = [order[part * size : (part + 1) * size] for part in range(PARTS)]
+    return [np.sort(cut) for cut in cuts if len(cut)]

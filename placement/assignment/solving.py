@@ -1,0 +1,94 @@
+"""The way from a problem to a plan: greedy, relaxation, rounding, then rounds of search.
+
+At every moment there is a best plan with a bound; whatever fails after the greedy plan is noted
+and costs quality only.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+
+from placement.assignment import filling, relaxation, searching
+from placement.assignment.effort import Effort, Solution
+from placement.assignment.incumbents import Search
+from placement.assignment.plans import Moves, Plan
+from placement.assignment.problem import AssignmentProblem, Integers, Numbers, checked
+from placement.assignment.relaxation import Relaxation
+
+
+def solve(problem: AssignmentProblem, effort: Effort) -> Solution:
+    """Return the best plan found within the effort.
+
+    Raises:
+        InvalidInputError: The problem is not sound.
+    """
+    most = checked(problem).most_units()
+    search = Search(problem=problem, most=most, effort=effort, moves=None)
+    search.offer(filling.greedy(problem, most), relaxation.cheapest(problem, most))
+    with _solvers(effort) as solvers:
+        hints = _relaxed(search, solvers)
+        if search.goes_on:
+            search.offer(filling.rounded(problem, hints.units, hints.priced), hints.bound)
+        searching.run(search, hints.priced, solvers, warm=False)
+    return search.solution()
+
+
+def resolve(
+    problem: AssignmentProblem,
+    plan: Plan,
+    effort: Effort,
+    *,
+    move_cost: Integers,
+    prices: Numbers | None = None,
+) -> Solution:
+    """Return a plan near a running one, for a problem that has changed.
+
+    Search starts from what still fits of the running plan, before any solver; the relaxation
+    comes last and gives the bound.
+
+    Args:
+        problem: The problem as it is now.
+        plan: Units that run; more of them than there now are stop at their dearest bins.
+        effort: Limits.
+        move_cost: Cost of a unit in a bin beyond those that stood there; shape (items,).
+        prices: Prices of room of the former relaxation; shape (bins, rows).
+
+    Raises:
+        InvalidInputError: The problem is not sound.
+    """
+    most = checked(problem).most_units()
+    kept = filling.fitted(problem, plan)
+    moves = Moves(base=kept.units, cost=move_cost)
+    search = Search(problem=problem, most=most, effort=effort, moves=moves)
+    known = np.zeros(problem.capacity.shape) if prices is None else prices
+    priced = relaxation.priced(problem, most, known)
+    bound = relaxation.cheapest(problem, most)
+    search.offer(filling.filled(problem, kept, priced), bound)
+    with _solvers(effort) as solvers:
+        searching.run(search, priced, solvers, warm=True)
+        if search.goes_on:
+            search.bound = max(search.bound, _relaxed(search, solvers).bound)
+    return search.solution()
+
+
+def _solvers(effort: Effort) -> Executor:
+    if effort.isolated:
+        return ProcessPoolExecutor(effort.workers, mp_context=get_context("spawn"))
+    return ThreadPoolExecutor(effort.workers)
+
+
+def _relaxed(search: Search, solvers: Executor) -> Relaxation:
+    """Return the relaxation, or one without prices where the solver fails."""
+    try:
+        found = solvers.submit(
+            relaxation.relaxed, search.problem, search.most, seconds=search.left
+        ).result()
+    except searching.FAILURES as error:
+        note = f"the linear programme failed: {error or type(error).__name__}"
+        found = relaxation.unpriced(search.problem, search.most, note=note)
+    if found.note:
+        search.notes.append(found.note)
+    return found
