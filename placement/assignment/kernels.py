@@ -16,6 +16,10 @@ import numpy as np
 
 from placement.assignment.problem import Integers, Numbers
 
+# Shares of choices: of bins with room that are passed over, of steps that look at prices of room,
+# and of steps that make room for something that is left out.
+SKIPPED, BY_PRICE, FOCUSED = 0.03, 0.25, 0.6
+
 
 class Tables(NamedTuple):
     """What a search reads: the problem and the hints of the linear programme.
@@ -160,7 +164,7 @@ def _choose_bin(tables: Tables, state: State, item: int, by_price: bool) -> int:
             value += tables.move_cost[item]
         if value >= best or tables.cost[item, at] >= tables.out_cost[item]:
             continue
-        if np.random.random() < 0.03 or fitting(tables, state, item, at, 1) == 0:
+        if fitting(tables, state, item, at, 1) == 0 or np.random.random() < SKIPPED:
             continue
         best = value
         chosen = at
@@ -168,17 +172,30 @@ def _choose_bin(tables: Tables, state: State, item: int, by_price: bool) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
+def _may_enter(tables: Tables, state: State, item: int) -> bool:
+    """Return whether one unit fits into a bin touched by this step, and pays there."""
+    for index in range(state.sizes[3]):
+        at = state.touched[index]
+        if (
+            tables.cost[item, at] < tables.out_cost[item]
+            and fitting(tables, state, item, at, 1) > 0
+        ):
+            return True
+    return False
+
+
+@numba.njit(cache=True, nogil=True)
 def _recreate(tables: Tables, state: State, focus: int) -> float:
     """Put what was taken out, and what was left out before, back where it fits."""
     for index in range(state.sizes[0]):
         item = state.outside[index]
-        if state.wanted[item] == 0:
+        if state.wanted[item] == 0 and _may_enter(tables, state, item):
             state.wanted[item] = 1
             state.pool[state.sizes[2]] = item
             state.sizes[2] += 1
     count = state.sizes[2]
     kind = np.random.randint(3)
-    by_price = np.random.random() < 0.25
+    by_price = np.random.random() < BY_PRICE
     key = np.random.random(count)
     for index in range(count):
         item = state.pool[index]
@@ -210,7 +227,7 @@ def _step(tables: Tables, state: State) -> float:
     state.sizes[2] = 0
     state.sizes[3] = 0
     focus = -1
-    if state.sizes[0] > 0 and np.random.random() < 0.6:
+    if state.sizes[0] > 0 and np.random.random() < FOCUSED:
         focus = state.outside[np.random.randint(state.sizes[0])]
         if tables.first[focus] == tables.first[focus + 1]:
             focus = -1
