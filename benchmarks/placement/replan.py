@@ -109,10 +109,12 @@ def _compared(
     """Return how many times sooner the warm run is, and the share of other tasks moved."""
     problem = _fleet.problem_of(change.arrays)
     cold_trace: list[Incumbent] = []
-    cold = solve(
-        problem,
-        Effort(rounds=None, seconds=seconds, workers=2, watch=lambda i: not cold_trace.append(i)),
-    )
+
+    def note(incumbent: Incumbent) -> bool:
+        cold_trace.append(incumbent)
+        return True
+
+    cold = solve(problem, Effort(rounds=None, seconds=seconds, workers=2, watch=note))
     target = NEAR * _fleet.checked_cost(change.arrays, cold.plan.units)
     cold_seconds = min(i.seconds for i in cold_trace if i.cost <= target)
     warm_trace: list[Incumbent] = []

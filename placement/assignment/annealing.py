@@ -14,6 +14,9 @@ from placement.assignment.filling import density
 from placement.assignment.plans import Moves, Plan, charged, left_out, usage
 from placement.assignment.problem import AssignmentProblem, Integers, Numbers
 
+# Prices lead where all must be placed; where much is left out, packing tightly counts more.
+BY_PRICE_PERCENT, BY_PRICE_PERCENT_MUST = 25, 90
+
 
 @dataclass(slots=True, kw_only=True)
 class Chain:
@@ -44,7 +47,12 @@ def tables_of(
         base=problem.count[:, None] + 0 * problem.cost if moves is None else moves.base,
         move_cost=np.zeros(problem.items) if moves is None else moves.cost.astype(float),
         knobs=np.array(
-            [max(1, placed // (10 * problem.bins)), removals, int(problem.demand.shape[1] > 1)]
+            [
+                max(1, placed // (10 * problem.bins)),
+                removals,
+                int(problem.demand.shape[1] > 1),
+                BY_PRICE_PERCENT_MUST if problem.must_place.all() else BY_PRICE_PERCENT,
+            ]
         ),
     )
 
@@ -89,17 +97,30 @@ def chain_of(problem: AssignmentProblem, plan: Plan, moves: Moves | None) -> Cha
     )
 
 
+def scale_of(problem: AssignmentProblem, priced: Numbers) -> float:
+    """Return what one step weighs: the unit of temperature.
+
+    Where all must be placed, the mean of what the second best bin costs more than the best; where
+    units are left out, which costs far more, the mean cost of a unit at its best.
+    """
+    many = max(1, int(problem.count.sum()))
+    best = np.sort(np.where(np.isfinite(priced), priced, problem.penalties()[:, None]), axis=1)
+    if problem.must_place.all() and problem.bins > 1:
+        return float((best[:, 1] - best[:, 0]) @ problem.count) / many
+    return float(np.minimum(best[:, 0], problem.penalties()) @ problem.count) / many
+
+
 def scarce_first(problem: AssignmentProblem) -> Integers:
-    """Return the rows, those that are scarce in sum first: most of what does not fit fails there."""
+    """Return the rows, scarce ones first: most of what does not fit fails there."""
     needed = problem.demand.mean(axis=1).T @ problem.count
     return np.argsort(-needed / np.maximum(problem.capacity.sum(axis=0), 1.0), kind="stable")
 
 
 def walk(
     tables: kernels.Tables, chain: Chain, *, steps: int, temperature: float, seed: int
-) -> float:
-    """Let one chain do steps; return the mean of what dearer steps would have cost."""
-    cost, lowest, dearer = kernels.anneal(
+) -> None:
+    """Let one chain do steps at one temperature."""
+    cost, lowest = kernels.anneal(
         tables,
         chain.state,
         chain.best,
@@ -110,4 +131,3 @@ def walk(
     )
     chain.best_cost = chain.cost + lowest
     chain.cost += cost
-    return float(dearer)

@@ -11,7 +11,7 @@ from ortools.linear_solver.python import model_builder_helper as builder
 
 from placement.assignment.plans import Plan, cost_of, is_valid, left_out
 from placement.assignment.problem import AssignmentProblem, Integers
-from placement.assignment.programme import programme_of
+from placement.assignment.programme import model_of, programme_of
 
 # Guard in seconds for one unit of deterministic work, should the machine be very busy.
 SECONDS_PER_WORK = 20.0
@@ -26,19 +26,10 @@ def improved(
         RuntimeError: The solver is not there or failed.
     """
     programme = programme_of(problem, np.maximum(most, plan.units))
-    model = builder.ModelBuilderHelper()
-    variables = len(programme.most)
-    model.fill_model_from_sparse_data(
-        np.zeros(variables),
-        programme.most,
-        programme.objective,
-        programme.lower,
-        programme.upper,
-        programme.matrix,
-    )
+    model = model_of(programme)
     start = np.concatenate([plan.units[programme.item, programme.bin], left_out(problem, plan)])
     for number, value in enumerate(start.tolist()):
-        model.set_var_integrality(number, True)
+        model.set_var_integrality(number, True)  # noqa: FBT003 - takes no keywords
         model.add_hint(number, float(value))
     solver = builder.ModelSolverHelper("sat")
     if not solver.solver_is_supported():

@@ -86,4 +86,5 @@ def density(problem: AssignmentProblem) -> Numbers:
     needed = (share * problem.count[:, None]).sum(axis=0)
     # Rows that are scarce in sum weigh more than rows with room to spare.
     size = share @ np.minimum(needed, 2.0) ** 4
-    return gain / np.maximum(size, 1e-12)
+    worth: Numbers = gain / np.maximum(size, 1e-12)
+    return worth

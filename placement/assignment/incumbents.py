@@ -15,7 +15,8 @@ class Search:
 
     Attributes:
         problem, most, effort, moves: The input; `most` bounds the units of each item by bin.
-        plan: The best plan so far; None before the first offer.
+        plan: The best plan so far; at first one that needs no solver. `charged` is its cost
+            with what its moves cost.
         bound: No plan costs less.
         notes: What did not work.
     """
@@ -24,7 +25,7 @@ class Search:
     most: Integers
     effort: Effort
     moves: Moves | None
-    plan: Plan | None = None
+    plan: Plan
     charged: int = 0
     bound: int = 0
     notes: list[str] = field(default_factory=list)
@@ -32,8 +33,10 @@ class Search:
     started: float = 0.0
 
     def __post_init__(self) -> None:
-        """Start the clock."""
+        """Start the clock, and tell of the plan that there is before any solver."""
         self.started = self.effort.clock()
+        self.charged = charged(self.problem, self.plan, self.moves)
+        self.tell()
 
     @property
     def seconds(self) -> float:
@@ -49,13 +52,12 @@ class Search:
         """Keep the plan where it is valid and costs less, moves paid; tell who watches."""
         self.bound = max(self.bound, bound)
         cost = charged(self.problem, plan, self.moves)
-        if is_valid(self.problem, plan) and (self.plan is None or cost < self.charged):
+        if is_valid(self.problem, plan) and cost < self.charged:
             self.plan, self.charged = plan, cost
         self.tell()
 
     def tell(self) -> None:
         """Tell who watches, and end when told so, when time is up or the plan is the best."""
-        assert self.plan is not None, "the first plan offered is the greedy one, which is valid"
         seconds = self.seconds
         if self.effort.watch is not None:
             cost = cost_of(self.problem, self.plan)
@@ -65,7 +67,7 @@ class Search:
             self.goes_on = False
 
     def progress(self, round_number: int) -> float:
-        """Return the share of the effort that is spent: of the rounds, or of seconds without rounds."""
+        """Return the share of the effort spent: of rounds, or of seconds without rounds."""
         rounds = self.effort.rounds
         if rounds is None:
             return self.seconds / self.effort.seconds
@@ -73,7 +75,6 @@ class Search:
 
     def solution(self) -> Solution:
         """Return the best plan as it is now."""
-        assert self.plan is not None, "the first plan offered is the greedy one, which is valid"
         return Solution(
             plan=self.plan,
             cost=cost_of(self.problem, self.plan),

@@ -16,9 +16,11 @@ import numpy as np
 
 from placement.assignment.problem import Integers, Numbers
 
-# Shares of choices: of bins with room that are passed over, of steps that look at prices of room,
-# and of steps that make room for something that is left out.
-SKIPPED, BY_PRICE, FOCUSED = 0.03, 0.25, 0.6
+# Shares of choices: of bins with room that are passed over, and of steps that make room for
+# something that is left out.
+SKIPPED, FOCUSED = 0.03, 0.6
+# Why an item is in the pool of a step: it was left out before, or was taken out by the step.
+WAITING, TAKEN = 1, 2
 
 
 class Tables(NamedTuple):
@@ -27,7 +29,8 @@ class Tables(NamedTuple):
     `first` and `bins` list the bins of item i as bins[first[i]:first[i + 1]]. `priced` is cost
     plus the price of the room taken. `keys` holds two orders of coming back, least first.
     `base` and `move_cost` price units beyond those that stood in a bin before. `knobs` holds the
-    most units taken at once, the most removals from a bin, and 1 where demand depends on the bin.
+    most units taken at once, the most removals from a bin, 1 where demand depends on the bin, and
+    the percentage of steps that look at prices of room.
     """
 
     cost: Numbers
@@ -115,7 +118,8 @@ def shift(tables: Tables, state: State, item: int, at: int, units: int) -> float
         state.outside[state.sizes[0]] = item
         state.sizes[0] += 1
     moved = max(0, after - base) - max(0, before - base)
-    return units * (tables.cost[item, at] - tables.out_cost[item]) + moved * tables.move_cost[item]
+    paid = moved * tables.move_cost[item]
+    return float(units * (tables.cost[item, at] - tables.out_cost[item]) + paid)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -141,25 +145,24 @@ def _ruin(tables: Tables, state: State, focus: int, at: int, budget: int) -> flo
         if state.wanted[item] == 0:
             state.pool[state.sizes[2]] = item
             state.sizes[2] += 1
-        state.wanted[item] = 2
+        state.wanted[item] = TAKEN
     return delta
 
 
 @numba.njit(cache=True, nogil=True)
-def _choose_bin(tables: Tables, state: State, item: int, by_price: bool) -> int:
+def _choose_bin(tables: Tables, state: State, item: int, costs: Numbers) -> int:
     """Return the cheapest bin with room, now and then not the cheapest; -1 for none.
 
     What was left out before this step can only have found new room in the bins touched by it.
     """
-    cost = tables.priced if by_price else tables.cost
-    everywhere = state.wanted[item] == 2
+    everywhere = state.wanted[item] == TAKEN
     start = tables.first[item] if everywhere else 0
     end = tables.first[item + 1] if everywhere else state.sizes[3]
     best = np.inf
     chosen = -1
     for index in range(start, end):
         at = tables.bins[index] if everywhere else state.touched[index]
-        value = cost[item, at]
+        value = costs[item, at]
         if state.units[item, at] >= tables.base[item, at]:
             value += tables.move_cost[item]
         if value >= best or tables.cost[item, at] >= tables.out_cost[item]:
@@ -190,12 +193,13 @@ def _recreate(tables: Tables, state: State, focus: int) -> float:
     for index in range(state.sizes[0]):
         item = state.outside[index]
         if state.wanted[item] == 0 and _may_enter(tables, state, item):
-            state.wanted[item] = 1
+            state.wanted[item] = WAITING
             state.pool[state.sizes[2]] = item
             state.sizes[2] += 1
     count = state.sizes[2]
     kind = np.random.randint(3)
-    by_price = np.random.random() < BY_PRICE
+    by_price = np.random.randint(100) < tables.knobs[3]
+    costs = tables.priced if by_price else tables.cost
     key = np.random.random(count)
     for index in range(count):
         item = state.pool[index]
@@ -208,7 +212,7 @@ def _recreate(tables: Tables, state: State, focus: int) -> float:
     for index in range(count):
         item = state.pool[order[index]]
         while state.out[item] > 0 and state.sizes[1] < state.journal.shape[0]:
-            at = _choose_bin(tables, state, item, by_price)
+            at = _choose_bin(tables, state, item, costs)
             if at < 0:
                 break
             most = state.out[item]
@@ -253,21 +257,16 @@ def anneal(
     temperature: float,
     seed: int,
     lowest: float,
-) -> tuple[float, float, float]:
+) -> tuple[float, float]:
     """Do steps at one temperature from a state whose cost counts as 0.
 
     `best` holds units that cost `lowest`; a cheaper moment replaces both. Returns the cost at the
-    end, the lowest, and the mean of what the steps that made it dearer would have cost.
+    end and the lowest.
     """
     np.random.seed(seed)
     cost = 0.0
-    dearer = 0.0
-    dearer_steps = 0
     for _ in range(steps):
         delta = _step(tables, state)
-        if delta > 0.0:
-            dearer += delta
-            dearer_steps += 1
         if delta <= 0.0 or np.random.random() < np.exp(-delta / temperature):
             cost += delta
             if cost < lowest - 0.5:
@@ -282,4 +281,4 @@ def anneal(
                 state.journal[line, 1],
                 -state.journal[line, 2],
             )
-    return cost, lowest, dearer / max(1, dearer_steps)
+    return cost, lowest

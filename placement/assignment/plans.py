@@ -31,14 +31,17 @@ class Moves:
 
 def left_out(problem: AssignmentProblem, plan: Plan) -> Integers:
     """Return the units of each item that stand nowhere; shape (items,)."""
-    return problem.count - plan.units.sum(axis=1)
+    out: Integers = problem.count - plan.units.sum(axis=1)
+    return out
 
 
 def usage(problem: AssignmentProblem, plan: Plan) -> Integers:
     """Return what the plan takes; shape (bins, rows)."""
     if problem.demand.shape[1] == 1:
-        return plan.units.T @ problem.demand[:, 0]
-    return np.einsum("ib,ibr->br", plan.units, problem.demand)
+        shared: Integers = plan.units.T @ problem.demand[:, 0]
+        return shared
+    taken: Integers = np.einsum("ib,ibr->br", plan.units, problem.demand)
+    return taken
 
 
 def cost_of(problem: AssignmentProblem, plan: Plan) -> int:
@@ -67,7 +70,8 @@ def moved(plan: Plan, moves: Moves | None) -> Integers:
     """Return how many units of each item stand where none stood before; shape (items,)."""
     if moves is None:
         return np.zeros(len(plan.units), dtype=np.int64)
-    return np.maximum(plan.units - moves.base, 0).sum(axis=1)
+    beyond: Integers = np.maximum(plan.units - moves.base, 0).sum(axis=1)
+    return beyond
 
 
 def charged(problem: AssignmentProblem, plan: Plan, moves: Moves | None) -> int:

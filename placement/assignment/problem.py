@@ -106,7 +106,7 @@ def checked(problem: AssignmentProblem) -> AssignmentProblem:
 
 
 def _shape_faults(problem: AssignmentProblem) -> list[Fault]:
-    if problem.cost.ndim != 2 or problem.capacity.ndim != 2:
+    if {problem.cost.ndim, problem.capacity.ndim} != {2}:
         return [_fault("cost and capacity need two dimensions", "give (items, bins), (bins, rows)")]
     items, bins = problem.cost.shape
     rows = problem.capacity.shape[1]

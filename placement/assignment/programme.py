@@ -6,9 +6,11 @@ out. Rows of capacity that cannot bind are not written.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from ortools.linear_solver.python import model_builder_helper as builder
 from scipy import sparse
 
 from placement.assignment.problem import AssignmentProblem, Integers, Numbers
@@ -49,8 +51,8 @@ def programme_of(problem: AssignmentProblem, most: Integers) -> Programme:
     takes = _takes(problem, item, at)
     at_most = most[item, at].astype(float)
     binding = np.flatnonzero(takes @ at_most > problem.capacity.ravel())
-    takes.resize(takes.shape[0], placed + problem.items)
-    matrix = sparse.vstack([whole, takes[binding]]).tocsr()
+    nowhere = sparse.csr_matrix((len(binding), problem.items))
+    matrix = sparse.csr_matrix(sparse.vstack([whole, sparse.hstack([takes[binding], nowhere])]))
     count = problem.count.astype(float)
     return Programme(
         item=item,
@@ -62,6 +64,22 @@ def programme_of(problem: AssignmentProblem, most: Integers) -> Programme:
         upper=np.concatenate([count, problem.capacity.ravel()[binding].astype(float)]),
         row=binding,
     )
+
+
+def model_of(programme: Programme) -> builder.ModelBuilderHelper:
+    """Return the programme as a model of OR-Tools, with real variables."""
+    model = builder.ModelBuilderHelper()
+    # The stubs of this function name the types of arrays the wrong way round.
+    fill: Callable[..., None] = model.fill_model_from_sparse_data
+    fill(
+        np.zeros(len(programme.most)),
+        programme.most,
+        programme.objective,
+        programme.lower,
+        programme.upper,
+        programme.matrix,
+    )
+    return model
 
 
 def _takes(problem: AssignmentProblem, item: Integers, at: Integers) -> sparse.csr_matrix:

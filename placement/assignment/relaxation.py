@@ -13,7 +13,7 @@ import numpy as np
 from ortools.linear_solver.python import model_builder_helper as builder
 
 from placement.assignment.problem import AssignmentProblem, Integers, Numbers
-from placement.assignment.programme import Programme, programme_of
+from placement.assignment.programme import model_of, programme_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,15 +44,15 @@ def relaxed(problem: AssignmentProblem, most: Integers, *, seconds: float) -> Re
         if not solver.solver_is_supported():
             return unpriced(problem, most, note="HiGHS is not in this build of OR-Tools")
         solver.set_time_limit_in_seconds(seconds)
-        solver.solve(_model(programme))
+        solver.solve(model_of(programme))
     except (MemoryError, RuntimeError, ValueError) as error:
         return unpriced(problem, most, note=f"the linear programme failed: {error}")
     if solver.status() != builder.SolveStatus.OPTIMAL:
         return unpriced(problem, most, note="the linear programme was not solved in time")
-    prices = np.zeros(problem.bins * problem.rows)
+    flat = np.zeros(problem.bins * problem.rows)
     duals = np.asarray(solver.dual_values())[problem.items :]
-    prices[programme.row] = np.maximum(0.0, -duals)
-    prices = prices.reshape(problem.bins, problem.rows)
+    flat[programme.row] = np.maximum(0.0, -duals)
+    prices = flat.reshape(problem.bins, problem.rows)
     units = np.zeros(problem.cost.shape)
     values = np.asarray(solver.variable_values())[: len(programme.item)]
     units[programme.item, programme.bin] = np.maximum(values, 0.0)
@@ -90,16 +90,3 @@ def priced(problem: AssignmentProblem, most: Integers, prices: Numbers) -> Numbe
     else:
         room = np.einsum("ibr,br->ib", problem.demand.astype(float), prices)
     return np.where(most > 0, problem.cost + room, np.inf)
-
-
-def _model(programme: Programme) -> builder.ModelBuilderHelper:
-    model = builder.ModelBuilderHelper()
-    model.fill_model_from_sparse_data(
-        np.zeros(len(programme.most)),
-        programme.most,
-        programme.objective,
-        programme.lower,
-        programme.upper,
-        programme.matrix,
-    )
-    return model

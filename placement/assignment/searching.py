@@ -18,16 +18,19 @@ from placement.assignment.plans import Plan
 from placement.assignment.problem import Integers, Numbers
 
 PARTS = 2
-# Temperatures at the start and at the end, as shares of what a step that does not pay costs.
-HOT, COLD = 0.04, 0.001
+# Temperatures at the start and at the end, in units of `annealing.scale_of`.
+HOT, COLD = 0.4, 0.02
 # Re-planning starts from a good plan, which more heat would only melt.
-WARM = 0.004
+WARM = 0.05
 REMOVALS = 10
 FIRST_ROUNDS = 2
 EXCHANGE_ROUNDS = 8
 FAILURES = (MemoryError, RuntimeError, ValueError, OSError)
 # The bins freed at once, by the number of the round.
 SIZES = (3, 4, 5, 6)
+SIZES_MUST = (6, 8, 10, 12)
+# Bins for each item that exact search looks at where all must be placed.
+CORE_BINS = 6
 LARGEST_ROUNDS = 1_000_000
 
 
@@ -38,7 +41,7 @@ def run(search: Search, priced: Numbers, solvers: Executor, *, warm: bool) -> No
     if local is not None and search.goes_on:
         number = _anneal(search, local, priced, warm=warm)
     if search.effort.exact_share > 0 and search.moves is None:
-        _solve_neighbourhoods(search, solvers, number)
+        _solve_neighbourhoods(search, solvers, number, _core(search, priced))
 
 
 def _annealing(search: Search) -> ModuleType | None:
@@ -53,10 +56,9 @@ def _annealing(search: Search) -> ModuleType | None:
 def _anneal(search: Search, local: ModuleType, priced: Numbers, *, warm: bool) -> int:
     """Cool the chains down; return the number of the last round."""
     problem, effort = search.problem, search.effort
-    assert search.plan is not None, "the greedy plan comes before any search"
     tables = local.tables_of(problem, priced, search.moves, removals=REMOVALS)
     chains = [local.chain_of(problem, search.plan, search.moves) for _ in range(PARTS)]
-    scales = [0.0] * PARTS
+    scale = local.scale_of(problem, priced)
     # Neighbourhoods do not know what moves cost, so a re-plan is annealed to its end.
     end = 1.0 - (effort.exact_share if search.moves is None else 0.0)
     hot = WARM if warm else HOT
@@ -65,7 +67,7 @@ def _anneal(search: Search, local: ModuleType, priced: Numbers, *, warm: bool) -
             share = search.progress(max(0, number)) / end if end > 0 else 1.0
             if not search.goes_on or (number >= 0 and share >= 1.0):
                 return max(0, number)
-            heat = 0.0 if number < 0 else hot * (COLD / hot) ** share
+            heat = 0.0 if number < 0 else scale * hot * (COLD / hot) ** share
             seed = (effort.seed * 7919 + number + FIRST_ROUNDS) * PARTS
             jobs = [
                 threads.submit(
@@ -73,13 +75,13 @@ def _anneal(search: Search, local: ModuleType, priced: Numbers, *, warm: bool) -
                     tables,
                     chain,
                     steps=effort.steps,
-                    temperature=heat * scale,
+                    temperature=heat,
                     seed=(seed + part) % 2**31,
                 )
-                for part, (chain, scale) in enumerate(zip(chains, scales, strict=True))
+                for part, chain in enumerate(chains)
             ]
-            found = [job.result() for job in jobs]
-            scales = found if number < 0 else scales
+            for job in jobs:
+                job.result()
             best = min(chains, key=lambda chain: chain.best_cost)
             if best.best_cost < search.charged - 0.5:
                 search.offer(Plan(units=best.best.copy()))
@@ -91,15 +93,29 @@ def _anneal(search: Search, local: ModuleType, priced: Numbers, *, warm: bool) -
     return LARGEST_ROUNDS
 
 
-def _solve_neighbourhoods(search: Search, solvers: Executor, number: int) -> None:
+def _core(search: Search, priced: Numbers) -> Integers:
+    """Return the most units by item and bin, where all must be placed only in promising bins.
+
+    Promising are the pairs of the smallest reduced costs, a few for each item on average. Where
+    units are left out, reduced costs say little and all bins stay.
+    """
+    most = search.most
+    if not search.problem.must_place.all() or not np.isfinite(priced).any():
+        return most
+    reduced = priced - priced.min(axis=1, keepdims=True)
+    known = np.sort(reduced[np.isfinite(reduced)])
+    limit = known[min(len(known) - 1, CORE_BINS * search.problem.items)]
+    return np.where(reduced <= limit, most, 0)
+
+
+def _solve_neighbourhoods(search: Search, solvers: Executor, number: int, core: Integers) -> None:
     """Free some bins at a time, and solve what stands in them from the plan as it is."""
     problem, effort = search.problem, search.effort
     generator = np.random.default_rng(effort.seed)
     while search.goes_on and search.progress(number) < 1.0:
-        assert search.plan is not None, "the greedy plan comes before any search"
-        parts = neighbourhoods.split(
-            problem, search.plan, search.most, _groups(search, generator, number), generator
-        )
+        groups = _groups(search, generator, number)
+        most = np.maximum(core, search.plan.units)
+        parts = neighbourhoods.split(problem, search.plan, most, groups, generator)
         try:
             jobs = [
                 solvers.submit(
@@ -114,7 +130,7 @@ def _solve_neighbourhoods(search: Search, solvers: Executor, number: int) -> Non
             ]
             found = [job.result() for job in jobs]
         except FAILURES as error:
-            search.notes.append(f"CP-SAT failed: {error or type(error).__name__}")
+            search.notes.append(f"CP-SAT failed: {error!r}")
             return
         search.offer(neighbourhoods.joined(search.plan, list(zip(parts, found, strict=True))))
         number += 1
@@ -122,7 +138,8 @@ def _solve_neighbourhoods(search: Search, solvers: Executor, number: int) -> Non
 
 def _groups(search: Search, generator: np.random.Generator, number: int) -> list[Integers]:
     """Return the bins of each neighbourhood of a round, drawn at random."""
-    size = min(SIZES[number % len(SIZES)], max(1, search.problem.bins // PARTS))
+    sizes = SIZES_MUST if search.problem.must_place.all() else SIZES
+    size = min(sizes[number % len(sizes)], max(1, search.problem.bins // PARTS))
     order = generator.permutation(search.problem.bins)
     cuts = [order[part * size : (part + 1) * size] for part in range(PARTS)]
     return [np.sort(cut) for cut in cuts if len(cut)]

@@ -26,8 +26,14 @@ def solve(problem: AssignmentProblem, effort: Effort) -> Solution:
         InvalidInputError: The problem is not sound.
     """
     most = checked(problem).most_units()
-    search = Search(problem=problem, most=most, effort=effort, moves=None)
-    search.offer(filling.greedy(problem, most), relaxation.cheapest(problem, most))
+    search = Search(
+        problem=problem,
+        most=most,
+        effort=effort,
+        moves=None,
+        plan=filling.greedy(problem, most),
+        bound=relaxation.cheapest(problem, most),
+    )
     with _solvers(effort) as solvers:
         hints = _relaxed(search, solvers)
         if search.goes_on:
@@ -62,11 +68,16 @@ def resolve(
     most = checked(problem).most_units()
     kept = filling.fitted(problem, plan)
     moves = Moves(base=kept.units, cost=move_cost)
-    search = Search(problem=problem, most=most, effort=effort, moves=moves)
     known = np.zeros(problem.capacity.shape) if prices is None else prices
     priced = relaxation.priced(problem, most, known)
-    bound = relaxation.cheapest(problem, most)
-    search.offer(filling.filled(problem, kept, priced), bound)
+    search = Search(
+        problem=problem,
+        most=most,
+        effort=effort,
+        moves=moves,
+        plan=filling.filled(problem, kept, priced),
+        bound=relaxation.cheapest(problem, most),
+    )
     with _solvers(effort) as solvers:
         searching.run(search, priced, solvers, warm=True)
         if search.goes_on:
@@ -87,7 +98,7 @@ def _relaxed(search: Search, solvers: Executor) -> Relaxation:
             relaxation.relaxed, search.problem, search.most, seconds=search.left
         ).result()
     except searching.FAILURES as error:
-        note = f"the linear programme failed: {error or type(error).__name__}"
+        note = f"the linear programme failed: {error!r}"
         found = relaxation.unpriced(search.problem, search.most, note=note)
     if found.note:
         search.notes.append(found.note)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import os
+from concurrent.futures import Future, ProcessPoolExecutor
 
 import numpy as np
 import pytest
 
 from engine.model.errors import InvalidInputError
-from placement.assignment import exact, relaxation
+from placement.assignment import exact, relaxation, solving
 from placement.assignment.effort import Effort, Incumbent
 from placement.assignment.plans import Plan, cost_of, is_valid
 from placement.assignment.problem import AssignmentProblem
@@ -97,12 +99,20 @@ def test_without_the_compiler_neighbourhoods_are_solved_alone(
     assert "numba" in solution.notes[0]
 
 
+class Dying(ProcessPoolExecutor):
+    """A pool whose processes end at once, as when memory runs out."""
+
+    def submit(self, *_: object, **__: object) -> Future[None]:
+        return super().submit(os._exit, 1)
+
+
 @pytest.mark.slow
-def test_the_death_of_a_solver_leaves_the_plan() -> None:
-    # A share of rounds is not a number, so the pool's pickling or the solver ends abnormally.
+def test_the_death_of_a_solver_leaves_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(solving, "ProcessPoolExecutor", Dying)
     problem = make.random_problem(7, items=10, bins=4)
     solution = solve(problem, dataclasses.replace(LITTLE, isolated=True))
     assert is_valid(problem, solution.plan)
+    assert "BrokenProcessPool" in solution.notes[0]
 
 
 def running(seed: int) -> tuple[AssignmentProblem, Plan]:
