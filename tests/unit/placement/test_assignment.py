@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import os
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,7 +63,12 @@ def test_a_solve_that_is_stopped_at_once_brings_the_greedy_plan() -> None:
 def test_incumbents_get_better_and_bounds_hold() -> None:
     problem = make.random_problem(4, items=20, bins=5)
     seen: list[Incumbent] = []
-    solution = solve(problem, dataclasses.replace(LITTLE, watch=lambda i: not seen.append(i)))
+
+    def watch(incumbent: Incumbent) -> bool:
+        seen.append(incumbent)
+        return True
+
+    solution = solve(problem, dataclasses.replace(LITTLE, watch=watch))
     costs = [incumbent.cost for incumbent in seen]
     assert costs == sorted(costs, reverse=True)
     assert all(is_valid(problem, incumbent.plan) for incumbent in seen)
@@ -99,16 +105,16 @@ def test_without_the_compiler_neighbourhoods_are_solved_alone(
     assert "numba" in solution.notes[0]
 
 
-class Dying(ProcessPoolExecutor):
-    """A pool whose processes end at once, as when memory runs out."""
-
-    def submit(self, *_: object, **__: object) -> Future[None]:
-        return super().submit(os._exit, 1)
-
-
 @pytest.mark.slow
 def test_the_death_of_a_solver_leaves_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(solving, "ProcessPoolExecutor", Dying)
+    def dying(workers: int, **options: Any) -> ProcessPoolExecutor:
+        """Return a pool whose processes end at once, as when memory runs out."""
+        pool = ProcessPoolExecutor(workers, **options)
+        submit = pool.submit
+        monkeypatch.setattr(pool, "submit", lambda *_, **__: submit(os._exit, 1))
+        return pool
+
+    monkeypatch.setattr(solving, "ProcessPoolExecutor", dying)
     problem = make.random_problem(7, items=10, bins=4)
     solution = solve(problem, dataclasses.replace(LITTLE, isolated=True))
     assert is_valid(problem, solution.plan)
