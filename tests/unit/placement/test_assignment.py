@@ -6,7 +6,7 @@ import dataclasses
 import importlib
 import os
 from concurrent.futures import ProcessPoolExecutor
-from typing import Any
+from multiprocessing.context import BaseContext
 
 import numpy as np
 import pytest
@@ -107,9 +107,9 @@ def test_without_the_compiler_neighbourhoods_are_solved_alone(
 
 @pytest.mark.slow
 def test_the_death_of_a_solver_leaves_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
-    def dying(workers: int, **options: Any) -> ProcessPoolExecutor:
+    def dying(workers: int, *, mp_context: BaseContext) -> ProcessPoolExecutor:
         """Return a pool whose processes end at once, as when memory runs out."""
-        pool = ProcessPoolExecutor(workers, **options)
+        pool = ProcessPoolExecutor(workers, mp_context=mp_context)
         submit = pool.submit
         monkeypatch.setattr(pool, "submit", lambda *_, **__: submit(os._exit, 1))
         return pool
