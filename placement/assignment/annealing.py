@@ -37,14 +37,15 @@ def tables_of(
     placed = int(problem.count.sum())
     largest = problem.demand.mean(axis=1) / np.maximum(problem.capacity.mean(axis=0), 1.0)
     return kernels.Tables(
-        cost=np.where(can_stand, problem.cost, np.inf),
+        # One memory layout, so that the loops are compiled once.
+        cost=np.ascontiguousarray(np.where(can_stand, problem.cost, np.inf)),
         out_cost=worth,
         demand=np.ascontiguousarray(problem.demand[:, :, scarce_first(problem)]),
         first=np.concatenate([[0], np.cumsum(can_stand.sum(axis=1))]).astype(np.int64),
         bins=np.nonzero(can_stand)[1].astype(np.int64),
-        priced=priced,
+        priced=np.ascontiguousarray(priced),
         keys=-np.stack([density(problem), largest.max(axis=1, initial=0.0)]),
-        base=problem.count[:, None] + 0 * problem.cost if moves is None else moves.base,
+        base=np.ascontiguousarray(np.zeros_like(problem.cost) if moves is None else moves.base),
         move_cost=np.zeros(problem.items) if moves is None else moves.cost.astype(float),
         knobs=np.array(
             [
@@ -74,7 +75,7 @@ def chain_of(problem: AssignmentProblem, plan: Plan, moves: Moves | None) -> Cha
     cost = float(charged(problem, plan, moves))
     return Chain(
         state=kernels.State(
-            units=plan.units.copy(),
+            units=plan.units.copy(order="C"),
             out=out,
             room=np.ascontiguousarray(
                 (problem.capacity - usage(problem, plan))[:, scarce_first(problem)]
@@ -91,7 +92,7 @@ def chain_of(problem: AssignmentProblem, plan: Plan, moves: Moves | None) -> Cha
             touched=np.zeros(8, dtype=np.int64),
             witness=np.zeros(bins, dtype=np.int64),
         ),
-        best=plan.units.copy(),
+        best=plan.units.copy(order="C"),
         cost=cost,
         best_cost=cost,
     )
