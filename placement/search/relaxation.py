@@ -85,9 +85,7 @@ def relaxed(instance: Instance, task: Callable[[Goal], Task], work_limit: float)
     )
 
 
-def money_bound(
-    instance: Instance, task: Callable[[int], Task], *, unplaced: int, least: int
-) -> int:
+def money_bound(instance: Instance, task: Callable[[int], Task], *, unplaced: int) -> int:
     """Return the least money of any plan that leaves at most `unplaced` weight without a place.
 
     Each pipeline alone gives the least money by weight left out; the weights that may be left out
@@ -95,8 +93,12 @@ def money_bound(
     """
     if len(instance.lines) > EXACT_LINES:
         return _rough_bound(instance, unplaced)
-    room = unplaced - least
-    curves = [_curve(instance, task, line.jobs, room) for line in instance.lines]
+    firsts = [_first(instance, task, line.jobs) for line in instance.lines]
+    room = max(unplaced - sum(weight for weight, _ in firsts), 0)
+    curves = [
+        _curve(instance, task, line.jobs, first, room)
+        for line, first in zip(instance.lines, firsts, strict=True)
+    ]
     unit = math.gcd(room, *(extra for curve in curves for extra in curve)) or 1
     best = [0] * (room // unit + 1)
     for curve in curves:
@@ -167,23 +169,36 @@ def _rough_bound(instance: Instance, unplaced: int) -> int:
     return max(total, 0)
 
 
+def _first(instance: Instance, task: Callable[[int], Task], jobs: Sequence[int]) -> tuple[int, int]:
+    """Return the least weight that one pipeline leaves out alone, and its money then."""
+    for weight in _weights(instance, jobs):
+        outcome = solve(instance, task(weight), Scope(jobs=tuple(jobs), taken=None))
+        if outcome.verdict is not Verdict.INFEASIBLE:
+            return weight, outcome.bound
+    return sum(instance.jobs[index].weight for index in jobs), 0
+
+
 def _curve(
-    instance: Instance, task: Callable[[int], Task], jobs: Sequence[int], room: int
+    instance: Instance,
+    task: Callable[[int], Task],
+    jobs: Sequence[int],
+    first: tuple[int, int],
+    room: int,
 ) -> dict[int, int]:
     """Return the least money of one pipeline by the weight left out beyond the least possible."""
-    scope = Scope(jobs=tuple(jobs), taken=None)
-    if not jobs:
-        return {0: 0}
-    unit = instance.jobs[jobs[0]].weight
-    most = sum(instance.jobs[index].weight for index in jobs)
-    curve: dict[int, int] = {}
-    least: int | None = None
-    for weight in range(0, most + 1, unit):
-        outcome = solve(instance, task(weight), scope)
-        if outcome.verdict is Verdict.INFEASIBLE:
-            continue
-        least = weight if least is None else least
-        curve[weight - least] = outcome.bound
-        if weight - least >= room:
-            break
+    least, money = first
+    curve = {0: money}
+    for weight in _weights(instance, jobs):
+        if least < weight and weight - least <= room:
+            outcome = solve(instance, task(weight), Scope(jobs=tuple(jobs), taken=None))
+            if outcome.verdict is not Verdict.INFEASIBLE:
+                curve[weight - least] = outcome.bound
     return curve
+
+
+def _weights(instance: Instance, jobs: Sequence[int]) -> range:
+    """Return the weights that a pipeline may leave out: its jobs weigh the same."""
+    if not jobs:
+        return range(1)
+    unit = instance.jobs[jobs[0]].weight
+    return range(0, sum(instance.jobs[index].weight for index in jobs) + 1, max(unit, 1))

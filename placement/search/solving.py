@@ -234,12 +234,7 @@ def _bounded(
     elif bound < money:
         bound = max(
             bound,
-            money_bound(
-                instance,
-                lambda most: _weighed(effort, most),
-                unplaced=weight,
-                least=alone.weight,
-            ),
+            money_bound(instance, lambda most: _weighed(effort, most), unplaced=weight),
         )
     return Found(
         plan=plan,
