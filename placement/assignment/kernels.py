@@ -210,15 +210,15 @@ def _recreate(tables: Tables, state: State, focus: int) -> float:
     order = np.argsort(key)
     delta = 0.0
     for index in range(count):
-        item = state.pool[order[index]]
+        item = int(state.pool[order[index]])
         while state.out[item] > 0 and state.sizes[1] < state.journal.shape[0]:
             at = _choose_bin(tables, state, item, costs)
             if at < 0:
                 break
-            most = state.out[item]
+            most = int(state.out[item])
             within = tables.base[item, at] - state.units[item, at]
             if tables.move_cost[item] > 0 and within > 0:
-                most = min(most, within)
+                most = min(most, int(within))
             delta += _noted(tables, state, item, at, fitting(tables, state, item, at, most))
         state.wanted[item] = 0
     return delta
@@ -232,7 +232,7 @@ def _step(tables: Tables, state: State) -> float:
     state.sizes[3] = 0
     focus = -1
     if state.sizes[0] > 0 and np.random.random() < FOCUSED:
-        focus = state.outside[np.random.randint(state.sizes[0])]
+        focus = int(state.outside[np.random.randint(state.sizes[0])])
         if tables.first[focus] == tables.first[focus + 1]:
             focus = -1
     budget = 1 + np.random.randint(tables.knobs[1])
@@ -241,7 +241,7 @@ def _step(tables: Tables, state: State) -> float:
         at = np.random.randint(state.units.shape[1])
         aim = focus if number == 0 else -1
         if aim >= 0:
-            at = tables.bins[np.random.randint(tables.first[focus], tables.first[focus + 1])]
+            at = int(tables.bins[np.random.randint(tables.first[focus], tables.first[focus + 1])])
         delta += _ruin(tables, state, aim, at, 3 * budget if aim >= 0 else budget)
         state.touched[state.sizes[3]] = at
         state.sizes[3] += 1
