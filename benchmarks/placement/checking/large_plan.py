@@ -11,8 +11,8 @@ from engine.model.specs import Deadline, PipelineSpec, Serving, Sla, TaskKind, T
 from placement.problem.building import Terms, build
 from placement.problem.instance import Instance, Option
 from placement.search import draft as drafts
+from placement.search.board import Board
 from placement.search.draft import Draft
-from placement.search.timeline import Board
 
 AS_OF = 1_790_000_000.0
 PIPELINE = (TaskKind.ETL, TaskKind.FEATURES, TaskKind.TRAIN, TaskKind.EVALUATE, TaskKind.SERVE)

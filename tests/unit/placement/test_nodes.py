@@ -30,7 +30,8 @@ def test_a_gang_takes_its_nodes_at_once() -> None:
     }
     specs = [make.pipeline(task, name=task.name, deadline=7300.0) for task in (gang, single)]
     by_task = {
-        a.task: a for a in CpSatPlacer().place(make.problem(specs, nodes, profiles)).assignments
+        str(a.task): a
+        for a in CpSatPlacer().place(make.problem(specs, nodes, profiles)).assignments
     }
     assert by_task["gang"].node_count == 2
     assert abs(by_task["gang"].start_seconds - by_task["single"].start_seconds) >= 3599.0
