@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from engine.model.plans import Mode, PlacementProblem
 from placement.account.promises import Outlook, outlook
@@ -146,6 +147,7 @@ def _searched(task: _Task, instance: Instance, limit: float) -> Found:
         seed=request.seed,
         work_limit=limit,
         stopped=task.lookout.wants_end,
+        found=partial(task.lookout.found, instance),
     )
     return search(instance, effort)
 

@@ -28,9 +28,9 @@ class Tables(NamedTuple):
 
     `first` and `bins` list the bins of item i as bins[first[i]:first[i + 1]]. `priced` is cost
     plus the price of the room taken. `keys` holds two orders of coming back, least first.
-    `base` and `move_cost` price units beyond those that stood in a bin before. `knobs` holds the
-    most units taken at once, the most removals from a bin, 1 where demand depends on the bin, and
-    the percentage of steps that look at prices of room.
+    `base` and `move_cost` price units that left a bin where they stood. `knobs` holds the most
+    units taken at once, the most removals from a bin, 1 where demand depends on the bin, and the
+    percentage of steps that look at prices of room.
     """
 
     cost: Numbers
@@ -117,7 +117,7 @@ def shift(tables: Tables, state: State, item: int, at: int, units: int) -> float
         state.outside_place[item] = state.sizes[0]
         state.outside[state.sizes[0]] = item
         state.sizes[0] += 1
-    moved = max(0, after - base) - max(0, before - base)
+    moved = max(0, base - after) - max(0, base - before)
     paid = moved * tables.move_cost[item]
     return float(units * (tables.cost[item, at] - tables.out_cost[item]) + paid)
 
@@ -163,8 +163,8 @@ def _choose_bin(tables: Tables, state: State, item: int, costs: Numbers) -> int:
     for index in range(start, end):
         at = tables.bins[index] if everywhere else state.touched[index]
         value = costs[item, at]
-        if state.units[item, at] >= tables.base[item, at]:
-            value += tables.move_cost[item]
+        if state.units[item, at] < tables.base[item, at]:
+            value -= tables.move_cost[item]
         if value >= best or tables.cost[item, at] >= tables.out_cost[item]:
             continue
         if fitting(tables, state, item, at, 1) == 0 or np.random.random() < SKIPPED:

@@ -18,7 +18,9 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moves:
-    """What moving costs: each unit of an item beyond `base` in a bin pays `cost` of the item.
+    """What moving costs: each unit that leaves a bin where it stood pays `cost` of its item.
+
+    Departures are what is paid for, so that units that came new or lost their bin go anywhere.
 
     Attributes:
         base: Units that stood in each bin; shape (items, bins).
@@ -67,11 +69,11 @@ def is_valid(problem: AssignmentProblem, plan: Plan) -> bool:
 
 
 def moved(plan: Plan, moves: Moves | None) -> Integers:
-    """Return how many units of each item stand where none stood before; shape (items,)."""
+    """Return how many units of each item left a bin where they stood; shape (items,)."""
     if moves is None:
         return np.zeros(len(plan.units), dtype=np.int64)
-    beyond: Integers = np.maximum(plan.units - moves.base, 0).sum(axis=1)
-    return beyond
+    gone: Integers = np.maximum(moves.base - plan.units, 0).sum(axis=1)
+    return gone
 
 
 def charged(problem: AssignmentProblem, plan: Plan, moves: Moves | None) -> int:

@@ -59,7 +59,7 @@ def resolve(
         problem: The problem as it is now.
         plan: Units that run; more of them than there now are stop at their dearest bins.
         effort: Limits.
-        move_cost: Cost of a unit in a bin beyond those that stood there; shape (items,).
+        move_cost: Cost of a unit that leaves a bin where it still fits; shape (items,).
         prices: Prices of room of the former relaxation; shape (bins, rows).
 
     Raises:

@@ -28,11 +28,12 @@ MOST_ROUNDS = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effort:
-    """Whether every job must keep a place, the seed, and what is asked between rounds."""
+    """Whether every job must keep a place, the seed, what is asked and told between rounds."""
 
     all_placed: bool
     seed: int
     stopped: Callable[[], bool]
+    found: Callable[[Draft], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,7 @@ def improved(
             return Improved(plan=place.plan, troubles=(trouble,))
         left -= max(work, LEAST_WORK)
         if better:
+            effort.found(place.plan)
             tired -= set(lines)
     return Improved(plan=place.plan, troubles=())
 

@@ -44,17 +44,24 @@ def never() -> bool:
     return False
 
 
+def unheard(plan: Draft, bound: int) -> None:
+    """Tell nobody of a plan."""
+    del plan, bound
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effort:
     """How a search is run: whether every job must have a place, its seed and its work.
 
     stopped: asked between steps; once it says yes the best plan so far is the answer.
+    found: told of plans on the way, with the least money of any plan with no more weight left out.
     """
 
     all_placed: bool
     seed: int
     work_limit: float
     stopped: Callable[[], bool] = never
+    found: Callable[[Draft, int], None] = unheard
 
     def task(self, goal: Goal, work: float, *, hint: Draft | None = None) -> Task:
         """Return the order for one solve."""
@@ -94,6 +101,8 @@ def search(instance: Instance, effort: Effort) -> Found:
     if effort.all_placed and alone.impossible is not None:
         return _none(alone, proven=True)
     plan = _start(instance, alone)
+    tell = partial(_tell, instance, alone, effort)
+    tell(plan)
     if value(instance, plan) == (alone.weight, alone.money):
         return Found(plan=plan, bound=alone.money, proven=True, wanted=alone.draft)
     # What the relaxation took comes out of the same limit, but never all of it.
@@ -102,8 +111,9 @@ def search(instance: Instance, effort: Effort) -> Found:
         return _whole(instance, alone, effort, plan, left)
     share = _ruin_share(instance)
     plan = ruin.improved(instance, plan, alone.draft, effort.seed, share * left, effort.stopped)
+    tell(plan)
     found = neighbourhoods.improved(
-        instance, alone, _open(effort, instance, plan), plan, (1.0 - share) * left
+        instance, alone, _open(effort, instance, plan, tell), plan, (1.0 - share) * left
     )
     plan, troubles = found.plan, (*alone.troubles, *found.troubles)
     if effort.all_placed and not _all(instance, plan):
@@ -123,12 +133,23 @@ def _all(instance: Instance, plan: Draft) -> bool:
     return len(plan.options) == len(instance.jobs)
 
 
-def _open(effort: Effort, instance: Instance, plan: Draft) -> neighbourhoods.Effort:
+def _tell(instance: Instance, alone: Relaxed, effort: Effort, plan: Draft) -> None:
+    """Tell of a plan that counts, with the bound of the pipelines alone where it applies."""
+    if effort.all_placed and not _all(instance, plan):
+        return
+    weight = drafts.unplaced_weight(instance, plan.options)
+    effort.found(plan, alone.money if weight == alone.weight else 0)
+
+
+def _open(
+    effort: Effort, instance: Instance, plan: Draft, tell: Callable[[Draft], None]
+) -> neighbourhoods.Effort:
     """Return how neighbourhoods are solved: as long as jobs lack a place they may."""
     return neighbourhoods.Effort(
         all_placed=effort.all_placed and _all(instance, plan),
         seed=effort.seed,
         stopped=effort.stopped,
+        found=tell,
     )
 
 
