@@ -32,7 +32,8 @@ class Planner:
     ) -> Plan:
         """Return the plan for a request. Nothing is stored and nothing changes.
 
-        history: past runs of any task, from which profiles are learned.
+        history: past runs of any task, from which profiles are learned; only those that ended by
+            the time for which the plan is made.
         known: profiles that are taken as they are, by `PIPELINE/TASK`.
         watch: told of every better plan on the way, where the placer can tell.
 
@@ -44,12 +45,14 @@ class Planner:
             faults = documents.check_against(pipeline, request.fleet)
             if faults:
                 raise InvalidInputError(pipeline.name, faults)
+        # Times of plans are whole seconds, so that one made now knows what ended in this second.
+        past = [record for record in history if record.ended_at < request.as_of + 1.0]
         profiles = dict(known or {})
         for pipeline in request.pipelines:
             for task in pipeline.tasks:
                 key = task_key(pipeline.name, task.name)
                 if key not in profiles:
-                    profiles[key] = self._forecaster.profile(pipeline, task, request.fleet, history)
+                    profiles[key] = self._forecaster.profile(pipeline, task, request.fleet, past)
         placer = self._placer
         if watch is not None and isinstance(placer, WatchablePlacer):
             placer = placer.watched(watch)

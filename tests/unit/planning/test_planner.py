@@ -45,6 +45,14 @@ def test_profiles_learn_from_the_history(
     assert forecaster.history == [record]
 
 
+def test_a_plan_for_an_earlier_time_knows_nothing_of_later_runs(
+    planner: Planner, forecaster: SampleForecaster, request_for: PlanRequest, record: RunRecord
+) -> None:
+    later = replace(record, ended_at=request_for.as_of + 1.0)
+    planner.plan(request_for, [record, later])
+    assert forecaster.history == [record]
+
+
 def test_what_the_fleet_has_not_is_refused_before_placing(
     planner: Planner, placer: FirstPlacer, request_for: PlanRequest
 ) -> None:
