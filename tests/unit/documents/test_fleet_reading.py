@@ -122,6 +122,16 @@ def test_a_pipeline_is_checked_against_a_fleet(fleet: Fleet) -> None:
     }
 
 
+def test_data_must_lie_in_a_cluster_of_the_fleet(fleet: Fleet) -> None:
+    text = (
+        "pipeline: p\ntasks: {a: {kind: etl, data in: berlin-2}, b: {kind: etl, data in: berlin-1}}"
+    )
+    spec = documents.read_pipeline(text, name="x", as_of=0.0)
+    (fault,) = documents.check_against(spec, fleet)
+    assert (fault.path, fault.candidates[0]) == ("tasks.a.data in", "berlin-1")
+    assert "has the name 'berlin-2'" in fault.message
+
+
 def test_what_a_fleet_has_not_at_all_is_said() -> None:
     fleet = documents.read_fleet(cluster(), name="x")
     text = "pipeline: p\ntasks: {a: {kind: train, gpu: {kind: A100}}}"

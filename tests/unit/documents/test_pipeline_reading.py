@@ -217,3 +217,14 @@ def test_what_was_written_is_no_default() -> None:
     text = "pipeline: p\nsla: {keep: 0.9}\ntasks: {t: {kind: etl, retries: 0}}"
     paths = {item.path for item in documents.filled_defaults(text)}
     assert {"sla.keep", "tasks.t.retries"}.isdisjoint(paths)
+
+
+def test_a_task_says_where_its_data_lie_and_what_it_hands_on() -> None:
+    read = task("kind: etl, volume: 4 GiB, data in: berlin-1, output: 1 GiB")
+    assert (read.data_in, read.volume_gib, read.output_gib) == ("berlin-1", 4.0, 1.0)
+
+
+def test_nothing_starts_before_the_earliest_start() -> None:
+    assert head("sla: {earliest start: in 2 h}").sla.earliest_start == Deadline(
+        within_seconds=7200.0
+    )
