@@ -46,20 +46,6 @@ class ViewedBoard(Board):
             self._views[bucket] = View.of(self._lines[bucket])
         self._blocked = {k: found for k, found in self._blocked.items() if k[0] not in changed}
 
-    def earliest(self, job: Job, option: Option, ready_ms: int, latest_ms: int) -> int | None:
-        """Return the first start from `ready_ms` on at which the job fits and is not late."""
-        if job.seat >= 0 or any(self._views[bucket] is None for bucket in option.buckets):
-            return super().earliest(job, option, ready_ms, latest_ms)
-        start = ready_ms
-        while start + option.duration_ms <= latest_ms:
-            later = self._next(job, option, start)
-            if later is None:
-                return start
-            if later <= start:
-                return None
-            start = later
-        return None
-
     def demands(self, job: Job, option: Option, start_ms: int) -> Iterator[Demand]:
         """Yield what a job asks of each bucket at a start, for each stretch of need.
 
@@ -101,11 +87,10 @@ class ViewedBoard(Board):
                         yield Demand(amounts=span.amounts, used=used, capacity=line.capacity)
                         break
 
-    def _next(self, job: Job, option: Option, start: int) -> int | None:
-        """Return None when a job fits at a start, else the next start worth a try.
-
-        A start that is not later says that no start will do.
-        """
+    def _later(self, job: Job, option: Option, start: int) -> int | None:
+        """As `Board._later`, by the views where there are some."""
+        if job.seat >= 0 or any(self._views[bucket] is None for bucket in option.buckets):
+            return super()._later(job, option, start)
         later = self._after_clash(job, option, start)
         if later is not None:
             return later

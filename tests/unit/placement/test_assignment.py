@@ -105,16 +105,15 @@ def test_without_the_compiler_neighbourhoods_are_solved_alone(
     assert "numba" in solution.notes[0]
 
 
-KILLED = (signal.raise_signal, signal.SIGKILL)
-
-
 @pytest.mark.slow
 def test_the_death_of_a_solver_leaves_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     def dying(workers: int, *, mp_context: BaseContext) -> ProcessPoolExecutor:
         """Return a pool whose processes are killed at once, as when memory runs out."""
         pool = ProcessPoolExecutor(workers, mp_context=mp_context)
         submit = pool.submit
-        monkeypatch.setattr(pool, "submit", lambda *_, **__: submit(*KILLED))
+        monkeypatch.setattr(
+            pool, "submit", lambda *_, **__: submit(signal.raise_signal, signal.SIGKILL)
+        )
         return pool
 
     monkeypatch.setattr(solving, "ProcessPoolExecutor", dying)
