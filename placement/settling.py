@@ -112,14 +112,21 @@ def _shared(task: _Task, terms: Terms, limit: float) -> Settled:
         return best
     if found.plan is not None and value(alone, found.plan) == value(alone, found.wanted):
         return best  # nobody was crowded out, so there is nothing to share
-    seed = problem.request.seed
-    shares = multiplexing.shares(alone, found.wanted, seed)
+    shares = multiplexing.shares(alone, found.wanted, problem.request.seed)
+    return _sharing(task, best, shares, limit / 2)
+
+
+def _sharing(
+    task: _Task, best: Settled, shares: Mapping[int, tuple[float, ...]], limit: float
+) -> Settled:
+    """Search with lambdas by pool until no pool overflows too often; keep what is better."""
+    problem, seed = task.problem, task.problem.request.seed
     for _ in range(SHARING_ROUNDS):
         if all(share == 1.0 for pool in shares.values() for share in pool):
             break
-        trial = replace(terms, shares=shares)
+        trial = replace(best.terms, shares=shares)
         instance = build(problem, trial)
-        other = _searched(task, instance, limit / 2 / SHARING_ROUNDS)
+        other = _searched(task, instance, limit / SHARING_ROUNDS)
         if other.plan is None or task.lookout.wants_end():
             break
         risks = multiplexing.overflow(instance, other.plan, seed)

@@ -77,11 +77,7 @@ class Chain:
 def chain_of(instance: Instance, line: Line) -> Chain | None:
     """Return a pipeline as a chain; None where its jobs do not simply follow one another."""
     jobs = tuple(instance.jobs[index] for index in line.jobs)
-    follows = all(
-        job.seat < 0 and job.upstream == (jobs[i - 1].index,) if i else not job.upstream
-        for i, job in enumerate(jobs)
-    )
-    if not jobs or not follows or jobs[0].seat >= 0 or not all(job.options for job in jobs):
+    if not jobs or not _follow(jobs) or not all(job.options for job in jobs):
         return None
     limit = None
     if line.budget is not None:
@@ -94,6 +90,14 @@ def chain_of(instance: Instance, line: Line) -> Chain | None:
         _moves(edges, jobs[i], jobs[i + 1]) if i + 1 < len(jobs) else {} for i in range(len(jobs))
     )
     return Chain(jobs=jobs, own=own, moves=moves, rest=_rest(jobs, own, moves), limit=limit)
+
+
+def _follow(jobs: Sequence[Job]) -> bool:
+    """Whether jobs follow one another, each with a seat of its own."""
+    waits = [(), *((job.index,) for job in jobs[:-1])]
+    return all(
+        job.seat < 0 and job.upstream == upstream for job, upstream in zip(jobs, waits, strict=True)
+    )
 
 
 def cheapest(chain: Chain, board: Board, room: int | None) -> Way:
