@@ -60,6 +60,8 @@ class Judging:
         self._actions: Mapping[SuperAlarmId, Sequence[Action]] = {}
         self._seen: dict[str, float] = {}
         # Alarms that are in a group, by id with their time; groups keep only some of theirs.
+        self._judged_by: tuple[int, str] | None = None
+        # What causes were last looked for in: the same signals and events give the same causes.
 
     def step(self) -> bool:
         """Bring super-alarms up to date; return whether any changed."""
@@ -69,18 +71,27 @@ class Judging:
         grouped = self._grouped(list(before.values()), now)
         after = {**before, **grouped}
         self._actions = actions_of(self._desk.ledger, after.values())
+        facts = self._facts() if after else self._judged_by
         abnormal = self._detector.abnormal()
+        is_same = facts == self._judged_by
         for key, group in after.items():
-            after[key] = self._judged(group, before.get(key), abnormal, now)
+            after[key] = self._judged(group, before.get(key), abnormal, now, is_same=is_same)
         writes: list[Write] = [
             Put(SUPER_ALARMS, group, stored[key].version if key in stored else ABSENT)
             for key, group in after.items()
             if group != before.get(key)
         ]
-        if not writes or not self._desk.commit("watch.group", *writes):
+        if writes and not self._desk.commit("watch.group", *writes):
             return False
-        self._remember(after.values(), now)
-        return True
+        self._judged_by = facts
+        if writes:
+            self._remember(after.values(), now)
+        return bool(writes)
+
+    def _facts(self) -> tuple[int, str]:
+        """Return how many signals were seen, and the newest event."""
+        newest = self._desk.ledger.select(EVENTS, order_by="at", descending=True, limit=1)
+        return self._recent.added, newest[0].value.event_id if newest else ""
 
     def _open(self) -> dict[SuperAlarmId, Stored[SuperAlarm]]:
         found = self._desk.ledger.select(
@@ -118,12 +129,14 @@ class Judging:
         before: SuperAlarm | None,
         abnormal: Mapping[str, float],
         now: float,
+        *,
+        is_same: bool,
     ) -> SuperAlarm:
         """Return a group with its causes, awake or closed where it is time for that."""
         if group.state is SuperAlarmState.RESOLVED:
             return group
         is_abnormal = any(alarm.series in abnormal for alarm in group.alarms)
-        has_news = is_abnormal or group != before
+        has_news = (is_abnormal and not is_same) or group != before
         if not group.causes or (has_news and not self._is_acting(group)):
             causes = self._causes(group)
             if group != before or not _are_alike(causes, group.causes):

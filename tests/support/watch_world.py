@@ -108,11 +108,13 @@ class ScriptedCauses:
     def __init__(self) -> None:
         self.answer: tuple[Cause, ...] = (DATA,)
         self.events: Sequence[Event] = ()
+        self.looks = 0
 
     def causes(
         self, group: SuperAlarm, signals: Sequence[Signal], events: Sequence[Event]
     ) -> Sequence[Cause]:
         self.events = events
+        self.looks += 1
         return self.answer
 
 

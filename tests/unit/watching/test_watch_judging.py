@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -11,6 +11,7 @@ from engine.model.alarms import Action, ActionKind, ActionState, Event, SuperAla
 from engine.model.errors import ConflictError, NotFoundError, RefusedError
 from engine.model.identifiers import SuperAlarmId
 from engine.model.records import EVENTS, Put, Write
+from engine.model.signals import Signal
 from engine.testing.watch_suites import gauge
 from engine.watching import acknowledge, resolve, silence
 from tests.support.watch_world import DATA, LOST, OneGroup, World
@@ -36,19 +37,46 @@ def test_an_alarm_joins_once_after_a_restart(world: World) -> None:
     assert [len(group.alarms) for group in world.groups()] == [1]
 
 
-def test_causes_that_changed_are_stored(world: World) -> None:
+def elsewhere(at: float, value: float) -> Signal:
+    """Return a value of another series."""
+    return dataclasses.replace(gauge(at, value), subject="cluster:other")
+
+
+def changed(world: World) -> None:
+    """Let something be noted that may be a cause."""
+    event = Event(event_id="e", at=1_000.5, kind="deployment", subject="model:p", message="new")
+    world.ledger.commit("test", [Put(EVENTS, event)])
+    world.watcher.step()
+
+
+def measured_elsewhere(world: World) -> None:
+    world.measure(1.0, elsewhere)
+
+
+news = pytest.mark.parametrize("news", [changed, measured_elsewhere])
+
+
+@news
+def test_causes_that_changed_are_stored(world: World, news: Callable[[World], None]) -> None:
     world.causes.answer = (dataclasses.replace(LOST, belief=0.3),)
     world.measure(500.0, gauge)
     world.causes.answer = (dataclasses.replace(LOST, belief=0.5),)
-    world.watcher.step()
+    news(world)
     assert world.groups()[0].causes[0].belief == 0.5
+
+
+def test_causes_are_looked_for_again_only_when_something_is_new(world: World) -> None:
+    world.measure(500.0, gauge)
+    looked = world.causes.looks
+    world.watcher.step()
+    assert world.causes.looks == looked
 
 
 def test_another_cause_is_stored(world: World) -> None:
     world.causes.answer = (dataclasses.replace(LOST, belief=0.3),)
     world.measure(500.0, gauge)
     world.causes.answer = (dataclasses.replace(DATA, belief=0.3),)
-    world.watcher.step()
+    measured_elsewhere(world)
     assert world.groups()[0].causes[0].subject == DATA.subject
 
 
@@ -57,7 +85,9 @@ def test_causes_that_say_the_same_are_not_written_again(world: World, belief: fl
     world.causes.answer = (dataclasses.replace(LOST, belief=0.3),)
     world.measure(500.0, gauge)
     world.causes.answer = (dataclasses.replace(LOST, belief=belief, evidence_for=("more",)),)
-    assert not world.watcher.step()
+    before = world.groups()
+    measured_elsewhere(world)
+    assert world.groups() == before
 
 
 def test_a_remedy_under_way_keeps_its_cause(world: World) -> None:
