@@ -1,26 +1,24 @@
-"""What tests of several folders share: the story of `berth demo`."""
+"""How tests are drawn, and given to the processes that run them."""
 
-from collections.abc import Iterator
-
+import hypothesis
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.support import story as stories
 
-OF_THE_STORY = ("tests/browser/", "tests/integration/story/")
+# How long an example takes says nothing about it on a machine that does other work as well.
+hypothesis.settings.register_profile(
+    "berth", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("berth")
 
-
-@pytest.fixture(scope="session")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stories.Story]:
-    """The story, told once in a session; its engine serves until the end of the session."""
-    with stories.told(tmp_path_factory.mktemp("story")) as one:
-        yield one
+OF_THE_STORY = "tests/story/"
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Give tests of the story the time that telling it takes."""
-    if "story" in getattr(item, "fixturenames", ()):
+    if "told" in getattr(item, "fixturenames", ()):
         item.add_marker(pytest.mark.slow)
         item.add_marker(pytest.mark.network)
         item.add_marker(pytest.mark.timeout(stories.LONGEST_SECONDS + 120.0))

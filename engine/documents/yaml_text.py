@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import MaxDepthExceededError
 from ruamel.yaml.error import MarkedYAMLError, StringMark, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.nodes import Node as YamlNode
@@ -29,6 +30,7 @@ TEXT_LENGTH_MAX = 500_000
 NODE_COUNT_MAX = 50_000
 """Nodes after aliases are expanded, so that a few lines of aliases cannot fill the memory."""
 
+_TOO_DEEP = f"is nested deeper than {DEPTH_MAX} levels"
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -43,11 +45,11 @@ def parse_yaml(text: str, name: str) -> tuple[Node, list[Fault]]:
     if len(text) > TEXT_LENGTH_MAX:
         message = f"has {len(text):,} characters, more than {TEXT_LENGTH_MAX:,}"
         raise InvalidInputError(name, [Fault(code="S001", message=message)])
+    yaml = YAML(typ="safe", pure=True)
+    # Refused while it is read: the parser takes seconds for what is a thousand levels deep.
+    yaml.max_depth = DEPTH_MAX + 1
     try:
-        root = YAML(typ="safe", pure=True).compose(text)
-    except RecursionError as error:
-        message = f"is nested deeper than {DEPTH_MAX} levels"
-        raise InvalidInputError(name, [Fault(code="S001", message=message)]) from error
+        root = yaml.compose(text)
     except YAMLError as error:
         raise InvalidInputError(name, [_syntax_fault(error, lines)]) from error
     if root is None:
@@ -66,13 +68,14 @@ def _syntax_fault(error: YAMLError, lines: list[str]) -> Fault:
     if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
         return Fault(code="S001", message=f"is not YAML: {str(error).splitlines()[0]}")
     line, column = error.problem_mark.line, error.problem_mark.column
+    is_deep = isinstance(error, MaxDepthExceededError)
     return Fault(
         code="S001",
-        message=f"is not YAML: {error.problem or error.context}",
+        message=_TOO_DEEP if is_deep else f"is not YAML: {error.problem or error.context}",
         line=line + 1,
         column=column + 1,
         source_line=lines[line] if line < len(lines) else "",
-        fix="check brackets, quotes, colons and indentation up to here",
+        fix="" if is_deep else "check brackets, quotes, colons and indentation up to here",
     )
 
 
@@ -90,7 +93,7 @@ class _Walk:
         place = self._place(raw)
         here = Node(path, None, place, key_place)
         if depth > DEPTH_MAX:
-            raise trouble("S001", here, f"is nested deeper than {DEPTH_MAX} levels")
+            raise trouble("S001", here, _TOO_DEEP)
         if self._count > NODE_COUNT_MAX:
             raise trouble("S001", here, f"has more than {NODE_COUNT_MAX:,} values")
         if isinstance(raw, MappingNode):

@@ -8,13 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from tests.support.environments import untraced
 
 LONGEST_SECONDS = 900.0
 """How long the story may take on a busy machine; it takes two to three minutes on a quiet one."""
@@ -37,6 +39,7 @@ class Story:
 
     home: the data folder; text: what was printed; figures: what it reads back at its end.
     points: the crash points that the story passed; its readers make the engine pass others.
+    end: ends the engine; what the story left in its folder stays.
     """
 
     url: str
@@ -44,6 +47,7 @@ class Story:
     text: str
     figures: Mapping[str, Any]
     points: tuple[str, ...]
+    end: Callable[[], None]
 
 
 @contextmanager
@@ -55,7 +59,7 @@ def told(base: Path) -> Iterator[Story]:
     """
     by_hand = os.environ.get(TOLD)
     if by_hand:
-        yield _read(Path(by_hand))
+        yield _read(Path(by_hand), end=lambda: None)
         return
     with (base / "story.txt").open("wb") as out:
         process = subprocess.Popen(
@@ -63,13 +67,17 @@ def told(base: Path) -> Iterator[Story]:
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "BERTH_CRASH_RECORD": str(base / POINTS)},
+            env={**untraced(), "BERTH_CRASH_RECORD": str(base / POINTS)},
         )
+
+    def end() -> None:
+        _end(process, base / "home")
+
     try:
         _wait(base, process)
-        yield _read(base)
+        yield _read(base, end=end)
     finally:
-        _end(process, base / "home")
+        end()
 
 
 def _wait(base: Path, process: subprocess.Popen[bytes]) -> None:
@@ -81,7 +89,7 @@ def _wait(base: Path, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.2)
 
 
-def _read(base: Path) -> Story:
+def _read(base: Path, *, end: Callable[[], None]) -> Story:
     text = _printed(base)
     ready = _READY.search(text)
     if ready is None:
@@ -96,6 +104,7 @@ def _read(base: Path) -> Story:
         text=text,
         figures=figures,
         points=tuple(points),
+        end=end,
     )
 
 

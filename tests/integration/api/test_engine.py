@@ -18,6 +18,7 @@ import pytest
 from api.client import Client
 from api.client.remote import Remote
 from engine.model.errors import BerthError, UnreachableError
+from tests.support.environments import untraced
 from tests.support.faces import FLEET, PIPELINE, until
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
@@ -27,6 +28,7 @@ pytestmark = [pytest.mark.network, pytest.mark.slow]
 class Engine:
     process: subprocess.Popen[str]
     home: Path
+    environment: dict[str, str]
 
     def client(self) -> Client:
         """Wait until the engine answers."""
@@ -58,17 +60,19 @@ def start(tmp_path: Path) -> Iterator[Starter]:
     home = tmp_path / "home"
     engines: list[Engine] = []
 
-    def begin(*arguments: str, **environment: str) -> Engine:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("BERTH_")}
+    def begin(*arguments: str, traced: bool = False) -> Engine:
+        known = dict(os.environ) if traced else untraced()
+        kept = {name: value for name, value in known.items() if not name.startswith("BERTH_")}
+        environment = {**kept, "PYTHONPATH": str(Path.cwd())}
         process = subprocess.Popen(
             [sys.executable, "-m", "berth", "start", "--home", str(home), *(arguments or PORT)],
             cwd=tmp_path,
-            env={**kept, "PYTHONPATH": str(Path.cwd()), **environment},
+            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        engines.append(Engine(process, home))
+        engines.append(Engine(process, home, environment))
         return engines[-1]
 
     yield begin
@@ -96,11 +100,10 @@ def stop_tasks(engine: Engine) -> None:
 
 
 def berth(engine: Engine, *arguments: str) -> subprocess.CompletedProcess[str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("BERTH_")}
     return subprocess.run(
         [sys.executable, "-m", "berth", *arguments],
         cwd=engine.home.parent,
-        env={**kept, "BERTH_HOME": str(engine.home), "PYTHONPATH": str(Path.cwd())},
+        env={**engine.environment, "BERTH_HOME": str(engine.home)},
         capture_output=True,
         text=True,
         check=False,
@@ -109,7 +112,7 @@ def berth(engine: Engine, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_an_engine_ends_cleanly_when_told_to(start: Starter) -> None:
-    engine = start()
+    engine = start(traced=True)
     with engine.client() as client:
         assert all(loop.fine for loop in client.engine.health().loops)
     assert engine.end(signal.SIGTERM) == 0
@@ -164,7 +167,7 @@ def test_a_run_survives_the_death_of_its_engine(start: Starter) -> None:
 
 
 def test_commands_drive_a_run_from_plan_to_logs(start: Starter, tmp_path: Path) -> None:
-    engine = start()
+    engine = start(traced=True)
     engine.client().close()
     program = f"print('hello from [red]the task'); {LEAVE}"
     command = json.dumps([sys.executable, "-c", program])

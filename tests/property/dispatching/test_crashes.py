@@ -143,7 +143,7 @@ def check(world: Story) -> None:
 
 
 @given(pipelines(), st.lists(outcomes, min_size=1, max_size=6), crash_distances)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20)
 def test_nothing_starts_twice_and_every_run_ends(
     spec: PipelineSpec, ends: list[Outcome], crashes: list[int]
 ) -> None:
@@ -154,7 +154,7 @@ def test_nothing_starts_twice_and_every_run_ends(
 
 
 @given(pipelines(), crash_distances, st.integers(0, 10))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12)
 def test_a_cluster_that_goes_and_comes_back_changes_no_result(
     spec: PipelineSpec, crashes: list[int], down_from: int
 ) -> None:
@@ -173,7 +173,7 @@ def test_a_cluster_that_goes_and_comes_back_changes_no_result(
 
 
 @given(pipelines(), crash_distances, st.integers(0, 8))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12)
 def test_a_cancelled_run_leaves_nothing_behind(
     spec: PipelineSpec, crashes: list[int], cancelled_at: int
 ) -> None:
@@ -192,7 +192,7 @@ def test_a_cancelled_run_leaves_nothing_behind(
 
 
 @given(st.lists(st.integers(0, 12), max_size=8), st.integers(1, 2))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12)
 def test_a_withdrawn_model_stops_serving_whatever_crashes(crashes: list[int], runs: int) -> None:
     world = Story(chain(), [Outcome()])
     for _ in range(runs):
@@ -206,7 +206,7 @@ def test_a_withdrawn_model_stops_serving_whatever_crashes(crashes: list[int], ru
 
 
 @given(crash_distances, st.sets(st.integers(1, 3)), st.integers(0, 2))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12)
 def test_the_newest_package_serves_unless_it_is_bad(
     crashes: list[int], bad: set[int], apart: int
 ) -> None:
@@ -229,7 +229,7 @@ def test_the_newest_package_serves_unless_it_is_bad(
 
 
 @given(pipelines(), crash_distances)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_crashes_change_no_result(spec: PipelineSpec, crashes: list[int]) -> None:
     results = []
     for distances in ([], crashes):

@@ -99,7 +99,7 @@ def test_a_cluster_that_has_just_left_the_fleet_may_be_alive(running: World) -> 
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans(), st.floats(0.1, 6.0)), max_size=25))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15)
 def test_a_successor_starts_a_whole_grace_period_after_the_last_news(
     story: list[tuple[bool, bool, float]],
 ) -> None:

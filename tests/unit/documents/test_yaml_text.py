@@ -23,7 +23,7 @@ Faults = Callable[[str], tuple[Fault, ...]]
         ("a: \x00", 0, "unacceptable character"),
         ("", 0, "is empty"),
         ("# only a comment", 0, "is empty"),
-        ("[" * 1500, 0, "nested deeper"),
+        ("[" * 1500, 1, "nested deeper"),
         ("a: " + "[" * 13 + "]" * 13, 1, "nested deeper"),
         ("a: &a [*a]", 1, "nested deeper"),
         ("x" * 500_001, 0, "more than 500,000"),

@@ -19,7 +19,7 @@ from placement.search.solving import Effort, search
 from placement.search.timeline import Timeline
 from tests.support import placement_problems as make
 
-EFFORT = Effort(all_placed=False, seed=0, work_limit=2.0)
+EFFORT = Effort(all_placed=False, seed=0, work_limit=0.5)
 
 
 def crowded(seed: int = 2, tasks: int = 24) -> Instance:
@@ -144,7 +144,7 @@ def test_the_model_agrees_with_the_clock_about_seats_and_services() -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_the_model_finds_no_plan_that_the_clock_refuses(seed: int) -> None:
     instance = crowded(seed, tasks=10)
-    task = Task(goal=Goal.BEST, all_placed=False, seed=seed, work_limit=2.0)
+    task = Task(goal=Goal.BEST, all_placed=False, seed=seed, work_limit=0.5)
     outcome = solve(instance, task, everything(instance))
     assert outcome.draft is not None
     assert timed(instance, outcome.draft.options, outcome.draft.starts) is not None

@@ -1,4 +1,4 @@
-"""A headless Chromium, and the addresses of all pages of a told story."""
+"""The engine of a told story, the addresses of all its pages, and a headless Chromium."""
 
 import os
 import shutil
@@ -22,10 +22,17 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-AXE = Path(__file__).parents[1] / "support" / "vendor" / "axe.min.js"
+AXE = Path(__file__).parents[2] / "support" / "vendor" / "axe.min.js"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
+def story(told: Story) -> Iterator[Story]:
+    """The story while its engine serves, which it does only for the tests of this folder."""
+    yield told
+    told.end()
+
+
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[playwright.Browser]:
     path = os.environ.get("BERTH_CHROMIUM") or shutil.which("chromium")
     if path is None:
@@ -52,13 +59,13 @@ def visit(chromium: playwright.Browser) -> Iterator[Context]:
         context.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def rest(story: Story) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=story.url, timeout=60.0, trust_env=False) as client:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def addresses(story: Story, rest: httpx.Client) -> Mapping[str, str]:
     """The address of every page by its name in `PAGES`."""
     figures = story.figures

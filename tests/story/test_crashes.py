@@ -5,6 +5,7 @@ import os
 import pytest
 
 from benchmarks.crash import demo
+from tests.support.environments import untraced
 from tests.support.story import Story
 
 SAMPLE = 20
@@ -12,8 +13,8 @@ DEMOS_SECONDS = 1_500
 
 
 @pytest.fixture(scope="module")
-def points(story: Story) -> list[str]:
-    return demo.sample(story.points, SAMPLE)
+def points(told: Story) -> list[str]:
+    return demo.sample(told.points, SAMPLE)
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def endings(points: list[str], tmp_path_factory: pytest.TempPathFactory) -> list
     with pytest.MonkeyPatch.context() as patch:
         # Measuring coverage takes longer than the demos themselves, and the story told once is
         # measured already.
-        for name in [name for name in os.environ if name.startswith("COVERAGE_PROCESS_")]:
+        for name in os.environ.keys() - untraced().keys():
             patch.delenv(name)
         return demo.killed(tmp_path_factory.mktemp("crashes"), points, SAMPLE)
 
@@ -47,10 +48,8 @@ def test_the_store_knows_every_attempt_that_was_started(endings: list[demo.Endin
     assert sum(one.orphans for one in endings) == 0
 
 
-def test_killed_stories_end_as_the_undisturbed_one(
-    story: Story, endings: list[demo.Ending]
-) -> None:
-    calm = demo.task_states(story.home)
+def test_killed_stories_end_as_the_undisturbed_one(told: Story, endings: list[demo.Ending]) -> None:
+    calm = demo.task_states(told.home)
     assert [one.states for one in endings] == [calm] * len(endings)
 
 

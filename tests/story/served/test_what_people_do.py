@@ -6,7 +6,7 @@ import httpx
 import pytest
 from playwright import sync_api as playwright
 
-from tests.browser.conftest import Context
+from tests.story.served.conftest import Context
 from tests.support.story import Story
 
 pytestmark = pytest.mark.browser
