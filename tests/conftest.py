@@ -14,10 +14,14 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("berth")
 
 OF_THE_STORY = "tests/story/"
+NOT_COUNTED = ("tests/property/", "tests/repository/", OF_THE_STORY)
+"""Tests that repeat what others test in earnest: counting lines only makes them slower."""
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Give tests of the story the time that telling it takes."""
+    """Count lines where that tells something; give the story the time that telling it takes."""
+    if item.nodeid.startswith(NOT_COUNTED):
+        item.add_marker(pytest.mark.no_cover)
     if "told" in getattr(item, "fixturenames", ()):
         item.add_marker(pytest.mark.slow)
         item.add_marker(pytest.mark.network)

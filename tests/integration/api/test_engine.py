@@ -167,7 +167,7 @@ def test_a_run_survives_the_death_of_its_engine(start: Starter) -> None:
 
 
 def test_commands_drive_a_run_from_plan_to_logs(start: Starter, tmp_path: Path) -> None:
-    engine = start(traced=True)
+    engine = start()
     engine.client().close()
     program = f"print('hello from [red]the task'); {LEAVE}"
     command = json.dumps([sys.executable, "-c", program])

@@ -1,0 +1,1 @@
+"""Tests that need the engine of the story, which ends with the last of them."""
