@@ -54,6 +54,7 @@ def task_faults(root: Node, outlines: Mapping[str, Outline]) -> list[Fault]:
     pipeline = _Pipeline(root, outlines, graph)
     faults = [item for task in tasks for item in _after_faults(pipeline, task)]
     faults.extend(_cycle_faults(pipeline))
+    faults.extend(item for task in tasks for item in _affinity_faults(pipeline, task))
     faults.extend(item for task in tasks for item in _condition_faults(pipeline, task))
     faults.extend(_serve_faults(pipeline))
     return faults
@@ -77,6 +78,38 @@ def _after_faults(pipeline: _Pipeline, task: Outline) -> list[Fault]:
             )
         )
     return faults
+
+
+def _affinity_faults(pipeline: _Pipeline, task: Outline) -> list[Fault]:
+    """Return the faults of names under `beside` and `apart from`."""
+    faults: list[Fault] = []
+    others = [name for name in pipeline.tasks if name != task.name]
+    for key, names in task.affinities.items():
+        node = pipeline.node(f"tasks.{task.name}.{key}")
+        for name in names:
+            at = _naming(node, name) or node
+            if name == task.name:
+                message = f"`{name}` is to stand {key} itself"
+                faults.append(fault("S022", at, message, fix="name another task"))
+            elif name not in pipeline.tasks:
+                near = alike(name, others)
+                fix = f"write `{near[0]}`" if near else f"tasks are: {', '.join(others) or 'none'}"
+                message = f"`{task.name}` is to stand {key} `{name}`, no task of this pipeline"
+                faults.append(fault("S010", at, message, candidates=near, fix=fix))
+    return faults
+
+
+def _naming(node: Node, name: str) -> Node | None:
+    """Return the node below one that holds a name, as far as affinities nest."""
+    if node.members is not None:
+        inner = [node.members["tasks"]] if "tasks" in node.members else []
+    else:
+        inner = list(node.items or ())
+    for child in inner:
+        found = _naming(child, name)
+        if found is not None:
+            return found
+    return node if not inner and node.shown() == name else None
 
 
 def _cycle_faults(pipeline: _Pipeline) -> list[Fault]:

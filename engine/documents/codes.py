@@ -76,8 +76,8 @@ _PAGES = (
     ),
     Code(
         "S010",
-        "Unknown task under `after`",
-        "A task can only come after a task of the same pipeline.",
+        "Unknown task under `after`, `beside` or `apart from`",
+        "These name tasks of the same pipeline; `labels` name tasks of any.",
     ),
     Code(
         "S011",
@@ -145,6 +145,12 @@ _PAGES = (
         "`berth what-if` takes changes such as `cluster:NAME=down`, `sla.deadline=daily 04:00`, "
         "`limits.budget=40 USD per run`, `demand=x1.5`, `price:CLUSTER/POOL=2 USD per hour` and "
         "`price:CLUSTER=x1.2`; `--sweep` takes `KEY=A..B` or `KEY=A..B/STEP`.",
+    ),
+    Code(
+        "S022",
+        "A task is to stand beside or apart from itself",
+        "`beside` and `apart from` are about other tasks. Copies of one task that are to stand on "
+        "machines of their own are asked for by its availability.",
     ),
     Code("B000", "Berth failed", "A failure without a code of its own; the message says more."),
     Code(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from engine.documents.affinity_form import AFFINITIES, LABELS
 from engine.documents.codecs.base import Codec, Flag, Number, ScalarCodec, Schema, Text, Whole, Word
 from engine.documents.codecs.containers import Auto, Listed, Mapped
 from engine.documents.codecs.forms import Field, Form, Named, Values, present
@@ -137,6 +139,9 @@ TASK_FIELDS: dict[str, Field] = {
     ),
     "gates": Field(GATES, "what a model must pass"),
     "retries": Field(Whole(0, 100), "new attempts after a failure that may pass"),
+    "labels": Field(LABELS, "names and values by which affinities may name it"),
+    "beside": Field(AFFINITIES, "tasks that it must share a cluster, node or region with"),
+    "apart from": Field(AFFINITIES, "tasks that it must not share one with"),
 }
 
 
@@ -185,6 +190,9 @@ def _build_task(values: Values) -> TaskSpec:
             parameters="parameters",
             gates="gates",
             retries="retries",
+            labels="labels",
+            beside="beside",
+            apart_from="apart from",
         ),
     )
 
@@ -225,6 +233,9 @@ def _take_task(task: TaskSpec) -> Values:
         "gpu": wishes if has_gpu else None,
         "gates": task.gates,
         "retries": task.retries,
+        "labels": task.labels or None,
+        "beside": task.beside or None,
+        "apart from": task.apart_from or None,
         **served,
     }
 
@@ -287,6 +298,7 @@ class Outline:
 
     kind: None when it cannot be read; own: whether it runs a command or image of the user's.
     parameters: names of those it is given.
+    affinities: tasks that it names, by the path below the task at which it does.
     """
 
     name: str
@@ -296,6 +308,7 @@ class Outline:
     join: Join
     own: bool
     parameters: frozenset[str]
+    affinities: Mapping[str, tuple[str, ...]]
 
 
 def outlines(root: Node) -> dict[str, Outline]:
@@ -315,4 +328,8 @@ def _outline(name: str, node: Node) -> Outline:
         join=Join(values.get("join", Join.ALL)),
         own="command" in values or "image" in values,
         parameters=frozenset(values.get("parameters", ())),
+        affinities={
+            key: tuple(name for affinity in values.get(key, ()) for name in affinity.tasks)
+            for key in ("beside", "apart from")
+        },
     )

@@ -210,7 +210,7 @@ class Reservation:
     """Capacity of a pool that is held by something else, so many nodes' worth per slot.
 
     held: total amount over the pool; from and to are instants, to is None for no end.
-    holder: `PIPELINE/TASK`, or a name such as `other teams`.
+    holder: `PIPELINE/TASK`, or a name such as `other teams`. labels: of that task.
     """
 
     cluster: ClusterName
@@ -219,6 +219,7 @@ class Reservation:
     held: Resources
     from_seconds: float
     to_seconds: float | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

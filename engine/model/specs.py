@@ -36,6 +36,15 @@ class Join(StrEnum):
     """All upstream tasks are terminal and at least one of them succeeded."""
 
 
+class Within(StrEnum):
+    """How near is near: what tasks that stand beside each other share."""
+
+    NODE = "node"
+    """The same machine: for tasks of several nodes, all nodes of the one that has fewer."""
+    CLUSTER = "cluster"
+    REGION = "region"
+
+
 class BudgetPeriod(StrEnum):
     """What a budget is counted over."""
 
@@ -133,6 +142,21 @@ class Gates:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Affinity:
+    """Tasks that one is to stand beside or apart from, and what they then share or do not.
+
+    Both ways round, whatever the hours: a machine, cluster or region is shared by all that have a
+    place there in the plan. Tasks without a place bind nobody, and no task binds itself.
+
+    tasks: of the same pipeline. labels: of any pipeline, those that carry all of these.
+    """
+
+    within: Within = Within.CLUSTER
+    tasks: tuple[TaskName, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSpec:
     """One task. Only `kind` is needed: all else is forecast or has the default shown.
 
@@ -143,6 +167,8 @@ class TaskSpec:
     retries: new attempts after a failure that may pass.
     data_in: cluster in which the `volume_gib` that it reads lie; other clusters pay to move them.
     output_gib: what it hands on to those that wait for it; None to go by `volume_gib`.
+    labels: by which affinities of other tasks may name it.
+    beside, apart_from: tasks with which it must, or must not, share a machine, cluster or region.
     """
 
     name: TaskName
@@ -169,6 +195,9 @@ class TaskSpec:
     serving: Serving | None = None
     gates: Gates | None = None
     retries: int = 2
+    labels: Mapping[str, str] = field(default_factory=dict)
+    beside: tuple[Affinity, ...] = ()
+    apart_from: tuple[Affinity, ...] = ()
 
     @property
     def attributes(self) -> dict[str, Scalar]:

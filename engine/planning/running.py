@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from engine.model.dispatches import Attempt, AttemptState, TaskRun, TaskState
@@ -115,10 +115,21 @@ def running_reservations(
         assignment = plan.assignment(task.pipeline, task.task) if plan else None
         attempt = attempts.get((task.run_id, task.task))
         if attempt is not None:
-            found.append(_of_attempt(attempt, assignment, now))
+            held = _of_attempt(attempt, assignment, now)
         elif assignment is not None:
-            found.append(_of_assignment(assignment, now))
+            held = _of_assignment(assignment, now)
+        else:
+            continue
+        found.append(replace(held, labels=_labels(plan, task)))
     return tuple(sorted(found, key=lambda item: (item.cluster, item.pool, item.holder)))
+
+
+def _labels(plan: Plan | None, task: TaskRun) -> Mapping[str, str]:
+    """Return the labels of a task, by which others may ask to stand near it or apart."""
+    specs = plan.request.pipelines if plan else ()
+    named = (t for p in specs if p.name == task.pipeline for t in p.tasks if t.name == task.task)
+    spec = next(named, None)
+    return {} if spec is None else spec.labels
 
 
 def _of_attempt(attempt: Attempt, assignment: Assignment | None, now: float) -> Reservation:

@@ -8,7 +8,7 @@ from typing import Self
 
 from placement.account.views import Blocked, View
 from placement.problem.instance import Amounts, Instance, Job, Option
-from placement.search.board import Board
+from placement.search.board import Board, nodes_for
 from placement.search.timeline import spans_at
 
 
@@ -77,9 +77,9 @@ class ViewedBoard(Board):
             if held is not None:
                 nodes = nodes.copy()
                 nodes.add(held.nodes, held.claim.node_spans, sign=-1)
-            if len(nodes.free(claim.node_spans, claim.node_count)) == claim.node_count:
+            if len(nodes_for(nodes, claim)) == claim.node_count:
                 continue
-            for line in nodes.in_use():
+            for line in nodes.in_use(claim.rule):
                 for span in claim.node_spans:
                     if line.conflict(span) is not None:
                         free = line.free(span.start_ms, span.end_ms)

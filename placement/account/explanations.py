@@ -15,6 +15,7 @@ from engine.model.plans import (
     Verdict,
     task_key,
 )
+from placement.account.affinities import by_pool
 from placement.account.break_evens import break_evens
 from placement.account.shortages import shortages
 from placement.account.standing import Place, Standing
@@ -25,6 +26,11 @@ from placement.search import moves
 from placement.search.draft import Draft
 
 _ORDER = list(Limit)
+
+_CROWDED = (
+    Refusal(limit=Limit.AFFINITY, needs="nodes that others leave to it", has="none in time"),
+)
+"""Every machine has room for somebody, and none for all whose affinities meet there."""
 
 
 class Explainer:
@@ -93,7 +99,7 @@ def _of_job(place: Place, shown: Mapping[str, Assignment]) -> Explanation:
         moved = place.moved(option)
         reached[index] = moved
         if moved is None:
-            verdicts.append(_refused(instance, index, shortages(place, option)))
+            verdicts.append(_refused(instance, index, shortages(place, option) or _CROWDED))
         else:
             verdicts.append(_possible(instance, plan, job, option, moved))
     line = instance.lines[job.line]
@@ -110,7 +116,7 @@ def _refusals(place: Place, index: int) -> tuple[Refusal, ...]:
 
     Where no more than a promise to callers is broken, the rest of the plan may lack more still.
     """
-    refused = place.job.refusals[index]
+    refused = tuple(ordered([*by_pool(place, index), *place.job.refusals[index]]))
     broken = {refusal.limit for refusal in refused}
     if not broken <= {Limit.AVAILABILITY, Limit.LATENCY}:
         return refused

@@ -9,13 +9,16 @@ from functools import partial
 
 from engine.model.identifiers import MicroDollars
 from engine.model.plans import PlacementProblem, task_key
-from engine.model.specs import BudgetPeriod, PipelineSpec
+from engine.model.specs import Affinity, BudgetPeriod, PipelineSpec, Within
 from placement.account.wishes import (
     ANY_CHANCE,
     Wish,
     WishKind,
+    affinities_of,
+    affinity_text,
     budget_text,
     changed,
+    near,
     pipeline_of,
     promised,
     with_fleet,
@@ -52,6 +55,8 @@ def relaxation(problem: PlacementProblem, wish: Wish) -> str:
         WishKind.PROVIDERS: _providers,
         WishKind.AVAILABILITY: _availability,
         WishKind.LATENCY: _latency,
+        WishKind.BESIDE: _affinity,
+        WishKind.APART: _affinity,
         WishKind.CAPACITY: _capacity,
     }
     return ways[wish.kind](problem, wish)
@@ -184,6 +189,28 @@ def _latency(problem: PlacementProblem, wish: Wish) -> str:
         if feasible(tried) is not None:
             return f"p99 {asked:g} ms at least"
     return "no p99"
+
+
+def _affinity(problem: PlacementProblem, wish: Wish) -> str:
+    """Return the least that an affinity must be loosened, all of its parts to the same length."""
+    pipeline = pipeline_of(problem, wish)
+    asked = affinities_of(pipeline, wish)
+    # A machine lies in its cluster, a cluster in its region: nearness gives way upwards, and
+    # distance downwards.
+    steps = list(Within) if wish.kind is WishKind.BESIDE else list(Within)[::-1]
+    for step in steps[1:]:
+        loose = tuple(_loosened(affinity, steps, step) for affinity in asked)
+        if loose == asked:
+            continue
+        tried = changed(problem, wish.pipeline, partial(near, wish=wish, affinities=loose))
+        if feasible(tried) is not None:
+            return affinity_text(wish.kind.value, loose)
+    return f"not {wish.kind.value} them"
+
+
+def _loosened(affinity: Affinity, steps: Sequence[Within], step: Within) -> Affinity:
+    later = max(steps.index(affinity.within), steps.index(step))
+    return replace(affinity, within=steps[later])
 
 
 def _wishless(problem: PlacementProblem, wish: Wish) -> Job:

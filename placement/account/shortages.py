@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from engine.model.plans import Limit, Refusal
 from engine.model.resources import Resource
+from placement.account.affinities import by_machines, by_pool
 from placement.account.boards import Demand, ViewedBoard
 from placement.account.standing import Place
 from placement.problem.instance import COUNTED, MILLISECONDS, Job, Option
@@ -27,6 +28,9 @@ def shortages(place: Place, option: Option) -> tuple[Refusal, ...]:
     found = [*_upstream(place)]
     if found:
         return tuple(found)  # nothing else can be said of a task that nothing comes before
+    found += [*_bonds(place, option)]
+    if found:
+        return tuple(found)  # a place that others forbid says nothing about the rest
     found += [*_time(place, option)]
     late = bool(found)
     found += _budget(place, option)
@@ -48,6 +52,11 @@ def _upstream(place: Place) -> Iterator[Refusal]:
             needs=f"a place for {', '.join(missing)}",
             has="none in this plan",
         )
+
+
+def _bonds(place: Place, option: Option) -> Iterator[Refusal]:
+    yield from by_pool(place, option.pool_index)
+    yield from by_machines(place, option)
 
 
 def _time(place: Place, option: Option) -> Iterator[Refusal]:

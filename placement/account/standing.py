@@ -38,6 +38,10 @@ class Place:
         options = {**self.plan.options, self.job.index: option}
         return self.elsewhere + drafts.line_value(self.instance, options, self.job.line)[1]
 
+    def partner(self, job: int) -> Option | None:
+        """Return where a job stands that this one is bound to; None where it has no place."""
+        return self.plan.options.get(job) or self.board.stands(job)
+
     def is_too_dear(self, option: Option) -> bool:
         """Whether a move there makes a plan dearer that costs all it may."""
         budget = self.instance.budget
@@ -87,6 +91,9 @@ class Place:
         """
         index, option = chain[number]
         job = self.instance.jobs[index]
+        bound = {bond.other for bond in job.bonds}
+        if bound and any(later in bound for later, _ in chain[number + 1 :]):
+            return True
         return any(
             (job.serve or job.seat >= 0 or later not in job.descendants)
             and {*option.buckets} & {*other.buckets}

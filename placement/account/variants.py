@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine.model.identifiers import MicroDollars
+from engine.model.plans import Limit
 from engine.model.specs import TaskSpec
 from placement.problem.candidates import Asked, options_of
 from placement.problem.instance import Instance, Job, Option
@@ -42,6 +43,8 @@ def _option(
 ) -> Option | None:
     line = instance.lines[job.line]
     cluster, pool = instance.pools[index]
+    if any(refusal.limit is Limit.AFFINITY for refusal in job.refusals.get(index, ())):
+        return None  # what stands already forbids it, which no change of the task alters
     if price >= 0:
         pool = replace(pool, price_micro_dollars_per_hour=MicroDollars(price))
     asked = Asked(

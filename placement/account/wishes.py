@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from engine.model.fleet import Fleet
 from engine.model.plans import PlacementProblem
-from engine.model.specs import BudgetPeriod, PipelineSpec, TaskSpec
+from engine.model.specs import Affinity, BudgetPeriod, PipelineSpec, TaskSpec
 
 ANY_CHANCE = 0.5
 """A pipeline that gives up its `keep` is planned at the median."""
@@ -26,6 +26,8 @@ class WishKind(StrEnum):
     PROVIDERS = "providers"
     AVAILABILITY = "availability"
     LATENCY = "latency"
+    BESIDE = "beside"
+    APART = "apart from"
     CAPACITY = "capacity"
 
 
@@ -54,6 +56,10 @@ def wishes(problem: PlacementProblem) -> list[Wish]:
         if limits.providers:
             found.append(Wish(kind=WishKind.PROVIDERS, pipeline=name))
         for task in pipeline.tasks:
+            if task.beside:
+                found.append(Wish(kind=WishKind.BESIDE, pipeline=name, task=task.name))
+            if task.apart_from:
+                found.append(Wish(kind=WishKind.APART, pipeline=name, task=task.name))
             if task.serving is not None and task.serving.availability is not None:
                 found.append(Wish(kind=WishKind.AVAILABILITY, pipeline=name, task=task.name))
             if task.serving is not None and task.serving.latency_ms_p99 is not None:
@@ -77,6 +83,8 @@ def named(problem: PlacementProblem, wish: Wish) -> str:
         WishKind.PROVIDERS: lambda: f"providers {', '.join(limits.providers)}",
         WishKind.AVAILABILITY: lambda: f"availability {_serving(pipeline, wish, 'availability')}",
         WishKind.LATENCY: lambda: f"p99 {_serving(pipeline, wish, 'latency_ms_p99')} ms",
+        WishKind.BESIDE: lambda: affinity_text("beside", pipeline.task(wish.task).beside),
+        WishKind.APART: lambda: affinity_text("apart from", pipeline.task(wish.task).apart_from),
     }
     place = f"{wish.pipeline}/{wish.task}" if wish.task else wish.pipeline
     return f"{texts[wish.kind]()} of {place}"
@@ -113,6 +121,36 @@ def promised(pipeline: PipelineSpec, task: str, **fields: float | None) -> Pipel
     return replace(pipeline, tasks=tuple(change(spec) for spec in pipeline.tasks))
 
 
+def near(pipeline: PipelineSpec, wish: Wish, affinities: tuple[Affinity, ...]) -> PipelineSpec:
+    """Return the pipeline in which the affinities that a wish is about are others."""
+
+    def change(spec: TaskSpec) -> TaskSpec:
+        if spec.name != wish.task:
+            return spec
+        if wish.kind is WishKind.BESIDE:
+            return replace(spec, beside=affinities)
+        return replace(spec, apart_from=affinities)
+
+    return replace(pipeline, tasks=tuple(change(spec) for spec in pipeline.tasks))
+
+
+def affinities_of(pipeline: PipelineSpec, wish: Wish) -> tuple[Affinity, ...]:
+    """Return the affinities that a wish is about."""
+    task = pipeline.task(wish.task)
+    return task.beside if wish.kind is WishKind.BESIDE else task.apart_from
+
+
+def affinity_text(key: str, affinities: Iterable[Affinity]) -> str:
+    """Return affinities as they would be told: `beside etl in one cluster`."""
+    preposition = "in one" if key == "beside" else "in another"
+    texts = []
+    for affinity in affinities:
+        labels = [f"{name}={value}" for name, value in affinity.labels.items()]
+        named = ", ".join([*affinity.tasks, *labels])
+        texts.append(f"{named} {preposition} {affinity.within.value}")
+    return f"{key} {' and '.join(texts)}"
+
+
 def pipeline_of(problem: PlacementProblem, wish: Wish) -> PipelineSpec:
     """Return the pipeline whose wish it is."""
     return next(p for p in problem.request.pipelines if p.name == wish.pipeline)
@@ -141,6 +179,8 @@ def _without(problem: PlacementProblem, wish: Wish) -> PlacementProblem:
         WishKind.PROVIDERS: lambda p: replace(p, limits=replace(p.limits, providers=())),
         WishKind.AVAILABILITY: lambda p: promised(p, wish.task, availability=None),
         WishKind.LATENCY: lambda p: promised(p, wish.task, latency_ms_p99=None),
+        WishKind.BESIDE: lambda p: near(p, wish, ()),
+        WishKind.APART: lambda p: near(p, wish, ()),
     }
     return changed(problem, wish.pipeline, changes[wish.kind])
 

@@ -17,7 +17,7 @@ from engine.model.plans import (
 )
 from engine.model.resources import Resource, Resources
 from engine.model.specs import BudgetPeriod, PipelineSpec, TaskKind, TaskSpec
-from placement.problem import transfers
+from placement.problem import bonds, transfers
 from placement.problem.branches import branches_of, in_order
 from placement.problem.candidates import HOUR_SECONDS, Asked, options_of
 from placement.problem.deadlines import instant_of
@@ -85,7 +85,7 @@ def build(problem: PlacementProblem, terms: Terms) -> Instance:
     return Instance(
         frame=site.frame,
         quotas=site.quota_index,
-        jobs=tuple(jobs),
+        jobs=bonds.bound(request, jobs, site.pools),
         lines=tuple(lines),
         pools=site.pools,
         buckets=_buckets(request, site),

@@ -6,21 +6,27 @@ from forecasters.
 
 from __future__ import annotations
 
+import difflib
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from engine.model.errors import Fault, InvalidInputError
 from engine.model.fleet import Fleet
-from engine.model.plans import PlacementProblem, task_key
+from engine.model.plans import PlacementProblem, PlanRequest, task_key
 from engine.model.profiles import Profile
 from engine.model.specs import PipelineSpec
+from placement.problem import bonds
 
 TASK_LIMIT = 100_000
 """Most tasks of one request; more would take minutes before the first plan."""
 
 MONEY_LIMIT = 2**60
 """Most micro-dollars that all tasks at their dearest may cost: sums stay within 64 bits."""
+
+BOND_LIMIT = 500_000
+"""Most pairs of tasks that affinities may name: labels that all carry name all pairs."""
 
 HOUR_SECONDS = 3_600.0
 
@@ -39,7 +45,7 @@ def check(problem: PlacementProblem) -> None:
             "plan request",
             [Fault(code="S007", message=message, path="pipelines", fix="plan them in parts")],
         )
-    faults = [*_twice(problem), *_circles(request.pipelines)]
+    faults = [*_twice(problem), *_circles(request.pipelines), *_affinities(request)]
     for pipeline in request.pipelines:
         for task in pipeline.tasks:
             faults.extend(_of_profile(problem.profiles, task_key(pipeline.name, task.name)))
@@ -65,6 +71,31 @@ def _repeated(path: str, what: str, names: Iterable[str]) -> Iterator[Fault]:
         if count > 1:
             message = f"the {what} {name!r} is given {count} times"
             yield Fault(code="S008", message=message, path=path, fix=f"rename one {what}")
+
+
+def _affinities(request: PlanRequest) -> Iterator[Fault]:
+    """Yield names that affinities have wrong, and too many tasks that they hold together."""
+    for pipeline in request.pipelines:
+        names = {task.name for task in pipeline.tasks}
+        for task in pipeline.tasks:
+            for key, affinities in (("beside", task.beside), ("apart from", task.apart_from)):
+                path = f"{pipeline.name}.tasks.{task.name}.{key}"
+                for name in (name for affinity in affinities for name in affinity.tasks):
+                    if name == task.name:
+                        message = f"{name!r} is to stand {key} itself"
+                        fix = "name another task"
+                        yield Fault(code="S022", message=message, path=path, fix=fix)
+                    elif name not in names:
+                        message = f"{task.name!r} is to stand {key} {name!r}, no task of its own"
+                        near = tuple(difflib.get_close_matches(name, sorted(names - {task.name})))
+                        fix = f"name {near[0]!r}" if near else f"add a task {name!r}"
+                        yield Fault(
+                            code="S010", message=message, path=path, candidates=near, fix=fix
+                        )
+    if any(True for _ in itertools.islice(bonds.pairs(request), BOND_LIMIT, None)):
+        message = f"affinities hold more than {BOND_LIMIT} pairs of tasks together or apart"
+        fix = "choose labels that fewer tasks carry"
+        yield Fault(code="S007", message=message, path="pipelines", fix=fix)
 
 
 def _circles(pipelines: Iterable[PipelineSpec]) -> Iterator[Fault]:

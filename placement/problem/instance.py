@@ -17,7 +17,7 @@ from engine.model.identifiers import MicroDollars
 from engine.model.plans import Assignment, Refusal
 from engine.model.profiles import Profile, Quantiles
 from engine.model.resources import Resource, Resources
-from engine.model.specs import PipelineSpec, TaskSpec
+from engine.model.specs import PipelineSpec, TaskSpec, Within
 
 COUNTED = (Resource.CPU, Resource.MEMORY, Resource.GPU, Resource.DISK, Resource.NETWORK)
 """Resources that add up over a pool, in the order of every `Amounts`."""
@@ -111,6 +111,15 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bond:
+    """What a job must share, or must not share, with another job when both have a place."""
+
+    other: int
+    within: Within
+    apart: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A task to be placed.
 
@@ -120,7 +129,7 @@ class Job:
     seat: jobs of one seat never run in the same run, so that they share what they reserve;
         -1 for a job with a seat of its own.
     options: cheapest first; refusals: limits by pool index for the pools that are ruled out
-        whatever the rest of the plan looks like.
+        whatever the rest of the plan looks like. bonds: the other end has the same.
     """
 
     index: int
@@ -139,6 +148,7 @@ class Job:
     seat: int
     options: tuple[Option, ...]
     refusals: Mapping[int, tuple[Refusal, ...]]
+    bonds: tuple[Bond, ...] = ()
 
     def option(self, pool_index: int) -> Option | None:
         """Return the option on that pool, or None where it is ruled out."""
@@ -220,6 +230,11 @@ class Instance:
     def serving_hours(self) -> int:
         """Hours that a serve job counts for in the objective."""
         return self.frame.serving_hours
+
+    def bonded(self, line: int) -> set[int]:
+        """Return the other pipelines of which a job must, or must not, stand near one of this."""
+        jobs = (self.jobs[index] for index in self.lines[line].jobs)
+        return {self.jobs[bond.other].line for job in jobs for bond in job.bonds} - {line}
 
     def instant(self, milliseconds: int) -> float:
         """Return milliseconds after `as_of` as an instant."""

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from engine.model.specs import Within
+from placement.problem.bonds import allows
 from placement.problem.instance import Amounts, Instance, Job, Option, Span
-from placement.search.nodes import Nodes
+from placement.search.nodes import Nodes, Rule
 from placement.search.timeline import Timeline, node_spans_at, seat_span, spans_at
 
 SeatKey = tuple[int, int, int]
@@ -21,6 +23,7 @@ class _Claim:
     spans: Sequence[Span]
     node_spans: Sequence[Span]
     node_count: int
+    rule: Rule | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +38,7 @@ class _Seat:
 class Board:
     """Jobs on buckets over time. Copies are cheap: a bucket is copied when it is written to."""
 
-    __slots__ = ("_lines", "_mine", "_nodes", "_seats", "_where")
+    __slots__ = ("_lines", "_mine", "_nodes", "_seats", "_stands", "_where")
 
     def __init__(self, instance: Instance) -> None:
         self._lines = [Timeline(bucket.capacity, bucket.base) for bucket in instance.buckets]
@@ -44,12 +47,14 @@ class Board:
         self._mine = set(range(len(self._lines)))
         self._seats: dict[SeatKey, _Seat] = {}
         self._where: dict[int, tuple[int, ...]] = {}
+        self._stands: dict[int, Option] = {}
 
     def copy(self) -> Self:
         """Return a copy that shares nothing that changes."""
         twin = object.__new__(type(self))
         twin._lines, twin._nodes = self._lines.copy(), self._nodes.copy()
         twin._seats, twin._where = self._seats.copy(), self._where.copy()
+        twin._stands = self._stands.copy()
         twin._mine, self._mine = set(), set()
         return twin
 
@@ -62,6 +67,8 @@ class Board:
 
         latest_ms: when a job that ends must have ended, a serve job have started.
         """
+        if not self.agrees(job, option):
+            return None
         start = ready_ms
         while start + option.duration_ms <= latest_ms:
             later = self._later(job, option, start)
@@ -74,7 +81,41 @@ class Board:
 
     def fits(self, job: Job, option: Option, start_ms: int) -> bool:
         """Whether a job fits at a start."""
-        return self._later(job, option, start_ms) is None
+        return self.agrees(job, option) and self._later(job, option, start_ms) is None
+
+    def agrees(self, job: Job, option: Option) -> bool:
+        """Whether the jobs that a job is bound to allow it a pool, from where they stand."""
+        return all(
+            bond.other not in self._stands or allows(bond, option, self._stands[bond.other])
+            for bond in job.bonds
+        )
+
+    def stands(self, job: int) -> Option | None:
+        """Return the place of a job that others are bound to; None where it has none here."""
+        return self._stands.get(job)
+
+    def rule(self, job: Job, option: Option) -> Rule | None:
+        """Return which nodes of a pool a job may take; None where it may take any."""
+        allowed: set[int] | None = None
+        asked: set[int] = set()
+        barred: set[int] = set()
+        for bond in job.bonds:
+            other = self._stands.get(bond.other)
+            if bond.within is not Within.NODE or other is None:
+                continue
+            if other.pool_index != option.pool_index:
+                continue
+            nodes = {*self._where[bond.other]}
+            if bond.apart:
+                barred |= nodes
+            elif option.node_count > len(nodes):
+                asked |= nodes
+            else:
+                allowed = nodes if allowed is None else allowed & nodes
+        if allowed is None and not asked and not barred:
+            return None
+        among = None if allowed is None else tuple(sorted(allowed))
+        return Rule(allowed=among, asked=frozenset(asked), barred=frozenset(barred))
 
     def put(
         self, job: Job, option: Option, start_ms: int, nodes: tuple[int, ...] = ()
@@ -93,11 +134,14 @@ class Board:
                 here = self._take(bucket, claim, nodes if bucket == option.pool_index else ())
             taken = here if bucket == option.pool_index else taken
         self._where[job.index] = taken
+        if job.bonds:
+            self._stands[job.index] = option
         return taken
 
     def remove(self, job: Job, option: Option, start_ms: int) -> None:
         """Give back what a job took; it must have been put at that start."""
         nodes = self._where.pop(job.index)
+        self._stands.pop(job.index, None)
         for bucket in option.buckets:
             if job.seat < 0:
                 claim = self._claim(job, option, bucket, start_ms)
@@ -131,7 +175,7 @@ class Board:
         nodes = self._nodes[bucket]
         if nodes is None:
             return (0,)
-        chosen = known or nodes.free(claim.node_spans, claim.node_count)
+        chosen = known or nodes_for(nodes, claim)
         if len(chosen) < claim.node_count:
             return ()
         nodes.add(chosen, claim.node_spans)
@@ -160,6 +204,7 @@ class Board:
                 spans=spans_at(job, option, start_ms),
                 node_spans=node_spans_at(job, option, start_ms),
                 node_count=option.node_count,
+                rule=self.rule(job, option) if job.bonds and bucket == option.pool_index else None,
             )
         own = seat_span(job, option, start_ms)
         node = _peak(option.node_spans)
@@ -207,7 +252,7 @@ class Board:
     def _later_on_nodes(self, bucket: int, claim: _Claim, start: int) -> int | None:
         """As `_later`, for one pool that has room in sum."""
         nodes = self._nodes[bucket]
-        if nodes is None or len(nodes.free(claim.node_spans, claim.node_count)) == claim.node_count:
+        if nodes is None or len(nodes_for(nodes, claim)) == claim.node_count:
             return None
         wait = nodes.next_end(claim.node_spans)
         return start if wait is None else start + max(wait, 1)
@@ -227,6 +272,13 @@ class Board:
         nodes.add(held.nodes, held.claim.node_spans, sign=-1)
         enough = len(nodes.free(claim.node_spans, claim.node_count)) == claim.node_count
         return None if enough else start
+
+
+def nodes_for(nodes: Nodes, claim: _Claim) -> tuple[int, ...]:
+    """Return the nodes of a pool that a claim may take; fewer than it needs if so few have room."""
+    if claim.rule is None:
+        return nodes.free(claim.node_spans, claim.node_count)
+    return nodes.free_by(claim.rule, claim.node_spans, claim.node_count)
 
 
 def _peak(spans: Sequence[Span]) -> Amounts:

@@ -95,6 +95,10 @@ def chain_of(instance: Instance, line: Line) -> Chain | None:
 def _follow(jobs: Sequence[Job]) -> bool:
     """Whether jobs follow one another, each with a seat of its own."""
     waits = [(), *((job.index,) for job in jobs[:-1])]
+    # What one job must share with another is no matter of ends, by which ways are compared.
+    inside = {job.index for job in jobs}
+    if any(bond.other in inside for job in jobs for bond in job.bonds):
+        return False
     return all(
         job.seat < 0 and job.upstream == upstream for job, upstream in zip(jobs, waits, strict=True)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from placement.problem.bonds import strands
 from placement.problem.instance import Instance, Job, Option
 from placement.search import draft as drafts
 from placement.search.board import Board
@@ -92,8 +93,8 @@ def _best(
 ) -> tuple[Option, int, int] | None:
     """Return the option and start that taste best of those in time and within the budget.
 
-    Ways that leave time for the jobs that wait for this one come before those that do not. The
-    money that the way adds stands third.
+    Ways that leave time for the jobs that wait for this one, and a place for those that must stand
+    beside it, come before those that do not. The money that the way adds stands third.
     """
     taste, room = wish
     ready = drafts.ready_ms(job, placed)
@@ -108,13 +109,14 @@ def _best(
         ):
             continue
         # The earliest end that can be is enough to see that a way is no better than the best.
-        late = ready + option.duration_ms > job.latest_ms - job.tail_ms
+        stranded = bool(job.bonds) and strands(instance.jobs, placed.options, job, option)
+        late = stranded or ready + option.duration_ms > job.latest_ms - job.tail_ms
         if best is not None and (int(late), *taste(option, ready, money)) >= best[0]:
             continue
         start = board.earliest(job, option, ready, job.latest_ms)
         if start is None:
             continue
-        late = start + option.duration_ms > job.latest_ms - job.tail_ms
+        late = stranded or start + option.duration_ms > job.latest_ms - job.tail_ms
         way = ((int(late), *taste(option, start, money)), option, start, money)
         best = way if best is None or way[0] < best[0] else best
     return None if best is None else best[1:]

@@ -19,7 +19,7 @@ from engine.model.fleet import Cluster
 from engine.model.specs import Join
 from placement.problem import transfers
 from placement.problem.instance import COUNTED, Amounts, Edge, Instance, Job, Option, Span
-from placement.search import hints
+from placement.search import hints, model_bonds
 from placement.search.draft import Draft
 from placement.search.orders import Goal, Outcome, Scope, Task, Verdict
 
@@ -93,6 +93,7 @@ class _Model:
             self._add_job(job, all_placed=all_placed)
         for job in self._jobs:
             self._add_order(job)
+        model_bonds.add(self.cp, self._jobs, self._takes, scope.taken)
         for seat in self._seats():
             self._add_seat(seat)
         self._transfers = [(edge, self._add_transfer(edge)) for edge in self._edges()]

@@ -94,7 +94,11 @@ def _neighbours(
     }
     others = [number for number in range(len(instance.lines)) if number != line]
     chance.shuffle(others)
-    others.sort(key=lambda number: -_standing(instance, place, number, wanted))
+    # Who is bound to stand beside it can often move only together with it.
+    bonded = instance.bonded(line)
+    others.sort(
+        key=lambda number: (number not in bonded, -_standing(instance, place, number, wanted))
+    )
     chosen = [line]
     size = _options(instance, line)
     for number in others:

@@ -7,10 +7,28 @@ nodes, and whole nodes stay free for those that need them.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from placement.problem.instance import Amounts, Bucket, Span
 from placement.search.timeline import Timeline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """Which nodes of a pool a task may take, for the sake of others there.
+
+    allowed: None for all; asked: it must take all of these; barred: none of these.
+    """
+
+    allowed: tuple[int, ...] | None = None
+    asked: frozenset[int] = frozenset()
+    barred: frozenset[int] = frozenset()
+
+    def lets_in(self, node: int) -> bool:
+        """Whether a task may take a node."""
+        return node not in self.barred and (self.allowed is None or node in self.allowed)
 
 
 class Nodes:
@@ -43,9 +61,29 @@ class Nodes:
         fresh = range(len(self._used), self._count)
         return (*found, *fresh[: count - len(found)])
 
-    def in_use(self) -> tuple[Timeline, ...]:
-        """Return what is taken of each node that was ever used."""
-        return tuple(self._used)
+    def free_by(self, rule: Rule, spans: Sequence[Span], count: int) -> tuple[int, ...]:
+        """As `free`, but only nodes that a rule allows, those that it asks for first."""
+        asked = sorted(rule.asked)
+        every = range(self._count) if rule.allowed is None else rule.allowed
+        others = (n for n in every if n not in rule.asked)
+        found: list[int] = []
+        for index in itertools.chain(asked, others):
+            if len(found) == count:
+                break
+            if index not in rule.barred and self._has_room(index, spans):
+                found.append(index)
+            elif index in rule.asked:
+                return ()
+        return tuple(found)
+
+    def _has_room(self, index: int, spans: Sequence[Span]) -> bool:
+        if index >= len(self._used):
+            return True
+        return all(self._used[index].conflict(span) is None for span in spans)
+
+    def in_use(self, rule: Rule | None = None) -> tuple[Timeline, ...]:
+        """Return what is taken of each node that was ever used, of those that a rule allows."""
+        return tuple(line for n, line in enumerate(self._used) if rule is None or rule.lets_in(n))
 
     def next_end(self, spans: Sequence[Span]) -> int | None:
         """Return how much later the spans must begin at least before one more node has room."""

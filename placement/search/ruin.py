@@ -133,7 +133,8 @@ class _Ruin:
         first = self._chance.choice(lost if homeless else regrets)
         pools = self._narrow[first] if homeless else self._wanted[first] | self._pools(first)
         others = [n for n in range(len(self._instance.lines)) if n != first]
-        near = [n for n in others if self._pools(n) & pools]
+        bonded = self._instance.bonded(first)
+        near = [n for n in others if n in bonded or self._pools(n) & pools]
         count = self._chance.randint(1, MOST_TAKEN_OUT)
         chosen = self._chance.sample(near, min(count, len(near)))
         # What has no place may take that of another that goes.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from engine.model.fleet import Cluster, Pool
 from engine.model.plans import Mode, PlacementProblem, task_key
 from engine.model.resources import Resource
-from engine.model.specs import PipelineSpec, TaskSpec
+from engine.model.specs import PipelineSpec, TaskSpec, Within
 
 RESOURCES = (Resource.CPU, Resource.MEMORY, Resource.GPU)
 
@@ -24,6 +24,7 @@ class Way:
     """One task on one pool."""
 
     pool: int
+    cluster: str
     region: str
     seconds: float
     needs: tuple[float, ...]
@@ -38,12 +39,37 @@ def best(problem: PlacementProblem) -> tuple[int, int] | None:
     may_stay_out = request.mode is Mode.MOST_SLA
     found: tuple[int, int] | None = None
     for chosen in itertools.product(*([*w, None] if may_stay_out else w for w in ways)):
+        if not are_near(tasks, chosen):
+            continue
         value = _value(problem, tasks, chosen)
         if value is None or (found is not None and value >= found):
             continue
         if _fits(problem, tasks, chosen):
             found = value
     return found
+
+
+def are_near(tasks: Sequence[tuple[PipelineSpec, TaskSpec]], chosen: Sequence[Way | None]) -> bool:
+    """Whether every task with a place stands beside and apart from whom it wishes.
+
+    A pool counts as one machine.
+    """
+    for (pipeline, task), way in zip(tasks, chosen, strict=True):
+        for wishes, together in ((task.beside, True), (task.apart_from, False)):
+            for wish in wishes:
+                for (other_pipeline, other), there in zip(tasks, chosen, strict=True):
+                    named = other_pipeline.name == pipeline.name and other.name in wish.tasks
+                    carries = bool(wish.labels) and wish.labels.items() <= other.labels.items()
+                    if way is None or there is None or other is task or not (named or carries):
+                        continue
+                    same = {
+                        Within.NODE: way.pool == there.pool,
+                        Within.CLUSTER: way.cluster == there.cluster,
+                        Within.REGION: way.region == there.region,
+                    }[wish.within]
+                    if same != together:
+                        return False
+    return True
 
 
 def _pools(problem: PlacementProblem) -> list[tuple[Cluster, Pool]]:
@@ -71,7 +97,14 @@ def _ways(problem: PlacementProblem, pipeline: PipelineSpec, task: TaskSpec) -> 
         mean = profile.duration_seconds.times(1.0 / pool.speed).mean
         cost = round(pool.price_micro_dollars_per_hour * share * (mean / 3600))
         found.append(
-            Way(pool=index, region=cluster.region, seconds=seconds, needs=needs, cost=cost)
+            Way(
+                pool=index,
+                cluster=cluster.name,
+                region=cluster.region,
+                seconds=seconds,
+                needs=needs,
+                cost=cost,
+            )
         )
     return found
 

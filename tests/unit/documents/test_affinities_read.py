@@ -1,0 +1,53 @@
+"""Affinities as people write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine import documents
+from engine.model.errors import InvalidInputError
+from engine.model.specs import Affinity, TaskSpec, Within
+
+HEAD = "pipeline: p\ntasks:\n  etl: {kind: etl, labels: {app: churn}}\n"
+
+
+def task(keys: str) -> TaskSpec:
+    text = f"{HEAD}  train: {{kind: train, {keys}}}\n"
+    spec = documents.read_pipeline(text, name="p.yaml", as_of=0.0)
+    again = documents.pipeline_from(documents.pipeline_mapping(spec), name="p")
+    assert again == spec
+    return spec.task("train")
+
+
+def test_a_name_alone_means_its_cluster() -> None:
+    assert task("beside: etl").beside == (Affinity(tasks=("etl",), within=Within.CLUSTER),)
+
+
+def test_an_affinity_may_name_labels_and_what_is_shared() -> None:
+    read = task("apart from: {labels: {app: churn}, within: node}").apart_from
+    assert read == (Affinity(labels={"app": "churn"}, within=Within.NODE),)
+
+
+def test_several_affinities_are_a_list() -> None:
+    read = task("beside: [etl, {tasks: [etl], within: region}]").beside
+    assert [affinity.within for affinity in read] == [Within.CLUSTER, Within.REGION]
+
+
+@pytest.mark.parametrize(
+    ("keys", "code", "column", "candidates"),
+    [
+        ("beside: elt", "S010", 32, ("etl",)),
+        ("apart from: [etl, {tasks: elt}]", "S010", 50, ("etl",)),
+        ("beside: train", "S022", 32, ()),
+        ("beside: {within: node}", "S003", 32, ()),
+        ("beside: {tasks: etl, within: rack}", "S005", 53, ()),
+    ],
+)
+def test_a_fault_points_at_the_word(
+    keys: str, code: str, column: int, candidates: tuple[str, ...]
+) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        task(keys)
+    (fault,) = caught.value.faults
+    assert (fault.code, fault.line, fault.column) == (code, 4, column)
+    assert fault.candidates == candidates
