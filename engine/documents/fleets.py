@@ -28,6 +28,9 @@ from engine.model.fleet import Cluster, Fleet, NodeShape, Pool, Provider
 from engine.model.identifiers import ClusterName, PoolName
 from engine.model.resources import Resource
 
+INTERRUPTIONS = Quantity(
+    "a number of interruptions", "0.05/h", {"/h": 1.0, "/day": 1 / 24}, "/h", 0, 1_000
+)
 SPEED = Quantity("a speed", "1.2", {"x": 1.0}, "x", 0.01, 100, bare=True)
 
 GPUS = Form[dict[str, Any]](
@@ -57,7 +60,7 @@ def _build_pool(values: Values) -> Pool:
         node_count=values["count"],
         price_micro_dollars_per_hour=values["price"],
         **present(values, spot_micro_dollars_per_hour="spot", speed="speed", gpu_speed="gpu speed"),
-        **present(values, taints="taints"),
+        **present(values, taints="taints", interruptions_per_hour="interruptions"),
     )
 
 
@@ -77,6 +80,7 @@ def _take_pool(pool: Pool) -> Values:
         "speed": pool.speed,
         "gpu speed": pool.gpu_speed,
         "taints": pool.taints or None,
+        "interruptions": pool.interruptions_per_hour or None,
     }
 
 
@@ -95,6 +99,9 @@ POOL = Form[Pool](
         "speed": Field(SPEED, "reference seconds that pass in one second; 2 is twice as fast"),
         "gpu speed": Field(SPEED, "the same for tasks that use its GPUs"),
         "taints": Field(Listed(Text("a taint")), "what a task must tolerate"),
+        "interruptions": Field(
+            INTERRUPTIONS, "how often a node is taken away, of machines sold that way: `1/day`"
+        ),
     },
     _build_pool,
     _take_pool,

@@ -47,6 +47,7 @@ KEYS_OF_KIND: dict[str, tuple[TaskKind, ...]] = {
     "gates": (TaskKind.EVALUATE,),
     "model": (TaskKind.TRAIN,),
     "trials": (TaskKind.TRAIN,),
+    "interruptible": tuple(kind for kind in TaskKind if kind is not TaskKind.SERVE),
 }
 """Keys that belong to some kinds of task only; all others may stand with any."""
 
@@ -139,6 +140,7 @@ TASK_FIELDS: dict[str, Field] = {
     ),
     "gates": Field(GATES, "what a model must pass"),
     "retries": Field(Whole(0, 100), "new attempts after a failure that may pass"),
+    "interruptible": Field(Flag(), "whether it may run on machines that can be taken away"),
     "labels": Field(LABELS, "names and values by which affinities may name it"),
     "beside": Field(AFFINITIES, "tasks that it must share a cluster, node or region with"),
     "apart from": Field(AFFINITIES, "tasks that it must not share one with"),
@@ -190,6 +192,7 @@ def _build_task(values: Values) -> TaskSpec:
             parameters="parameters",
             gates="gates",
             retries="retries",
+            interruptible="interruptible",
             labels="labels",
             beside="beside",
             apart_from="apart from",
@@ -233,6 +236,7 @@ def _take_task(task: TaskSpec) -> Values:
         "gpu": wishes if has_gpu else None,
         "gates": task.gates,
         "retries": task.retries,
+        "interruptible": None if task.interruptible else False,
         "labels": task.labels or None,
         "beside": task.beside or None,
         "apart from": task.apart_from or None,
@@ -255,7 +259,7 @@ class TaskForm(Form[TaskSpec]):
                     fault(
                         "S018",
                         members[key],
-                        f"`{key}` belongs to {kinds[0].value} tasks; this is of kind {kind}",
+                        f"`{key}` belongs to {_listed(kinds)} tasks; this is of kind {kind}",
                         at=members[key].key_place,
                         fix="remove it, or change `kind`",
                     )
@@ -268,6 +272,10 @@ class TaskForm(Form[TaskSpec]):
         if faults:
             raise TroubleError(faults)
         return self.build(values)
+
+
+def _listed(kinds: tuple[TaskKind, ...]) -> str:
+    return " or ".join(kind.value for kind in kinds)
 
 
 def _model_faults(node: Node | None, values: Values) -> list[Fault]:

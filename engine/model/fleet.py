@@ -54,6 +54,8 @@ class Pool:
     speed: how many reference seconds (this project's measured local seconds) pass in one
         second of this machine; 2.0 ends a task in half of the time.
     gpu_speed: the same for tasks that use its GPUs; None where it is `speed` for all.
+    interruptions_per_hour: how often, on average, a node is taken away from who runs on it; above
+        0 the price is that of such machines.
     """
 
     name: PoolName
@@ -64,6 +66,7 @@ class Pool:
     speed: float = 1.0
     gpu_speed: float | None = None
     taints: tuple[str, ...] = ()
+    interruptions_per_hour: float = 0.0
 
     def speed_of(self, gpu_count: float) -> float:
         """Return how many reference seconds of a task with so many GPUs pass in a second."""

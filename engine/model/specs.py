@@ -167,6 +167,8 @@ class TaskSpec:
     retries: new attempts after a failure that may pass.
     data_in: cluster in which the `volume_gib` that it reads lie; other clusters pay to move them.
     output_gib: what it hands on to those that wait for it; None to go by `volume_gib`.
+    interruptible: whether it may run where machines are taken away, and then starts again from its
+        beginning; a service never does.
     labels: by which affinities of other tasks may name it.
     beside, apart_from: tasks with which it must, or must not, share a machine, cluster or region.
     """
@@ -195,6 +197,7 @@ class TaskSpec:
     serving: Serving | None = None
     gates: Gates | None = None
     retries: int = 2
+    interruptible: bool = True
     labels: Mapping[str, str] = field(default_factory=dict)
     beside: tuple[Affinity, ...] = ()
     apart_from: tuple[Affinity, ...] = ()

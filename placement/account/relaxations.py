@@ -55,6 +55,7 @@ def relaxation(problem: PlacementProblem, wish: Wish) -> str:
         WishKind.PROVIDERS: _providers,
         WishKind.AVAILABILITY: _availability,
         WishKind.LATENCY: _latency,
+        WishKind.STAYING: lambda _problem, _wish: "machines that may be taken away",
         WishKind.BESIDE: _affinity,
         WishKind.APART: _affinity,
         WishKind.CAPACITY: _capacity,

@@ -25,12 +25,12 @@ MICRO = 1_000_000
 
 def shortages(place: Place, option: Option) -> tuple[Refusal, ...]:
     """Return what stands against a move, the shortest first; empty for one that is possible."""
+    found = [*_bonds(place, option)]
+    if found:
+        return tuple(found)  # where others do not let it stand, nothing else is looked at
     found = [*_upstream(place)]
     if found:
         return tuple(found)  # nothing else can be said of a task that nothing comes before
-    found += [*_bonds(place, option)]
-    if found:
-        return tuple(found)  # a place that others forbid says nothing about the rest
     found += [*_time(place, option)]
     late = bool(found)
     found += _budget(place, option)

@@ -26,6 +26,7 @@ class WishKind(StrEnum):
     PROVIDERS = "providers"
     AVAILABILITY = "availability"
     LATENCY = "latency"
+    STAYING = "machines that stay"
     BESIDE = "beside"
     APART = "apart from"
     CAPACITY = "capacity"
@@ -56,6 +57,8 @@ def wishes(problem: PlacementProblem) -> list[Wish]:
         if limits.providers:
             found.append(Wish(kind=WishKind.PROVIDERS, pipeline=name))
         for task in pipeline.tasks:
+            if not task.interruptible:
+                found.append(Wish(kind=WishKind.STAYING, pipeline=name, task=task.name))
             if task.beside:
                 found.append(Wish(kind=WishKind.BESIDE, pipeline=name, task=task.name))
             if task.apart_from:
@@ -83,6 +86,7 @@ def named(problem: PlacementProblem, wish: Wish) -> str:
         WishKind.PROVIDERS: lambda: f"providers {', '.join(limits.providers)}",
         WishKind.AVAILABILITY: lambda: f"availability {_serving(pipeline, wish, 'availability')}",
         WishKind.LATENCY: lambda: f"p99 {_serving(pipeline, wish, 'latency_ms_p99')} ms",
+        WishKind.STAYING: lambda: WishKind.STAYING.value,
         WishKind.BESIDE: lambda: affinity_text("beside", pipeline.task(wish.task).beside),
         WishKind.APART: lambda: affinity_text("apart from", pipeline.task(wish.task).apart_from),
     }
@@ -179,6 +183,12 @@ def _without(problem: PlacementProblem, wish: Wish) -> PlacementProblem:
         WishKind.PROVIDERS: lambda p: replace(p, limits=replace(p.limits, providers=())),
         WishKind.AVAILABILITY: lambda p: promised(p, wish.task, availability=None),
         WishKind.LATENCY: lambda p: promised(p, wish.task, latency_ms_p99=None),
+        WishKind.STAYING: lambda p: replace(
+            p,
+            tasks=tuple(
+                replace(t, interruptible=True) if t.name == wish.task else t for t in p.tasks
+            ),
+        ),
         WishKind.BESIDE: lambda p: near(p, wish, ()),
         WishKind.APART: lambda p: near(p, wish, ()),
     }

@@ -13,6 +13,7 @@ from engine.model.profiles import Profile
 from engine.model.resources import Resources
 from engine.model.specs import PipelineSpec, TaskSpec
 from placement.problem.instance import COUNTED, MILLISECONDS, Amounts, Frame, Option, Span
+from placement.problem.interruptions import expected_seconds, expected_tries, lasting
 from placement.problem.limits import Candidate, Service, refusals
 from placement.problem.needs import Need, Slot, need_of
 
@@ -86,6 +87,12 @@ def _candidate(asked: Asked, need: Need, cluster: Cluster, pool: Pool) -> Candid
             latency_ms=cluster.latency_ms + answer_ms,
             availability=availability(cluster, node_count),
         )
+    tries = 1.0
+    if asked.profile.duration_seconds is not None:
+        there = asked.profile.duration_seconds.mean / pool.speed_of(
+            need.per_node(node_count).gpu_count
+        )
+        tries = expected_tries(there, pool.interruptions_per_hour * node_count)
     return Candidate(
         pipeline=asked.pipeline,
         task=asked.task,
@@ -95,6 +102,7 @@ def _candidate(asked: Asked, need: Need, cluster: Cluster, pool: Pool) -> Candid
         node_count=node_count,
         per_node=need.per_node(node_count),
         service=service,
+        tries=tries,
     )
 
 
@@ -127,13 +135,17 @@ def _option(asked: Asked, frame: Frame, c: Candidate, buckets: tuple[int, ...]) 
         objective = MicroDollars(cost * frame.serving_hours)
         spans = _calendar(slots, frame)
     else:
-        duration_there = duration.times(1.0 / speed)
+        risk = c.pool.interruptions_per_hour * c.node_count
+        once = duration.times(1.0 / speed)
+        duration_there = lasting(once, risk)
         duration_ms = max(math.ceil(duration_there.at(asked.level) * MILLISECONDS), 1)
-        hours = duration_there.mean / HOUR_SECONDS
+        hours = expected_seconds(once.mean, risk) / HOUR_SECONDS
         objective = cost = MicroDollars(round(per_hour * hours * asked.probability))
         cost_p95 = MicroDollars(round(per_hour * duration_there.p95 / HOUR_SECONDS))
         slot_ms = max(round(asked.profile.slot_seconds * MILLISECONDS / speed), 1)
-        spans = _from_start(slots, slot_ms, duration_ms)
+        # Where it may begin again, nobody knows which slot of its run it is in.
+        again = duration_there is not once
+        spans = _from_start([_most(slots)] if again else slots, slot_ms, duration_ms)
     return Option(
         pool_index=buckets[0],
         cluster=c.cluster,
@@ -162,6 +174,10 @@ def _amounts(slot: Slot, shares: tuple[float, ...], c: Candidate) -> Amounts:
     return tuple(
         math.ceil(value * factor * MILLISECONDS - 1e-6) for value in slot.between(shares, most)
     )
+
+
+def _most(slots: Sequence[Amounts]) -> Amounts:
+    return tuple(max(values) for values in zip(*slots, strict=True))
 
 
 def _of_one_node(spans: tuple[Span, ...], c: Candidate) -> tuple[Span, ...]:

@@ -10,6 +10,7 @@ from engine.model.plans import Limit, Refusal
 from engine.model.resources import Resource, Resources
 from engine.model.specs import PipelineSpec, TaskSpec
 from placement.problem.instance import COUNTED
+from placement.problem.interruptions import MOST_TRIES
 from placement.problem.needs import Need
 
 _OF_RESOURCE = {
@@ -38,7 +39,8 @@ class Service:
 class Candidate:
     """A task on a pool, before anything else is decided.
 
-    per_node: what each of `node_count` nodes would hold.
+    per_node: what each of `node_count` nodes would hold. tries: how often a run begins there on
+        average, above 1 where it may be interrupted; infinite for a service.
     """
 
     pipeline: PipelineSpec
@@ -49,6 +51,7 @@ class Candidate:
     node_count: int
     per_node: Resources
     service: Service | None
+    tries: float = 1.0
 
 
 def refusals(candidate: Candidate) -> tuple[Refusal, ...]:
@@ -96,9 +99,19 @@ def _access(c: Candidate) -> Iterator[Refusal]:
     foreign = [taint for taint in c.pool.taints if taint not in _tolerated(c)]
     if foreign:
         yield Refusal(limit=Limit.TAINT, needs=f"leave for {foreign[0]}", has="none")
+    elif c.pool.interruptions_per_hour > 0:
+        yield from _interruptions(c)
     shape = c.pool.shape
     if shape.cpu_cores <= 0 or shape.memory_gib <= 0:
         yield Refusal(limit=Limit.UNKNOWN_SHAPE, needs="a known shape", has=shape.machine)
+
+
+def _interruptions(c: Candidate) -> Iterator[Refusal]:
+    if not c.task.interruptible or c.service is not None:
+        has = f"{c.pool.interruptions_per_hour:g} interruptions an hour"
+        yield Refusal(limit=Limit.TAINT, needs="machines that stay", has=has)
+    elif c.tries > MOST_TRIES:
+        yield Refusal(limit=Limit.TAINT, needs=c.tries, has=MOST_TRIES, unit="tries before it ends")
 
 
 def _tolerated(c: Candidate) -> set[str]:

@@ -8,6 +8,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
+from benchmarks.placement.checking import affinities
 from benchmarks.placement.checking.replay import DAY_MS, HOUR_MS, Frame, Seat, World
 from engine.model.plans import PlacementProblem
 
@@ -25,7 +26,8 @@ def cheapest(problem: PlacementProblem) -> int | None:
     for money, pools in sorted(
         ((world.money(_anywhere(c)), c) for c in chosen), key=lambda pair: pair[0]
     ):
-        if _is_paid(world, pools) and _fits(world, pools):
+        near = affinities.are_kept(world, _anywhere(pools))
+        if near and _is_paid(world, pools) and _fits(world, pools):
             return money
     return None
 

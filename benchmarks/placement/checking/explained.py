@@ -130,7 +130,8 @@ def refusal_faults(verdict: Verdict, moved: Moved) -> Iterator[str]:
     if static:
         # The order of the closed list decides which static limit is named.
         first = min(static, key=lambda v: rules.STATIC.index(v.limit.value))
-        binds = [first]
+        # Several neighbours may forbid a pool: one of them is named.
+        binds = [v for v in static if v.limit is first.limit]
     else:
         most = max(v.shortage for v in moved.refused)
         binds = [v for v in moved.refused if v.shortage >= most - CLOSE or v.shortage == most]

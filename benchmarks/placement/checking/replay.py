@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.placement.checking import branching, rules
+from benchmarks.placement.checking import affinities, branching, rules
 from benchmarks.placement.checking.loads import Load, Stretch
 from benchmarks.placement.checking.rules import Violation, Way
 from engine.model.fleet import Cluster, Pool
@@ -326,8 +326,9 @@ class World:
     def moved(self, key: str, pool: int) -> Moved:
         """Returns what a move of one task to a pool brings, or all that stands against it."""
         way = self.way(key, pool)
-        if way.is_static:
-            return Moved(money=0, refused=way.violated, seats=None)
+        apart = (*affinities.against(self, key, pool, self.seats),)
+        if way.is_static or apart:
+            return Moved(money=0, refused=(*apart, *way.violated), seats=None)
         followers = self.followers(key)
         placed = {k: s for k, s in self.seats.items() if k not in {key, *followers}}
         pools = {key: pool, **{k: self.seats[k].pool for k in followers}}

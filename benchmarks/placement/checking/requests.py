@@ -4,6 +4,7 @@ import dataclasses
 import random
 from collections.abc import Mapping
 
+from benchmarks.placement.checking import more_limits
 from engine.model.fleet import Cluster, Fleet, NodeShape, Pool, Provider
 from engine.model.identifiers import (
     ClusterName,
@@ -39,6 +40,7 @@ class Requests:
 
     def __init__(self, seed: int, *, work_limit: float) -> None:
         self._chance = random.Random(seed)
+        self._more = random.Random(seed + 1)
         self._work_limit = work_limit
 
     def request(self) -> PlacementProblem:
@@ -61,9 +63,10 @@ class Requests:
             work_limit=self._work_limit,
         )
         held = tuple(self.reservations(fleet, request.as_of))
-        return PlacementProblem(
+        problem = PlacementProblem(
             request=dataclasses.replace(request, reservations=held), profiles=profiles
         )
+        return more_limits.limited(problem, self._more)
 
     def cluster(self, number: int) -> Cluster:
         """Returns a cluster of one to three pools, some of them odd."""

@@ -34,6 +34,7 @@ KILLS = 0.99
 SLOWS = 0.80
 """Quantile at which CPU and network are held."""
 NODE_AVAILABILITY = 0.999
+MOST_TRIES = 10.0
 REPLICAS_ADDED = 3
 SMALL = 1e-9
 
@@ -158,6 +159,11 @@ def way(
     ]
     violated = (
         *_first(pipeline, task, profile, cluster, pool),
+        *(
+            []
+            if _foreign(pipeline, task, profile, pool)
+            else _interrupted(task, profile, pool, nodes)
+        ),
         *_sizes(profile, task, pool, nodes, each),
         *_quota(pipeline, cluster, nodes, each),
         *_promises(task, profile, cluster, pool, nodes),
@@ -167,9 +173,14 @@ def way(
         cost, length = round(per_hour), 0
         money = cost * terms.hours
     else:
-        there = duration.times(1.0 / pool.speed)
+        once, risk = duration.times(1.0 / pool.speed), pool.interruptions_per_hour * nodes
+        there = _with_restarts(once, risk)
         length = max(math.ceil(there.at(terms.level) * 1000), 1)
-        money = cost = round(per_hour * (there.mean / 3600.0) * terms.probability)
+        hours = once.mean / 3600.0
+        if risk > 0:
+            hours = math.expm1(hours * risk) / risk
+            slots = [tuple(max(values) for values in zip(*slots, strict=True))]
+        money = cost = round(per_hour * hours * terms.probability)
     return Way(
         pool=index,
         violated=violated,
@@ -179,6 +190,36 @@ def way(
         cost=cost,
         money=money,
     )
+
+
+def _with_restarts(once: Quantiles, risk: float) -> Quantiles:
+    """Return how long runs last that begin again when they are cut off, each level by its own."""
+    if risk <= 0:
+        return once
+    found = []
+    for level, seconds in zip((0.5, 0.8, 0.9, 0.95, 0.99), once.values, strict=True):
+        cut = -math.expm1(-risk * seconds / 3600.0)
+        cuts = 0
+        # Of so many tries all but the last are lost: more are needed with probability cut ** n.
+        while cut ** (cuts + 1) > 1.0 - level + SMALL and cuts < 10**6:
+            cuts += 1
+        found.append(seconds * (1 + cuts))
+    return Quantiles(p50=found[0], p80=found[1], p90=found[2], p95=found[3], p99=found[4])
+
+
+def _interrupted(task: TaskSpec, profile: Profile, pool: Pool, nodes: int) -> Iterator[Violation]:
+    """Yield why a task may not run where machines are taken away."""
+    often = pool.interruptions_per_hour
+    if often <= 0:
+        return
+    if profile.duration_seconds is None or not task.interruptible:
+        has = f"{often:g} interruptions an hour"
+        yield Violation(limit=Limit.TAINT, needs="machines that stay", has=has)
+        return
+    tries = math.exp(often * nodes * profile.duration_seconds.mean / pool.speed / 3600.0)
+    if tries > MOST_TRIES:
+        unit = "tries before it ends"
+        yield Violation(limit=Limit.TAINT, needs=tries, has=MOST_TRIES, unit=unit)
 
 
 def _nodes(
@@ -232,11 +273,8 @@ def _first(
         needs = " or ".join(limits.providers)
         yield Violation(limit=Limit.PROVIDER, needs=needs, has=cluster.provider.value)
     wants_gpu = max(held(Resource.GPU, s) for s in uses(task, profile)[2]) > 0
-    welcome = {pipeline.owner, task.kind.value, *(["gpu"] if wants_gpu else [])}
-    for taint in pool.taints:
-        if taint not in welcome:
-            yield Violation(limit=Limit.TAINT, needs=f"leave for {taint}", has="none")
-            break
+    for taint in _foreign(pipeline, task, profile, pool)[:1]:
+        yield Violation(limit=Limit.TAINT, needs=f"leave for {taint}", has="none")
     if shape.cpu_cores <= 0 or shape.memory_gib <= 0:
         yield Violation(limit=Limit.UNKNOWN_SHAPE, needs="a known shape", has=shape.machine)
     if not wants_gpu:
@@ -254,6 +292,13 @@ def _first(
         yield Violation(
             limit=Limit.GPU_MEMORY, needs=memory, has=shape.gpu_memory_gib, unit="GiB per GPU"
         )
+
+
+def _foreign(pipeline: PipelineSpec, task: TaskSpec, profile: Profile, pool: Pool) -> list[str]:
+    """Return the taints of a pool that a task has no leave for."""
+    wants_gpu = max(held(Resource.GPU, s) for s in uses(task, profile)[2]) > 0
+    welcome = {pipeline.owner, task.kind.value, *(["gpu"] if wants_gpu else [])}
+    return [taint for taint in pool.taints if taint not in welcome]
 
 
 def _sizes(

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from benchmarks.placement.checking import more_limits
 from benchmarks.placement.checking.requests import REGIONS, Requests
 from engine.model.fleet import Cluster, Fleet, Provider
 from engine.model.identifiers import PipelineName, TaskName, dollars
@@ -33,7 +34,8 @@ class TightRequests(Requests):
             reservations=tuple(self.reservations(fleet, as_of)),
             work_limit=self._work_limit,
         )
-        return PlacementProblem(request=request, profiles=profiles)
+        problem = PlacementProblem(request=request, profiles=profiles)
+        return more_limits.limited(problem, self._more)
 
     def cluster(self, number: int) -> Cluster:
         """Returns a cluster of one or two plain pools."""

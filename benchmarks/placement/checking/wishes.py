@@ -10,7 +10,7 @@ from benchmarks.placement.checking.replay import World
 from engine.model.errors import Clash
 from engine.model.identifiers import MicroDollars
 from engine.model.plans import PlacementProblem
-from engine.model.specs import Deadline, PipelineSpec
+from engine.model.specs import Affinity, Deadline, PipelineSpec, Within
 
 PLENTY = 1_000
 ANY_CHANCE = 0.5
@@ -19,7 +19,8 @@ MOST_NODES = 64
 CAPACITY = "the capacity there is"
 UNITS = {"h": 3600, "min": 60, "s": 1}
 WISH = re.compile(
-    r"(?P<kind>budget|its deadline|keep|regions|providers|availability|p99)(?: .*)? of "
+    r"(?P<kind>budget|its deadline|keep|regions|providers|availability|p99|beside|apart from|"
+    r"machines that stay)(?: .*)? of "
     r"(?P<pipeline>[^/ ]+)(?:/(?P<task>\S+))?"
 )
 
@@ -38,6 +39,12 @@ def every(problem: PlacementProblem) -> list[str]:
         }
         found += [f"{kind} of {name}" for kind, there in kinds.items() if there]
         for task in pipeline.tasks:
+            kinds = {
+                "machines that stay": not task.interruptible,
+                "beside": bool(task.beside),
+                "apart from": bool(task.apart_from),
+            }
+            found += [f"{kind} of {name}/{task.name}" for kind, there in kinds.items() if there]
             if task.serving is not None and task.serving.availability is not None:
                 found.append(f"availability of {name}/{task.name}")
             if task.serving is not None and task.serving.latency_ms_p99 is not None:
@@ -86,6 +93,9 @@ def _without(problem: PlacementProblem, wish: str) -> PlacementProblem:
         "providers": {"providers": ()},
         "availability": {"availability": None},
         "p99": {"latency_ms_p99": None},
+        "beside": {"beside": ()},
+        "apart from": {"apart_from": ()},
+        "machines that stay": {"interruptible": True},
     }
     return with_value(problem, wish, **changes[match["kind"]])
 
@@ -103,6 +113,12 @@ def with_value(problem: PlacementProblem, wish: str, **fields: Any) -> Placement
                 dataclasses.replace(t, serving=dataclasses.replace(t.serving, **fields))
                 if t.name == match["task"] and t.serving
                 else t
+                for t in pipeline.tasks
+            )
+            return dataclasses.replace(pipeline, tasks=tasks)
+        if match["kind"] in {"beside", "apart from", "machines that stay"}:
+            tasks = tuple(
+                dataclasses.replace(t, **fields) if t.name == match["task"] else t
                 for t in pipeline.tasks
             )
             return dataclasses.replace(pipeline, tasks=tasks)
@@ -159,6 +175,9 @@ def _relaxation_faults(problem: PlacementProblem, wish: str, text: str) -> Itera
         "providers": _widened,
         "availability": _availability,
         "p99": _latency,
+        "beside": _affinity,
+        "apart from": _affinity,
+        "machines that stay": _staying,
         CAPACITY: _capacity,
     }
     yield from readers[wish if wish == CAPACITY else wish.partition(" of ")[0]](problem, wish, text)
@@ -251,6 +270,37 @@ def _latency(problem: PlacementProblem, wish: str, text: str) -> Iterator[str]:
         with_value(problem, wish, latency_ms_p99=value),
         with_value(problem, wish, latency_ms_p99=value - 0.1 - 1e-6),
     )
+
+
+def _affinity(problem: PlacementProblem, wish: str, text: str) -> Iterator[str]:
+    """Looks at every loosening of all affinities of a wish to one length."""
+    key = wish.partition(" of ")[0]
+    field = "beside" if key == "beside" else "apart_from"
+    ladder = ("cluster", "region") if key == "beside" else ("region", "cluster", "node")
+    match = WISH.fullmatch(wish)
+    assert match is not None
+    pipeline = next(p for p in problem.request.pipelines if p.name == match["pipeline"])
+    asked: tuple[Affinity, ...] = getattr(pipeline.task(match["task"]), field)
+    for word in ladder[ladder.index(asked[0].within.value) + 1 :]:
+        if word == "node":
+            return  # machines are not known here
+        looser = tuple(dataclasses.replace(a, within=Within(word)) for a in asked)
+        would_do = cheapest(with_value(problem, wish, **{field: looser})) is not None
+        if text.endswith(f" {word}"):
+            if not would_do:
+                yield "is not enough"
+            return
+        if would_do:
+            yield f"is more than is needed: {word} would do"
+    if not text.startswith("not "):
+        yield "is no loosening"
+
+
+def _staying(problem: PlacementProblem, wish: str, text: str) -> Iterator[str]:
+    if text != "machines that may be taken away":
+        yield "is no relaxation"
+    if cheapest(with_value(problem, wish, interruptible=True)) is None:
+        yield "is not enough"
 
 
 def _capacity(problem: PlacementProblem, wish: str, text: str) -> Iterator[str]:

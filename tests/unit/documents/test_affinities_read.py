@@ -51,3 +51,27 @@ def test_a_fault_points_at_the_word(
     (fault,) = caught.value.faults
     assert (fault.code, fault.line, fault.column) == (code, 4, column)
     assert fault.candidates == candidates
+
+
+def test_a_task_may_ask_for_machines_that_stay() -> None:
+    assert task("interruptible: false").interruptible is False
+    assert task("rows: 3").interruptible is True
+
+
+def test_services_are_not_asked_whether_they_may_be_interrupted() -> None:
+    text = f"{HEAD}  serve: {{kind: serve, interruptible: true}}\n"
+    with pytest.raises(InvalidInputError) as caught:
+        documents.read_pipeline(text, name="p.yaml", as_of=0.0)
+    assert [fault.code for fault in caught.value.faults] == ["S018"]
+
+
+@pytest.mark.parametrize(("written", "per_hour"), [("0.05/h", 0.05), ("6/day", 0.25)])
+def test_pools_say_how_often_their_nodes_are_taken_away(written: str, per_hour: float) -> None:
+    text = (
+        "clusters:\n  c:\n    provider: aws\n    region: r\n    continent: eu\n    pools:\n"
+        "      spot: {machine: m, count: 1, cpu: 2, memory: 4 GiB, price: 1 USD per hour, "
+        f"interruptions: {written}}}\n"
+    )
+    fleet = documents.read_fleet(text, name="fleet.yaml")
+    assert fleet.cluster("c").pool("spot").interruptions_per_hour == per_hour
+    assert documents.fleet_from(documents.fleet_mapping(fleet), name="fleet") == fleet

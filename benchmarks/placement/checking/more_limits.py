@@ -1,0 +1,66 @@
+"""Limits put on requests that were drawn without them: affinities, and machines taken away."""
+
+import dataclasses
+import random
+from collections.abc import Sequence
+
+from engine.model.fleet import Fleet
+from engine.model.plans import PlacementProblem
+from engine.model.specs import Affinity, PipelineSpec, TaskKind, TaskSpec, Within
+
+BOUND = 0.35
+"""Share of the tasks that are to stand beside, or apart from, others."""
+TAKEN_AWAY = 0.2
+"""Share of the pools whose nodes are taken away now and then."""
+STAYING = 0.1
+"""Share of the tasks that must not be interrupted."""
+COLOURS = ("red", "blue")
+
+
+def limited(problem: PlacementProblem, chance: random.Random) -> PlacementProblem:
+    """Returns a request with more limits; about half of all requests get none."""
+    if chance.random() < 0.5:
+        return problem
+    request = problem.request
+    pipelines = tuple(
+        dataclasses.replace(p, tasks=tuple(_task(p, t, chance) for t in p.tasks))
+        for p in request.pipelines
+    )
+    fleet = _fleet(request.fleet, chance)
+    request = dataclasses.replace(request, pipelines=pipelines, fleet=fleet)
+    return dataclasses.replace(problem, request=request)
+
+
+def _fleet(fleet: Fleet, chance: random.Random) -> Fleet:
+    clusters = []
+    for cluster in fleet.clusters:
+        pools = tuple(
+            dataclasses.replace(
+                p,
+                interruptions_per_hour=chance.choice((0.02, 0.1, 0.5, 3.0))
+                if chance.random() < TAKEN_AWAY
+                else 0.0,
+            )
+            for p in cluster.pools
+        )
+        clusters.append(dataclasses.replace(cluster, pools=pools))
+    return Fleet(clusters=tuple(clusters))
+
+
+def _task(pipeline: PipelineSpec, task: TaskSpec, chance: random.Random) -> TaskSpec:
+    labels = {"colour": chance.choice(COLOURS)} if chance.random() < 0.6 else {}
+    stays = task.kind is not TaskKind.SERVE and chance.random() < STAYING
+    task = dataclasses.replace(task, labels=labels, interruptible=not stays)
+    if chance.random() >= BOUND:
+        return task
+    affinities = (_affinity([t for t in pipeline.tasks if t.name != task.name], chance),)
+    if chance.random() < 0.4:
+        return dataclasses.replace(task, beside=affinities)
+    return dataclasses.replace(task, apart_from=affinities)
+
+
+def _affinity(others: Sequence[TaskSpec], chance: random.Random) -> Affinity:
+    within = chance.choice((Within.CLUSTER, Within.CLUSTER, Within.REGION))
+    if others and chance.random() < 0.6:
+        return Affinity(within=within, tasks=(chance.choice(others).name,))
+    return Affinity(within=within, labels={"colour": chance.choice(COLOURS)})
