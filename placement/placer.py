@@ -11,8 +11,8 @@ from placement.account.explanations import explained, unplaced
 from placement.account.promises import promise
 from placement.account.sharing import sharing
 from placement.problem.checks import check
-from placement.search import draft as drafts
 from placement.search.draft import EMPTY, Draft
+from placement.search.greedy import value
 from placement.settling import Settled, settled
 from placement.watching import NOBODY, Lookout
 
@@ -58,7 +58,7 @@ def _shown(found: Settled, plan: Draft, request: PlanRequest) -> Placement:
     }
     explanations = explained(instance, plan, shown)
     by_key = {f"{e.pipeline}/{e.task}": e for e in explanations}
-    money = drafts.objective(instance, plan.options)
+    money = value(instance, plan)[1]
     return Placement(
         assignments=(*request.fixed, *shown.values()),
         unplaced=tuple(

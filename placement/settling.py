@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from engine.model.plans import Mode, PlacementProblem
+from engine.model.specs import Sla
 from placement.account.promises import Outlook, outlook
 from placement.problem.building import Terms, build
 from placement.problem.instance import COUNTED, Instance
@@ -159,6 +160,11 @@ def _searched(task: _Task, instance: Instance, limit: float) -> Found:
     return search(instance, effort)
 
 
+def _asks_more(sla: Sla, keep: float) -> bool:
+    """Whether a deadline must be kept with a higher probability than it is."""
+    return sla.has_hard_deadline and keep < sla.keep
+
+
 def _seen(problem: PlacementProblem, instance: Instance, terms: Terms, found: Found) -> Settled:
     plan = found.plan
     outlooks: dict[int, Outlook] = {}
@@ -171,7 +177,7 @@ def _seen(problem: PlacementProblem, instance: Instance, terms: Terms, found: Fo
     unkept = tuple(
         number
         for number, seen in outlooks.items()
-        if seen.keep is not None and seen.keep < instance.lines[number].spec.sla.keep
+        if seen.keep is not None and _asks_more(instance.lines[number].spec.sla, seen.keep)
     )
     return Settled(
         instance=instance,

@@ -156,6 +156,9 @@ def _total(promise: Promise) -> str:
     if promise.serving_micro_dollars_per_hour:
         text += f" and {words.money(promise.serving_micro_dollars_per_hour)}/h"
     text += "."
+    if promise.late_seconds > 0:
+        cost = words.money(promise.late_micro_dollars)
+        text += f" Planned to end {words.duration(promise.late_seconds)} late, which costs {cost}."
     if promise.keep_forecast is not None:
         text += (
             f" Deadline kept with probability {promise.keep_forecast:.2f}"

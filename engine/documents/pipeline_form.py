@@ -6,7 +6,7 @@ from engine.documents.codecs.base import Name, Number, Text, Whole, Word
 from engine.documents.codecs.containers import Listed
 from engine.documents.codecs.deadlines import DeadlineCodec, TriggerCodec
 from engine.documents.codecs.forms import Field, Form, Values, present
-from engine.documents.codecs.money import PER_DAY, Budget, TimesPerDay
+from engine.documents.codecs.money import PER_DAY, PER_HOUR, Budget, TimesPerDay
 from engine.documents.codecs.quantities import COOL_DOWN, KEEP
 from engine.documents.sources import Node, trouble
 from engine.documents.task_form import TASKS
@@ -31,6 +31,7 @@ SLA = Form[Sla](
         "keep": Field(KEEP, "probability with which the deadline must be kept"),
         "weight": Field(Number(0.001, 1_000_000), "worth against other pipelines"),
         "earliest start": Field(DeadlineCodec(), "before it nothing starts; written as a deadline"),
+        "late": Field(PER_HOUR, "what an hour after the deadline costs; it need not be kept then"),
     },
     lambda v: Sla(
         **present(
@@ -39,6 +40,7 @@ SLA = Form[Sla](
             keep="keep",
             weight="weight",
             earliest_start="earliest start",
+            late_micro_dollars_per_hour="late",
         )
     ),
     lambda s: {
@@ -46,6 +48,7 @@ SLA = Form[Sla](
         "keep": s.keep,
         "weight": s.weight,
         "earliest start": s.earliest_start,
+        "late": s.late_micro_dollars_per_hour,
     },
 )
 

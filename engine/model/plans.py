@@ -191,7 +191,11 @@ class Sharing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promise:
-    """What a pipeline asked for, and what this plan gives it."""
+    """What a pipeline asked for, and what this plan gives it.
+
+    late_seconds, late_micro_dollars: how long after its deadline it ends at the level it is planned
+        at, and what it said that this costs; None where the deadline must be kept.
+    """
 
     pipeline: PipelineName
     deadline_seconds: float | None
@@ -203,6 +207,8 @@ class Promise:
     serving_micro_dollars_per_hour: MicroDollars
     latency_ms_p99: float | None = None
     availability: float | None = None
+    late_seconds: float = 0.0
+    late_micro_dollars: MicroDollars | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,12 +84,19 @@ class Sla:
     keep: joint probability, per run, that all tasks but serve end by the deadline.
     earliest_start: no task starts before this instant, which has the same forms.
     weight: worth of this pipeline against others when not all can be placed.
+    late_micro_dollars_per_hour: what an hour after the deadline costs; None where it must be kept.
     """
 
     deadline: Deadline | None = None
     keep: float = 0.95
     weight: float = 1.0
     earliest_start: Deadline | None = None
+    late_micro_dollars_per_hour: MicroDollars | None = None
+
+    @property
+    def has_hard_deadline(self) -> bool:
+        """Whether a plan must keep the deadline, rather than pay for every hour after it."""
+        return self.deadline is not None and self.late_micro_dollars_per_hour is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

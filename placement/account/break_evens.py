@@ -37,7 +37,7 @@ def _price(place: Place, ways: Mapping[int, Draft]) -> BreakEven | None:
         option = place.job.option(index)
         if option is None:
             continue
-        change = moves.delta(place.instance, place.plan, place.job, option)
+        change = moves.change(place.instance, place.plan, place.job, option, ways[index])
         if change <= 0 or option.objective <= change:
             continue
         if best is None or change / option.objective < best[0]:
@@ -82,7 +82,8 @@ def _deadline(place: Place, ways: Mapping[int, Draft]) -> BreakEven | None:
         for index, draft in ways.items()
         if (option := job.option(index)) is not None and last_end(instance, draft, job.line) < now
     ]
-    if not sooner or instance.lines[job.line].deadline_ms is None:
+    line = instance.lines[job.line]
+    if not sooner or line.deadline_ms is None or line.late_price:
         return None
     _, _, option = min(sooner, key=lambda way: way[:2])
     return _turning(Turning.DEADLINE, option, instance.instant(now))

@@ -189,7 +189,7 @@ def _chosen(instance: Instance, index: int, option: Option, shown: Assignment) -
 def _possible(instance: Instance, plan: Draft, job: Job, option: Option, moved: Draft) -> Verdict:
     cluster, pool = instance.pools[option.pool_index]
     start = instance.instant(moved.starts[job.index])
-    change = moves.delta(instance, plan, job, option)
+    change = moves.change(instance, plan, job, option, moved)
     if job.serve:
         change = round(change / instance.serving_hours)
     return Verdict(

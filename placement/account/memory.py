@@ -65,9 +65,10 @@ class _Stage(IntEnum):
 def turning_memory(place: Place) -> tuple[Option, float] | None:
     """Return the most memory under today's with which the job would move, in GiB, and where to.
 
-    Only for tasks of one process: less memory for each of several may change their nodes too.
+    Only for tasks of one process: less memory for each of several may change their nodes too. And
+    only where ends cost nothing: lateness is no line of memory.
     """
-    if place.job.profile.replicas > 1:
+    if place.job.profile.replicas > 1 or place.instance.lines[place.job.line].late_price:
         return None
     search = _Search(place)
     # The pools by the memory that they are good for at most, each looked at as closely as is

@@ -16,6 +16,7 @@ from engine.model.identifiers import MicroDollars
 from engine.model.plans import Assignment, Promise
 from engine.model.profiles import Quantiles
 from engine.model.specs import PipelineSpec, TaskKind, TaskSpec
+from placement.problem import lateness
 from placement.problem.branches import branches_of, in_order
 from placement.problem.building import running_end_ms
 from placement.problem.instance import MILLISECONDS, Instance, Job, Line
@@ -100,6 +101,8 @@ def outlook(instance: Instance, plan: Draft, line: Line, seed: int) -> Outlook:
 
 def promise(instance: Instance, plan: Draft, line: Line, seen: Outlook) -> Promise:
     """Return what a pipeline asked for and what it gets."""
+    number = next((instance.jobs[index].line for index in line.jobs), 0)
+    late = lateness.late_ms(instance, plan.options, plan.starts, number) if line.jobs else 0
     jobs = [instance.jobs[index] for index in line.jobs if index in plan.options]
     serving = [plan.options[job.index] for job in jobs if job.serve]
     ending: int = sum(plan.options[job.index].cost for job in jobs if not job.serve)
@@ -118,6 +121,10 @@ def promise(instance: Instance, plan: Draft, line: Line, seen: Outlook) -> Promi
         serving_micro_dollars_per_hour=MicroDollars(hourly),
         latency_ms_p99=max(latencies, default=None),
         availability=min(availabilities, default=None),
+        late_seconds=late / MILLISECONDS,
+        late_micro_dollars=(
+            MicroDollars(lateness.price(instance, number, late)) if line.late_price else None
+        ),
     )
 
 

@@ -28,6 +28,7 @@ from placement.problem.building import DAYS_PER_MONTH, Terms, build
 from placement.problem.candidates import MOST_REPLICAS_ADDED, availability
 from placement.problem.instance import MILLISECONDS, Job
 from placement.search import draft as drafts
+from placement.search import greedy
 from placement.search.model import solve
 from placement.search.orders import Goal, Task, everything
 from placement.search.solving import Effort, search
@@ -42,7 +43,7 @@ def feasible(problem: PlacementProblem) -> int | None:
     request = problem.request
     effort = Effort(all_placed=True, seed=request.seed, work_limit=request.work_limit)
     plan = search(instance, effort).plan
-    return None if plan is None else drafts.objective(instance, plan.options)
+    return None if plan is None else greedy.value(instance, plan)[1]
 
 
 def relaxation(problem: PlacementProblem, wish: Wish) -> str:

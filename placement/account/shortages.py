@@ -71,7 +71,7 @@ def _time(place: Place, option: Option) -> Iterator[Refusal]:
     late = [i for i, end in ends.items() if end > instance.jobs[i].latest_ms]
     line = instance.lines[at.job.line]
     batch = [i for i in late if not instance.jobs[i].serve]
-    if batch and line.deadline_ms is not None:
+    if batch and line.deadline_ms is not None and not line.late_price:
         yield Refusal(
             limit=Limit.DEADLINE,
             needs=max(ends[i] for i in batch) / MILLISECONDS,

@@ -48,7 +48,7 @@ def wishes(problem: PlacementProblem) -> list[Wish]:
         limits, name = pipeline.limits, pipeline.name
         if limits.budget_micro_dollars is not None:
             found.append(Wish(kind=WishKind.BUDGET, pipeline=name))
-        if pipeline.sla.deadline is not None:
+        if pipeline.sla.has_hard_deadline:
             found.append(Wish(kind=WishKind.DEADLINE, pipeline=name))
             if pipeline.sla.keep > ANY_CHANCE:
                 found.append(Wish(kind=WishKind.KEEP, pipeline=name))

@@ -202,6 +202,7 @@ def _line(pipeline: PipelineSpec, request: PlanRequest, terms: Terms, *, first_j
         budget=budget,
         budget_is_serving=monthly,
         spent=spent,
+        late_price=0 if deadline is None else pipeline.sla.late_micro_dollars_per_hour or 0,
     )
 
 
@@ -235,7 +236,8 @@ def _jobs(problem: PlacementProblem, site: _Site, line: Line, *, number: int) ->
             after[other] |= after[job] | {job}
             if not asked.serves:
                 tails[other] = max(tails[other], tails[job] + shortest)
-        until = site.frame.end_ms if line.deadline_ms is None else line.deadline_ms
+        hard = line.deadline_ms if pipeline.sla.has_hard_deadline else None
+        until = site.frame.end_ms if hard is None else hard
         last_start = site.frame.serving_end_ms - site.frame.horizon_ms
         jobs.append(
             Job(

@@ -161,6 +161,7 @@ class Line:
 
     budget: what its jobs may cost (`serving`: its serve jobs per hour, else its other jobs).
     spent: what its running tasks cost already, out of the same budget.
+    late_price: micro-dollars for an hour after the deadline; 0 where it must be kept.
     """
 
     spec: PipelineSpec
@@ -170,6 +171,7 @@ class Line:
     budget: int | None
     budget_is_serving: bool
     spent: int
+    late_price: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,6 +77,8 @@ class Chain:
 def chain_of(instance: Instance, line: Line) -> Chain | None:
     """Return a pipeline as a chain; None where its jobs do not simply follow one another."""
     jobs = tuple(instance.jobs[index] for index in line.jobs)
+    if line.late_price:
+        return None  # what a late end costs is not known before the end
     if not jobs or not _follow(jobs) or not all(job.options for job in jobs):
         return None
     limit = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from engine.model.fleet import Cluster
 from engine.model.specs import Join
-from placement.problem import transfers
+from placement.problem import lateness, transfers
 from placement.problem.instance import Instance, Job, Option
 from placement.search.board import Board
 
@@ -101,6 +101,12 @@ def line_value(instance: Instance, options: Mapping[int, Option], line: int) -> 
     unplaced = sum(instance.jobs[index].weight for index in jobs if index not in options)
     money = sum(options[index].objective for index in jobs if index in options)
     return unplaced, money + sum(moved(instance, options, instance.line_edges[line]))
+
+
+def line_worth(instance: Instance, draft: Draft, line: int) -> tuple[int, int]:
+    """Return the unplaced weight of one pipeline and its money with what its lateness costs."""
+    weight, money = line_value(instance, draft.options, line)
+    return weight, money + lateness.cost(instance, draft.options, draft.starts, line)
 
 
 def over_budget(instance: Instance, options: Mapping[int, Option], line: int) -> bool:

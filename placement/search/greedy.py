@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from placement.problem import lateness
 from placement.problem.bonds import strands
 from placement.problem.instance import Instance, Job, Option
 from placement.search import draft as drafts
@@ -23,7 +24,8 @@ def greedy(instance: Instance) -> Draft:
 def value(instance: Instance, plan: Draft) -> tuple[int, int]:
     """Return what is minimised: unplaced SLA weight first, money second."""
     unplaced = drafts.unplaced_weight(instance, plan.options)
-    return unplaced, drafts.objective(instance, plan.options)
+    late = lateness.total(instance, plan.options, plan.starts)
+    return unplaced, drafts.objective(instance, plan.options) + late
 
 
 def cheapest(option: Option, start: int, money: int) -> tuple[int, ...]:
@@ -99,6 +101,8 @@ def _best(
     taste, room = wish
     ready = drafts.ready_ms(job, placed)
     budget = instance.lines[job.line].budget
+    # A deadline that may be passed at a price is kept where that is easy.
+    due = min(job.latest_ms, job.latest_ms if job.serve else _due_ms(instance, job))
     best: tuple[tuple[int, ...], Option, int, int] | None = None
     for option in job.options:
         money = drafts.added(instance, placed.options, job, option)
@@ -110,13 +114,18 @@ def _best(
             continue
         # The earliest end that can be is enough to see that a way is no better than the best.
         stranded = bool(job.bonds) and strands(instance.jobs, placed.options, job, option)
-        late = stranded or ready + option.duration_ms > job.latest_ms - job.tail_ms
+        late = stranded or ready + option.duration_ms > due - job.tail_ms
         if best is not None and (int(late), *taste(option, ready, money)) >= best[0]:
             continue
         start = board.earliest(job, option, ready, job.latest_ms)
         if start is None:
             continue
-        late = stranded or start + option.duration_ms > job.latest_ms - job.tail_ms
+        late = stranded or start + option.duration_ms > due - job.tail_ms
         way = ((int(late), *taste(option, start, money)), option, start, money)
         best = way if best is None or way[0] < best[0] else best
     return None if best is None else best[1:]
+
+
+def _due_ms(instance: Instance, job: Job) -> int:
+    deadline = instance.lines[job.line].deadline_ms
+    return job.latest_ms if deadline is None else deadline

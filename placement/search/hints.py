@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from placement.problem.instance import COUNTED, Edge, Job, Option, Span
+from placement.problem import lateness
+from placement.problem.instance import COUNTED, Edge, Instance, Job, Option, Span
 from placement.search.draft import Draft
 from placement.search.timeline import seat_span
 
@@ -38,6 +39,16 @@ def seat_values(ways: Sequence[tuple[Job, Option]], draft: Draft) -> tuple[int, 
         return (0, 0, 0, 0, *(0 for _ in COUNTED))
     first, after = min(s.start_ms for s in held), max(s.end_ms for s in held)
     return (1, first, after, after - first, *map(max, zip(*(s.amounts for s in held), strict=True)))
+
+
+def late(instance: Instance, line: int, draft: Draft) -> int:
+    """Return how late a pipeline is, in milliseconds."""
+    return lateness.late_ms(instance, draft.options, draft.starts, line)
+
+
+def late_cost(instance: Instance, line: int, draft: Draft) -> int:
+    """Return what that costs, in micro-dollars."""
+    return lateness.cost(instance, draft.options, draft.starts, line)
 
 
 def clusters(edge: Edge, draft: Draft) -> tuple[str, str] | None:

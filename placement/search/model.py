@@ -17,7 +17,7 @@ from ortools.sat.python import cp_model
 
 from engine.model.fleet import Cluster
 from engine.model.specs import Join
-from placement.problem import transfers
+from placement.problem import lateness, transfers
 from placement.problem.instance import COUNTED, Amounts, Edge, Instance, Job, Option, Span
 from placement.search import hints, model_bonds
 from placement.search.draft import Draft
@@ -98,6 +98,7 @@ class _Model:
             self._add_seat(seat)
         self._transfers = [(edge, self._add_transfer(edge)) for edge in self._edges()]
         self._money = self._all_money()
+        self._late = _total(self._add_lateness(n) for n in sorted({j.line for j in self._jobs}))
         self._add_whole()
         self._add_capacity()
         self._add_budgets()
@@ -106,7 +107,7 @@ class _Model:
         """Set what is minimised."""
         jobs = self._instance.jobs
         unplaced = sum(job.weight * (1 - self._placed(job)) for job in self._jobs)
-        money = self._money
+        money = self._money + self._late
         if task.weight_at_most is not None:
             self.cp.add(unplaced <= task.weight_at_most)
         if task.goal is Goal.BEST:
@@ -153,7 +154,12 @@ class _Model:
         clusters = {cluster.name: cluster for cluster, _ in self._instance.pools}.values()
         price = max((transfers.price_per_gib(a, b) for a in clusters for b in clusters), default=0)
         moves = sum(round(e.volume_gib * e.probability * price) + 1 for e in self._edges())
-        return 1 + moves + sum(max((o.objective for o in j.options), default=0) for j in self._jobs)
+        late = sum(
+            lateness.price(self._instance, line, self._instance.end_ms)
+            for line in {job.line for job in self._jobs}
+        )
+        own = sum(max((o.objective for o in j.options), default=0) for j in self._jobs)
+        return 1 + moves + late + own
 
     def _edges(self) -> list[Edge]:
         free = {job.index for job in self._jobs}
@@ -396,6 +402,25 @@ class _Model:
     def _all_money(self) -> Expression:
         money = _total(o.objective * self._takes[j.index, o.pool_index] for j, o in self._all())
         return money + _total(cost for _, cost in self._transfers)
+
+    def _add_lateness(self, line: int) -> Expression:
+        """Return what ending after the deadline costs one pipeline."""
+        of, end = self._instance.lines[line], self._instance.end_ms
+        if not of.late_price or of.deadline_ms is None:
+            return 0
+        most = max(end - of.deadline_ms, 0)
+        late = self.cp.new_int_var(0, most, "")
+        cost = self.cp.new_int_var(0, lateness.price(self._instance, line, most), "")
+        for index in of.jobs:
+            job = self._instance.jobs[index]
+            for option in () if job.serve else job.options:
+                takes = self._takes[index, option.pool_index]
+                ends = self._starts[index] + option.duration_ms
+                self.cp.add(late >= ends - of.deadline_ms).only_enforce_if(takes)
+        self.cp.add(cost * lateness.HOUR_MS >= late * of.late_price)
+        self._hints.append((late, partial(hints.late, self._instance, line)))
+        self._hints.append((cost, partial(hints.late_cost, self._instance, line)))
+        return cost
 
     def _add_whole(self) -> None:
         """Place pipelines with all their jobs or not at all, where that is asked."""

@@ -6,9 +6,10 @@ back at its first possible start; all other jobs stay where and when they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from placement.problem import lateness
 from placement.problem.instance import Instance, Job, Option
 from placement.search import draft as drafts
 from placement.search.board import Board
@@ -85,6 +86,15 @@ def delta(instance: Instance, plan: Draft, job: Job, option: Option) -> int:
     return drafts.added(instance, plan.options, job, option) - before
 
 
+def change(instance: Instance, plan: Draft, job: Job, option: Option, after: Draft) -> int:
+    """Return the change of the objective when a move leads to a plan, lateness included.
+
+    Both plans may be of the job's pipeline alone: a move makes no other later.
+    """
+    before, then = (lateness.cost(instance, d.options, d.starts, job.line) for d in (plan, after))
+    return delta(instance, plan, job, option) + then - before
+
+
 def closed(instance: Instance, plan: Draft) -> Draft:
     """Return the plan after every single move that places more or costs less."""
     for _ in range(SWEEP_LIMIT):
@@ -103,7 +113,8 @@ def _swept(instance: Instance, plan: Draft) -> Draft:
         if instance.whole and not placed:
             continue
         gains = [(delta(instance, plan, job, o), o.pool_index, o) for o in job.options]
-        worth = [gain for gain in gains if gain[0] < 0 or not placed]
+        late = lateness.late_ms(instance, plan.options, plan.starts, job.line) > 0
+        worth = [gain for gain in gains if gain[0] < 0 or late or not placed]
         if not worth or not drafts.may_run(job, plan.options):
             continue
         board = drafts.board_of(instance, plan) if board is None else board
@@ -116,8 +127,26 @@ def _swept(instance: Instance, plan: Draft) -> Draft:
 def _moved_best(
     instance: Instance, plan: Draft, at: Bench, worth: list[tuple[int, int, Option]]
 ) -> Draft | None:
-    for _, _, option in sorted(worth, key=lambda gain: gain[:2]):
+    placed, ways = at.job.index in plan.options, sorted(worth, key=lambda gain: gain[:2])
+    if instance.lines[at.job.line].late_price and placed:
+        return _least_late(instance, plan, at, [option for _, _, option in ways])
+    for _, _, option in ways:
         better = moved(instance, plan, at, option)
         if better is not None:
             return better
     return None
+
+
+def _least_late(
+    instance: Instance, plan: Draft, at: Bench, options: Sequence[Option]
+) -> Draft | None:
+    """Return the plan after the move that saves most, where ends cost money too."""
+    best: tuple[int, Draft] | None = None
+    for option in options:
+        after = moved(instance, plan, at, option)
+        if after is None:
+            continue
+        saved = change(instance, plan, at.job, option, after)
+        if saved < (0 if best is None else best[0]):
+            best = (saved, after)
+    return None if best is None else best[1]

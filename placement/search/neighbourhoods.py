@@ -50,9 +50,7 @@ def improved(
     """Solve a few pipelines at a time, those that lose most by the others first."""
     chance = random.Random(effort.seed)  # noqa: S311 - a search order, nothing secret
     place = Workplace(instance, plan)
-    wishes = [
-        drafts.line_value(instance, alone.draft.options, n) for n in range(len(instance.lines))
-    ]
+    wishes = [drafts.line_worth(instance, alone.draft, n) for n in range(len(instance.lines))]
     tired: set[int] = set()
     for _ in range(MOST_ROUNDS):
         if left <= 0 or effort.stopped():
@@ -134,7 +132,7 @@ def _resolved(
         work_limit=ROUND_WORK,
         hint=held,
     )
-    room = None if instance.budget is None else instance.budget - place.value[1]
+    room = None if instance.budget is None else instance.budget - place.paid
     outcome = solve(instance, task, Scope(jobs=jobs, taken=place.board, budget=room))
     found = outcome.draft
     standing = None

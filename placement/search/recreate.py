@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from placement.problem import lateness
 from placement.problem.instance import Instance, Option
 from placement.search import draft as drafts
 from placement.search.board import Board
@@ -16,11 +17,21 @@ from placement.search.greedy import cheapest as cheapest_first
 class Workplace:
     """A plan that pipelines are taken out of and put back into; it changes in place.
 
-    values: unplaced weight and money by pipeline. labels: looks at options so far, the measure
-    of work.
+    values: unplaced weight and money by pipeline, with what lateness costs; late: that alone.
+    labels: looks at options so far, the measure of work.
     """
 
-    __slots__ = ("_instance", "board", "chains", "labels", "nodes", "options", "starts", "values")
+    __slots__ = (
+        "_instance",
+        "board",
+        "chains",
+        "labels",
+        "late",
+        "nodes",
+        "options",
+        "starts",
+        "values",
+    )
 
     def __init__(self, instance: Instance, plan: Draft) -> None:
         self._instance = instance
@@ -46,8 +57,10 @@ class Workplace:
 
     def weigh(self) -> None:
         """Count weight and money again after a change of places from outside."""
-        lines = range(len(self._instance.lines))
-        self.values = [drafts.line_value(self._instance, self.options, n) for n in lines]
+        count = len(self._instance.lines)
+        self.values, self.late = [(0, 0)] * count, [0] * count
+        for number in range(count):
+            self._weigh(number)
 
     @property
     def plan(self) -> Draft:
@@ -58,6 +71,11 @@ class Workplace:
     def value(self) -> tuple[int, int]:
         """Unplaced weight and money."""
         return sum(w for w, _ in self.values), sum(m for _, m in self.values)
+
+    @property
+    def paid(self) -> int:
+        """Money that comes out of a budget: all but what lateness is said to cost."""
+        return self.value[1] - sum(self.late)
 
     def part(self, lines: Iterable[int]) -> Draft:
         """Return the places of some pipelines."""
@@ -96,7 +114,7 @@ class Workplace:
         taste: how jobs choose where they do not simply follow one another.
         """
         instance, chain = self._instance, self.chains[number]
-        room = None if instance.budget is None else instance.budget - self.value[1]
+        room = None if instance.budget is None else instance.budget - self.paid
         if chain is not None:
             self._insert_chain(chain, room)
         else:
@@ -127,7 +145,9 @@ class Workplace:
         self.nodes[index] = self.board.put(self._instance.jobs[index], option, start, nodes)
 
     def _weigh(self, number: int) -> None:
-        self.values[number] = drafts.line_value(self._instance, self.options, number)
+        weight, money = drafts.line_value(self._instance, self.options, number)
+        late = lateness.cost(self._instance, self.options, self.starts, number)
+        self.values[number], self.late[number] = (weight, money + late), late
 
 
 def inserted(instance: Instance, order: Sequence[int]) -> Draft:

@@ -71,8 +71,7 @@ class _Ruin:
         self._place = Workplace(instance, plan)
         self.best, self._best_value = plan, self._place.value
         self._alone = [
-            drafts.line_value(instance, wanted.options, number)
-            for number in range(len(instance.lines))
+            drafts.line_worth(instance, wanted, number) for number in range(len(instance.lines))
         ]
         self._wanted = [
             {wanted.options[i].pool_index for i in line.jobs if i in wanted.options}

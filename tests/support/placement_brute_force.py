@@ -8,6 +8,7 @@ task as early as it fits is enough, because ending earlier never hurts.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -44,8 +45,9 @@ def best(problem: PlacementProblem) -> tuple[int, int] | None:
         value = _value(problem, tasks, chosen)
         if value is None or (found is not None and value >= found):
             continue
-        if _fits(problem, tasks, chosen):
-            found = value
+        late = _lateness(problem, tasks, chosen)
+        if late is not None and (found is None or (value[0], value[1] + late) < found):
+            found = (value[0], value[1] + late)
     return found
 
 
@@ -134,13 +136,27 @@ def _value(
     return left_out, sum(spent.values())
 
 
-def _fits(
+def _lateness(
     problem: PlacementProblem,
     tasks: Sequence[tuple[PipelineSpec, TaskSpec]],
     chosen: Sequence[Way | None],
-) -> bool:
+) -> int | None:
+    """Return the least that lateness costs in any order; None where no order is in time."""
     placed = [i for i, way in enumerate(chosen) if way is not None]
-    return any(_in_time(problem, tasks, chosen, order) for order in _orders(tasks, placed))
+    best: int | None = None
+    for order in _orders(tasks, placed):
+        ends = _ends(problem, tasks, chosen, order)
+        if ends is None:
+            continue
+        cost = 0
+        for pipeline in problem.request.pipelines:
+            price, deadline = pipeline.sla.late_micro_dollars_per_hour, pipeline.sla.deadline
+            if price is not None and deadline is not None and deadline.within_seconds is not None:
+                own = [end for (name, _), end in ends.items() if name == pipeline.name]
+                late = max([end - deadline.within_seconds for end in own], default=0.0)
+                cost += math.ceil(max(late, 0.0) * price / 3600 - 1e-6)
+        best = cost if best is None else min(best, cost)
+    return best
 
 
 def _orders(
@@ -158,12 +174,13 @@ def _orders(
             yield order
 
 
-def _in_time(
+def _ends(
     problem: PlacementProblem,
     tasks: Sequence[tuple[PipelineSpec, TaskSpec]],
     chosen: Sequence[Way | None],
     order: Sequence[int],
-) -> bool:
+) -> dict[tuple[str, str], float] | None:
+    """Return when each task ends in an order; None where a deadline is not kept that must be."""
     pools = _pools(problem)
     ends: dict[tuple[str, str], float] = {}
     running: list[tuple[float, float, Way]] = []
@@ -176,11 +193,12 @@ def _in_time(
         end = start + way.seconds
         deadline = pipeline.sla.deadline
         within = None if deadline is None else deadline.within_seconds
-        if within is not None and end > within + 1e-6:
-            return False
+        hard = pipeline.sla.late_micro_dollars_per_hour is None
+        if hard and within is not None and end > within + 1e-6:
+            return None
         ends[pipeline.name, task.name] = end
         running.append((start, end, way))
-    return True
+    return ends
 
 
 def _start(

@@ -22,14 +22,18 @@ def cheapest(problem: PlacementProblem) -> int | None:
         for key in keys
     ]
     chosen = [dict(zip(keys, pools, strict=True)) for pools in itertools.product(*ways)]
-    # Only the cheapest that fits is asked for.
+    best: int | None = None
+    # Only the cheapest that fits is asked for; who waits may be late, at a price.
     for money, pools in sorted(
         ((world.money(_anywhere(c)), c) for c in chosen), key=lambda pair: pair[0]
     ):
+        if best is not None and money >= best:
+            break
         near = affinities.are_kept(world, _anywhere(pools))
-        if near and _is_paid(world, pools) and _fits(world, pools):
-            return money
-    return None
+        found = _least(world, pools) if near and _is_paid(world, pools) else None
+        if found is not None and (best is None or found < best):
+            best = found
+    return best
 
 
 def frame_of(problem: PlacementProblem) -> Frame:
@@ -66,14 +70,23 @@ def _is_paid(world: World, pools: dict[str, int]) -> bool:
     return True
 
 
-def _fits(world: World, pools: dict[str, int]) -> bool:
+def _least(world: World, pools: dict[str, int]) -> int | None:
+    """Returns the least money over all orders in which tasks take their pools; None for none."""
     # Late on empty pools is late in every order.
     alone: dict[str, Seat] = {}
     for key, pool in pools.items():
         alone[key] = Seat(pool=pool, start_ms=world.ready(key, alone))
         if world.end(key, alone) > world.latest_ms(key):
-            return False
-    return any(_in_order(world, pools, order) for order in _orders(world, list(pools)))
+            return None
+    best: int | None = None
+    for order in _orders(world, list(pools)):
+        seats = _in_order(world, pools, order)
+        if seats is not None:
+            money = world.money(seats)
+            best = money if best is None else min(best, money)
+            if all(p.sla.late_micro_dollars_per_hour is None for p, _ in world.tasks.values()):
+                break
+    return best
 
 
 def _orders(world: World, keys: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -83,11 +96,11 @@ def _orders(world: World, keys: Sequence[str]) -> Iterator[Sequence[str]]:
             yield order
 
 
-def _in_order(world: World, pools: dict[str, int], order: Sequence[str]) -> bool:
+def _in_order(world: World, pools: dict[str, int], order: Sequence[str]) -> dict[str, Seat] | None:
     seats: dict[str, Seat] = {}
     for key in order:
         start = world.earliest(key, pools[key], world.ready(key, seats), seats)
         if start is None:
-            return False
+            return None
         seats[key] = Seat(pool=pools[key], start_ms=start)
-    return True
+    return seats

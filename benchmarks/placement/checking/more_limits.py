@@ -5,8 +5,9 @@ import random
 from collections.abc import Sequence
 
 from engine.model.fleet import Fleet
+from engine.model.identifiers import dollars
 from engine.model.plans import PlacementProblem
-from engine.model.specs import Affinity, PipelineSpec, TaskKind, TaskSpec, Within
+from engine.model.specs import Affinity, PipelineSpec, Sla, TaskKind, TaskSpec, Within
 
 BOUND = 0.35
 """Share of the tasks that are to stand beside, or apart from, others."""
@@ -23,12 +24,26 @@ def limited(problem: PlacementProblem, chance: random.Random) -> PlacementProble
         return problem
     request = problem.request
     pipelines = tuple(
-        dataclasses.replace(p, tasks=tuple(_task(p, t, chance) for t in p.tasks))
+        dataclasses.replace(
+            p, sla=_sla(p.sla, chance), tasks=tuple(_task(p, t, chance) for t in p.tasks)
+        )
         for p in request.pipelines
     )
     fleet = _fleet(request.fleet, chance)
     request = dataclasses.replace(request, pipelines=pipelines, fleet=fleet)
     return dataclasses.replace(problem, request=request)
+
+
+def _sla(sla: Sla, chance: random.Random) -> Sla:
+    """Returns a promise that may be late at a price, now and then by most of its time."""
+    if sla.deadline is None or sla.deadline.within_seconds is None or chance.random() < 0.6:
+        return sla
+    within = round(sla.deadline.within_seconds * chance.choice((0.05, 0.3, 1.0)), 1)
+    return dataclasses.replace(
+        sla,
+        deadline=dataclasses.replace(sla.deadline, within_seconds=within),
+        late_micro_dollars_per_hour=dollars(chance.choice((0.01, 0.2, 3.0))),
+    )
 
 
 def _fleet(fleet: Fleet, chance: random.Random) -> Fleet:

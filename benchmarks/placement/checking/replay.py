@@ -5,6 +5,7 @@ possible start; all others keep place and time.
 """
 
 import dataclasses
+import fractions
 import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -112,8 +113,10 @@ class World:
         """Returns when a task must have ended; a serve task: started."""
         if self.serves(key):
             return self.frame.serving_ends_ms - self.problem.request.horizon_hours * HOUR_MS
-        deadline = self.deadline_ms(self.tasks[key][0])
-        return self.frame.ends_ms if deadline is None else deadline
+        pipeline = self.tasks[key][0]
+        deadline = self.deadline_ms(pipeline)
+        is_free = deadline is None or pipeline.sla.late_micro_dollars_per_hour is not None
+        return self.frame.ends_ms if deadline is None or is_free else deadline
 
     def upstream(self, key: str) -> list[str]:
         """Returns the keys of the tasks that one waits for."""
@@ -267,7 +270,17 @@ class World:
     def money(self, seats: Mapping[str, Seat]) -> int:
         """Returns what a plan costs, moves of data included."""
         own = sum(self.way(key, seat.pool).money for key, seat in seats.items())
-        return own + sum(self._moved(p, seats) for p in self.problem.request.pipelines)
+        pipelines = self.problem.request.pipelines
+        return own + sum(self._moved(p, seats) + self.late_money(p, seats) for p in pipelines)
+
+    def late_money(self, pipeline: PipelineSpec, seats: Mapping[str, Seat]) -> int:
+        """Returns what ending after the deadline costs, where that is allowed."""
+        price, deadline = pipeline.sla.late_micro_dollars_per_hour, self.deadline_ms(pipeline)
+        if price is None or deadline is None:
+            return 0
+        own = [k for k in seats if self.tasks[k][0] is pipeline and not self.serves(k)]
+        late = max((self.end(key, seats) - deadline for key in own), default=0)
+        return math.ceil(fractions.Fraction(max(late, 0) * price, HOUR_MS))
 
     def spent(self, pipeline: PipelineSpec, seats: Mapping[str, Seat]) -> int:
         """Returns what counts against a budget."""
@@ -356,7 +369,7 @@ class World:
         refused += late
         worst_first = sorted(refused, key=lambda v: -v.shortage)
         return Moved(
-            money=self.money(trial),
+            money=self.money(trial if seats is None else seats),
             refused=tuple(worst_first),
             seats=None if refused else seats,
         )
@@ -371,7 +384,7 @@ class World:
         late = [k for k in pools if self.end(k, seats) > self.latest_ms(k)]
         batch = [k for k in late if not self.serves(k)]
         deadline = self.deadline_ms(self.tasks[key][0])
-        if batch and deadline is not None:
+        if batch and deadline is not None and max(map(self.latest_ms, batch)) == deadline:
             last = max(self.end(k, seats) for k in batch)
             yield Violation(limit=Limit.DEADLINE, needs=last / 1000, has=deadline / 1000, unit="s")
         elif late:

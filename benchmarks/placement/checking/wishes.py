@@ -30,10 +30,13 @@ def every(problem: PlacementProblem) -> list[str]:
     found = []
     for pipeline in problem.request.pipelines:
         name, limits = pipeline.name, pipeline.limits
+        is_hard = pipeline.sla.deadline is not None and (
+            pipeline.sla.late_micro_dollars_per_hour is None
+        )
         kinds = {
             "budget": limits.budget_micro_dollars is not None,
-            "its deadline": pipeline.sla.deadline is not None,
-            "keep": pipeline.sla.deadline is not None and pipeline.sla.keep > ANY_CHANCE,
+            "its deadline": is_hard,
+            "keep": is_hard and pipeline.sla.keep > ANY_CHANCE,
             "regions": bool(limits.regions),
             "providers": bool(limits.providers),
         }
