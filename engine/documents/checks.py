@@ -274,10 +274,10 @@ def _serve_faults(pipeline: _Pipeline) -> list[Fault]:
 def deadline_faults(root: Node, as_of: float | None) -> list[Fault]:
     """Return a fault when the deadline lies before `as_of`, or a price of lateness has none."""
     node = root.find("sla.deadline")
-    late = root.find("sla.late")
-    if late is not None and late.path == "sla.late" and (node is None or node.path == "sla"):
+    price = root.find("sla.late")
+    if price is not None and price.path == "sla.late" and (node is None or node.path == "sla"):
         message = "`late` says what hours after the deadline cost, and there is no deadline"
-        return [fault("S003", late, message, fix="add `deadline: ...`")]
+        return [fault("S003", price, message, fix="add `deadline: ...`")]
     if as_of is None or node is None or node.path != "sla.deadline":
         return []
     try:

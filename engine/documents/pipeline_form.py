@@ -6,7 +6,7 @@ from engine.documents.codecs.base import Name, Number, Text, Whole, Word
 from engine.documents.codecs.containers import Listed
 from engine.documents.codecs.deadlines import DeadlineCodec, TriggerCodec
 from engine.documents.codecs.forms import Field, Form, Values, present
-from engine.documents.codecs.money import PER_DAY, PER_HOUR, Budget, TimesPerDay
+from engine.documents.codecs.money import PER_DAY, PER_HOUR, PER_TASK, Budget, TimesPerDay
 from engine.documents.codecs.quantities import COOL_DOWN, KEEP
 from engine.documents.sources import Node, trouble
 from engine.documents.task_form import TASKS
@@ -58,7 +58,7 @@ def _build_limits(values: Values) -> Limits:
     return Limits(
         budget_micro_dollars=amount,
         budget_period=period,
-        **present(values, regions="regions", providers="providers"),
+        **present(values, regions="regions", providers="providers", move_micro_dollars="move"),
     )
 
 
@@ -68,6 +68,7 @@ LIMITS = Form[Limits](
         "budget": Field(Budget(), "most money: `60 USD per run` or `900 USD per month`"),
         "regions": Field(Listed(Text("a region")), "regions or continents where it may run"),
         "providers": Field(Listed(Word(tuple(Provider), "provider")), "providers where it may run"),
+        "move": Field(PER_TASK, "what it must save to move a task that a plan has a place for"),
     },
     _build_limits,
     lambda x: {
@@ -76,6 +77,7 @@ LIMITS = Form[Limits](
         else (x.budget_micro_dollars, x.budget_period),
         "regions": x.regions or None,
         "providers": x.providers or None,
+        "move": x.move_micro_dollars,
     },
 )
 

@@ -233,7 +233,8 @@ class PlanRequest:
     """Everything a plan follows from: the same request gives the same bytes.
 
     fixed: tasks that run already and stay where they are (assignments of a running plan).
-    moved_from: (`PIPELINE/TASK`, cluster) a re-plan pays a move cost to leave; informs `why`.
+    moved_from: `PIPELINE/TASK` to the `CLUSTER/POOL` where the plan before this one had it; going
+        elsewhere costs what the pipeline's limits say of a move.
     work_limit: deterministic work units the solver may spend (about a second each).
     whole: a pipeline is placed with all its tasks or not at all, and weighs what its SLA does.
     budget_micro_dollars: most that the tasks placed by this plan may cost together, services for
@@ -252,6 +253,7 @@ class PlanRequest:
     done: Mapping[PipelineName, tuple[TaskName, ...]] = field(default_factory=dict)
     """Tasks that ended already and need no place."""
     work_limit: float = 4.0
+    moved_from: Mapping[str, str] = field(default_factory=dict)
     whole: bool = False
     budget_micro_dollars: MicroDollars | None = None
 

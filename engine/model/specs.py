@@ -101,13 +101,18 @@ class Sla:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a pipeline may cost and where it may run; empty tuples allow everything."""
+    """What a pipeline may cost and where it may run; empty tuples allow everything.
+
+    move_micro_dollars: what it is worth, on a re-plan, to leave a task on the pool where the last
+        plan had it.
+    """
 
     budget_micro_dollars: MicroDollars | None = None
     budget_period: BudgetPeriod = BudgetPeriod.RUN
     regions: tuple[str, ...] = ()
     """Region names, or continents (`eu`, `us`, ...) that stand for their regions."""
     providers: tuple[str, ...] = ()
+    move_micro_dollars: MicroDollars | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

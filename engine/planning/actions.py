@@ -15,7 +15,7 @@ from engine.model.alarms import Action, ActionKind, ActionState, Event
 from engine.model.dispatches import Run, RunCause, RunState, TaskRun, TaskState
 from engine.model.errors import ConflictError, FinalError, InfeasibleError
 from engine.model.identifiers import MicroDollars, PipelineName, RunId
-from engine.model.plans import Mode, Plan, PlanRequest
+from engine.model.plans import Mode, Plan, PlanRequest, task_key
 from engine.model.records import (
     ABSENT,
     ACTIONS,
@@ -144,6 +144,11 @@ class ActionReconciler:
             fleet=fleet,
             as_of=now,
             fixed=fixed,
+            moved_from={
+                task_key(a.pipeline, a.task): f"{a.cluster}/{a.pool}"
+                for a in old.placement.assignments
+                if a.pipeline == run.pipeline
+            },
             done={run.pipeline: tuple(t.task for t in tasks if t.state.is_terminal)},
             reservations=running.running_reservations(
                 self._ledger, now, without_runs=[run.run_id], serving_planned=[run.pipeline]
@@ -213,7 +218,13 @@ class ActionReconciler:
         if template is not None:
             # Mode, slots and work limit of the last plan were somebody's choice.
             request = replace(
-                template, pipelines=(spec,), fleet=fleet, as_of=now, done={}, fixed=()
+                template,
+                pipelines=(spec,),
+                fleet=fleet,
+                as_of=now,
+                done={},
+                fixed=(),
+                moved_from={},
             )
         request = replace(
             request,

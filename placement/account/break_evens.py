@@ -38,7 +38,10 @@ def _price(place: Place, ways: Mapping[int, Draft]) -> BreakEven | None:
         if option is None:
             continue
         change = moves.change(place.instance, place.plan, place.job, option, ways[index])
-        if change <= 0 or option.objective <= change:
+        # What no price lowers: of a move that itself costs something.
+        least = with_price(place.instance, place.job, index, 0)
+        floor = 0 if least is None else least.objective
+        if change <= 0 or option.objective - floor <= change:
             continue
         if best is None or change / option.objective < best[0]:
             best = (change / option.objective, option, option.objective - change)

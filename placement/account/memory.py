@@ -66,9 +66,10 @@ def turning_memory(place: Place) -> tuple[Option, float] | None:
     """Return the most memory under today's with which the job would move, in GiB, and where to.
 
     Only for tasks of one process: less memory for each of several may change their nodes too. And
-    only where ends cost nothing: lateness is no line of memory.
+    only where money is a line of memory: not where late ends or moves have a price.
     """
-    if place.job.profile.replicas > 1 or place.instance.lines[place.job.line].late_price:
+    line, moves_cost = place.instance.lines[place.job.line], bool(place.job.moved_from)
+    if place.job.profile.replicas > 1 or line.late_price or moves_cost:
         return None
     search = _Search(place)
     # The pools by the memory that they are good for at most, each looked at as closely as is

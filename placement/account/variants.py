@@ -53,6 +53,7 @@ def _option(
         profile=job.profile,
         level=line.level,
         probability=job.probability,
+        moved_from=job.moved_from,
     )
     quota = instance.quotas.get(line.spec.owner, {}).get(index)
     found, _ = options_of(

@@ -107,6 +107,7 @@ def with_memory(instance: Instance, job: Job, memory_gib: float) -> tuple[Option
         profile=job.profile,
         level=line.level,
         probability=job.probability,
+        moved_from=job.moved_from,
     )
     quotas = instance.quotas.get(line.spec.owner, {})
     return options_of(asked, instance.frame, instance.pools, quotas)[0]
@@ -228,6 +229,7 @@ def _jobs(problem: PlacementProblem, site: _Site, line: Line, *, number: int) ->
             profile=problem.profiles[key],
             level=line.level,
             probability=branches.probability(task.name),
+            moved_from=request.moved_from.get(key, ""),
         )
         options, refused = options_of(asked, site.frame, site.pools, quotas)
         upstream = tuple(index[name] for name in task.after if name in index)
@@ -257,6 +259,7 @@ def _jobs(problem: PlacementProblem, site: _Site, line: Line, *, number: int) ->
                 seat=seats[task.name],
                 options=options,
                 refusals=refused,
+                moved_from=asked.moved_from,
             )
         )
     return jobs[::-1]

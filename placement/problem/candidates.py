@@ -30,13 +30,22 @@ HOURS_PER_DAY = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """One task with everything that does not depend on where it runs."""
+    """One task with everything that does not depend on where it runs.
+
+    moved_from: as of a job.
+    """
 
     pipeline: PipelineSpec
     task: TaskSpec
     profile: Profile
     level: float
     probability: float
+    moved_from: str = ""
+
+    def move(self, cluster: Cluster, pool: Pool) -> int:
+        """Return what it costs to stand there rather than where the last plan had the task."""
+        stays = self.moved_from in {"", f"{cluster.name}/{pool.name}"}
+        return 0 if stays else self.pipeline.limits.move_micro_dollars or 0
 
     @property
     def serves(self) -> bool:
@@ -159,7 +168,7 @@ def _option(asked: Asked, frame: Frame, c: Candidate, buckets: tuple[int, ...]) 
         node_spans=_of_one_node(spans, c),
         cost=cost,
         cost_p95=cost_p95,
-        objective=objective,
+        objective=MicroDollars(objective + asked.move(c.cluster, c.pool)),
         latency_ms=c.service.latency_ms if c.service else None,
         availability=c.service.availability if c.service else None,
     )

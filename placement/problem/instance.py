@@ -130,6 +130,7 @@ class Job:
         -1 for a job with a seat of its own.
     options: cheapest first; refusals: limits by pool index for the pools that are ruled out
         whatever the rest of the plan looks like. bonds: the other end has the same.
+    moved_from: `CLUSTER/POOL` that it costs something to leave; "" for a job that is new.
     """
 
     index: int
@@ -149,6 +150,7 @@ class Job:
     options: tuple[Option, ...]
     refusals: Mapping[int, tuple[Refusal, ...]]
     bonds: tuple[Bond, ...] = ()
+    moved_from: str = ""
 
     def option(self, pool_index: int) -> Option | None:
         """Return the option on that pool, or None where it is ruled out."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from engine.model.fleet import Fleet
 from engine.model.identifiers import dollars
-from engine.model.plans import PlacementProblem
+from engine.model.plans import PlacementProblem, task_key
 from engine.model.specs import Affinity, PipelineSpec, Sla, TaskKind, TaskSpec, Within
 
 BOUND = 0.35
@@ -25,12 +25,25 @@ def limited(problem: PlacementProblem, chance: random.Random) -> PlacementProble
     request = problem.request
     pipelines = tuple(
         dataclasses.replace(
-            p, sla=_sla(p.sla, chance), tasks=tuple(_task(p, t, chance) for t in p.tasks)
+            p,
+            sla=_sla(p.sla, chance),
+            limits=dataclasses.replace(
+                p.limits,
+                move_micro_dollars=chance.choice((None, None, dollars(0.02), dollars(0.5))),
+            ),
+            tasks=tuple(_task(p, t, chance) for t in p.tasks),
         )
         for p in request.pipelines
     )
     fleet = _fleet(request.fleet, chance)
-    request = dataclasses.replace(request, pipelines=pipelines, fleet=fleet)
+    names = [f"{c.name}/{p.name}" for c in fleet.clusters for p in c.pools]
+    moved_from = {
+        task_key(p.name, t.name): chance.choice(names)
+        for p in pipelines
+        for t in p.tasks
+        if p.limits.move_micro_dollars is not None and chance.random() < 0.7
+    }
+    request = dataclasses.replace(request, pipelines=pipelines, fleet=fleet, moved_from=moved_from)
     return dataclasses.replace(problem, request=request)
 
 

@@ -94,6 +94,7 @@ class World:
             shares=self.frame.shares.get(pool, (1.0,) * len(rules.COUNTED)),
             hours=self.problem.request.horizon_hours,
             probability=self._branches[pipeline.name].probability(task.name),
+            moved_from=self.problem.request.moved_from.get(key, ""),
         )
         where = (pool, *self.pools[pool])
         return rules.way(pipeline, task, self.problem.profiles[key], where, terms)

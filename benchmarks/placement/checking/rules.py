@@ -91,6 +91,7 @@ class Terms:
     shares: Sequence[float]
     hours: int
     probability: float
+    moved_from: str = ""
 
 
 def uses(task: TaskSpec, profile: Profile) -> list[list[Quantiles]]:
@@ -181,6 +182,8 @@ def way(
             hours = math.expm1(hours * risk) / risk
             slots = [tuple(max(values) for values in zip(*slots, strict=True))]
         money = cost = round(per_hour * hours * terms.probability)
+    if terms.moved_from not in {"", f"{cluster.name}/{pool.name}"}:
+        money += pipeline.limits.move_micro_dollars or 0
     return Way(
         pool=index,
         violated=violated,

@@ -88,6 +88,7 @@ class Money(Codec[MicroDollars]):
 
 PER_HOUR = Money("hour", "1.2 USD per hour")
 PER_DAY = Money("day", "80 USD per day")
+PER_TASK = Money("task", "0.1 USD per task")
 PER_GIB = Money("GiB", "0.02 USD per GiB")
 
 

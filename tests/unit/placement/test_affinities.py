@@ -102,7 +102,7 @@ def test_tasks_on_one_machine_run_one_after_the_other_where_it_is_full() -> None
 
 def test_a_refusal_names_the_task_in_the_way() -> None:
     placement = CpSatPlacer().place(asked(make.task("a"), make.task("b", apart_from=names("a"))))
-    stands = {a.task: a.cluster for a in placement.assignments}
+    stands = {str(a.task): str(a.cluster) for a in placement.assignments}
     binding = why(placement, "b", stands["a"])
     assert binding == Refusal(
         limit=Limit.AFFINITY, needs="another cluster than p/a", has=stands["a"]
