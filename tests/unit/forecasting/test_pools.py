@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 
 from engine.capacity import read_demand
-from engine.model.capacity import DemandSeries
+from engine.model.capacity import DemandForecast, DemandSeries
 from engine.model.errors import InvalidInputError
 from forecasting import PoolForecaster, rolling
 from forecasting.features import filled, rows
 
 DATA = Path(__file__).resolve().parents[3] / "examples" / "data"
 HOUR = 3_600.0
+LEARNED = 60 * 24
+"""Hours of quiet weekends after which trees forecast best; they alone look at series beside."""
 
 
 def wave(hours: int, *, noise: float = 5.0, seed: int = 1) -> DemandSeries:
@@ -40,18 +42,24 @@ def test_what_the_last_days_do_not_show_is_learned() -> None:
     assert "boosted trees" in forecast.method
 
 
-def test_the_past_was_covered_as_promised() -> None:
-    coverage = PoolForecaster().forecast(wave(70 * 24), hours=48, seed=1).coverage
+@pytest.fixture(scope="module")
+def ten_weeks() -> DemandForecast:
+    """The forecast of two days after ten weeks."""
+    known = wave(72 * 24)
+    known = dataclasses.replace(known, values=known.values[: 70 * 24])
+    return PoolForecaster().forecast(known, hours=48, seed=1)
+
+
+def test_the_past_was_covered_as_promised(ten_weeks: DemandForecast) -> None:
+    coverage = ten_weeks.coverage
     assert coverage["0.50"] == pytest.approx(0.5, abs=0.06)
     assert coverage["0.80"] >= 0.78
     assert coverage["0.95"] >= 0.93
 
 
-def test_the_truth_of_new_hours_lies_under_p95() -> None:
-    whole = wave(72 * 24)
-    known = dataclasses.replace(whole, values=whole.values[: 70 * 24])
-    forecast = PoolForecaster().forecast(known, hours=48, seed=1)
-    under = [t <= h.p95 for t, h in zip(whole.values[70 * 24 :], forecast.hours, strict=True)]
+def test_the_truth_of_new_hours_lies_under_p95(ten_weeks: DemandForecast) -> None:
+    truth = wave(72 * 24).values[70 * 24 :]
+    under = [t <= h.p95 for t, h in zip(truth, ten_weeks.hours, strict=True)]
     assert sum(under) >= 43
 
 
@@ -93,18 +101,19 @@ def test_what_is_no_demand_is_refused(wrong: float) -> None:
 
 
 def test_series_beside_are_read_up_to_the_same_instant_only() -> None:
-    series = wave(60 * 24)
-    later = wave(60 * 24 + 500, seed=2)
-    spoilt = dataclasses.replace(later, values=later.values[: 60 * 24] + (1e9,) * 500)
+    series = quiet_weekends(wave(LEARNED))
+    later = wave(LEARNED + 500, seed=2)
+    spoilt = dataclasses.replace(later, values=later.values[:LEARNED] + (1e9,) * 500)
     forecasts = [
         PoolForecaster().forecast(series, hours=24, seed=1, beside=[other])
         for other in (later, spoilt)
     ]
+    assert "boosted trees" in forecasts[0].method
     assert forecasts[0] == forecasts[1]
 
 
 def test_series_beside_that_are_empty_or_unknown_are_left_out() -> None:
-    series = wave(60 * 24)
+    series = quiet_weekends(wave(LEARNED))
     unknown = dataclasses.replace(series, values=(math.nan,) * 2_000)
     short = dataclasses.replace(series, values=(1.0,))
     with_others = PoolForecaster().forecast(series, hours=24, seed=1, beside=[unknown, short])

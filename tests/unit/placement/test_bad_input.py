@@ -93,8 +93,8 @@ def test_weights_beyond_64_bits_leave_a_plan() -> None:
     tasks = [make.task("a"), make.task("b")]
     specs = [make.pipeline(t, name=t.name, weight=1e12, deadline=3700.0) for t in tasks]
     profiles = {t.name: make.profile(t, cores=4.0) for t in tasks}
-    placement = CpSatPlacer().place(make.problem(specs, FLEET, profiles, mode=Mode.MOST_SLA))
-    assert len(placement.assignments) == 1
+    problem = make.problem(specs, FLEET, profiles, mode=Mode.MOST_SLA, work_limit=0.5)
+    assert len(CpSatPlacer().place(problem).assignments) == 1
 
 
 def test_a_name_that_stands_twice_is_refused() -> None:
@@ -119,7 +119,7 @@ def crowded() -> PlacementProblem:
     specs = [make.pipeline(t, name=t.name, deadline=7400.0) for t in tasks]
     profiles = {t.name: make.profile(t, cores=4.0) for t in tasks}
     both = make.fleet(make.cluster("c"), make.cluster("d", make.pool(price=2.0)))
-    return make.problem(specs, both, profiles, mode=Mode.MOST_SLA)
+    return make.problem(specs, both, profiles, mode=Mode.MOST_SLA, work_limit=0.5)
 
 
 def test_without_a_solver_the_greedy_plan_comes_back_and_says_so(
