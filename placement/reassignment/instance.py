@@ -167,8 +167,8 @@ def _first_outside(values: Integers, limit: int) -> int | None:
 
 def _cost_bound(instance: Instance) -> float:
     """Returns a bound on every cost and on every sum that is met while computing one."""
-    capacity = instance.capacity.astype(float).sum(axis=0)
     demand = instance.requirement.astype(float).sum(axis=0)
+    capacity = instance.capacity.astype(float).sum(axis=0) + demand
     load = float(np.sum(demand * np.maximum(instance.load_weight, 1)))
     balance = sum(
         float(weight) * max(1.0, float(target)) * float(capacity[first] + capacity[second])

@@ -12,7 +12,6 @@ import numpy as np
 from placement.reassignment.state import (
     CONFLICT_ROW,
     DEPENDENCY_ROW,
-    HOME,
     MACHINE_MOVE,
     MOST_MOVED,
     MOVE_COST,
@@ -22,9 +21,6 @@ from placement.reassignment.state import (
     State,
     Tables,
 )
-
-# What it costs to put a process where it must not be.
-FORBIDDEN = 2**62
 
 compiled = numba.njit(cache=True, nogil=True)
 # Tables and states are dozens of arrays, which are copied at every call that stays a call.
@@ -39,10 +35,9 @@ def fits(tables: Tables, state: State, process: int, target: int) -> bool:
     spread and about those who need the process once everything is in place again.
     """
     # At home a moved process still holds what it takes of transient resources.
-    at_home = target == tables.process[process, HOME]
-    for r in range(tables.requirement.shape[1]):
-        held = at_home and tables.transient[r]
-        if not held and tables.requirement[process, r] > state.room[target, r]:
+    place = int(target == tables.home[process])
+    for c in range(tables.amount.shape[1]):
+        if tables.amount[process, c] & tables.kept[place, c] > state.room[target, c]:
             return False
     service = tables.process[process, SERVICE]
     row = tables.service[service, CONFLICT_ROW]
@@ -58,22 +53,16 @@ def presence_cost(tables: Tables, state: State, process: int, machine: int, sign
 
     The state is the one before; service moves are left out.
     """
-    change = sign * move_cost(tables, process, machine)
-    for r in range(tables.requirement.shape[1]):
-        need = sign * tables.requirement[process, r]
-        above = state.used[machine, r] - tables.safety[machine, r]
-        change += tables.load_weight[r] * (max(above + need, 0) - max(above, 0))
-    for b in range(tables.balances.shape[0]):
-        lack = lacking(tables, state, machine, b)
-        relief = sign * lack_relief(tables, process, b)
-        change += tables.balances[b, 3] * (max(lack - relief, 0) - max(lack, 0))
+    change = sign * move_cost(tables, process, machine) - state.burden[machine]
+    for c in range(tables.amount.shape[1]):
+        change += max(state.above[machine, c] + sign * tables.amount[process, c], 0)
     return int(change)
 
 
 @inlined
 def move_cost(tables: Tables, process: int, machine: int) -> int:
     """Returns what it costs that a process is on a machine, without service moves."""
-    home = tables.process[process, HOME]
+    home = tables.home[process]
     if machine == home:
         return 0
     moving = np.int64(tables.machine_move[home, machine])
@@ -81,31 +70,11 @@ def move_cost(tables: Tables, process: int, machine: int) -> int:
 
 
 @inlined
-def lack_relief(tables: Tables, process: int, balance: int) -> int:
-    """Returns by how much a machine's lack falls when a process comes."""
-    one, two = tables.balances[balance, 0], tables.balances[balance, 1]
-    target = tables.balances[balance, 2]
-    return int(target * tables.requirement[process, one] - tables.requirement[process, two])
-
-
-@inlined
-def lacking(tables: Tables, state: State, machine: int, balance: int) -> int:
-    """Returns what the second resource of a balance lacks; negative where it has more."""
-    one, two = tables.balances[balance, 0], tables.balances[balance, 1]
-    free = tables.capacity[machine, one] - state.used[machine, one]
-    other = tables.capacity[machine, two] - state.used[machine, two]
-    return int(tables.balances[balance, 2] * free - other)
-
-
-@inlined
-def regret(tables: Tables, state: State, machine: int) -> int:
-    """Returns what a machine costs others: its unused safe capacity, and its lack of balance."""
+def regret(state: State, machine: int) -> int:
+    """Returns what a machine costs others: what it leaves unused that is free of cost."""
     total = 0
-    for r in range(tables.requirement.shape[1]):
-        below = tables.safety[machine, r] - state.used[machine, r]
-        total += tables.load_weight[r] * max(below, 0)
-    for b in range(tables.balances.shape[0]):
-        total += tables.balances[b, 3] * max(lacking(tables, state, machine, b), 0)
+    for c in range(state.above.shape[1]):
+        total -= min(state.above[machine, c], 0)
     return int(total)
 
 
@@ -150,13 +119,8 @@ def crowded_row(tables: Tables, state: State, process: int) -> int:
 def take_out(tables: Tables, state: State, process: int) -> None:
     """Takes a process off its machine; where it is then no counter says."""
     source = state.assignment[process]
-    home = tables.process[process, HOME]
     state.assignment[process] = -1
-    for r in range(tables.requirement.shape[1]):
-        need = tables.requirement[process, r]
-        state.used[source, r] -= need
-        if not (tables.transient[r] and source == home):
-            state.room[source, r] += need
+    change_use(tables, state, process, source, -1)
     service = tables.process[process, SERVICE]
     row = tables.service[service, CONFLICT_ROW]
     if row >= 0:
@@ -172,7 +136,7 @@ def take_out(tables: Tables, state: State, process: int) -> None:
         state.nearby[row, place] -= 1
         if state.nearby[row, place] == 0:
             appear(tables, state, row, place, -1)
-    if source != home:
+    if source != tables.home[process]:
         count_move(state, service, -1)
     unlink(state, process, source)
 
@@ -180,13 +144,8 @@ def take_out(tables: Tables, state: State, process: int) -> None:
 @compiled
 def put_in(tables: Tables, state: State, process: int, target: int) -> None:
     """Puts a process that was taken out onto a machine, whatever the limits."""
-    home = tables.process[process, HOME]
     state.assignment[process] = target
-    for r in range(tables.requirement.shape[1]):
-        need = tables.requirement[process, r]
-        state.used[target, r] += need
-        if not (tables.transient[r] and target == home):
-            state.room[target, r] -= need
+    change_use(tables, state, process, target, 1)
     service = tables.process[process, SERVICE]
     row = tables.service[service, CONFLICT_ROW]
     if row >= 0:
@@ -202,7 +161,7 @@ def put_in(tables: Tables, state: State, process: int, target: int) -> None:
         if state.nearby[row, place] == 0:
             appear(tables, state, row, place, 1)
         state.nearby[row, place] += 1
-    if target != home:
+    if target != tables.home[process]:
         count_move(state, service, 1)
     head = state.first[target]
     state.preceding[process], state.following[process] = -1, head
@@ -210,6 +169,20 @@ def put_in(tables: Tables, state: State, process: int, target: int) -> None:
         state.preceding[head] = process
     state.first[target] = process
     state.load[target] += 1
+
+
+@inlined
+def change_use(tables: Tables, state: State, process: int, machine: int, sign: int) -> None:
+    """Adds what a process takes to a machine (1), or takes it off (-1)."""
+    place = int(machine == tables.home[process])
+    burden = 0
+    for c in range(tables.amount.shape[1]):
+        amount = tables.amount[process, c]
+        above = state.above[machine, c] + sign * amount
+        state.above[machine, c] = above
+        state.room[machine, c] -= sign * (amount & tables.kept[place, c])
+        burden += max(above, 0)
+    state.burden[machine] = burden
 
 
 @compiled

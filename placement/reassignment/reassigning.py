@@ -118,23 +118,29 @@ def reassign(
     >>> better.assignment.tolist(), better.initial_cost, better.cost
     ([0, 1], 3, 1)
     """
-    tables = _tables(instance, initial)
-    first = states.state(tables, initial)
+    _check_places(instance, initial)
+    # Neighbours in this order are of like size, which is what `annealing` wants.
+    order = np.argsort(instance.requirement @ instance.load_weight, kind="stable")
+    tables = states.tables(_ordered(instance, order), initial[order])
+    _check_limits(tables, initial[order])
+    first = states.state(tables, initial[order])
     initial_cost = int(first.totals[states.COST])
     if instance.processes == 0 or instance.machines == 1:
         return Outcome(
             assignment=initial.copy(), cost=initial_cost, initial_cost=initial_cost, steps=0
         )
     seeds = np.random.SeedSequence(effort.seed).generate_state(CHAINS)
-    copies = [first, *(states.state(tables, initial) for _ in range(CHAINS - 1))]
+    copies = [first, *(states.state(tables, initial[order]) for _ in range(CHAINS - 1))]
     chains = [
         _Chain(state=state, memory=memories.memory(state, int(seed)))
         for state, seed in zip(copies, seeds, strict=True)
     ]
     steps = _search(tables, chains, effort, clock, stop)
     best = min(chains, key=lambda chain: int(chain.memory.marks[memories.BEST_COST]))
+    assignment = np.empty_like(initial)
+    assignment[order] = best.memory.best
     return Outcome(
-        assignment=best.memory.best.copy(),
+        assignment=assignment,
         cost=int(best.memory.marks[memories.BEST_COST]),
         initial_cost=initial_cost,
         steps=steps,
@@ -170,7 +176,7 @@ def _run(tables: states.Tables, chain: _Chain, steps: int, heat: schedule.Heat) 
     if heat.ruins:
         ruining.ruin(tables, state, memory, steps, heat.temperature, heat.held_price)
     else:
-        prices = (heat.temperature, heat.held_price, heat.room_price)
+        prices = (heat.temperature, heat.held_price)
         annealing.anneal(tables, state, memory, steps * TRIES_OF_STEP, prices)
 
 
@@ -184,8 +190,18 @@ def _share(chains: list[_Chain]) -> None:
             memories.forget_way(chain.memory)
 
 
-def _tables(instance: problem.Instance, initial: problem.Integers) -> states.Tables:
-    """Returns the tables of an instance, or says what is wrong with the start."""
+def _ordered(instance: problem.Instance, order: problem.Integers) -> problem.Instance:
+    """Returns the instance with its processes in another order."""
+    return dataclasses.replace(
+        instance,
+        service=instance.service[order],
+        requirement=instance.requirement[order],
+        process_move_cost=instance.process_move_cost[order],
+    )
+
+
+def _check_places(instance: problem.Instance, initial: problem.Integers) -> None:
+    """Refuses a start that does not fit the instance."""
     fix = "give each process a machine of the instance"
     what = ""
     if initial.shape != (instance.processes,):
@@ -196,9 +212,11 @@ def _tables(instance: problem.Instance, initial: problem.Integers) -> states.Tab
     if what:
         fault = errors.Fault(code="S001", message=f"the initial assignment {what}", fix=fix)
         raise errors.InvalidInputError("initial assignment", [fault])
-    tables = states.tables(instance, initial)
+
+
+def _check_limits(tables: states.Tables, initial: problem.Integers) -> None:
+    """Refuses a start that breaks hard limits."""
     broken = states.broken_limits(tables, initial)
     if broken:
         message = f"the initial assignment breaks hard limits: {'; '.join(broken)}"
         raise errors.InfeasibleError(message, fix="start from a feasible assignment")
-    return tables

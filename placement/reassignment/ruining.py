@@ -18,7 +18,6 @@ from placement.reassignment.memory import BEST_COST, Memory, Random, below, note
 from placement.reassignment.state import (
     COST,
     HELD,
-    HOME,
     MOST_MOVED,
     SERVICE_MOVE,
     Integers,
@@ -80,10 +79,9 @@ def ruin(
     torn = Ruin(
         np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most), np.empty(most, np.int64)
     )
-    scale = 1.0 / np.maximum(1.0, tables.requirement.sum(axis=0).astype(np.float64))
     for _ in range(steps):
         top = state.totals[MOST_MOVED]
-        count, groups, change, held = tear(tables, state, memory.random, torn, scale)
+        count, groups, change, held = tear(tables, state, memory.random, torn)
         threshold = -temperature * math.log(uniform(memory.random))
         placed = 0
         for place in range(count):
@@ -92,7 +90,7 @@ def ruin(
             if target < 0:
                 break
             change += moves.presence_cost(tables, state, process, target, 1)
-            if target != tables.process[process, HOME]:
+            if target != tables.home[process]:
                 held += tables.process[process, HELD]
             moves.put_in(tables, state, process, target)
             placed += 1
@@ -113,7 +111,7 @@ def ruin(
 
 @compiled
 def tear(
-    tables: Tables, state: State, random: Random, torn: Ruin, scale: npt.NDArray[np.float64]
+    tables: Tables, state: State, random: Random, torn: Ruin
 ) -> tuple[int, int, int, int]:
     """Takes random processes out of a few machines, the first of which has much to gain.
 
@@ -121,25 +119,23 @@ def tear(
         How many processes, how many machines, the change of the cost without service moves, and
         the change of the weighted amount held.
     """
-    machines = tables.capacity.shape[0]
+    machines = tables.ceiling.shape[0]
     count, change, held = 0, 0, 0
     groups = min(machines, 1 + below(random, MOST_GROUPS))
     for group in range(groups):
         machine = below(random, machines)
         if group == 0:
-            machine = worst_of(tables, state, random)
+            machine = worst_of(state, random)
         torn.machine[group] = machine
         for _ in range(min(state.load[machine], 1 + below(random, MOST_OF_GROUP))):
             process = int(state.first[machine])
             for _ in range(below(random, state.load[machine])):
                 process = int(state.following[process])
             change += moves.presence_cost(tables, state, process, machine, -1)
-            if machine != tables.process[process, HOME]:
+            if machine != tables.home[process]:
                 held -= tables.process[process, HELD]
             moves.take_out(tables, state, process)
-            size = 0.0
-            for r in range(scale.shape[0]):
-                size += scale[r] * tables.requirement[process, r]
+            size = float(tables.amount[process].sum())
             insert(torn, count, process, machine, -size * (0.3 + uniform(random)))
             count += 1
     return count, groups, int(change), int(held)
@@ -158,13 +154,13 @@ def insert(torn: Ruin, count: int, process: int, machine: int, key: float) -> No
 
 
 @compiled
-def worst_of(tables: Tables, state: State, random: Random) -> int:
+def worst_of(state: State, random: Random) -> int:
     """Returns the machine with the largest regret among one to some random ones."""
-    worst = below(random, tables.capacity.shape[0])
-    most = moves.regret(tables, state, worst)
+    worst = below(random, state.above.shape[0])
+    most = moves.regret(state, worst)
     for _ in range(below(random, TOURNAMENT)):
-        other = below(random, tables.capacity.shape[0])
-        value = moves.regret(tables, state, other)
+        other = below(random, state.above.shape[0])
+        value = moves.regret(state, other)
         if value > most:
             worst, most = other, value
     return worst
@@ -184,8 +180,8 @@ def best_target(
     Of many machines, the `which[1]` ruined ones, the process's first one and a sample are tried.
     """
     process, groups = which
-    machines = tables.capacity.shape[0]
-    home = tables.process[process, HOME]
+    machines = tables.ceiling.shape[0]
+    home = tables.home[process]
     held = held_price * tables.process[process, HELD]
     tries = min(machines, MOST_TARGETS)
     offset = below(random, machines)

@@ -83,8 +83,8 @@ class Schedule:
 
 def schedule(tables: states.Tables) -> Schedule:
     """Returns the schedule that fits the weights and the sizes of an instance."""
-    weight = float(np.mean(tables.requirement @ tables.load_weight))
-    few = len(tables.process) <= FEW_OF_MACHINE * len(tables.capacity)
+    weight = float(np.mean(np.maximum(tables.amount[:-1], 0).sum(axis=1)))
+    few = len(tables.process) <= FEW_OF_MACHINE * len(tables.ceiling)
     return Schedule(weight=max(1.0, weight), ruin_from=RUIN_FROM_IF_FEW if few else RUIN_FROM)
 
 

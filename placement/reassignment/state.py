@@ -3,6 +3,12 @@
 `Tables` never change and are shared by all chains of a search; a `State` belongs to one chain.
 Both are named tuples of arrays, because compiled functions take these as they are. The counters
 make every check of a move a look-up: the cost of trying one is linear in the resources.
+
+Resources and balances become columns of one kind, so that one loop without branches does for
+both. A column counts in units of cost: an amount is what a process takes times the weight, and
+what a machine has above its threshold is what it costs. A resource has a ceiling besides. A
+balance is a column in which a process takes its share of the second resource less that of the
+first, times the target; it has no ceiling.
 """
 
 from __future__ import annotations
@@ -18,9 +24,11 @@ Integers = problem.Integers
 Counters = npt.NDArray[np.int32]
 
 # Columns of `Tables.process`.
-SERVICE, HOME, MOVE_COST, HELD = 0, 1, 2, 3
+SERVICE, MOVE_COST, HELD = 0, 1, 2
 # Columns of `Tables.service`: rows of tables that only some services have, or -1, and the spread.
 CONFLICT_ROW, SPREAD_ROW, DEPENDENCY_ROW, SPREAD_MINIMUM = 0, 1, 2, 3
+# The ceiling of a column without one.
+UNLIMITED = 2**61
 # Places in `State.totals`.
 COST, MOST_MOVED = 0, 1
 # Places in `Tables.weights`.
@@ -28,16 +36,18 @@ SERVICE_MOVE, MACHINE_MOVE = 0, 1
 
 
 class Tables(NamedTuple):
-    """What does not change. M machines, R resources, P processes, S services.
+    """What does not change. M machines, P processes, S services, C columns.
 
     Attributes:
-        requirement: (P, R).
-        process: (P, 4), service, machine at the start, weighted cost of moving, weighted amount
-            that is held on that machine once the process has moved.
-        capacity: (M, R).
-        safety: (M, R).
-        transient: (R,), 1 where taken on both machines during a move.
-        load_weight: (R,).
+        amount: (P + 1, C), what each process takes. The last row takes nothing: it stands for no
+            process where two would change places.
+        kept: (2, C), what of an amount comes and goes with a process, as a mask of bits: the
+            first row elsewhere, the second on its first machine, which holds transient resources.
+        threshold: (M, C), free of cost.
+        ceiling: (M, C), hard limits.
+        home: (P + 1,), machine at the start; -1 for no process.
+        process: (P, 3), service, weighted cost of moving, weighted amount that is held on the
+            first machine once the process has moved.
         neighbourhood: (M,), numbered without holes.
         location: (M,), numbered without holes.
         machine_move: (M, M), unweighted cost from row to column.
@@ -46,17 +56,15 @@ class Tables(NamedTuple):
         needs: Rows of the services that are needed.
         users_start: Start in `users` of each such row, and the end.
         users: Rows of the services that need this one.
-        fair: (M, R), the room that a machine would have if use were spread evenly; at least 1.
-        balances: (B, 4), first resource, second resource, target, weight.
         weights: Weights of service moves and of machine moves.
     """
 
-    requirement: Integers
+    amount: Integers
+    kept: Integers
+    threshold: Integers
+    ceiling: Integers
+    home: Integers
     process: Integers
-    capacity: Integers
-    safety: Integers
-    transient: Integers
-    load_weight: Integers
     neighbourhood: Integers
     location: Integers
     machine_move: npt.NDArray[np.int32]
@@ -65,8 +73,6 @@ class Tables(NamedTuple):
     needs: Integers
     users_start: Integers
     users: Integers
-    fair: Integers
-    balances: Integers
     weights: Integers
 
 
@@ -75,8 +81,9 @@ class State(NamedTuple):
 
     Attributes:
         assignment: (P,), machine of each process.
-        used: (M, R), what the processes on each machine take.
-        room: (M, R), capacity less use and less what moved processes hold where they were.
+        above: (M, C), what the processes on each machine take, less the threshold.
+        room: (M, C), ceiling less use and less what moved processes hold where they were.
+        burden: (M,), what is above thresholds, summed.
         present: (conflict rows, M), 1 where a process of the service is.
         spread: (spread rows, locations), processes of the service there.
         distinct: (spread rows,), locations with the service.
@@ -93,8 +100,9 @@ class State(NamedTuple):
     """
 
     assignment: Integers
-    used: Integers
+    above: Integers
     room: Integers
+    burden: Integers
     present: npt.NDArray[np.int8]
     spread: Counters
     distinct: Counters
@@ -129,21 +137,21 @@ def tables(instance: problem.Instance, initial: Integers) -> Tables:
     rows = service[:, DEPENDENCY_ROW][pairs]
     needs_start, needs = _grouped(rows[:, 0], rows[:, 1], int(linked.sum()))
     users_start, users = _grouped(rows[:, 1], rows[:, 0], int(linked.sum()))
+    columns = _columns(instance)
     return Tables(
-        requirement=np.ascontiguousarray(instance.requirement),
+        amount=np.vstack([columns.amount, np.zeros_like(columns.amount[:1])]),
+        kept=columns.kept,
+        threshold=columns.threshold,
+        ceiling=columns.ceiling,
+        home=np.append(initial, -1),
         process=np.stack(
             [
                 instance.service,
-                initial,
                 instance.process_move_cost * instance.process_move_weight,
                 (instance.requirement * instance.transient * instance.load_weight).sum(axis=1),
             ],
             axis=1,
         ),
-        capacity=np.ascontiguousarray(instance.capacity),
-        safety=np.ascontiguousarray(instance.safety_capacity),
-        transient=instance.transient.astype(np.int64),
-        load_weight=instance.load_weight.copy(),
         neighbourhood=_dense(instance.neighbourhood),
         location=_dense(instance.location),
         machine_move=np.ascontiguousarray(instance.machine_move_cost),
@@ -152,19 +160,51 @@ def tables(instance: problem.Instance, initial: Integers) -> Tables:
         needs=needs,
         users_start=users_start,
         users=users,
-        fair=_fair_room(instance),
-        balances=instance.balances.copy(),
         weights=np.array([instance.service_move_weight, instance.machine_move_weight]),
+    )
+
+
+class _Columns(NamedTuple):
+    amount: Integers
+    kept: Integers
+    threshold: Integers
+    ceiling: Integers
+
+
+def _columns(instance: problem.Instance) -> _Columns:
+    """Returns resources, then balances, as columns in units of cost."""
+    demand = instance.requirement.sum(axis=0)
+    scale = np.maximum(instance.load_weight, 1)
+    # No machine ever takes more than there is in all: larger numbers would only overflow.
+    ceiling = np.minimum(instance.capacity, demand) * scale
+    free = np.where(instance.load_weight > 0, instance.safety_capacity, demand)
+    threshold = np.minimum(free, demand) * scale
+    first, second, target, weight = instance.balances.T
+    lack = weight * (target * instance.requirement[:, first] - instance.requirement[:, second])
+    whole = weight * (target * instance.capacity[:, first] - instance.capacity[:, second])
+    at_home = np.where(instance.transient, 0, -1)
+    unlimited = np.zeros(len(instance.balances), dtype=np.int64)
+    return _Columns(
+        amount=np.hstack([instance.requirement * scale, -lack]),
+        kept=np.stack(
+            [np.append(np.full_like(at_home, -1), unlimited), np.append(at_home, unlimited)]
+        ),
+        threshold=np.hstack([threshold, -whole]),
+        ceiling=np.hstack([ceiling, np.full_like(whole, UNLIMITED)]),
     )
 
 
 def state(table: Tables, assignment: Integers) -> State:
     """Returns the counters of an assignment, computed from nothing."""
-    service, home = table.process[:, SERVICE], table.process[:, HOME]
-    machines, services = len(table.capacity), len(table.service)
+    service, home = table.process[:, SERVICE], table.home[:-1]
+    machines, services = len(table.ceiling), len(table.service)
     moved = assignment != home
-    used = _sums(assignment, table.requirement, machines)
-    held = _sums(home[moved], table.requirement[moved] * table.transient, machines)
+    amount = table.amount[:-1]
+    used = _sums(assignment, amount, machines)
+    taken = _sums(assignment, amount & table.kept[0], machines)
+    held = _sums(home[moved], (amount & table.kept[0] & ~table.kept[1])[moved], machines)
+    above = used - table.threshold
+    burden = np.maximum(above, 0).sum(axis=1)
     spread = _counts(table, SPREAD_ROW, table.location[assignment], _amount(table.location))
     near = table.neighbourhood[assignment]
     nearby = _counts(table, DEPENDENCY_ROW, near, _amount(table.neighbourhood))
@@ -178,8 +218,9 @@ def state(table: Tables, assignment: Integers) -> State:
     first, following, preceding = _chained(assignment, machines)
     return State(
         assignment=assignment.copy(),
-        used=used,
-        room=table.capacity - used - held,
+        above=above,
+        room=table.ceiling - taken - held,
+        burden=burden,
         present=_counts(table, CONFLICT_ROW, assignment, machines).astype(np.int8),
         spread=spread,
         distinct=(spread > 0).sum(axis=1).astype(np.int32),
@@ -192,31 +233,17 @@ def state(table: Tables, assignment: Integers) -> State:
         following=following,
         preceding=preceding,
         load=np.bincount(assignment, minlength=machines),
-        totals=np.array([_cost(table, assignment, used, moved_of), moved_of.max(initial=0)]),
+        totals=np.array([_cost(table, assignment, burden, moved_of), moved_of.max(initial=0)]),
     )
 
 
-def _fair_room(instance: problem.Instance) -> Integers:
-    """Returns the free share of each resource times the capacity of each machine."""
-    whole = instance.capacity.sum(axis=0)
-    free = (whole - instance.requirement.sum(axis=0)) / np.maximum(whole, 1)
-    fair: Integers = np.maximum(1, np.maximum(free, 0.0) * instance.capacity).astype(np.int64)
-    return fair
-
-
-def _cost(table: Tables, assignment: Integers, used: Integers, moved_of: Integers) -> int:
+def _cost(table: Tables, assignment: Integers, burden: Integers, moved_of: Integers) -> int:
     """Returns the whole cost of an assignment."""
-    home = table.process[:, HOME]
-    load = (np.maximum(used - table.safety, 0) * table.load_weight).sum()
-    free = table.capacity - used
-    balance = sum(
-        (np.maximum(target * free[:, first] - free[:, second], 0) * weight).sum()
-        for first, second, target, weight in table.balances
-    )
+    home = table.home[:-1]
     process_moves = table.process[assignment != home, MOVE_COST].sum()
     machine_moves = table.machine_move[home, assignment].sum(dtype=np.int64)
     moves = process_moves + table.weights[SERVICE_MOVE] * moved_of.max(initial=0)
-    return int(load + balance + moves + table.weights[MACHINE_MOVE] * machine_moves)
+    return int(burden.sum() + moves + table.weights[MACHINE_MOVE] * machine_moves)
 
 
 def broken_limits(table: Tables, assignment: Integers) -> list[str]:
@@ -224,7 +251,7 @@ def broken_limits(table: Tables, assignment: Integers) -> list[str]:
     counters = state(table, assignment)
     service = table.service
     spread = service[service[:, SPREAD_ROW] >= 0, SPREAD_MINIMUM]
-    slots = table.process[:, SERVICE] * len(table.capacity) + assignment
+    slots = table.process[:, SERVICE] * len(table.ceiling) + assignment
     broken = {
         "capacity": int((counters.room < 0).any(axis=1).sum()),
         "conflict": len(slots) - len(np.unique(slots)),
