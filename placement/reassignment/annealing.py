@@ -35,6 +35,8 @@ from placement.reassignment.state import (
 
 # Swaps in eight tries.
 SWAPS_OF_EIGHT = 6
+# The last kind of eight leads a moved process home.
+HOMEWARD = 7
 # A rise of the cost by this many temperatures is never let in.
 HOPELESS = 40.0
 # More than any cost.
@@ -47,7 +49,7 @@ inlined = numba.njit(cache=True, nogil=True, forceinline=True)
 
 @compiled
 def anneal(
-    tables: Tables, state: State, memory: Memory, tries: int, heat: tuple[float, float]
+    tables: Tables, state: State, memory: Memory, tries: int, heat: tuple[float, float, float]
 ) -> int:
     """Tries shifts and swaps at one heat; returns how many were made.
 
@@ -56,13 +58,13 @@ def anneal(
         state: The assignment, changed in place; feasible before and after.
         memory: What the chain remembers.
         tries: How many.
-        heat: Temperature and price of held amounts, see `schedule.Heat`.
+        heat: Temperature, price of held amounts and price of lacking room, see `schedule.Heat`.
     """
-    temperature, held_price = heat
+    temperature, held_price, room_price = heat
     widths = widest(state.assignment.shape[0])
     made = 0
     for _ in range(tries):
-        first, second, two = propose(state, draw(memory.random), widths)
+        first, second, two = propose(tables, state, draw(memory.random), widths)
         one = state.assignment[first]
         if one == two:
             continue
@@ -71,7 +73,7 @@ def anneal(
             continue
         moving, held = away_change(tables, first, second, one, two)
         change += moving
-        bias = held_price * held
+        bias = held_price * held + room_price * strain_change(tables, state, first, second, two)
         if change + bias > HOPELESS * temperature:
             continue
         bias += temperature * math.log(uniform(memory.random))
@@ -104,13 +106,15 @@ def widest(processes: int) -> int:
 
 
 @inlined
-def propose(state: State, bits: np.uint64, widths: int) -> tuple[int, int, int]:
+def propose(tables: Tables, state: State, bits: np.uint64, widths: int) -> tuple[int, int, int]:
     """Returns a process, the one to change places with or -1, and where the first would go."""
     processes = state.assignment.shape[0]
     high, low = np.int64(bits >> np.uint64(32)), np.int64(bits & np.uint64(0xFFFFFFFF))
     first = (high * processes) >> 32
     low, kind = low >> 3, low & 7
     if kind >= SWAPS_OF_EIGHT:
+        if kind == HOMEWARD and state.assignment[first] != tables.home[first]:
+            return first, -1, tables.home[first]
         return first, -1, (low * state.above.shape[0]) >> 29
     # The last bits choose the side and the width, those before them the distance.
     low, width = low >> 8, ((low & 255) * widths) >> 8
@@ -139,6 +143,30 @@ def load_change(tables: Tables, state: State, first: int, second: int, two: int)
         # A negative number in either leaves the sign bit set.
         tight |= (state.room[one, c] - at_one) | (state.room[two, c] - at_two)
     return int(change) if tight >= 0 else NEVER
+
+
+@inlined
+def strain_change(tables: Tables, state: State, first: int, second: int, two: int) -> float:
+    """Returns how the value changes of the fair room that two machines lack, squared."""
+    one = state.assignment[first]
+    mine, other = int(one == tables.home[first]), int(two == tables.home[first])
+    back, away_from = int(two == tables.home[second]), int(one == tables.home[second])
+    change = 0.0
+    for c in range(tables.amount.shape[1]):
+        out, into = tables.amount[first, c], tables.amount[second, c]
+        at_one = (into & tables.kept[away_from, c]) - (out & tables.kept[mine, c])
+        at_two = (out & tables.kept[other, c]) - (into & tables.kept[back, c])
+        lack = tables.fair[one, c] - state.room[one, c]
+        change += tables.strain[one, c] * (square(lack + at_one) - square(lack))
+        lack = tables.fair[two, c] - state.room[two, c]
+        change += tables.strain[two, c] * (square(lack + at_two) - square(lack))
+    return change
+
+
+@inlined
+def square(lack: float) -> float:
+    """Returns the square of what is positive."""
+    return lack * lack if lack > 0.0 else 0.0
 
 
 @inlined

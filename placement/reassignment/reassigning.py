@@ -5,11 +5,11 @@ returns a worse one and may be stopped at any moment. Two chains run side by sid
 rounds, in one thread or in two; which of them is carried on is decided after each round, so the
 number of threads changes nothing but the time it takes.
 
-Method: simulated annealing over shifts and swaps (`annealing`), then over ruin and recreate of
-few machines (`ruining`; after Schrimpf et al., "Record breaking optimization results using the
-ruin and recreate principle", Journal of Computational Physics 159, 2000), with falling prices on
-what such a search runs out of: room, above all the room that moved processes still hold on the
-machines where they started.
+Method: simulated annealing over shifts and swaps (`annealing`) and over ruin and recreate of few
+machines (`ruining`; after Schrimpf et al., "Record breaking optimization results using the ruin
+and recreate principle", Journal of Computational Physics 159, 2000), side by side in each round,
+with falling prices on what such a search runs out of: room, above all the room that moved
+processes still hold on the machines where they started.
 """
 
 from __future__ import annotations
@@ -161,7 +161,9 @@ def _search(
     with futures.ThreadPoolExecutor(max_workers=min(effort.workers, CHAINS)) as threads:
         while (steps := pace.next_steps()) > 0 and not stop():
             heat = plan.at(pace.progress())
-            running = [threads.submit(_run, tables, chain, steps, heat) for chain in chains]
+            ruins = round(plan.recipe.ruin_share * steps)
+            parts = (steps - ruins, ruins)
+            running = [threads.submit(_run, tables, chain, parts, heat) for chain in chains]
             for future in running:
                 future.result()
             pace.done(steps)
@@ -171,13 +173,12 @@ def _search(
     return pace.steps_done
 
 
-def _run(tables: states.Tables, chain: _Chain, steps: int, heat: schedule.Heat) -> None:
+def _run(tables: states.Tables, chain: _Chain, steps: tuple[int, int], heat: schedule.Heat) -> None:
+    """Runs so many steps of shifts and swaps and so many ruins."""
     state, memory = chain.state, chain.memory
-    if heat.ruins:
-        ruining.ruin(tables, state, memory, steps, heat.temperature, heat.held_price)
-    else:
-        prices = (heat.temperature, heat.held_price)
-        annealing.anneal(tables, state, memory, steps * TRIES_OF_STEP, prices)
+    prices = (heat.temperature, heat.held_price, heat.room_price)
+    annealing.anneal(tables, state, memory, steps[0] * TRIES_OF_STEP, prices)
+    ruining.ruin(tables, state, memory, steps[1], heat.temperature, heat.held_price)
 
 
 def _share(chains: list[_Chain]) -> None:

@@ -110,9 +110,7 @@ def ruin(
 
 
 @compiled
-def tear(
-    tables: Tables, state: State, random: Random, torn: Ruin
-) -> tuple[int, int, int, int]:
+def tear(tables: Tables, state: State, random: Random, torn: Ruin) -> tuple[int, int, int, int]:
     """Takes random processes out of a few machines, the first of which has much to gain.
 
     Returns:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,21 +17,13 @@ ROUND_SHARE = 1 / 400
 ROUND_SECONDS = (0.05, 1.0)
 MOST_ROUND_STEPS = 100_000
 
-# Shifts and swaps come first; what they leave over is for ruins, from this progress on. With few
-# processes a machine, single exchanges soon find none that fits, and ruins start early.
-RUIN_FROM = 0.8
-RUIN_FROM_IF_FEW = 0.1
+# With few processes a machine each weighs more: single exchanges seldom fit, the search gets stuck
+# while it is still hot, and ruins have more to do.
 FEW_OF_MACHINE = 25
-# From this progress on it is only about small prices.
+# From this progress on it is only about small prices, down to a temperature, in units of cost, that
+# lets in only the smallest of them.
 QUENCH_FROM = 0.85
-# Temperatures as shares of what a mean process weighs; the last one, in units of cost, lets in
-# only the smallest of prices.
-FIRST_TEMPERATURE = 0.025
-MIDDLE_TEMPERATURE = 0.0002
 LAST_TEMPERATURE_COST = 1.0
-# Prices of a weighted unit that a moved process holds where it was, and of lacking room.
-FIRST_HELD_PRICE, LAST_HELD_PRICE = 0.5, 0.02
-FIRST_ROOM_PRICE, LAST_ROOM_PRICE = 1.0, 0.01
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,15 +32,33 @@ class Heat:
 
     Attributes:
         temperature: In units of cost.
-        held_price: Cost of a weighted unit that a moved process holds where it was.
-        room_price: Cost of a weighted unit of fair room, where all of it is lacking.
-        ruins: Whether the round consists of ruins, otherwise of shifts and swaps.
+        held_price: Factor of what the room is worth that a moved process holds where it was.
+        room_price: Factor of what it is worth that a machine has its fair room.
     """
 
     temperature: float
     held_price: float
     room_price: float
-    ruins: bool
+
+
+class Recipe(NamedTuple):
+    """How a kind of instance is cooled; pairs are at the start and where the quench begins.
+
+    Attributes:
+        temperature: As a share of what a mean process weighs.
+        held_price: See `Heat`.
+        room_price: See `Heat`.
+        ruin_share: Share of the steps that are ruins; the others are shifts and swaps.
+    """
+
+    temperature: tuple[float, float]
+    held_price: tuple[float, float]
+    room_price: tuple[float, float]
+    ruin_share: float
+
+
+MANY = Recipe((0.1, 0.001), (4.0, 0.05), (0.02, 0.0002), 0.05)
+FEW = Recipe((0.2, 0.003), (2.0, 0.1), (0.1, 0.01), 0.2)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,28 +67,27 @@ class Schedule:
 
     Attributes:
         weight: Mean weight of a process: what it costs where all of it is above safety.
-        ruin_from: Progress from which rounds consist of ruins.
+        recipe: How it is cooled.
     """
 
     weight: float
-    ruin_from: float
+    recipe: Recipe
 
     def at(self, progress: float) -> Heat:
         """Returns the heat at a progress from 0 to 1."""
-        first = max(FIRST_TEMPERATURE * self.weight, LAST_TEMPERATURE_COST)
-        middle = max(MIDDLE_TEMPERATURE * self.weight, LAST_TEMPERATURE_COST)
-        ruins = progress >= self.ruin_from
+        first, middle = (
+            max(share * self.weight, LAST_TEMPERATURE_COST) for share in self.recipe.temperature
+        )
         if progress >= QUENCH_FROM:
             cooled = (progress - QUENCH_FROM) / (1 - QUENCH_FROM)
-            temperature = _between(middle, LAST_TEMPERATURE_COST, cooled)
-            held = LAST_HELD_PRICE * (1 - cooled)
-            return Heat(temperature=temperature, held_price=held, room_price=0.0, ruins=ruins)
+            temperature = _between((middle, LAST_TEMPERATURE_COST), cooled)
+            held = self.recipe.held_price[1] * (1 - cooled)
+            return Heat(temperature=temperature, held_price=held, room_price=0.0)
         cooled = progress / QUENCH_FROM
         return Heat(
-            temperature=_between(first, middle, cooled),
-            held_price=_between(FIRST_HELD_PRICE, LAST_HELD_PRICE, cooled),
-            room_price=_between(FIRST_ROOM_PRICE, LAST_ROOM_PRICE, cooled),
-            ruins=ruins,
+            temperature=_between((first, middle), cooled),
+            held_price=_between(self.recipe.held_price, cooled),
+            room_price=_between(self.recipe.room_price, cooled),
         )
 
 
@@ -85,10 +95,11 @@ def schedule(tables: states.Tables) -> Schedule:
     """Returns the schedule that fits the weights and the sizes of an instance."""
     weight = float(np.mean(np.maximum(tables.amount[:-1], 0).sum(axis=1)))
     few = len(tables.process) <= FEW_OF_MACHINE * len(tables.ceiling)
-    return Schedule(weight=max(1.0, weight), ruin_from=RUIN_FROM_IF_FEW if few else RUIN_FROM)
+    return Schedule(weight=max(1.0, weight), recipe=FEW if few else MANY)
 
 
-def _between(first: float, last: float, share: float) -> float:
+def _between(ends: tuple[float, float], share: float) -> float:
+    first, last = ends
     return float(first * (last / first) ** share)
 
 

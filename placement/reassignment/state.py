@@ -45,6 +45,9 @@ class Tables(NamedTuple):
             first row elsewhere, the second on its first machine, which holds transient resources.
         threshold: (M, C), free of cost.
         ceiling: (M, C), hard limits.
+        fair: (M, C), the room that a machine would have if use were spread evenly.
+        strain: (M, C), what it is worth that a machine has no room at all, over the squared fair
+            room; 0 in columns without a ceiling.
         home: (P + 1,), machine at the start; -1 for no process.
         process: (P, 3), service, weighted cost of moving, weighted amount that is held on the
             first machine once the process has moved.
@@ -63,6 +66,8 @@ class Tables(NamedTuple):
     kept: Integers
     threshold: Integers
     ceiling: Integers
+    fair: npt.NDArray[np.float64]
+    strain: npt.NDArray[np.float64]
     home: Integers
     process: Integers
     neighbourhood: Integers
@@ -138,17 +143,21 @@ def tables(instance: problem.Instance, initial: Integers) -> Tables:
     needs_start, needs = _grouped(rows[:, 0], rows[:, 1], int(linked.sum()))
     users_start, users = _grouped(rows[:, 1], rows[:, 0], int(linked.sum()))
     columns = _columns(instance)
+    gain = _gain(instance, columns, initial)
+    fair = _fair_room(columns)
     return Tables(
         amount=np.vstack([columns.amount, np.zeros_like(columns.amount[:1])]),
         kept=columns.kept,
         threshold=columns.threshold,
         ceiling=columns.ceiling,
+        fair=fair,
+        strain=gain / instance.machines / np.square(fair) * (columns.kept[0] != 0),
         home=np.append(initial, -1),
         process=np.stack(
             [
                 instance.service,
                 instance.process_move_cost * instance.process_move_weight,
-                (instance.requirement * instance.transient * instance.load_weight).sum(axis=1),
+                _held_values(instance, gain),
             ],
             axis=1,
         ),
@@ -162,6 +171,34 @@ def tables(instance: problem.Instance, initial: Integers) -> Tables:
         users=users,
         weights=np.array([instance.service_move_weight, instance.machine_move_weight]),
     )
+
+
+def _gain(instance: problem.Instance, columns: _Columns, initial: Integers) -> float:
+    """Returns the cost of loads and balances at the start less a lower bound of it.
+
+    The bound is what they cost if everything could be cut and spread at will.
+    """
+    above = _sums(initial, columns.amount, instance.machines) - columns.threshold
+    return float(np.maximum(above, 0).sum() - np.maximum(above.sum(axis=0), 0).sum())
+
+
+def _fair_room(columns: _Columns) -> npt.NDArray[np.float64]:
+    """Returns the free share of each resource times the ceiling of each machine; at least 1."""
+    whole = np.maximum(columns.ceiling.astype(float).sum(axis=0), 1.0)
+    free = np.maximum(whole - columns.amount.sum(axis=0), 0.0) / whole
+    return np.maximum(free * columns.ceiling, 1.0)
+
+
+def _held_values(instance: problem.Instance, gain: float) -> Integers:
+    """Returns what the transient resources are worth that each process holds once it has moved.
+
+    All that are free together are worth what can be gained at most, each resource the same.
+    """
+    amount = instance.requirement[:, instance.transient]
+    capacity = instance.capacity[:, instance.transient].sum(axis=0)
+    room = np.maximum(capacity - amount.sum(axis=0), 1)
+    values: Integers = (amount / room * gain / max(1, len(room))).sum(axis=1).astype(np.int64)
+    return values
 
 
 class _Columns(NamedTuple):

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from placement.reassignment import memory, ruining
+from placement.reassignment import annealing, memory, ruining
 from placement.reassignment import state as states
 from placement.reassignment.reassigning import Effort, reassign
 from tests.support import reassignment_definition as definition
@@ -36,13 +36,17 @@ def test_counters_equal_a_full_evaluation_after_many_moves(seed: int, temperatur
     problem, start = make.with_start(seed, machines=5, processes=15)
     tables = states.tables(problem, start)
     state = states.state(tables, start)
-    ruining.ruin(tables, state, memory.memory(state, seed), 50, temperature, 0.1)
+    remembered = memory.memory(state, seed)
+    annealing.anneal(tables, state, remembered, 2000, (temperature, 0.1, 0.01))
+    ruining.ruin(tables, state, remembered, 50, temperature, 0.1)
     fresh = states.state(tables, state.assignment)
     chained = {"first", "following", "preceding"}
     for name in set(states.State._fields) - chained:
         assert np.array_equal(getattr(state, name), getattr(fresh, name)), name
     assert definition.feasible(problem, start, state.assignment)
     assert definition.cost(problem, start, state.assignment) == state.totals[states.COST]
+    lowest = int(remembered.marks[memory.BEST_COST])
+    assert definition.cost(problem, start, remembered.best) == lowest
 
 
 @CALM
