@@ -114,7 +114,7 @@ def propose(tables: Tables, state: State, bits: np.uint64, widths: int) -> tuple
     low, kind = low >> 3, low & 7
     if kind >= SWAPS_OF_EIGHT:
         if kind == HOMEWARD and state.assignment[first] != tables.home[first]:
-            return first, -1, tables.home[first]
+            return first, -1, int(tables.home[first])
         return first, -1, (low * state.above.shape[0]) >> 29
     # The last bits choose the side and the width, those before them the distance.
     low, width = low >> 8, ((low & 255) * widths) >> 8
@@ -123,8 +123,8 @@ def propose(tables: Tables, state: State, bits: np.uint64, widths: int) -> tuple
     if second < 0 or second >= processes:
         second = 2 * first - second
         if second < 0 or second >= processes:
-            return first, first, state.assignment[first]
-    return first, second, state.assignment[second]
+            return first, first, int(state.assignment[first])
+    return first, second, int(state.assignment[second])
 
 
 @inlined

@@ -186,7 +186,8 @@ def _fair_room(columns: _Columns) -> npt.NDArray[np.float64]:
     """Returns the free share of each resource times the ceiling of each machine; at least 1."""
     whole = np.maximum(columns.ceiling.astype(float).sum(axis=0), 1.0)
     free = np.maximum(whole - columns.amount.sum(axis=0), 0.0) / whole
-    return np.maximum(free * columns.ceiling, 1.0)
+    fair: npt.NDArray[np.float64] = np.maximum(free * columns.ceiling, 1.0)
+    return fair
 
 
 def _held_values(instance: problem.Instance, gain: float) -> Integers:
