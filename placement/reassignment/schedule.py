@@ -18,7 +18,7 @@ ROUND_SECONDS = (0.05, 1.0)
 MOST_ROUND_STEPS = 100_000
 
 # With few processes a machine each weighs more: single exchanges seldom fit, the search gets stuck
-# while it is still hot, and ruins have more to do.
+# while it is still hot.
 FEW_OF_MACHINE = 25
 # From this progress on it is only about small prices, down to a temperature, in units of cost, that
 # lets in only the smallest of them.
@@ -58,7 +58,7 @@ class Recipe(NamedTuple):
 
 
 MANY = Recipe((0.1, 0.001), (4.0, 0.05), (0.02, 0.0002), 0.05)
-FEW = Recipe((0.2, 0.003), (2.0, 0.1), (0.1, 0.01), 0.2)
+FEW = Recipe((0.2, 0.002), (1.5, 0.02), (0.02, 0.0005), 0.05)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
