@@ -18,6 +18,13 @@ from placement.assignment.problem import AssignmentProblem, Integers, Numbers
 BY_PRICE_PERCENT, BY_PRICE_PERCENT_MUST = 25, 90
 
 
+# Temperatures at the start and at the end, in units of `scale_of`.
+HOT, COLD = 0.4, 0.02
+# Re-planning starts from a good plan, which more heat would only melt.
+WARM = 0.05
+REMOVALS = 10
+
+
 @dataclass(slots=True, kw_only=True)
 class Chain:
     """One walk: its state, its best units, and the cost of both."""
@@ -26,6 +33,54 @@ class Chain:
     best: Integers
     cost: float
     best_cost: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Chains:
+    """Chains of one search; the same doors as `singles.walks.Walks`."""
+
+    problem: AssignmentProblem
+    moves: Moves | None
+    tables: kernels.Tables
+    chains: list[Chain]
+    scale: float
+    steps: int
+
+    def walk(self, part: int, *, share: float, warm: bool, seed: int) -> None:
+        """Let one chain do a round; `share` of the time for chains is over, below 0 at first."""
+        hot = WARM if warm else HOT
+        heat = 0.0 if share < 0.0 else self.scale * hot * (COLD / hot) ** share
+        walk(self.tables, self.chains[part], steps=self.steps, temperature=heat, seed=seed)
+
+    def found(self) -> tuple[float, Plan | None]:
+        """Return the best plan of all chains and its cost, moves paid."""
+        best = min(self.chains, key=lambda chain: chain.best_cost)
+        return best.best_cost, Plan(units=best.best.copy())
+
+    def exchange(self, plan: Plan) -> None:
+        """Let the worst chain go on from a plan."""
+        worst = max(range(len(self.chains)), key=lambda part: self.chains[part].cost)
+        self.chains[worst] = chain_of(self.problem, plan, self.moves)
+
+
+def chains_of(
+    problem: AssignmentProblem,
+    priced: Numbers,
+    plan: Plan,
+    moves: Moves | None,
+    *,
+    parts: int,
+    steps: int,
+) -> Chains:
+    """Return chains that start at a plan."""
+    return Chains(
+        problem=problem,
+        moves=moves,
+        tables=tables_of(problem, priced, moves, removals=REMOVALS),
+        chains=[chain_of(problem, plan, moves) for _ in range(parts)],
+        scale=scale_of(problem, priced),
+        steps=steps,
+    )
 
 
 def tables_of(

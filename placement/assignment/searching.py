@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from concurrent.futures import Executor, ThreadPoolExecutor
-from types import ModuleType
+from typing import Protocol
 
 import numpy as np
 
@@ -16,13 +16,10 @@ from placement.assignment import exact, neighbourhoods
 from placement.assignment.incumbents import Search
 from placement.assignment.plans import Plan
 from placement.assignment.problem import Integers, Numbers
+from placement.assignment.relaxation import Relaxation
+from placement.assignment.singles import prices
 
 PARTS = 2
-# Temperatures at the start and at the end, in units of `annealing.scale_of`.
-HOT, COLD = 0.4, 0.02
-# Re-planning starts from a good plan, which more heat would only melt.
-WARM = 0.05
-REMOVALS = 10
 FIRST_ROUNDS = 2
 EXCHANGE_ROUNDS = 8
 FAILURES = (MemoryError, RuntimeError, ValueError, OSError)
@@ -34,62 +31,81 @@ CORE_BINS = 6
 LARGEST_ROUNDS = 1_000_000
 
 
-def run(search: Search, priced: Numbers, solvers: Executor, *, warm: bool) -> None:
+class Walkers(Protocol):
+    """Independent walks that share a problem: those of `annealing` or of `singles.walks`."""
+
+    def walk(self, part: int, *, share: float, warm: bool, seed: int) -> None:
+        """Let one walk do a round; `share` of the time for walks is over, below 0 at first."""
+
+    def found(self) -> tuple[float, Plan | None]:
+        """Return the best plan of all walks and its cost, moves paid."""
+
+    def exchange(self, plan: Plan) -> None:
+        """Let the worst walk go on from a plan."""
+
+
+def run(search: Search, hints: Relaxation, solvers: Executor, *, warm: bool) -> None:
     """Search until the effort is spent."""
-    local = _annealing(search)
     number = 0
-    if local is not None and search.goes_on:
-        number = _anneal(search, local, priced, warm=warm)
+    walkers = _walkers(search, hints) if search.goes_on else None
+    if walkers is not None:
+        number = _anneal(search, walkers, warm=warm)
     if search.effort.exact_share > 0 and search.moves is None:
-        _solve_neighbourhoods(search, solvers, number, _core(search, priced))
+        _solve_neighbourhoods(search, solvers, number, _core(search, hints.priced))
 
 
-def _annealing(search: Search) -> ModuleType | None:
+def _walkers(search: Search, hints: Relaxation) -> Walkers | None:
     """Return the local search, or None with a note where the compiler is not installed."""
+    problem = search.problem
+    single = search.moves is None and prices.applies(problem, search.most)
+    name = "singles.walks" if single else "annealing"
     try:
-        return importlib.import_module("placement.assignment.annealing")
+        local = importlib.import_module(f"placement.assignment.{name}")
     except ImportError:
         search.notes.append("numba is not installed (extra `compiled`), so nothing is annealed")
         return None
+    found: Walkers = (
+        local.walks_of(problem, hints, search.plan, parts=PARTS)
+        if single
+        else local.chains_of(
+            problem,
+            hints.priced,
+            search.plan,
+            search.moves,
+            parts=PARTS,
+            steps=search.effort.steps,
+        )
+    )
+    return found
 
 
-def _anneal(search: Search, local: ModuleType, priced: Numbers, *, warm: bool) -> int:
-    """Cool the chains down; return the number of the last round."""
-    problem, effort = search.problem, search.effort
-    tables = local.tables_of(problem, priced, search.moves, removals=REMOVALS)
-    chains = [local.chain_of(problem, search.plan, search.moves) for _ in range(PARTS)]
-    scale = local.scale_of(problem, priced)
+def _anneal(search: Search, walkers: Walkers, *, warm: bool) -> int:
+    """Cool the walks down; return the number of the last round."""
+    effort = search.effort
     # Neighbourhoods do not know what moves cost, so a re-plan is annealed to its end.
     end = 1.0 - (effort.exact_share if search.moves is None else 0.0)
-    hot = WARM if warm else HOT
     with ThreadPoolExecutor(effort.workers) as threads:
         for number in range(-FIRST_ROUNDS, LARGEST_ROUNDS):
             share = search.progress(max(0, number)) / end if end > 0 else 1.0
             if not search.goes_on or (number >= 0 and share >= 1.0):
                 return max(0, number)
-            heat = 0.0 if number < 0 else scale * hot * (COLD / hot) ** share
+            share = share if number >= 0 else -1.0
             seed = (effort.seed * 7919 + number + FIRST_ROUNDS) * PARTS
             jobs = [
                 threads.submit(
-                    local.walk,
-                    tables,
-                    chain,
-                    steps=effort.steps,
-                    temperature=heat,
-                    seed=(seed + part) % 2**31,
+                    walkers.walk, part, share=share, warm=warm, seed=(seed + part) % 2**31
                 )
-                for part, chain in enumerate(chains)
+                for part in range(PARTS)
             ]
             for job in jobs:
                 job.result()
-            best = min(chains, key=lambda chain: chain.best_cost)
-            if best.best_cost < search.charged - 0.5:
-                search.offer(Plan(units=best.best.copy()))
+            cost, plan = walkers.found()
+            if plan is not None and cost < search.charged - 0.5:
+                search.offer(plan)
             else:
                 search.tell()
             if number % EXCHANGE_ROUNDS == 0:
-                worst = max(range(PARTS), key=lambda part: chains[part].cost)
-                chains[worst] = local.chain_of(problem, search.plan, search.moves)
+                walkers.exchange(search.plan)
     return LARGEST_ROUNDS
 
 

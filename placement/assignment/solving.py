@@ -17,6 +17,7 @@ from placement.assignment.incumbents import Search
 from placement.assignment.plans import Moves, Plan
 from placement.assignment.problem import AssignmentProblem, Integers, Numbers, checked
 from placement.assignment.relaxation import Relaxation
+from placement.assignment.singles import prices as lagrangian
 
 
 def solve(problem: AssignmentProblem, effort: Effort) -> Solution:
@@ -35,10 +36,11 @@ def solve(problem: AssignmentProblem, effort: Effort) -> Solution:
         bound=relaxation.cheapest(problem, most),
     )
     with _solvers(effort) as solvers:
-        hints = _relaxed(search, solvers)
+        single = lagrangian.applies(problem, most)
+        hints = lagrangian.relaxed(problem, most) if single else _relaxed(search, solvers)
         if search.goes_on:
             search.offer(filling.rounded(problem, hints.units, hints.priced), hints.bound)
-        searching.run(search, hints.priced, solvers, warm=False)
+        searching.run(search, hints, solvers, warm=False)
     return search.solution()
 
 
@@ -69,17 +71,22 @@ def resolve(
     kept = filling.fitted(problem, plan)
     moves = Moves(base=kept.units, cost=move_cost)
     known = np.zeros(problem.capacity.shape) if prices is None else prices
-    priced = relaxation.priced(problem, most, known)
+    hints = Relaxation(
+        bound=relaxation.cheapest(problem, most),
+        prices=known,
+        units=kept.units.astype(float),
+        priced=relaxation.priced(problem, most, known),
+    )
     search = Search(
         problem=problem,
         most=most,
         effort=effort,
         moves=moves,
-        plan=filling.filled(problem, kept, priced),
-        bound=relaxation.cheapest(problem, most),
+        plan=filling.filled(problem, kept, hints.priced),
+        bound=hints.bound,
     )
     with _solvers(effort) as solvers:
-        searching.run(search, priced, solvers, warm=True)
+        searching.run(search, hints, solvers, warm=True)
         if search.goes_on:
             search.bound = max(search.bound, _relaxed(search, solvers).bound)
     return search.solution()

@@ -1,0 +1,1 @@
+"""Search of its own where every item is single, has one row, and must be placed."""
