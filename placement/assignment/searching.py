@@ -65,7 +65,7 @@ def _walkers(search: Search, hints: Relaxation) -> Walkers | None:
         search.notes.append("numba is not installed (extra `compiled`), so nothing is annealed")
         return None
     found: Walkers = (
-        local.walks_of(problem, hints, search.plan, parts=PARTS)
+        local.walks_of(problem, hints, search.plan, parts=PARTS, steps=search.effort.steps)
         if single
         else local.chains_of(
             problem,

@@ -19,10 +19,12 @@ from placement.assignment.singles import kernels
 PROMISING = 6
 LONGEST_CHAIN = 8
 # Temperatures at the start and at the end, in the unit of `Walks.scale`, and its least.
-HOT, COLD = 0.6, 0.05
+HOT, COLD = 0.6, 0.1
 LEAST_SCALE = 1e-3
-# The share of bins that may be too full at the start, and how many of them at the end.
-FIRST_FULL, LAST_FULL = 0.15, 0.7
+# How often a walk is heated: small problems want it often, large ones cool for the whole time.
+CYCLES = (1, 3)
+# How many bins are too full at a time, and at most which share of them.
+FULL_BINS, MOST_FULL = 3.0, 0.25
 # Penalties are set anew after so many steps for each item, and so often in a round.
 STEPS_PER_ITEM, WEIGHINGS = 2, 8
 
@@ -33,6 +35,7 @@ class Walks:
 
     Attributes:
         scale: The unit of temperature: what a promising bin costs more than the best, on average.
+        steps: Least steps of a walk in a round.
     """
 
     problem: AssignmentProblem
@@ -41,12 +44,12 @@ class Walks:
     best: list[Integers]
     lowest: list[float]
     scale: float
+    steps: int
 
     def walk(self, part: int, *, share: float, warm: bool, seed: int) -> None:
         """Let one walk do a round; `share` of the time for walks is over."""
         del warm  # Walks of this kind only start from plans that are far from the best.
-        share = max(0.0, share)
-        few = min(LAST_FULL / self.problem.bins, FIRST_FULL)
+        cooled = (max(0.0, share) * CYCLES[part % len(CYCLES)]) % 1.0
         self.lowest[part] = kernels.anneal(
             self.tables,
             self.walks[part],
@@ -54,9 +57,9 @@ class Walks:
             self.lowest[part],
             (
                 WEIGHINGS,
-                STEPS_PER_ITEM * self.problem.items,
-                FIRST_FULL * (few / FIRST_FULL) ** share,
-                self.scale * HOT * (COLD / HOT) ** share,
+                max(STEPS_PER_ITEM * self.problem.items, self.steps // WEIGHINGS),
+                min(MOST_FULL, FULL_BINS / self.problem.bins),
+                self.scale * HOT * (COLD / HOT) ** cooled,
             ),
             seed,
         )
@@ -74,7 +77,9 @@ class Walks:
         """Do nothing: the costs of walks that run over say little about which to give up."""
 
 
-def walks_of(problem: AssignmentProblem, hints: Relaxation, plan: Plan, *, parts: int) -> Walks:
+def walks_of(
+    problem: AssignmentProblem, hints: Relaxation, plan: Plan, *, parts: int, steps: int
+) -> Walks:
     """Return walks that start at a plan; what it leaves out starts in its cheapest bin."""
     numbers = np.arange(problem.items)
     tables, scale = _tables(problem, hints)
@@ -88,6 +93,7 @@ def walks_of(problem: AssignmentProblem, hints: Relaxation, plan: Plan, *, parts
         best=[start.copy() for _ in range(parts)],
         lowest=[cost] * parts,
         scale=scale,
+        steps=steps,
     )
 
 
