@@ -21,9 +21,9 @@ from placement.assignment.problem import Integers, Numbers
 LARGEST_LOOK = 16
 # A chain is given up when it looks worse than its best close by so many temperatures.
 HOPE = 3.0
-# How a bin's weight grows while it is too full, and its limits.
-FULLER = 1.3
-LEAST_WEIGHT, MOST_WEIGHT = 0.1, 20.0
+# How a bin's own weight changes while it is too full and while it is not, and its limit.
+FULLER, EMPTIER = 1.03, 0.99
+MOST_WEIGHT = 4.0
 
 
 class Tables(NamedTuple):
@@ -201,17 +201,13 @@ def _undo(tables: Tables, walk: Walk, length: int) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _weigh(tables: Tables, walk: Walk, too_full: float) -> None:
-    """Let penalties rise where a bin is too full and fall elsewhere.
-
-    They rest where this share of the bins is too full.
-    """
-    emptier = FULLER ** (-too_full / (1.0 - too_full))
+def _weigh(tables: Tables, walk: Walk, weight: float) -> None:
+    """Set penalties; a bin that stays too full gets a heavier one of its own."""
     for at in range(walk.room.shape[0]):
-        weight = walk.weight[at] * (FULLER if walk.room[at] < 0 else emptier)
-        walk.weight[at] = min(MOST_WEIGHT, max(LEAST_WEIGHT, weight))
+        own = walk.weight[at] * (FULLER if walk.room[at] < 0 else EMPTIER)
+        walk.weight[at] = min(MOST_WEIGHT, max(1.0, own))
         price = tables.price[at]
-        walk.penalty[at] = price + walk.weight[at] * (price + tables.grain)
+        walk.penalty[at] = price + weight * walk.weight[at] * (price + tables.grain)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -225,13 +221,13 @@ def anneal(
 ) -> float:
     """Return the least cost of a plan in which all fits, which is kept in `best`.
 
-    The schedule holds how often penalties are set, the steps after each time, the share of bins
-    that are to be too full, and the temperature.
+    The schedule holds how often penalties are set, the steps after each time, the weight of
+    what runs over, and the temperature.
     """
     np.random.seed(seed)
-    weighings, steps, too_full, heat = schedule
+    weighings, steps, weight, heat = schedule
     for _ in range(weighings):
-        _weigh(tables, walk, too_full)
+        _weigh(tables, walk, weight)
         for _ in range(steps):
             cost, over = walk.totals[0], walk.totals[1]
             length = _step(tables, walk, heat)

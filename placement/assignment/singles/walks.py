@@ -6,6 +6,7 @@ over, the other way round than those of `placement.assignment.annealing`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +19,14 @@ from placement.assignment.singles import kernels
 # Promising bins of each item: those of the least cost with the price of their room.
 PROMISING = 6
 LONGEST_CHAIN = 8
-# Temperatures at the start and at the end, in the unit of `Walks.scale`, and its least.
-HOT, COLD = 0.6, 0.1
+# Temperatures at the start and at the end of a cycle, in the unit of `Walks.scale`, and its least.
+HOT, COLD = 0.8, 0.06
 LEAST_SCALE = 1e-3
-# How often a walk is heated: small problems want it often, large ones cool for the whole time.
-CYCLES = (1, 3)
-# How many bins are too full at a time, and at most which share of them.
-FULL_BINS, MOST_FULL = 3.0, 0.25
+# What running over weighs at the start and at the end of a cycle, beyond the price of room.
+LIGHT, HEAVY = 0.1, 5.0
+# Cycles of cooling and squeezing of each walk, each twice as long as the one before: small problems
+# come through many, large ones have half the time for the last.
+CYCLES = (4, 5)
 # Penalties are set anew after so many steps for each item, and so often in a round.
 STEPS_PER_ITEM, WEIGHINGS = 2, 8
 
@@ -49,7 +51,7 @@ class Walks:
     def walk(self, part: int, *, share: float, warm: bool, seed: int) -> None:
         """Let one walk do a round; `share` of the time for walks is over."""
         del warm  # Walks of this kind only start from plans that are far from the best.
-        cooled = (max(0.0, share) * CYCLES[part % len(CYCLES)]) % 1.0
+        at = _within_cycle(max(0.0, share), CYCLES[part % len(CYCLES)])
         self.lowest[part] = kernels.anneal(
             self.tables,
             self.walks[part],
@@ -58,8 +60,8 @@ class Walks:
             (
                 WEIGHINGS,
                 max(STEPS_PER_ITEM * self.problem.items, self.steps // WEIGHINGS),
-                min(MOST_FULL, FULL_BINS / self.problem.bins),
-                self.scale * HOT * (COLD / HOT) ** cooled,
+                LIGHT * (HEAVY / LIGHT) ** at,
+                self.scale * HOT * (COLD / HOT) ** at,
             ),
             seed,
         )
@@ -75,6 +77,13 @@ class Walks:
 
     def exchange(self, plan: Plan) -> None:
         """Do nothing: the costs of walks that run over say little about which to give up."""
+
+
+def _within_cycle(share: float, cycles: int) -> float:
+    """Return how far the cycle is that runs when this share of the time is over."""
+    units = 2**cycles - 1
+    number = min(cycles - 1, int(math.log2(1.0 + share * units)))
+    return min(1.0, (share * units - (2**number - 1)) / 2**number)
 
 
 def walks_of(
