@@ -34,7 +34,7 @@ def run(context: frame.Context) -> Iterable[frame.Figure]:
     gaps: dict[str, float] = {}
     incomplete = 0
     for instance in found:
-        effort = Effort(rounds=None, seconds=seconds, workers=2, exact_share=0.1, exact_work=0.5)
+        effort = Effort(rounds=None, seconds=seconds, workers=2, exact_share=0.3, exact_work=0.5)
         solution = solve(_gap.problem_of(instance), effort)
         cost = _gap.checked_cost(instance, solution.plan.units)
         if cost is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from concurrent.futures import Executor, ThreadPoolExecutor
+from types import ModuleType
 from typing import Protocol
 
 import numpy as np
@@ -47,36 +48,27 @@ class Walkers(Protocol):
 def run(search: Search, hints: Relaxation, solvers: Executor, *, warm: bool) -> None:
     """Search until the effort is spent."""
     number = 0
-    walkers = _walkers(search, hints) if search.goes_on else None
-    if walkers is not None:
+    single = search.moves is None and prices.applies(search.problem, search.most)
+    local = _local(search, "singles.walks" if single else "annealing")
+    if local is not None and search.goes_on:
+        parts = {"parts": PARTS, "steps": search.effort.steps}
+        walkers: Walkers = (
+            local.walks_of(search.problem, hints, search.plan, **parts)
+            if single
+            else local.chains_of(search.problem, hints.priced, search.plan, search.moves, **parts)
+        )
         number = _anneal(search, walkers, warm=warm)
     if search.effort.exact_share > 0 and search.moves is None:
         _solve_neighbourhoods(search, solvers, number, _core(search, hints.priced))
 
 
-def _walkers(search: Search, hints: Relaxation) -> Walkers | None:
-    """Return the local search, or None with a note where the compiler is not installed."""
-    problem = search.problem
-    single = search.moves is None and prices.applies(problem, search.most)
-    name = "singles.walks" if single else "annealing"
+def _local(search: Search, name: str) -> ModuleType | None:
+    """Return a local search, or None with a note where the compiler is not installed."""
     try:
-        local = importlib.import_module(f"placement.assignment.{name}")
+        return importlib.import_module(f"placement.assignment.{name}")
     except ImportError:
         search.notes.append("numba is not installed (extra `compiled`), so nothing is annealed")
         return None
-    found: Walkers = (
-        local.walks_of(problem, hints, search.plan, parts=PARTS, steps=search.effort.steps)
-        if single
-        else local.chains_of(
-            problem,
-            hints.priced,
-            search.plan,
-            search.moves,
-            parts=PARTS,
-            steps=search.effort.steps,
-        )
-    )
-    return found
 
 
 def _anneal(search: Search, walkers: Walkers, *, warm: bool) -> int:
@@ -155,7 +147,10 @@ def _solve_neighbourhoods(search: Search, solvers: Executor, number: int, core: 
 def _groups(search: Search, generator: np.random.Generator, number: int) -> list[Integers]:
     """Return the bins of each neighbourhood of a round, drawn at random."""
     sizes = SIZES_MUST if search.problem.must_place.all() else SIZES
-    size = min(sizes[number % len(sizes)], max(1, search.problem.bins // PARTS))
+    size = sizes[number % len(sizes)]
     order = generator.permutation(search.problem.bins)
+    if search.problem.bins <= size:
+        return [np.sort(order)]
+    size = min(size, search.problem.bins // PARTS)
     cuts = [order[part * size : (part + 1) * size] for part in range(PARTS)]
-    return [np.sort(cut) for cut in cuts if len(cut)]
+    return [np.sort(cut) for cut in cuts]

@@ -114,7 +114,7 @@ def _replace(tables: Tables, walk: Walk, item: int, other: int) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _noise(heat: float) -> float:
-    return -heat * np.log(1.0 - np.random.random())
+    return float(-heat * np.log(1.0 - np.random.random()))
 
 
 @numba.njit(cache=True, nogil=True)

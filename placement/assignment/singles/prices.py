@@ -85,4 +85,5 @@ def _ascent(cost: Numbers, demand: Numbers, capacity: Numbers) -> tuple[float, N
 
 def _at_rest(slope: Numbers, prices: Numbers) -> Flags:
     """Return the bins with room to spare whose price is 0 already."""
-    return (slope < 0.0) & (prices == 0.0)
+    rests: Flags = (slope < 0.0) & (prices == 0.0)
+    return rests

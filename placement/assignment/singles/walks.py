@@ -81,9 +81,9 @@ class Walks:
 
 def _within_cycle(share: float, cycles: int) -> float:
     """Return how far the cycle is that runs when this share of the time is over."""
-    units = 2**cycles - 1
+    units = (1 << cycles) - 1
     number = min(cycles - 1, int(math.log2(1.0 + share * units)))
-    return min(1.0, (share * units - (2**number - 1)) / 2**number)
+    return min(1.0, (share * units - (1 << number) + 1.0) / (1 << number))
 
 
 def walks_of(

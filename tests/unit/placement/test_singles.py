@@ -16,7 +16,7 @@ from placement.assignment.problem import AssignmentProblem
 from placement.assignment.singles import prices, walks
 from placement.assignment.solving import solve
 
-LITTLE = Effort(rounds=8, exact_share=0.25, exact_work=0.1)
+LITTLE = Effort(rounds=24, exact_share=0.25, exact_work=0.1)
 
 
 def tight(seed: int, *, items: int, bins: int, load: float = 0.8) -> AssignmentProblem:
