@@ -40,6 +40,7 @@ class Walkers(Protocol):
 
     def found(self) -> tuple[float, Plan | None]:
         """Return the best plan of all walks and its cost, moves paid."""
+        ...
 
     def exchange(self, plan: Plan) -> None:
         """Let the worst walk go on from a plan."""

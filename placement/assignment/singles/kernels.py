@@ -155,7 +155,7 @@ def _eject(tables: Tables, walk: Walk, item: int, heat: float, barred: int) -> t
                 value += _noise(heat)
                 if value < least:
                     least = value
-                    chosen = other
+                    chosen = int(other)
     return least, chosen
 
 
