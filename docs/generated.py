@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import generated_faces
+import generated_pictures
 from sphinx.application import Sphinx
 
 from api.report.codes import code_text
@@ -47,6 +48,8 @@ def write_pages(app: Sphinx) -> None:
     write(target / "settings.md", generated_faces.settings_page())
     write(target / "pipeline.md", schema_page("pipeline", documents.pipeline_schema()))
     write(target / "fleet.md", schema_page("fleet", documents.fleet_schema()))
+    for name, drawing in generated_pictures.pictures():
+        write(target / name, drawing)
 
 
 def write(path: Path, text: str) -> None:

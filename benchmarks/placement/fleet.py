@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 
 from benchmarks import frame
 from benchmarks.placement import _fleet
+from benchmarks.placement._trace import Trace
 from placement.assignment.effort import Effort, Solution
 from placement.assignment.solving import solve
 
@@ -34,6 +35,7 @@ def add_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--tasks", default="", help="sizes, as 1000,10000")
     group.add_argument("--seconds", type=float, default=60.0, help="for each instance")
     group.add_argument("--first", action="store_true", help="measure the first plan shown")
+    group.add_argument("--trace", default="", help="a CSV file for the gap over time")
 
 
 def run(context: frame.Context) -> Iterable[frame.Figure]:
@@ -48,14 +50,18 @@ def run(context: frame.Context) -> Iterable[frame.Figure]:
             found = found[:2]
         if not found:
             raise frame.MissingDataError(context.data, f"placement/fleet/{size}_seed*.npz")
-        yield from _first(size, found) if first else _full(size, found, seconds)
+        trace = Trace(str(context.options.get("trace") or ""))
+        yield from _first(size, found) if first else _full(size, found, seconds, trace)
 
 
-def _full(size: int, found: list[_fleet.Instance], seconds: float) -> Iterator[frame.Figure]:
+def _full(
+    size: int, found: list[_fleet.Instance], seconds: float, trace: Trace
+) -> Iterator[frame.Figure]:
     gaps, own, beaten, rivals = [], [], 0, 0
     for instance in found:
         problem = _fleet.problem_of(instance.arrays)
-        solution = solve(problem, Effort(rounds=None, seconds=seconds, workers=2))
+        effort = Effort(rounds=None, seconds=seconds, workers=2, watch=trace.of(instance))
+        solution = solve(problem, effort)
         cost = _fleet.checked_cost(instance.arrays, solution.plan.units)
         gaps.append(_gap_percent(instance, solution, cost))
         own.append(100.0 * solution.gap)

@@ -41,6 +41,8 @@ def relaxed(problem: AssignmentProblem, most: Integers, *, seconds: float) -> Re
     try:
         programme = programme_of(problem, most)
         solver = builder.ModelSolverHelper("highs")
+        # Standard output belongs to the caller: without this HiGHS writes its name there.
+        solver.set_solver_specific_parameters("output_flag=false")
         if not solver.solver_is_supported():
             return unpriced(problem, most, note="HiGHS is not in this build of OR-Tools")
         solver.set_time_limit_in_seconds(seconds)
