@@ -52,7 +52,7 @@ def check(context: typer.Context, files: Files) -> None:
         talk.result(following(*(f"berth plan {path}" for path in files[:1])))
 
 
-def plan(
+def plan(  # noqa: PLR0913 - each is an option of the command
     context: typer.Context,
     files: Files,
     *,
@@ -64,6 +64,12 @@ def plan(
         str, typer.Option(help="Plan as if it were this ISO instant, such as 2026-11-22T02:00Z.")
     ] = "",
     horizon: Annotated[int, typer.Option(help="Hours planned ahead.", min=1, max=744)] = 24,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Place pipelines with all their tasks or not at all.")
+    ] = False,
+    budget: Annotated[
+        str, typer.Option(help="Most that all of it may cost, as `100 USD`; with most-sla.")
+    ] = "",
     show_defaults: Annotated[
         bool, typer.Option("--show-defaults", help="Also print what was filled in.")
     ] = False,
@@ -75,6 +81,7 @@ def plan(
     Example: berth plan churn.yaml --mode most-sla
     """
     from api.messages.questions import PlanQuestion
+    from engine.documents import read_amount
 
     talk: Talk = context.obj
     documents = _documents(files)
@@ -84,6 +91,8 @@ def plan(
         seed=seed,
         as_of=instant(as_of) if as_of else None,
         horizon_hours=horizon,
+        whole=whole,
+        budget_micro_dollars=read_amount(budget, name="--budget") if budget else None,
     )
     if show_defaults:
         _print_defaults(talk, documents)

@@ -15,6 +15,7 @@ from api.messages import answers, questions
 from api.report.explanations import explanation_text, explanations_of
 from api.report.plans import plan_text
 from engine import planning
+from engine.documents import read_amount
 from engine.model.alarms import SuperAlarm
 from engine.model.errors import Fault, InvalidInputError
 from engine.model.plans import BreakEven, Explanation, Mode, Plan, Ruling, Verdict
@@ -74,10 +75,14 @@ class Client:
         seed: int | None = None,
         as_of: float | None = None,
         horizon_hours: int = 24,
+        whole: bool = False,
+        budget: str | None = None,
     ) -> PlanHandle:
         """Make a plan for pipelines; nothing is changed.
 
         as_of: the instant for which it is made, seconds since 1970 in UTC; now unless given.
+        whole: each pipeline is placed with all its tasks or not at all.
+        budget: most that all of them together may cost, such as `100 USD`; in mode `most-sla`.
 
         Raises:
             InvalidInputError: with all faults of a pipeline at once.
@@ -89,6 +94,8 @@ class Client:
             seed=seed,
             as_of=as_of,
             horizon_hours=horizon_hours,
+            whole=whole,
+            budget_micro_dollars=None if budget is None else read_amount(budget, name="budget"),
         )
         return PlanHandle(self.engine, self.engine.plan(question))
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.model.identifiers import MicroDollars
 from engine.model.plans import Mode
 
 
@@ -25,13 +26,20 @@ class Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanQuestion:
-    """A plan is asked for. None leaves a choice to the engine's settings, or to its clock."""
+    """A plan is asked for. None leaves a choice to the engine's settings, or to its clock.
+
+    whole: a pipeline is placed with all its tasks or not at all.
+    budget_micro_dollars: most that all tasks together may cost, services for the horizon; only in
+        mode `most-sla`. None for no limit beside those of the pipelines.
+    """
 
     documents: tuple[Document, ...]
     mode: Mode = Mode.LEAST_COST
     seed: int | None = None
     as_of: float | None = None
     horizon_hours: int = 24
+    whole: bool = False
+    budget_micro_dollars: MicroDollars | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

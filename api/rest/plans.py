@@ -14,12 +14,15 @@ from api.report.explanations import explanations_of
 from api.rest import answering, bodies
 from engine.model.capacity import CapacityReport
 from engine.model.errors import Fault, InvalidInputError
+from engine.model.identifiers import MicroDollars
 from engine.model.plans import Explanation, Mode, Plan
 from engine.planning import PlanDiff, Sweep
 
 router = fastapi.APIRouter(tags=["plans"])
 
 Raw = Annotated[bodies.RawBody, fastapi.Depends(bodies.raw_body)]
+MOST_MONEY = 2**60
+"""Most micro-dollars that are counted anywhere."""
 _ONE_PIPELINE = {"$ref": "/schema/pipeline.json"}
 
 
@@ -37,27 +40,35 @@ def _body(kind: str) -> dict[str, Any]:
     }
 
 
-class Choices:
-    """Choices about a plan that stand in the query when the body is a pipeline itself.
+class Naming:
+    """What errors call a document, and the folder where its relative paths start."""
 
-    name: what errors call the document; folder: where its relative paths start.
-    """
+    def __init__(self, name: str = "the body", folder: str = "") -> None:
+        self.name = name
+        self.folder = folder
+
+
+class Choices:
+    """Choices about a plan that stand in the query when the body is a pipeline itself."""
 
     def __init__(
         self,
+        naming: Annotated[Naming, fastapi.Depends()],
         mode: Mode = Mode.LEAST_COST,
         seed: Annotated[int | None, fastapi.Query(ge=0)] = None,
         as_of: float | None = None,
         horizon_hours: Annotated[int, fastapi.Query(ge=1, le=744)] = 24,
-        name: str = "the body",
-        folder: str = "",
+        whole: Annotated[bool, fastapi.Query()] = False,  # noqa: FBT002 - FastAPI calls it
+        budget_micro_dollars: Annotated[int | None, fastapi.Query(ge=0, le=MOST_MONEY)] = None,
     ) -> None:
         self.mode = mode
         self.seed = seed
         self.as_of = as_of
         self.horizon_hours = horizon_hours
-        self.name = name
-        self.folder = folder
+        self.whole = whole
+        self.budget = None if budget_micro_dollars is None else MicroDollars(budget_micro_dollars)
+        self.name = naming.name
+        self.folder = naming.folder
 
     def document(self, raw: bodies.RawBody) -> questions.Document | None:
         """Return the one pipeline that a body is, or None when it is a question."""
@@ -99,6 +110,8 @@ def make_plan(application: answering.Served, raw: Raw, choices: Chosen) -> Respo
             seed=choices.seed,
             as_of=choices.as_of,
             horizon_hours=choices.horizon_hours,
+            whole=choices.whole,
+            budget_micro_dollars=choices.budget,
         )
     return _planned(application.plan(question))
 

@@ -14,9 +14,15 @@ from api.wiring.parts import Parts
 from engine import dispatching, planning
 from engine.model import documents
 from engine.model.dispatches import RunState
-from engine.model.errors import NotFoundError, RefusedError, WorldChangedError
+from engine.model.errors import (
+    Fault,
+    InvalidInputError,
+    NotFoundError,
+    RefusedError,
+    WorldChangedError,
+)
 from engine.model.identifiers import PipelineName
-from engine.model.plans import Plan, PlanRequest
+from engine.model.plans import Mode, Plan, PlanRequest
 from engine.model.profiles import RunRecord
 from engine.model.records import CURSORS, EVENTS, PLANS, RUNS, Put
 from engine.model.specs import PipelineSpec
@@ -43,8 +49,13 @@ class PlanDesk:
     def plan(
         self, question: questions.PlanQuestion, *, watch: Watch | None = None
     ) -> answers.PlanAnswer:
-        """Make a plan and keep it; `watch` looks on."""
+        """Make a plan and keep it; `watch` looks on.
+
+        Raises:
+            InvalidInputError: when a pipeline is not sound, or a choice does not fit the mode.
+        """
         parts = self._parts
+        _check_choices(question)
         # Whole seconds: nobody can give a finer `--as-of` to make the same plan again.
         now = parts.clock.now()
         as_of = float(int(now)) if question.as_of is None else question.as_of
@@ -65,6 +76,8 @@ class PlanDesk:
             ),
             fixed=standing,
             work_limit=parts.settings.work_limit,
+            whole=question.whole,
+            budget_micro_dollars=question.budget_micro_dollars,
         )
         began = time.monotonic()
         plan = parts.planner.plan(request, self._history(), watch=watch)
@@ -202,6 +215,23 @@ class PlanDesk:
                 if stored.value.plan_id != new.plan_id:
                     return self.stored_plan(stored.value.plan_id)
         return None
+
+
+def _check_choices(question: questions.PlanQuestion) -> None:
+    """Refuse a budget that would bind nothing, or that is no amount."""
+    budget = question.budget_micro_dollars
+    if budget is None:
+        return
+    path = "budget_micro_dollars"
+    if budget < 0:
+        message = f"the budget of the plan is {budget} micro-dollars"
+        fault = Fault(code="S007", message=message, path=path, fix="give 0 or more")
+        raise InvalidInputError("plan request", [fault])
+    if question.mode is not Mode.MOST_SLA:
+        message = f"a budget of the whole plan does not bind in mode `{question.mode.value}`"
+        fix = "ask for mode `most-sla`, or give each pipeline a budget of its own"
+        fault = Fault(code="S005", message=message, path=path, fix=fix)
+        raise InvalidInputError("plan request", [fault])
 
 
 def _passed(plan: Plan, now: float) -> tuple[str, ...]:

@@ -143,7 +143,8 @@ _PAGES = (
         "S021",
         "A change cannot be read",
         "`berth what-if` takes changes such as `cluster:NAME=down`, `sla.deadline=daily 04:00`, "
-        "`limits.budget=40 USD per run`, `demand=x1.5`, `price:CLUSTER/POOL=2 USD per hour` and "
+        "`limits.budget=40 USD per run`, `plan.budget=100 USD`, `plan.whole=yes`, `demand=x1.5`, "
+        "`price:CLUSTER/POOL=2 USD per hour` and "
         "`price:CLUSTER=x1.2`; `--sweep` takes `KEY=A..B` or `KEY=A..B/STEP`.",
     ),
     Code(

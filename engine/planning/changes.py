@@ -30,7 +30,8 @@ _FACTOR = re.compile(r"x(\d+(?:\.\d+)?)")
 _FACTOR_MAX = 1_000.0
 _FORMS = (
     "`cluster:NAME=down`, `count:CLUSTER/POOL=4`, `price:CLUSTER/POOL=2 USD per hour`, "
-    "`price:CLUSTER=x1.2`, `demand=x1.5`, `mode=most-sla`, `sla.deadline=daily 04:00`, "
+    "`price:CLUSTER=x1.2`, `demand=x1.5`, `mode=most-sla`, `plan.budget=100 USD`, "
+    "`plan.whole=yes`, `sla.deadline=daily 04:00`, "
     "`tasks.NAME.memory=16 GiB`"
 )
 
@@ -50,7 +51,8 @@ def what_if(
 
     changes: as `KEY=VALUE`; keys are those of the pipeline document by path (`sla.deadline`,
         `limits.budget`, `tasks.NAME.memory`), `cluster:NAME`, `count:CLUSTER/POOL`,
-        `price:CLUSTER/POOL` (or `price:CLUSTER`, also as a factor: `x1.2`), `demand` and `mode`.
+        `price:CLUSTER/POOL` (or `price:CLUSTER`, also as a factor: `x1.2`), `demand`, `mode`,
+        and of the whole plan `plan.whole` (`yes`, `no`) and `plan.budget` (`100 USD`, `none`).
     history: past runs, for the tasks that are forecast anew. watch: as in `Planner.plan`.
 
     Raises:
@@ -113,12 +115,34 @@ def _changed(request: PlanRequest, change: str) -> PlanRequest:
         return replace(request, fleet=_FLEET_CHANGES[kind](request.fleet, name, value))
     if key == "demand":
         return _demand(request, value)
+    if key in _PLAN_CHANGES:
+        return _PLAN_CHANGES[key](request, value)
     if key == "mode":
         if value not in set(Mode):
             raise _ChangeError(f"{value!r} is no mode", documents.alike(value, tuple(Mode)))
         return replace(request, mode=Mode(value))
     specs = tuple(_with(spec, _SHORT.get(key, key), value) for spec in request.pipelines)
     return replace(request, pipelines=specs)
+
+
+def _whole(request: PlanRequest, value: str) -> PlanRequest:
+    """Return a request in which pipelines are placed whole, or need not be."""
+    if value not in {"yes", "no"}:
+        raise _ChangeError(f"pipelines are placed whole, `yes` or `no`, not {value!r}")
+    return replace(request, whole=value == "yes")
+
+
+def _budget(request: PlanRequest, value: str) -> PlanRequest:
+    """Return a request with another budget of the whole plan, or none."""
+    none = value == "none"
+    amount = None if none else documents.read_amount(value, name="plan.budget")
+    return replace(request, budget_micro_dollars=amount)
+
+
+_PLAN_CHANGES: Mapping[str, Callable[[PlanRequest, str], PlanRequest]] = {
+    "plan.whole": _whole,
+    "plan.budget": _budget,
+}
 
 
 def _with(spec: PipelineSpec, path: str, value: str) -> PipelineSpec:

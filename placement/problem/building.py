@@ -19,7 +19,7 @@ from engine.model.resources import Resource, Resources
 from engine.model.specs import BudgetPeriod, PipelineSpec, TaskKind, TaskSpec
 from placement.problem import bonds, transfers
 from placement.problem.branches import branches_of, in_order
-from placement.problem.candidates import HOUR_SECONDS, Asked, options_of
+from placement.problem.candidates import HOUR_SECONDS, Asked, Kinds, options_of
 from placement.problem.deadlines import instant_of
 from placement.problem.instance import (
     COUNTED,
@@ -56,11 +56,12 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Site:
-    """The fleet with its indices; `quota_index` is by owner, then by pool."""
+    """The fleet with its indices; `quota_index` is by owner, then by pool; `kinds`: tasks alike."""
 
     pools: tuple[tuple[Cluster, Pool], ...]
     frame: Frame
     quota_index: Mapping[str, Mapping[int, int]]
+    kinds: Kinds
 
 
 def build(problem: PlacementProblem, terms: Terms) -> Instance:
@@ -138,7 +139,7 @@ def _site(problem: PlacementProblem, terms: Terms) -> _Site:
         serving_hours=request.horizon_hours,
         shares=terms.shares,
     )
-    return _Site(pools=pools, frame=frame, quota_index=_quotas(request, pools))
+    return _Site(pools=pools, frame=frame, quota_index=_quotas(request, pools), kinds={})
 
 
 def _quotas(
@@ -231,7 +232,7 @@ def _jobs(problem: PlacementProblem, site: _Site, line: Line, *, number: int) ->
             probability=branches.probability(task.name),
             moved_from=request.moved_from.get(key, ""),
         )
-        options, refused = options_of(asked, site.frame, site.pools, quotas)
+        options, refused = options_of(asked, site.frame, site.pools, quotas, site.kinds)
         upstream = tuple(index[name] for name in task.after if name in index)
         shortest = min((option.duration_ms for option in options), default=0)
         for other in upstream:

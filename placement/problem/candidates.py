@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from engine.model.fleet import Cluster, Pool
 from engine.model.identifiers import MicroDollars
 from engine.model.plans import Refusal
-from engine.model.profiles import Profile
+from engine.model.profiles import Profile, Quantiles
 from engine.model.resources import Resources
 from engine.model.specs import PipelineSpec, TaskSpec
 from placement.problem.instance import COUNTED, MILLISECONDS, Amounts, Frame, Option, Span
-from placement.problem.interruptions import expected_seconds, expected_tries, lasting
+from placement.problem.interruptions import (
+    MOST_TRIES,
+    expected_seconds,
+    expected_tries,
+    lasting,
+)
+from placement.problem.kinds import kind_key
 from placement.problem.limits import Candidate, Service, refusals
 from placement.problem.needs import Need, Slot, need_of
 
@@ -53,25 +59,123 @@ class Asked:
         return self.profile.duration_seconds is None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footing:
+    """A kind of task on a pool: all of an option that does not depend on how long a run takes.
+
+    nodes: how many nodes' worth of money it is, by its dominant share. calendar: of a service.
+    """
+
+    candidate: Candidate
+    index: int
+    nodes: float
+    speed: float
+    slots: tuple[Amounts, ...]
+    calendar: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """Tasks alike: where they may run, and the limits that rule out the other pools.
+
+    fleeting: with their candidates, the pools of which machines may be taken away from a run: there
+    it matters how long the run is, which tasks alike differ by.
+    """
+
+    footings: tuple[Footing, ...]
+    refused: Mapping[int, tuple[Refusal, ...]]
+    fleeting: tuple[tuple[int, Candidate], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """A run of one task at one speed, where it is cut off so often.
+
+    hours: that it holds machines on average. again: whether it may have to begin again.
+    """
+
+    duration: Quantiles
+    duration_ms: int
+    hours: float
+    again: bool
+
+
+Kinds = dict[Hashable, Kind]
+"""What was found out about tasks so far; of one problem under the same terms."""
+
+
 def options_of(
-    asked: Asked, frame: Frame, pools: Sequence[tuple[Cluster, Pool]], quotas: Mapping[int, int]
-) -> tuple[tuple[Option, ...], dict[int, tuple[Refusal, ...]]]:
+    asked: Asked,
+    frame: Frame,
+    pools: Sequence[tuple[Cluster, Pool]],
+    quotas: Mapping[int, int],
+    kinds: Kinds | None = None,
+) -> tuple[tuple[Option, ...], Mapping[int, tuple[Refusal, ...]]]:
     """Return the pools that may run a task, cheapest first, and the limits that rule out others.
 
-    quotas: for a pool the bucket of the owner's quota in its cluster.
+    quotas: for a pool the bucket of the owner's quota in its cluster. kinds: tasks that are alike
+    but for how long they run are looked at once; written to.
     """
+    known = {} if kinds is None else kinds
+    key = kind_key(asked.pipeline, asked.task, asked.profile)
+    if key not in known:
+        known[key] = _kind(asked, frame, pools)
+    kind = known[key]
+    lost = _lost(asked, kind)
+    make = _Options(asked, frame)
+    options = [
+        make.option(footing, (footing.index, quotas[footing.index]))
+        if footing.index in quotas
+        else make.option(footing, (footing.index,))
+        for footing in kind.footings
+        if footing.index not in lost
+    ]
+    options.sort(key=lambda o: (o.objective, o.duration_ms, o.pool_index))
+    refused = dict(sorted({**kind.refused, **lost}.items())) if lost else kind.refused
+    return tuple(options), refused
+
+
+def _lost(asked: Asked, kind: Kind) -> dict[int, tuple[Refusal, ...]]:
+    """Return the pools whose machines are taken away too often for a run as long as the task's."""
+    duration = asked.profile.duration_seconds
+    found: dict[int, tuple[Refusal, ...]] = {}
+    for index, c in kind.fleeting if duration is not None else ():
+        seconds = duration.mean / c.pool.speed_of(c.per_node.gpu_count)
+        tries = expected_tries(seconds, c.pool.interruptions_per_hour * c.node_count)
+        if tries > MOST_TRIES:
+            found[index] = refusals(replace(c, tries=tries))
+    return found
+
+
+def _kind(asked: Asked, frame: Frame, pools: Sequence[tuple[Cluster, Pool]]) -> Kind:
     need = need_of(asked.task, asked.profile)
-    options: list[Option] = []
+    footings: list[Footing] = []
     refused: dict[int, tuple[Refusal, ...]] = {}
+    fleeting: list[tuple[int, Candidate]] = []
+    same: dict[tuple[Amounts, ...], tuple[tuple[Amounts, ...], tuple[Span, ...]]] = {}
     for index, (cluster, pool) in enumerate(pools):
         candidate = _candidate(asked, need, cluster, pool)
+        if pool.interruptions_per_hour > 0 and not asked.serves:
+            fleeting.append((index, candidate))
         if found := refusals(candidate):
             refused[index] = found
-        else:
-            buckets = (index, quotas[index]) if index in quotas else (index,)
-            options.append(_option(asked, frame, candidate, buckets))
-    options.sort(key=lambda o: (o.objective, o.duration_ms, o.pool_index))
-    return tuple(options), refused
+            continue
+        shares = frame.share(index)
+        slots = tuple(_amounts(slot, shares, candidate) for slot in need.slots)
+        if slots not in same:
+            same[slots] = (slots, _calendar(slots, frame) if asked.serves else ())
+        slots, calendar = same[slots]
+        footings.append(
+            Footing(
+                candidate=candidate,
+                index=index,
+                nodes=dominant_share(candidate.per_node, pool) * candidate.node_count,
+                speed=pool.speed_of(candidate.per_node.gpu_count),
+                slots=slots,
+                calendar=calendar,
+            )
+        )
+    return Kind(footings=tuple(footings), refused=refused, fleeting=tuple(fleeting))
 
 
 def dominant_share(held: Resources, pool: Pool) -> float:
@@ -96,12 +200,6 @@ def _candidate(asked: Asked, need: Need, cluster: Cluster, pool: Pool) -> Candid
             latency_ms=cluster.latency_ms + answer_ms,
             availability=availability(cluster, node_count),
         )
-    tries = 1.0
-    if asked.profile.duration_seconds is not None:
-        there = asked.profile.duration_seconds.mean / pool.speed_of(
-            need.per_node(node_count).gpu_count
-        )
-        tries = expected_tries(there, pool.interruptions_per_hour * node_count)
     return Candidate(
         pipeline=asked.pipeline,
         task=asked.task,
@@ -111,7 +209,6 @@ def _candidate(asked: Asked, need: Need, cluster: Cluster, pool: Pool) -> Candid
         node_count=node_count,
         per_node=need.per_node(node_count),
         service=service,
-        tries=tries,
     )
 
 
@@ -131,47 +228,78 @@ def _node_count(asked: Asked, need: Need, cluster: Cluster, pool: Pool) -> int:
     return fitting or need.replicas
 
 
-def _option(asked: Asked, frame: Frame, c: Candidate, buckets: tuple[int, ...]) -> Option:
-    nodes = dominant_share(c.per_node, c.pool) * c.node_count
-    per_hour = c.pool.price_micro_dollars_per_hour * nodes
-    duration = asked.profile.duration_seconds
-    speed = c.pool.speed_of(c.per_node.gpu_count)
-    shares = frame.share(buckets[0])
-    slots = [_amounts(slot, shares, c) for slot in c.need.slots]
-    if duration is None:
-        cost = cost_p95 = MicroDollars(round(per_hour))
-        duration_there, duration_ms = None, 0
-        objective = MicroDollars(cost * frame.serving_hours)
-        spans = _calendar(slots, frame)
-    else:
+class _Options:
+    """Makes the options of one task; what several of them share is made once."""
+
+    def __init__(self, asked: Asked, frame: Frame) -> None:
+        self._asked = asked
+        self._frame = frame
+        self._runs: dict[tuple[float, float], _Run] = {}
+        self._spans: dict[Hashable, tuple[tuple[Span, ...], tuple[Span, ...]]] = {}
+
+    def option(self, footing: Footing, buckets: tuple[int, ...]) -> Option:
+        """Return the task on one pool."""
+        c = footing.candidate
+        per_hour = c.pool.price_micro_dollars_per_hour * footing.nodes
+        if self._asked.profile.duration_seconds is None:
+            cost = cost_p95 = MicroDollars(round(per_hour))
+            objective = MicroDollars(cost * self._frame.serving_hours)
+            duration_there, duration_ms, again = None, 0, False
+        else:
+            run = self._run(self._asked.profile.duration_seconds, footing)
+            duration_there, duration_ms, again = run.duration, run.duration_ms, run.again
+            objective = cost = MicroDollars(round(per_hour * run.hours * self._asked.probability))
+            cost_p95 = MicroDollars(round(per_hour * run.duration.p95 / HOUR_SECONDS))
+        spans, node_spans = self._stretches(footing, duration_ms, again=again)
+        return Option(
+            pool_index=buckets[0],
+            cluster=c.cluster,
+            pool=c.pool,
+            buckets=buckets,
+            node_count=c.node_count,
+            held=c.per_node,
+            duration_ms=duration_ms,
+            duration=duration_there,
+            spans=spans,
+            node_spans=node_spans,
+            cost=cost,
+            cost_p95=cost_p95,
+            objective=MicroDollars(objective + self._asked.move(c.cluster, c.pool)),
+            latency_ms=c.service.latency_ms if c.service else None,
+            availability=c.service.availability if c.service else None,
+        )
+
+    def _run(self, duration: Quantiles, footing: Footing) -> _Run:
+        c, speed = footing.candidate, footing.speed
         risk = c.pool.interruptions_per_hour * c.node_count
-        once = duration.times(1.0 / speed)
-        duration_there = lasting(once, risk)
-        duration_ms = max(math.ceil(duration_there.at(asked.level) * MILLISECONDS), 1)
-        hours = expected_seconds(once.mean, risk) / HOUR_SECONDS
-        objective = cost = MicroDollars(round(per_hour * hours * asked.probability))
-        cost_p95 = MicroDollars(round(per_hour * duration_there.p95 / HOUR_SECONDS))
-        slot_ms = max(round(asked.profile.slot_seconds * MILLISECONDS / speed), 1)
-        # Where it may begin again, nobody knows which slot of its run it is in.
-        again = duration_there is not once
-        spans = _from_start([_most(slots)] if again else slots, slot_ms, duration_ms)
-    return Option(
-        pool_index=buckets[0],
-        cluster=c.cluster,
-        pool=c.pool,
-        buckets=buckets,
-        node_count=c.node_count,
-        held=c.per_node,
-        duration_ms=duration_ms,
-        duration=duration_there,
-        spans=spans,
-        node_spans=_of_one_node(spans, c),
-        cost=cost,
-        cost_p95=cost_p95,
-        objective=MicroDollars(objective + asked.move(c.cluster, c.pool)),
-        latency_ms=c.service.latency_ms if c.service else None,
-        availability=c.service.availability if c.service else None,
-    )
+        if (speed, risk) not in self._runs:
+            once = duration.times(1.0 / speed)
+            there = lasting(once, risk)
+            level = self._asked.level
+            self._runs[speed, risk] = _Run(
+                duration=there,
+                duration_ms=max(math.ceil(there.at(level) * MILLISECONDS), 1),
+                hours=expected_seconds(once.mean, risk) / HOUR_SECONDS,
+                again=there is not once,
+            )
+        return self._runs[speed, risk]
+
+    def _stretches(
+        self, footing: Footing, duration_ms: int, *, again: bool
+    ) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+        """Return what is taken of the pool over time, and of each node."""
+        c = footing.candidate
+        key = (footing.slots, duration_ms, footing.speed, c.node_count, again)
+        if key not in self._spans:
+            spans = footing.calendar
+            if not self._asked.serves:
+                seconds = self._asked.profile.slot_seconds
+                slot_ms = max(round(seconds * MILLISECONDS / footing.speed), 1)
+                # Where it may begin again, nobody knows which slot of its run it is in.
+                slots = [_most(footing.slots)] if again else footing.slots
+                spans = _from_start(slots, slot_ms, duration_ms)
+            self._spans[key] = (spans, _of_one_node(spans, c))
+        return self._spans[key]
 
 
 def _amounts(slot: Slot, shares: tuple[float, ...], c: Candidate) -> Amounts:

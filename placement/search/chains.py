@@ -16,6 +16,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from engine.model.fleet import Cluster
 from placement.problem import transfers
 from placement.problem.instance import Edge, Instance, Job, Line, Option
 from placement.search.board import Board
@@ -39,6 +40,7 @@ class _Label:
     """A chain placed up to one of its jobs."""
 
     option: Option
+    site: int
     start: int
     money: int
     before: _Label | None
@@ -48,50 +50,101 @@ class _Label:
         return self.start + self.option.duration_ms
 
 
+Prices = tuple[tuple[int, ...], ...]
+"""Micro-dollars for moving data, by the site that they leave and the one they come to."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
     """One pipeline whose jobs follow one another.
 
     own: by position and option what the option adds by itself, with inputs that lie elsewhere.
-    moves: by position and pair of clusters what the data cost that the job hands to the next.
-    rest: by position and cluster the least money of all later jobs.
+    at: by position and option its site. moves: by position what the data cost that the job hands
+    to the next, empty for none. rest: by position and site the least money of all later jobs.
     """
 
     jobs: tuple[Job, ...]
     own: tuple[tuple[int, ...], ...]
-    moves: tuple[Mapping[tuple[str, str], int], ...]
-    rest: tuple[Mapping[str, int], ...]
+    at: tuple[tuple[int, ...], ...]
+    moves: tuple[Prices, ...]
+    rest: tuple[tuple[int, ...], ...]
     limit: int | None
 
-    def least(self) -> int:
-        """Return the least money of the whole chain, as if all pools were empty."""
-        return min(
-            (
-                own + self.rest[0][option.cluster.name]
-                for option, own in zip(self.jobs[0].options, self.own[0], strict=True)
-            ),
-            default=0,
+    def moved(self, position: int, source: int, target: int) -> int:
+        """Return what it costs to hand data from the job at a position to the next one."""
+        prices = self.moves[position]
+        return prices[source][target] if prices else 0
+
+
+class Chains:
+    """The pipelines of an instance as chains; each is made when it is first asked for.
+
+    Sites are clusters that no move of data tells apart: as a rule those of one region.
+    """
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._known: dict[int, Chain | None] = {}
+        self._site, self._sites = _sites(instance)
+
+    def of(self, number: int) -> Chain | None:
+        """Return a pipeline as a chain; None where its jobs do not simply follow one another."""
+        if number not in self._known:
+            self._known[number] = self._chain(self._instance.lines[number])
+        return self._known[number]
+
+    @property
+    def share(self) -> float:
+        """The share of the pipelines that are chains."""
+        lines = range(len(self._instance.lines))
+        return sum(self.of(number) is not None for number in lines) / max(len(lines), 1)
+
+    def _chain(self, line: Line) -> Chain | None:
+        instance = self._instance
+        jobs = tuple(instance.jobs[index] for index in line.jobs)
+        if line.late_price:
+            return None  # what a late end costs is not known before the end
+        if not jobs or not _follow(jobs) or not all(job.options for job in jobs):
+            return None
+        limit = None
+        if line.budget is not None:
+            if any(job.serve for job in jobs):
+                return None
+            limit = line.budget - line.spent
+        edges = [instance.edges[index] for index in instance.line_edges[jobs[0].line]]
+        own = tuple(tuple(_own(edges, job, option) for option in job.options) for job in jobs)
+        at = tuple(tuple(self._site[o.cluster.name] for o in job.options) for job in jobs)
+        moves = tuple(self._moves(edges, *pair) for pair in itertools.pairwise(jobs))
+        rest = _rest(own, at, moves, len(self._sites))
+        return Chain(jobs=jobs, own=own, at=at, moves=moves, rest=rest, limit=limit)
+
+    def _moves(self, edges: Sequence[Edge], job: Job, after: Job) -> Prices:
+        """Return what data that one job hands to the next cost, by site."""
+        handed = [edge for edge in edges if (edge.source, edge.target) == (job.index, after.index)]
+        if not handed:
+            return ()
+        return tuple(
+            tuple(
+                sum(transfers.cost(e.volume_gib, e.probability, a, b) for e in handed)
+                for b in self._sites
+            )
+            for a in self._sites
         )
 
 
-def chain_of(instance: Instance, line: Line) -> Chain | None:
-    """Return a pipeline as a chain; None where its jobs do not simply follow one another."""
-    jobs = tuple(instance.jobs[index] for index in line.jobs)
-    if line.late_price:
-        return None  # what a late end costs is not known before the end
-    if not jobs or not _follow(jobs) or not all(job.options for job in jobs):
-        return None
-    limit = None
-    if line.budget is not None:
-        if any(job.serve for job in jobs):
-            return None
-        limit = line.budget - line.spent
-    edges = [instance.edges[index] for index in instance.line_edges[jobs[0].line]]
-    own = tuple(tuple(_own(edges, job, option) for option in job.options) for job in jobs)
-    moves = tuple(
-        _moves(edges, jobs[i], jobs[i + 1]) if i + 1 < len(jobs) else {} for i in range(len(jobs))
-    )
-    return Chain(jobs=jobs, own=own, moves=moves, rest=_rest(jobs, own, moves), limit=limit)
+def _sites(instance: Instance) -> tuple[dict[str, int], list[Cluster]]:
+    """Return the site of each cluster, and one cluster of each site."""
+    numbers: dict[object, int] = {}
+    site: dict[str, int] = {}
+    sites: list[Cluster] = []
+    for cluster, _ in instance.pools:
+        prices = tuple(sorted(cluster.transfer_micro_dollars_per_gib.items()))
+        key = (cluster.region, cluster.continent, prices)
+        if key not in numbers:
+            numbers[key] = len(sites)
+            sites.append(cluster)
+        site[cluster.name] = numbers[key]
+    return site, sites
 
 
 def _follow(jobs: Sequence[Job]) -> bool:
@@ -115,7 +168,7 @@ def cheapest(chain: Chain, board: Board, room: int | None) -> Way:
     most = min(limits, default=None)
     heap: list[tuple[int, int, int, int, _Label | None]] = []
     number = itertools.count()
-    best_end: dict[tuple[int, str], int] = {}
+    best_end: dict[tuple[int, int], int] = {}
     furthest: tuple[int, _Label | None] = (-1, None)
     looked = 0
     _push(chain, heap, number, 0, None, most)
@@ -131,7 +184,7 @@ def cheapest(chain: Chain, board: Board, room: int | None) -> Way:
         label = _reached(chain, board, position, which, before)
         if label is None:
             continue
-        key = (position, label.option.cluster.name)
+        key = (position, label.site)
         if label.end >= best_end.get(key, label.end + 1):
             continue
         best_end[key] = label.end
@@ -152,13 +205,13 @@ def _push(
     most: int | None,
 ) -> None:
     """Add every option of the next job, with the least that the whole chain can cost then."""
-    own, rest = chain.own[position], chain.rest[position]
-    moves = chain.moves[position - 1] if position else {}
+    own, at, rest = chain.own[position], chain.at[position], chain.rest[position]
     spent = before.money if before else 0
-    source = before.option.cluster.name if before else ""
-    for which, option in enumerate(chain.jobs[position].options):
-        target = option.cluster.name
-        total = spent + own[which] + moves.get((source, target), 0) + rest[target]
+    prices: Sequence[int] = ()
+    if before is not None and chain.moves[position - 1]:
+        prices = chain.moves[position - 1][before.site]
+    for which, target in enumerate(at):
+        total = spent + own[which] + rest[target] + (prices[target] if prices else 0)
         if most is None or total <= most:
             heapq.heappush(heap, (total, next(number), position, which, before))
 
@@ -172,11 +225,10 @@ def _reached(
     start = board.earliest(job, option, ready, job.latest_ms - job.tail_ms)
     if start is None:
         return None
-    money = chain.own[position][which]
+    money, site = chain.own[position][which], chain.at[position][which]
     if before is not None:
-        pair = (before.option.cluster.name, option.cluster.name)
-        money += before.money + chain.moves[position - 1].get(pair, 0)
-    return _Label(option=option, start=start, money=money, before=before)
+        money += before.money + chain.moved(position - 1, before.site, site)
+    return _Label(option=option, site=site, start=start, money=money, before=before)
 
 
 def _way(chain: Chain, furthest: tuple[int, _Label | None], looked: int) -> Way:
@@ -200,36 +252,24 @@ def _own(edges: Sequence[Edge], job: Job, option: Option) -> int:
     return option.objective + brought
 
 
-def _moves(edges: Sequence[Edge], job: Job, after: Job) -> dict[tuple[str, str], int]:
-    """Return what data that one job hands to the next cost, where that is not nothing."""
-    handed = [edge for edge in edges if (edge.source, edge.target) == (job.index, after.index)]
-    sources = {option.cluster.name: option.cluster for option in job.options}
-    targets = {option.cluster.name: option.cluster for option in after.options}
-    return {
-        (a, b): sum(transfers.cost(e.volume_gib, e.probability, source, target) for e in handed)
-        for a, source in sources.items()
-        for b, target in targets.items()
-        if handed
-    }
-
-
 def _rest(
-    jobs: Sequence[Job],
     own: Sequence[Sequence[int]],
-    moves: Sequence[Mapping[tuple[str, str], int]],
-) -> tuple[Mapping[str, int], ...]:
-    found: list[dict[str, int]] = [{o.cluster.name: 0 for o in jobs[-1].options}]
-    for position in range(len(jobs) - 2, -1, -1):
-        later: dict[str, int] = {}
-        for option, money in zip(jobs[position + 1].options, own[position + 1], strict=True):
-            name = option.cluster.name
-            total = money + found[-1][name]
-            later[name] = min(later.get(name, total), total)
-        here = {option.cluster.name for option in jobs[position].options}
+    at: Sequence[Sequence[int]],
+    moves: Sequence[Prices],
+    sites: int,
+) -> tuple[tuple[int, ...], ...]:
+    """Return by position and site the least money of all later jobs."""
+    found = [(0,) * sites]
+    for position in range(len(own) - 1, 0, -1):
+        later: dict[int, int] = {}
+        for site, money in zip(at[position], own[position], strict=True):
+            total = money + found[-1][site]
+            later[site] = min(later.get(site, total), total)
+        prices = moves[position - 1]
+        least = min(later.values())
         found.append(
-            {
-                name: min(moves[position].get((name, b), 0) + total for b, total in later.items())
-                for name in here
-            }
+            tuple(min(prices[a][b] + total for b, total in later.items()) for a in range(sites))
+            if prices
+            else (least,) * sites
         )
     return tuple(reversed(found))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from placement.problem.instance import Instance
 from placement.search import draft as drafts
+from placement.search.chains import Chains
 from placement.search.draft import Draft
 from placement.search.orders import Goal, Scope, Task
 from placement.search.recreate import Workplace
@@ -34,6 +35,7 @@ class Effort:
     seed: int
     stopped: Callable[[], bool]
     found: Callable[[Draft], None]
+    chains: Chains
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,7 @@ def improved(
 ) -> Improved:
     """Solve a few pipelines at a time, those that lose most by the others first."""
     chance = random.Random(effort.seed)  # noqa: S311 - a search order, nothing secret
-    place = Workplace(instance, plan)
+    place = Workplace(instance, plan, effort.chains)
     wishes = [drafts.line_worth(instance, alone.draft, n) for n in range(len(instance.lines))]
     tired: set[int] = set()
     for _ in range(MOST_ROUNDS):

@@ -8,7 +8,7 @@ from placement.problem import lateness
 from placement.problem.instance import Instance, Option
 from placement.search import draft as drafts
 from placement.search.board import Board
-from placement.search.chains import Chain, chain_of, cheapest
+from placement.search.chains import Chain, Chains, cheapest
 from placement.search.draft import Draft
 from placement.search.greedy import Taste, place_line, urgency
 from placement.search.greedy import cheapest as cheapest_first
@@ -18,6 +18,7 @@ class Workplace:
     """A plan that pipelines are taken out of and put back into; it changes in place.
 
     values: unplaced weight and money by pipeline, with what lateness costs; late: that alone.
+    value, paid: the sums of values, and of money without lateness, which comes out of a budget.
     labels: looks at options so far, the measure of work.
     """
 
@@ -29,13 +30,15 @@ class Workplace:
         "late",
         "nodes",
         "options",
+        "paid",
         "starts",
+        "value",
         "values",
     )
 
-    def __init__(self, instance: Instance, plan: Draft) -> None:
+    def __init__(self, instance: Instance, plan: Draft, chains: Chains) -> None:
         self._instance = instance
-        self.chains = [chain_of(instance, line) for line in instance.lines]
+        self.chains = chains
         self.labels = 0
         self.load(plan)
 
@@ -59,6 +62,7 @@ class Workplace:
         """Count weight and money again after a change of places from outside."""
         count = len(self._instance.lines)
         self.values, self.late = [(0, 0)] * count, [0] * count
+        self.value, self.paid = (0, 0), 0
         for number in range(count):
             self._weigh(number)
 
@@ -66,16 +70,6 @@ class Workplace:
     def plan(self) -> Draft:
         """The plan as it is now."""
         return Draft(options=dict(self.options), starts=dict(self.starts), nodes=dict(self.nodes))
-
-    @property
-    def value(self) -> tuple[int, int]:
-        """Unplaced weight and money."""
-        return sum(w for w, _ in self.values), sum(m for _, m in self.values)
-
-    @property
-    def paid(self) -> int:
-        """Money that comes out of a budget: all but what lateness is said to cost."""
-        return self.value[1] - sum(self.late)
 
     def part(self, lines: Iterable[int]) -> Draft:
         """Return the places of some pipelines."""
@@ -113,7 +107,7 @@ class Workplace:
 
         taste: how jobs choose where they do not simply follow one another.
         """
-        instance, chain = self._instance, self.chains[number]
+        instance, chain = self._instance, self.chains.of(number)
         room = None if instance.budget is None else instance.budget - self.paid
         if chain is not None:
             self._insert_chain(chain, room)
@@ -147,24 +141,27 @@ class Workplace:
     def _weigh(self, number: int) -> None:
         weight, money = drafts.line_value(self._instance, self.options, number)
         late = lateness.cost(self._instance, self.options, self.starts, number)
-        self.values[number], self.late[number] = (weight, money + late), late
+        old, new = self.values[number], (weight, money + late)
+        self.value = (self.value[0] + new[0] - old[0], self.value[1] + new[1] - old[1])
+        self.paid += money - (old[1] - self.late[number])
+        self.values[number], self.late[number] = new, late
 
 
-def inserted(instance: Instance, order: Sequence[int]) -> Draft:
+def inserted(instance: Instance, order: Sequence[int], chains: Chains) -> Draft:
     """Return the plan of putting in one pipeline after the other, each as cheaply as it can be."""
-    place = Workplace(instance, Draft(options={}, starts={}))
+    place = Workplace(instance, Draft(options={}, starts={}), chains)
     for number in order:
         place.insert(number)
     return place.plan
 
 
-def mended(instance: Instance, found: Draft) -> Draft:
+def mended(instance: Instance, found: Draft, chains: Chains) -> Draft:
     """Return a plan of nodes from one that was found for pools in sum.
 
     Each job starts as early as it can in the order of the plan. What has no node in time is put
     elsewhere with its whole pipeline, or left out.
     """
-    place = Workplace(instance, Draft(options={}, starts={}))
+    place = Workplace(instance, Draft(options={}, starts={}), chains)
     broken: set[int] = set()
     for index in sorted(found.options, key=lambda i: (found.starts[i], i)):
         job, option = instance.jobs[index], found.options[index]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from placement.problem.instance import Instance, Line, Option
 from placement.search import draft as drafts
 from placement.search.board import Board
-from placement.search.chains import chain_of, cheapest
+from placement.search.chains import Chains, cheapest
 from placement.search.draft import Draft
 from placement.search.orders import Goal, Outcome, Scope, Task, Verdict
 from placement.search.solver import solve
@@ -33,6 +33,7 @@ class Relaxed:
     draft: their plans, which may not fit together. weight, money: the least SLA weight without a
         place, and the least money with that weight.
     impossible: a pipeline that cannot be placed whole even alone; None when all can be.
+    chains: the pipelines as chains, for whoever searches on.
     """
 
     draft: Draft
@@ -40,10 +41,13 @@ class Relaxed:
     money: int
     impossible: int | None
     work: float
+    chains: Chains
     troubles: tuple[str, ...] = ()
 
 
-def relaxed(instance: Instance, task: Callable[[Goal], Task], work_limit: float) -> Relaxed:
+def relaxed(
+    instance: Instance, task: Callable[[Goal], Task], work_limit: float, chains: Chains
+) -> Relaxed:
     """Solve every pipeline alone; `task` makes the solver's orders."""
     options: dict[int, Option] = {}
     starts: dict[int, int] = {}
@@ -53,7 +57,7 @@ def relaxed(instance: Instance, task: Callable[[Goal], Task], work_limit: float)
     troubles: dict[str, None] = {}
     empty = _unlimited(instance)
     for number, line in enumerate(instance.lines):
-        easy = _easy(instance, line, empty)
+        easy = _easy(instance, chains, number, empty)
         if easy is not None:
             options.update(easy.options)
             starts.update(easy.starts)
@@ -81,6 +85,7 @@ def relaxed(instance: Instance, task: Callable[[Goal], Task], work_limit: float)
         money=money,
         impossible=impossible,
         work=work,
+        chains=chains,
         troubles=tuple(troubles),
     )
 
@@ -123,9 +128,10 @@ def _unlimited(instance: Instance) -> Board:
     return Board(instance)
 
 
-def _easy(instance: Instance, line: Line, empty: Board) -> Draft | None:
+def _easy(instance: Instance, chains: Chains, number: int, empty: Board) -> Draft | None:
     """Return the best plan of a pipeline alone where that is easy to see, else None."""
-    chain = chain_of(instance, line)
+    chain = chains.of(number)
+    line = instance.lines[number]
     if chain is None or any(instance.buckets[b].base for b in _buckets(instance, line)):
         return None
     way = cheapest(chain, empty, None)

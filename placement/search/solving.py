@@ -9,13 +9,14 @@ single move that helps.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from placement.problem.instance import Instance
+from placement.search import classing, moves, neighbourhoods, ruin
 from placement.search import draft as drafts
-from placement.search import moves, neighbourhoods, ruin
-from placement.search.chains import chain_of
+from placement.search.chains import Chains
+from placement.search.classing import Classed
 from placement.search.draft import Draft
 from placement.search.greedy import greedy, urgency, value
 from placement.search.orders import Goal, Outcome, Task, Verdict, everything
@@ -93,14 +94,17 @@ class Found:
 
 def search(instance: Instance, effort: Effort) -> Found:
     """Return the best plan found within the work limit, or by the time it is stopped."""
+    chains = Chains(instance)
+    first = _first(instance, effort, chains)
     alone = relaxed(
         instance,
         lambda goal: effort.task(goal, RELAXED_WORK),
         RELAXED_SHARE * effort.work_limit,
+        chains,
     )
     if effort.all_placed and alone.impossible is not None:
         return _none(alone, proven=True)
-    plan = _start(instance, alone)
+    plan = _start(instance, alone, first)
     tell = partial(_tell, instance, alone, effort)
     tell(plan)
     if value(instance, plan) == (alone.weight, alone.money):
@@ -109,24 +113,44 @@ def search(instance: Instance, effort: Effort) -> Found:
     left = max(effort.work_limit - alone.work, effort.work_limit / 2)
     if sum(len(job.options) for job in instance.jobs) <= WHOLE_OPTIONS:
         return _whole(instance, alone, effort, plan, left)
-    share = _ruin_share(instance)
-    plan = ruin.improved(instance, plan, alone.draft, effort.seed, share * left, effort.stopped)
+    classes = _by_classes(instance, effort, alone, plan)
+    plan = classes.plan
+    tell(plan)
+    share = LEAST_RUIN_SHARE + chains.share * (RUIN_SHARE - LEAST_RUIN_SHARE)
+    plan = ruin.improved(instance, plan, alone.draft, _ruin(effort, alone, share * left))
     tell(plan)
     found = neighbourhoods.improved(
-        instance, alone, _open(effort, instance, plan, tell), plan, (1.0 - share) * left
+        instance, alone, _open(effort, instance, plan, chains, tell), plan, (1.0 - share) * left
     )
-    plan, troubles = found.plan, (*alone.troubles, *found.troubles)
+    plan, troubles = found.plan, (*alone.troubles, *classes.troubles, *found.troubles)
     if effort.all_placed and not _all(instance, plan):
         return _cold(instance, alone, effort, left)
-    return _bounded(
-        instance, alone, effort, moves.closed(instance, plan), bound=0, troubles=troubles
-    )
+    plan = moves.closed(instance, plan)
+    return _bounded(instance, alone, effort, plan, bound=0, troubles=troubles, classes=classes)
 
 
-def _ruin_share(instance: Instance) -> float:
-    chains = sum(chain_of(instance, line) is not None for line in instance.lines)
-    part = chains / max(len(instance.lines), 1)
-    return LEAST_RUIN_SHARE + part * (RUIN_SHARE - LEAST_RUIN_SHARE)
+def _first(instance: Instance, effort: Effort, chains: Chains) -> Draft | None:
+    """Return a plan of a large problem at once, before anything is known of what is best."""
+    if len(instance.jobs) < classing.LEAST_JOBS:
+        return None
+    lines = range(len(instance.lines))
+    plan = inserted(instance, sorted(lines, key=partial(urgency, instance)), chains)
+    if not effort.all_placed or _all(instance, plan):
+        effort.found(plan, 0)
+    return plan
+
+
+def _by_classes(instance: Instance, effort: Effort, alone: Relaxed, plan: Draft) -> Classed:
+    """Plan a large problem by classes of jobs; return the better plan, with the bound."""
+    if len(instance.jobs) < classing.LEAST_JOBS or effort.stopped():
+        return Classed(plan=plan)
+    found = classing.classed(instance, effort.seed, alone.chains, all_placed=effort.all_placed)
+    better = min(plan, found.plan, key=lambda p: value(instance, p))
+    return replace(found, plan=better)
+
+
+def _ruin(effort: Effort, alone: Relaxed, work: float) -> ruin.Effort:
+    return ruin.Effort(seed=effort.seed, work=work, stopped=effort.stopped, chains=alone.chains)
 
 
 def _all(instance: Instance, plan: Draft) -> bool:
@@ -142,7 +166,11 @@ def _tell(instance: Instance, alone: Relaxed, effort: Effort, plan: Draft) -> No
 
 
 def _open(
-    effort: Effort, instance: Instance, plan: Draft, tell: Callable[[Draft], None]
+    effort: Effort,
+    instance: Instance,
+    plan: Draft,
+    chains: Chains,
+    tell: Callable[[Draft], None],
 ) -> neighbourhoods.Effort:
     """Return how neighbourhoods are solved: as long as jobs lack a place they may."""
     return neighbourhoods.Effort(
@@ -150,6 +178,7 @@ def _open(
         seed=effort.seed,
         stopped=effort.stopped,
         found=tell,
+        chains=chains,
     )
 
 
@@ -163,15 +192,21 @@ def _none(alone: Relaxed, *, proven: bool, troubles: tuple[str, ...] = ()) -> Fo
     )
 
 
-def _start(instance: Instance, alone: Relaxed) -> Draft:
-    """Return the best of some quick plans: greedy, the pipelines' own, made to fit, and in turn."""
+def _start(instance: Instance, alone: Relaxed, first: Draft | None) -> Draft:
+    """Return the best of some quick plans: greedy, the pipelines' own, made to fit, and in turn.
+
+    first: of a large problem; the pipelines' own is all that is tried beside it.
+    """
+    chains = alone.chains
     together = drafts.timed(instance, alone.draft.options, alone.draft.starts)
     if together is None or drafts.over_all(instance, together.options):
-        together = mended(instance, alone.draft)
+        together = mended(instance, alone.draft, chains)
+    if first is not None:
+        return min(first, together, key=lambda plan: value(instance, plan))
     plans = [greedy(instance), together]
     lines = range(len(instance.lines))
     orders = (partial(urgency, instance), partial(_arrival, instance))
-    plans += [inserted(instance, sorted(lines, key=order)) for order in orders]
+    plans += [inserted(instance, sorted(lines, key=order), chains) for order in orders]
     return min(plans, key=lambda plan: value(instance, plan))
 
 
@@ -186,12 +221,12 @@ def _whole(instance: Instance, alone: Relaxed, effort: Effort, plan: Draft, left
     hint = plan if may else None
     outcome = solve(instance, effort.task(Goal.BEST, left, hint=hint), everything(instance))
     troubles = (*alone.troubles, *([outcome.trouble] if outcome.trouble else []))
-    plans = [plan, *_standing(instance, outcome.draft)]
+    plans = [plan, *_standing(instance, alone, outcome.draft)]
     if all(value(instance, p) > _claimed(instance, outcome) for p in plans):
         # What fits the pools in sum does not stand on their nodes, or there was no solver.
         work = RUIN_SHARE * left
         best = min(plans, key=lambda p: value(instance, p))
-        plans.append(ruin.improved(instance, best, alone.draft, effort.seed, work, effort.stopped))
+        plans.append(ruin.improved(instance, best, alone.draft, _ruin(effort, alone, work)))
     if effort.all_placed:
         plans = [p for p in plans if _all(instance, p)]
     if not plans:
@@ -210,12 +245,12 @@ def _claimed(instance: Instance, outcome: Outcome) -> tuple[int, int]:
     return (instance.end_ms * len(instance.jobs), 0) if nothing else (0, 0)
 
 
-def _standing(instance: Instance, found: Draft | None) -> Sequence[Draft]:
+def _standing(instance: Instance, alone: Relaxed, found: Draft | None) -> Sequence[Draft]:
     """Return what the solver found with each start as early as it can be, on nodes."""
     if found is None:
         return ()
     together = drafts.timed(instance, found.options, found.starts)
-    return (mended(instance, found) if together is None else together,)
+    return (mended(instance, found, alone.chains) if together is None else together,)
 
 
 def _cold(instance: Instance, alone: Relaxed, effort: Effort, left: float) -> Found:
@@ -224,7 +259,7 @@ def _cold(instance: Instance, alone: Relaxed, effort: Effort, left: float) -> Fo
         return _none(alone, proven=False)
     outcome = solve(instance, effort.task(Goal.BEST, left), everything(instance))
     troubles = (outcome.trouble,) if outcome.trouble else ()
-    plans = [plan for plan in _standing(instance, outcome.draft) if _all(instance, plan)]
+    plans = [plan for plan in _standing(instance, alone, outcome.draft) if _all(instance, plan)]
     if not plans:
         proven = outcome.verdict is Verdict.INFEASIBLE
         return _none(alone, proven=proven, troubles=troubles)
@@ -246,6 +281,7 @@ def _bounded(
     *,
     bound: int,
     troubles: tuple[str, ...],
+    classes: Classed | None = None,
 ) -> Found:
     """Return a plan with the best bound there is on the money of plans with its weight."""
     weight, money = value(instance, plan)
@@ -257,6 +293,8 @@ def _bounded(
             bound,
             money_bound(instance, lambda most: _weighed(effort, most), unplaced=weight),
         )
+    if classes is not None:
+        bound = max(bound, classes.bound(weight))
     return Found(
         plan=plan,
         bound=min(bound, money),

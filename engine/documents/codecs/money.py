@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from engine.documents.codecs.base import Codec, Schema, check_range
 from engine.documents.codecs.quantities import NUMBER, short, split
-from engine.documents.sources import Node, trouble
+from engine.documents.sources import Node, TroubleError, trouble
+from engine.model.errors import InvalidInputError
 from engine.model.identifiers import MicroDollars
 from engine.model.specs import BudgetPeriod
 
@@ -28,6 +29,24 @@ def micro_dollars(node: Node, period: str, example: str) -> tuple[MicroDollars, 
         raise trouble("S006", node, f"{said}; use USD {period}", fix=f"for example `{example}`")
     check_range(number, node, 0, _DOLLARS_MAX, "{:.0f} USD".format)
     return MicroDollars(round(number * 1_000_000)), rest.strip()
+
+
+def read_amount(text: str, *, name: str) -> MicroDollars:
+    """Return an amount that is per nothing: `100 USD`. For values given on a command line.
+
+    Raises:
+        InvalidInputError: when it is no such amount; `name` says where it was given.
+    """
+    node = Node(path=name, value=text)
+    example = "100 USD"
+    try:
+        amount, period = micro_dollars(node, "", example)
+        if period:
+            fix = f"write `{written_dollars(amount)}`"
+            raise trouble("S006", node, f"{text!r} is an amount per {period}", fix=fix)
+    except TroubleError as error:
+        raise InvalidInputError(name, error.faults) from error
+    return amount
 
 
 def written_dollars(amount: MicroDollars) -> str:
