@@ -11,7 +11,7 @@ from placement.account.explanations import explained, unplaced
 from placement.account.promises import promise
 from placement.account.sharing import sharing
 from placement.problem.checks import check
-from placement.search.draft import EMPTY, Draft
+from placement.search.draft import EMPTY
 from placement.search.greedy import value
 from placement.settling import Settled, settled
 from placement.watching import NOBODY, Lookout
@@ -45,11 +45,12 @@ class CpSatPlacer:
                 raise infeasible(problem, proven=found.proven)
             if found.unkept:
                 raise unkept(found.instance, found.outlooks, found.unkept)
-        plan = EMPTY if found.plan is None else found.plan
-        return _shown(found, plan, problem.request)
+        return shown(found, problem.request)
 
 
-def _shown(found: Settled, plan: Draft, request: PlanRequest) -> Placement:
+def shown(found: Settled, request: PlanRequest) -> Placement:
+    """Return everything that is told of a search: where tasks stand, why, and how good it is."""
+    plan = EMPTY if found.plan is None else found.plan
     instance, seen = found.instance, found.outlooks
     shown = {
         job.key: assignment(instance, plan, job, seen[job.line])

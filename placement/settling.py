@@ -21,7 +21,7 @@ from placement.problem.needs import HARD_LEVEL, OVERFLOW
 from placement.search import multiplexing
 from placement.search.draft import Draft
 from placement.search.greedy import value
-from placement.search.solving import Effort, Found, search
+from placement.search.solving import Effort, Found, never, search, unheard
 from placement.watching import NOBODY, Lookout
 
 SHARING_ROUNDS = 3
@@ -154,8 +154,8 @@ def _searched(task: _Task, instance: Instance, limit: float) -> Found:
         all_placed=request.mode is Mode.LEAST_COST,
         seed=request.seed,
         work_limit=limit,
-        stopped=task.lookout.wants_end,
-        found=partial(task.lookout.found, instance),
+        stopped=task.lookout.wants_end if task.lookout.is_watched else never,
+        found=partial(task.lookout.found, instance) if task.lookout.is_watched else unheard,
     )
     return search(instance, effort)
 

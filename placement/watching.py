@@ -18,6 +18,11 @@ class Lookout:
         self._best: tuple[int, int] | None = None
         self._bound = -1
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody looks on."""
+        return self._watch is not None
+
     def found(self, instance: Instance, plan: Draft | None, bound: int) -> None:
         """Tell of a plan (None for none yet) that is better than those before, or a better bound.
 

@@ -134,8 +134,8 @@ def _running_cost(instance: Instance, line: Line, *, serve: bool) -> int:
     return sum(a.cost_micro_dollars for a in running if (a.end_seconds_p95 is None) == serve)
 
 
-def _edges(instance: Instance, line: Line) -> list[int]:
-    return [i for i, edge in enumerate(instance.edges) if edge.target in set(line.jobs)]
+def _edges(instance: Instance, line: Line) -> Sequence[int]:
+    return instance.line_edges[instance.jobs[line.jobs[0]].line] if line.jobs else ()
 
 
 def _runs(

@@ -10,7 +10,7 @@ from engine.model.specs import Within
 from placement.problem.bonds import allows
 from placement.problem.instance import Amounts, Instance, Job, Option, Span
 from placement.search.nodes import Nodes, Rule
-from placement.search.timeline import Timeline, node_spans_at, seat_span, spans_at
+from placement.search.timeline import Timeline, hull, node_spans_at, seat_span, spans_at
 
 SeatKey = tuple[int, int, int]
 """Bucket, line, seat."""
@@ -200,9 +200,11 @@ class Board:
     def _claim(self, job: Job, option: Option, bucket: int, start_ms: int) -> _Claim:
         """Return what a job would take; of a seat, what the whole seat would take then."""
         if job.seat < 0:
+            spans = spans_at(job, option, start_ms)
+            alone = option.node_spans is option.spans
             return _Claim(
-                spans=spans_at(job, option, start_ms),
-                node_spans=node_spans_at(job, option, start_ms),
+                spans=spans,
+                node_spans=spans if alone else node_spans_at(job, option, start_ms),
                 node_count=option.node_count,
                 rule=self.rule(job, option) if job.bonds and bucket == option.pool_index else None,
             )
@@ -240,8 +242,12 @@ class Board:
         return None
 
     def _later_alone(self, job: Job, bucket: int, claim: _Claim, start: int) -> int | None:
-        for span in claim.spans:
-            clash = self._lines[bucket].conflict(span)
+        line = self._lines[bucket]
+        spans = claim.spans
+        if len(spans) > 1 and line.conflict(hull(spans)) is None:
+            spans = ()
+        for span in spans:
+            clash = line.conflict(span)
             if clash is not None and job.serve:
                 # Its needs stay where they are in the calendar; only the start moves on.
                 return max(min(clash[1], span.end_ms), start + 1)

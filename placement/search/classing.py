@@ -9,8 +9,10 @@ they are cheapest.
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +20,7 @@ import numpy as np
 from placement.problem.instance import Instance, Option
 from placement.search import draft as drafts
 from placement.search.chains import Chains
-from placement.search.classes import PARTS, Classes, classes_of
+from placement.search.classes import PARTS, Classes, Integers, Numbers, classes_of
 from placement.search.draft import Draft
 from placement.search.greedy import urgency
 from placement.search.recreate import mended
@@ -35,7 +37,10 @@ STEPS = 1_000
 RATES = (1.0, 4.0)
 """At how many times the money of an average unit of weight more bounds are looked for."""
 
-LARGEST = 2**50
+MONEY_RANGE = 2.0**40
+ROOM_RANGE = 2.0**30
+"""Largest sums of money and of room that the engine is given: exact enough, and no trouble for a
+linear programme."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +60,20 @@ class Classed:
         return max((int(money - rate * weight) for rate, money in self.bounds), default=0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Solved:
+    """Units of each class by pool; no less than `bound` micro-dollars are possible."""
+
+    units: Numbers
+    bound: int
+    notes: tuple[str, ...]
+
+
 def classed(instance: Instance, seed: int, chains: Chains, *, all_placed: bool) -> Classed:
     """Return a plan made by classes."""
     classes = classes_of(instance)
+    if not classes.members:
+        return Classed(plan=drafts.EMPTY)
     dear = 4.0 * float(_rates(classes).max(initial=1.0))
     try:
         best = _solved(classes, dear, seed, rounds=ROUNDS)
@@ -69,34 +85,33 @@ def classed(instance: Instance, seed: int, chains: Chains, *, all_placed: bool) 
     except FAILURES as failure:
         text = f"classes of tasks could not be planned ({type(failure).__name__}: {failure})"
         return Classed(plan=drafts.EMPTY, troubles=(text,))
-    hoped = _hoped(instance, classes, best.plan.units / PARTS)
+    hoped = _hoped(instance, classes, best.units)
     return Classed(plan=mended(instance, hoped, chains), bounds=tuple(bounds), troubles=best.notes)
 
 
-def _rates(classes: Classes) -> np.ndarray:
+def _rates(classes: Classes) -> Numbers:
     """Return by class the money of an average job where it is dearest, for a unit of weight."""
     count = np.array([len(members) for members in classes.members], dtype=float)
     return classes.cost.max(axis=1, initial=0.0) * count / np.maximum(classes.weight, 1e-9)
 
 
-def _solved(classes: Classes, rate: float, seed: int, *, rounds: int) -> Solution:
+def _solved(classes: Classes, rate: float, seed: int, *, rounds: int) -> _Solved:
     """Let the engine assign classes to pools; a unit of weight left out costs `rate`."""
-    effort = importlib.import_module("placement.assignment.effort")
-    problem = importlib.import_module("placement.assignment.problem")
-    solving = importlib.import_module("placement.assignment.solving")
+    effort, problem, solving = map(engine_of, ("effort", "problem", "solving"))
     count = np.array([len(members) for members in classes.members], dtype=np.int64)
     longest = np.array([float(work.max() / work.mean()) for work in classes.work])
     # Leaving out work leaves out at least the weight of so many of the longest jobs.
     drop = rate * classes.weight / count / longest
-    most = np.maximum(classes.capacity, 1.0)
-    scale = np.maximum(most.max(axis=0) / 2**40, 1.0)
+    dearest = np.maximum(classes.cost.max(axis=1), drop)
+    money = max(float(dearest @ count) / MONEY_RANGE, 1e-9)
+    room = np.maximum(classes.capacity.max(axis=0), 1.0) / ROOM_RANGE
     asked = problem.AssignmentProblem(
         count=count * PARTS,
-        cost=np.floor(classes.cost / PARTS).astype(np.int64),
+        cost=np.floor(classes.cost / PARTS / money).astype(np.int64),
         eligible=classes.pools,
-        demand=_whole(classes.takes / PARTS / scale, classes.capacity / scale),
-        capacity=np.floor(classes.capacity / scale).astype(np.int64),
-        drop_cost=np.floor(drop / PARTS).astype(np.int64),
+        demand=_whole(classes.takes / PARTS / room, classes.capacity / room),
+        capacity=np.floor(classes.capacity / room).astype(np.int64),
+        drop_cost=np.floor(drop / PARTS / money).astype(np.int64),
         must_place=np.zeros(len(count), dtype=bool),
     )
     told = 0
@@ -111,10 +126,19 @@ def _solved(classes: Classes, rate: float, seed: int, *, rounds: int) -> Solutio
         asked,
         effort.Effort(rounds=rounds, steps=STEPS, exact_share=0.0, seed=seed, watch=goes_on),
     )
-    return found
+    return _Solved(
+        units=found.plan.units / PARTS,
+        bound=math.floor(found.bound * money),
+        notes=found.notes,
+    )
 
 
-def _whole(takes: np.ndarray, capacity: np.ndarray) -> np.ndarray:
+def engine_of(name: str) -> ModuleType:
+    """Return a module of the engine, which needs OR-Tools and is loaded when it is asked for."""
+    return importlib.import_module(f"placement.assignment.{name}")
+
+
+def _whole(takes: Numbers, capacity: Numbers) -> Integers:
     """Return whole numbers of which as many fit a pool as of the exact ones, or more."""
     has = np.floor(capacity)[None, :, :]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -124,7 +148,7 @@ def _whole(takes: np.ndarray, capacity: np.ndarray) -> np.ndarray:
     return np.asarray(rounded, dtype=np.int64)
 
 
-def _hoped(instance: Instance, classes: Classes, units: np.ndarray) -> Draft:
+def _hoped(instance: Instance, classes: Classes, units: Numbers) -> Draft:
     """Return a pool for each job as far as its class has work there, and when it should start.
 
     The start is the latest that leaves time for those that wait for it: the less time a job has,

@@ -146,12 +146,11 @@ def board_of(instance: Instance, draft: Draft, *, without: Iterable[int] = ()) -
 
 def without(draft: Draft, jobs: Iterable[int]) -> Draft:
     """Return a draft with some jobs left out."""
-    gone = set(jobs)
-    return Draft(
-        options={i: o for i, o in draft.options.items() if i not in gone},
-        starts={i: s for i, s in draft.starts.items() if i not in gone},
-        nodes={i: n for i, n in draft.nodes.items() if i not in gone},
-    )
+    options, starts, nodes = dict(draft.options), dict(draft.starts), dict(draft.nodes)
+    for index in jobs:
+        for of in (options, starts, nodes):
+            of.pop(index, None)
+    return Draft(options=options, starts=starts, nodes=nodes)
 
 
 def timed(

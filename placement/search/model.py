@@ -22,6 +22,7 @@ from placement.problem.instance import COUNTED, Amounts, Edge, Instance, Job, Op
 from placement.search import hints, model_bonds
 from placement.search.draft import Draft
 from placement.search.orders import Goal, Outcome, Scope, Task, Verdict
+from placement.search.telling import Teller
 
 LARGEST = 2**62
 """CP-SAT counts in 64 bits, with room for the sums it makes on the way."""
@@ -46,12 +47,13 @@ def solve(instance: Instance, task: Task, scope: Scope) -> Outcome:
     # Probing costs more than it finds: options are tied by little but capacity.
     solver.parameters.cp_model_probing_level = 0
     solver.parameters.symmetry_level = 0
-    status = solver.solve(model.cp)
+    teller = None if task.told is None else Teller(model.read, task.told, model.dear)
+    status = solver.solve(model.cp, teller)
     verdict = _VERDICTS.get(status, Verdict.UNKNOWN)
     found = verdict in {Verdict.OPTIMAL, Verdict.FEASIBLE}
     return Outcome(
         verdict=verdict,
-        draft=model.read(solver) if found else None,
+        draft=model.read(solver.boolean_value, solver.value) if found else None,
         bound=max(round(solver.best_objective_bound), 0) if found else 0,
         work=float(solver.response_proto.deterministic_time),
         dear=model.dear,
@@ -134,16 +136,18 @@ class _Model:
         for variable, value in self._hints:
             self.cp.add_hint(variable, value(draft))
 
-    def read(self, solver: cp_model.CpSolver) -> Draft:
-        """Return the plan the solver found."""
+    def read(
+        self, is_true: Callable[[Expression], bool], value: Callable[[Expression], int]
+    ) -> Draft:
+        """Return the plan the solver found, by what it says of its variables."""
         options = {
             job.index: option
             for job, option in self._all()
-            if solver.boolean_value(self._takes[job.index, option.pool_index])
+            if is_true(self._takes[job.index, option.pool_index])
         }
         return Draft(
             options=options,
-            starts={index: int(solver.value(self._starts[index])) for index in options},
+            starts={index: int(value(self._starts[index])) for index in options},
         )
 
     def _all(self) -> list[tuple[Job, Option]]:

@@ -16,7 +16,7 @@ from placement.search.board import Board
 from placement.search.draft import Draft
 
 SWEEP_LIMIT = 50
-"""Sweeps over all jobs in which single moves are looked for; each gains, most plans need three."""
+"""Sweeps in which single moves are looked for; each gains, most plans need three."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,11 @@ def bench(instance: Instance, plan: Draft, job: Job, board: Board | None = None)
 
 def moved(instance: Instance, plan: Draft, at: Bench, option: Option) -> Draft | None:
     """Return the plan in which the job takes an option; None when that cannot be."""
+    job = at.job
+    if not drafts.may_run(job, at.rest.options):
+        return None
+    if at.board.earliest(job, option, drafts.ready_ms(job, at.rest), job.latest_ms) is None:
+        return None  # most moves end here, before anything is copied
     options: dict[int, Option] = {**plan.options, at.job.index: option}
     dearer = instance.budget is not None and delta(instance, plan, at.job, option) > 0
     if drafts.over_budget(instance, options, at.job.line):
@@ -97,31 +102,99 @@ def change(instance: Instance, plan: Draft, job: Job, option: Option, after: Dra
 
 def closed(instance: Instance, plan: Draft) -> Draft:
     """Return the plan after every single move that places more or costs less."""
+    sweep = _Sweep(instance, plan)
     for _ in range(SWEEP_LIMIT):
-        better = _swept(instance, plan)
-        if better is plan:
-            return plan
-        plan = better
-    return plan
+        if not sweep.over_all_jobs():
+            break
+        for _ in range(SWEEP_LIMIT):
+            if not sweep.where_room_was_made():
+                break
+    return sweep.plan
 
 
-def _swept(instance: Instance, plan: Draft) -> Draft:
-    """Return the plan after one look at every job; the same plan when nothing was gained."""
-    board: Board | None = None
-    for job in instance.jobs:
+class _Sweep:
+    """A plan with its board, and when what was last changed.
+
+    A job whose better options are as full as they were when it was looked at last need not be
+    looked at again; all are looked at once more in the end.
+    """
+
+    def __init__(self, instance: Instance, plan: Draft) -> None:
+        self._instance = instance
+        self.plan = plan
+        self._board: Board | None = None
+        self._now = 0
+        self._looked = [-1] * len(instance.jobs)
+        self._freed = [0] * len(instance.buckets)
+        self._changed = [0] * len(instance.lines)
+
+    def over_all_jobs(self) -> bool:
+        """Make the moves of every job that gain; return whether there were any."""
+        return sum(self._look(job) for job in self._instance.jobs) > 0
+
+    def where_room_was_made(self) -> bool:
+        """The same for the jobs that may find room where there was none."""
+        return sum(self._look(job) for job in self._instance.jobs if self._may_gain(job)) > 0
+
+    def _may_gain(self, job: Job) -> bool:
+        looked, jobs = self._looked[job.index], self._instance.jobs
+        return (
+            self._instance.budget is not None
+            or self._changed[job.line] > looked
+            or any(self._freed[bucket] > looked for o in job.options for bucket in o.buckets)
+            # Who it is bound to may have let it in, or go, without any room being made there.
+            or any(self._changed[jobs[bond.other].line] > looked for bond in job.bonds)
+        )
+
+    def _look(self, job: Job) -> bool:
+        """Make the best move of a job that gains, if any does."""
+        instance, plan = self._instance, self.plan
+        self._looked[job.index] = self._now
         placed = job.index in plan.options
         if instance.whole and not placed:
-            continue
-        gains = [(delta(instance, plan, job, o), o.pool_index, o) for o in job.options]
-        late = lateness.late_ms(instance, plan.options, plan.starts, job.line) > 0
-        worth = [gain for gain in gains if gain[0] < 0 or late or not placed]
+            return False
+        worth = _worth(instance, plan, job)
         if not worth or not drafts.may_run(job, plan.options):
-            continue
-        board = drafts.board_of(instance, plan) if board is None else board
-        better = _moved_best(instance, plan, bench(instance, plan, job, board), worth)
-        if better is not None:
-            plan, board = better, None
-    return plan
+            return False
+        if self._board is None:
+            self._board = drafts.board_of(instance, plan)
+        at = bench(instance, plan, job, self._board)
+        better = _moved_best(instance, plan, at, worth)
+        if better is None:
+            return False
+        self._now += 1
+        for index in (job.index, *at.followers):
+            for option in (plan.options.get(index), better.options[index]):
+                for bucket in option.buckets if option is not None else ():
+                    self._freed[bucket] = self._now
+        self._changed[job.line] = self._now
+        self.plan, self._board = better, _board_after(instance, at, better)
+        return True
+
+
+def _board_after(instance: Instance, at: Bench, better: Draft) -> Board:
+    """Return what a plan takes in which a job was moved, and those that wait for it followed."""
+    board = at.board
+    for index in (at.job.index, *at.followers):
+        option, start = better.options[index], better.starts[index]
+        board.put(instance.jobs[index], option, start, better.nodes.get(index, ()))
+    return board
+
+
+def _worth(instance: Instance, plan: Draft, job: Job) -> list[tuple[int, int, Option]]:
+    """Return the options that would gain: all for a job without a place, else the cheaper ones.
+
+    All too where its pipeline ends late at a price: a dearer one may save more than it costs.
+    """
+    gains: list[tuple[int, int, Option]] = []
+    taken = plan.options.get(job.index)
+    late = lateness.late_ms(instance, plan.options, plan.starts, job.line) > 0
+    most = None if taken is None or late else drafts.added(instance, plan.options, job, taken)
+    for option in job.options:
+        money = drafts.added(instance, plan.options, job, option)
+        if most is None or money < most:
+            gains.append((money, option.pool_index, option))
+    return gains
 
 
 def _moved_best(

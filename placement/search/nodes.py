@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from placement.problem.instance import Amounts, Bucket, Span
-from placement.search.timeline import Timeline
+from placement.search.timeline import Timeline, hull
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +53,14 @@ class Nodes:
     def free(self, spans: Sequence[Span], count: int) -> tuple[int, ...]:
         """Return the first `count` nodes with room for all of some spans; fewer if so few have."""
         found: list[int] = []
+        # A service has a span for each hour of days: most nodes have room for all of them at once.
+        whole = hull(spans) if len(spans) > 1 else None
         for index, line in enumerate(self._used):
             if len(found) == count:
                 break
-            if all(line.conflict(span) is None for span in spans):
+            if (whole is not None and line.conflict(whole) is None) or all(
+                line.conflict(span) is None for span in spans
+            ):
                 found.append(index)
         fresh = range(len(self._used), self._count)
         return (*found, *fresh[: count - len(found)])

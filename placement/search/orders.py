@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -28,13 +29,18 @@ class Verdict(Enum):
     UNKNOWN = "nothing within the work limit"
 
 
+Told = Callable[[Draft, int, int], bool]
+"""Told of a better draft, for pools in sum, with the bound so far on the goal's quantity and what a
+unit of weight counts in it; says whether to go on."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """One solve.
 
     all_placed: every job must have a place; else those that have none cost their weight.
     hint: a plan to start from. weight_at_most: bound on the weight without a place.
-    line: the pipeline that `SPENT` and `END` are about.
+    line: the pipeline that `SPENT` and `END` are about. told: who looks on.
     """
 
     goal: Goal
@@ -44,6 +50,7 @@ class Task:
     hint: Draft | None = None
     weight_at_most: int | None = None
     line: int = 0
+    told: Told | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from placement.search.chains import Chains
 from placement.search.classing import Classed
 from placement.search.draft import Draft
 from placement.search.greedy import greedy, urgency, value
-from placement.search.orders import Goal, Outcome, Task, Verdict, everything
+from placement.search.orders import Goal, Outcome, Task, Told, Verdict, everything
 from placement.search.recreate import inserted, mended
 from placement.search.relaxation import Relaxed, money_bound, relaxed
 from placement.search.solver import solve
@@ -64,7 +64,14 @@ class Effort:
     stopped: Callable[[], bool] = never
     found: Callable[[Draft, int], None] = unheard
 
-    def task(self, goal: Goal, work: float, *, hint: Draft | None = None) -> Task:
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody wants to know, or may end the search."""
+        return self.found is not unheard or self.stopped is not never
+
+    def task(
+        self, goal: Goal, work: float, *, hint: Draft | None = None, told: Told | None = None
+    ) -> Task:
         """Return the order for one solve."""
         return Task(
             goal=goal,
@@ -72,6 +79,7 @@ class Effort:
             seed=self.seed,
             work_limit=min(work, self.work_limit),
             hint=hint,
+            told=told,
         )
 
 
@@ -219,7 +227,8 @@ def _whole(instance: Instance, alone: Relaxed, effort: Effort, plan: Draft, left
     """Give CP-SAT the whole problem."""
     may = not effort.all_placed or _all(instance, plan)
     hint = plan if may else None
-    outcome = solve(instance, effort.task(Goal.BEST, left, hint=hint), everything(instance))
+    task = effort.task(Goal.BEST, left, hint=hint, told=_told(instance, alone, effort))
+    outcome = solve(instance, task, everything(instance))
     troubles = (*alone.troubles, *([outcome.trouble] if outcome.trouble else []))
     plans = [plan, *_standing(instance, alone, outcome.draft)]
     if all(value(instance, p) > _claimed(instance, outcome) for p in plans):
@@ -235,6 +244,22 @@ def _whole(instance: Instance, alone: Relaxed, effort: Effort, plan: Draft, left
     best = moves.closed(instance, min(plans, key=lambda p: value(instance, p)))
     bound = _money(instance, best, outcome)
     return _bounded(instance, alone, effort, best, bound=bound, troubles=troubles)
+
+
+def _told(instance: Instance, alone: Relaxed, effort: Effort) -> Told | None:
+    """Return what hands on the solver's own plans, those that stand on nodes; None for nobody."""
+    if not effort.is_watched:
+        return None
+
+    def told(found: Draft, bound: int, dear: int) -> bool:
+        plan = drafts.timed(instance, found.options, found.starts)
+        if plan is not None and not drafts.over_all(instance, plan.options):
+            weight = drafts.unplaced_weight(instance, plan.options)
+            known = alone.money if weight == alone.weight else 0
+            effort.found(plan, max(bound - weight * dear, known, 0))
+        return not effort.stopped()
+
+    return told
 
 
 def _claimed(instance: Instance, outcome: Outcome) -> tuple[int, int]:
@@ -257,7 +282,8 @@ def _cold(instance: Instance, alone: Relaxed, effort: Effort, left: float) -> Fo
     """Let CP-SAT look for a plan of all jobs when nothing else found one."""
     if sum(len(job.options) for job in instance.jobs) > COLD_OPTIONS or effort.stopped():
         return _none(alone, proven=False)
-    outcome = solve(instance, effort.task(Goal.BEST, left), everything(instance))
+    task = effort.task(Goal.BEST, left, told=_told(instance, alone, effort))
+    outcome = solve(instance, task, everything(instance))
     troubles = (outcome.trouble,) if outcome.trouble else ()
     plans = [plan for plan in _standing(instance, alone, outcome.draft) if _all(instance, plan)]
     if not plans:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from placement.problem.instance import Amounts, Job, Option, Span
 
@@ -84,12 +84,12 @@ class Timeline:
                 del self._times[index], self._used[index]
 
 
-def spans_at(job: Job, option: Option, start_ms: int) -> list[Span]:
+def spans_at(job: Job, option: Option, start_ms: int) -> Sequence[Span]:
     """Return what a job takes when it starts at `start_ms`, in milliseconds after `as_of`."""
     return _placed(job, option.spans, start_ms)
 
 
-def node_spans_at(job: Job, option: Option, start_ms: int) -> list[Span]:
+def node_spans_at(job: Job, option: Option, start_ms: int) -> Sequence[Span]:
     """Return what a job takes of each of its nodes."""
     return _placed(job, option.node_spans, start_ms)
 
@@ -100,13 +100,26 @@ def seat_span(job: Job, option: Option, start_ms: int) -> Span:
     return Span(start_ms=start_ms, end_ms=spans[-1].end_ms, amounts=option.peak)
 
 
-def _placed(job: Job, spans: Iterable[Span], start_ms: int) -> list[Span]:
+def hull(spans: Sequence[Span]) -> Span:
+    """Return one span over the time of some that takes the most that any of them does.
+
+    Where it has room they all have.
+    """
+    if len(spans) == 1:
+        return spans[0]
+    amounts = tuple(max(of) for of in zip(*(span.amounts for span in spans), strict=True))
+    return Span(start_ms=spans[0].start_ms, end_ms=spans[-1].end_ms, amounts=amounts)
+
+
+def _placed(job: Job, spans: Sequence[Span], start_ms: int) -> Sequence[Span]:
     if job.serve:
-        return [
-            Span(start_ms=max(s.start_ms, start_ms), end_ms=s.end_ms, amounts=s.amounts)
-            for s in spans
-            if s.end_ms > start_ms
-        ]
+        # The calendar stays where it is; what lies before the start falls away.
+        first = bisect_right(spans, start_ms, key=lambda span: span.end_ms)
+        left = list(spans[first:])
+        if left and left[0].start_ms < start_ms:
+            end_ms, amounts = left[0].end_ms, left[0].amounts
+            left[0] = Span(start_ms=start_ms, end_ms=end_ms, amounts=amounts)
+        return left
     return [
         Span(start_ms=start_ms + s.start_ms, end_ms=start_ms + s.end_ms, amounts=s.amounts)
         for s in spans

@@ -20,10 +20,15 @@ REGIONS = ("eu-north-1", "eu-west-1", "us-east-1", "us-west-2")
 POOLS = (("small", 8.0, 0), ("large", 64.0, 0), ("gpu", 32.0, 8))
 
 
-def problem(tasks: int, clusters: int, seed: int) -> PlacementProblem:
-    """Returns pipelines of four tasks, a quarter of them served too, on clusters of one pool."""
+def problem(
+    tasks: int, clusters: int, seed: int, nodes: tuple[int, int] = (20, 120)
+) -> PlacementProblem:
+    """Returns pipelines of four tasks, a quarter of them served too, on clusters of one pool.
+
+    nodes: fewest and most nodes of a pool.
+    """
     chance = random.Random(seed)
-    fleet = Fleet(clusters=tuple(_cluster(chance, number) for number in range(clusters)))
+    fleet = Fleet(clusters=tuple(_cluster(chance, number, nodes) for number in range(clusters)))
     profiles: dict[str, Profile] = {}
     pipelines: list[PipelineSpec] = []
     while len(profiles) < tasks:
@@ -59,7 +64,7 @@ def plan(asked: PlacementProblem) -> tuple[Instance, Draft]:
     return instance, Draft(options=options, starts=starts)
 
 
-def _cluster(chance: random.Random, number: int) -> Cluster:
+def _cluster(chance: random.Random, number: int, nodes: tuple[int, int]) -> Cluster:
     region = chance.choice(REGIONS)
     pools = []
     for name, cores, gpus in (chance.choice(POOLS),):
@@ -78,7 +83,7 @@ def _cluster(chance: random.Random, number: int) -> Cluster:
             Pool(
                 name=PoolName(name),
                 shape=shape,
-                node_count=chance.randint(20, 120),
+                node_count=chance.randint(*nodes),
                 price_micro_dollars_per_hour=dollars(round(price, 4)),
                 speed=chance.choice((0.8, 1.0, 1.25)),
             )

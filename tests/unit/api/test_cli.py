@@ -103,6 +103,30 @@ def test_other_commands_answer_in_json_too(
         json.loads(said())
 
 
+def test_a_plan_that_is_placed_whole_within_a_budget_says_what_it_leaves_out(
+    berth: Berth, said: Callable[[], str]
+) -> None:
+    choices = ("--mode", "most-sla", "--whole", "--budget", "0 USD", "--json")
+    assert berth("plan", "churn.yaml", *choices) == 4
+    plan = json.loads(said())
+    assert (plan["request"]["whole"], plan["request"]["budget_micro_dollars"]) == (True, 0)
+    assert [item["task"] for item in plan["placement"]["unplaced"]] == ["etl", "train"]
+
+
+@pytest.mark.parametrize(
+    ("choices", "part"),
+    [
+        (("--budget", "5 USD"), "does not bind in mode `least-cost`"),
+        (("--mode", "most-sla", "--budget", "5"), "has no currency"),
+    ],
+)
+def test_a_budget_of_a_plan_that_binds_nothing_is_refused(
+    berth: Berth, capsys: pytest.CaptureFixture[str], choices: tuple[str, ...], part: str
+) -> None:
+    assert berth("plan", "churn.yaml", *choices) == 2
+    assert part in " ".join(capsys.readouterr().err.split())
+
+
 def test_show_defaults_prints_what_was_filled_in(berth: Berth, said: Callable[[], str]) -> None:
     assert berth("plan", "churn.yaml", "--show-defaults") == 0
     assert "tasks.etl.retries\t2" in said()

@@ -51,6 +51,13 @@ def test_alternatives_never_cost_less_than_the_plan(client: Client) -> None:
     assert min(deltas) >= 0
 
 
+def test_a_plan_may_have_a_budget_and_be_placed_whole(client: Client) -> None:
+    plan = client.plan(churn(), mode="most-sla", whole=True, budget="3 USD", as_of=AS_OF).plan
+    assert plan.request.whole
+    assert plan.request.budget_micro_dollars == 3_000_000
+    assert not plan.placement.unplaced
+
+
 def test_a_plan_can_be_asked_what_if(client: Client) -> None:
     changed = client.plan(churn(), as_of=AS_OF).what_if("cluster:near=down")
     assert {a.cluster for a in changed.plan.placement.assignments} == {"far"}

@@ -47,6 +47,33 @@ def test_the_same_question_gives_the_same_bytes(http: TestClient) -> None:
     assert http.post(f"/v1/plans?as_of={AS_OF}&seed=5", json=MAPPING).content == first.content
 
 
+def test_whole_and_budget_stand_in_the_query_or_in_the_envelope(http: TestClient) -> None:
+    query = f"as_of={AS_OF}&mode=most-sla&whole=true&budget_micro_dollars=0"
+    alone = http.post(f"/v1/plans?{query}", json=MAPPING)
+    envelope = {
+        "documents": [{"name": "the body", "mapping": MAPPING}],
+        "as_of": AS_OF,
+        "mode": "most-sla",
+        "whole": True,
+        "budget_micro_dollars": 0,
+    }
+    assert http.post("/v1/plans", json=envelope).content == alone.content
+    assert alone.json()["placement"]["unplaced"][0]["task"] == "etl"
+
+
+@pytest.mark.parametrize(
+    ("choices", "part"),
+    [({"budget_micro_dollars": 1}, "does not bind"), ({"budget_micro_dollars": -1}, "is -1")],
+)
+def test_a_budget_that_cannot_bind_is_refused(
+    http: TestClient, choices: dict[str, object], part: str
+) -> None:
+    envelope = {"documents": [{"name": "the body", "mapping": MAPPING}], **choices}
+    response = http.post("/v1/plans", json=envelope)
+    assert response.status_code == 422
+    assert part in response.json()["faults"][0]["message"]
+
+
 def test_faults_of_yaml_come_as_a_problem_with_lines(http: TestClient) -> None:
     bad = PIPELINE.replace("kind: etl", "kin: etl").replace("budget", "bugdet")
     response = http.post("/v1/plans?name=churn.yaml", content=bad, headers=YAML)

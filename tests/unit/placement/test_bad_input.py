@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -73,14 +74,19 @@ def test_quantiles_that_cross_or_are_negative_cannot_be_made(values: tuple[float
         Quantiles(**dict(zip(names, values, strict=True)))
 
 
-def test_a_million_tasks_are_refused_with_the_limit() -> None:
+def test_a_million_tasks_are_refused_with_the_limit_before_memory_is_used() -> None:
     many = tuple(make.task(f"t{i}") for i in range(1_000))
     pipelines = tuple(make.pipeline(*many, name=f"p{i}") for i in range(1_000))
     problem = replace(
         make.problem(make.pipeline(), FLEET),
         request=replace(make.problem(make.pipeline(), FLEET).request, pipelines=pipelines),
     )
-    assert str(checks.TASK_LIMIT) in refused(problem, "S007")
+    tracemalloc.start()
+    try:
+        assert str(checks.TASK_LIMIT) in refused(problem, "S007")
+        assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_costs_beyond_64_bits_are_refused() -> None:

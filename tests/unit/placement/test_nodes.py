@@ -7,6 +7,7 @@ from engine.model.resources import Resources
 from placement import CpSatPlacer
 from placement.problem.building import Terms, build
 from placement.search.board import Board
+from placement.search.chains import Chains
 from placement.search.draft import Draft
 from placement.search.recreate import mended
 from tests.support import placement_problems as make
@@ -71,6 +72,7 @@ def test_a_plan_for_the_sum_of_nodes_is_mended_on_nodes() -> None:
     specs = [make.pipeline(task, name=task.name) for task in tasks]
     instance = build(make.problem(specs, nodes, profiles), Terms())
     options = {job.index: job.options[0] for job in instance.jobs}
-    plan = mended(instance, Draft(options=options, starts=dict.fromkeys(options, 0)))
+    found = Draft(options=options, starts=dict.fromkeys(options, 0))
+    plan = mended(instance, found, Chains(instance))
     assert sorted(plan.starts.values()) == [0, 0, 3_600_000]
     assert {plan.nodes[0], plan.nodes[1]} == {(0,), (1,)}

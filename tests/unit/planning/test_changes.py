@@ -117,6 +117,23 @@ def test_the_mode_may_be_the_other(request_for: PlanRequest) -> None:
 
 
 @pytest.mark.parametrize(
+    ("change", "budget"),
+    [("plan.budget=12.5 USD", dollars(12.5)), ("plan.budget=none", None)],
+)
+def test_the_whole_plan_may_have_another_budget(
+    request_for: PlanRequest, change: str, budget: int | None
+) -> None:
+    request = replace(request_for, budget_micro_dollars=dollars(1))
+    assert changed_request(request, [change]).budget_micro_dollars == budget
+
+
+def test_pipelines_may_be_placed_whole_or_in_parts(request_for: PlanRequest) -> None:
+    whole = changed_request(request_for, ["plan.whole=yes"])
+    assert whole.whole
+    assert not changed_request(whole, ["plan.whole=no"]).whole
+
+
+@pytest.mark.parametrize(
     ("change", "code", "part"),
     [
         ("nonsense", "S021", "is no KEY=VALUE"),
@@ -130,6 +147,9 @@ def test_the_mode_may_be_the_other(request_for: PlanRequest) -> None:
         ("demand=1.5", "S021", "is no factor such as `x1.5`"),
         ("demand=x0", "S021", "is no factor"),
         ("mode=cheap", "S021", "'cheap' is no mode"),
+        ("plan.whole=perhaps", "S021", "`yes` or `no`, not 'perhaps'"),
+        ("plan.budget=12", "S006", "has no currency"),
+        ("plan.budget=12 USD per run", "S006", "is an amount per run"),
         ("limits.budgt=3 USD per run", "S002", "unknown key `budgt`"),
         ("tasks.train.kind.x=3", "S021", "'kind' has no keys below it"),
         ("deadline=yesterday", "S006", "is no deadline"),
