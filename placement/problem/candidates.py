@@ -100,6 +100,16 @@ class _Run:
     again: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    """What a task takes of a pool, and of each node, with the most of any time."""
+
+    spans: tuple[Span, ...]
+    node_spans: tuple[Span, ...]
+    peak: Amounts
+    node_peak: Amounts
+
+
 Kinds = dict[Hashable, Kind]
 """What was found out about tasks so far; of one problem under the same terms."""
 
@@ -235,7 +245,7 @@ class _Options:
         self._asked = asked
         self._frame = frame
         self._runs: dict[tuple[float, float], _Run] = {}
-        self._spans: dict[Hashable, tuple[tuple[Span, ...], tuple[Span, ...]]] = {}
+        self._spans: dict[Hashable, _Taken] = {}
 
     def option(self, footing: Footing, buckets: tuple[int, ...]) -> Option:
         """Return the task on one pool."""
@@ -250,7 +260,7 @@ class _Options:
             duration_there, duration_ms, again = run.duration, run.duration_ms, run.again
             objective = cost = MicroDollars(round(per_hour * run.hours * self._asked.probability))
             cost_p95 = MicroDollars(round(per_hour * run.duration.p95 / HOUR_SECONDS))
-        spans, node_spans = self._stretches(footing, duration_ms, again=again)
+        taken = self._taken(footing, duration_ms, again=again)
         return Option(
             pool_index=buckets[0],
             cluster=c.cluster,
@@ -260,8 +270,10 @@ class _Options:
             held=c.per_node,
             duration_ms=duration_ms,
             duration=duration_there,
-            spans=spans,
-            node_spans=node_spans,
+            spans=taken.spans,
+            node_spans=taken.node_spans,
+            peak=taken.peak,
+            node_peak=taken.node_peak,
             cost=cost,
             cost_p95=cost_p95,
             objective=MicroDollars(objective + self._asked.move(c.cluster, c.pool)),
@@ -284,9 +296,7 @@ class _Options:
             )
         return self._runs[speed, risk]
 
-    def _stretches(
-        self, footing: Footing, duration_ms: int, *, again: bool
-    ) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+    def _taken(self, footing: Footing, duration_ms: int, *, again: bool) -> _Taken:
         """Return what is taken of the pool over time, and of each node."""
         c = footing.candidate
         key = (footing.slots, duration_ms, footing.speed, c.node_count, again)
@@ -298,7 +308,13 @@ class _Options:
                 # Where it may begin again, nobody knows which slot of its run it is in.
                 slots = [_most(footing.slots)] if again else footing.slots
                 spans = _from_start(slots, slot_ms, duration_ms)
-            self._spans[key] = (spans, _of_one_node(spans, c))
+            node_spans = _of_one_node(spans, c)
+            self._spans[key] = _Taken(
+                spans=spans,
+                node_spans=node_spans,
+                peak=_peak(spans),
+                node_peak=_peak(node_spans),
+            )
         return self._spans[key]
 
 
@@ -328,6 +344,10 @@ def _of_one_node(spans: tuple[Span, ...], c: Candidate) -> tuple[Span, ...]:
         )
         for span in spans
     )
+
+
+def _peak(spans: Sequence[Span]) -> Amounts:
+    return _most([span.amounts for span in spans])
 
 
 def _from_start(slots: Sequence[Amounts], slot_ms: int, duration_ms: int) -> tuple[Span, ...]:

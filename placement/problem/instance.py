@@ -69,7 +69,8 @@ class Option:
     duration_ms: at the level the plan is made for; 0 for a serve job.
     duration: the run's quantiles there, in seconds; None for a serve job.
     held: what is reserved on each of `node_count` nodes.
-    spans: what is taken of the pool over time; node_spans: of each of the nodes.
+    spans: what is taken of the pool over time; node_spans: of each of the nodes. peak, node_peak:
+        the largest need of any span, resource by resource.
     cost: expected for the run, of an hour for a serve job; objective: what it adds to the
         objective (a serve job counts for the horizon).
     """
@@ -84,16 +85,13 @@ class Option:
     duration: Quantiles | None
     spans: tuple[Span, ...]
     node_spans: tuple[Span, ...]
+    peak: Amounts
+    node_peak: Amounts
     cost: MicroDollars
     cost_p95: MicroDollars
     objective: MicroDollars
     latency_ms: float | None = None
     availability: float | None = None
-
-    @property
-    def peak(self) -> Amounts:
-        """The largest need of any span, resource by resource."""
-        return tuple(max(values) for values in zip(*(s.amounts for s in self.spans), strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

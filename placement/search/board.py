@@ -10,7 +10,7 @@ from engine.model.specs import Within
 from placement.problem.bonds import allows
 from placement.problem.instance import Amounts, Instance, Job, Option, Span
 from placement.search.nodes import Nodes, Rule
-from placement.search.timeline import Timeline, hull, node_spans_at, seat_span, spans_at
+from placement.search.timeline import Timeline, node_spans_at, seat_span, spans_at
 
 SeatKey = tuple[int, int, int]
 """Bucket, line, seat."""
@@ -23,6 +23,8 @@ class _Claim:
     spans: Sequence[Span]
     node_spans: Sequence[Span]
     node_count: int
+    most: Amounts
+    node_most: Amounts
     rule: Rule | None = None
 
 
@@ -69,6 +71,8 @@ class Board:
         """
         if not self.agrees(job, option):
             return None
+        if job.seat < 0 and not job.serve and len(option.spans) == 1:
+            return self._earliest_plain(job, option, ready_ms, latest_ms)
         start = ready_ms
         while start + option.duration_ms <= latest_ms:
             later = self._later(job, option, start)
@@ -76,6 +80,29 @@ class Board:
                 return start
             if later <= start:
                 return None
+            start = later
+        return None
+
+    def _earliest_plain(
+        self, job: Job, option: Option, ready_ms: int, latest_ms: int
+    ) -> int | None:
+        """As `earliest`, for a job that takes the same all of its time: the usual case."""
+        start, length, pool = ready_ms, option.duration_ms, option.pool_index
+        while start + length <= latest_ms:
+            room = start
+            for bucket in option.buckets:
+                room = self._lines[bucket].first_room(room, length, option.peak)
+            if room > start and len(option.buckets) > 1:
+                start = room  # which the first of them has to look at again
+                continue
+            start = room
+            if start + length > latest_ms:
+                break
+            later = self._later_on_nodes(pool, self._claim(job, option, pool, start), start)
+            if later is None:
+                return start
+            if later <= start:
+                break
             start = later
         return None
 
@@ -206,10 +233,12 @@ class Board:
                 spans=spans,
                 node_spans=spans if alone else node_spans_at(job, option, start_ms),
                 node_count=option.node_count,
+                most=option.peak,
+                node_most=option.node_peak,
                 rule=self.rule(job, option) if job.bonds and bucket == option.pool_index else None,
             )
         own = seat_span(job, option, start_ms)
-        node = _peak(option.node_spans)
+        node = option.node_peak
         held = self._seats.get((bucket, job.line, job.seat))
         count = option.node_count
         if held is not None:
@@ -222,7 +251,13 @@ class Board:
             node = tuple(map(max, node, held.claim.node_spans[0].amounts))
             count = max(count, held.claim.node_count)
         on_node = Span(start_ms=own.start_ms, end_ms=own.end_ms, amounts=node)
-        return _Claim(spans=[own], node_spans=[on_node], node_count=count)
+        return _Claim(
+            spans=[own],
+            node_spans=[on_node],
+            node_count=count,
+            most=own.amounts,
+            node_most=node,
+        )
 
     def _later(self, job: Job, option: Option, start: int) -> int | None:
         """Return None when the job fits at a start, else the next start worth a try.
@@ -244,8 +279,10 @@ class Board:
     def _later_alone(self, job: Job, bucket: int, claim: _Claim, start: int) -> int | None:
         line = self._lines[bucket]
         spans = claim.spans
-        if len(spans) > 1 and line.conflict(hull(spans)) is None:
-            spans = ()
+        if len(spans) > 1:
+            first, last = spans[0].start_ms, spans[-1].end_ms
+            whole = Span(start_ms=first, end_ms=last, amounts=claim.most)
+            spans = () if line.conflict(whole) is None else spans
         for span in spans:
             clash = line.conflict(span)
             if clash is not None and job.serve:
@@ -283,9 +320,5 @@ class Board:
 def nodes_for(nodes: Nodes, claim: _Claim) -> tuple[int, ...]:
     """Return the nodes of a pool that a claim may take; fewer than it needs if so few have room."""
     if claim.rule is None:
-        return nodes.free(claim.node_spans, claim.node_count)
+        return nodes.free(claim.node_spans, claim.node_count, claim.node_most)
     return nodes.free_by(claim.rule, claim.node_spans, claim.node_count)
-
-
-def _peak(spans: Sequence[Span]) -> Amounts:
-    return tuple(max(values) for values in zip(*(s.amounts for s in spans), strict=True))

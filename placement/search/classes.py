@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from placement.problem.instance import COUNTED, Instance, Job, Option
 
-MOST_CLASSES = 500
-WINDOWS = 6
+MOST_CLASSES = 300
+WINDOWS = 4
 FINEST = 1.12
 """How much longer the longest run of a class may be than the shortest, before classes are many."""
 
@@ -68,12 +68,10 @@ def classes_of(instance: Instance) -> Classes:
         weight[number] = sum(_weight(instance, job) for job in group)
         least = np.full((count, rows + 1), np.inf)
         for job, own in zip(group, work, strict=True):
-            for option in job.options:
-                asked = [option.objective, *_taken(instance, job, option, windows)]
-                at = option.pool_index
-                pools[number, at] = True
-                # The least by work of any member, so that no member has less.
-                least[at] = np.minimum(least[at], np.array(asked, dtype=float) / own)
+            at = [option.pool_index for option in job.options]
+            pools[number, at] = True
+            # The least by work of any member, so that no member has less.
+            least[at] = np.minimum(least[at], _asked(job, windows) / own)
         there = np.where(np.isfinite(least), least, 0.0) * average
         cost[number], takes[number] = there[:, 0], there[:, 1:]
     return Classes(
@@ -134,11 +132,24 @@ def _windows(instance: Instance, jobs: Sequence[Job]) -> list[tuple[int, int]]:
     return [*((0, end) for end in until), (served, instance.frame.serving_end_ms)]
 
 
-def _taken(
-    instance: Instance, job: Job, option: Option, windows: Sequence[tuple[int, int]]
-) -> list[float]:
+def _asked(job: Job, windows: Sequence[tuple[int, int]]) -> Numbers:
+    """Return by option of a job its money, then what it takes of each window."""
+    # Most options differ in their price only.
+    kinds: dict[tuple[int, int], int] = {}
+    rows: list[list[float]] = []
+    which: list[int] = []
+    for option in job.options:
+        kind = (id(option.spans), option.duration_ms)
+        if kind not in kinds:
+            kinds[kind] = len(rows)
+            rows.append(_taken(job, option, windows))
+        which.append(kinds[kind])
+    money = np.array([option.objective for option in job.options], dtype=float)
+    return np.column_stack([money, np.array(rows)[which]])
+
+
+def _taken(job: Job, option: Option, windows: Sequence[tuple[int, int]]) -> list[float]:
     """Return what a job takes of each resource in each window at least, times milliseconds."""
-    del instance
     rows: list[float] = []
     for first, after in windows:
         if job.serve:

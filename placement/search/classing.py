@@ -52,12 +52,21 @@ class Classed:
     """
 
     plan: Draft
+    classes: Classes | None = None
     bounds: tuple[tuple[float, int], ...] = ()
     troubles: tuple[str, ...] = ()
 
-    def bound(self, weight: int) -> int:
-        """Return the least money of any plan that leaves at most so much weight without a place."""
-        return max((int(money - rate * weight) for rate, money in self.bounds), default=0)
+    def bound(self, weight: int, seed: int) -> int:
+        """Return the least money of any plan that leaves at most so much weight without a place.
+
+        Where weight is left out, rates are tried that are nearer to what placing it would cost.
+        """
+        bounds = list(self.bounds)
+        if weight > 0 and self.classes is not None and bounds:
+            average = float(_rates(self.classes).mean())
+            rates = [factor * average for factor in RATES]
+            bounds += [(rate, _solved(self.classes, rate, seed, rounds=0).bound) for rate in rates]
+        return max((int(money - rate * weight) for rate, money in bounds), default=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +78,7 @@ class _Solved:
     notes: tuple[str, ...]
 
 
-def classed(instance: Instance, seed: int, chains: Chains, *, all_placed: bool) -> Classed:
+def classed(instance: Instance, seed: int, chains: Chains) -> Classed:
     """Return a plan made by classes."""
     classes = classes_of(instance)
     if not classes.members:
@@ -77,16 +86,16 @@ def classed(instance: Instance, seed: int, chains: Chains, *, all_placed: bool) 
     dear = 4.0 * float(_rates(classes).max(initial=1.0))
     try:
         best = _solved(classes, dear, seed, rounds=ROUNDS)
-        bounds = [(dear, best.bound)]
-        if not all_placed:
-            average = float(_rates(classes).mean())
-            rates = [factor * average for factor in RATES]
-            bounds += [(rate, _solved(classes, rate, seed, rounds=0).bound) for rate in rates]
     except FAILURES as failure:
         text = f"classes of tasks could not be planned ({type(failure).__name__}: {failure})"
         return Classed(plan=drafts.EMPTY, troubles=(text,))
     hoped = _hoped(instance, classes, best.units)
-    return Classed(plan=mended(instance, hoped, chains), bounds=tuple(bounds), troubles=best.notes)
+    return Classed(
+        plan=mended(instance, hoped, chains),
+        classes=classes,
+        bounds=((dear, best.bound),),
+        troubles=best.notes,
+    )
 
 
 def _rates(classes: Classes) -> Numbers:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from placement.problem.instance import Amounts, Bucket, Span
-from placement.search.timeline import Timeline, hull
+from placement.search.timeline import Timeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +50,18 @@ class Nodes:
         twin._used = [line.copy() for line in self._used]
         return twin
 
-    def free(self, spans: Sequence[Span], count: int) -> tuple[int, ...]:
-        """Return the first `count` nodes with room for all of some spans; fewer if so few have."""
+    def free(
+        self, spans: Sequence[Span], count: int, most: Amounts | None = None
+    ) -> tuple[int, ...]:
+        """Return the first `count` nodes with room for all of some spans; fewer if so few have.
+
+        most: no span takes more.
+        """
         found: list[int] = []
         # A service has a span for each hour of days: most nodes have room for all of them at once.
-        whole = hull(spans) if len(spans) > 1 else None
+        whole = None
+        if most is not None and len(spans) > 1:
+            whole = Span(start_ms=spans[0].start_ms, end_ms=spans[-1].end_ms, amounts=most)
         for index, line in enumerate(self._used):
             if len(found) == count:
                 break

@@ -152,7 +152,7 @@ def _by_classes(instance: Instance, effort: Effort, alone: Relaxed, plan: Draft)
     """Plan a large problem by classes of jobs; return the better plan, with the bound."""
     if len(instance.jobs) < classing.LEAST_JOBS or effort.stopped():
         return Classed(plan=plan)
-    found = classing.classed(instance, effort.seed, alone.chains, all_placed=effort.all_placed)
+    found = classing.classed(instance, effort.seed, alone.chains)
     better = min(plan, found.plan, key=lambda p: value(instance, p))
     return replace(found, plan=better)
 
@@ -320,7 +320,7 @@ def _bounded(
             money_bound(instance, lambda most: _weighed(effort, most), unplaced=weight),
         )
     if classes is not None:
-        bound = max(bound, classes.bound(weight))
+        bound = max(bound, classes.bound(weight, effort.seed))
     return Found(
         plan=plan,
         bound=min(bound, money),

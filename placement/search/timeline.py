@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from placement.problem.instance import Amounts, Job, Option, Span
 
+NEVER_MS = 2**62
+
 
 class Timeline:
     """What is taken of one bucket. Changes in place; `copy` before a trial."""
@@ -50,6 +52,28 @@ class Timeline:
                 return self._times[index], end
             index += 1
         return None
+
+    def first_room(self, start_ms: int, length_ms: int, amounts: Amounts) -> int:
+        """Return the first time from a start on at which there is room for so much for so long.
+
+        `NEVER_MS` when there is none.
+        """
+        limits = [
+            (resource, most - amount)
+            for resource, (amount, most) in enumerate(zip(amounts, self.capacity, strict=True))
+            if amount
+        ]
+        times, used = self._times, self._used
+        last = len(times)
+        index = bisect_right(times, start_ms) - 1
+        while index < last and times[index] < start_ms + length_ms:
+            row = used[index]
+            index += 1
+            for resource, most in limits:
+                if row[resource] > most:
+                    start_ms = times[index] if index < last else NEVER_MS
+                    break
+        return start_ms
 
     def free(self, start_ms: int, end_ms: int) -> Amounts:
         """Return the least that is free of each resource at any time of a stretch."""
@@ -98,17 +122,6 @@ def seat_span(job: Job, option: Option, start_ms: int) -> Span:
     """Return what a job that shares its seat takes: its peak, all the time."""
     spans = spans_at(job, option, start_ms)
     return Span(start_ms=start_ms, end_ms=spans[-1].end_ms, amounts=option.peak)
-
-
-def hull(spans: Sequence[Span]) -> Span:
-    """Return one span over the time of some that takes the most that any of them does.
-
-    Where it has room they all have.
-    """
-    if len(spans) == 1:
-        return spans[0]
-    amounts = tuple(max(of) for of in zip(*(span.amounts for span in spans), strict=True))
-    return Span(start_ms=spans[0].start_ms, end_ms=spans[-1].end_ms, amounts=amounts)
 
 
 def _placed(job: Job, spans: Sequence[Span], start_ms: int) -> Sequence[Span]:

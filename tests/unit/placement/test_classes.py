@@ -75,9 +75,9 @@ def test_classes_bound_the_money_of_every_plan(fields: dict[str, object]) -> Non
         problem = make.random_problem(seed, tasks=8, clusters=2, tight=0.2)
         instance = build(replace(problem, request=replace(problem.request, **fields)), Terms())
         found = search(instance, Effort(all_placed=False, seed=0, work_limit=4.0))
-        classed = classing.classed(instance, 0, Chains(instance), all_placed=False)
+        classed = classing.classed(instance, 0, Chains(instance))
         weight, money = value(instance, found.plan)
-        assert 0 <= classed.bound(weight) <= money
+        assert 0 <= classed.bound(weight, 0) <= money
 
 
 @pytest.mark.usefixtures("large")
@@ -137,4 +137,4 @@ def test_nothing_is_planned_by_classes_when_no_task_may_stand_anywhere() -> None
     profiles = {"t": make.profile(task, cores=64.0)}
     problem = make.problem(make.pipeline(task), make.fleet(make.cluster("c")), profiles)
     instance = build(problem, Terms())
-    assert classing.classed(instance, 0, Chains(instance), all_placed=False).plan == EMPTY
+    assert classing.classed(instance, 0, Chains(instance)).plan == EMPTY

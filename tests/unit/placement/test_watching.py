@@ -45,16 +45,19 @@ def test_only_better_plans_and_bounds_are_told() -> None:
     assert [i.bound_micro_dollars for i in notes.incumbents] == [0, 0, 7]
 
 
+LARGER = make.random_problem(4, tasks=24, clusters=3, mode=Mode.MOST_SLA, tight=0.3)
+
+
 def told_by_the_solver(*, wanted: int) -> list[tuple[tuple[int, int], int, int]]:
     """Value, bound and weight of a unit as the solver tells them until so many are enough."""
-    instance = build(PROBLEM, Terms())
+    instance = build(LARGER, Terms())
     told: list[tuple[tuple[int, int], int, int]] = []
 
     def hears(draft: Draft, bound: int, dear: int) -> bool:
         told.append((value(instance, draft), bound, dear))
         return len(told) < wanted
 
-    task = Task(goal=Goal.BEST, all_placed=False, seed=0, work_limit=4.0, told=hears)
+    task = Task(goal=Goal.BEST, all_placed=False, seed=0, work_limit=1.0, told=hears)
     solve(instance, task, everything(instance))
     return told
 
@@ -75,7 +78,7 @@ def test_what_the_solver_finds_reaches_whoever_looks_on(monkeypatch: pytest.Monk
     # Without good plans at the start, all that is better comes from the solver.
     monkeypatch.setattr(solving, "_start", lambda *_: EMPTY)
     notes = Notes()
-    CpSatPlacer().watched(notes).place(PROBLEM)
+    CpSatPlacer().watched(notes).place(LARGER)
     costs = [(i.unplaced_weight, i.objective_micro_dollars) for i in notes.incumbents]
     assert len(costs) > 2
     assert costs[:2] == sorted(costs[:2], reverse=True)
