@@ -175,8 +175,9 @@ def _binding(plan: Plan) -> list[str]:
     """Return which limits ruled out candidates that would have been cheaper, and how often."""
     cheaper: list[str] = []
     counts: Counter[str] = Counter()
+    placed = {(a.pipeline, a.task): a for a in plan.placement.assignments}
     for explanation in plan.placement.explanations:
-        chosen = plan.assignment(explanation.pipeline, explanation.task)
+        chosen = placed.get((explanation.pipeline, explanation.task))
         for verdict in explanation.verdicts:
             if verdict.ruling is not Ruling.REFUSED or verdict.binding is None:
                 continue

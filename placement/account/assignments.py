@@ -56,9 +56,7 @@ def why(instance: Instance, plan: Draft, job: Job) -> str:
 
 def _despite(instance: Instance, plan: Draft, job: Job) -> str:
     """Return why a place is taken that is not the cheapest for the task alone."""
-    touched = [
-        i for i, edge in enumerate(instance.edges) if job.index in {edge.source, edge.target}
-    ]
+    touched = instance.job_edges[job.index]
     cheapest = min(job.options, key=lambda o: (o.objective, o.duration_ms, o.pool_index))
     there: Mapping[int, object] = {**plan.options, job.index: cheapest}
     saved = sum(drafts.moved(instance, {**plan.options, job.index: cheapest}, touched))

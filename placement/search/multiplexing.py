@@ -19,7 +19,7 @@ from engine.model.profiles import Quantiles
 from engine.model.resources import Resource
 from placement.multiplexing.shares import least_share, with_margin
 from placement.problem.instance import COUNTED, MILLISECONDS, Instance, Job, Option
-from placement.problem.needs import OVERFLOW, SOFT, need_of, uses_of
+from placement.problem.needs import OVERFLOW, SOFT, Need, need_of, uses_of
 from placement.problem.scenarios import Values, generator, levels, values
 from placement.search import draft as drafts
 from placement.search.draft import Draft
@@ -108,7 +108,7 @@ def _moments(
     uncertain = _uncertain(here)
     if not uncertain:
         return
-    sampled = levels([job.spec.kind.value for job in here], chance)
+    parts = _Parts(instance, plan, levels([job.spec.kind.value for job in here], chance))
     for time, _ in line.steps():
         active = [
             (column, job)
@@ -118,8 +118,8 @@ def _moments(
         taken = [s.amounts for s in bucket.base if s.start_ms <= time < s.end_ms]
         for resource in uncertain if active else ():
             has = bucket.capacity[resource] - sum(amounts[resource] for amounts in taken)
-            moment = _moment(instance, plan, active, sampled, (time, resource, has / MILLISECONDS))
-            if moment.high > moment.has + _SMALL:
+            moment = _moment(parts, active, time, resource, has / MILLISECONDS)
+            if moment is not None:
                 yield moment
 
 
@@ -142,26 +142,24 @@ def _until(instance: Instance, plan: Draft, job: Job) -> int:
 
 
 def _moment(
-    instance: Instance,
-    plan: Draft,
-    active: Sequence[tuple[int, Job]],
-    sampled: Values,
-    where: tuple[int, int, float],
-) -> Moment:
-    """Return what the tasks that run at a time need of a resource together."""
-    time, resource, has = where
+    of: _Parts, active: Sequence[tuple[int, Job]], time: int, resource: int, has: float
+) -> Moment | None:
+    """Return what the tasks that run at a time need of a resource together; None if it is there."""
     parts: dict[object, _Part] = {}
     for column, job in active:
-        part = _part(instance, plan, job, sampled[:, column], (time, resource))
+        part = of.part(column, job, time, resource)
         # Of the jobs of a seat only one runs; the dearest is reserved for.
         seat = (job.line, job.seat) if job.seat >= 0 else job.index
         if seat not in parts or parts[seat].high < part.high:
             parts[seat] = part
+    high = sum(part.high for part in parts.values())
+    if high <= has + _SMALL:
+        return None
     return Moment(
         resource=resource,
         sampled=np.sum([part.sampled for part in parts.values()], axis=0),
         mean=sum(part.mean for part in parts.values()),
-        high=sum(part.high for part in parts.values()),
+        high=high,
         has=has,
     )
 
@@ -175,21 +173,41 @@ class _Part:
     high: float
 
 
-def _part(instance: Instance, plan: Draft, job: Job, at: Values, where: tuple[int, int]) -> _Part:
-    time, resource = where
-    option = plan.options[job.index]
-    need = need_of(job.spec, job.profile)
-    index = _slot(instance, option, job, time, plan.starts[job.index])
-    used = uses_of(job.spec, job.profile)[COUNTED[resource]]
-    quantiles: Quantiles = used[min(index, len(used) - 1)]
-    slot = need.slots[min(index, len(need.slots) - 1)]
-    held = math.ceil(need.replicas / option.node_count) * option.node_count / need.replicas
-    most = option.pool.shape.resources.of(COUNTED[resource]) * option.node_count
-    return _Part(
-        sampled=np.minimum(values(quantiles, at) * held, most),
-        mean=min(slot.mean[resource] * held, most),
-        high=min(slot.high[resource] * held, most),
-    )
+class _Parts:
+    """What tasks on one pool contribute, by resource and slot of their profiles; made once."""
+
+    def __init__(self, instance: Instance, plan: Draft, sampled: Values) -> None:
+        self._instance = instance
+        self._plan = plan
+        self._sampled = sampled
+        self._known: dict[tuple[int, int, int], _Part] = {}
+        self._needs: dict[int, tuple[Need, Mapping[Resource, tuple[Quantiles, ...]]]] = {}
+
+    def part(self, column: int, job: Job, time: int, resource: int) -> _Part:
+        """Return what a task contributes at a time; `column` is that of its levels."""
+        option = self._plan.options[job.index]
+        if job.index not in self._needs:
+            self._needs[job.index] = (
+                need_of(job.spec, job.profile),
+                uses_of(job.spec, job.profile),
+            )
+        need, uses = self._needs[job.index]
+        slot = min(
+            _slot(self._instance, option, job, time, self._plan.starts[job.index]),
+            len(need.slots) - 1,
+        )
+        key = (job.index, resource, slot)
+        if key not in self._known:
+            used = uses[COUNTED[resource]]
+            held = math.ceil(need.replicas / option.node_count) * option.node_count / need.replicas
+            most = option.pool.shape.resources.of(COUNTED[resource]) * option.node_count
+            at = self._sampled[:, column]
+            self._known[key] = _Part(
+                sampled=np.minimum(values(used[min(slot, len(used) - 1)], at) * held, most),
+                mean=min(need.slots[slot].mean[resource] * held, most),
+                high=min(need.slots[slot].high[resource] * held, most),
+            )
+        return self._known[key]
 
 
 def _slot(instance: Instance, option: Option, job: Job, time: int, start: int) -> int:
