@@ -46,6 +46,12 @@ class ViewedBoard(Board):
             self._views[bucket] = View.of(self._lines[bucket])
         self._blocked = {k: found for k, found in self._blocked.items() if k[0] not in changed}
 
+    def earliest(self, job: Job, option: Option, ready_ms: int, latest_ms: int) -> int | None:
+        """Return the same as a board's, by tries, which views make quick."""
+        if not self.agrees(job, option):
+            return None
+        return self._earliest_by_tries(job, option, ready_ms, latest_ms)
+
     def demands(self, job: Job, option: Option, start_ms: int) -> Iterator[Demand]:
         """Yield what a job asks of each bucket at a start, for each stretch of need.
 

@@ -71,8 +71,15 @@ class Board:
         """
         if not self.agrees(job, option):
             return None
-        if job.seat < 0 and not job.serve and len(option.spans) == 1:
+        if job.seat < 0 and job.serve:
+            return self._earliest_service(job, option, ready_ms, latest_ms)
+        if job.seat < 0 and len(option.spans) == 1:
             return self._earliest_plain(job, option, ready_ms, latest_ms)
+        return self._earliest_by_tries(job, option, ready_ms, latest_ms)
+
+    def _earliest_by_tries(
+        self, job: Job, option: Option, ready_ms: int, latest_ms: int
+    ) -> int | None:
         start = ready_ms
         while start + option.duration_ms <= latest_ms:
             later = self._later(job, option, start)
@@ -105,6 +112,34 @@ class Board:
                 break
             start = later
         return None
+
+    def _earliest_service(
+        self, job: Job, option: Option, ready_ms: int, latest_ms: int
+    ) -> int | None:
+        """As `earliest`, for a job that holds what it needs to the end of the calendar.
+
+        So it may start once the last time has passed at which there is no room.
+        """
+        start, pool = ready_ms, option.pool_index
+        while start <= latest_ms:
+            claim = self._claim(job, option, pool, start)
+            last = max(self._clash_until(bucket, claim) for bucket in option.buckets)
+            if last > start:
+                start = last
+                continue
+            later = self._later_on_nodes(pool, claim, start)
+            if later is None:
+                return start
+            if later <= start:
+                break
+            start = later
+        return None
+
+    def _clash_until(self, bucket: int, claim: _Claim) -> int:
+        line, spans = self._lines[bucket], claim.spans
+        if len(spans) > 1 and line.conflict(_hull(spans, claim.most)) is None:
+            return -1
+        return line.last_clash(spans)
 
     def fits(self, job: Job, option: Option, start_ms: int) -> bool:
         """Whether a job fits at a start."""
@@ -279,10 +314,8 @@ class Board:
     def _later_alone(self, job: Job, bucket: int, claim: _Claim, start: int) -> int | None:
         line = self._lines[bucket]
         spans = claim.spans
-        if len(spans) > 1:
-            first, last = spans[0].start_ms, spans[-1].end_ms
-            whole = Span(start_ms=first, end_ms=last, amounts=claim.most)
-            spans = () if line.conflict(whole) is None else spans
+        if len(spans) > 1 and line.conflict(_hull(spans, claim.most)) is None:
+            spans = ()
         for span in spans:
             clash = line.conflict(span)
             if clash is not None and job.serve:
@@ -322,3 +355,8 @@ def nodes_for(nodes: Nodes, claim: _Claim) -> tuple[int, ...]:
     if claim.rule is None:
         return nodes.free(claim.node_spans, claim.node_count, claim.node_most)
     return nodes.free_by(claim.rule, claim.node_spans, claim.node_count)
+
+
+def _hull(spans: Sequence[Span], most: Amounts) -> Span:
+    """Return one span over the time of some, of which none takes more: what fits it fits them."""
+    return Span(start_ms=spans[0].start_ms, end_ms=spans[-1].end_ms, amounts=most)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+import operator
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 
 from placement.problem.instance import Amounts, Job, Option, Span
@@ -30,12 +31,10 @@ class Timeline:
 
     def add(self, span: Span, *, sign: int = 1) -> None:
         """Take what a span needs, or give it back with `sign` -1."""
+        change = operator.add if sign > 0 else operator.sub
         first, last = self._cut(span.start_ms), self._cut(span.end_ms)
         for index in range(first, last):
-            self._used[index] = tuple(
-                used + sign * amount
-                for used, amount in zip(self._used[index], span.amounts, strict=True)
-            )
+            self._used[index] = tuple(map(change, self._used[index], span.amounts))
         if sign < 0:
             self._join(first, last)
 
@@ -58,11 +57,7 @@ class Timeline:
 
         `NEVER_MS` when there is none.
         """
-        limits = [
-            (resource, most - amount)
-            for resource, (amount, most) in enumerate(zip(amounts, self.capacity, strict=True))
-            if amount
-        ]
+        limits = self._limits(amounts)
         times, used = self._times, self._used
         last = len(times)
         index = bisect_right(times, start_ms) - 1
@@ -75,6 +70,21 @@ class Timeline:
                     break
         return start_ms
 
+    def last_clash(self, spans: Sequence[Span]) -> int:
+        """Return until when there is no room for some spans in order, -1 where there always is."""
+        times, used = self._times, self._used
+        for span in reversed(spans):
+            limits = self._limits(span.amounts)
+            index, after = bisect_left(times, span.end_ms) - 1, span.end_ms
+            while after > span.start_ms:
+                row = used[index]
+                for resource, most in limits:
+                    if row[resource] > most:
+                        return after
+                after = times[index]
+                index -= 1
+        return -1
+
     def free(self, start_ms: int, end_ms: int) -> Amounts:
         """Return the least that is free of each resource at any time of a stretch."""
         first = bisect_right(self._times, start_ms) - 1
@@ -85,6 +95,14 @@ class Timeline:
     def steps(self) -> list[tuple[int, Amounts]]:
         """Return each instant at which something changes, with what is taken from then on."""
         return list(zip(self._times, self._used, strict=True))
+
+    def _limits(self, amounts: Amounts) -> list[tuple[int, int]]:
+        """Return the resources that something needs, with the most that others may take."""
+        return [
+            (resource, most - amount)
+            for resource, (amount, most) in enumerate(zip(amounts, self.capacity, strict=True))
+            if amount
+        ]
 
     def _room(self, used: Amounts, more: Amounts) -> bool:
         # What needs nothing of a resource fits even where others took too much of it.
