@@ -147,9 +147,11 @@ def options_of(
 
 def _lost(asked: Asked, kind: Kind) -> dict[int, tuple[Refusal, ...]]:
     """Return the pools whose machines are taken away too often for a run as long as the task's."""
-    duration = asked.profile.duration_seconds
     found: dict[int, tuple[Refusal, ...]] = {}
-    for index, c in kind.fleeting if duration is not None else ():
+    duration = asked.profile.duration_seconds
+    if duration is None:
+        return found
+    for index, c in kind.fleeting:
         seconds = duration.mean / c.pool.speed_of(c.per_node.gpu_count)
         tries = expected_tries(seconds, c.pool.interruptions_per_hour * c.node_count)
         if tries > MOST_TRIES:
