@@ -181,6 +181,7 @@ class TaskSpec:
     output_gib: what it hands on to those that wait for it; None to go by `volume_gib`.
     interruptible: whether it may run where machines are taken away, and then starts again from its
         beginning; a service never does.
+    tolerates: taints of pools that do not keep it out.
     labels: by which affinities of other tasks may name it.
     beside, apart_from: tasks with which it must, or must not, share a machine, cluster or region.
     """
@@ -210,6 +211,7 @@ class TaskSpec:
     gates: Gates | None = None
     retries: int = 2
     interruptible: bool = True
+    tolerates: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     beside: tuple[Affinity, ...] = ()
     apart_from: tuple[Affinity, ...] = ()

@@ -69,11 +69,24 @@ def bound(request: PlanRequest, jobs: Sequence[Job], pools: Pools) -> tuple[Job,
                     found = _against(pair, other, place, pool)
                     if found is not None:
                         refused.setdefault(number, found)
+    thinned = [_without(job, ruled.get(job.index, {})) for job in jobs]
+    reach = {
+        (job.index, within): frozenset(zone(within, o.cluster, o.pool) for o in job.options)
+        for job in thinned
+        if job.index in bonds
+        for within in Within
+    }
     return tuple(
-        _bound(job, bonds.get(job.index, set()), ruled.get(job.index, {}))
-        if job.index in bonds or job.index in ruled
+        _bound(
+            job,
+            [
+                replace(b, reach=reach[b.other, b.within])
+                for b in sorted(bonds[job.index], key=_rank)
+            ],
+        )
+        if job.index in bonds
         else job
-        for job in jobs
+        for job in thinned
     )
 
 
@@ -105,14 +118,17 @@ def refusal(
     )
 
 
-def strands(jobs: Sequence[Job], placed: Mapping[int, Option], job: Job, option: Option) -> bool:
-    """Whether a place leaves none for a task that must stand beside, or apart, later."""
-    return any(
-        bond.other not in placed
-        and jobs[bond.other].options
-        and not any(allows(bond, option, other) for other in jobs[bond.other].options)
-        for bond in job.bonds
-    )
+def strands(placed: Mapping[int, Option], job: Job, option: Option) -> bool:
+    """Whether a place leaves none for a task that must stand beside it, or apart, later."""
+    for bond in job.bonds:
+        if bond.other in placed or not bond.reach:
+            continue
+        here = zone(bond.within, option.cluster, option.pool)
+        if bond.apart and bond.within is not Within.NODE and bond.reach == {here}:
+            return True
+        if not bond.apart and here not in bond.reach:
+            return True
+    return False
 
 
 def _refusal(within: Within, key: str, zones: tuple[str, str], apart: bool) -> Refusal:  # noqa: FBT001 - private, one caller each
@@ -157,19 +173,21 @@ def _against(
     return _refusal(pair.within, other, zones, pair.apart)
 
 
-def _bound(job: Job, bonds: set[Bond], ruled: Mapping[int, Refusal]) -> Job:
+def _without(job: Job, ruled: Mapping[int, Refusal]) -> Job:
+    """Return a job without the pools that what stands already rules out."""
+    if not ruled:
+        return job
     refusals = dict(job.refusals)
     for number, refused in ruled.items():
         refusals[number] = tuple(ordered([*refusals.get(number, ()), refused]))
+    options = tuple(o for o in job.options if o.pool_index not in ruled)
+    return replace(job, options=options, refusals=refusals)
+
+
+def _bound(job: Job, bonds: Sequence[Bond]) -> Job:
+    # Who holds a machine must be known, so that it is shared with nobody by chance.
     on_nodes = any(bond.within is Within.NODE for bond in bonds)
-    return replace(
-        job,
-        bonds=tuple(sorted(bonds, key=_rank)),
-        options=tuple(o for o in job.options if o.pool_index not in ruled),
-        refusals=refusals,
-        # Who holds a machine must be known, so that it is shared with nobody by chance.
-        seat=-1 if on_nodes else job.seat,
-    )
+    return replace(job, bonds=tuple(bonds), seat=-1 if on_nodes else job.seat)
 
 
 def _rank(bond: Bond) -> tuple[bool, int, int]:

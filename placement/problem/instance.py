@@ -110,11 +110,15 @@ class Edge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bond:
-    """What a job must share, or must not share, with another job when both have a place."""
+    """What a job must share, or must not share, with another job when both have a place.
+
+    reach: the zones (`placement.problem.bonds.zone`) in which the other has an option.
+    """
 
     other: int
     within: Within
     apart: bool
+    reach: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,6 +118,7 @@ def _tolerated(c: Candidate) -> set[str]:
     """A taint keeps out everybody but its owner, its kind of task, and tasks that name it."""
     named = str(c.task.parameters.get("tolerate", "")).split(",")
     tolerated = {c.pipeline.owner, c.task.kind.value, *(name.strip() for name in named)}
+    tolerated |= {*c.task.tolerates}
     return tolerated | ({"gpu"} if c.per_node.gpu_count > 0 else set())
 
 

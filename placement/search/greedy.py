@@ -113,7 +113,7 @@ def _best(
         ):
             continue
         # The earliest end that can be is enough to see that a way is no better than the best.
-        stranded = bool(job.bonds) and strands(instance.jobs, placed.options, job, option)
+        stranded = bool(job.bonds) and strands(placed.options, job, option)
         late = stranded or ready + option.duration_ms > due - job.tail_ms
         if best is not None and (int(late), *taste(option, ready, money)) >= best[0]:
             continue

@@ -78,7 +78,8 @@ def _fleet(fleet: Fleet, chance: random.Random) -> Fleet:
 def _task(pipeline: PipelineSpec, task: TaskSpec, chance: random.Random) -> TaskSpec:
     labels = {"colour": chance.choice(COLOURS)} if chance.random() < 0.6 else {}
     stays = task.kind is not TaskKind.SERVE and chance.random() < STAYING
-    task = dataclasses.replace(task, labels=labels, interruptible=not stays)
+    tolerates = ("nobody",) if chance.random() < 0.3 else ()
+    task = dataclasses.replace(task, labels=labels, interruptible=not stays, tolerates=tolerates)
     if chance.random() >= BOUND:
         return task
     affinities = (_affinity([t for t in pipeline.tasks if t.name != task.name], chance),)

@@ -300,7 +300,7 @@ def _first(
 def _foreign(pipeline: PipelineSpec, task: TaskSpec, profile: Profile, pool: Pool) -> list[str]:
     """Return the taints of a pool that a task has no leave for."""
     wants_gpu = max(held(Resource.GPU, s) for s in uses(task, profile)[2]) > 0
-    welcome = {pipeline.owner, task.kind.value, *(["gpu"] if wants_gpu else [])}
+    welcome = {pipeline.owner, task.kind.value, *task.tolerates, *(["gpu"] if wants_gpu else [])}
     return [taint for taint in pool.taints if taint not in welcome]
 
 

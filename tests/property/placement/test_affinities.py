@@ -14,7 +14,9 @@ from engine.model.identifiers import TaskName
 from engine.model.plans import Mode, PlacementProblem, Ruling
 from engine.model.specs import Affinity, PipelineSpec, TaskSpec, Within
 from placement import CpSatPlacer
+from placement.search import greedy, solving
 from placement.settling import settled
+from tests.property.placement.test_lateness_properties import priced
 from tests.property.placement.test_optimality import small, weight_left_out
 from tests.support import affinity_definition
 from tests.support import placement_brute_force as brute_force
@@ -22,7 +24,7 @@ from tests.support import placement_problems as make
 
 SEEDS = st.integers(min_value=0, max_value=10**6)
 CALM = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
 LABELS = ("red", "blue")
 
@@ -93,3 +95,28 @@ def test_no_alternative_is_cheaper_and_every_refusal_names_a_limit(seed: int) ->
                 assert verdict.delta_micro_dollars >= 0
             else:
                 assert (verdict.binding is None) == (verdict.ruling is Ruling.CHOSEN)
+
+
+@CALM
+@given(SEEDS)
+def test_searching_without_the_whole_model_keeps_every_affinity_too(seed: int) -> None:
+    problem = bound(make.random_problem(seed, tasks=14, clusters=3, tight=0.6), seed)
+    problem = priced(problem, seed)
+    problem = replace(problem, request=replace(problem.request, work_limit=0.2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(solving, "WHOLE_OPTIONS", 0)
+        found = settled(problem)
+    assert found.plan is not None
+    assert affinity_definition.broken(found.instance, found.plan) == []
+    assert found.bound <= greedy.value(found.instance, found.plan)[1]
+
+
+@CALM
+@given(SEEDS)
+def test_names_do_not_decide(seed: int) -> None:
+    problem = bound(small(seed, Mode.MOST_SLA), seed)
+    pipelines = problem.request.pipelines[::-1]
+    turned = replace(problem, request=replace(problem.request, pipelines=pipelines))
+    first, second = (CpSatPlacer().place(each) for each in (problem, turned))
+    assert weight_left_out(problem, first) == weight_left_out(turned, second)
+    assert first.objective_micro_dollars == second.objective_micro_dollars

@@ -1,4 +1,4 @@
-"""Affinities as people write them."""
+"""Where a task may stand, and beside whom, as people write it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from engine import documents
 from engine.model.errors import InvalidInputError
+from engine.model.identifiers import TaskName
 from engine.model.specs import Affinity, TaskSpec, Within
 
 HEAD = "pipeline: p\ntasks:\n  etl: {kind: etl, labels: {app: churn}}\n"
@@ -20,7 +21,9 @@ def task(keys: str) -> TaskSpec:
 
 
 def test_a_name_alone_means_its_cluster() -> None:
-    assert task("beside: etl").beside == (Affinity(tasks=("etl",), within=Within.CLUSTER),)
+    assert task("beside: etl").beside == (
+        Affinity(tasks=(TaskName("etl"),), within=Within.CLUSTER),
+    )
 
 
 def test_an_affinity_may_name_labels_and_what_is_shared() -> None:
@@ -75,3 +78,7 @@ def test_pools_say_how_often_their_nodes_are_taken_away(written: str, per_hour: 
     fleet = documents.read_fleet(text, name="fleet.yaml")
     assert fleet.cluster("c").pool("spot").interruptions_per_hour == per_hour
     assert documents.fleet_from(documents.fleet_mapping(fleet), name="fleet") == fleet
+
+
+def test_a_task_may_tolerate_taints() -> None:
+    assert task("tolerates: [spot, gpu]").tolerates == ("spot", "gpu")

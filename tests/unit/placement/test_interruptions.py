@@ -108,6 +108,13 @@ def test_a_task_that_must_not_be_interrupted_is_not() -> None:
     )
 
 
+def test_a_task_that_tolerates_a_taint_is_let_in() -> None:
+    tainted = make.cluster("tainted", make.pool(price=0.5, taints=("night",)))
+    steady = make.cluster("steady", make.pool(price=1.0))
+    assert stands(planned(make.task("t"), tainted, steady)) == "steady"
+    assert stands(planned(make.task("t", tolerates=("night",)), tainted, steady)) == "tainted"
+
+
 def test_a_service_stands_on_machines_that_stay() -> None:
     assert stands(planned(make.serving(), *site(0.01))) == "steady"
 
