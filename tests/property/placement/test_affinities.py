@@ -24,7 +24,7 @@ from tests.support import placement_problems as make
 
 SEEDS = st.integers(min_value=0, max_value=10**6)
 CALM = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
 LABELS = ("red", "blue")
 
