@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import fields
-from typing import cast
 
 from engine.model.profiles import Profile
 from engine.model.specs import PipelineSpec, TaskSpec
@@ -57,4 +56,4 @@ def kind_key(pipeline: PipelineSpec, task: TaskSpec, profile: Profile) -> Hashab
 def _hashable(value: object) -> Hashable:
     if isinstance(value, Mapping):
         return tuple(sorted(value.items(), key=str))
-    return cast("Hashable", value)
+    return value
