@@ -175,7 +175,7 @@ def _capacity(instance: Instance, windows: Sequence[tuple[int, int]]) -> Numbers
     """Return what each pool has in each window beside what others hold."""
     found = []
     for bucket in instance.buckets[: len(instance.pools)]:
-        row = []
+        row: list[int] = []
         for first, after in windows:
             held = [
                 (min(s.end_ms, after) - max(s.start_ms, first), s.amounts)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from ortools.sat.python import cp_model
 
 from placement.search.draft import Draft
 from placement.search.orders import Told
 
-Read = Callable[[Callable[[object], bool], Callable[[object], int]], Draft]
+Read = Callable[[Callable[[Any], bool], Callable[[Any], int]], Draft]
 """Makes a draft from what tells the value of a flag and of a variable."""
 
 
