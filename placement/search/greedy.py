@@ -45,6 +45,12 @@ def urgency(instance: Instance, number: int) -> tuple[float, int, int]:
     return (-line.spec.sla.weight, deadline, number)
 
 
+def due_ms(instance: Instance, job: Job) -> int:
+    """Return when a job is to have ended: a deadline at a price is kept too where that is easy."""
+    deadline = None if job.serve else instance.lines[job.line].deadline_ms
+    return job.latest_ms if deadline is None else min(job.latest_ms, deadline)
+
+
 def place_line(
     instance: Instance, board: Board, jobs: Sequence[int], taste: Taste, room: int | None
 ) -> Draft:
@@ -101,8 +107,7 @@ def _best(
     taste, room = wish
     ready = drafts.ready_ms(job, placed)
     budget = instance.lines[job.line].budget
-    # A deadline that may be passed at a price is kept where that is easy.
-    due = min(job.latest_ms, job.latest_ms if job.serve else _due_ms(instance, job))
+    due = due_ms(instance, job)
     best: tuple[tuple[int, ...], Option, int, int] | None = None
     for option in job.options:
         money = drafts.added(instance, placed.options, job, option)
@@ -124,8 +129,3 @@ def _best(
         way = ((int(late), *taste(option, start, money)), option, start, money)
         best = way if best is None or way[0] < best[0] else best
     return None if best is None else best[1:]
-
-
-def _due_ms(instance: Instance, job: Job) -> int:
-    deadline = instance.lines[job.line].deadline_ms
-    return job.latest_ms if deadline is None else deadline
