@@ -90,6 +90,14 @@ def test_tasks_on_machines_of_their_own_share_none() -> None:
     assert (pools.count(0), len(pools)) == (3, 4)
 
 
+def test_the_checker_sees_tasks_that_share_a_machine() -> None:
+    apart = names("a", within=Within.NODE)
+    found = settled(asked(make.task("a"), make.task("b", apart_from=apart)))
+    assert found.plan is not None
+    together = replace(found.plan, nodes=dict.fromkeys(found.plan.nodes, (0,)))
+    assert len(affinity_definition.broken(found.instance, together)) == 1
+
+
 def test_tasks_on_one_machine_run_one_after_the_other_where_it_is_full() -> None:
     beside = names("a", within=Within.NODE)
     tasks = (make.task("a"), make.task("b", beside=beside))
