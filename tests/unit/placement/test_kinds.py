@@ -145,20 +145,20 @@ def test_only_who_is_bound_is_kept_from_the_pool_of_what_runs() -> None:
 
 def mixed(seed: int, **fields: object) -> PlacementProblem:
     """A random problem with machines that may go, late prices, moves that cost, and bonds."""
-    problem = make.random_problem(seed, tasks=24, clusters=4, mode=Mode.MOST_SLA, tight=0.3)
+    problem = make.random_problem(seed, tasks=24, clusters=4, mode=Mode.MOST_SLA, tight=0.15)
     request = problem.request
     clusters = tuple(
         replace(
             cluster,
-            pools=tuple(replace(p, interruptions_per_hour=0.2 * (n % 2)) for p in cluster.pools),
+            pools=tuple(replace(p, interruptions_per_hour=often) for p in cluster.pools),
         )
-        for n, cluster in enumerate(request.fleet.clusters)
+        for often, cluster in zip((0.0, 0.2, 4.0, 0.0), request.fleet.clusters, strict=True)
     )
     pools = [f"{c.name}/{p.name}" for c in clusters for p in c.pools]
     stood = {key: pools[n % len(pools)] for n, key in enumerate(problem.profiles)}
 
     def wishing(number: int, spec: PipelineSpec) -> PipelineSpec:
-        late = None if spec.sla.deadline is None or number % 3 else dollars(0.5)
+        late = None if spec.sla.deadline is None or number % 3 == 2 else dollars(0.5)
         tasks = tuple(
             replace(
                 task,
@@ -207,12 +207,13 @@ def test_tasks_looked_at_together_have_the_options_they_have_alone(seed: int) ->
         )
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [3, 5, 6])
 def test_running_sums_are_those_of_the_plan_lateness_and_budget_apart(seed: int) -> None:
     instance = build(mixed(seed), Terms())
     place = Workplace(instance, drafts.EMPTY, Chains(instance))
     for number in range(len(instance.lines)):
         place.insert(number)
+    assert sum(place.late) > 0
     for lines in ((0, 2), (1,), (3, 0)):
         held = place.part(lines)
         place.take_out(lines)
@@ -225,7 +226,7 @@ def test_running_sums_are_those_of_the_plan_lateness_and_budget_apart(seed: int)
     assert place.paid == drafts.objective(instance, place.options)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(1, 4))
 def test_a_large_plan_keeps_what_its_tasks_wish_and_its_bound(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
