@@ -41,6 +41,7 @@ def test_several_affinities_are_a_list() -> None:
     [
         ("beside: elt", "S010", 32, ("etl",)),
         ("apart from: [etl, {tasks: elt}]", "S010", 50, ("etl",)),
+        ("beside: qqqq", "S010", 32, ()),
         ("beside: train", "S022", 32, ()),
         ("beside: {within: node}", "S003", 32, ()),
         ("beside: {tasks: etl, within: rack}", "S005", 53, ()),

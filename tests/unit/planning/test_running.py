@@ -73,6 +73,18 @@ def test_tasks_to_come_hold_their_planned_time(ledger: Ledger, run: Run) -> None
     assert run.run_id == "r-1"
 
 
+def test_what_is_held_carries_its_labels(
+    ledger: Ledger, clock: ManualClock, planner: Planner, request_for: PlanRequest
+) -> None:
+    (spec,) = request_for.pipelines
+    tasks = tuple(replace(t, labels={"app": "x"}) if t.name == "train" else t for t in spec.tasks)
+    labelled = replace(request_for, pipelines=(replace(spec, tasks=tasks),))
+    submit(ledger, clock, planner.plan(labelled, []), "heart")
+    found = running_reservations(ledger, NOW)
+    assert held_by(found, "heart/train").labels == {"app": "x"}
+    assert held_by(found, "heart/etl").labels == {}
+
+
 def test_late_tasks_hold_their_time_from_now_on(ledger: Ledger, run: Run) -> None:
     found = held_by(running_reservations(ledger, NOW + 100), "heart/train")
     assert (found.from_seconds, found.to_seconds) == (NOW + 100, NOW + 116)
