@@ -172,6 +172,18 @@ def test_a_replan_keeps_the_promised_instant(
     assert spec.sla.deadline == Deadline(at_seconds=NOW + 600.0)
 
 
+def test_a_replan_knows_where_tasks_had_their_places(
+    ledger: Ledger, run: Run, source: samples.FixedFleet, outcome: Outcome
+) -> None:
+    before = plan_in_force(ledger, run.run_id)
+    source.down.add("eu-1")
+    outcome(REPLAN)
+    known = plan_in_force(ledger, run.run_id).request.moved_from
+    assert known == {
+        f"heart/{a.task}": f"{a.cluster}/{a.pool}" for a in before.placement.assignments
+    }
+
+
 def test_a_replan_is_told_as_an_event(
     ledger: Ledger, run: Run, source: samples.FixedFleet, outcome: Outcome
 ) -> None:
