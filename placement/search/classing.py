@@ -101,7 +101,8 @@ def classed(instance: Instance, seed: int, chains: Chains) -> Classed:
 def _rates(classes: Classes) -> Numbers:
     """Return by class the money of an average job where it is dearest, for a unit of weight."""
     count = np.array([len(members) for members in classes.members], dtype=float)
-    return classes.cost.max(axis=1, initial=0.0) * count / np.maximum(classes.weight, 1e-9)
+    dearest: Numbers = classes.cost.max(axis=1, initial=0.0)
+    return np.asarray(dearest * count / np.maximum(classes.weight, 1e-9), dtype=np.float64)
 
 
 def _solved(classes: Classes, rate: float, seed: int, *, rounds: int) -> _Solved:
