@@ -127,12 +127,15 @@ class Board:
             if last > start:
                 start = last
                 continue
-            later = self._later_on_nodes(pool, claim, start)
-            if later is None:
+            nodes = self._nodes[pool]
+            if nodes is None:
                 return start
-            if later <= start:
+            free = nodes.free_from(claim.node_spans, claim.node_count, claim.node_most)
+            if free is None:
                 break
-            start = later
+            if free <= start:
+                return start
+            start = free
         return None
 
     def _clash_until(self, bucket: int, claim: _Claim) -> int:

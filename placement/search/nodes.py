@@ -72,6 +72,20 @@ class Nodes:
         fresh = range(len(self._used), self._count)
         return (*found, *fresh[: count - len(found)])
 
+    def free_from(self, spans: Sequence[Span], count: int, most: Amounts) -> int | None:
+        """Return from when on `count` nodes have room for what is left of some spans by then.
+
+        -1 for all of the time; None where there are not as many nodes. most: no span takes more.
+        """
+        if count > self._count:
+            return None
+        whole = Span(start_ms=spans[0].start_ms, end_ms=spans[-1].end_ms, amounts=most)
+        fresh = self._count - len(self._used)
+        ends = sorted(
+            -1 if line.conflict(whole) is None else line.last_clash(spans) for line in self._used
+        )
+        return -1 if fresh >= count else ([-1] * fresh + ends)[count - 1]
+
     def free_by(self, rule: Rule, spans: Sequence[Span], count: int) -> tuple[int, ...]:
         """As `free`, but only nodes that a rule allows, those that it asks for first."""
         asked = sorted(rule.asked)
