@@ -74,7 +74,7 @@ class Board:
         if job.seat < 0 and job.serve:
             return self._earliest_service(job, option, ready_ms, latest_ms)
         if job.seat < 0 and len(option.spans) == 1:
-            return self._earliest_plain(job, option, ready_ms, latest_ms)
+            return self._earliest_plain(option, ready_ms, latest_ms)
         return self._earliest_by_tries(job, option, ready_ms, latest_ms)
 
     def _earliest_by_tries(
@@ -90,9 +90,7 @@ class Board:
             start = later
         return None
 
-    def _earliest_plain(
-        self, job: Job, option: Option, ready_ms: int, latest_ms: int
-    ) -> int | None:
+    def _earliest_plain(self, option: Option, ready_ms: int, latest_ms: int) -> int | None:
         """As `earliest`, for a job that takes the same all of its time: the usual case."""
         start, length, pool = ready_ms, option.duration_ms, option.pool_index
         while start + length <= latest_ms:
@@ -105,12 +103,15 @@ class Board:
             start = room
             if start + length > latest_ms:
                 break
-            later = self._later_on_nodes(pool, self._claim(job, option, pool, start), start)
-            if later is None:
+            nodes = self._nodes[pool]
+            if nodes is None:
                 return start
-            if later <= start:
+            free = nodes.first_room(start, length, option.node_peak, option.node_count)
+            if free is None:
                 break
-            start = later
+            if free <= start:
+                return start
+            start = free
         return None
 
     def _earliest_service(

@@ -72,6 +72,19 @@ class Nodes:
         fresh = range(len(self._used), self._count)
         return (*found, *fresh[: count - len(found)])
 
+    def first_room(self, start_ms: int, length_ms: int, amounts: Amounts, count: int) -> int | None:
+        """Return a time before which no `count` nodes have room for so much for so long.
+
+        The start itself where so many have room then; None where there are not as many nodes.
+        """
+        if count > self._count:
+            return None
+        if self._count - len(self._used) >= count:
+            return start_ms
+        fresh = [start_ms] * (self._count - len(self._used))
+        found = [line.first_room(start_ms, length_ms, amounts) for line in self._used]
+        return sorted([*fresh, *found])[count - 1]
+
     def free_from(self, spans: Sequence[Span], count: int, most: Amounts) -> int | None:
         """Return from when on `count` nodes have room for what is left of some spans by then.
 
