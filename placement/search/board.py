@@ -71,9 +71,11 @@ class Board:
         """
         if not self.agrees(job, option):
             return None
-        if job.seat < 0 and job.serve:
+        # The quick ways take any nodes; whose nodes others decide is tried start by start.
+        is_free = job.seat < 0 and not (job.bonds and self.rule(job, option))
+        if is_free and job.serve:
             return self._earliest_service(job, option, ready_ms, latest_ms)
-        if job.seat < 0 and len(option.spans) == 1:
+        if is_free and len(option.spans) == 1:
             return self._earliest_plain(option, ready_ms, latest_ms)
         return self._earliest_by_tries(job, option, ready_ms, latest_ms)
 

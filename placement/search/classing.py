@@ -22,7 +22,7 @@ from placement.search import draft as drafts
 from placement.search.chains import Chains
 from placement.search.classes import PARTS, Classes, Integers, Numbers, classes_of
 from placement.search.draft import Draft
-from placement.search.greedy import urgency
+from placement.search.greedy import due_ms, urgency
 from placement.search.recreate import mended
 from placement.search.solver import FAILURES
 
@@ -183,7 +183,7 @@ def _hoped(instance: Instance, classes: Classes, units: Numbers) -> Draft:
                 room[left[index][0], chosen.pool_index] -= left[index][1]
                 job = instance.jobs[index]
                 before = [starts[u] for u in job.upstream if u in starts]
-                latest = job.latest_ms - job.tail_ms - chosen.duration_ms
+                latest = due_ms(instance, job) - job.tail_ms - chosen.duration_ms
                 starts[index] = max([latest, *(start + 1 for start in before)])
     return Draft(options=options, starts=starts)
 

@@ -12,13 +12,14 @@ from engine.model.identifiers import TaskName, dollars
 from engine.model.plans import Assignment, Limit, Mode, PlacementProblem
 from engine.model.profiles import Quantiles
 from engine.model.resources import Resources
-from engine.model.specs import Affinity, PipelineSpec, TaskSpec
+from engine.model.specs import Affinity, PipelineSpec, TaskSpec, Within
 from placement import CpSatPlacer
 from placement.problem.building import Terms, build
 from placement.problem.candidates import Asked, options_of
 from placement.problem.instance import Instance, Job, Option
 from placement.search import classing, solving
 from placement.search import draft as drafts
+from placement.search.board import Board
 from placement.search.chains import Chains
 from placement.search.greedy import value
 from placement.search.recreate import Workplace
@@ -250,3 +251,26 @@ def test_services_apart_are_told_of_together_as_they_are_placed() -> None:
     other = next(v for v in verdicts if v.cluster == placement.assignments[1].cluster)
     assert other.binding is not None
     assert other.binding.limit is Limit.AFFINITY
+
+
+@pytest.mark.parametrize("serves", [False, True])
+def test_nodes_that_others_hold_are_not_taken_by_the_quick_ways(serves: bool) -> None:
+    apart = (Affinity(labels={"app": "x"}, within=Within.NODE),)
+    make_one = make.serving if serves else make.task
+    tasks = [
+        replace(make_one(name), labels={"app": "x"}, apart_from=apart) for name in ("a", "b", "c")
+    ]
+    instance = build(
+        make.problem(make.pipeline(*tasks), make.fleet(make.cluster("c", make.pool(nodes=2)))),
+        Terms(),
+    )
+    board = Board(instance)
+    for job in instance.jobs[:2]:
+        assert board.earliest(job, job.options[0], 0, job.latest_ms) == 0
+        assert board.put(job, job.options[0], 0) == (job.index,)
+    third = instance.jobs[2]
+    # Both nodes have room, and each is kept for itself, whatever the hour.
+    assert board.earliest(third, third.options[0], 0, third.latest_ms) is None
+    board.remove(instance.jobs[0], instance.jobs[0].options[0], 0)
+    assert board.earliest(third, third.options[0], 0, third.latest_ms) == 0
+    assert board.put(third, third.options[0], 0) == (0,)
