@@ -86,6 +86,7 @@ def test_classes_bound_the_money_of_every_plan(fields: dict[str, object]) -> Non
 def test_a_plan_by_classes_breaks_no_limit(fields: dict[str, object]) -> None:
     problem = crowded(**fields)
     found = settled(problem)
+    assert found.plan is not None
     nodes = {found.instance.jobs[i].key: taken for i, taken in found.plan.nodes.items()}
     assert whole_plan.faults(explained.world_of(problem, found), nodes) == []
     assert 0 < len(found.plan.options) < 60
