@@ -1,5 +1,8 @@
 """How tests are drawn, and given to the processes that run them."""
 
+import sys
+from collections.abc import Iterator
+
 import hypothesis
 import pytest
 from xdist.remote import Producer
@@ -19,22 +22,53 @@ NOT_COUNTED = ("tests/property/", "tests/repository/", OF_THE_STORY)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Count lines where that tells something; give the story the time that telling it takes."""
-    if item.nodeid.startswith(NOT_COUNTED):
-        item.add_marker(pytest.mark.no_cover)
+    """Give tests of the story the time that telling it takes."""
     if "told" in getattr(item, "fixturenames", ()):
         item.add_marker(pytest.mark.slow)
         item.add_marker(pytest.mark.network)
         item.add_marker(pytest.mark.timeout(stories.LONGEST_SECONDS + 120.0))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Count lines only where that tells something.
+
+    The marker `no_cover` of pytest-cov does not reach the processes of xdist.
+    """
+    if not item.nodeid.startswith(NOT_COUNTED):
+        return (yield)
+    tracer = sys.gettrace()
+    sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracer)
+
+
+def scope_of(nodeid: str) -> str:
+    """Return what is run by one process in one go: a file, or all of the story."""
+    return "story" if nodeid.startswith(OF_THE_STORY) else nodeid.partition("::")[0]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, the story first of all, so that no process ends long before."""
+    slow = {scope_of(item.nodeid) for item in items if item.get_closest_marker("slow")}
+
+    def place(item: pytest.Item) -> tuple[bool, bool]:
+        scope = scope_of(item.nodeid)
+        return scope != "story", scope not in slow
+
+    items.sort(key=place)
+
+
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Keeps each file on one worker, and all tests of the story, so that it is told once."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "story" if nodeid.startswith(OF_THE_STORY) else nodeid.partition("::")[0]
+        return scope_of(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
-    """Give each worker whole files."""
+    """Give each worker whole files, in the order of `pytest_collection_modifyitems`."""
+    config.option.loadscopereorder = False
     return Scheduling(config, log)

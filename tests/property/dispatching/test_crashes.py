@@ -19,6 +19,8 @@ from engine.testing.fakes import Outcome
 from engine.testing.samples import chain, fleet, pipeline
 from engine.testing.world import STEPS_MAX, World
 
+pytestmark = pytest.mark.slow
+
 FAILURES = (Reason.EXIT_CODE, Reason.OUT_OF_MEMORY, Reason.GATE, Reason.KILLED)
 
 

@@ -23,6 +23,8 @@ from placement.search import moves
 from placement.search.draft import EMPTY
 from placement.settling import Settled, settled
 
+pytestmark = pytest.mark.slow
+
 SEEDS = st.integers(min_value=1_000, max_value=100_000)
 WORK = 0.3
 CALM = settings(deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

@@ -20,6 +20,8 @@ from placement import CpSatPlacer
 from tests.support import placement_brute_force as brute_force
 from tests.support import placement_problems as make
 
+pytestmark = pytest.mark.slow
+
 SEEDS = st.integers(min_value=0, max_value=10**6)
 CALM = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True

@@ -12,6 +12,8 @@ from simulations import causes
 from simulations.records import Records, read_records
 from simulations.service import Traffic
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 
 
