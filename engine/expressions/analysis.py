@@ -7,7 +7,9 @@ safe, as are `!has(a.b) || a.b > 1` and `has(a.b) ? a.b > 1 : false`.
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cel
@@ -115,10 +117,11 @@ def _collect(term: Term, known: frozenset[Output], found: list[Read]) -> None:
     match term.operator:
         case Operator.AND | Operator.OR:
             decides = term.operator is Operator.AND
+            proofs = [_proves(part, truth=decides) for part in term.parts]
+            firm = _firm(term.parts, proofs, known)
             for index, part in enumerate(term.parts):
-                others = term.parts[:index] + term.parts[index + 1 :]
-                sure = frozenset[Output]().union(*(_proves(o, truth=decides) for o in others))
-                _collect(part, known | sure, found)
+                others = [proofs[number] for number in firm if number != index]
+                _collect(part, known.union(*others), found)
         case Operator.CHOICE:
             condition, then, otherwise = term.parts
             _collect(condition, known, found)
@@ -127,6 +130,31 @@ def _collect(term: Term, known: frozenset[Output], found: list[Read]) -> None:
         case _:
             for part in term.parts:
                 _collect(part, known, found)
+
+
+def _firm(
+    parts: Sequence[Term], proofs: Sequence[frozenset[Output]], known: frozenset[Output]
+) -> list[int]:
+    """Return the parts that fail only where one before them in the list has decided.
+
+    Others guard nothing: two parts that vouch for each other would both fail.
+    """
+    firm: list[int] = []
+    open_outputs = [_open(part) for part in parts]
+    while True:
+        sure = known.union(*(proofs[number] for number in firm))
+        more = [n for n in range(len(parts)) if n not in firm and open_outputs[n] <= sure]
+        if not more:
+            return firm
+        firm += more
+
+
+@functools.lru_cache(maxsize=4_096)
+def _open(term: Term) -> frozenset[Output]:
+    """Return the outputs that a term reads somewhere without a guard of its own."""
+    found: list[Read] = []
+    _collect(term, frozenset(), found)
+    return frozenset((read.task, read.output) for read in found if not read.guarded)
 
 
 def _as_read(place: Place, *, guarded: bool) -> Read:

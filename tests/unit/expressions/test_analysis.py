@@ -56,6 +56,8 @@ def test_every_output_that_is_read_is_found(expression: str, found: set[tuple[st
         "has(a.q) && (b.q > 1 || a.q > 1) && has(b.q)",
         "(has(b.q) ? has(a.q) : has(a.q)) && a.q > 1",
         "has(a.q) && [1].exists(x, x == a.q)",
+        "has(a.q) && (a.q > 1 && has(b.q)) && b.q > 1",
+        "b.q > 1 && (a.q > 1 && has(b.q)) && has(a.q)",
     ],
 )
 def test_a_guard_makes_reading_safe(expression: str) -> None:
@@ -75,6 +77,9 @@ def test_a_guard_makes_reading_safe(expression: str) -> None:
         ("(has(b.q) ? has(a.q) : true) && a.q > 1", {"a.q"}),
         ("size([has(a.q)]) == 1 && a.q > 1", {"a.q"}),
         ("a.q > 1", {"a.q"}),
+        # Two parts that vouch for each other both fail.
+        ("(a.q > 1 ? has(b.q) : has(b.q)) && (b.q > 1 ? has(a.q) : has(a.q))", {"a.q", "b.q"}),
+        ("!(a.q > 1 ? has(a.q) : has(a.q)) || !(a.q > 1 ? has(a.q) : has(a.q))", {"a.q"}),
     ],
 )
 def test_what_is_no_guard_does_not_count(expression: str, open_reads: set[str]) -> None:
