@@ -202,17 +202,21 @@ def _build_task(values: Values) -> TaskSpec:
     )
 
 
+def _take_serving(task: TaskSpec) -> Values:
+    serving = task.serving
+    if serving is None:
+        return {}
+    return {
+        "requests": serving.requests_per_second_peak,
+        "p99": serving.latency_ms_p99,
+        "availability": serving.availability,
+        "load by hour": serving.load_by_hour or None,
+    }
+
+
 def _take_task(task: TaskSpec) -> Values:
-    wishes, serving = task.wishes, task.serving
+    wishes, served = task.wishes, _take_serving(task)
     has_gpu = (wishes.gpu_model, wishes.gpu_count, wishes.gpu_memory_gib) != (None, None, None)
-    served: Values = {}
-    if serving is not None:
-        served = {
-            "requests": serving.requests_per_second_peak,
-            "p99": serving.latency_ms_p99,
-            "availability": serving.availability,
-            "load by hour": serving.load_by_hour or None,
-        }
     return {
         "kind": task.kind,
         "after": task.after or None,

@@ -101,8 +101,7 @@ def outlook(instance: Instance, plan: Draft, line: Line, seed: int) -> Outlook:
 
 def promise(instance: Instance, plan: Draft, line: Line, seen: Outlook) -> Promise:
     """Return what a pipeline asked for and what it gets."""
-    number = next((instance.jobs[index].line for index in line.jobs), 0)
-    late = lateness.late_ms(instance, plan.options, plan.starts, number) if line.jobs else 0
+    late_seconds, late_price = _lateness(instance, plan, line)
     jobs = [instance.jobs[index] for index in line.jobs if index in plan.options]
     serving = [plan.options[job.index] for job in jobs if job.serve]
     ending: int = sum(plan.options[job.index].cost for job in jobs if not job.serve)
@@ -121,11 +120,19 @@ def promise(instance: Instance, plan: Draft, line: Line, seen: Outlook) -> Promi
         serving_micro_dollars_per_hour=MicroDollars(hourly),
         latency_ms_p99=max(latencies, default=None),
         availability=min(availabilities, default=None),
-        late_seconds=late / MILLISECONDS,
-        late_micro_dollars=(
-            MicroDollars(lateness.price(instance, number, late)) if line.late_price else None
-        ),
+        late_seconds=late_seconds,
+        late_micro_dollars=late_price,
     )
+
+
+def _lateness(instance: Instance, plan: Draft, line: Line) -> tuple[float, MicroDollars | None]:
+    """Return by how much a pipeline is late, and what that costs where it has a price."""
+    if not line.jobs:
+        return 0.0, MicroDollars(0) if line.late_price else None
+    number = instance.jobs[line.jobs[0]].line
+    late = lateness.late_ms(instance, plan.options, plan.starts, number)
+    price = MicroDollars(lateness.price(instance, number, late)) if line.late_price else None
+    return late / MILLISECONDS, price
 
 
 def _running_cost(instance: Instance, line: Line, *, serve: bool) -> int:

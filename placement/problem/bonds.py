@@ -7,6 +7,7 @@ Of that only the pool is known, so that a task that is to stand on other machine
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -37,17 +38,22 @@ def pairs(request: PlanRequest) -> Iterator[Pair]:
     }
     labelled |= {r.holder: r.labels for r in request.reservations if r.labels}
     carriers: dict[tuple[tuple[str, str], ...], list[str]] = {}
-    for pipeline in request.pipelines:
-        for task in pipeline.tasks:
-            key = task_key(pipeline.name, task.name)
-            for affinity, apart in (
-                *((a, False) for a in task.beside),
-                *((a, True) for a in task.apart_from),
-            ):
-                named = [task_key(pipeline.name, name) for name in affinity.tasks]
-                for other in dict.fromkeys([*named, *_carrying(affinity, labelled, carriers)]):
-                    if other != key:
-                        yield Pair(first=key, second=other, within=affinity.within, apart=apart)
+    for pipeline, task in ((p, t) for p in request.pipelines for t in p.tasks):
+        key = task_key(pipeline.name, task.name)
+        said = [*((a, False) for a in task.beside), *((a, True) for a in task.apart_from)]
+        for affinity, apart in said:
+            named = [task_key(pipeline.name, name) for name in affinity.tasks]
+            others = dict.fromkeys([*named, *_carrying(affinity, labelled, carriers)])
+            others.pop(key, None)
+            for other in others:
+                yield Pair(first=key, second=other, within=affinity.within, apart=apart)
+
+
+def _both_ways(request: PlanRequest) -> Iterator[tuple[str, str, Pair]]:
+    """Yield every affinity from either of its ends."""
+    for pair in pairs(request):
+        yield pair.first, pair.second, pair
+        yield pair.second, pair.first, pair
 
 
 def bound(request: PlanRequest, jobs: Sequence[Job], pools: Pools) -> tuple[Job, ...]:
@@ -56,19 +62,17 @@ def bound(request: PlanRequest, jobs: Sequence[Job], pools: Pools) -> tuple[Job,
     standing = _standing(request, pools)
     bonds: dict[int, set[Bond]] = {}
     ruled: dict[int, dict[int, Refusal]] = {}
-    for pair in pairs(request):
-        for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
-            if one not in index:
-                continue
-            if other in index:
-                bond = Bond(other=index[other], within=pair.within, apart=pair.apart)
-                bonds.setdefault(index[one], set()).add(bond)
-            for place in standing.get(other, ()):
-                refused = ruled.setdefault(index[one], {})
-                for number, pool in enumerate(pools):
-                    found = _against(pair, other, place, pool)
-                    if found is not None:
-                        refused.setdefault(number, found)
+    for one, other, pair in _both_ways(request):
+        if one not in index:
+            continue
+        if other in index:
+            bond = Bond(other=index[other], within=pair.within, apart=pair.apart)
+            bonds.setdefault(index[one], set()).add(bond)
+        refused = ruled.setdefault(index[one], {})
+        for place, number in itertools.product(standing.get(other, ()), range(len(pools))):
+            found = _against(pair, other, place, pools[number])
+            if found is not None:
+                refused.setdefault(number, found)
     thinned = [_without(job, ruled.get(job.index, {})) for job in jobs]
     reach = {
         (job.index, within): frozenset(zone(within, o.cluster, o.pool) for o in job.options)

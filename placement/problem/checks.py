@@ -10,7 +10,7 @@ import difflib
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 from engine.model.errors import Fault, InvalidInputError
 from engine.model.fleet import Fleet
@@ -78,24 +78,32 @@ def _affinities(request: PlanRequest) -> Iterator[Fault]:
     for pipeline in request.pipelines:
         names = {task.name for task in pipeline.tasks}
         for task in pipeline.tasks:
+            path = f"{pipeline.name}.tasks.{task.name}"
             for key, affinities in (("beside", task.beside), ("apart from", task.apart_from)):
-                path = f"{pipeline.name}.tasks.{task.name}.{key}"
-                for name in (name for affinity in affinities for name in affinity.tasks):
-                    if name == task.name:
-                        message = f"{name!r} is to stand {key} itself"
-                        fix = "name another task"
-                        yield Fault(code="S022", message=message, path=path, fix=fix)
-                    elif name not in names:
-                        message = f"{task.name!r} is to stand {key} {name!r}, no task of its own"
-                        near = tuple(difflib.get_close_matches(name, sorted(names - {task.name})))
-                        fix = f"name {near[0]!r}" if near else f"add a task {name!r}"
-                        yield Fault(
-                            code="S010", message=message, path=path, candidates=near, fix=fix
-                        )
+                named = [name for affinity in affinities for name in affinity.tasks]
+                yield from _misnamed(named, names, task.name, key, path)
     if any(True for _ in itertools.islice(bonds.pairs(request), BOND_LIMIT, None)):
         message = f"affinities hold more than {BOND_LIMIT} pairs of tasks together or apart"
         fix = "choose labels that fewer tasks carry"
         yield Fault(code="S007", message=message, path="pipelines", fix=fix)
+
+
+def _misnamed(
+    named: Iterable[str], names: Set[str], own: str, key: str, path: str
+) -> Iterator[Fault]:
+    """Yield the names under one key of a task that are its own, or of no task."""
+    for name in named:
+        if name == own:
+            message = f"{name!r} is to stand {key} itself"
+            fix = "name another task"
+            yield Fault(code="S022", message=message, path=f"{path}.{key}", fix=fix)
+        elif name not in names:
+            message = f"{own!r} is to stand {key} {name!r}, no task of its own"
+            near = tuple(difflib.get_close_matches(name, sorted(names - {own})))
+            fix = f"name {near[0]!r}" if near else f"add a task {name!r}"
+            yield Fault(
+                code="S010", message=message, path=f"{path}.{key}", candidates=near, fix=fix
+            )
 
 
 def _circles(pipelines: Iterable[PipelineSpec]) -> Iterator[Fault]:

@@ -102,15 +102,9 @@ class Chains:
     def _chain(self, line: Line) -> Chain | None:
         instance = self._instance
         jobs = tuple(instance.jobs[index] for index in line.jobs)
-        if line.late_price:
-            return None  # what a late end costs is not known before the end
-        if not jobs or not _follow(jobs) or not all(job.options for job in jobs):
+        if not _is_chain(line, jobs):
             return None
-        limit = None
-        if line.budget is not None:
-            if any(job.serve for job in jobs):
-                return None
-            limit = line.budget - line.spent
+        limit = None if line.budget is None else line.budget - line.spent
         edges = [instance.edges[index] for index in instance.line_edges[jobs[0].line]]
         own = tuple(tuple(_own(edges, job, option) for option in job.options) for job in jobs)
         at = tuple(tuple(self._site[o.cluster.name] for o in job.options) for job in jobs)
@@ -130,6 +124,15 @@ class Chains:
             )
             for a in self._sites
         )
+
+
+def _is_chain(line: Line, jobs: Sequence[Job]) -> bool:
+    """Whether the jobs of a pipeline can be placed one after the other, each by what it costs."""
+    if line.late_price:
+        return False  # what a late end costs is not known before the end
+    if line.budget is not None and any(job.serve for job in jobs):
+        return False
+    return bool(jobs) and _follow(jobs) and all(job.options for job in jobs)
 
 
 def _sites(instance: Instance) -> tuple[dict[str, int], list[Cluster]]:
