@@ -12,6 +12,7 @@ from api.client.remote import SOLVED_HEADER
 from api.messages import answers, questions
 from api.report.explanations import explanations_of
 from api.rest import answering, bodies
+from engine.documents import MICRO_DOLLARS_MAX
 from engine.model.capacity import CapacityReport
 from engine.model.errors import Fault, InvalidInputError
 from engine.model.identifiers import MicroDollars
@@ -21,8 +22,6 @@ from engine.planning import PlanDiff, Sweep
 router = fastapi.APIRouter(tags=["plans"])
 
 Raw = Annotated[bodies.RawBody, fastapi.Depends(bodies.raw_body)]
-MOST_MONEY = 2**60
-"""Most micro-dollars that are counted anywhere."""
 _ONE_PIPELINE = {"$ref": "/schema/pipeline.json"}
 
 
@@ -59,7 +58,9 @@ class Choices:
         as_of: float | None = None,
         horizon_hours: Annotated[int, fastapi.Query(ge=1, le=744)] = 24,
         whole: Annotated[bool, fastapi.Query()] = False,  # noqa: FBT002 - FastAPI calls it
-        budget_micro_dollars: Annotated[int | None, fastapi.Query(ge=0, le=MOST_MONEY)] = None,
+        budget_micro_dollars: Annotated[
+            int | None, fastapi.Query(ge=0, le=MICRO_DOLLARS_MAX)
+        ] = None,
     ) -> None:
         self.mode = mode
         self.seed = seed

@@ -12,6 +12,7 @@ from api.report import phrases
 from api.wiring import reading
 from api.wiring.parts import Parts
 from engine import dispatching, planning
+from engine.documents import MICRO_DOLLARS_MAX
 from engine.model import documents
 from engine.model.dispatches import RunState
 from engine.model.errors import (
@@ -223,9 +224,10 @@ def _check_choices(question: questions.PlanQuestion) -> None:
     if budget is None:
         return
     path = "budget_micro_dollars"
-    if budget < 0:
+    if not 0 <= budget <= MICRO_DOLLARS_MAX:
         message = f"the budget of the plan is {budget} micro-dollars"
-        fault = Fault(code="S007", message=message, path=path, fix="give 0 or more")
+        fix = f"give 0 to {MICRO_DOLLARS_MAX}"
+        fault = Fault(code="S007", message=message, path=path, fix=fix)
         raise InvalidInputError("plan request", [fault])
     if question.mode is not Mode.MOST_SLA:
         message = f"a budget of the whole plan does not bind in mode `{question.mode.value}`"

@@ -2,6 +2,7 @@
 
 from engine.documents.checks import check_against as check_against
 from engine.documents.codecs.base import alike as alike
+from engine.documents.codecs.money import MICRO_DOLLARS_MAX as MICRO_DOLLARS_MAX
 from engine.documents.codecs.money import read_amount as read_amount
 from engine.documents.codes import CODES as CODES
 from engine.documents.codes import Code as Code

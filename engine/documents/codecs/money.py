@@ -12,6 +12,8 @@ from engine.model.identifiers import MicroDollars
 from engine.model.specs import BudgetPeriod
 
 _DOLLARS_MAX = 1e9
+MICRO_DOLLARS_MAX = 10**15
+"""The largest amount that is read anywhere: a thousand million dollars."""
 
 
 def micro_dollars(node: Node, period: str, example: str) -> tuple[MicroDollars, str]:
@@ -26,7 +28,9 @@ def micro_dollars(node: Node, period: str, example: str) -> tuple[MicroDollars, 
     currency = currency.strip()
     if currency not in {"USD", "$", "dollars"}:
         said = f"`{currency}` is no currency Berth counts in" if currency else "has no currency"
-        raise trouble("S006", node, f"{said}; use USD {period}", fix=f"for example `{example}`")
+        raise trouble(
+            "S006", node, f"{said}; use USD {period}".rstrip(), fix=f"for example `{example}`"
+        )
     check_range(number, node, 0, _DOLLARS_MAX, "{:.0f} USD".format)
     return MicroDollars(round(number * 1_000_000)), rest.strip()
 
@@ -37,7 +41,7 @@ def read_amount(text: str, *, name: str) -> MicroDollars:
     Raises:
         InvalidInputError: when it is no such amount; `name` says where it was given.
     """
-    node = Node(path=name, value=text)
+    node = Node(path="", value=text)  # the name says where
     example = "100 USD"
     try:
         amount, period = micro_dollars(node, "", example)

@@ -63,7 +63,11 @@ def test_whole_and_budget_stand_in_the_query_or_in_the_envelope(http: TestClient
 
 @pytest.mark.parametrize(
     ("choices", "part"),
-    [({"budget_micro_dollars": 1}, "does not bind"), ({"budget_micro_dollars": -1}, "is -1")],
+    [
+        ({"budget_micro_dollars": 1}, "does not bind"),
+        ({"budget_micro_dollars": -1}, "is -1"),
+        ({"mode": "most-sla", "budget_micro_dollars": 10**15 + 1}, "is 1000000000000001"),
+    ],
 )
 def test_a_budget_that_cannot_bind_is_refused(
     http: TestClient, choices: dict[str, object], part: str
