@@ -8,6 +8,7 @@ they are cheapest.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import math
 from collections.abc import Sequence
@@ -65,7 +66,10 @@ class Classed:
         if weight > 0 and self.classes is not None and bounds:
             average = float(_rates(self.classes).mean())
             rates = [factor * average for factor in RATES]
-            bounds += [(rate, _solved(self.classes, rate, seed, rounds=0).bound) for rate in rates]
+            # A bound that is not found is only missed: the plan stands without it.
+            with contextlib.suppress(*FAILURES):
+                for rate in rates:
+                    bounds.append((rate, _solved(self.classes, rate, seed, rounds=0).bound))
         return max((int(money - rate * weight) for rate, money in bounds), default=0)
 
 

@@ -134,6 +134,18 @@ def test_without_the_engine_there_is_a_plan_that_says_so(monkeypatch: pytest.Mon
     assert any("classes of tasks could not be planned" in note for note in placement.notes)
 
 
+def test_a_bound_that_breaks_leaves_the_one_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    instance = build(crowded(), Terms())
+    classed = classing.classed(instance, 0, Chains(instance))
+    (rate, money) = classed.bounds[0]
+
+    def broken(name: str) -> None:
+        raise MemoryError(f"no room for {name}")
+
+    monkeypatch.setattr(classing, "engine_of", broken)
+    assert classed.bound(1, 0) == max(int(money - rate), 0)
+
+
 def test_nothing_is_planned_by_classes_when_no_task_may_stand_anywhere() -> None:
     task = make.task("t")
     profiles = {"t": make.profile(task, cores=64.0)}
