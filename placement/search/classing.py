@@ -68,8 +68,7 @@ class Classed:
             rates = [factor * average for factor in RATES]
             # A bound that is not found is only missed: the plan stands without it.
             with contextlib.suppress(*FAILURES):
-                for rate in rates:
-                    bounds.append((rate, _solved(self.classes, rate, seed, rounds=0).bound))
+                bounds.extend((r, _solved(self.classes, r, seed, rounds=0).bound) for r in rates)
         return max((int(money - rate * weight) for rate, money in bounds), default=0)
 
 
