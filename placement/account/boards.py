@@ -102,7 +102,7 @@ class ViewedBoard(Board):
             return later
         for bucket in option.buckets:
             claim = self._claim(job, option, bucket, start)
-            wait = self._later_on_nodes(bucket, claim, start)
+            wait = self._later_on_nodes(job, bucket, claim, start)
             if wait is not None:
                 return wait
         return None

@@ -329,15 +329,23 @@ class Board:
                 return max(min(clash[1], span.end_ms), start + 1)
             if clash is not None:
                 return max(clash[1] - (span.start_ms - start), start + 1)
-        return self._later_on_nodes(bucket, claim, start)
+        return self._later_on_nodes(job, bucket, claim, start)
 
-    def _later_on_nodes(self, bucket: int, claim: _Claim, start: int) -> int | None:
+    def _later_on_nodes(self, job: Job, bucket: int, claim: _Claim, start: int) -> int | None:
         """As `_later`, for one pool that has room in sum."""
         nodes = self._nodes[bucket]
         if nodes is None or len(nodes_for(nodes, claim)) == claim.node_count:
             return None
-        wait = nodes.next_end(claim.node_spans)
-        return start if wait is None else start + max(wait, 1)
+        spans, count = claim.node_spans, claim.node_count
+        if claim.rule is None and job.serve:
+            free = nodes.free_from(spans, count, claim.node_most)
+        elif claim.rule is None and len(spans) == 1:
+            length = spans[0].end_ms - spans[0].start_ms
+            free = nodes.first_room(start, length, spans[0].amounts, count)
+        else:
+            wait = nodes.next_end(spans)
+            free = None if wait is None else start + wait
+        return start if free is None else max(free, start + 1)
 
     def _later_seated(self, bucket: int, claim: _Claim, held: _Seat, start: int) -> int | None:
         line = self._lines[bucket].copy()
