@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Self
 
+from placement.account.node_views import NodesView
 from placement.account.views import Blocked, View
-from placement.problem.instance import Amounts, Instance, Job, Option
-from placement.search.board import Board, nodes_for
-from placement.search.timeline import spans_at
+from placement.problem.instance import Amounts, Instance, Job, Option, Span
+from placement.search.board import Board, Claim, nodes_for
+from placement.search.nodes import Nodes
+from placement.search.timeline import Timeline, spans_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,11 +26,12 @@ class Demand:
 class ViewedBoard(Board):
     """A board whose copies share each bucket, and its view, until one of them changes it."""
 
-    __slots__ = ("_blocked", "_views")
+    __slots__ = ("_blocked", "_node_views", "_views")
 
     def __init__(self, instance: Instance) -> None:
         super().__init__(instance)
         self._views: list[View | None] = [None for _ in instance.buckets]
+        self._node_views: list[NodesView | None] = [None for _ in instance.buckets]
         self._blocked: dict[tuple[int, Amounts], Blocked] = {}
 
     def copy(self) -> Self:
@@ -36,6 +39,7 @@ class ViewedBoard(Board):
         twin = super().copy()
         # What was found on views is good as long as they are: those that change are not used.
         twin._views = self._views.copy()  # noqa: SLF001 - of the same class
+        twin._node_views = self._node_views.copy()  # noqa: SLF001 - of the same class
         twin._blocked = self._blocked  # noqa: SLF001 - of the same class
         return twin
 
@@ -43,14 +47,34 @@ class ViewedBoard(Board):
         """Make the views of all that changed: worth it before many moves are tried."""
         changed = {bucket for bucket, view in enumerate(self._views) if view is None}
         for bucket in changed:
+            nodes = self._nodes[bucket]
             self._views[bucket] = View.of(self._lines[bucket])
-        self._blocked = {k: found for k, found in self._blocked.items() if k[0] not in changed}
+            self._node_views[bucket] = None if nodes is None else node_view(nodes)
+        self._forget(changed)
 
     def earliest(self, job: Job, option: Option, ready_ms: int, latest_ms: int) -> int | None:
         """Return the same as a board's, by tries, which views make quick."""
         if not self.agrees(job, option):
             return None
         return self._earliest_by_tries(job, option, ready_ms, latest_ms)
+
+    def remove(self, job: Job, option: Option, start_ms: int) -> None:
+        """Give back what a job took, of the views too."""
+        if job.seat >= 0:
+            super().remove(job, option, start_ms)
+            return
+        where = self._where[job.index]
+        seen = [
+            (bucket, self._claim(job, option, bucket, start_ms), self._views[bucket], nodes)
+            for bucket, nodes in ((b, self._node_views[b]) for b in option.buckets)
+        ]
+        super().remove(job, option, start_ms)
+        for bucket, claim, view, nodes in seen:
+            if view is not None:
+                self._views[bucket] = view.without(claim.spans)
+            if nodes is not None:
+                self._node_views[bucket] = nodes.without(where, claim.node_spans)
+        self._forget({*option.buckets})
 
     def demands(self, job: Job, option: Option, start_ms: int) -> Iterator[Demand]:
         """Yield what a job asks of each bucket at a start, for each stretch of need.
@@ -69,10 +93,11 @@ class ViewedBoard(Board):
                 used = view.most(span.start_ms, span.end_ms)
                 yield Demand(amounts=span.amounts, used=used, capacity=line.capacity)
 
-    def node_demands(self, job: Job, option: Option, start_ms: int) -> Iterator[Demand]:
-        """Yield what a job asks of one node at a start, for each node of its pool in use.
+    def node_demands(self, job: Job, option: Option, start_ms: int) -> Iterator[list[Demand]]:
+        """Yield what a job asks of one node from a start on, for each node that has no room for it.
 
-        Nothing where enough nodes have room, or where the pool is one node.
+        Of a view, for the one that lacks least. Nothing where enough nodes have room, or where the
+        pool is one node.
         """
         for bucket in option.buckets:
             nodes = self._nodes[bucket]
@@ -85,13 +110,17 @@ class ViewedBoard(Board):
                 nodes.add(held.nodes, held.claim.node_spans, sign=-1)
             if len(nodes_for(nodes, claim)) == claim.node_count:
                 continue
+            view = None if held is not None else self._node_views[bucket]
+            if view is not None and claim.rule is None and len(claim.node_spans) == 1:
+                used = view.nearest(claim.node_spans[0])
+                if used is not None:
+                    amounts = claim.node_spans[0].amounts
+                    yield [Demand(amounts=amounts, used=used, capacity=view.capacity)]
+                continue
             for line in nodes.in_use(claim.rule):
-                for span in claim.node_spans:
-                    if line.conflict(span) is not None:
-                        free = line.free(span.start_ms, span.end_ms)
-                        used = tuple(c - f for c, f in zip(line.capacity, free, strict=True))
-                        yield Demand(amounts=span.amounts, used=used, capacity=line.capacity)
-                        break
+                short = [span for span in claim.node_spans if line.conflict(span) is not None]
+                if short:
+                    yield [_demand(line, span) for span in short]
 
     def _later(self, job: Job, option: Option, start: int) -> int | None:
         """As `Board._later`, by the views where there are some."""
@@ -106,6 +135,22 @@ class ViewedBoard(Board):
             if wait is not None:
                 return wait
         return None
+
+    def _forget(self, buckets: Container[int]) -> None:
+        self._blocked = {k: found for k, found in self._blocked.items() if k[0] not in buckets}
+
+    def _later_on_nodes(self, job: Job, bucket: int, claim: Claim, start: int) -> int | None:
+        """As `Board._later_on_nodes`, by the view of the nodes where there is one."""
+        view, spans, count = self._node_views[bucket], claim.node_spans, claim.node_count
+        if view is None or claim.rule is not None:
+            return super()._later_on_nodes(job, bucket, claim, start)
+        if len(spans) == 1 and not job.serve:
+            length = spans[0].end_ms - spans[0].start_ms
+            free = view.first_room(start, length, spans[0].amounts, count)
+            return None if free == start else (start if free is None else free)
+        if view.count_free(spans[0].start_ms, spans[-1].end_ms, claim.node_most) >= count:
+            return None
+        return super()._later_on_nodes(job, bucket, claim, start)
 
     def _after_clash(self, job: Job, option: Option, start: int) -> int | None:
         if job.serve:
@@ -144,4 +189,16 @@ class ViewedBoard(Board):
 
     def _own(self, bucket: int) -> None:
         self._views[bucket] = None
+        self._node_views[bucket] = None
         super()._own(bucket)
+
+
+def node_view(nodes: Nodes) -> NodesView:
+    """Return what is taken of each node of a pool, as arrays."""
+    return NodesView.of(nodes.in_use(), nodes.fresh, nodes.capacity)
+
+
+def _demand(line: Timeline, span: Span) -> Demand:
+    free = line.free(span.start_ms, span.end_ms)
+    used = tuple(most - left for most, left in zip(line.capacity, free, strict=True))
+    return Demand(amounts=span.amounts, used=used, capacity=line.capacity)

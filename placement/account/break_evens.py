@@ -12,7 +12,7 @@ from engine.model.plans import BreakEven, Turning
 from engine.model.resources import Resource
 from placement.account.memory import turning_memory
 from placement.account.standing import Place
-from placement.account.variants import with_price
+from placement.account.variants import unpriced, with_price
 from placement.problem.instance import Instance, Option
 from placement.search import moves
 from placement.search.draft import Draft
@@ -39,8 +39,7 @@ def _price(place: Place, ways: Mapping[int, Draft]) -> BreakEven | None:
             continue
         change = moves.change(place.instance, place.plan, place.job, option, ways[index])
         # What no price lowers: of a move that itself costs something.
-        least = with_price(place.instance, place.job, index, 0)
-        floor = 0 if least is None else least.objective
+        floor = unpriced(place.instance, place.job, index)
         if change <= 0 or option.objective - floor <= change:
             continue
         if best is None or change / option.objective < best[0]:

@@ -7,7 +7,7 @@ for want of room.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from engine.model.plans import Limit, Refusal
@@ -126,13 +126,12 @@ def _room(place: Place, option: Option) -> Iterator[Refusal]:
     job = short.job
     of = "" if job.index == place.job.index else f" for {job.spec.name}"
     at = (job, short.option, short.ready_ms)
-    sums = [_shortest(demand) for demand in short.board.demands(*at)]
-    worst = max((found for found in sums if found is not None), key=_excess, default=None)
+    worst = _worst(short.board.demands(*at))
     if worst is not None:
         yield _refusal(Limit.SLOT_CAPACITY, worst, of)
         return
     # Room in sum, on no node: the node that lacks least of what it lacks most is named.
-    nodes = [found for found in map(_shortest, short.board.node_demands(*at)) if found is not None]
+    nodes = [found for found in map(_worst, short.board.node_demands(*at)) if found is not None]
     if nodes:
         yield _refusal(Limit.NODE_FIT, min(nodes, key=_excess), f" on one node{of}")
 
@@ -144,6 +143,12 @@ class _Shortest:
     resource: Resource
     needs: int
     free: int
+
+
+def _worst(demands: Iterable[Demand]) -> _Shortest | None:
+    """Return what is shortest of all that is asked at some time, if anything is short."""
+    found = [short for short in map(_shortest, demands) if short is not None]
+    return max(found, key=_excess, default=None)
 
 
 def _shortest(demand: Demand) -> _Shortest | None:
@@ -172,14 +177,14 @@ def _stuck(place: Place, option: Option) -> _Ready | None:
     A job that is late without any want of room of its own is late because one before it waited.
     """
     instance, bench = place.instance, place.bench
-    board = place.board.copy()
+    board = place.board
     placed, starts = dict(bench.rest.options), dict(bench.rest.starts)
     waited: _Ready | None = None
     chain = [(place.job.index, option), *((i, place.plan.options[i]) for i in bench.followers)]
     for number, (index, taken) in enumerate(chain):
         job = instance.jobs[index]
         ready = drafts.ready_ms(job, Draft(options=placed, starts=starts))
-        here = _Ready(job=job, option=taken, ready_ms=ready, board=board.copy())
+        here = _Ready(job=job, option=taken, ready_ms=ready, board=board)
         start = board.earliest(job, taken, ready, job.latest_ms)
         if start is None:
             in_time = ready + taken.duration_ms <= job.latest_ms
@@ -187,6 +192,7 @@ def _stuck(place: Place, option: Option) -> _Ready | None:
         if start > ready and waited is None:
             waited = here
         if place.may_be_met(chain, number):
+            board = board.copy()  # the one before may be what is told of
             board.put(job, taken, start)
         placed[index], starts[index] = taken, start
     return None

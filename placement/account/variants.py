@@ -24,6 +24,12 @@ def with_price(instance: Instance, job: Job, index: int, price: int) -> Option |
     return _option(instance, job, index, price=price)
 
 
+def unpriced(instance: Instance, job: Job, index: int) -> int:
+    """Return what the option on a pool adds to the objective where machines cost nothing."""
+    cluster, pool = instance.pools[index]
+    return _asked(instance, job, job.spec).move(cluster, pool)
+
+
 def without_promises(
     instance: Instance, job: Job, index: int, *, availability: bool, latency: bool
 ) -> Option | None:
@@ -41,23 +47,14 @@ def without_promises(
 def _option(
     instance: Instance, job: Job, index: int, *, spec: TaskSpec | None = None, price: int = -1
 ) -> Option | None:
-    line = instance.lines[job.line]
     cluster, pool = instance.pools[index]
     if any(refusal.limit is Limit.AFFINITY for refusal in job.refusals.get(index, ())):
         return None  # what stands already forbids it, which no change of the task alters
     if price >= 0:
         pool = replace(pool, price_micro_dollars_per_hour=MicroDollars(price))
-    asked = Asked(
-        pipeline=line.spec,
-        task=job.spec if spec is None else spec,
-        profile=job.profile,
-        level=line.level,
-        probability=job.probability,
-        moved_from=job.moved_from,
-    )
-    quota = instance.quotas.get(line.spec.owner, {}).get(index)
+    quota = instance.quotas.get(instance.lines[job.line].spec.owner, {}).get(index)
     found, _ = options_of(
-        asked,
+        _asked(instance, job, job.spec if spec is None else spec),
         replace(instance.frame, shares={0: instance.frame.share(index)}),
         [(cluster, pool)],
         {} if quota is None else {0: quota},
@@ -65,3 +62,15 @@ def _option(
     for option in found:
         return replace(option, pool_index=index, buckets=(index, *option.buckets[1:]))
     return None
+
+
+def _asked(instance: Instance, job: Job, spec: TaskSpec) -> Asked:
+    line = instance.lines[job.line]
+    return Asked(
+        pipeline=line.spec,
+        task=spec,
+        profile=job.profile,
+        level=line.level,
+        probability=job.probability,
+        moved_from=job.moved_from,
+    )

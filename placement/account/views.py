@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -33,19 +34,18 @@ class View:
     def of(line: Timeline) -> View:
         """Return the view of a timeline."""
         steps = line.steps()
-        used = np.array([used for _, used in steps], dtype=np.int64)
+        rows = itertools.chain.from_iterable(row for _, row in steps)
+        used = np.fromiter(rows, dtype=np.int64, count=len(steps) * len(line.capacity))
         return View(
-            times=np.array([time for time, _ in steps], dtype=np.int64),
-            used=np.ascontiguousarray(used.T),
+            times=np.fromiter((time for time, _ in steps), dtype=np.int64, count=len(steps)),
+            used=np.ascontiguousarray(used.reshape(len(steps), len(line.capacity)).T),
             capacity=line.capacity,
         )
 
     def without(self, spans: Iterable[Span]) -> View:
         """Return what is left when some spans that were taken are given back."""
         used = self.used.copy()
-        for span in spans:
-            first, last = np.searchsorted(self.times, (span.start_ms, span.end_ms))
-            used[:, first:last] -= np.array(span.amounts, dtype=np.int64)[:, None]
+        give_back(self.times, used, spans)
         return replace(self, used=used)
 
     def has_room(self, span: Span) -> bool:
@@ -76,6 +76,13 @@ class View:
     def _during(self, start_ms: int, end_ms: int) -> tuple[int, int]:
         first = int(np.searchsorted(self.times, start_ms, side="right")) - 1
         return max(first, 0), int(np.searchsorted(self.times, end_ms, side="left"))
+
+
+def give_back(times: Integers, used: Integers, spans: Iterable[Span]) -> None:
+    """Take some spans off what is used from some times on; each begins and ends at one of them."""
+    for span in spans:
+        first, last = np.searchsorted(times, (span.start_ms, span.end_ms))
+        used[:, first:last] -= np.array(span.amounts, dtype=np.int64)[:, None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

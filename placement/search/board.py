@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -17,7 +17,7 @@ SeatKey = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Claim:
+class Claim:
     """What a job, or a whole seat, takes of a bucket: in sum, and of each of its nodes."""
 
     spans: Sequence[Span]
@@ -33,7 +33,7 @@ class _Seat:
     """Jobs of which no two run together: they hold the dearest of them, over all of their time."""
 
     members: Mapping[int, tuple[Job, Option, int]]
-    claim: _Claim
+    claim: Claim
     nodes: tuple[int, ...]
 
 
@@ -108,7 +108,8 @@ class Board:
             nodes = self._nodes[pool]
             if nodes is None:
                 return start
-            free = nodes.first_room(start, length, option.node_peak, option.node_count)
+            latest = latest_ms - length
+            free = nodes.first_room(start, length, option.node_peak, option.node_count, latest)
             if free is None:
                 break
             if free <= start:
@@ -141,7 +142,7 @@ class Board:
             start = free
         return None
 
-    def _clash_until(self, bucket: int, claim: _Claim) -> int:
+    def _clash_until(self, bucket: int, claim: Claim) -> int:
         line, spans = self._lines[bucket], claim.spans
         if len(spans) > 1 and line.conflict(_hull(spans, claim.most)) is None:
             return -1
@@ -187,24 +188,27 @@ class Board:
 
     def put(
         self, job: Job, option: Option, start_ms: int, nodes: tuple[int, ...] = ()
-    ) -> tuple[int, ...]:
+    ) -> Mapping[int, tuple[int, ...]]:
         """Take what a job needs from its start on; return the nodes of the pool that it takes.
 
-        nodes: those it is known to have; else the first that fit. Where too few have room the
-        job counts in sum only, and no nodes are returned.
+        By job, since those that share its seat come to stand on the same nodes. nodes: those it is
+        known to have; else the first that fit. Where too few have room the job counts in sum only,
+        and stands on no nodes.
         """
-        taken: tuple[int, ...] = ()
+        stands: dict[int, tuple[int, ...]] = {}
         for bucket in option.buckets:
             claim = self._claim(job, option, bucket, start_ms)
+            known = nodes if bucket == option.pool_index else ()
             if job.seat >= 0:
-                here = self._put_seat(bucket, (job, option, start_ms), claim)
+                here, members = self._put_seat(bucket, (job, option, start_ms), claim, known)
             else:
-                here = self._take(bucket, claim, nodes if bucket == option.pool_index else ())
-            taken = here if bucket == option.pool_index else taken
-        self._where[job.index] = taken
+                here, members = self._take(bucket, claim, known), (job.index,)
+            if bucket == option.pool_index:
+                stands = dict.fromkeys(members, here)
+        self._where.update(stands)
         if job.bonds:
             self._stands[job.index] = option
-        return taken
+        return stands
 
     def remove(self, job: Job, option: Option, start_ms: int) -> None:
         """Give back what a job took; it must have been put at that start."""
@@ -221,35 +225,38 @@ class Board:
             for index, member in seat.members.items():
                 if index != job.index:
                     wanted = self._claim(*member[:2], bucket, member[2])
-                    self._put_seat(bucket, member, wanted)
+                    here, _ = self._put_seat(bucket, member, wanted, seat.nodes)
+                    if bucket == member[1].pool_index:
+                        self._where[index] = here
 
     def _put_seat(
-        self, bucket: int, member: tuple[Job, Option, int], claim: _Claim
-    ) -> tuple[int, ...]:
+        self, bucket: int, member: tuple[Job, Option, int], claim: Claim, known: tuple[int, ...]
+    ) -> tuple[tuple[int, ...], Iterable[int]]:
         job = member[0]
         key = (bucket, job.line, job.seat)
         held = self._seats.get(key)
         if held is not None:
             self._give(bucket, held.claim, held.nodes)
-        nodes = self._take(bucket, claim, ())
+        # A seat that holds less, for now or from now on, stands on the first of its nodes.
+        nodes = self._take(bucket, claim, known[: claim.node_count])
         members = {**(held.members if held else {}), job.index: member}
         self._seats[key] = _Seat(members=members, claim=claim, nodes=nodes)
-        return nodes
+        return nodes, members
 
-    def _take(self, bucket: int, claim: _Claim, known: tuple[int, ...]) -> tuple[int, ...]:
+    def _take(self, bucket: int, claim: Claim, known: tuple[int, ...]) -> tuple[int, ...]:
         self._own(bucket)
         for span in claim.spans:
             self._lines[bucket].add(span)
         nodes = self._nodes[bucket]
         if nodes is None:
             return (0,)
-        chosen = known or nodes_for(nodes, claim)
+        chosen = known if len(known) == claim.node_count else nodes_for(nodes, claim)
         if len(chosen) < claim.node_count:
             return ()
         nodes.add(chosen, claim.node_spans)
         return chosen
 
-    def _give(self, bucket: int, claim: _Claim, chosen: tuple[int, ...]) -> None:
+    def _give(self, bucket: int, claim: Claim, chosen: tuple[int, ...]) -> None:
         self._own(bucket)
         for span in claim.spans:
             self._lines[bucket].add(span, sign=-1)
@@ -265,12 +272,12 @@ class Board:
         self._nodes[bucket] = None if nodes is None else nodes.copy()
         self._mine.add(bucket)
 
-    def _claim(self, job: Job, option: Option, bucket: int, start_ms: int) -> _Claim:
+    def _claim(self, job: Job, option: Option, bucket: int, start_ms: int) -> Claim:
         """Return what a job would take; of a seat, what the whole seat would take then."""
         if job.seat < 0:
             spans = spans_at(job, option, start_ms)
             alone = option.node_spans is option.spans
-            return _Claim(
+            return Claim(
                 spans=spans,
                 node_spans=spans if alone else node_spans_at(job, option, start_ms),
                 node_count=option.node_count,
@@ -292,7 +299,7 @@ class Board:
             node = tuple(map(max, node, held.claim.node_spans[0].amounts))
             count = max(count, held.claim.node_count)
         on_node = Span(start_ms=own.start_ms, end_ms=own.end_ms, amounts=node)
-        return _Claim(
+        return Claim(
             spans=[own],
             node_spans=[on_node],
             node_count=count,
@@ -317,7 +324,7 @@ class Board:
                 return later
         return None
 
-    def _later_alone(self, job: Job, bucket: int, claim: _Claim, start: int) -> int | None:
+    def _later_alone(self, job: Job, bucket: int, claim: Claim, start: int) -> int | None:
         line = self._lines[bucket]
         spans = claim.spans
         if len(spans) > 1 and line.conflict(_hull(spans, claim.most)) is None:
@@ -331,7 +338,7 @@ class Board:
                 return max(clash[1] - (span.start_ms - start), start + 1)
         return self._later_on_nodes(job, bucket, claim, start)
 
-    def _later_on_nodes(self, job: Job, bucket: int, claim: _Claim, start: int) -> int | None:
+    def _later_on_nodes(self, job: Job, bucket: int, claim: Claim, start: int) -> int | None:
         """As `_later`, for one pool that has room in sum."""
         nodes = self._nodes[bucket]
         if nodes is None or len(nodes_for(nodes, claim)) == claim.node_count:
@@ -341,13 +348,14 @@ class Board:
             free = nodes.free_from(spans, count, claim.node_most)
         elif claim.rule is None and len(spans) == 1:
             length = spans[0].end_ms - spans[0].start_ms
-            free = nodes.first_room(start, length, spans[0].amounts, count)
+            latest = job.latest_ms - length
+            free = nodes.first_room(start, length, spans[0].amounts, count, latest)
         else:
             wait = nodes.next_end(spans)
             free = None if wait is None else start + wait
         return start if free is None else max(free, start + 1)
 
-    def _later_seated(self, bucket: int, claim: _Claim, held: _Seat, start: int) -> int | None:
+    def _later_seated(self, bucket: int, claim: Claim, held: _Seat, start: int) -> int | None:
         line = self._lines[bucket].copy()
         for span in held.claim.spans:
             line.add(span, sign=-1)
@@ -360,11 +368,16 @@ class Board:
             return None
         nodes = nodes.copy()
         nodes.add(held.nodes, held.claim.node_spans, sign=-1)
-        enough = len(nodes.free(claim.node_spans, claim.node_count)) == claim.node_count
-        return None if enough else start
+        if len(nodes.free(claim.node_spans, claim.node_count)) == claim.node_count:
+            return None
+        held_from = held.claim.spans[0].start_ms
+        wait = nodes.next_end(claim.node_spans)
+        if wait is None or start >= held_from:
+            return start
+        return min(start + max(wait, 1), held_from)
 
 
-def nodes_for(nodes: Nodes, claim: _Claim) -> tuple[int, ...]:
+def nodes_for(nodes: Nodes, claim: Claim) -> tuple[int, ...]:
     """Return the nodes of a pool that a claim may take; fewer than it needs if so few have room."""
     if claim.rule is None:
         return nodes.free(claim.node_spans, claim.node_count, claim.node_most)

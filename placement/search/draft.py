@@ -176,6 +176,6 @@ def timed(
         start = board.earliest(job, option, ready_ms(job, draft), job.latest_ms)
         if start is None:
             return None
-        nodes[index] = board.put(job, option, start)
+        nodes.update(board.put(job, option, start))
         placed[index], starts[index] = option, start
     return draft

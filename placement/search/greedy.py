@@ -70,7 +70,7 @@ def place_line(
         if found is None:
             continue
         option, start, money = found
-        nodes[index] = board.put(job, option, start)
+        nodes.update(board.put(job, option, start))
         options[index], starts[index] = option, start
         room = None if room is None else room - money
     return draft

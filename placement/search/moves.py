@@ -79,7 +79,7 @@ def retimed(instance: Instance, at: Bench, options: Mapping[int, Option]) -> Dra
         start = board.earliest(job, option, drafts.ready_ms(job, draft), job.latest_ms)
         if start is None:
             return None
-        nodes[index] = board.put(job, option, start)
+        nodes.update(board.put(job, option, start))
         placed[index], starts[index] = option, start
     return draft
 

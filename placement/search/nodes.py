@@ -7,12 +7,13 @@ nodes, and whole nodes stay free for those that need them.
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from placement.problem.instance import Amounts, Bucket, Span
-from placement.search.timeline import Timeline
+from placement.search.timeline import Timeline, limits_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,16 @@ class Nodes:
         twin._used = [line.copy() for line in self._used]
         return twin
 
+    @property
+    def capacity(self) -> Amounts:
+        """What one node has."""
+        return self._node
+
+    @property
+    def fresh(self) -> int:
+        """How many nodes were never used."""
+        return self._count - len(self._used)
+
     def free(
         self, spans: Sequence[Span], count: int, most: Amounts | None = None
     ) -> tuple[int, ...]:
@@ -59,31 +70,38 @@ class Nodes:
         """
         found: list[int] = []
         # A service has a span for each hour of days: most nodes have room for all of them at once.
-        whole = None
-        if most is not None and len(spans) > 1:
-            whole = Span(start_ms=spans[0].start_ms, end_ms=spans[-1].end_ms, amounts=most)
+        whole = None if most is None or len(spans) <= 1 else limits_of(self._node, most)
+        start, end = spans[0].start_ms, spans[-1].end_ms
+        limits = [limits_of(self._node, span.amounts) for span in spans]
         for index, line in enumerate(self._used):
             if len(found) == count:
                 break
-            if (whole is not None and line.conflict(whole) is None) or all(
-                line.conflict(span) is None for span in spans
+            if (whole is not None and line.has_room(start, end, whole)) or all(
+                line.has_room(span.start_ms, span.end_ms, of)
+                for span, of in zip(spans, limits, strict=True)
             ):
                 found.append(index)
         fresh = range(len(self._used), self._count)
         return (*found, *fresh[: count - len(found)])
 
-    def first_room(self, start_ms: int, length_ms: int, amounts: Amounts, count: int) -> int | None:
+    def first_room(
+        self, start_ms: int, length_ms: int, amounts: Amounts, count: int, latest_ms: int
+    ) -> int | None:
         """Return a time before which no `count` nodes have room for so much for so long.
 
         The start itself where so many have room then; None where there are not as many nodes.
+        What is found after `latest_ms` may be too early.
         """
         if count > self._count:
             return None
         if self._count - len(self._used) >= count:
             return start_ms
-        fresh = [start_ms] * (self._count - len(self._used))
-        found = [line.first_room(start_ms, length_ms, amounts) for line in self._used]
-        return sorted([*fresh, *found])[count - 1]
+        # The earliest so many, in order: no node is looked at for longer than the last of them.
+        best = [start_ms] * (self._count - len(self._used))
+        for line in self._used:
+            until = best[count - 1] if len(best) >= count else latest_ms + 1
+            bisect.insort(best, line.first_room(start_ms, length_ms, amounts, until))
+        return best[count - 1]
 
     def free_from(self, spans: Sequence[Span], count: int, most: Amounts) -> int | None:
         """Return from when on `count` nodes have room for what is left of some spans by then.

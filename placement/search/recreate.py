@@ -50,12 +50,8 @@ class Workplace:
         self.starts = dict(plan.starts)
         self.nodes = dict(plan.nodes)
         for index in sorted(self.options, key=lambda i: (self.starts[i], i)):
-            self.nodes[index] = self.board.put(
-                instance.jobs[index],
-                self.options[index],
-                self.starts[index],
-                self.nodes.get(index, ()),
-            )
+            job, option, start = instance.jobs[index], self.options[index], self.starts[index]
+            self.nodes.update(self.board.put(job, option, start, plan.nodes.get(index, ())))
         self.weigh()
 
     def weigh(self) -> None:
@@ -136,7 +132,7 @@ class Workplace:
 
     def _put(self, index: int, option: Option, start: int, nodes: tuple[int, ...]) -> None:
         self.options[index], self.starts[index] = option, start
-        self.nodes[index] = self.board.put(self._instance.jobs[index], option, start, nodes)
+        self.nodes.update(self.board.put(self._instance.jobs[index], option, start, nodes))
 
     def _weigh(self, number: int) -> None:
         weight, money = drafts.line_value(self._instance, self.options, number)
@@ -174,7 +170,7 @@ def mended(instance: Instance, found: Draft, chains: Chains) -> Draft:
             broken.add(job.line)
             continue
         place.options[index], place.starts[index] = option, start
-        place.nodes[index] = place.board.put(job, option, start)
+        place.nodes.update(place.board.put(job, option, start))
     again = sorted(broken)
     place.take_out(again)
     place.weigh()

@@ -10,6 +10,21 @@ from placement.problem.instance import Amounts, Job, Option, Span
 
 NEVER_MS = 2**62
 
+Limits = Sequence[tuple[int, int]]
+"""Resources, each with the most that may be taken of it."""
+
+
+def limits_of(capacity: Amounts, amounts: Amounts) -> Limits:
+    """Return the resources that something needs, with the most that others may take.
+
+    What needs nothing of a resource fits even where others took too much of it.
+    """
+    return [
+        (resource, most - amount)
+        for resource, (amount, most) in enumerate(zip(amounts, capacity, strict=True))
+        if amount
+    ]
+
 
 class Timeline:
     """What is taken of one bucket. Changes in place; `copy` before a trial."""
@@ -43,25 +58,40 @@ class Timeline:
 
         The end of a stretch without end is that of the span.
         """
-        index = bisect_right(self._times, span.start_ms) - 1
-        while index < len(self._times) and self._times[index] < span.end_ms:
-            if not self._room(self._used[index], span.amounts):
-                after = index + 1
-                end = self._times[after] if after < len(self._times) else span.end_ms
-                return self._times[index], end
-            index += 1
+        limits = limits_of(self.capacity, span.amounts)
+        times, used = self._times, self._used
+        first = bisect_right(times, span.start_ms) - 1
+        for index in range(first, bisect_left(times, span.end_ms, first + 1)):
+            row = used[index]
+            for resource, most in limits:
+                if row[resource] > most:
+                    after = index + 1
+                    return times[index], times[after] if after < len(times) else span.end_ms
         return None
 
-    def first_room(self, start_ms: int, length_ms: int, amounts: Amounts) -> int:
+    def has_room(self, start_ms: int, end_ms: int, limits: Limits) -> bool:
+        """Whether all limits are kept at every time of a stretch."""
+        times, used = self._times, self._used
+        first = bisect_right(times, start_ms) - 1
+        for row in used[first : bisect_left(times, end_ms, first + 1)]:
+            for resource, most in limits:
+                if row[resource] > most:
+                    return False
+        return True
+
+    def first_room(
+        self, start_ms: int, length_ms: int, amounts: Amounts, until_ms: int = NEVER_MS
+    ) -> int:
         """Return the first time from a start on at which there is room for so much for so long.
 
-        `NEVER_MS` when there is none.
+        `NEVER_MS` when there is none. Where it is not before `until_ms`, some time from then on
+        up to it is returned, which takes less looking.
         """
-        limits = self._limits(amounts)
+        limits = limits_of(self.capacity, amounts)
         times, used = self._times, self._used
         last = len(times)
         index = bisect_right(times, start_ms) - 1
-        while index < last and times[index] < start_ms + length_ms:
+        while index < last and times[index] < start_ms + length_ms and start_ms < until_ms:
             row = used[index]
             index += 1
             for resource, most in limits:
@@ -74,7 +104,7 @@ class Timeline:
         """Return until when there is no room for some spans in order, -1 where there always is."""
         times, used = self._times, self._used
         for span in reversed(spans):
-            limits = self._limits(span.amounts)
+            limits = limits_of(self.capacity, span.amounts)
             index, after = bisect_left(times, span.end_ms) - 1, span.end_ms
             while after > span.start_ms:
                 row = used[index]
@@ -95,21 +125,6 @@ class Timeline:
     def steps(self) -> list[tuple[int, Amounts]]:
         """Return each instant at which something changes, with what is taken from then on."""
         return list(zip(self._times, self._used, strict=True))
-
-    def _limits(self, amounts: Amounts) -> list[tuple[int, int]]:
-        """Return the resources that something needs, with the most that others may take."""
-        return [
-            (resource, most - amount)
-            for resource, (amount, most) in enumerate(zip(amounts, self.capacity, strict=True))
-            if amount
-        ]
-
-    def _room(self, used: Amounts, more: Amounts) -> bool:
-        # What needs nothing of a resource fits even where others took too much of it.
-        for amount, taken, most in zip(more, used, self.capacity, strict=True):
-            if amount and taken + amount > most:
-                return False
-        return True
 
     def _cut(self, time: int) -> int:
         index = bisect_right(self._times, time) - 1

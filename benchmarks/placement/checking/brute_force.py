@@ -8,7 +8,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-from benchmarks.placement.checking import affinities
+from benchmarks.placement.checking import affinities, nodes
 from benchmarks.placement.checking.replay import DAY_MS, HOUR_MS, Frame, Seat, World
 from engine.model.plans import PlacementProblem
 
@@ -102,5 +102,5 @@ def _in_order(world: World, pools: dict[str, int], order: Sequence[str]) -> dict
         start = world.earliest(key, pools[key], world.ready(key, seats), seats)
         if start is None:
             return None
-        seats[key] = Seat(pool=pools[key], start_ms=start)
+        seats = nodes.stand(world, key, Seat(pool=pools[key], start_ms=start), seats)
     return seats

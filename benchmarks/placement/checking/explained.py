@@ -55,11 +55,15 @@ def world_of(problem: PlacementProblem, found: Settled) -> World:
     )
     placed: Mapping[int, int] = {} if plan is None else plan.starts
     seats = {
-        instance.jobs[index].key: Seat(pool=plan.options[index].pool_index, start_ms=start)
+        instance.jobs[index].key: Seat(
+            pool=plan.options[index].pool_index,
+            start_ms=start,
+            nodes=tuple(plan.nodes.get(index, ())),
+        )
         for index, start in placed.items()
         if plan is not None
     }
-    return World(problem, frame, seats)
+    return World(problem, frame, seats).settled()
 
 
 def check(name: str, world: World, explanations: Sequence[Explanation], tally: Tally) -> None:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.placement.checking import affinities, branching, rules
+from benchmarks.placement.checking import affinities, branching, nodes, rules
 from benchmarks.placement.checking.loads import Load, Stretch
 from benchmarks.placement.checking.rules import Violation, Way
 from engine.model.fleet import Cluster, Pool
@@ -41,10 +41,14 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seat:
-    """Where a placed task stands: its pool, and its start in milliseconds after `as_of`."""
+    """Where a placed task stands: its pool, and its start in milliseconds after `as_of`.
+
+    nodes: which nodes of the pool, where it has more than one.
+    """
 
     pool: int
     start_ms: int
+    nodes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +86,18 @@ class World:
         }
         self._branches = {p.name: branching.of(p) for p in problem.request.pipelines}
         self.way = functools.cache(self._way)
+
+    def settled(self) -> "World":
+        """Returns the same plan with nodes for all: those that begin first take theirs first."""
+        order = list(self.tasks)
+        seats: dict[str, Seat] = {}
+        for key in sorted(self.seats, key=lambda k: (self.seats[k].start_ms, order.index(k))):
+            seat = self.seats[key]
+            if seat.nodes:
+                seats[key] = seat
+            else:
+                seats = nodes.stand(self, key, seat, seats)
+        return World(self.problem, self.frame, seats)
 
     def changed(self, problem: PlacementProblem) -> "World":
         """Returns the same plan in a problem that differs a little."""
@@ -201,7 +217,7 @@ class World:
             cluster, pool = next((c, p) for c, p in self.pools if f"{c.name}/{p.name}" == name)
             node = pool.shape.resources.times(pool.node_count)
             capacity = [math.floor(node.of(r) * 1000 + 1e-6) for r in rules.COUNTED]
-            found += self._reserved(cluster.name, pool.name)
+            found += self.reserved(cluster.name, pool.name)
         else:
             cluster = next(c for c, _ in self.pools if c.name == name)
             quota = cluster.quota[kind]
@@ -211,7 +227,8 @@ class World:
             ]
         return Load.of(found, capacity)
 
-    def _reserved(self, cluster: str, pool: str) -> Iterator[Stretch]:
+    def reserved(self, cluster: str, pool: str) -> Iterator[Stretch]:
+        """Yields what others hold of a pool."""
         request = self.problem.request
         for item in request.reservations:
             if (item.cluster, item.pool) == (cluster, pool) and item.holder not in self.tasks:
@@ -250,19 +267,25 @@ class World:
         way = self.way(key, pool)
         latest = self.latest_ms(key) - way.duration_ms
         beside = self.beside(key, pool, seats)
+        machines = nodes.beside(self, key, pool, seats)
         if self.serves(key):
             # It takes the rest of the calendar: from the last time on at which it does not fit.
-            whole = self.asks(key, Seat(pool=pool, start_ms=ready), beside)
+            seat = Seat(pool=pool, start_ms=ready)
+            whole = self.asks(key, seat, beside)
             start = max(
-                (found.load.last_miss(w) for found, w in zip(beside, whole, strict=True)),
-                default=ready,
+                ready,
+                machines.last_miss(seat),
+                *(found.load.last_miss(w) for found, w in zip(beside, whole, strict=True)),
             )
-            return max(start, ready) if max(start, ready) <= latest else None
+            return start if start <= latest else None
         offsets = {0, *(n * way.slot_ms for n in range(len(way.slots)))}
-        starts = {int(t) - offset for b in beside for t in b.load.times for offset in offsets}
+        loads = [*(found.load for found in beside), *machines.loads]
+        starts = {int(t) - offset for load in loads for t in load.times for offset in offsets}
         for start in sorted(s for s in {ready, *starts} if ready <= s <= latest):
-            wanted = self.asks(key, Seat(pool=pool, start_ms=start), beside)
-            if all(b.load.fits(w) for b, w in zip(beside, wanted, strict=True)):
+            seat = Seat(pool=pool, start_ms=start)
+            wanted = self.asks(key, seat, beside)
+            fits = all(b.load.fits(w) for b, w in zip(beside, wanted, strict=True))
+            if fits and machines.fits(seat):
                 return start
         return None
 
@@ -344,7 +367,9 @@ class World:
         if way.is_static or apart:
             return Moved(money=0, refused=(*apart, *way.violated), seats=None)
         followers = self.followers(key)
-        placed = {k: s for k, s in self.seats.items() if k not in {key, *followers}}
+        placed: Mapping[str, Seat] = self.seats
+        for gone in (key, *followers):
+            placed = nodes.leave(self, gone, placed)
         pools = {key: pool, **{k: self.seats[k].pool for k in followers}}
         pipeline = self.tasks[key][0]
         trial = {**self.seats, key: Seat(pool=pool, start_ms=0)}
@@ -409,21 +434,23 @@ class World:
                 return None, short if in_time or not waited else waited
             if start > ready and not waited:
                 waited = short
-            seats[key] = Seat(pool=pool, start_ms=start)
+            seats = nodes.stand(self, key, Seat(pool=pool, start_ms=start), seats)
         return seats, []
 
     def _short(self, key: str, seat: Seat, seats: Mapping[str, Seat], name: str) -> list[Violation]:
         beside = self.beside(key, seat.pool, seats)
-        return [
+        found = [
             Violation(
                 limit=Limit.SLOT_CAPACITY,
                 needs=need / 1000,
                 has=free / 1000,
                 unit=f"{rules.COUNTED[resource].unit}{name}",
             )
-            for found, stretches in zip(beside, self.asks(key, seat, beside), strict=True)
-            for resource, need, free in found.load.shortages(stretches)
+            for bucket, stretches in zip(beside, self.asks(key, seat, beside), strict=True)
+            for resource, need, free in bucket.load.shortages(stretches)
         ]
+        # Where there is room in sum, it is single nodes that lack it.
+        return found or [*nodes.beside(self, key, seat.pool, seats).shortage(seat, name)]
 
     def best(self, key: str) -> set[int]:
         """Returns the pools where a task stands best when only it moves; today's first."""

@@ -67,9 +67,11 @@ class Way:
 
     violated: static limits in their order, then promises to callers. slots: thousandths of each
     of `COUNTED` by slot; slot_ms: of a batch task. money: what it adds to the objective.
+    nodes: on how many nodes it stands, in equal parts.
     """
 
     pool: int
+    nodes: int
     violated: tuple[Violation, ...]
     slots: tuple[tuple[int, ...], ...]
     slot_ms: int
@@ -186,6 +188,7 @@ def way(
         money += pipeline.limits.move_micro_dollars or 0
     return Way(
         pool=index,
+        nodes=nodes,
         violated=violated,
         slots=tuple(slots),
         slot_ms=max(round(profile.slot_seconds * 1000 / pool.speed), 1),

@@ -1,7 +1,8 @@
 """What holds for every page: accessible, small, from here alone, and there without scripts."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import httpx
@@ -43,17 +44,93 @@ TABLES_OF = {
     "nothing": 0,
 }
 MOST_REQUESTS, MOST_BYTES = 8, 300_000
+PHONE: playwright.ViewportSize = {"width": 390, "height": 844}
+DESK: playwright.ViewportSize = {"width": 1280, "height": 720}
 
 pytestmark = pytest.mark.browser
-every_page = pytest.mark.parametrize("name", PAGES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """A page that is open, and what was fetched and said until it was loaded."""
+
+    name: str
+    address: str
+    page: playwright.Page
+    answers: tuple[playwright.Response, ...]
+    bytes_loaded: int
+    complaints: tuple[str, ...]
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def visited(
+    request: pytest.FixtureRequest, addresses: Mapping[str, str], chromium: playwright.Browser
+) -> Iterator[Visit]:
+    """Each page, loaded once for all that is asked of it."""
+    name = request.param
+    # Colours that fade over when the scheme changes would be judged half-way.
+    context = chromium.new_context(viewport=DESK, reduced_motion="reduce")
+    page = context.new_page()
+    answers: list[playwright.Response] = []
+    said: list[str] = []
+
+    def keep(answer: playwright.Response) -> None:
+        answers.append(answer)
+
+    page.on("response", keep)
+    page.on("console", lambda line: said.append(line.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(addresses[name], wait_until="load")
+    loaded = tuple(answers)
+    yield Visit(
+        name=name,
+        address=addresses[name],
+        page=page,
+        answers=loaded,
+        bytes_loaded=sum(len(answer.body()) for answer in loaded),
+        complaints=tuple(said),
+    )
+    context.close()
+
+
+def test_requests_are_few_small_and_for_this_host(visited: Visit) -> None:
+    assert {urlsplit(answer.url).netloc for answer in visited.answers} == {
+        urlsplit(visited.address).netloc
+    }
+    assert len(visited.answers) <= MOST_REQUESTS
+    assert visited.bytes_loaded <= MOST_BYTES
+
+
+def test_the_browser_has_nothing_to_complain_about(visited: Visit) -> None:
+    excused = "404 (Not Found)" if visited.name == "nothing" else None
+    assert [s for s in visited.complaints if excused is None or excused not in s] == []
+
+
+def test_every_stop_of_the_keyboard_shows_its_focus(visited: Visit) -> None:
+    outlines = []
+    for _ in range(12):
+        visited.page.keyboard.press("Tab")
+        outlines.append(
+            visited.page.evaluate(
+                "document.activeElement === document.body ? 'left'"
+                " : getComputedStyle(document.activeElement).outlineStyle"
+            )
+        )
+    assert "none" not in outlines
+
+
+def test_nothing_scrolls_sideways_on_a_phone(visited: Visit) -> None:
+    root = "document.documentElement"
+    visited.page.set_viewport_size(PHONE)
+    wider = visited.page.evaluate(f"{root}.scrollWidth - {root}.clientWidth")
+    visited.page.set_viewport_size(DESK)
+    assert wider == 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@every_page
-def test_axe_finds_nothing(
-    name: str, scheme: str, addresses: Mapping[str, str], visit: Context
-) -> None:
-    page = visit(addresses[name], color_scheme=scheme)
+def test_axe_finds_nothing(scheme: Literal["light", "dark"], visited: Visit) -> None:
+    page = visited.page
+    page.emulate_media(color_scheme=scheme)
     page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
     page.evaluate(AXE.read_text(encoding="utf-8"))
     found: dict[str, Any] = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
@@ -63,16 +140,7 @@ def test_axe_finds_nothing(
     ] == []
 
 
-@every_page
-def test_nothing_scrolls_sideways_on_a_phone(
-    name: str, addresses: Mapping[str, str], visit: Context
-) -> None:
-    page = visit(addresses[name], viewport={"width": 390, "height": 844})
-    root = "document.documentElement"
-    assert page.evaluate(f"{root}.scrollWidth - {root}.clientWidth") == 0
-
-
-@every_page
+@pytest.mark.parametrize("name", PAGES)
 def test_the_content_is_there_without_scripts(
     name: str, addresses: Mapping[str, str], visit: Context
 ) -> None:
@@ -81,42 +149,7 @@ def test_the_content_is_there_without_scripts(
     assert page.locator("main table").count() >= TABLES_OF[name]
 
 
-@every_page
-def test_requests_are_few_small_and_for_this_host(
-    name: str, addresses: Mapping[str, str], chromium: playwright.Browser
-) -> None:
-    context = chromium.new_context()
-    page = context.new_page()
-    answers: list[playwright.Response] = []
-
-    def keep(answer: playwright.Response) -> None:
-        answers.append(answer)
-
-    page.on("response", keep)
-    page.goto(addresses[name], wait_until="load")
-    loaded = list(answers)
-    sizes = [len(answer.body()) for answer in loaded]
-    context.close()
-    assert {urlsplit(answer.url).netloc for answer in loaded} == {urlsplit(addresses[name]).netloc}
-    assert len(loaded) <= MOST_REQUESTS
-    assert sum(sizes) <= MOST_BYTES
-
-
-@every_page
-def test_the_browser_has_nothing_to_complain_about(
-    name: str, addresses: Mapping[str, str], chromium: playwright.Browser
-) -> None:
-    context = chromium.new_context()
-    page = context.new_page()
-    said: list[str] = []
-    page.on("console", lambda line: said.append(line.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.goto(addresses[name], wait_until="load")
-    context.close()
-    assert [line for line in said if "404 (Not Found)" not in line or name != "nothing"] == []
-
-
-@every_page
+@pytest.mark.parametrize("name", PAGES)
 def test_security_headers_are_set(
     name: str, addresses: Mapping[str, str], rest: httpx.Client
 ) -> None:
@@ -126,20 +159,3 @@ def test_security_headers_are_set(
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
     assert "unsafe-eval" not in headers["Content-Security-Policy"]
-
-
-@every_page
-def test_every_stop_of_the_keyboard_shows_its_focus(
-    name: str, addresses: Mapping[str, str], visit: Context
-) -> None:
-    page = visit(addresses[name])
-    outlines = []
-    for _ in range(12):
-        page.keyboard.press("Tab")
-        outlines.append(
-            page.evaluate(
-                "document.activeElement === document.body ? 'left'"
-                " : getComputedStyle(document.activeElement).outlineStyle"
-            )
-        )
-    assert "none" not in outlines

@@ -267,10 +267,10 @@ def test_nodes_that_others_hold_are_not_taken_by_the_quick_ways(serves: bool) ->
     board = Board(instance)
     for job in instance.jobs[:2]:
         assert board.earliest(job, job.options[0], 0, job.latest_ms) == 0
-        assert board.put(job, job.options[0], 0) == (job.index,)
+        assert board.put(job, job.options[0], 0) == {job.index: (job.index,)}
     third = instance.jobs[2]
     # Both nodes have room, and each is kept for itself, whatever the hour.
     assert board.earliest(third, third.options[0], 0, third.latest_ms) is None
     board.remove(instance.jobs[0], instance.jobs[0].options[0], 0)
     assert board.earliest(third, third.options[0], 0, third.latest_ms) == 0
-    assert board.put(third, third.options[0], 0) == (0,)
+    assert board.put(third, third.options[0], 0) == {third.index: (0,)}

@@ -8,7 +8,7 @@ from placement import CpSatPlacer
 from placement.problem.building import Terms, build
 from placement.search.board import Board
 from placement.search.chains import Chains
-from placement.search.draft import Draft
+from placement.search.draft import Draft, board_of
 from placement.search.recreate import mended
 from tests.support import placement_problems as make
 
@@ -76,3 +76,49 @@ def test_a_plan_for_the_sum_of_nodes_is_mended_on_nodes() -> None:
     plan = mended(instance, found, Chains(instance))
     assert sorted(plan.starts.values()) == [0, 0, 3_600_000]
     assert {plan.nodes[0], plan.nodes[1]} == {(0,), (1,)}
+
+
+def test_tasks_that_share_a_seat_stand_where_they_are_known_to() -> None:
+    branches = [
+        make.task(name, after=("a",), when=f'a.best == "{name}"') for name in ("left", "right")
+    ]
+    spec = make.pipeline(make.task("a"), *branches, make.task("later"))
+    profiles = {task.name: make.profile(task, cores=4.0) for task in spec.tasks}
+    nodes = make.fleet(make.cluster("c", make.pool(cores=4.0, nodes=2)))
+    instance = build(make.problem(spec, nodes, profiles), Terms())
+    jobs = {job.spec.name: job for job in instance.jobs}
+    seat = [jobs["left"], jobs["right"]]
+    plan = Draft(
+        options={job.index: job.options[0] for job in seat},
+        starts={job.index: 0 for job in seat},
+        nodes={job.index: (1,) for job in seat},
+    )
+    board = board_of(instance, plan)
+    later = jobs["later"]
+    assert board.earliest(later, later.options[0], 0, later.latest_ms) == 0
+    assert board.put(later, later.options[0], 0) == {later.index: (0,)}
+    # One of the two goes, the other keeps the node.
+    board.remove(seat[0], seat[0].options[0], 0)
+    board.remove(later, later.options[0], 0)
+    assert board.put(later, later.options[0], 0) == {later.index: (0,)}
+
+
+def test_the_second_of_a_seat_moves_the_first_where_both_have_room() -> None:
+    branches = [
+        make.task(name, after=("a",), when=f'a.best == "{name}"') for name in ("left", "right")
+    ]
+    spec = make.pipeline(make.task("a"), *branches, make.task("other"))
+    cores = {"a": 1.0, "left": 1.0, "right": 4.0, "other": 2.0}
+    profiles = {task.name: make.profile(task, cores=cores[task.name]) for task in spec.tasks}
+    nodes = make.fleet(make.cluster("c", make.pool(cores=4.0, nodes=2)))
+    instance = build(make.problem(spec, nodes, profiles), Terms())
+    jobs = {job.spec.name: job for job in instance.jobs}
+    board = Board(instance)
+    stands = dict[int, tuple[int, ...]]()
+    for name in ("other", "left", "right"):
+        stands.update(board.put(jobs[name], jobs[name].options[0], 0))
+    assert stands == {
+        jobs["other"].index: (0,),
+        jobs["left"].index: (1,),
+        jobs["right"].index: (1,),
+    }
