@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from benchmarks import frame
 from benchmarks.placement.checking import explained, large_plan, whole_plan
 from engine.model.plans import Incumbent, PlacementProblem
-from placement.placer import shown
+from placement.placing import shown
 from placement.settling import settled
 from placement.watching import Lookout
 

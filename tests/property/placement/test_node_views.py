@@ -78,8 +78,8 @@ def test_the_nearest_node_is_the_one_that_lacks_least(pool: Pool, span: Span) ->
     used = pool.view.nearest(span)
     assert (used is None) == (not lacks)
     if used is not None:
-        free = [max(c - u, 0) for c, u in zip(CAPACITY, used, strict=True)]
-        rows = zip(span.amounts, free, strict=True)
+        left = [max(c - u, 0) for c, u in zip(CAPACITY, used, strict=True)]
+        rows = zip(span.amounts, left, strict=True)
         found = max((n - f) / max(f, 1) for n, f in rows if n > f)
         assert found == min(lacks)
 

@@ -86,7 +86,7 @@ def test_tasks_that_share_a_seat_stand_where_they_are_known_to() -> None:
     profiles = {task.name: make.profile(task, cores=4.0) for task in spec.tasks}
     nodes = make.fleet(make.cluster("c", make.pool(cores=4.0, nodes=2)))
     instance = build(make.problem(spec, nodes, profiles), Terms())
-    jobs = {job.spec.name: job for job in instance.jobs}
+    jobs = {str(job.spec.name): job for job in instance.jobs}
     seat = [jobs["left"], jobs["right"]]
     plan = Draft(
         options={job.index: job.options[0] for job in seat},
@@ -112,7 +112,7 @@ def test_the_second_of_a_seat_moves_the_first_where_both_have_room() -> None:
     profiles = {task.name: make.profile(task, cores=cores[task.name]) for task in spec.tasks}
     nodes = make.fleet(make.cluster("c", make.pool(cores=4.0, nodes=2)))
     instance = build(make.problem(spec, nodes, profiles), Terms())
-    jobs = {job.spec.name: job for job in instance.jobs}
+    jobs = {str(job.spec.name): job for job in instance.jobs}
     board = Board(instance)
     stands = dict[int, tuple[int, ...]]()
     for name in ("other", "left", "right"):
