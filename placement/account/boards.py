@@ -99,28 +99,26 @@ class ViewedBoard(Board):
         Of a view, for the one that lacks least. Nothing where enough nodes have room, or where the
         pool is one node.
         """
-        for bucket in option.buckets:
-            nodes = self._nodes[bucket]
-            if nodes is None:
-                continue
-            claim = self._claim(job, option, bucket, start_ms)
-            held = self._seats.get((bucket, job.line, job.seat)) if job.seat >= 0 else None
-            if held is not None:
-                nodes = nodes.copy()
-                nodes.add(held.nodes, held.claim.node_spans, sign=-1)
-            if len(nodes_for(nodes, claim)) == claim.node_count:
-                continue
-            view = None if held is not None else self._node_views[bucket]
-            if view is not None and claim.rule is None and len(claim.node_spans) == 1:
-                used = view.nearest(claim.node_spans[0])
-                if used is not None:
-                    amounts = claim.node_spans[0].amounts
-                    yield [Demand(amounts=amounts, used=used, capacity=view.capacity)]
-                continue
-            for line in nodes.in_use(claim.rule):
-                short = [span for span in claim.node_spans if line.conflict(span) is not None]
-                if short:
-                    yield [_demand(line, span) for span in short]
+        bucket = option.pool_index
+        nodes, view = self._nodes[bucket], self._node_views[bucket]
+        if nodes is None:
+            return
+        claim = self._claim(job, option, bucket, start_ms)
+        held = self._seats.get((bucket, job.line, job.seat)) if job.seat >= 0 else None
+        if held is not None:
+            nodes, view = nodes.copy(), None
+            nodes.add(held.nodes, held.claim.node_spans, sign=-1)
+        if len(nodes_for(nodes, claim)) == claim.node_count:
+            return
+        if view is not None and claim.rule is None and len(claim.node_spans) == 1:
+            used, span = view.nearest(claim.node_spans[0]), claim.node_spans[0]
+            if used is not None:
+                yield [Demand(amounts=span.amounts, used=used, capacity=view.capacity)]
+            return
+        for line in nodes.in_use(claim.rule):
+            short = [span for span in claim.node_spans if line.conflict(span) is not None]
+            if short:
+                yield [_demand(line, span) for span in short]
 
     def _later(self, job: Job, option: Option, start: int) -> int | None:
         """As `Board._later`, by the views where there are some."""
