@@ -1,5 +1,7 @@
 """How tests are drawn, and given to the processes that run them."""
 
+import contextlib
+import os
 import sys
 from collections.abc import Iterator
 
@@ -29,20 +31,36 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.timeout(stories.LONGEST_SECONDS + 120.0))
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Count lines only where that tells something.
+@contextlib.contextmanager
+def _uncounted() -> Iterator[None]:
+    """Count no lines for a while.
 
     The marker `no_cover` of pytest-cov does not reach the processes of xdist.
     """
-    if not item.nodeid.startswith(NOT_COUNTED):
-        return (yield)
     tracer = sys.gettrace()
     sys.settrace(None)
     try:
-        return (yield)
+        yield
     finally:
         sys.settrace(tracer)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Count what all processes do alike, importing everything, in the first of them."""
+    if os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0":
+        return (yield)
+    with _uncounted():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Count lines only where that tells something."""
+    if not item.nodeid.startswith(NOT_COUNTED):
+        return (yield)
+    with _uncounted():
+        return (yield)
 
 
 def scope_of(nodeid: str) -> str:
