@@ -28,7 +28,7 @@ def shortages(place: Place, option: Option) -> tuple[Refusal, ...]:
     found = [*_bonds(place, option)]
     if found:
         return tuple(found)  # where others do not let it stand, nothing else is looked at
-    found = [*_upstream(place)]
+    found = [*_whole_budget(place, option)] or [*_upstream(place)]
     if found:
         return tuple(found)  # nothing else can be said of a task that nothing comes before
     found += [*_time(place, option)]
@@ -37,6 +37,32 @@ def shortages(place: Place, option: Option) -> tuple[Refusal, ...]:
     if not late:
         found += _room(place, option)
     return tuple(ordered(found))
+
+
+def _whole_budget(place: Place, option: Option) -> Iterator[Refusal]:
+    """Yield the want of money for a pipeline that is placed whole or not at all.
+
+    Even where each of its other tasks takes its cheapest place, and no data are moved.
+    """
+    instance, job = place.instance, place.job
+    jobs = instance.lines[job.line].jobs
+    options = {**place.plan.options, job.index: option}
+    if instance.budget is None or not place.is_torn(options):
+        return
+    for index in jobs:
+        if index not in options:
+            ways = instance.jobs[index].options
+            if not ways:
+                return  # it is this task that has no place at any price
+            options[index] = min(ways, key=lambda way: way.objective)
+    least = place.elsewhere + sum(options[index].objective for index in jobs)
+    if least > instance.budget:
+        yield Refusal(
+            limit=Limit.BUDGET,
+            needs=least / MICRO,
+            has=instance.budget / MICRO,
+            unit="USD for the whole plan",
+        )
 
 
 def _upstream(place: Place) -> Iterator[Refusal]:

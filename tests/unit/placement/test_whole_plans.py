@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine.model.identifiers import MicroDollars, dollars
-from engine.model.plans import Mode, Placement, PlacementProblem
+from engine.model.plans import Limit, Mode, Placement, PlacementProblem
 from engine.model.specs import Deadline, PipelineSpec, TaskKind
 from placement import CpSatPlacer
 from placement.search import solving
@@ -57,6 +57,15 @@ def test_a_budget_of_the_plan_is_kept_and_named() -> None:
     assert within.objective_micro_dollars == cost
     short = planned(crowded(whole=True, budget_micro_dollars=MicroDollars(cost - 1)))
     assert not short.assignments
+    named = {
+        verdict.binding.limit
+        for explanation in short.explanations
+        if explanation.pipeline == "two"
+        for verdict in explanation.verdicts
+        if verdict.binding is not None and verdict.pool == "l"
+    }
+    assert named == {Limit.BUDGET}
+    assert {u.refusal.limit for u in short.unplaced} == {Limit.BUDGET}
 
 
 def test_nothing_starts_before_the_earliest_start() -> None:
