@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.frame import BenchmarkError, Context, Figure, informs
 from benchmarks.placement import _clouds_anchor as anchor
 from benchmarks.placement import _clouds_berth as berth
 from benchmarks.placement._clouds_judge import Judged, Plan, judge
-from benchmarks.placement._clouds_world import World, read
+from benchmarks.placement._clouds_world import Pipeline, World, read
 
 PATTERN = "placement/clouds/*.json"
 TIGHT = "tight"
@@ -53,6 +54,7 @@ def run(context: Context) -> Iterator[Figure]:
         if world.name.startswith(TIGHT):
             tight.append((ours, alone))
         yield from _figures(world, ours, alone)
+        yield _most(world, alone)
         yield informs(f"{world.name}: bound on money at this weight", planned.bound_usd, unit="USD")
         yield informs(f"{world.name}: planning", planned.cpu_seconds, unit="CPU s")
     if tight:
@@ -97,6 +99,28 @@ def _figures(world: World, ours: Judged, alone: Judged) -> Iterator[Figure]:
         unit=f"of {total:g}",
         anchor=f"one pipeline at a time: {alone.weight:g}",
     )
+
+
+def _most(world: World, alone: Judged) -> Figure:
+    """Return the most that any plan can save that keeps what the anchor keeps, and whether more is.
+
+    No pipeline costs less than by itself in an empty fleet, and one that has no way there has none.
+    """
+    first = [_by_itself(world, pipeline) for pipeline in world.pipelines]
+    names = [pipeline.name for pipeline in world.pipelines]
+    least = sum(one.usd for name, one in zip(names, first, strict=True) if name in alone.kept)
+    most = sum(one.weight for one in first)
+    return informs(
+        f"{world.name}: money that any plan can save at that weight, at most",
+        _saved(least, alone.usd),
+        unit="%",
+        anchor=f"each pipeline in an empty fleet; a weight of {most:g} has a way there at all",
+    )
+
+
+def _by_itself(world: World, pipeline: Pipeline) -> Judged:
+    one = replace(world, pipelines=(pipeline,))
+    return judge(one, anchor.plan(one))
 
 
 def _of_tight(plans: Sequence[tuple[Judged, Judged]]) -> Figure:

@@ -159,19 +159,21 @@ class Beside:
         return ends[asked.count - 1]
 
     def shortage(self, seat: "Seat", name: str) -> Iterator[Violation]:
-        """Yields the want of room of the node that lacks least of what it lacks most."""
+        """Yields the want of room of the node that lacks least of what it lacks most.
+
+        Of all such nodes and resources, where several are as short.
+        """
         if self.fits(seat):
             return
-        asked = self._wanted(seat)
-        worst = [
-            max(
-                (_violation(*found, name) for found in load.shortages(asked.stretches)),
-                key=lambda violation: violation.shortage,
-            )
+        asked = self._wanted(seat).stretches
+        short = [
+            [_violation(*found, name) for found in load.shortages(asked)]
             for load in self.loads
-            if not load.fits(asked.stretches)
+            if not load.fits(asked)
         ]
-        yield min(worst, key=lambda violation: violation.shortage)
+        worst = [max(one.shortage for one in of) for of in short]
+        for of, most in zip(short, worst, strict=True):
+            yield from (one for one in of if most == min(worst) and one.shortage == most)
 
 
 def beside(world: "World", key: str, pool: int, seats: Seats) -> Beside:
