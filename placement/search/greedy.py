@@ -122,7 +122,12 @@ def _best(
         late = stranded or ready + option.duration_ms > due - job.tail_ms
         if best is not None and (int(late), *taste(option, ready, money)) >= best[0]:
             continue
-        start = board.earliest(job, option, ready, job.latest_ms)
+        # A start after which the way would be no better need not be looked for.
+        latest = job.latest_ms
+        if best is not None and not best[0][0]:
+            latest = min(latest, due - job.tail_ms)
+            latest = min(latest, best[2] + best[1].duration_ms) if taste is soonest else latest
+        start = board.earliest(job, option, ready, latest)
         if start is None:
             continue
         late = stranded or start + option.duration_ms > due - job.tail_ms
