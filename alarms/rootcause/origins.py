@@ -18,9 +18,7 @@ from alarms.rootcause.background import AlarmKey, Background
 FIRES_WITH_CAUSE = 0.1
 """Probability that the cause makes an alarm fire that would not have fired anyway. Most alarms of
 a component have nothing to do with what is wrong with it."""
-TEMPER = 0.5
-"""Alarms of one component are not independent: two count about as much as one."""
-UNEXPLAINED = 0.25
+UNEXPLAINED = 0.2
 """Belief kept for what no candidate explains, spread over all."""
 EVIDENCE_SHOWN = 4
 
@@ -108,11 +106,11 @@ def _gain(rate: float, *, fired: bool) -> float:
 
 
 def _beliefs(weights: Sequence[float]) -> list[float]:
-    """Return the tempered shares of all candidates, with some belief kept for each."""
+    """Return the shares of all candidates, with some belief kept for each."""
     if not weights:
         return []
     most = max(weights)
-    odds = [math.exp(TEMPER * (weight - most)) for weight in weights]
+    odds = [math.exp(weight - most) for weight in weights]
     total = math.fsum(odds)
     return [(1.0 - UNEXPLAINED) * each / total + UNEXPLAINED / len(odds) for each in odds]
 
