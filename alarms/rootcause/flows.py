@@ -25,8 +25,10 @@ ROWS_LEAST = 10
 """Rows of normal time without which nothing is known of a service."""
 BLOCK_ROWS = 5
 """Length of a block; of a longer window the median block counts: an incident is what lasts."""
-DEVIATIONS_LEAST = 3.0
-"""Robust standard deviations of a normal block that a service must exceed."""
+DEVIATIONS_LEAST = 3.75
+"""Standard deviations of a normal block that a service must exceed: by chance 1 in 11,000, so some
+0.3 % over the services of a middling system. What it has of its own must
+also exceed the usual noise of the alarmed service, or it could not be seen there."""
 COUPLED_LEAST = 0.2
 """A callee of which less reaches its caller in normal times is not waited for, if surely so;"""
 CARRIED_LEAST = 0.5
@@ -62,7 +64,7 @@ class FlowCause:
         entity: The service.
         own: Surplus a block that none of its callees explains, in the unit of the measure.
         surplus: Surplus a block in all.
-        deviations: The surplus in robust standard deviations of a normal block.
+        deviations: The surplus in standard deviations of a normal block.
         path: From the alarmed service to it.
     """
 
@@ -75,11 +77,17 @@ class FlowCause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Usual:
-    """A service in normal times: its level, its surplus by row, and that of a usual block."""
+    """A service in normal times: its level, its surplus by row, and that of a usual block.
+
+    Attributes:
+        noise: Median absolute deviation of blocks, as a standard deviation.
+        spread: What a block is measured in: the noise or the trimmed deviation, if larger.
+    """
 
     level: float
     surplus: Numbers
     block: float
+    noise: float
     spread: float
 
 
@@ -115,6 +123,7 @@ class FlowFinder:
             if entity in present
         }
         paths = self._reached(target, surplus)
+        noise = self._usual[target].noise if target in self._usual else 0.0
         found: list[FlowCause] = []
         for entity, path in paths.items():
             if entity not in surplus:
@@ -125,7 +134,7 @@ class FlowFinder:
                 for callee in self._callees.get(entity, ())
                 if callee in paths and callee in surplus
             )
-            if own > 0 and deviations >= DEVIATIONS_LEAST:
+            if own > max(0.0, noise) and deviations >= DEVIATIONS_LEAST:
                 found.append(
                     FlowCause(
                         entity=entity,
@@ -169,15 +178,13 @@ def _usual(series: Series, measure: Measure) -> _Usual | None:
     surplus = _surplus(series, level)
     blocks = np.convolve(surplus, np.ones(BLOCK_ROWS), "valid")
     block = float(np.median(blocks))
-    spread = MAD_TO_DEVIATION * float(np.median(np.abs(blocks - block)))
-    if measure is Measure.ERRORS:
-        # Errors are counted: one more or less is chance. Past incidents do not widen this.
-        spread = max(spread, 1.0)
-    else:
-        # Most blocks of a service that is seldom called hold nothing.
-        low, high = np.quantile(blocks, [TRIM, 1.0 - TRIM])
-        spread = max(spread, float(np.clip(blocks, low, high).std()), 1e-9)
-    return _Usual(level=level, surplus=surplus, block=block, spread=spread)
+    noise = MAD_TO_DEVIATION * float(np.median(np.abs(blocks - block)))
+    # Most blocks of a service that is seldom called hold nothing; and errors are counted, where
+    # one more or less is chance.
+    low, high = np.quantile(blocks, [TRIM, 1.0 - TRIM])
+    least = 1.0 if measure is Measure.ERRORS else 1e-9
+    spread = max(noise, float(np.clip(blocks, low, high).std()), least)
+    return _Usual(level=level, surplus=surplus, block=block, noise=noise, spread=spread)
 
 
 def _surplus(series: Series, level: float) -> Numbers:
