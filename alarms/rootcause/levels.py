@@ -60,7 +60,7 @@ def moved(
         within.setdefault(entity, {})[metric] = shift(normal[key], present[key], floor=WITHIN_FLOOR)
     found: list[Moved] = []
     for entity, score in between.items():
-        largest = max(max(within[entity].values()), TINY)
+        largest = max(*within[entity].values(), TINY)
         metrics = [(name, score * value / largest) for name, value in within[entity].items()]
         metrics.sort(key=lambda item: (-item[1], item[0]))
         found.append(Moved(entity=entity, score=score, metrics=tuple(metrics)))
