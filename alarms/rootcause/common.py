@@ -129,7 +129,9 @@ def _scan(table: Table, at: float) -> Iterator[_Scanned]:
     now = table.at == at
     before = table.at < at
     instants, when = np.unique(table.at[before], return_inverse=True)
-    overall = float((table.cases[before].sum() + 0.5) / (table.trials[before].sum() + 1.0))
+    # Without a past, what goes wrong elsewhere at the same time is what is usual.
+    usual = before if before.any() else now
+    overall = float((table.cases[usual].sum() + 0.5) / (table.trials[usual].sum() + 1.0))
     codes = {
         name: np.unique(np.asarray(column, dtype=str), return_inverse=True)[1]
         for name, column in table.attributes.items()

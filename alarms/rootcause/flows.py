@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
@@ -123,6 +124,7 @@ class FlowFinder:
             if entity in present
         }
         paths = self._reached(target, surplus)
+        circle = self._circles(paths)
         noise = self._usual[target].noise if target in self._usual else 0.0
         found: list[FlowCause] = []
         for entity, path in paths.items():
@@ -132,7 +134,7 @@ class FlowFinder:
             own = surplus[entity] - sum(
                 max(0.0, surplus[callee])
                 for callee in self._callees.get(entity, ())
-                if callee in paths and callee in surplus
+                if callee in paths and callee in surplus and circle[callee] != circle[entity]
             )
             if own > max(0.0, noise) and deviations >= DEVIATIONS_LEAST:
                 found.append(
@@ -158,6 +160,20 @@ class FlowFinder:
                     paths[callee] = (*paths[caller], callee)
                     queue.append(callee)
         return paths
+
+    def _circles(self, reached: Iterable[str]) -> dict[str, int]:
+        """Return a number for each service, equal for those that call each other in a circle."""
+        known = set(reached)
+        graph: nx.DiGraph[str] = nx.DiGraph()
+        graph.add_nodes_from(sorted(known))
+        graph.add_edges_from(
+            (caller, callee)
+            for caller in sorted(known)
+            for callee in self._callees.get(caller, ())
+            if callee in known
+        )
+        parts = nx.strongly_connected_components(graph)
+        return {entity: number for number, part in enumerate(parts) for entity in part}
 
     def _carries(self, caller: str, callee: str, surplus: Mapping[str, float]) -> bool:
         if caller not in surplus or callee not in surplus:

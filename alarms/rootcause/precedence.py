@@ -20,6 +20,8 @@ Numbers = NDArray[np.float64]
 
 WINDOW_SECONDS = 300.0
 DEVIATIONS_LEAST = 5.0
+SEEN_LEAST = 2
+"""What was seen once is an anecdote, however small its chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +98,8 @@ def precedences(
             deviations=tally.deviations,
         )
         for (first, then), tally in tallies.items()
-        if tally.deviations > deviations_least
+        if tally.seen >= SEEN_LEAST
+        and tally.deviations > deviations_least
         and tally.deviations > tallies[then, first].deviations
     ]
     return sorted(found, key=lambda one: (-round(one.deviations, 9), one.first, one.then))
