@@ -40,6 +40,7 @@ class Origin:
         belief: Its share; shares of all candidates sum to 1.
         evidence_for: Alarms that fired though they seldom do, the rarest first.
         evidence_against: Alarms that its cause should have raised and that did not fire.
+        fired: Names of the alarms that speak for it, the rarest first.
     """
 
     candidate: Candidate
@@ -47,6 +48,7 @@ class Origin:
     belief: float
     evidence_for: tuple[str, ...]
     evidence_against: tuple[str, ...]
+    fired: tuple[str, ...] = ()
 
 
 def candidates(
@@ -84,8 +86,12 @@ def rank(
             candidate=one,
             weight=weight,
             belief=belief,
-            evidence_for=_for(one, by_entity, background),
+            evidence_for=tuple(
+                f"{key.name} on {key.entity}, which fires in {background.rate(key):.0%} of events"
+                for key in _telling(one, by_entity)
+            ),
             evidence_against=_against(one, by_entity),
+            fired=tuple(key.name for key in _telling(one, by_entity)),
         )
         for one, weight, belief in zip(found, weights, beliefs, strict=True)
     ]
@@ -115,18 +121,14 @@ def _beliefs(weights: Sequence[float]) -> list[float]:
     return [(1.0 - UNEXPLAINED) * each / total + UNEXPLAINED / len(odds) for each in odds]
 
 
-def _for(
-    one: Candidate,
-    by_entity: Mapping[str, Sequence[tuple[float, AlarmKey]]],
-    background: Background,
-) -> tuple[str, ...]:
+def _telling(
+    one: Candidate, by_entity: Mapping[str, Sequence[tuple[float, AlarmKey]]]
+) -> list[AlarmKey]:
+    """Return the alarms that speak most for a candidate."""
     fired = [
         (-gain, key) for entity in one.covers for gain, key in by_entity.get(entity, ()) if gain > 0
     ]
-    return tuple(
-        f"{key.name} on {key.entity}, which fires in {background.rate(key):.0%} of events"
-        for _, key in sorted(fired)[:EVIDENCE_SHOWN]
-    )
+    return [key for _, key in sorted(fired)[:EVIDENCE_SHOWN]]
 
 
 def _against(
