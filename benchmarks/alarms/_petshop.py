@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alarms.rootcause.flows import FlowCause, FlowFinder, Measure, Numbers, Series
+from alarms.localization.flows import FlowCause, FlowFinder, Measure, Numbers, Series
 
 HEADER_ROWS = 4
 PERCENT = 100.0

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from alarms.rootcause import precedence
-from alarms.rootcause.precedence import Firing
+from alarms.localization import precedence
+from alarms.localization.precedence import Firing
 from benchmarks import frame
 
 TIMES_THP = 1.08

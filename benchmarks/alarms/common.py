@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from ruamel.yaml import YAML
 
-from alarms.rootcause import common as product
-from alarms.rootcause.common import Table
+from alarms.localization import common as product
+from alarms.localization.common import Table
 from benchmarks import frame
 from benchmarks.alarms import _ranking
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from alarms.rootcause import origins
-from alarms.rootcause.background import AlarmKey, Background, Past
-from alarms.rootcause.origins import Origin
+from alarms.localization import origins
+from alarms.localization.background import AlarmKey, Background, Past
+from alarms.localization.origins import Origin
 from benchmarks import frame
 from benchmarks.alarms import _faults, _ranking
 from benchmarks.alarms._faults import Fault, System

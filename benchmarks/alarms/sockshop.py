@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from alarms.rootcause import levels
-from alarms.rootcause.levels import Numbers
+from alarms.localization import levels
+from alarms.localization.levels import Numbers
 from benchmarks import frame
 from benchmarks.alarms import _ranking
 

@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 import pytest
 
-from alarms.rootcause.common import Table, common
+from alarms.localization.common import Table, common
 from engine.model.errors import InvalidInputError
 
 VALUES = {"provider": ["aws", "azure"], "region": ["north", "south"], "kind": ["a", "b", "c"]}

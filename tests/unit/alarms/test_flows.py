@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from alarms.rootcause.flows import FlowFinder, Measure, Series
+from alarms.localization.flows import FlowFinder, Measure, Series
 
 CALLS = [("front", "cart"), ("cart", "db"), ("front", "jobs"), ("jobs", "batch")]
 LEVELS = {"front": 0.5, "cart": 0.2, "db": 0.1, "jobs": 3.0, "batch": 2.0}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from alarms.rootcause import levels
-from alarms.rootcause.precedence import Firing, precedences
+from alarms.localization import levels
+from alarms.localization.precedence import Firing, precedences
 
 RNG = np.random.default_rng(3)
 NORMAL = {

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from alarms.rootcause import origins
-from alarms.rootcause.background import AlarmKey, Background, Past
+from alarms.localization import origins
+from alarms.localization.background import AlarmKey, Background, Past
 
 PODS = ["web-0", "web-1", "db-0"]
 CONTAINS = {"web": ["web-0", "web-1"], "db": ["db-0"]}

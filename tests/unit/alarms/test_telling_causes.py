@@ -6,10 +6,10 @@ import math
 
 import pytest
 
-from alarms.rootcause import origins, telling
-from alarms.rootcause.background import AlarmKey, Background, Past
-from alarms.rootcause.common import Combination
-from alarms.rootcause.flows import FlowCause, Measure
+from alarms.localization import origins, telling
+from alarms.localization.background import AlarmKey, Background, Past
+from alarms.localization.common import Combination
+from alarms.localization.flows import FlowCause, Measure
 from engine.model.alarms import Cause, CauseKind
 
 

@@ -13,7 +13,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from alarms.rootcause.background import AlarmKey, Background
+from alarms.localization.background import AlarmKey, Background
 
 FIRES_WITH_CAUSE = 0.1
 """Probability that the cause makes an alarm fire that would not have fired anyway. Most alarms of

@@ -13,9 +13,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from alarms.rootcause.common import Combination
-from alarms.rootcause.flows import FlowCause, Measure
-from alarms.rootcause.origins import Origin
+from alarms.localization.common import Combination
+from alarms.localization.flows import FlowCause, Measure
+from alarms.localization.origins import Origin
 from engine.model.alarms import Cause, CauseKind
 
 _NAMED = {
