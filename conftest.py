@@ -36,6 +36,8 @@ def python_blocks(document: Document) -> Iterator[Region]:
 docstrings = Sybil(
     parsers=[DocTestParser()], patterns=[f"{package}/**/*.py" for package in PACKAGES]
 )
-documents = Sybil(parsers=[python_blocks, SkipParser()], patterns=["README.md", "docs/**/*.md"])
+documents = Sybil(
+    parsers=[python_blocks, SkipParser()], patterns=["README.md", "docs/*.md", "docs/**/*.md"]
+)
 
 pytest_collect_file = (docstrings + documents).pytest()

@@ -1,0 +1,196 @@
+"""The streaming grouper: alerts of any system, one by one, into super-alarms.
+
+Where `grouper.TopologyGrouper` compares alarms pairwise and knows Berth's own clusters and
+pipelines, this one does constant work an alert and knows nothing beforehand. An alert joins the
+open super-alarm of its part of the system (`kinship`); one opens when nothing fired there for
+longer than the gap, or when alarms begin to repeat (`onsets`). Every step is reported with its
+reason (`episodes.Change`); nothing is dropped.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from alarms.grouping.alert import Alert
+from alarms.grouping.episodes import Change, Episode, Reason, Step
+from alarms.grouping.onsets import Onsets
+from alarms.grouping.places import Places
+from engine.model.errors import Fault, InvalidInputError
+
+SENT_MOST = 200_000
+"""Firings whose ids are remembered, so that one that is sent again is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamSettings:
+    """Settings of the streaming grouper.
+
+    Attributes:
+        gap_seconds: An event is over when its part of the system was quiet for longer. Rules and
+            exporters are mostly evaluated once a minute; the default bridges one that is missed
+            by half.
+        decide_seconds: How long it may take to see that a new event began.
+        late_seconds: Alerts whose own time is further from that of their arrival are taken at
+            arrival: somebody's clock is wrong.
+        remember_seconds: Alarms that fired longer ago may be forgotten when memory is full.
+        alarms_most: Distinct alarms that are remembered.
+    """
+
+    gap_seconds: float = 90.0
+    decide_seconds: float = 300.0
+    late_seconds: float = 300.0
+    remember_seconds: float = 3_600.0
+    alarms_most: int = 4_000_000
+
+
+class StreamGrouper:
+    """Groups alerts as they come. Deterministic; alerts given together may be in any order."""
+
+    def __init__(
+        self,
+        settings: StreamSettings | None = None,
+        *,
+        topology: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        self._settings = settings or StreamSettings()
+        self._places = Places(topology)
+        self._onsets = Onsets(
+            decide_seconds=self._settings.decide_seconds,
+            remember_seconds=self._settings.remember_seconds,
+            alarms_most=self._settings.alarms_most,
+        )
+        self._sent: OrderedDict[str, None] = OrderedDict()
+        self._now = -math.inf
+
+    @property
+    def open(self) -> Sequence[Episode]:
+        """Open super-alarms, the one that was quiet longest first."""
+        return self._places.open
+
+    @property
+    def alarms(self) -> int:
+        """Distinct alarms that are remembered."""
+        return self._onsets.alarms
+
+    def extend(self, alerts: Iterable[Alert], now: float | None = None) -> list[Change]:
+        """Group alerts; return every step in order.
+
+        Args:
+            alerts: In any order. Alerts of one instant are judged together.
+            now: When they arrived; without it, their own times are trusted.
+
+        Raises:
+            InvalidInputError: The time of an alert is no finite number.
+        """
+        timed = sorted(
+            ((self._time(alert, now), alert.alert_id, alert) for alert in alerts),
+            key=lambda item: item[:2],
+        )
+        changes: list[Change] = []
+        for at, together in itertools.groupby(timed, key=lambda item: item[0]):
+            self._instant(at, [item[2] for item in together], changes)
+        return changes
+
+    def advance(self, now: float) -> list[Change]:
+        """Close what has been quiet for longer than the gap; return what was closed."""
+        self._now = max(self._now, now)
+        changes: list[Change] = []
+        self._close_quiet(changes)
+        return changes
+
+    def _time(self, alert: Alert, now: float | None) -> float:
+        if not math.isfinite(alert.at):
+            fault = Fault(
+                code="A001",
+                message=f"alert {alert.alert_id!r} fired at {alert.at!r}, which is no time",
+                fix="send seconds since 1970",
+            )
+            raise InvalidInputError("alerts", [fault])
+        if now is None or abs(alert.at - now) <= self._settings.late_seconds:
+            return alert.at
+        return now
+
+    def _instant(self, at: float, alerts: Sequence[Alert], changes: list[Change]) -> None:
+        """Judge alerts of one instant: learn what is related, place each, look for onsets."""
+        self._now = max(self._now, at)
+        self._close_quiet(changes)
+        fresh = [alert for alert in alerts if self._is_fresh(alert, changes)]
+        parts: list[tuple[bool, int, Alert]] = []
+        for alert in fresh:
+            number, merges = self._places.learn(alert)
+            for older, younger in merges:
+                self._onsets.merge(older, younger)
+                changes.append(
+                    Change(
+                        step=Step.MERGED,
+                        reason=Reason.BRIDGE,
+                        group_id=older.group_id,
+                        other_id=younger.group_id,
+                    )
+                )
+            parts.append((self._places.is_unknown(number), number, alert))
+        # What has known relations goes first, so that the rest has something to join.
+        parts.sort(key=lambda item: item[0])
+        touched: dict[int, Episode] = {}
+        for _, number, alert in parts:
+            episode = self._placed(alert, number, at, changes)
+            touched[episode.serial] = episode
+        for episode in touched.values():
+            if self._onsets.begins(episode, self._now):
+                self._split(episode, changes)
+
+    def _placed(self, alert: Alert, number: int, at: float, changes: list[Change]) -> Episode:
+        """Let an alert join or open a super-alarm."""
+        episode, reason = self._places.place(alert, number, at)
+        step = Step.OPENED if reason is Reason.FIRST else Step.JOINED
+        if self._onsets.suspect(episode, alert):
+            step, reason = Step.FOLDED, Reason.DUPLICATE
+        episode.count(reason)
+        changes.append(
+            Change(step=step, reason=reason, group_id=episode.group_id, alert_ids=(alert.alert_id,))
+        )
+        return episode
+
+    def _split(self, episode: Episode, changes: list[Change]) -> None:
+        """Move the run of an episode to a new one."""
+        fresh = self._places.succeed(episode)
+        moved = self._onsets.settle(episode, fresh.serial, self._now)
+        episode.alerts -= len(moved)
+        fresh.count(Reason.ONSET, len(moved))
+        changes.append(
+            Change(
+                step=Step.SPLIT,
+                reason=Reason.ONSET,
+                group_id=fresh.group_id,
+                alert_ids=tuple(alert.alert_id for alert in moved),
+                other_id=episode.group_id,
+            )
+        )
+
+    def _is_fresh(self, alert: Alert, changes: list[Change]) -> bool:
+        """Return whether this firing was not received before; record it where it was."""
+        if alert.alert_id in self._sent:
+            changes.append(
+                Change(
+                    step=Step.FOLDED,
+                    reason=Reason.SENT_AGAIN,
+                    group_id="",
+                    alert_ids=(alert.alert_id,),
+                )
+            )
+            return False
+        self._sent[alert.alert_id] = None
+        if len(self._sent) > SENT_MOST:
+            self._sent.popitem(last=False)
+        return True
+
+    def _close_quiet(self, changes: list[Change]) -> None:
+        for episode in self._places.close_quiet(self._now - self._settings.gap_seconds):
+            self._onsets.forget(episode)
+            changes.append(
+                Change(step=Step.CLOSED, reason=Reason.SILENCE, group_id=episode.group_id)
+            )

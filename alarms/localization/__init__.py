@@ -1,0 +1,1 @@
+"""Finds where trouble started in any system: component, service, metric, attributes, order."""

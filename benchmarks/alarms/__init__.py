@@ -1,0 +1,1 @@
+"""Benchmarks of detection, grouping and root causes."""
