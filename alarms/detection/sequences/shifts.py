@@ -1,0 +1,108 @@
+"""A cumulative sum of what neither the season nor the last value explains: changes of level.
+
+What is left of a value after its season follows its predecessor (an autoregression of order one,
+learned as it goes), so that a series that wanders is not taken for one that changed; what is
+left of that is summed up in both directions (Page 1954).
+"""
+
+from __future__ import annotations
+
+import math
+
+SEASONS_LEAST = 2
+"""Earlier seasons needed before a slot's own level is used."""
+CORRELATION_MOST = 0.99
+MEAN_TO_DEVIATION = math.sqrt(math.pi / 2)
+"""Standard deviation of normal values in mean absolute deviations."""
+CLIPPED_AT = 12.0
+"""One value adds at most so many deviations."""
+WINSORISED_AT = 3.0
+"""Deviations above this do not widen the scale."""
+LEARNED_FROM = 30
+"""Values needed before anything is summed."""
+MEAN_FREE = 100
+"""After so many values the mean moves by no more than MEAN_STEP limits of the scale at once."""
+MEAN_STEP = 4.0
+
+
+class CumulativeShift:
+    """Page's sums upward and downward over whitened residuals, in their standard deviations.
+
+    allowance: half of the shift, in standard deviations, for which the sums are best.
+    memory: values over which mean, scale and correlation are averaged.
+    """
+
+    __slots__ = (
+        "_allowance",
+        "_covariance",
+        "_down",
+        "_last",
+        "_levels",
+        "_mean",
+        "_memory",
+        "_rate",
+        "_scale",
+        "_seasons",
+        "_seen",
+        "_up",
+        "_variance",
+    )
+
+    def __init__(self, *, slots: int, rate: float, allowance: float, memory: int) -> None:
+        self._levels = [0.0] * slots
+        self._seasons = [0] * slots
+        self._rate = rate
+        self._allowance = allowance
+        self._memory = memory
+        self._mean = self._scale = self._last = 0.0
+        self._variance = self._covariance = 0.0
+        self._up = self._down = 0.0
+        self._seen = 0
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of one whitened residual."""
+        return self._scale * MEAN_TO_DEVIATION
+
+    @property
+    def sign(self) -> float:
+        """Direction of the larger sum."""
+        return 1.0 if self._up >= self._down else -1.0
+
+    def usual(self, slot: int) -> float:
+        """Return the level that is expected in a slot, the last residual left aside."""
+        return self._levels[slot] if self._seasons[slot] >= SEASONS_LEAST else self._mean
+
+    def observe(self, slot: int, value: float) -> float:
+        """Return the larger sum with this value, then learn."""
+        if not self._seen:
+            self._mean = value
+        seasons = self._seasons[slot]
+        usual = self._levels[slot] if seasons >= SEASONS_LEAST else self._mean
+        residual, last = value - usual, self._last
+        correlation = 0.0
+        if self._covariance > 0:
+            correlation = min(CORRELATION_MOST, self._covariance / self._variance)
+        rest = residual - correlation * last
+        found = 0.0
+        limit = math.inf
+        if self._seen > LEARNED_FROM and self._scale > 0:
+            deviation = self._scale * MEAN_TO_DEVIATION
+            limit = WINSORISED_AT * deviation
+            size = max(-CLIPPED_AT, min(CLIPPED_AT, rest / deviation))
+            self._up = max(0.0, self._up + size - self._allowance)
+            self._down = max(0.0, self._down - size - self._allowance)
+            found = max(self._up, self._down)
+        self._seen += 1
+        weight = 1 / min(self._seen, self._memory)
+        self._scale += weight * (min(abs(rest), limit) - self._scale)
+        self._variance += weight * (last * last - self._variance)
+        self._covariance += weight * (last * residual - self._covariance)
+        self._last = residual
+        step = value - self._mean
+        if self._seen > MEAN_FREE:
+            step = max(-MEAN_STEP * limit, min(MEAN_STEP * limit, step))
+        self._mean += weight * step
+        self._seasons[slot] = seasons + 1
+        self._levels[slot] += max(self._rate, 1 / (seasons + 1)) * (value - self._levels[slot])
+        return found
