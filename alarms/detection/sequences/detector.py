@@ -20,7 +20,7 @@ from alarms.detection.sequences.medians import ThinnedMedian
 from alarms.detection.sequences.patterns import PatternMemory
 from alarms.detection.sequences.peaks import Peaks
 from alarms.detection.sequences.shifts import CumulativeShift
-from alarms.detection.sequences.tails import ExponentialTail, PowerTail, Tail
+from alarms.detection.sequences.tails import Shape, Tail
 
 ROUGHNESS_FLOOR = 0.01
 """Share of the usual roughness below which a series is as good as still."""
@@ -61,7 +61,7 @@ class SequenceSettings:
     roughness_values: int = 72
     pattern_step: int = 3
     pattern_width: int = 8
-    patterns: int = 500
+    patterns: int = 128
     kept: int = 20
     least: int = 100
     allowance: float = 1.5
@@ -75,8 +75,14 @@ class SequenceDetector:
     """Measures how surprising each value of one series is, given all before it."""
 
     def __init__(self, settings: SequenceSettings | None = None) -> None:
-        self._settings = settings = settings or SequenceSettings()
-        slots, kept, least = settings.slots, settings.kept, settings.least
+        settings = settings or SequenceSettings()
+        kept, least = settings.kept, settings.least
+        # One more than there are: the last instant of a season may be rounded up.
+        slots = settings.slots + 1
+        self._season_seconds = settings.season_seconds
+        self._slots_per_second = settings.slots / settings.season_seconds
+        self._season_rate = settings.season_rate
+        self._short = settings.season_roughness_values
         self._values = 0
         self._last = 0.0
         self._median, self._rough_median = ThinnedMedian(), ThinnedMedian()
@@ -97,9 +103,9 @@ class SequenceDetector:
             least=settings.told_from, quiet_values=settings.quiet_values, rise=settings.rise
         )
         self._tails: dict[View, Tail] = {
-            view: PowerTail(kept, least) for view in View if view is not View.SHIFT
+            view: Tail(Shape.POWER, kept=kept, least=least) for view in View
         }
-        self._tails[View.SHIFT] = ExponentialTail(kept, 2 * least)
+        self._tails[View.SHIFT] = Tail(Shape.EXPONENTIAL, kept=kept, least=2 * least)
         self._level_tail = self._tails[View.LEVEL]
         self._season_tail = self._tails[View.SEASON]
         self._season_roughness_tail = self._tails[View.SEASON_ROUGHNESS]
@@ -112,8 +118,7 @@ class SequenceDetector:
 
         at: seconds, for the time of the season only.
         """
-        settings = self._settings
-        slot = int(at % settings.season_seconds / settings.season_seconds * settings.slots)
+        slot = int(at % self._season_seconds * self._slots_per_second)
         short, long = self._roughen(value)
         level = self._level_tail.observe(abs(value - self._median.median)) if self._values else 0.0
         self._median.observe(value)
@@ -124,7 +129,7 @@ class SequenceDetector:
         if seasons:
             seasonal = self._season_tail.observe(abs(newest - self._levels[slot]))
             rough = self._season_roughness_tail.observe(abs(short - self._roughness[slot]))
-        rate = max(settings.season_rate, 1 / (seasons + 1))
+        rate = max(self._season_rate, 1 / (seasons + 1))
         self._levels[slot] += rate * (newest - self._levels[slot])
         self._roughness[slot] += rate * (short - self._roughness[slot])
         self._seasons[slot] = seasons + 1
@@ -143,13 +148,13 @@ class SequenceDetector:
 
     def _roughen(self, value: float) -> tuple[float, float]:
         """Return the mean absolute step of the newest values, few and many."""
-        steps, settings = self._steps, self._settings
+        steps, few = self._steps, self._short
         size = len(steps)
         place = self._values % size
         step = abs(value - self._last) if self._values else 0.0
         self._last = value
         self._sum_all += step
-        self._sum_short += step - steps[place - settings.season_roughness_values]
+        self._sum_short += step - steps[place - few]
         if place:
             self._sum_long += step - steps[place]
             steps[place] = step
@@ -157,6 +162,6 @@ class SequenceDetector:
             # Sums are made anew once a round, so that errors of rounding do not add up.
             steps[place] = step
             self._sum_long = sum(steps)
-            self._sum_short = step + sum(steps[1 - settings.season_roughness_values :])
-        short = max(0.0, self._sum_short) / settings.season_roughness_values
+            self._sum_short = step + sum(steps[1 - few :])
+        short = max(0.0, self._sum_short) / few
         return short, max(0.0, self._sum_long) / size

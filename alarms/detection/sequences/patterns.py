@@ -6,8 +6,6 @@ known one is added while there is room; else the nearest known one moves a littl
 
 from __future__ import annotations
 
-from collections import deque
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,39 +15,43 @@ LEARNING_RATE = 0.1
 class PatternMemory:
     """Known patterns: windows of means of a few values each, at most `most` of them."""
 
-    __slots__ = ("_distances", "_known", "_most", "_patterns", "_sum", "_taken", "_window", "_work")
+    __slots__ = ("_column", "_distances", "_known", "_left", "_patterns", "_step", "_sum", "_work")
 
     def __init__(self, *, step: int, width: int, most: int) -> None:
-        self._taken = step
-        self._sum = deque[float](maxlen=step)
-        self._window = deque[float](maxlen=width)
-        self._most = most
+        self._step = self._left = step
+        self._sum = 0.0
         self._known = 0
-        # Unused places are infinitely far from everything.
+        # Unused places are infinitely far from everything, unfilled windows from all of them.
         self._patterns: NDArray[np.float64] = np.full((width, most), np.inf)
+        self._column: NDArray[np.float64] = np.full((width, 1), np.nan)
         self._work = np.empty_like(self._patterns)
         self._distances = np.empty(most)
 
     def observe(self, value: float) -> float | None:
         """Return the mean distance to the nearest known pattern, one value in `step`; learn it."""
-        self._sum.append(value)
-        self._taken -= 1
-        if self._taken:
+        self._sum += value
+        self._left -= 1
+        if self._left:
             return None
-        step = len(self._sum)
-        self._taken = step
-        self._window.append(sum(self._sum) / step)
-        if len(self._window) < len(self._patterns):
+        column, patterns = self._column, self._patterns
+        column[:-1] = column[1:]
+        column[-1] = self._sum / self._step
+        self._sum = 0.0
+        self._left = self._step
+        if self._known == 0:
+            if column[0, 0] == column[0, 0]:
+                patterns[:, 0] = column[:, 0]
+                self._known = 1
             return None
-        pattern = np.array(self._window)
-        np.subtract(self._patterns, pattern[:, None], out=self._work)
-        np.abs(self._work, out=self._work)
-        np.add.reduce(self._work, axis=0, out=self._distances)
-        nearest = int(self._distances.argmin())
-        distance = float(self._distances[nearest]) / len(pattern) if self._known else None
-        if self._known < self._most:
-            self._patterns[:, self._known] = pattern
+        work = self._work
+        np.subtract(patterns, column, work)
+        np.absolute(work, work)
+        distances = np.add.reduce(work, 0, None, self._distances)
+        nearest = distances.argmin()
+        if self._known < patterns.shape[1]:
+            patterns[:, self._known] = column[:, 0]
             self._known += 1
         else:
-            self._patterns[:, nearest] += LEARNING_RATE * (pattern - self._patterns[:, nearest])
-        return distance
+            known = patterns[:, nearest]
+            known += LEARNING_RATE * (column[:, 0] - known)
+        return float(distances[nearest]) / len(column)
