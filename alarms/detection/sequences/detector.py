@@ -12,10 +12,11 @@ finds small changes that last. Time and memory are constant; nothing looks ahead
 from __future__ import annotations
 
 import math
+from array import array
 from collections import deque
 from dataclasses import dataclass
-from enum import StrEnum
 
+from alarms.detection.sequences.looks import NOTHING_SEEN, Look, Measures, Surprises, Usuals, View
 from alarms.detection.sequences.medians import ThinnedMedian
 from alarms.detection.sequences.patterns import PatternMemory
 from alarms.detection.sequences.peaks import Peaks
@@ -25,17 +26,6 @@ from alarms.detection.sequences.tails import Shape, Tail
 ROUGHNESS_FLOOR = 0.01
 """Share of the usual roughness below which a series is as good as still."""
 TINY = 1e-12
-
-
-class View(StrEnum):
-    """What was looked at."""
-
-    LEVEL = "level"
-    SEASON = "level for this time"
-    SEASON_ROUGHNESS = "roughness for this time"
-    ROUGHNESS = "roughness"
-    PATTERN = "pattern"
-    SHIFT = "shift of level"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +75,15 @@ class SequenceDetector:
         self._short = settings.season_roughness_values
         self._values = 0
         self._last = 0.0
+        self._slot = self._in_slot = 0
+        self._slot_newest = self._slot_short = self._slot_value = 0.0
+        self._look: tuple[Surprises, Measures, Usuals] = NOTHING_SEEN
         self._median, self._rough_median = ThinnedMedian(), ThinnedMedian()
         self._newest = deque[float](maxlen=settings.level_values)
         self._steps = [0.0] * settings.roughness_values
         self._sum_short = self._sum_long = self._sum_all = 0.0
-        self._levels, self._roughness, self._seasons = [0.0] * slots, [0.0] * slots, [0] * slots
+        self._levels, self._roughness = array("d", bytes(8 * slots)), array("d", bytes(8 * slots))
+        self._seasons = array("q", bytes(8 * slots))
         self._patterns = PatternMemory(
             step=settings.pattern_step, width=settings.pattern_width, most=settings.patterns
         )
@@ -105,7 +99,8 @@ class SequenceDetector:
         self._tails: dict[View, Tail] = {
             view: Tail(Shape.POWER, kept=kept, least=least) for view in View
         }
-        self._tails[View.SHIFT] = Tail(Shape.EXPONENTIAL, kept=kept, least=2 * least)
+        self._kept, self._least = kept, least
+        self._tails[View.SHIFT] = self._fresh_shift_tail()
         self._level_tail = self._tails[View.LEVEL]
         self._season_tail = self._tails[View.SEASON]
         self._season_roughness_tail = self._tails[View.SEASON_ROUGHNESS]
@@ -113,34 +108,78 @@ class SequenceDetector:
         self._pattern_tail = self._tails[View.PATTERN]
         self._shift_tail = self._tails[View.SHIFT]
 
+    def _fresh_shift_tail(self) -> Tail:
+        return Tail(Shape.EXPONENTIAL, kept=self._kept, least=2 * self._least)
+
     def observe(self, at: float, value: float) -> float:
         """Return the surprise of a finite value, then learn it.
 
         at: seconds, for the time of the season only.
         """
         slot = int(at % self._season_seconds * self._slots_per_second)
+        if slot != self._slot:
+            self._end_slot(slot)
         short, long = self._roughen(value)
-        level = self._level_tail.observe(abs(value - self._median.median)) if self._values else 0.0
+        median, seasons = self._median.median, self._seasons[slot]
+        level_here, roughness_here = self._levels[slot], self._roughness[slot]
+        level = self._level_tail.observe(abs(value - median)) if self._values else 0.0
         self._median.observe(value)
         self._newest.append(value)
         newest = sum(self._newest) / len(self._newest)
-        seasonal = rough = 0.0
-        seasons = self._seasons[slot]
+        season = season_roughness = pattern = 0.0
         if seasons:
-            seasonal = self._season_tail.observe(abs(newest - self._levels[slot]))
-            rough = self._season_roughness_tail.observe(abs(short - self._roughness[slot]))
-        rate = max(self._season_rate, 1 / (seasons + 1))
-        self._levels[slot] += rate * (newest - self._levels[slot])
-        self._roughness[slot] += rate * (short - self._roughness[slot])
-        self._seasons[slot] = seasons + 1
+            season = self._season_tail.observe(abs(newest - level_here))
+            season_roughness = self._season_roughness_tail.observe(abs(short - roughness_here))
+        self._in_slot += 1
+        self._slot_newest += newest
+        self._slot_short += short
+        self._slot_value += value
         self._values += 1
         logarithm = math.log(long + ROUGHNESS_FLOOR * self._sum_all / self._values + TINY)
-        roughness = self._roughness_tail.observe(abs(logarithm - self._rough_median.median))
+        log_usual = self._rough_median.median
+        roughness = self._roughness_tail.observe(abs(logarithm - log_usual))
         self._rough_median.observe(logarithm)
         distance = self._patterns.observe(value)
-        pattern = 0.0 if distance is None else self._pattern_tail.observe(distance)
-        shift = self._shift_tail.observe(self._shift.observe(slot, value))
-        return max(level + seasonal + rough + roughness + pattern, shift)
+        if distance is not None:
+            pattern = self._pattern_tail.observe(distance)
+        shift = self._shift_tail.observe(self._shifted(slot, value))
+        sums = (level, season, season_roughness, roughness, pattern, shift)
+        measures = (value, newest, short, logarithm, distance)
+        self._look = (sums, measures, (median, level_here, roughness_here, log_usual))
+        return max(level + season + season_roughness + roughness + pattern, shift)
+
+    def _end_slot(self, following: int) -> None:
+        """Remember the means of the slot that is over: only later seasons are held against it."""
+        slot, count = self._slot, self._in_slot
+        if count:
+            seasons = self._seasons[slot] = self._seasons[slot] + 1
+            rate = max(self._season_rate, 1 / seasons)
+            self._levels[slot] += rate * (self._slot_newest / count - self._levels[slot])
+            self._roughness[slot] += rate * (self._slot_short / count - self._roughness[slot])
+            self._shift.learn(slot, self._slot_value / count)
+        self._slot = following
+        self._in_slot = 0
+        self._slot_newest = self._slot_short = self._slot_value = 0.0
+
+    def _shifted(self, slot: int, value: float) -> float:
+        """Return the cumulative shift; its tail begins anew where the season becomes known."""
+        shift = self._shift
+        was_seasonal = shift.is_seasonal
+        found = shift.observe(slot, value)
+        if shift.is_seasonal and not was_seasonal:
+            self._shift_tail = self._tails[View.SHIFT] = self._fresh_shift_tail()
+        return found
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether enough was seen of the whole and of the same time of earlier seasons."""
+        return self._season_tail.is_ready and self._shift_tail.is_ready
+
+    @property
+    def look(self) -> Look:
+        """The views of the newest value, for people."""
+        sums, measures, usuals = self._look
+        return Look(sums, measures, usuals, self._tails, self._shift)
 
     def told(self, at: float, value: float) -> float:
         """As `observe`, but 0 unless the value is worth an alarm: surprising, and no repetition."""

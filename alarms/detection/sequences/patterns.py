@@ -46,7 +46,8 @@ class PatternMemory:
         work = self._work
         np.subtract(patterns, column, work)
         np.absolute(work, work)
-        distances = np.add.reduce(work, 0, None, self._distances)
+        distances = self._distances
+        work.sum(0, None, distances)
         nearest = distances.argmin()
         if self._known < patterns.shape[1]:
             patterns[:, self._known] = column[:, 0]

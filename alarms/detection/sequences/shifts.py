@@ -8,6 +8,7 @@ left of that is summed up in both directions (Page 1954).
 from __future__ import annotations
 
 import math
+from array import array
 
 SEASONS_LEAST = 2
 """Earlier seasons needed before a slot's own level is used."""
@@ -34,8 +35,11 @@ class CumulativeShift:
 
     __slots__ = (
         "_allowance",
+        "_before",
         "_covariance",
         "_down",
+        "_expected",
+        "_followed",
         "_last",
         "_levels",
         "_mean",
@@ -46,49 +50,53 @@ class CumulativeShift:
         "_seen",
         "_up",
         "_variance",
+        "is_seasonal",
     )
 
     def __init__(self, *, slots: int, rate: float, allowance: float, memory: int) -> None:
-        self._levels = [0.0] * slots
-        self._seasons = [0] * slots
+        self._levels = array("d", bytes(8 * slots))
+        self._seasons = array("q", bytes(8 * slots))
         self._rate = rate
         self._allowance = allowance
         self._memory = memory
         self._mean = self._scale = self._last = 0.0
         self._variance = self._covariance = 0.0
         self._up = self._down = 0.0
-        self._seen = 0
+        self._expected = 0.0
+        self._before = (0.0, 0.0, 0.0)
+        self._seen = self._followed = 0
+        self.is_seasonal = False
 
-    @property
-    def deviation(self) -> float:
-        """Standard deviation of one whitened residual."""
-        return self._scale * MEAN_TO_DEVIATION
+    def band(self, most: float) -> tuple[float, float, float]:
+        """Return what the newest value was expected to be, and the band that keeps the sums small.
 
-    @property
-    def sign(self) -> float:
-        """Direction of the larger sum."""
-        return 1.0 if self._up >= self._down else -1.0
-
-    def usual(self, slot: int) -> float:
-        """Return the level that is expected in a slot, the last residual left aside."""
-        return self._levels[slot] if self._seasons[slot] >= SEASONS_LEAST else self._mean
+        most: the largest sum that is normal.
+        """
+        up, down, deviation = self._before
+        room = most + self._allowance
+        low, high = room - down, room - up
+        return self._expected, self._expected - low * deviation, self._expected + high * deviation
 
     def observe(self, slot: int, value: float) -> float:
-        """Return the larger sum with this value, then learn."""
+        """Return the larger sum with this value, then learn all but the season."""
         if not self._seen:
             self._mean = value
         seasons = self._seasons[slot]
+        if seasons >= SEASONS_LEAST and not self.is_seasonal:
+            self._begin_season()
         usual = self._levels[slot] if seasons >= SEASONS_LEAST else self._mean
         residual, last = value - usual, self._last
         correlation = 0.0
         if self._covariance > 0:
             correlation = min(CORRELATION_MOST, self._covariance / self._variance)
         rest = residual - correlation * last
+        self._expected = value - rest
         found = 0.0
         limit = math.inf
         if self._seen > LEARNED_FROM and self._scale > 0:
             deviation = self._scale * MEAN_TO_DEVIATION
             limit = WINSORISED_AT * deviation
+            self._before = (self._up, self._down, deviation)
             size = max(-CLIPPED_AT, min(CLIPPED_AT, rest / deviation))
             self._up = max(0.0, self._up + size - self._allowance)
             self._down = max(0.0, self._down - size - self._allowance)
@@ -96,13 +104,27 @@ class CumulativeShift:
         self._seen += 1
         weight = 1 / min(self._seen, self._memory)
         self._scale += weight * (min(abs(rest), limit) - self._scale)
+        self._followed += 1
+        weight = 1 / min(self._followed, self._memory)
         self._variance += weight * (last * last - self._variance)
         self._covariance += weight * (last * residual - self._covariance)
         self._last = residual
+        weight = 1 / min(self._seen, self._memory)
         step = value - self._mean
         if self._seen > MEAN_FREE:
             step = max(-MEAN_STEP * limit, min(MEAN_STEP * limit, step))
         self._mean += weight * step
-        self._seasons[slot] = seasons + 1
-        self._levels[slot] += max(self._rate, 1 / (seasons + 1)) * (value - self._levels[slot])
         return found
+
+    def learn(self, slot: int, mean: float) -> None:
+        """Remember the mean of a slot that is over, for later seasons."""
+        self._seasons[slot] += 1
+        rate = max(self._rate, 1 / self._seasons[slot])
+        self._levels[slot] += rate * (mean - self._levels[slot])
+
+    def _begin_season(self) -> None:
+        """Forget how residuals followed one another while the season was in them."""
+        self.is_seasonal = True
+        self._last = self._variance = self._covariance = 0.0
+        self._up = self._down = 0.0
+        self._followed = 0

@@ -46,6 +46,11 @@ class Tail:
         self._edge = -1.0
         self.count = 0
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether enough values were seen."""
+        return self.count >= self._least
+
     def observe(self, value: float) -> float:
         """Return the surprise of a value, -log10 of its probability, then learn it.
 
@@ -70,7 +75,7 @@ class Tail:
 
     def reach(self, surprise: float) -> float:
         """Return the value that has this surprise; infinite before enough values were seen."""
-        if len(self._largest) < self._kept or self.count < self._least:
+        if len(self._largest) < self._kept or not self.is_ready:
             return math.inf
         decades = max(0.0, surprise - self._ordinary(self.count))
         place = self._largest[0] + decades * DECADE * self._mean_excess()
