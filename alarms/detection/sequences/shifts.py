@@ -93,7 +93,7 @@ class CumulativeShift:
         self._expected = value - rest
         found = 0.0
         limit = math.inf
-        if self._seen > LEARNED_FROM and self._scale > 0:
+        if self._followed > LEARNED_FROM and self._scale > 0:
             deviation = self._scale * MEAN_TO_DEVIATION
             limit = WINSORISED_AT * deviation
             self._before = (self._up, self._down, deviation)
