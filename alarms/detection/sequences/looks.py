@@ -64,7 +64,7 @@ class Look:
     def decades(self) -> float:
         """-log10 of the p-value."""
         *views, shift = self.surprises
-        return max(SUM_COUNTS * sum(views), shift)
+        return max(SUM_COUNTS * float(sum(views)), shift)
 
     @property
     def view(self) -> View:
