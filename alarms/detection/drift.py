@@ -11,6 +11,7 @@ needs no retraining. The p-values of all models go through one control of false 
 from __future__ import annotations
 
 import math
+import statistics
 from collections import deque
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ from alarms.detection.significance import Finding
 LONGEST_BLOCKS = 16
 SPANS = (1, 2, 4, 8, LONGEST_BLOCKS)
 """Numbers of newest blocks whose mean is tested."""
+BLOCK_CLIPPED_AT = 3.0
+"""One block counts at most so many deviations of block means: a drift lasts, a fault does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +170,7 @@ class _Model:
         reach = -float(special.stdtrit(freedom, level)) * reference.error(best)
         usual = reference.centre + reference.mean
         p_value = min(1.0, len(SPANS) * float(special.stdtr(freedom, -abs(statistic))))
-        value = reference.centre + sum(newest[-best:]) / best
+        value = reference.centre + statistics.median(newest[-best:])
         return Finding(
             test=f"drift of the mean of {best} blocks",
             value=value,
@@ -180,8 +183,10 @@ class _Model:
 
     @staticmethod
     def _statistic(reference: _Reference, newest: list[float], span: int) -> float:
-        mean = sum(newest[-span:]) / span
-        return (mean - reference.mean) / reference.error(span)
+        limit = BLOCK_CLIPPED_AT * reference.block_deviation
+        changes = (mean - reference.mean for mean in newest[-span:])
+        clipped = sum(max(-limit, min(limit, change)) for change in changes)
+        return clipped / span / reference.error(span)
 
     def _is_worth_it(self, reference: _Reference, newest: list[float], change: float) -> bool:
         """Return whether the change is to the bad side, large, and in each of the newest blocks."""

@@ -26,6 +26,8 @@ from alarms.detection.sequences.tails import Shape, Tail
 ROUGHNESS_FLOOR = 0.01
 """Share of the usual roughness below which a series is as good as still."""
 TINY = 1e-12
+SHIFT_LEAST = 4
+"""An exponential tail needs so many times as many values as the others before it is trusted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +111,7 @@ class SequenceDetector:
         self._shift_tail = self._tails[View.SHIFT]
 
     def _fresh_shift_tail(self) -> Tail:
-        return Tail(Shape.EXPONENTIAL, kept=self._kept, least=2 * self._least)
+        return Tail(Shape.EXPONENTIAL, kept=self._kept, least=SHIFT_LEAST * self._least)
 
     def observe(self, at: float, value: float) -> float:
         """Return the surprise of a finite value, then learn it.

@@ -58,7 +58,7 @@ class Look:
     @property
     def p_value(self) -> float:
         """Probability of such a value, on the safe side."""
-        return 10.0**-self.decades
+        return math.pow(10.0, -self.decades)
 
     @property
     def decades(self) -> float:

@@ -74,7 +74,7 @@ class CumulativeShift:
         """
         up, down, deviation = self._before
         room = most + self._allowance
-        low, high = room - down, room - up
+        low, high = max(0.0, room - down), max(0.0, room - up)
         return self._expected, self._expected - low * deviation, self._expected + high * deviation
 
     def observe(self, slot: int, value: float) -> float:
