@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -49,7 +50,9 @@ class StatisticalDetector:
         """Return the alarms that these signals raise, in the order of the signals."""
         alarms: list[Alarm] = []
         for signal in signals:
-            if signal.at <= self._last.get(signal.series, float("-inf")):
+            # A value that is no number is a missing one: its silence is what tells.
+            is_old = signal.at <= self._last.get(signal.series, float("-inf"))
+            if is_old or not (math.isfinite(signal.value) and math.isfinite(signal.at)):
                 continue
             if signal.at > self._now:
                 self._now = signal.at

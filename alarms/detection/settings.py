@@ -83,6 +83,7 @@ class DetectionSettings:
     level: probability of one false alarm in a step over all series; it is divided by the
         number of series, so that ten times the series do not give ten times the false alarms.
     persistence: gauges alarm when so many values in a row are outside.
+    confirm_level: p-value by the whole past that a value outside the recent band must have.
     pool_values: newest values pooled for features and shares, so that small windows add up.
     feature_effect: smallest shift of a feature worth an alarm, in standard deviations of its
         reference; resampled windows of 20 rows rarely reach it together with the level.
@@ -108,6 +109,7 @@ class DetectionSettings:
     values_least: int = 12
     level: float = 1e-4
     persistence: int = 2
+    confirm_level: float = 0.01
     pool_values: int = 5
     feature_effect: float = 0.5
     median_effect: float = 2.5

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from alarms.detection import significance
 from alarms.detection.memory import Sample, Seasons
+from alarms.detection.sequences.detector import SequenceDetector, SequenceSettings
 from alarms.detection.settings import DetectionSettings, Meaning, Worse
 from alarms.detection.significance import Finding
 from engine.model.signals import Shape, Signal
@@ -76,27 +77,40 @@ class StateTracker:
 
 
 class LevelTracker:
-    """Gauges and counts, against the same slot of earlier seasons or the recent window."""
+    """Gauges and counts, against the same slot of earlier seasons or the recent window.
+
+    A gauge is also judged by all that it did before, once that is enough: then a value outside
+    the recent band must be somewhat surprising as well, and a surprising one needs no band.
+    """
 
     def __init__(self, settings: DetectionSettings, meaning: Meaning) -> None:
         self._settings = settings
         self._meaning = meaning
         self._seasons = Seasons(settings)
         self._streak = 0
+        self._sequence: SequenceDetector | None = None
 
     def observe(self, signal: Signal, level: float) -> Judgement | None:
         """Test, then learn what is normal. Gauges are outside only after several in a row."""
-        reference = self._seasons.reference(signal.at)
-        least = self._settings.values_least if self._meaning.least is None else self._meaning.least
-        if not self._meaning.tested or len(reference) < least:
-            self._seasons.add(signal.at, signal.value)
+        if not self._meaning.tested:
             return None
         is_count = signal.shape is Shape.COUNT
+        surprise = None if is_count else self._surprise(signal, level)
+        reference = self._seasons.reference(signal.at)
+        least = self._settings.values_least if self._meaning.least is None else self._meaning.least
+        if len(reference) < least:
+            self._seasons.add(signal.at, signal.value)
+            return None
         test = significance.count if is_count else significance.gauge
         finding = test(signal.value, reference, level=level, effect=self._meaning.effect)
-        if not finding.is_outside(level, Worse.EITHER):
+        outside = finding.is_outside(level, Worse.EITHER)
+        if outside and self._streak == 0 and surprise is not None:
+            outside = surprise.p_value <= self._settings.confirm_level
+        if not outside:
             self._streak = 0
             self._seasons.add(signal.at, signal.value)
+            if surprise is not None and surprise.is_outside(level, self._meaning.worse):
+                return Judgement(surprise, outside=True)
             return Judgement(finding, outside=False)
         self._streak += 1
         self._seasons.note(signal.at, signal.value)
@@ -104,7 +118,20 @@ class LevelTracker:
             self._seasons.restart()
             self._streak = 0
         enough = is_count or self._streak >= self._settings.persistence
+        if not enough and surprise is not None and surprise.is_outside(level, self._meaning.worse):
+            return Judgement(surprise, outside=True)
         return Judgement(finding, enough and finding.is_outside(level, self._meaning.worse))
+
+    def _surprise(self, signal: Signal, level: float) -> Finding | None:
+        """Return how surprising a value of a gauge is, or None before enough is known."""
+        if self._sequence is None:
+            self._sequence = SequenceDetector(
+                SequenceSettings(season_seconds=self._settings.season_seconds)
+            )
+        self._sequence.observe(signal.at, signal.value)
+        if not self._sequence.is_ready:
+            return None
+        return self._sequence.look.finding(level=level, effect=self._meaning.effect)
 
 
 class ShareTracker:

@@ -1,1 +1,1 @@
-"""Benchmarks of detection, grouping and root causes."""
+"""Benchmarks of alarms: detection, drift, grouping and root causes of any system."""

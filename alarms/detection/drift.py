@@ -1,0 +1,203 @@
+"""When a model has drifted so that retraining is worth it: calibrated, and over all models at once.
+
+A watched value of a model (its error, its loss, its quality) comes in blocks. The first blocks
+are its reference: the season, the scatter of block means and how they follow one another are
+learned from it, so that a series that wanders or has a season is not taken for one that drifts.
+Means of the newest 1, 2, 4, 8 and 16 blocks are then tested to the bad side; single values count
+no more than a few deviations, and the newest blocks must each lie on that side: what has passed
+needs no retraining. The p-values of all models go through one control of false discoveries.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from alarms.detection.discoveries import OnlineDiscoveries
+from alarms.detection.settings import Worse
+from alarms.detection.significance import Finding
+
+LONGEST_BLOCKS = 16
+SPANS = (1, 2, 4, 8, LONGEST_BLOCKS)
+"""Numbers of newest blocks whose mean is tested."""
+BLOCK_CLIPPED_AT = 3.0
+"""One block counts at most so many deviations of block means: a drift lasts, a fault does not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftSettings:
+    """How drift is tested.
+
+    block_values: values in a block; reference_blocks: blocks after a training that are the norm.
+    season_seconds, season_slots: length of a season and its slots.
+    rate: share of triggers that may be false, over all models: set below what is wanted, since
+        successive means of one model are not independent.
+    effect: smallest drift worth a retraining, in standard deviations of single values.
+    clipped_at: single values count at most so many robust deviations.
+    persistence: newest blocks that must each lie outside, by `persistent_deviations` of a block.
+    """
+
+    block_values: int = 48
+    reference_blocks: int = 30
+    season_seconds: float = 86_400.0
+    season_slots: int = 24
+    rate: float = 0.02
+    effect: float = 0.3
+    clipped_at: float = 4.0
+    persistence: int = 4
+    persistent_deviations: float = 0.5
+
+
+class DriftTriggers:
+    """Says which models to retrain. Memory is bounded per model."""
+
+    def __init__(self, settings: DriftSettings | None = None) -> None:
+        self._settings = settings or DriftSettings()
+        self._models: dict[str, _Model] = {}
+        self._discoveries = OnlineDiscoveries(self._settings.rate)
+
+    def observe(
+        self, model: str, at: float, value: float, *, worse: Worse = Worse.HIGHER
+    ) -> Finding | None:
+        """Return the finding that asks for a retraining of a model, or None.
+
+        worse: direction of the value that harms.
+        """
+        if not (math.isfinite(value) and math.isfinite(at)):
+            return None
+        known = self._models.get(model)
+        if known is None:
+            known = self._models[model] = _Model(self._settings, worse)
+        finding = known.observe(at, value)
+        if finding is None or not self._discoveries.test(finding.p_value):
+            return None
+        return finding
+
+    def retrained(self, model: str) -> None:
+        """Forget a model's reference: after a training its values have another norm."""
+        self._models.pop(model, None)
+
+
+class _Reference:
+    """What the first blocks of a model say: season, scale, scatter of block means."""
+
+    def __init__(self, settings: DriftSettings, slots: list[int], values: list[float]) -> None:
+        series = np.array(values)
+        places = np.array(slots)
+        self.centre = float(np.median(series))
+        self._season = np.zeros(settings.season_slots)
+        seen = np.bincount(places, minlength=settings.season_slots)
+        sums = np.bincount(places, weights=series - self.centre, minlength=settings.season_slots)
+        known = seen > 0
+        self._season[known] = sums[known] / seen[known]
+        rest = series - self.centre - self._season[places]
+        self.deviation = max(float(np.std(rest)), 1e-12 + 1e-9 * abs(self.centre))
+        self._limit = settings.clipped_at * self.deviation
+        rest = np.clip(rest, -self._limit, self._limit)
+        means = rest.reshape(-1, settings.block_values).mean(axis=1)
+        self.blocks = len(means)
+        self.mean = float(means.mean())
+        self.following = _following(means)
+        # Season slots took degrees of freedom; whichever estimate is larger is on the safe side.
+        by_blocks = float(means.std(ddof=1))
+        chain = min(0.99, _following(rest) + 4 / len(rest))
+        by_values = float(rest.std()) * math.sqrt((1 + chain) / (1 - chain) / settings.block_values)
+        self.block_deviation = max(by_blocks, by_values)
+
+    def rest(self, slot: int, value: float) -> float:
+        """Return what the season does not explain of a value, clipped."""
+        return max(-self._limit, min(self._limit, value - self.centre - float(self._season[slot])))
+
+    def error(self, blocks: int) -> float:
+        """Return the standard error of the mean of so many blocks, against the reference."""
+        inflation = (1 + self.following) / (1 - self.following)
+        of_newest = 1 + (inflation - 1) * (1 - 1 / blocks)
+        return self.block_deviation * math.sqrt(of_newest / blocks + inflation / self.blocks)
+
+
+def _following(values: NDArray[np.float64]) -> float:
+    """Return the correlation of values with their predecessors, between 0 and 0.9."""
+    rest = values - values.mean()
+    total = float(rest @ rest)
+    return 0.0 if total <= 0 else max(0.0, min(0.9, float(rest[1:] @ rest[:-1]) / total))
+
+
+class _Model:
+    """One watched value of one model."""
+
+    def __init__(self, settings: DriftSettings, worse: Worse) -> None:
+        self._settings = settings
+        self._worse = worse
+        self._slots: list[int] = []
+        self._values: list[float] = []
+        self._reference: _Reference | None = None
+        self._block: list[float] = []
+        self._means: deque[float] = deque(maxlen=LONGEST_BLOCKS)
+
+    def observe(self, at: float, value: float) -> Finding | None:
+        """Return the finding of a block that is complete with this value."""
+        settings = self._settings
+        slot = int(at % settings.season_seconds / settings.season_seconds * settings.season_slots)
+        slot = min(slot, settings.season_slots - 1)
+        if self._reference is None:
+            self._slots.append(slot)
+            self._values.append(value)
+            if len(self._values) == settings.block_values * settings.reference_blocks:
+                self._reference = _Reference(settings, self._slots, self._values)
+                self._slots, self._values = [], []
+            return None
+        self._block.append(self._reference.rest(slot, value))
+        if len(self._block) < settings.block_values:
+            return None
+        self._means.append(sum(self._block) / len(self._block))
+        self._block = []
+        return self._judge(self._reference)
+
+    def _judge(self, reference: _Reference) -> Finding:
+        """Return the most telling span of newest blocks, its p-value corrected for the choice."""
+        newest = list(self._means)
+        spans = [span for span in SPANS if span <= len(newest)]
+        freedom = reference.blocks - 1
+        best = max(spans, key=lambda span: abs(self._statistic(reference, newest, span)))
+        statistic = self._statistic(reference, newest, best)
+        level = self._settings.rate / len(SPANS)
+        reach = -float(special.stdtrit(freedom, level)) * reference.error(best)
+        usual = reference.centre + reference.mean
+        p_value = min(1.0, len(SPANS) * float(special.stdtr(freedom, -abs(statistic))))
+        value = reference.centre + statistics.median(newest[-best:])
+        return Finding(
+            test=f"drift of the mean of {best} blocks",
+            value=value,
+            statistic=statistic,
+            p_value=p_value if self._is_worth_it(reference, newest, value - usual) else 1.0,
+            usual=usual,
+            low=usual - reach,
+            high=usual + reach,
+        )
+
+    @staticmethod
+    def _statistic(reference: _Reference, newest: list[float], span: int) -> float:
+        limit = BLOCK_CLIPPED_AT * reference.block_deviation
+        changes = (mean - reference.mean for mean in newest[-span:])
+        clipped = sum(max(-limit, min(limit, change)) for change in changes)
+        return clipped / span / reference.error(span)
+
+    def _is_worth_it(self, reference: _Reference, newest: list[float], change: float) -> bool:
+        """Return whether the change is to the bad side, large, and in each of the newest blocks."""
+        settings = self._settings
+        sign = math.copysign(1.0, change)
+        if self._worse is not Worse.EITHER and (sign > 0) != (self._worse is Worse.HIGHER):
+            return False
+        if abs(change) < settings.effect * reference.deviation:
+            return False
+        last = newest[-settings.persistence :]
+        least = settings.persistent_deviations * reference.block_deviation
+        return len(last) == settings.persistence and all(
+            sign * (mean - reference.mean) >= least for mean in last
+        )

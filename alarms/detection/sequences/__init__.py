@@ -1,0 +1,1 @@
+"""How surprising the newest value of one series is, given all that the series did before."""

@@ -1,0 +1,127 @@
+"""A model is retrained for a drift that lasts, not for season, noise or a fault that passed."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from alarms.detection.discoveries import OnlineDiscoveries
+from alarms.detection.drift import DriftSettings, DriftTriggers
+from alarms.detection.settings import Worse
+
+HALF_HOUR = 1_800.0
+LEARNED = 30 * 48
+
+
+def triggered(values: np.ndarray, *, worse: Worse = Worse.HIGHER) -> list[int]:
+    triggers = DriftTriggers()
+    found = []
+    for place, value in enumerate(values.tolist()):
+        if triggers.observe("heart", place * HALF_HOUR, value, worse=worse) is not None:
+            triggers.retrained("heart")
+            found.append(place)
+    return found
+
+
+def white(size: int = 3_000, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=size)
+
+
+def test_noise_needs_no_retraining() -> None:
+    assert triggered(white()) == []
+
+
+def test_a_season_needs_no_retraining() -> None:
+    assert triggered(white() + 5 * np.sin(np.arange(3_000) * 2 * np.pi / 48)) == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_series_that_wanders_needs_no_retraining(seed: int) -> None:
+    values = white(seed=seed)
+    for place in range(1, len(values)):
+        values[place] += 0.9 * values[place - 1]
+    assert triggered(values) == []
+
+
+def test_a_drift_that_lasts_asks_once() -> None:
+    values = white()
+    values[2_000:] += 1.5
+    (place,) = triggered(values)
+    assert 2_000 <= place < 2_400
+
+
+def test_a_slow_drift_asks() -> None:
+    values = white()
+    values[1_800:] += np.minimum(1.0, np.arange(1_200) / 600) * 1.5
+    assert len(triggered(values)) == 1
+
+
+def test_a_fault_that_passes_does_not_ask() -> None:
+    values = white()
+    values[2_000:2_050] += 8
+    assert triggered(values) == []
+
+
+def test_a_change_for_the_better_does_not_ask() -> None:
+    values = white()
+    values[2_000:] -= 2
+    assert triggered(values) == []
+    assert len(triggered(values, worse=Worse.LOWER)) == 1
+    assert len(triggered(values, worse=Worse.EITHER)) == 1
+
+
+def test_a_significant_but_small_drift_does_not_ask() -> None:
+    values = white(8_000)
+    values[2_000:] += 0.15
+    assert triggered(values) == []
+
+
+def test_the_finding_says_what_is_normal() -> None:
+    triggers = DriftTriggers(DriftSettings(season_slots=1))
+    values = white()
+    values[2_000:] += 2
+    findings = [
+        finding
+        for place, value in enumerate(values.tolist())
+        if (finding := triggers.observe("heart", place * HALF_HOUR, value)) is not None
+    ]
+    assert findings[0].test.startswith("drift of the mean of ")
+    assert findings[0].value > findings[0].high > findings[0].usual
+    assert findings[0].p_value < 0.02
+
+
+def test_a_value_that_is_no_number_counts_for_nothing() -> None:
+    assert DriftTriggers().observe("heart", 0.0, math.nan) is None
+
+
+def test_levels_of_tests_add_up_to_no_more_than_the_rate() -> None:
+    discoveries = OnlineDiscoveries(0.1)
+    spent = 0.0
+    for _ in range(20_000):
+        spent += discoveries.level
+        assert not discoveries.test(1.0)
+    assert 0.01 < spent <= 0.05
+
+
+def test_a_discovery_lends_level_to_later_tests() -> None:
+    poor, rich = OnlineDiscoveries(0.1), OnlineDiscoveries(0.1)
+    for number in range(100):
+        poor.test(1.0)
+        rich.test(0.0 if number in {80, 99} else 1.0)
+    assert rich.level > 5 * poor.level
+
+
+def test_false_discoveries_are_few() -> None:
+    random = np.random.default_rng(1)
+    discoveries = OnlineDiscoveries(0.1)
+    false = true = 0
+    for _ in range(5_000):
+        is_null = random.random() < 0.9
+        p_value = random.random() if is_null else random.random() * 1e-6
+        if discoveries.test(p_value):
+            false += is_null
+            true += not is_null
+    assert false / (false + true) <= 0.1
+    assert true > 300
