@@ -21,6 +21,7 @@ _NEAR = 8
 _LOCAL = 20
 _RIDGE = 1e-3
 _MOST_SLOPE = 3.0
+_NO_SPREAD = 1e-12
 
 
 def constant(sizes: Vector, memory: Vector, size: float) -> float:
@@ -69,6 +70,31 @@ def local_line(sizes: Vector, memory: Vector, size: float) -> float:
     return float(np.exp(np.clip(told, y.min() - 0.2, y.max() + 0.2)))
 
 
+def line_left_out(sizes: Vector, memory: Vector) -> Vector:
+    """Return for each run what a line through all others says."""
+    return _line_left_out(np.exp(sizes), np.exp(memory))
+
+
+def power_left_out(sizes: Vector, memory: Vector) -> Vector:
+    """Return for each run what a power through all others says."""
+    return np.exp(_line_left_out(sizes, memory))
+
+
+def constant_left_out(sizes: Vector, memory: Vector) -> Vector:
+    """Return the median of all runs, which one run hardly moves."""
+    return np.full(len(memory), np.exp(np.median(memory)))
+
+
+LEFT_OUT: Mapping[str, Callable[[Vector, Vector], Vector]] = {
+    "constant": constant_left_out,
+    "line": line_left_out,
+    "power": power_left_out,
+}
+"""What the others say of each run, where that is cheap to know.
+
+Such errors are those of the forecast as it is now, and not of what it was from fewer runs.
+"""
+
 POINTS: Mapping[str, Point] = {
     "constant": constant,
     "line": line,
@@ -88,9 +114,21 @@ def _closest(sizes: Vector, size: float, count: int) -> NDArray[np.intp]:
     return np.argpartition(far, count)[:count]
 
 
+def _line_left_out(x: Vector, y: Vector) -> Vector:
+    """Return leave-one-out fits in closed form: y - e / (1 - h), with h the leverage."""
+    centre = x.mean()
+    spread = float(((x - centre) ** 2).sum())
+    if spread <= _NO_SPREAD:
+        return (y.sum() - y) / max(len(y) - 1, 1)
+    slope = float(((x - centre) * y).sum()) / spread
+    fitted = y.mean() + slope * (x - centre)
+    leverage = 1.0 / len(y) + (x - centre) ** 2 / spread
+    return y - (y - fitted) / np.maximum(1.0 - leverage, 0.1)
+
+
 def _line(x: Vector, y: Vector, at: float) -> float:
     """Return the least-squares line at a place; the mean where x does not vary."""
     centre = x.mean()
     spread = float(((x - centre) ** 2).sum())
-    slope = float(((x - centre) * y).sum()) / spread if spread > 1e-12 else 0.0
+    slope = float(((x - centre) * y).sum()) / spread if spread > _NO_SPREAD else 0.0
     return float(y.mean() + slope * (at - centre))

@@ -22,6 +22,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from engine.model.profiles import Quantiles
 from forecasting.conformal import rising
 from forecasting.profiles.calibration import GroupedErrors
+from forecasting.profiles.rowtrees import RowTrees
 from forecasting.profiles.runlog import Recent, RunLog, Submission, Vector, log_seconds
 
 _FEWEST = 100
@@ -87,8 +88,8 @@ class DurationForecaster:
         self._targets: list[float] = []
         self._recents: list[float] = []
         self._groups: list[Hashable] = []
-        self._trees: HistGradientBoostingRegressor | None = None
-        self._widths: HistGradientBoostingRegressor | None = None
+        self._trees: RowTrees | None = None
+        self._widths: RowTrees | None = None
         self._fitted = 0
         self._errors = GroupedErrors()
         self._lately: deque[tuple[float, float, float]] = deque(maxlen=_LATELY)
@@ -143,24 +144,25 @@ class DurationForecaster:
         first = self._median_model().fit(known[:split], target[:split])
         told = first.predict(known[split:])
         left = np.abs(target[split:] - told)
-        self._widths = self._width_model().fit(known[split:], np.log(left + _LEAST_WIDTH))
+        widths = self._width_model().fit(known[split:], np.log(left + _LEAST_WIDTH))
         if self._trees is None:
-            self._start_from(known[split:], told, target[split:])
-        self._trees = self._median_model().fit(known, target)
+            expected = np.exp(widths.predict(known[split:]))
+            self._start_from(told, expected, target[split:])
+        self._widths = RowTrees(widths)
+        self._trees = RowTrees(self._median_model().fit(known, target))
         self._fitted = len(self._targets)
 
     def coverage(self) -> dict[Hashable, tuple[float, ...]]:
         """Return the share that each quantile covered, by group."""
         return self._errors.coverage()
 
-    def _start_from(self, known: Vector, told: Vector, actual: Vector) -> None:
+    def _start_from(self, told: Vector, widths: Vector, actual: Vector) -> None:
         """Take weight and errors from runs that the first trees had not seen."""
         recents = self._recents[-len(actual) :]
         self._lately = deque(zip(told, recents, actual, strict=True), maxlen=_LATELY)
         self._weight = self._best_weight()
         self._errors = GroupedErrors()
         median = self._weight * told + (1.0 - self._weight) * np.array(recents)
-        widths = np.exp(self._widths.predict(known)) if self._widths is not None else 1.0
         groups = self._groups[-len(actual) :]
         for group, error in zip(groups, (actual - median) / widths, strict=True):
             self._errors.add(group, float(error), None)
@@ -170,7 +172,7 @@ class DurationForecaster:
         lately = self._default if recent is None else self._of_recent(recent)
         if self._trees is None:
             return (lately, lately)
-        return (float(self._trees.predict(row[None, :])[0]), lately)
+        return (self._trees.predict(row), lately)
 
     def _of_recent(self, recent: Recent) -> float:
         """Return the logarithm of the mean that suits the loss."""
@@ -181,7 +183,7 @@ class DurationForecaster:
         """Return how wide the errors are expected to be."""
         if self._widths is None:
             return 1.0
-        return math.exp(float(self._widths.predict(row[None, :])[0]))
+        return math.exp(self._widths.predict(row))
 
     def _best_weight(self) -> float:
         """Return the weight of the trees that would have cost least lately."""

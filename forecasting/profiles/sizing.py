@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from engine.model.errors import InvalidInputError
 from forecasting.profiles import ranges
-from forecasting.profiles.candidates import POINTS
-from forecasting.profiles.waste import Errors, Offset, best_offset, cost_of
+from forecasting.profiles.candidates import LEFT_OUT, POINTS
+from forecasting.profiles.waste import Errors, Offset, best_offset, cost_of, with_tail
 
 Vector = NDArray[np.float64]
 
@@ -29,7 +29,7 @@ _MOST_RUNS = 1_000
 _FEWEST = 4
 _LEAST_GB = 1e-6
 _LEAST_HOURS = 1e-7
-_MOST_FAILING = 0.07
+_MOST_FAILING = 0.09
 _GROWTH = 2.0
 _SPEAKERS = 3
 _MOST_RATIO = 1.1
@@ -157,12 +157,18 @@ class MemorySizer:
 
     def _offset(self, name: str, scale: Scale) -> Offset:
         """Return the offset of a policy from the runs that it forecast."""
-        place = list(POINTS).index(name)
         # The very first forecasts were made from next to nothing.
-        points = np.array([told[place] for told in self._points[2:]])
-        needs, hours = np.array(self._needs[2:]), np.array(self._hours[2:])
+        first = min(_FEWEST, len(self._needs) // 2)
+        if name in LEFT_OUT:
+            memory = np.log(np.array(self._needs))
+            told = np.maximum(LEFT_OUT[name](np.array(self._sizes), memory), _LEAST_GB)
+            points = told[first:]
+        else:
+            place = list(POINTS).index(name)
+            points = np.array([told[place] for told in self._points[first:]])
+        needs, hours = np.array(self._needs[first:]), np.array(self._hours[first:])
         scales = points if scale is Scale.SHARE else np.ones_like(points)
-        errors = Errors(points, scales, needs, hours)
+        errors = with_tail(Errors(points, scales, needs, hours))
         return best_offset(
             errors, retry=max(self._needs), most_failing=max(self._most_failing, 1.5 / len(needs))
         )

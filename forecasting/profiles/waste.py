@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
 
+_BEYOND = np.array([0.2, 0.7, 1.8])
+"""Thirds of an exponential distribution, in units of its mean."""
+
 
 @dataclass(frozen=True, slots=True)
 class Errors:
@@ -41,6 +44,28 @@ class Offset:
     scales: float
     cost: float
     failing: float
+
+
+def with_tail(errors: Errors) -> Errors:
+    """Return the runs with one more that needs more than any seen, in equal parts of three sizes.
+
+    Among n + 1 exchangeable runs the next is the largest with probability 1 / (n + 1); how far it
+    lies out is taken from the mean excess of the largest fifth (an exponential tail).
+    """
+    scores = (errors.needs - errors.points) / errors.scales
+    count = max(3, len(scores) // 5)
+    largest = np.sort(scores)[-count:]
+    excess = float(largest.mean() - largest[0])
+    share = errors.hours / errors.hours.sum()
+    point, scale = float(share @ errors.points), float(share @ errors.scales)
+    beyond = largest[-1] + excess * _BEYOND
+    weight = float(errors.hours.mean()) / len(_BEYOND)
+    return Errors(
+        points=np.append(errors.points, np.full(len(_BEYOND), point)),
+        scales=np.append(errors.scales, np.full(len(_BEYOND), scale)),
+        needs=np.append(errors.needs, point + beyond * scale),
+        hours=np.append(errors.hours, np.full(len(_BEYOND), weight)),
+    )
 
 
 def best_offset(errors: Errors, *, retry: float, most_failing: float) -> Offset:
