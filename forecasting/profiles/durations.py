@@ -23,7 +23,14 @@ from engine.model.profiles import Quantiles
 from forecasting.conformal import rising
 from forecasting.profiles.calibration import GroupedErrors
 from forecasting.profiles.rowtrees import RowTrees
-from forecasting.profiles.runlog import Recent, RunLog, Submission, Vector, log_seconds
+from forecasting.profiles.runlog import (
+    LEAST_SECONDS,
+    Recent,
+    RunLog,
+    Submission,
+    Vector,
+    log_seconds,
+)
 
 _FEWEST = 100
 _MOST_ROWS = 40_000
@@ -88,7 +95,7 @@ class DurationForecaster:
         self._targets: list[float] = []
         self._recents: list[float] = []
         self._groups: list[Hashable] = []
-        self._trees: RowTrees | None = None
+        self._trees: _Medians | None = None
         self._widths: RowTrees | None = None
         self._fitted = 0
         self._errors = GroupedErrors()
@@ -141,15 +148,14 @@ class DurationForecaster:
         known = np.array(self._rows[-_MOST_ROWS:])
         target = np.array(self._targets[-_MOST_ROWS:])
         split = int(_EARLIER * len(target))
-        first = self._median_model().fit(known[:split], target[:split])
-        told = first.predict(known[split:])
+        told = self._medians(known[:split], target[:split]).predict_all(known[split:])
         left = np.abs(target[split:] - told)
         widths = self._width_model().fit(known[split:], np.log(left + _LEAST_WIDTH))
         if self._trees is None:
             expected = np.exp(widths.predict(known[split:]))
             self._start_from(told, expected, target[split:])
         self._widths = RowTrees(widths)
-        self._trees = RowTrees(self._median_model().fit(known, target))
+        self._trees = self._medians(known, target)
         self._fitted = len(self._targets)
 
     def coverage(self) -> dict[Hashable, tuple[float, ...]]:
@@ -195,14 +201,51 @@ class DurationForecaster:
             losses = np.abs(mixed - actual).mean(axis=1)
         return float(_WEIGHTS[int(np.argmin(losses))])
 
-    def _median_model(self) -> HistGradientBoostingRegressor:
-        """Return a model of the median."""
-        return HistGradientBoostingRegressor(
-            loss="absolute_error", random_state=self._seed, early_stopping=False
-        ).set_params(learning_rate=0.06, max_iter=200, max_leaf_nodes=24, min_samples_leaf=20)
+    def _medians(self, known: Vector, target: Vector) -> _Medians:
+        """Return two models of the median: of the logarithm, and of what the loss counts."""
+        seconds = self._loss is DurationLoss.SECONDS
+        other = np.exp(target) if seconds else target
+        models = [
+            HistGradientBoostingRegressor(
+                loss="absolute_error", random_state=self._seed + place, early_stopping=False
+            )
+            .set_params(
+                learning_rate=0.06,
+                max_iter=200,
+                max_leaf_nodes=24,
+                min_samples_leaf=20,
+                max_features=columns,
+            )
+            .fit(known, values)
+            for place, (values, columns) in enumerate(((target, 1.0), (other, 0.5)))
+        ]
+        return _Medians(models, second_is_seconds=seconds)
 
     def _width_model(self) -> HistGradientBoostingRegressor:
         """Return a model of the errors' size."""
         return HistGradientBoostingRegressor(
             random_state=self._seed, early_stopping=False
         ).set_params(learning_rate=0.06, max_iter=60, max_leaf_nodes=12, min_samples_leaf=60)
+
+
+class _Medians:
+    """Two boosted medians and the mean of the logarithms that they say."""
+
+    def __init__(
+        self, models: Sequence[HistGradientBoostingRegressor], *, second_is_seconds: bool
+    ) -> None:
+        self._models = tuple(models)
+        self._rows = tuple(RowTrees(model) for model in models)
+        self._second_is_seconds = second_is_seconds
+
+    def predict(self, row: Vector) -> float:
+        """Return the logarithm for one row."""
+        first, second = (trees.predict(row) for trees in self._rows)
+        return (first + (log_seconds(second) if self._second_is_seconds else second)) / 2.0
+
+    def predict_all(self, known: Vector) -> Vector:
+        """Return the logarithm for each row."""
+        first, second = (np.asarray(model.predict(known)) for model in self._models)
+        if self._second_is_seconds:
+            second = np.log(np.maximum(second, LEAST_SECONDS))
+        return np.asarray((first + second) / 2.0, dtype=np.float64)

@@ -22,7 +22,7 @@ from forecasting.profiles import ranges
 Vector = NDArray[np.float64]
 
 _REMEMBERED = 10
-_LEAST_SECONDS = 1.0
+LEAST_SECONDS = 1.0
 """Shorter runs count as this long: below it the clock speaks, not the task."""
 
 
@@ -121,7 +121,7 @@ class RunLog:
 
 def log_seconds(seconds: float) -> float:
     """Return the logarithm of a duration."""
-    return math.log(max(seconds, _LEAST_SECONDS))
+    return math.log(max(seconds, LEAST_SECONDS))
 
 
 def _number(value: Scalar | None) -> float:
