@@ -3,7 +3,6 @@
 import heapq
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -156,7 +155,7 @@ class _Anchors:
                 return two, float(np.mean(self._groups[key]))
         return two, 1.0
 
-    def _keys(self, run: Run) -> Iterator[object] | list[object]:
+    def _keys(self, run: Run) -> list[object]:
         """Returns the groups of a run, the owner's first, then from fine to coarse."""
         values = [run.attributes[name] for name in self._equal]
         return [("owner", run.owner), *(tuple(values[:n]) for n in range(len(values), -1, -1))]

@@ -32,7 +32,7 @@ class Histogram:
         self.first = first
         buckets = self.bucket(used)
         count = int(buckets.max()) + 2
-        services, hours, samples = used.shape
+        services, hours, _ = used.shape
         sums = np.zeros((services, hours + 1, count))
         for hour in range(hours):
             weight = 2.0 ** (hour / HALF_LIFE_HOURS)
@@ -45,7 +45,8 @@ class Histogram:
     def bucket(self, used: np.ndarray) -> np.ndarray:
         """Returns the bucket of each sample."""
         values = np.maximum(np.nan_to_num(used), 0.0)
-        return np.floor(np.log1p(values * (GROWTH - 1.0) / self.first) / np.log(GROWTH)).astype(int)
+        places = np.log1p(values * (GROWTH - 1.0) / self.first) / np.log(GROWTH)
+        return np.asarray(np.floor(places), dtype=np.int64)
 
     def percentile(self, level: float) -> np.ndarray:
         """Returns (n, hours) upper edges at the start of each hour; NaN before any sample."""

@@ -206,9 +206,7 @@ def _vpa_curve(resource: Resource) -> tuple[Curve, tuple[float, float]]:
     histograms = [_vpa.Histogram(case.used, first=resource.first_bucket) for case in resource.cases]
 
     def point(level: float, margin: float) -> tuple[float, float]:
-        return _pooled(
-            resource, [histogram.percentile(level) * margin for histogram in histograms]
-        )
+        return _pooled(resource, [histogram.percentile(level) * margin for histogram in histograms])
 
     knobs = [(level, resource.margin) for level in LEVELS]
     knobs += [(1.0, margin) for margin in MARGINS if margin > resource.margin]
@@ -259,5 +257,3 @@ def pod_hours(path: Path) -> np.ndarray:
     wide = table.pivot_table(index="container_ip", columns="step", values="value")
     wide = wide.reindex(columns=range(int(table.step.max()) + 1))
     return in_hours(wide.to_numpy(float), POD_SAMPLES)
-
-

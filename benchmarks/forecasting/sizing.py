@@ -125,10 +125,10 @@ def read(path: Path) -> pd.DataFrame:
 
 def tasks(table: pd.DataFrame, seed: int) -> Iterator[Task]:
     """Yields the runs of every process with enough of them, in the order of the seed."""
-    for _, rows in table.groupby("process"):
-        if len(rows) < FEWEST_RUNS:
+    for _, whole in table.groupby("process"):
+        if len(whole) < FEWEST_RUNS:
             continue
-        rows = rows.sample(frac=1, random_state=seed)
+        rows = whole.sample(frac=1, random_state=seed)
         yield Task(
             sizes=rows.rchar.to_numpy(float) / 1e9,
             memory=rows.peak_rss.to_numpy(float) / 1e9,

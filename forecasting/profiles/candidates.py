@@ -24,7 +24,7 @@ _MOST_SLOPE = 3.0
 _NO_SPREAD = 1e-12
 
 
-def constant(sizes: Vector, memory: Vector, size: float) -> float:
+def constant(_sizes: Vector, memory: Vector, _size: float) -> float:
     """Return the median of what was needed."""
     return float(np.exp(np.median(memory)))
 
@@ -80,7 +80,7 @@ def power_left_out(sizes: Vector, memory: Vector) -> Vector:
     return np.exp(_line_left_out(sizes, memory))
 
 
-def constant_left_out(sizes: Vector, memory: Vector) -> Vector:
+def constant_left_out(_sizes: Vector, memory: Vector) -> Vector:
     """Return the median of all runs, which one run hardly moves."""
     return np.full(len(memory), np.exp(np.median(memory)))
 
@@ -119,11 +119,11 @@ def _line_left_out(x: Vector, y: Vector) -> Vector:
     centre = x.mean()
     spread = float(((x - centre) ** 2).sum())
     if spread <= _NO_SPREAD:
-        return (y.sum() - y) / max(len(y) - 1, 1)
+        return np.asarray((y.sum() - y) / max(len(y) - 1, 1), dtype=np.float64)
     slope = float(((x - centre) * y).sum()) / spread
     fitted = y.mean() + slope * (x - centre)
     leverage = 1.0 / len(y) + (x - centre) ** 2 / spread
-    return y - (y - fitted) / np.maximum(1.0 - leverage, 0.1)
+    return np.asarray(y - (y - fitted) / np.maximum(1.0 - leverage, 0.1), dtype=np.float64)
 
 
 def _line(x: Vector, y: Vector, at: float) -> float:

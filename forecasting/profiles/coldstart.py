@@ -114,4 +114,3 @@ class ColdStart:
 def _ratio(need: float, preset: float) -> float:
     """Return the logarithm of need over preset."""
     return math.log(max(need, _LEAST) / max(preset, _LEAST))
-

@@ -19,6 +19,10 @@ MOST_SECONDS = 3_650.0 * 86_400.0
 """Ten years."""
 
 
+_LEAST_IN_BYTES = 1e-3
+"""Of a unit: a size that is smaller than this in bytes is not in bytes."""
+
+
 def too_few(count: int, least: int, of: str) -> list[Fault]:
     """Return a fault when there are fewer than it takes."""
     if count >= least:
@@ -60,7 +64,7 @@ def finite(name: str, value: float, place: int) -> list[Fault]:
 
 def _unit(value: float, bytes_in_unit: float) -> str:
     """Return the smaller unit in which a size is likely to be."""
-    return "bytes" if value / bytes_in_unit >= 1e-3 else "kB"
+    return "bytes" if value / bytes_in_unit >= _LEAST_IN_BYTES else "kB"
 
 
 def _checked(name: str, value: float, most: float, place: int, hint: str) -> list[Fault]:

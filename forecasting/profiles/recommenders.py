@@ -20,7 +20,8 @@ from sklearn.ensemble import ExtraTreesRegressor
 
 from forecasting.profiles.windows import Vector, Windows
 
-_LEVELS = np.array([0.0, 0.25, 0.5, 0.7, 0.8, 0.87, 0.92, 0.95, 0.97, 0.98, 0.99, 0.995, 1.0])
+LEVELS = np.array([0.0, 0.25, 0.5, 0.7, 0.8, 0.87, 0.92, 0.95, 0.97, 0.98, 0.99, 0.995, 1.0])
+"""At which leaves keep quantiles."""
 _TREES = 60
 _LEAF_SHARE = 0.004
 _LEAST_LEAF = 12
@@ -47,7 +48,7 @@ class Outcome:
         """Return (m, s) values of which each above what is held counts."""
         if violation is Violation.SAMPLE:
             return self.samples
-        return np.nanmax(self.samples, axis=1, keepdims=True)
+        return np.asarray(np.nanmax(self.samples, axis=1, keepdims=True), dtype=np.float64)
 
 
 class LikeHours:
@@ -60,9 +61,7 @@ class LikeHours:
         seed: Of trees and of the choice of rows where there are many.
     """
 
-    def __init__(
-        self, known: Vector, outcome: Outcome, violation: Violation, *, seed: int
-    ) -> None:
+    def __init__(self, known: Vector, outcome: Outcome, violation: Violation, *, seed: int) -> None:
         random = np.random.default_rng(seed)
         if len(known) > _MOST_ROWS:
             chosen = random.choice(len(known), _MOST_ROWS, replace=False)
@@ -82,7 +81,7 @@ class LikeHours:
     def quantiles(self, known: Vector) -> Vector:
         """Return (m, levels) of the quantiles in units of the base."""
         leaves = np.asarray(self._trees.apply(known), dtype=np.int64)
-        total = np.zeros((len(known), len(_LEVELS)))
+        total = np.zeros((len(known), len(LEVELS)))
         for tree, table in enumerate(self._tables):
             total += table[leaves[:, tree]]
         return total / len(self._tables)
@@ -98,8 +97,10 @@ def held(quantiles: Vector, base: Vector, price: float) -> Vector:
     """
     shares = np.linspace(0.0, 1.0, _STEPS, endpoint=False)
     low, high = quantiles[:, :-1, None], quantiles[:, 1:, None]
-    amounts = np.concatenate([low + (high - low) * shares, quantiles[:, -1:, None].repeat(_STEPS, 2)], 1)
-    starts, ends = _LEVELS[:-1, None], _LEVELS[1:, None]
+    amounts = np.concatenate(
+        [low + (high - low) * shares, quantiles[:, -1:, None].repeat(_STEPS, 2)], 1
+    )
+    starts, ends = LEVELS[:-1, None], LEVELS[1:, None]
     levels = np.concatenate([starts + (ends - starts) * shares, np.ones((1, _STEPS))])
     costs = amounts * base[:, None, None] + price * (1.0 - levels)[None, :, :]
     flat = costs.reshape(len(base), -1)
@@ -114,10 +115,10 @@ def outcomes(used: Vector, rows: Windows) -> Outcome:
 
 def _table(leaves: NDArray[np.int64], scored: Vector) -> Vector:
     """Return (nodes, levels): the quantiles of what followed the rows of each leaf."""
-    table = np.zeros((int(leaves.max()) + 1, len(_LEVELS)))
+    table = np.zeros((int(leaves.max()) + 1, len(LEVELS)))
     order = np.argsort(leaves, kind="stable")
     numbers, starts = np.unique(leaves[order], return_index=True)
     for number, rows in zip(numbers, np.split(order, starts[1:]), strict=True):
         values = scored[rows].ravel()
-        table[number] = np.quantile(values[np.isfinite(values)], _LEVELS)
+        table[number] = np.quantile(values[np.isfinite(values)], LEVELS)
     return table

@@ -17,7 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.model.errors import Fault, InvalidInputError
-from forecasting.profiles.recommenders import LikeHours, Outcome, Violation, held, outcomes
+from forecasting.profiles.recommenders import (
+    LEVELS,
+    LikeHours,
+    Outcome,
+    Violation,
+    held,
+    outcomes,
+)
 from forecasting.profiles.windows import Vector, Windows, least_base, windows
 
 _FOLDS = 4
@@ -94,9 +101,7 @@ class Rightsizer:
             self.back_tests(allowed), key=lambda c: (c.violations > allowed, c.held_over_used)
         )
 
-    def recommend(
-        self, used: Vector, chosen: Chosen, *, first_hour: int
-    ) -> tuple[Windows, Vector]:
+    def recommend(self, used: Vector, chosen: Chosen, *, first_hour: int) -> tuple[Windows, Vector]:
         """Return windows from an hour on, and what to hold in each by a family and its knob.
 
         The hours of `used` are those that are known, and one more whose samples are not read.
@@ -116,7 +121,7 @@ class Rightsizer:
         """Return the windows of past use of which it is known what followed."""
         rows = windows(used, first_hour=_FIRST_HOUR, floor=self._floor)
         followed = outcomes(used, rows)
-        seen = np.isfinite(followed.samples).any(axis=1)
+        seen = np.asarray(np.isfinite(followed.samples).any(axis=1), dtype=np.bool_)
         return _only(rows, seen), Outcome(followed.samples[seen])
 
     def _fit(self, rows: Windows, followed: Outcome) -> LikeHours:
@@ -127,18 +132,14 @@ class Rightsizer:
         """Return the quantiles of every window, from services of the other folds."""
         services = int(rows.service.max()) + 1
         fold = np.random.default_rng(seed).permutation(services)[rows.service] % _FOLDS
-        told: Vector | None = None
+        told = np.zeros((len(rows.base), len(LEVELS)))
         for left in range(_FOLDS):
             learn = fold != left
             if learn.all() or not learn.any():
                 continue
             followed_there = Outcome(followed.samples[learn])
             like = LikeHours(rows.features[learn], followed_there, self._violation, seed=seed)
-            quantiles = like.quantiles(rows.features[~learn])
-            if told is None:
-                told = np.zeros((len(rows.base), quantiles.shape[1]))
-            told[~learn] = quantiles
-        assert told is not None, "two services are never all in one fold"
+            told[~learn] = like.quantiles(rows.features[~learn])
         return told
 
     def _recommend_by(

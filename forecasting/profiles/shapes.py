@@ -144,7 +144,7 @@ def _tensors(layer: Layer) -> list[float]:
     """Return the sizes of what a layer learns in MiB: weights and bias, or two halves."""
     if not layer.parameters:
         return []
-    bias = layer.activations if layer.activations < layer.parameters / 2 else layer.parameters / 2
+    bias = min(layer.activations, layer.parameters / 2)
     return [size * _BYTES / _MIB for size in (layer.parameters - bias, bias)]
 
 

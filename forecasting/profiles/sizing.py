@@ -83,7 +83,7 @@ class MemorySizer:
             return 1.5 * max(self._needs) if self._needs else self._default
         tries = self._tries(self._point(size))
         speakers = self._speakers()
-        return float(max(np.mean(tries[speakers]), _LEAST_GB))
+        return float(max(tries[speakers].mean(), _LEAST_GB))
 
     def next_try(self, failed_gb: float) -> float:
         """Return what to hold after so much was too little: at most the largest need seen."""
@@ -91,7 +91,9 @@ class MemorySizer:
         if not len(above):
             return _GROWTH * failed_gb
         most = float(above.max())
-        hours = np.array([h for n, h in zip(self._needs, self._hours, strict=True) if n > failed_gb])
+        hours = np.array(
+            [h for n, h in zip(self._needs, self._hours, strict=True) if n > failed_gb]
+        )
         errors = Errors(np.zeros(len(above)), np.ones(len(above)), above, hours)
         return best_offset(errors, retry=most, most_failing=0.5).scales
 
@@ -177,7 +179,7 @@ class MemorySizer:
         """Return the policies that have wasted least so far, the best first."""
         order = np.argsort(self._wasted, kind="stable")
         near = self._wasted[order] <= _MOST_RATIO * self._wasted[order[0]]
-        return order[near][:_SPEAKERS]
+        return np.asarray(order[near][:_SPEAKERS], dtype=np.intp)
 
 
 def _log(size: float) -> float:
