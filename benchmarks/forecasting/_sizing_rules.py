@@ -1,4 +1,4 @@
-# ruff: noqa: ARG002 - the rules share one signature, and few use all of it
+# ruff: noqa: ARG002
 """Published rules for the memory of a task's first try and of its retries, as ports.
 
 Each is told every finished run of a task in order (input size, memory, hours) and asked what to
@@ -10,7 +10,8 @@ hold for the next one. All are written from the papers:
 * `WittPercentile`, `WittRegression`: Witt et al., HPCS 2019 / IPDPS 2019: a percentile of what was
   seen, or linear regression on the input size plus an offset (one standard deviation of the errors,
   that of the under-estimates only, or the largest under-estimate); a failed try is doubled.
-* `Vpa`: Kubernetes' vertical pod autoscaler: P90 of a histogram with 5 % buckets plus 15 %; after running out of memory, the larger of 1.2 times and 100 MiB more.
+* `Vpa`: Kubernetes' vertical pod autoscaler: P90 of a histogram with 5 % buckets plus 15 %;
+  after running out of memory, the larger of 1.2 times and 100 MiB more.
 * `Krr`: robusta-dev/krr, `simple`: the largest value seen plus 15 %; after running out of memory,
   at least 1.25 times what was held.
 """

@@ -2,10 +2,11 @@
 
 Each process of the workflows `forecasting/sizey/trace_*.csv*` with at least 34 runs is left out in
 turn: the forecaster learns from the other processes of all workflows, and gets the process's
-request (its preset, `memory`) and its first k runs in an order of its own for each seed. All its later runs are
-then scored: is the need within P90, and how much do tries of P90 waste (a failed one is repeated
-with twice as much). The same runs are scored for every k. Processes count alike for coverage; waste
-is a share of what was used. The forecaster under test is `forecasting.profiles.coldstart`.
+request (its preset, `memory`) and its first k runs in an order of its own for each seed. All runs
+after the tenth are scored: is the need within P90, and how much do tries of P90 waste (a failed one
+is repeated with twice as much). The same runs are scored for every k. Processes count alike for
+coverage; waste is a share of what was used. The forecaster under test is
+`forecasting.profiles.coldstart`.
 """
 
 from collections.abc import Iterator
