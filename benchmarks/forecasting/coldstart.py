@@ -18,7 +18,7 @@ import pandas as pd
 from benchmarks import frame
 from forecasting.profiles.coldstart import ColdStart, TaskRuns
 
-SEEDS = (1996, 1997, 1998, 1999, 2000)
+SEEDS = tuple(range(1996, 2016))
 RUNS = (0, 1, 3, 10)
 FEWEST_RUNS = 34
 SINCE = 3

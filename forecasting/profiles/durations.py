@@ -150,7 +150,7 @@ class DurationForecaster:
         split = int(_EARLIER * len(target))
         told = self._medians(known[:split], target[:split]).predict_all(known[split:])
         left = np.abs(target[split:] - told)
-        widths = self._width_model().fit(known[split:], np.log(left + _LEAST_WIDTH))
+        widths = self._width_model().fit(_with_values(known[split:]), np.log(left + _LEAST_WIDTH))
         if self._trees is None:
             expected = np.exp(widths.predict(known[split:]))
             self._start_from(told, expected, target[split:])
@@ -216,7 +216,7 @@ class DurationForecaster:
                 min_samples_leaf=20,
                 max_features=columns,
             )
-            .fit(known, values)
+            .fit(_with_values(known), values)
             for place, (values, columns) in enumerate(((target, 1.0), (other, 0.5)))
         ]
         return _Medians(models, second_is_seconds=seconds)
@@ -226,6 +226,11 @@ class DurationForecaster:
         return HistGradientBoostingRegressor(
             random_state=self._seed, early_stopping=False
         ).set_params(learning_rate=0.06, max_iter=60, max_leaf_nodes=12, min_samples_leaf=60)
+
+
+def _with_values(known: Vector) -> Vector:
+    """Return rows in which a column that nobody knows is 0: bins need a value."""
+    return np.where(np.isnan(known).all(axis=0), 0.0, known)
 
 
 class _Medians:

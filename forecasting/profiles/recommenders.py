@@ -120,5 +120,9 @@ def _table(leaves: NDArray[np.int64], scored: Vector) -> Vector:
     numbers, starts = np.unique(leaves[order], return_index=True)
     for number, rows in zip(numbers, np.split(order, starts[1:]), strict=True):
         values = scored[rows].ravel()
-        table[number] = np.quantile(values[np.isfinite(values)], LEVELS)
+        ordered = np.sort(values[np.isfinite(values)])
+        places = LEVELS * (len(ordered) - 1)
+        low = places.astype(np.int64)
+        high = np.minimum(low + 1, len(ordered) - 1)
+        table[number] = ordered[low] + (ordered[high] - ordered[low]) * (places - low)
     return table
