@@ -14,6 +14,7 @@ from engine.model.errors import Fault, InvalidInputError
 from engine.model.identifiers import PipelineName, TaskName
 from engine.model.profiles import RunRecord
 from engine.model.specs import Scalar, TaskKind
+from forecasting.profiles import ranges
 
 _NUMBERS = (
     "ended_at",
@@ -117,7 +118,26 @@ def _number(text: str, name: str, line: int, faults: list[Fault]) -> float:
     if not math.isfinite(value) or value < 0:
         message = f"`{name}` is {text!r}; it must be a number of at least 0"
         faults.append(_fault("H004", message, line))
+        return value
+    for found in _out_of_range(name, value):
+        message = f"`{name}` is {text!r}; {found.message.partition('; ')[2]}"
+        faults.append(_fault(found.code, message, line, fix=found.fix))
     return value
+
+
+def _out_of_range(name: str, value: float) -> list[Fault]:
+    """Return the fault of a value that no task can have, as one in another unit has."""
+    match name:
+        case "memory_gib_peak":
+            return ranges.memory_gib(value, 0)
+        case "gpu_memory_gib_peak":
+            return ranges.gpu_memory_mib(value * 1024.0, 0)
+        case "duration_seconds":
+            return ranges.seconds(value, 0)
+        case "cpu_cores_mean":
+            return ranges.cores(value, 0)
+        case _:
+            return []
 
 
 def _attributes(text: str, line: int, faults: list[Fault]) -> dict[str, Scalar]:

@@ -261,6 +261,38 @@ _PAGES = (
         "Amounts are numbers of at least 0, `kind` is a kind of task, `succeeded` is true or "
         "false, and `attributes` holds NAME=VALUE pairs with `;` between.",
     ),
+    Code(
+        "H010",
+        "A training has a size that no network has",
+        "A network has at least one layer, one input and a batch of one, and no negative count.",
+    ),
+    Code(
+        "H011",
+        "There is too little to learn from",
+        "The message says how much it takes. Until there is so much, presets are used.",
+    ),
+    Code(
+        "H012",
+        "A measured value is missing or negative",
+        "A clock that went back gives negative durations, a counter that was reset negative rates, "
+        "and a failed query NaN. Leave the run out, or measure it again.",
+    ),
+    Code(
+        "H013",
+        "A measured value is larger than anything can be",
+        "Usually it is in another unit: bytes where GiB are expected, milliseconds where seconds "
+        "are. The message names the unit that would fit.",
+    ),
+    Code(
+        "H014",
+        "A run is submitted twice",
+        "Every attempt has a name of its own, under which its end is told later.",
+    ),
+    Code(
+        "H015",
+        "A run ended that nobody submitted",
+        "Its features are what was known at submission, so that its end alone teaches nothing.",
+    ),
 )
 
 CODES: dict[str, Code] = {page.code: page for page in _PAGES}

@@ -1,0 +1,1 @@
+"""Benchmarks of profiles and of demand series."""
