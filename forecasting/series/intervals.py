@@ -1,0 +1,189 @@
+"""Quantiles around a median, made from its own past errors and widened where they fell short.
+
+Per series and window of horizons, a quantile is that of the errors known so far, in units of the
+series' daily change (split conformal prediction; Lei et al., 2018), with recent errors counting
+more and the errors of all series standing in for a few days of a series' own. The width is then
+multiplied by a factor that follows what was really covered (adaptive conformal inference; Gibbs
+and Candes, 2021; on the logarithm of the width, so that it stays positive and forecasts far ahead,
+which are judged late, do not swing).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from forecasting.series.panel import DAY, WEEK, Index, Mask, Vector
+from forecasting.series.walk import Walk
+
+WINDOW_ENDS = (DAY, 3 * DAY, WEEK)
+"""Last horizon of each window but the last, which has no end."""
+_HALF_LIFE_DAYS = 30.0
+_SHARED_DAYS = 5.0
+"""How many days of its own errors those of all series count for."""
+_GAIN = 0.3
+_WIDER = 1.5
+"""Widths grow half as fast again as they shrink: a quantile that is missed costs more."""
+_LEAST_LOG, _MOST_LOG = -2.0, 0.8
+_LEAST_SHARE = 0.1
+"""Of the long-run daily change: below this a quiet fortnight does not shrink a width."""
+_ATOMS = 99
+_ASSUMED = np.asarray([NormalDist(0.0, 1.5).inv_cdf(k / 20) for k in range(1, 20)])
+"""Errors before any are known, in daily changes; their weight is that of a fraction of a day."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Banded:
+    """Quantiles (o, n, h, levels) of a walk; `tested` is (o,): where errors were known."""
+
+    quantiles: Vector
+    tested: Mask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Errors:
+    """Scaled errors (o, n, h), with what tells when each was known: origins and horizons."""
+
+    scaled: Vector
+    origins: Index
+    hours: Index
+
+
+def band(walked: Walk, medians: Vector, levels: Sequence[float]) -> Banded:
+    """Return the quantiles at rising levels of every origin, each from what it could know."""
+    unit = _unit(walked)
+    scaled = (walked.actual - medians) / np.where(unit > 0, unit, 1.0)[:, :, None]
+    scaled = np.where((unit > 0)[:, :, None] | np.isnan(scaled), scaled, 0.0)
+    windows = np.digitize(np.arange(1, walked.hours + 1), WINDOW_ENDS, right=True)
+    quantiles = np.empty((*medians.shape, len(levels)))
+    tested = np.zeros(len(walked.origins), dtype=bool)
+    for window in np.unique(windows):
+        hours = np.flatnonzero(windows == window)
+        errors = _Errors(scaled=scaled[:, :, hours], origins=walked.origins, hours=hours)
+        offsets, told = _offsets(errors, levels)
+        quantiles[:, :, hours] = (
+            medians[:, :, hours, None] + unit[:, :, None, None] * offsets[:, :, None, :]
+        )
+        tested = told if window == windows[0] else tested
+    return Banded(quantiles=np.maximum(_sorted(quantiles, levels, medians), 0.0), tested=tested)
+
+
+def _unit(walked: Walk) -> Vector:
+    """Return (o, n) daily changes, not far below what they were in the origins before."""
+    count = np.arange(1, len(walked.origins) + 1)[:, None]
+    long_run = np.cumsum(walked.scale, axis=0) / count
+    return np.maximum(walked.scale, _LEAST_SHARE * long_run)
+
+
+def _offsets(errors: _Errors, levels: Sequence[float]) -> tuple[Vector, Mask]:
+    """Return (o, n, levels) offsets of a window, and at which origins an error was known."""
+    count = errors.scaled.shape[1]
+    found = np.zeros((len(errors.origins), count, len(levels)))
+    told = np.zeros(len(errors.origins), dtype=bool)
+    logs = np.zeros((count, len(levels)))
+    before = -1
+    for place, origin in enumerate(errors.origins):
+        ends = errors.origins[:, None] + errors.hours[None, :]
+        known = ends < origin
+        told[place] = known.any()
+        logs = _followed(logs, errors, found, known & (ends >= before), levels)
+        found[place] = _conformal(errors, known, int(origin), levels) * np.exp(logs)
+        before = int(origin)
+    return found, told
+
+
+def _followed(
+    logs: Vector, errors: _Errors, stated: Vector, fresh: Mask, levels: Sequence[float]
+) -> Vector:
+    """Return the logarithms of the width factors after what became known since the last origin."""
+    places, hours = np.nonzero(fresh)
+    if not len(places):
+        return logs
+    scaled = errors.scaled[places, :, hours]
+    known = ~np.isnan(scaled)
+    count = known.sum(axis=0)
+    under = (scaled[:, :, None] <= stated[places]) & known[:, :, None]
+    share = under.sum(axis=0) / np.maximum(count, 1)[:, None]
+    asked = np.asarray(levels)
+    missed = np.where(asked >= 0.5, asked - share, share - asked)
+    step = _GAIN * missed * np.where(missed > 0, _WIDER, 1.0)
+    moved = np.clip(logs + step, _LEAST_LOG, _MOST_LOG)
+    return np.where((count > 0)[:, None] & (asked != 0.5), moved, logs)
+
+
+def _conformal(errors: _Errors, known: Mask, origin: int, levels: Sequence[float]) -> Vector:
+    """Return (n, levels) quantiles of the errors known at an origin; 0 at the median."""
+    places, hours = np.nonzero(known)
+    count = errors.scaled.shape[1]
+    own = errors.scaled[places, :, hours].T if len(places) else np.empty((count, 0))
+    ends = errors.origins[places] + errors.hours[hours]
+    worth = 0.5 ** ((origin - ends) / (DAY * _HALF_LIFE_DAYS))
+    days = _effective_days(ends, origin)
+    weights = np.where(np.isnan(own), 0.0, worth[None, :])
+    sums = weights.sum(axis=1, keepdims=True)
+    share = sums / max(float(worth.sum()), 1e-12)
+    own_days = days * share
+    weights = np.where(sums > 0, weights / np.maximum(sums, 1e-12), 0.0) * own_days
+    shared = _atoms(own, weights)
+    shared_days = _SHARED_DAYS if len(shared) else 0.0
+    assumed = 1.0 / (1.0 + own_days + shared_days)
+    values = np.concatenate([np.nan_to_num(own), np.tile(shared, (count, 1))], axis=1)
+    values = np.concatenate([values, np.tile(_ASSUMED, (count, 1))], axis=1)
+    parts = [
+        weights,
+        np.full((count, len(shared)), shared_days / max(len(shared), 1)),
+        np.repeat(assumed / len(_ASSUMED), len(_ASSUMED), axis=1),
+    ]
+    found = _weighted_quantiles(values, np.concatenate(parts, axis=1), levels)
+    asked = np.asarray(levels)
+    found = np.where(asked > 0.5, np.maximum(found, 0.0), np.minimum(found, 0.0))
+    return np.where(asked == 0.5, 0.0, found)
+
+
+def _effective_days(ends: Index, origin: int) -> float:
+    """Return how many days of errors there are, older ones counting less."""
+    days = np.unique((origin - ends) // DAY)
+    return float((0.5 ** (days / _HALF_LIFE_DAYS)).sum())
+
+
+def _atoms(values: Vector, weights: Vector) -> Vector:
+    """Return values that share the weight of all errors alike; none where nothing is known."""
+    used = weights > 0
+    if not used.any():
+        return np.empty(0)
+    levels = (np.arange(_ATOMS) + 0.5) / _ATOMS
+    return _weighted_quantiles(values[used][None, :], weights[used][None, :], levels)[0]
+
+
+def _weighted_quantiles(
+    values: Vector, weights: Vector, levels: Sequence[float] | Vector
+) -> Vector:
+    """Return (n, levels): the least value of each row at or under which a share of weight lies."""
+    order = np.argsort(values, axis=1, kind="stable")
+    ordered = np.take_along_axis(values, order, axis=1)
+    reached = np.cumsum(np.take_along_axis(weights, order, axis=1), axis=1)
+    last = values.shape[1] - 1
+    found = np.empty((len(values), len(levels)))
+    for column, level in enumerate(levels):
+        needed = level * reached[:, -1:] - 1e-12
+        place = np.minimum((reached < needed).sum(axis=1), last)
+        found[:, column] = ordered[np.arange(len(values)), place]
+    return found
+
+
+def _sorted(quantiles: Vector, levels: Sequence[float], medians: Vector) -> Vector:
+    """Return quantiles that do not cross: each is moved away from the median where it must."""
+    asked = np.asarray(levels)
+    above = np.flatnonzero(asked >= 0.5)
+    below = np.flatnonzero(asked < 0.5)[::-1]
+    found = quantiles.copy()
+    found[..., above] = np.maximum.accumulate(
+        np.maximum(quantiles[..., above], medians[..., None]), axis=-1
+    )
+    found[..., below] = np.minimum.accumulate(
+        np.minimum(quantiles[..., below], medians[..., None]), axis=-1
+    )
+    return found
