@@ -22,6 +22,8 @@ from forecasting.series.rows import Rows, rows
 _LEAST_ROWS = 30_000
 _ROWS_A_SERIES = 576
 _MOST_ROWS = 240_000
+_LEAST_HOURS = 3 * WEEK
+"""A shorter series is forecast by the trees, but not learned from."""
 _MANY_ROWS = 60_000
 """From here on the trees are larger: more series show more shapes."""
 
@@ -136,7 +138,7 @@ def _draw(
     for place in sorted(range(len(names)), key=lambda place: names[place]):
         begin = int(known.begins[place])
         first = begin + min(2 * WEEK, (end - begin) // 2)
-        if end - DAY // 2 - first < DAY:
+        if end - begin < _LEAST_HOURS:
             continue
         random = np.random.default_rng([seed, zlib.crc32(names[place].encode())])
         from_hours = random.integers(first, end - DAY // 2, size=wanted)

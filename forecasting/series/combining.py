@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecasting.series.panel import DAY, Index, Vector
-from forecasting.series.walk import TREES, Walk
+from forecasting.series.walk import SMOOTHING, TREES, Walk
 
 _STEEPNESS = 18.0
 """A candidate whose loss is 10 % above the best has a sixth of its weight."""
@@ -24,7 +24,10 @@ _PRIOR_DAYS = 0.5
 """How many days of its own losses the mean over all series counts for."""
 _LEAST = 1e-12
 
-_PAIRED = ("last day", "mean of three days", "week's profile", "last value", "last day's mean")
+_PAIRED = (
+    SMOOTHING,
+    "last day", "mean of three days", "week's profile", "last value", "last day's mean",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +61,7 @@ def candidates(members: Mapping[str, Vector]) -> dict[str, Vector]:
     """Return the methods, the mean of trees with each, and two medians."""
     found = dict(members)
     trees = members[TREES]
-    for name in _PAIRED:
+    for name in (name for name in _PAIRED if name in members):
         found[f"mean of {TREES} and {name}"] = (trees + members[name]) / 2
     found["mean of last day and last value"] = (members["last day"] + members["last value"]) / 2
     few = [trees, members["last day"], members["mean of three days"]]
@@ -114,10 +117,14 @@ def _weights(losses: Vector, ends: Index, origin: int, days: range, half_life: i
 
 
 def _weighted(stacked: list[Vector], weights: Vector, place: int, ahead: slice) -> Vector:
-    """Return (n, hours) weighted means of the candidates at an origin."""
-    return np.asarray(
+    """Return (n, hours) weighted means of the candidates at an origin.
+
+    Distances to the first are added up, so that what all agree on stays as it is to the last bit.
+    """
+    first = stacked[0][place, :, ahead]
+    return first + np.asarray(
         sum(
-            weight[:, None] * values[place, :, ahead]
+            weight[:, None] * (values[place, :, ahead] - first)
             for weight, values in zip(weights, stacked, strict=True)
         )
     )

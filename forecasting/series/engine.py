@@ -175,15 +175,14 @@ def _state(chunk: Chunk) -> _Stated:
 
 
 def _evidence(replayed: Replay, place: int, levels: Sequence[float]) -> Evidence:
-    """Return the evidence of one series; the nights without earlier errors do not count."""
-    scored = replayed.tested & ~np.isnan(replayed.actual[:, place]).all(axis=1)
-    actual = replayed.actual[scored, place]
-    stated = replayed.quantiles[scored, place]
-    known = ~np.isnan(actual)
-    median = stated[..., list(levels).index(0.5)]
-    error = float(np.abs(actual - median)[known].sum())
-    naive = float(np.abs(actual - replayed.naive[scored, place])[known].sum())
-    shares = (actual[known][:, None] <= stated[known]).mean(axis=0) if known.any() else []
+    """Return the evidence of one series; hours without earlier errors do not count."""
+    scored = replayed.tested & ~np.isnan(replayed.actual[:, place])
+    actual = replayed.actual[:, place][scored]
+    stated = replayed.quantiles[:, place][scored]
+    median = stated[:, list(levels).index(0.5)]
+    error = float(np.abs(actual - median).sum())
+    naive = float(np.abs(actual - replayed.naive[:, place][scored]).sum())
+    shares = (actual[:, None] <= stated).mean(axis=0) if len(actual) else []
     heavy = sorted(
         ((float(weight[place]), name) for name, weight in replayed.weights.items()),
         key=lambda each: (-each[0], each[1]),
@@ -193,7 +192,7 @@ def _evidence(replayed: Replay, place: int, levels: Sequence[float]) -> Evidence
         method=", ".join(named),
         mase=_ratio(error, naive),
         coverage=dict(zip(levels, map(float, shares), strict=False)),
-        nights=int(scored.sum()),
+        nights=int(scored.any(axis=1).sum()),
     )
 
 

@@ -21,6 +21,8 @@ from forecasting.series.walk import Walk
 
 WINDOW_ENDS = (DAY, 3 * DAY, WEEK)
 """Last horizon of each window but the last, which has no end."""
+_MIDDLES = (DAY / 2, 2 * DAY, 5 * DAY, 10.5 * DAY)
+"""Of the windows: errors grow with the root of the time, until those of a window are known."""
 _HALF_LIFE_DAYS = 30.0
 _SHARED_DAYS = 5.0
 """How many days of its own errors those of all series count for."""
@@ -37,7 +39,7 @@ _ASSUMED = np.asarray([NormalDist(0.0, 1.5).inv_cdf(k / 20) for k in range(1, 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Banded:
-    """Quantiles (o, n, h, levels) of a walk; `tested` is (o,): where errors were known."""
+    """Quantiles (o, n, h, levels) of a walk; tested: (o, h), whether errors were known."""
 
     quantiles: Vector
     tested: Mask
@@ -59,15 +61,20 @@ def band(walked: Walk, medians: Vector, levels: Sequence[float]) -> Banded:
     scaled = np.where((unit > 0)[:, :, None] | np.isnan(scaled), scaled, 0.0)
     windows = np.digitize(np.arange(1, walked.hours + 1), WINDOW_ENDS, right=True)
     quantiles = np.empty((*medians.shape, len(levels)))
-    tested = np.zeros(len(walked.origins), dtype=bool)
+    tested = np.zeros((len(walked.origins), walked.hours), dtype=bool)
+    nearer: Vector | None = None
     for window in np.unique(windows):
         hours = np.flatnonzero(windows == window)
         errors = _Errors(scaled=scaled[:, :, hours], origins=walked.origins, hours=hours)
         offsets, told = _offsets(errors, levels)
+        if nearer is not None:
+            wider = np.sqrt(_MIDDLES[window] / _MIDDLES[window - 1])
+            offsets = np.where(told[:, None, None], offsets, nearer * wider)
+        nearer = offsets
         quantiles[:, :, hours] = (
             medians[:, :, hours, None] + unit[:, :, None, None] * offsets[:, :, None, :]
         )
-        tested = told if window == windows[0] else tested
+        tested[:, hours] = told[:, None]
     return Banded(quantiles=np.maximum(_sorted(quantiles, levels, medians), 0.0), tested=tested)
 
 
@@ -129,7 +136,7 @@ def _conformal(errors: _Errors, known: Mask, origin: int, levels: Sequence[float
     weights = np.where(sums > 0, weights / np.maximum(sums, 1e-12), 0.0) * own_days
     shared = _atoms(own, weights)
     shared_days = _SHARED_DAYS if len(shared) else 0.0
-    assumed = 1.0 / (1.0 + own_days + shared_days)
+    assumed = np.full_like(own_days, 1.0 / (1.0 + float(own_days.sum())))
     values = np.concatenate([np.nan_to_num(own), np.tile(shared, (count, 1))], axis=1)
     values = np.concatenate([values, np.tile(_ASSUMED, (count, 1))], axis=1)
     parts = [

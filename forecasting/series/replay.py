@@ -19,6 +19,8 @@ from forecasting.series.walk import Block, walk
 
 CHUNK = 64
 """Series that are worked on together; their losses and errors stand in for one another's."""
+MOST_SMOOTHED = 16
+"""Series up to which classical methods are fitted to each."""
 LEVELS = (0.025, 0.05, 0.10, 0.50, 0.80, 0.90, 0.95, 0.975, 0.99)
 
 _Task = TypeVar("_Task")
@@ -40,7 +42,7 @@ class Replay:
     """What was said at o origins of n series.
 
     origins: (o,) first hour to forecast; quantiles: (o, n, h, levels); actual: (o, n, h), NaN
-    where unknown; naive: (o, n, h) the last day again; tested: (o,) whether an error was known;
+    where unknown; naive: (o, n, h) the last day again; tested: (o, h) whether errors were known;
     weights: candidate to its weight (n,) in the first day of the last origin.
     """
 
@@ -54,12 +56,16 @@ class Replay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """Series to be replayed: values (n, hours known), trees with their origins, and levels."""
+    """Series to be replayed: values (n, hours known), trees with their origins, and levels.
+
+    smoothed: whether Holt-Winters is among the methods.
+    """
 
     values: Vector
     hours: int
     blocks: tuple[Block, ...]
     levels: tuple[float, ...]
+    smoothed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +139,7 @@ def chunks(
             hours=hours,
             blocks=served,
             levels=tuple(levels),
+            smoothed=len(series.names) <= MOST_SMOOTHED,
         )
         for start in range(0, len(series.names), CHUNK)
     ]
@@ -140,7 +147,7 @@ def chunks(
 
 def judge(chunk: Chunk) -> Replay:
     """Return the replay of one chunk."""
-    walked = walk(chunk.values, chunk.blocks, hours=chunk.hours)
+    walked = walk(chunk.values, chunk.blocks, hours=chunk.hours, smoothed=chunk.smoothed)
     combined = combining.combine(walked)
     banded = intervals.band(walked, combined.medians, chunk.levels)
     return Replay(

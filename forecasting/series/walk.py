@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forecasting.series import boosting, rows
-from forecasting.series.panel import Index, Known, Vector
+from forecasting.series import boosting, classical, rows
+from forecasting.series.panel import DAY, Index, Known, Vector
 
 TREES = "trees"
+SMOOTHING = "Holt-Winters"
 
 Block = tuple[boosting.Trees | None, tuple[int, ...]]
 """Learned trees, and the origins in time order that they serve."""
@@ -40,18 +41,26 @@ class Walk:
         return int(self.actual.shape[2])
 
 
-def walk(values: Vector, blocks: Sequence[Block], *, hours: int) -> Walk:
+def walk(values: Vector, blocks: Sequence[Block], *, hours: int, smoothed: bool = False) -> Walk:
     """Return what every method says at every origin; what lies behind it is not looked at.
 
     Args:
         values: (n, hours known) series, NaN where unknown.
         blocks: Trees that were learned before their origins.
         hours: Longest horizon.
+        smoothed: Whether Holt-Winters is among the methods: it takes half a second a series and
+            block, which is too much for many.
     """
     known = Known(values)
-    parts = [
-        _origin(known, origin, hours, trees) for trees, origins in blocks for origin in origins
-    ]
+    parts: list[Walk] = []
+    for trees, origins in blocks:
+        smoothing = _estimates(known, origins[0]) if smoothed else None
+        parts.extend(_origin(known, origin, hours, trees, smoothing) for origin in origins)
+    return _after_another(parts)
+
+
+def _after_another(parts: Sequence[Walk]) -> Walk:
+    """Return walks of the same series as one."""
     return Walk(
         origins=np.concatenate([part.origins for part in parts]),
         actual=np.concatenate([part.actual for part in parts]),
@@ -63,7 +72,34 @@ def walk(values: Vector, blocks: Sequence[Block], *, hours: int) -> Walk:
     )
 
 
-def _origin(known: Known, origin: int, hours: int, trees: boosting.Trees | None) -> Walk:
+def _estimates(known: Known, origin: int) -> list[classical.Smoothing | None]:
+    """Return parameters of exponential smoothing from what lies before an origin."""
+    return [
+        classical.estimate(values[begin:origin]) if begin < origin else None
+        for values, begin in zip(known.values, known.begins, strict=True)
+    ]
+
+
+def _smoothed(
+    known: Known, origin: int, hours: int, estimates: Sequence[classical.Smoothing | None]
+) -> Vector:
+    """Return (n, hours) forecasts by exponential smoothing; 0 for series that have not begun."""
+    said = np.zeros((len(known.values), hours))
+    for place, (begin, smoothing) in enumerate(zip(known.begins, estimates, strict=True)):
+        if origin - begin >= DAY:
+            said[place] = classical.holt_winters(
+                known.values[place, begin:origin], hours, smoothing
+            )
+    return said
+
+
+def _origin(
+    known: Known,
+    origin: int,
+    hours: int,
+    trees: boosting.Trees | None,
+    smoothing: Sequence[classical.Smoothing | None] | None,
+) -> Walk:
     """Return the forecasts from one origin; those of a series that has not begun do not count."""
     count = len(known.values)
     seen = rows.rows(
@@ -79,6 +115,8 @@ def _origin(known: Known, origin: int, hours: int, trees: boosting.Trees | None)
         "last day's mean": seen.last_day,
     }
     members[TREES] = seen.three_days if trees is None else trees.predict(seen)
+    if smoothing is not None:
+        members[SMOOTHING] = _smoothed(known, origin, hours, smoothing).ravel()
     begun = known.begins < origin
     actual = np.full((1, count, hours), np.nan)
     there = known.actual[:, origin : origin + hours]
