@@ -15,13 +15,17 @@ from enum import Enum
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
 
 from forecasting.series.panel import DAY, WEEK, Index, Known, Vector
 from forecasting.series.rows import Rows, rows
 
-_LEAST_ROWS = 30_000
+_FEW_ROWS = 30_000
+_MOST_ROWS_A_SERIES = 5_000
 _ROWS_A_SERIES = 576
 _MOST_ROWS = 240_000
+_THREADS = 1
+"""Of each model: more wait for one another on a busy machine, and workers share its cores."""
 _LEAST_HOURS = 3 * WEEK
 """A shorter series is forecast by the trees, but not learned from."""
 _MANY_ROWS = 60_000
@@ -61,10 +65,11 @@ class Trees:
 
     def predict(self, known: Rows) -> Vector:
         """Return the forecast of each row, at least 0."""
-        said = [
-            known.day_ago + _unit(known, unit) * model.predict(known.features(_unit(known, unit)))
-            for unit, model in self._models
-        ]
+        said: list[Vector] = []
+        with threadpool_limits(_THREADS):
+            for unit, model in self._models:
+                measure = _unit(known, unit)
+                said.append(known.day_ago + measure * model.predict(known.features(measure)))
         return np.maximum(np.median(np.stack(said), axis=0), 0.0)
 
 
@@ -101,7 +106,8 @@ def fit(
         change = (target[usable] - learned.day_ago[usable]) / measure[usable]
         for number in range(effort.seeds):
             model = _regressor(effort, seed + number)
-            model.fit(features, change)
+            with threadpool_limits(_THREADS):
+                model.fit(features, change)
             models.append((unit, model))
     return Trees(models) if models else None
 
@@ -131,7 +137,8 @@ def _draw(
 ) -> tuple[Index, Index, Index]:
     """Return triples whose targets are known, drawn for each series; in order of the names."""
     end = known.hours
-    wanted = min(max(_LEAST_ROWS, _ROWS_A_SERIES * len(names)), _MOST_ROWS) // len(names)
+    rows_in_all = min(max(_FEW_ROWS, _ROWS_A_SERIES * len(names)), _MOST_ROWS)
+    wanted = min(rows_in_all // len(names), _MOST_ROWS_A_SERIES)
     series: list[Index] = []
     origins: list[Index] = []
     horizons: list[Index] = []

@@ -45,10 +45,11 @@ def combine(walked: Walk) -> Combined:
     ends = _ends(walked)
     medians = np.empty_like(walked.actual)
     stacked = list(found.values())
+    first = list(found).index(TREES)
     weights = np.empty(0)
     for place, origin in enumerate(walked.origins):
         near, far = (
-            _weights(losses, ends, int(origin), days, half_life)
+            _weights(losses, ends, int(origin), days, half_life, first)
             for days, half_life in zip(_days(walked.hours), _HALF_LIVES, strict=True)
         )
         medians[place, :, :DAY] = _weighted(stacked, near, place, slice(0, DAY))
@@ -97,8 +98,14 @@ def _ends(walked: Walk) -> Index:
     return np.asarray(walked.origins[:, None] + ahead[None, :], dtype=np.int64)
 
 
-def _weights(losses: Vector, ends: Index, origin: int, days: range, half_life: int) -> Vector:
-    """Return (candidates, n) weights at an origin, which add up to 1."""
+def _weights(
+    losses: Vector, ends: Index, origin: int, days: range, half_life: int, first: int
+) -> Vector:
+    """Return (candidates, n) weights at an origin, which add up to 1.
+
+    Before any loss is known the candidate `first` counts alone: a mean of all would err in ways
+    that the later ones do not, and widths are made of those errors.
+    """
     inside = slice(days.start, days.stop)
     age = origin - ends[:, inside]
     worth = np.where(age >= 0, 0.5 ** (np.maximum(age, 0) / half_life), 0.0)[None, :, None, :]
@@ -110,7 +117,11 @@ def _weights(losses: Vector, ends: Index, origin: int, days: range, half_life: i
     # A constant series has errors of next to nothing in a scale of nothing: they count alike.
     own = (own + _LEAST) / (own.min(axis=0) + _LEAST)
     told = count[0] > 0
-    everyone = own[:, told].mean(axis=1, keepdims=True) if told.any() else np.ones((len(own), 1))
+    if not told.any():
+        alone = np.zeros_like(own)
+        alone[first] = 1.0
+        return alone
+    everyone = own[:, told].mean(axis=1, keepdims=True)
     shared = (own * count + everyone * _PRIOR_DAYS) / (count + _PRIOR_DAYS)
     weights = np.exp(-_STEEPNESS * (shared / shared.min(axis=0) - 1.0))
     return np.asarray(weights / weights.sum(axis=0), dtype=np.float64)
