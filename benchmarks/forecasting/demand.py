@@ -1,4 +1,4 @@
-"""How far forecasts of hourly GPU demand are off, and whether their quantiles cover, night by night.
+"""How far forecasts of hourly GPU demand are off, and whether their quantiles cover.
 
 Data: `forecasting/gpu-demand-hourly-*.csv.gz`: a column `hour`, then a series a column; of a file
 with a column `gpus_active_requested` that one only (it also holds counts and capacity). The first
@@ -144,7 +144,8 @@ def histogram(values: scores.Vector, level: float = 0.5, half_life: float = 24.0
     order = np.argsort(values, axis=1)
     reached = np.cumsum(worth[order], axis=1)
     place = (reached < level * reached[:, -1:]).sum(axis=1)
-    return np.take_along_axis(values, order, axis=1)[np.arange(len(values)), place]
+    ordered = np.take_along_axis(values, order, axis=1)
+    return np.asarray(ordered[np.arange(len(values)), place], dtype=np.float64)
 
 
 def figures(
@@ -209,4 +210,6 @@ def coverage(
                 )
         else:
             told = f"least {each.min():.3f}, most {each.max():.3f} of a series"
-            yield frame.informs(f"{hours} h: series at P{level * 100:.0f}, least", float(each.min()), anchor=told)
+            yield frame.informs(
+                f"{hours} h: series at P{level * 100:.0f}, least", float(each.min()), anchor=told
+            )

@@ -23,6 +23,7 @@ from forecasting.series import classical, engine, panel
 
 PATTERN = "forecasting/m4-hourly-train*.csv.gz"
 HOURS = 48
+DAY = 24
 NAIVE_2 = (18.383, 2.395)
 PUBLISHED_MSIS = 6.139
 LEVELS = (0.025, 0.5, 0.975)
@@ -61,7 +62,9 @@ def run(context: frame.Context) -> Iterator[frame.Figure]:
         for name, said in anchors(known, fitted=bool(context.options.get("classical"))).items()
     )
     yield frame.at_most(
-        f"OWA of {len(named)} series", owa(actual, median, scales), 0.43,
+        f"OWA of {len(named)} series",
+        owa(actual, median, scales),
+        0.43,
         anchor=f"recipe 0.4333, {told}",
     )
     yield frame.informs("symmetric MAPE", smape(actual, median), unit="%")
@@ -72,6 +75,11 @@ def run(context: frame.Context) -> Iterator[frame.Figure]:
         scores.msis(actual, low, high, scales) / PUBLISHED_MSIS,
         1.02,
         anchor=f"{PUBLISHED_MSIS} published, of the later target",
+    )
+    yield frame.informs(
+        "mean scaled interval score of 95 %",
+        scores.msis(actual, low, high, scales),
+        anchor=f"seasonal naive with its own errors {naive_msis(known, actual, scales):.2f}",
     )
     share = float(((low <= actual) & (actual <= high)).mean())
     yield frame.Figure(
@@ -96,11 +104,23 @@ def read(context: frame.Context) -> list[tuple[str, list[float]]]:
 def anchors(known: panel.Panel, *, fitted: bool) -> dict[str, scores.Vector]:
     """Returns (n, 48) forecasts of the anchors."""
     rows = [row[~np.isnan(row)] for row in known.values]
-    points = {"seasonal naive": np.stack([np.tile(row[-24:], 2) for row in rows])}
+    points = {"seasonal naive": np.stack([np.tile(row[-DAY:], 2) for row in rows])}
     if fitted:
         points["Holt-Winters"] = np.stack([classical.holt_winters_afresh(r, HOURS) for r in rows])
         points["MSTL"] = np.stack([classical.decomposition(row, HOURS) for row in rows])
     return points
+
+
+def naive_msis(known: panel.Panel, actual: scores.Vector, scales: scores.Vector) -> float:
+    """Returns the interval score of the last day again with quantiles of its past errors."""
+    low, high = np.empty_like(actual), np.empty_like(actual)
+    for place, row in enumerate(known.values):
+        values = row[~np.isnan(row)]
+        errors = values[DAY:] - values[:-DAY]
+        said = np.tile(values[-DAY:], 2)
+        below, above = np.quantile(errors, (LEVELS[0], LEVELS[-1]))
+        low[place], high[place] = np.maximum(said + below, 0.0), said + above
+    return scores.msis(actual, low, high, scales)
 
 
 def smape(actual: scores.Vector, said: scores.Vector) -> float:

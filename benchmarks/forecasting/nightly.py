@@ -1,4 +1,4 @@
-"""How long a night's refit, two weeks' forecast and back-test of many series take, and in what memory.
+"""How long a night of many series takes, and in what memory: refit, two weeks, back-test.
 
 Data: `forecasting/gpu-demand-hourly-*.csv.gz` as in `forecasting.demand`. Of these series as many
 as asked for are made: two of them, drawn and shifted by whole weeks, are mixed, made larger or
@@ -10,6 +10,7 @@ is forecast by every backend, and the bytes are compared.
 
 import argparse
 import hashlib
+import importlib
 import threading
 import time
 from collections.abc import Iterator
@@ -53,9 +54,7 @@ def run(context: frame.Context) -> Iterator[frame.Figure]:
     yield frame.at_most(
         f"a night of {count} series with {jobs} workers", minutes, MINUTES, unit="min"
     )
-    yield frame.informs(
-        "processor time of it", (processor_seconds() - busy) / 60, unit="min"
-    )
+    yield frame.informs("processor time of it", (processor_seconds() - busy) / 60, unit="min")
     yield frame.at_most("largest memory of all its processes", peak.gib, GIB, unit="GiB")
     for level in (0.9, 0.95):
         shares = [each.coverage[level] for each in found.evidence if each.coverage]
@@ -89,11 +88,11 @@ def same_bytes(made: panel.Panel, jobs: int, *, dask: bool) -> Iterator[frame.Fi
 def on_dask(part: panel.Panel, jobs: int) -> str:
     """Returns the digest of a forecast on a local cluster of Dask."""
     try:
-        from distributed import Client, LocalCluster
+        dask = importlib.import_module("distributed")
     except ImportError as error:
         message = "Dask is not installed; leave `--dask` out, or `pip install distributed`"
         raise frame.BenchmarkError(message) from error
-    with LocalCluster(n_workers=jobs, threads_per_worker=1) as cluster, Client(cluster):
+    with dask.LocalCluster(n_workers=jobs, threads_per_worker=1) as cluster, dask.Client(cluster):
         return digest(forecast(part, parallel.Workers(jobs=jobs, backend=parallel.Backend.DASK)))
 
 
@@ -122,14 +121,14 @@ def many(real: panel.Panel, count: int) -> panel.Panel:
         )
         share = random.uniform()
         row[:] = share * first + (1 - share) * second
-        row *= random.lognormal(3.0, 2.0) * random.lognormal(0.0, 0.03, size=hours)
+        row[:] *= random.lognormal(3.0, 2.0) * random.lognormal(0.0, 0.03, size=hours)
         kind = random.uniform()
         if kind < 0.10:
             row[random.uniform(size=hours) < 0.02] = np.nan
         elif kind < 0.15:
             row[: int(random.integers(hours // 4, hours - 72))] = np.nan
         elif kind < 0.20:
-            row *= random.uniform(size=hours) < 0.2
+            row[:] *= random.uniform(size=hours) < 0.2
     return panel.Panel(names=tuple(f"series {n:05d}" for n in range(count)), values=made)
 
 

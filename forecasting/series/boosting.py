@@ -132,9 +132,7 @@ def _regressor(effort: Effort, seed: int) -> HistGradientBoostingRegressor:
     )
 
 
-def _draw(
-    known: Known, names: Sequence[str], hours: int, seed: int
-) -> tuple[Index, Index, Index]:
+def _draw(known: Known, names: Sequence[str], hours: int, seed: int) -> tuple[Index, Index, Index]:
     """Return triples whose targets are known, drawn for each series; in order of the names."""
     end = known.hours
     rows_in_all = min(max(_FEW_ROWS, _ROWS_A_SERIES * len(names)), _MOST_ROWS)

@@ -108,7 +108,8 @@ def decomposition(values: Vector, hours: int) -> Vector:
     ahead = np.arange(hours)
     daily = np.asarray(parts.seasonal)[:, 0][-DAY:][ahead % DAY]
     weekly = np.asarray(parts.seasonal)[:, 1][-WEEK:][ahead % WEEK]
-    return np.maximum(np.asarray(rest.forecast(hours)) + daily + weekly, 0.0)
+    said: Vector = np.asarray(rest.forecast(hours), dtype=np.float64)
+    return np.asarray(np.maximum(said + daily + weekly, 0.0), dtype=np.float64)
 
 
 def _model(values: Vector, first: str = "heuristic") -> ExponentialSmoothing:

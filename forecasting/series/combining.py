@@ -26,7 +26,11 @@ _LEAST = 1e-12
 
 _PAIRED = (
     SMOOTHING,
-    "last day", "mean of three days", "week's profile", "last value", "last day's mean",
+    "last day",
+    "mean of three days",
+    "week's profile",
+    "last value",
+    "last day's mean",
 )
 
 
@@ -120,7 +124,7 @@ def _weights(
     if not told.any():
         alone = np.zeros_like(own)
         alone[first] = 1.0
-        return alone
+        return np.asarray(alone, dtype=np.float64)
     everyone = own[:, told].mean(axis=1, keepdims=True)
     shared = (own * count + everyone * _PRIOR_DAYS) / (count + _PRIOR_DAYS)
     weights = np.exp(-_STEEPNESS * (shared / shared.min(axis=0) - 1.0))
@@ -133,9 +137,10 @@ def _weighted(stacked: list[Vector], weights: Vector, place: int, ahead: slice) 
     Distances to the first are added up, so that what all agree on stays as it is to the last bit.
     """
     first = stacked[0][place, :, ahead]
-    return first + np.asarray(
+    moved: Vector = np.asarray(
         sum(
             weight[:, None] * (values[place, :, ahead] - first)
             for weight, values in zip(weights, stacked, strict=True)
         )
     )
+    return np.asarray(first + moved, dtype=np.float64)

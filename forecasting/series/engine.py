@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -27,6 +28,7 @@ _SPARSE_DAYS = 3
 _LEAST_LEARNED = 2 * WEEK
 _WORST = 1_000.0
 """Bounds the ratio to a naive forecast that happens to be exact."""
+_MEDIAN = 0.5
 _NAMED = 0.25
 """A method with at least this weight is named in the evidence."""
 
@@ -36,12 +38,14 @@ class Backtest:
     """Which nights are gone through.
 
     nights: how many; every_days: days from one to the next; afresh: whether trees are learned
-    again for the present, or those of the back-test serve it.
+    again for the present, or those of the back-test serve it. most_smoothed: series up to which
+    classical methods are fitted to each.
     """
 
     nights: int
     every_days: int = 1
     afresh: bool = True
+    most_smoothed: int = replays.MOST_SMOOTHED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +113,19 @@ def forecast(
         names=tuple(series.names[place] for place in order),
         values=series.values[order],
     )
-    blocks = _blocks(ordered, hours, backtest or _default(ordered, hours))
+    backtest = backtest or _default(ordered, hours)
+    blocks = _blocks(ordered, backtest)
     learned = replays.learn(
         ordered, [block[0] for block in blocks], hours=hours, seed=seed, effort=effort, apply=apply
     )
-    parts = replays.chunks(ordered, blocks, learned, hours=hours, levels=levels)
+    parts = replays.chunks(
+        ordered,
+        blocks,
+        learned,
+        hours=hours,
+        levels=levels,
+        smoothed=len(ordered.names) <= backtest.most_smoothed,
+    )
     stated = list(apply(_state, parts))
     places = np.argsort(np.asarray(order))
     evidence = [each for part in stated for each in part.evidence]
@@ -132,8 +144,8 @@ def _check(hours: int, levels: Sequence[float]) -> None:
     if not 1 <= hours <= MOST_HOURS:
         message = f"a horizon of {hours} hours is not within 1 and {MOST_HOURS}"
         faults.append(Fault(code="C007", message=message, fix="ask for fewer hours"))
-    rising = all(0.0 < low < high < 1.0 for low, high in zip(levels, levels[1:], strict=False))
-    if not rising or 0.5 not in levels:
+    rising = all(0.0 < low < high < 1.0 for low, high in pairwise(levels))
+    if not rising or _MEDIAN not in levels:
         message = f"levels {tuple(levels)!r} do not rise within 0 and 1 through 0.5"
         faults.append(Fault(code="C007", message=message, fix="sort them, and add 0.5"))
     if faults:
@@ -148,7 +160,7 @@ def _default(series: Panel, hours: int) -> Backtest:
     return Backtest(nights=-(-nights // _SPARSE_DAYS), every_days=_SPARSE_DAYS)
 
 
-def _blocks(series: Panel, hours: int, backtest: Backtest) -> list[list[int]]:
+def _blocks(series: Panel, backtest: Backtest) -> list[list[int]]:
     """Return the origins, the present last, in blocks that share trees."""
     now = int(series.values.shape[1])
     step = backtest.every_days * DAY
@@ -179,7 +191,7 @@ def _evidence(replayed: Replay, place: int, levels: Sequence[float]) -> Evidence
     scored = replayed.tested & ~np.isnan(replayed.actual[:, place])
     actual = replayed.actual[:, place][scored]
     stated = replayed.quantiles[:, place][scored]
-    median = stated[:, list(levels).index(0.5)]
+    median = stated[:, list(levels).index(_MEDIAN)]
     error = float(np.abs(actual - median).sum())
     naive = float(np.abs(actual - replayed.naive[:, place][scored]).sum())
     shares = (actual[:, None] <= stated).mean(axis=0) if len(actual) else []

@@ -32,6 +32,7 @@ _WIDER = 1.5
 _LEAST_LOG, _MOST_LOG = -2.0, 0.8
 _LEAST_SHARE = 0.1
 """Of the long-run daily change: below this a quiet fortnight does not shrink a width."""
+_MEDIAN = 0.5
 _ATOMS = 99
 _ASSUMED = np.asarray([NormalDist(0.0, 1.5).inv_cdf(k / 20) for k in range(1, 20)])
 """Errors before any are known, in daily changes; their weight is that of a fraction of a day."""
@@ -115,10 +116,10 @@ def _followed(
     under = (scaled[:, :, None] <= stated[places]) & known[:, :, None]
     share = under.sum(axis=0) / np.maximum(count, 1)[:, None]
     asked = np.asarray(levels)
-    missed = np.where(asked >= 0.5, asked - share, share - asked)
+    missed = np.where(asked >= _MEDIAN, asked - share, share - asked)
     step = _GAIN * missed * np.where(missed > 0, _WIDER, 1.0)
     moved = np.clip(logs + step, _LEAST_LOG, _MOST_LOG)
-    return np.where((count > 0)[:, None] & (asked != 0.5), moved, logs)
+    return np.where((count > 0)[:, None] & (asked != _MEDIAN), moved, logs)
 
 
 def _conformal(errors: _Errors, known: Mask, origin: int, levels: Sequence[float]) -> Vector:
@@ -146,8 +147,8 @@ def _conformal(errors: _Errors, known: Mask, origin: int, levels: Sequence[float
     ]
     found = _weighted_quantiles(values, np.concatenate(parts, axis=1), levels)
     asked = np.asarray(levels)
-    found = np.where(asked > 0.5, np.maximum(found, 0.0), np.minimum(found, 0.0))
-    return np.where(asked == 0.5, 0.0, found)
+    found = np.where(asked > _MEDIAN, np.maximum(found, 0.0), np.minimum(found, 0.0))
+    return np.where(asked == _MEDIAN, 0.0, found)
 
 
 def _effective_days(ends: Index, origin: int) -> float:
@@ -162,7 +163,8 @@ def _atoms(values: Vector, weights: Vector) -> Vector:
     if not used.any():
         return np.empty(0)
     levels = (np.arange(_ATOMS) + 0.5) / _ATOMS
-    return _weighted_quantiles(values[used][None, :], weights[used][None, :], levels)[0]
+    found = _weighted_quantiles(values[used][None, :], weights[used][None, :], levels)
+    return np.asarray(found[0], dtype=np.float64)
 
 
 def _weighted_quantiles(
@@ -184,8 +186,8 @@ def _weighted_quantiles(
 def _sorted(quantiles: Vector, levels: Sequence[float], medians: Vector) -> Vector:
     """Return quantiles that do not cross: each is moved away from the median where it must."""
     asked = np.asarray(levels)
-    above = np.flatnonzero(asked >= 0.5)
-    below = np.flatnonzero(asked < 0.5)[::-1]
+    above = np.flatnonzero(asked >= _MEDIAN)
+    below = np.flatnonzero(asked < _MEDIAN)[::-1]
     found = quantiles.copy()
     found[..., above] = np.maximum.accumulate(
         np.maximum(quantiles[..., above], medians[..., None]), axis=-1

@@ -29,8 +29,9 @@ def summing(names: Sequence[str], totals: Mapping[str, Sequence[str]]) -> Vector
     Raises:
         InvalidInputError: for a part or total that is no series, and for totals in a circle.
     """
-    unknown = sorted({each for total, parts in totals.items() for each in (total, *parts)}
-                     - set(names))
+    unknown = sorted(
+        {each for total, parts in totals.items() for each in (total, *parts)} - set(names)
+    )
     if unknown:
         message = f"the hierarchy names {', '.join(map(repr, unknown))}, which is no series"
         raise InvalidInputError("hierarchy", [Fault(code="C009", message=message)])

@@ -99,9 +99,18 @@ def replay(
         effort: How much is learned; by the number of series unless said.
         apply: Maps in parallel or not.
     """
-    learned = learn(series, [block[0] for block in blocks], hours=hours, seed=seed,
-                    effort=effort, apply=apply)
-    return list(apply(judge, chunks(series, blocks, learned, hours=hours, levels=levels)))
+    learned = learn(
+        series, [block[0] for block in blocks], hours=hours, seed=seed, effort=effort, apply=apply
+    )
+    parts = chunks(
+        series,
+        blocks,
+        learned,
+        hours=hours,
+        levels=levels,
+        smoothed=len(series.names) <= MOST_SMOOTHED,
+    )
+    return list(apply(judge, parts))
 
 
 def learn(
@@ -128,18 +137,17 @@ def chunks(
     *,
     hours: int,
     levels: Sequence[float],
+    smoothed: bool,
 ) -> list[Chunk]:
     """Return the chunks of a panel with what they need."""
-    served = tuple(
-        (trees, tuple(block)) for trees, block in zip(learned, blocks, strict=True)
-    )
+    served = tuple((trees, tuple(block)) for trees, block in zip(learned, blocks, strict=True))
     return [
         Chunk(
             values=series.values[start : start + CHUNK],
             hours=hours,
             blocks=served,
             levels=tuple(levels),
-            smoothed=len(series.names) <= MOST_SMOOTHED,
+            smoothed=smoothed,
         )
         for start in range(0, len(series.names), CHUNK)
     ]
