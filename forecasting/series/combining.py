@@ -77,9 +77,13 @@ def candidates(members: Mapping[str, Vector]) -> dict[str, Vector]:
 
 
 def _days(hours: int) -> tuple[range, range]:
-    """Return the days ahead that share weights: the first, and the others."""
+    """Return the days whose losses make weights: the first for itself, all for the others.
+
+    The first day is among the latter because it is judged at once: after a shift the days further
+    ahead learn from it what they would see a week later.
+    """
     count = -(-hours // DAY)
-    return range(1), range(1, count)
+    return range(1), range(count)
 
 
 def _daily_losses(walked: Walk, found: Mapping[str, Vector]) -> Vector:

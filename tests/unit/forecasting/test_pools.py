@@ -117,9 +117,17 @@ def test_series_beside_that_are_empty_or_unknown_are_left_out() -> None:
 
 
 @pytest.mark.slow
-def test_gpu_demand_of_two_weeks_is_covered() -> None:
+def test_two_weeks_of_gpu_demand_are_better_than_the_last_day_and_covered() -> None:
     packed = (DATA / "gpu-demand-hourly.csv.gz").read_bytes()
-    first, *others = read_demand(gzip.decompress(packed).decode())
-    forecast = PoolForecaster().forecast(first, hours=336, seed=7, beside=others)
-    assert forecast.mase <= 1.05
-    assert forecast.coverage["0.95"] >= 0.90
+    series = read_demand(gzip.decompress(packed).decode())
+    forecaster = PoolForecaster()
+    found = [
+        forecaster.forecast(
+            each, hours=336, seed=7, beside=[other for other in series if other is not each]
+        )
+        for each in series
+    ]
+    # One pool grows by steps, which the last day again follows best two weeks ahead.
+    assert sum(each.mase for each in found) / len(found) <= 1.0
+    assert max(each.mase for each in found) <= 1.15
+    assert min(each.coverage["0.95"] for each in found) >= 0.88
