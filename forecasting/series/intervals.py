@@ -23,12 +23,8 @@ WINDOW_ENDS = (DAY, 3 * DAY, WEEK)
 """Last horizon of each window but the last, which has no end."""
 _MIDDLES = (DAY / 2, 2 * DAY, 5 * DAY, 10.5 * DAY)
 """Of the windows: errors grow with the root of the time, until those of a window are known."""
-_HALF_LIFE_DAYS = 30.0
-_SHARED_DAYS = 5.0
+_SHARED_DAYS = 10.0
 """How many days of its own errors those of all series count for."""
-_GAIN = 0.3
-_WIDER = 1.5
-"""Widths grow half as fast again as they shrink: a quantile that is missed costs more."""
 _LEAST_LOG, _MOST_LOG = -2.0, 0.8
 _LEAST_SHARE = 0.1
 """Of the long-run daily change: below this a quiet fortnight does not shrink a width."""
@@ -36,6 +32,25 @@ _MEDIAN = 0.5
 _ATOMS = 99
 _ASSUMED = np.asarray([NormalDist(0.0, 1.5).inv_cdf(k / 20) for k in range(1, 20)])
 """Errors before any are known, in daily changes; their weight is that of a fraction of a day."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pace:
+    """How fast a window forgets errors, and moves its width after what was covered.
+
+    wider: how much faster widths grow than shrink; a quantile that is missed costs more. memory:
+    share of the long-run daily change in the unit of errors, the rest is that of two weeks.
+    """
+
+    half_life_days: float
+    gain: float
+    wider: float
+    memory: float
+
+
+_NEAR = _Pace(half_life_days=14.0, gain=0.15, wider=1.2, memory=0.5)
+_FAR = _Pace(half_life_days=30.0, gain=0.3, wider=1.5, memory=0.0)
+"""Beyond the first window misses are seen late and come in rows, so widths move further."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,25 +63,30 @@ class Banded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Errors:
-    """Scaled errors (o, n, h), with what tells when each was known: origins and horizons."""
+    """Scaled errors (o, n, h) of a window; origins and horizons tell when each was known."""
 
     scaled: Vector
     origins: Index
     hours: Index
+    pace: _Pace
 
 
 def band(walked: Walk, medians: Vector, levels: Sequence[float]) -> Banded:
     """Return the quantiles at rising levels of every origin, each from what it could know."""
-    unit = _unit(walked)
-    scaled = (walked.actual - medians) / np.where(unit > 0, unit, 1.0)[:, :, None]
-    scaled = np.where((unit > 0)[:, :, None] | np.isnan(scaled), scaled, 0.0)
     windows = np.digitize(np.arange(1, walked.hours + 1), WINDOW_ENDS, right=True)
     quantiles = np.empty((*medians.shape, len(levels)))
     tested = np.zeros((len(walked.origins), walked.hours), dtype=bool)
     nearer: Vector | None = None
     for window in np.unique(windows):
         hours = np.flatnonzero(windows == window)
-        errors = _Errors(scaled=scaled[:, :, hours], origins=walked.origins, hours=hours)
+        pace = _NEAR if window == windows[0] else _FAR
+        unit = _unit(walked, pace.memory)
+        errors = _Errors(
+            scaled=_scaled(walked.actual[:, :, hours] - medians[:, :, hours], unit),
+            origins=walked.origins,
+            hours=hours,
+            pace=pace,
+        )
         offsets, told = _offsets(errors, levels)
         if nearer is not None:
             wider = np.sqrt(_MIDDLES[window] / _MIDDLES[window - 1])
@@ -79,11 +99,19 @@ def band(walked: Walk, medians: Vector, levels: Sequence[float]) -> Banded:
     return Banded(quantiles=np.maximum(_sorted(quantiles, levels, medians), 0.0), tested=tested)
 
 
-def _unit(walked: Walk) -> Vector:
-    """Return (o, n) daily changes, not far below what they were in the origins before."""
+def _unit(walked: Walk, memory: float) -> Vector:
+    """Return (o, n) daily changes, between those of two weeks and of the origins so far."""
     count = np.arange(1, len(walked.origins) + 1)[:, None]
     long_run = np.cumsum(walked.scale, axis=0) / count
-    return np.maximum(walked.scale, _LEAST_SHARE * long_run)
+    recent = np.maximum(walked.scale, _LEAST_SHARE * long_run)
+    return np.asarray(recent ** (1.0 - memory) * long_run**memory, dtype=np.float64)
+
+
+def _scaled(errors: Vector, unit: Vector) -> Vector:
+    """Return (o, n, h) errors in a unit; 0 where there is none, as for a constant series."""
+    measured = (unit > 0)[:, :, None]
+    scaled = errors / np.where(unit > 0, unit, 1.0)[:, :, None]
+    return np.where(measured | np.isnan(scaled), scaled, 0.0)
 
 
 def _offsets(errors: _Errors, levels: Sequence[float]) -> tuple[Vector, Mask]:
@@ -117,7 +145,7 @@ def _followed(
     share = under.sum(axis=0) / np.maximum(count, 1)[:, None]
     asked = np.asarray(levels)
     missed = np.where(asked >= _MEDIAN, asked - share, share - asked)
-    step = _GAIN * missed * np.where(missed > 0, _WIDER, 1.0)
+    step = errors.pace.gain * missed * np.where(missed > 0, errors.pace.wider, 1.0)
     moved = np.clip(logs + step, _LEAST_LOG, _MOST_LOG)
     return np.where((count > 0)[:, None] & (asked != _MEDIAN), moved, logs)
 
@@ -128,8 +156,8 @@ def _conformal(errors: _Errors, known: Mask, origin: int, levels: Sequence[float
     count = errors.scaled.shape[1]
     own = errors.scaled[places, :, hours].T if len(places) else np.empty((count, 0))
     ends = errors.origins[places] + errors.hours[hours]
-    worth = 0.5 ** ((origin - ends) / (DAY * _HALF_LIFE_DAYS))
-    days = _effective_days(ends, origin)
+    worth = 0.5 ** ((origin - ends) / (DAY * errors.pace.half_life_days))
+    days = _effective_days(ends, origin, errors.pace.half_life_days)
     weights = np.where(np.isnan(own), 0.0, worth[None, :])
     sums = weights.sum(axis=1, keepdims=True)
     share = sums / max(float(worth.sum()), 1e-12)
@@ -151,10 +179,10 @@ def _conformal(errors: _Errors, known: Mask, origin: int, levels: Sequence[float
     return np.where(asked == _MEDIAN, 0.0, found)
 
 
-def _effective_days(ends: Index, origin: int) -> float:
+def _effective_days(ends: Index, origin: int, half_life_days: float) -> float:
     """Return how many days of errors there are, older ones counting less."""
     days = np.unique((origin - ends) // DAY)
-    return float((0.5 ** (days / _HALF_LIFE_DAYS)).sum())
+    return float((0.5 ** (days / half_life_days)).sum())
 
 
 def _atoms(values: Vector, weights: Vector) -> Vector:
