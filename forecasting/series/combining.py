@@ -50,7 +50,7 @@ def combine(walked: Walk) -> Combined:
     medians = np.empty_like(walked.actual)
     stacked = list(found.values())
     first = list(found).index(TREES)
-    weights = np.empty(0)
+    weights = np.empty((0, 0))
     for place, origin in enumerate(walked.origins):
         near, far = (
             _weights(losses, ends, int(origin), days, half_life, first)
@@ -59,7 +59,7 @@ def combine(walked: Walk) -> Combined:
         medians[place, :, :DAY] = _weighted(stacked, near, place, slice(0, DAY))
         medians[place, :, DAY:] = _weighted(stacked, far, place, slice(DAY, None))
         weights = near
-    return Combined(medians=medians, weights=dict(zip(found, weights, strict=True)))
+    return Combined(medians=medians, weights={name: weights[row] for row, name in enumerate(found)})
 
 
 def candidates(members: Mapping[str, Vector]) -> dict[str, Vector]:
@@ -92,10 +92,10 @@ def _daily_losses(walked: Walk, found: Mapping[str, Vector]) -> Vector:
     known = ~np.isnan(walked.actual)
     counts = np.stack([known[..., s : s + DAY].sum(axis=-1) for s in starts], axis=-1)
     losses = np.empty((len(found), *counts.shape))
-    for values, loss in zip(found.values(), losses, strict=True):
+    for row, values in enumerate(found.values()):
         errors = np.nan_to_num(np.abs(values - walked.actual))
         sums = np.stack([errors[..., s : s + DAY].sum(axis=-1) for s in starts], axis=-1)
-        loss[...] = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+        losses[row] = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
     scale = np.maximum(walked.scale, _LEAST)
     return losses / scale[None, :, :, None]
 

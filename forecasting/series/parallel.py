@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import joblib
 
@@ -43,4 +43,5 @@ class Workers:
         # Each worker computes with one thread: more would fight over the same cores.
         limits = {"inner_max_num_threads": 1} if self.backend is Backend.LOKY else {}
         with joblib.parallel_config(backend=self.backend.value, n_jobs=self.jobs, **limits):
-            return list(joblib.Parallel()(joblib.delayed(function)(task) for task in given))
+            found = joblib.Parallel()(joblib.delayed(function)(task) for task in given)
+        return list(cast("Iterable[_Answer]", found))
