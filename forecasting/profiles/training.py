@@ -151,10 +151,9 @@ class _Memory:
         self._weights = np.linalg.lstsq(_design(known), memory, rcond=None)[0]
         line = _design(known) @ self._weights
         self._boosters = [
-            HistGradientBoostingRegressor(
-                loss="absolute_error", random_state=seed, early_stopping=False
-            )
+            HistGradientBoostingRegressor(loss="absolute_error", random_state=seed)
             .set_params(
+                early_stopping=False,
                 learning_rate=0.06,
                 max_iter=iterations,
                 max_leaf_nodes=leaves,
@@ -196,10 +195,9 @@ class _Use:
     def __init__(self, known: Vector, percent: Vector, *, seed: int) -> None:
         target = np.log(np.maximum(percent, _LEAST_PERCENT))
         self._boosters = [
-            HistGradientBoostingRegressor(
-                loss="absolute_error", random_state=seed + place, early_stopping=False
-            )
+            HistGradientBoostingRegressor(loss="absolute_error", random_state=seed + place)
             .set_params(
+                early_stopping=False,
                 learning_rate=0.06,
                 max_iter=300,
                 max_leaf_nodes=31,
