@@ -17,6 +17,7 @@ from engine.testing import samples
 from forecasting import PoolForecaster, TaskForecaster
 from forecasting.conformal import offsets
 from forecasting.history import read_history, write_history
+from forecasting.profiles.ranges import MOST_MEMORY_GIB
 
 NAMES = st.text("abc-", min_size=1, max_size=5)
 WHOLE = st.integers(0, 10**6)
@@ -41,7 +42,7 @@ RECORDS = st.builds(
     ended_at=st.floats(0.0, 2e9),
     duration_seconds=AMOUNTS,
     cpu_cores_mean=st.floats(0.0, 128.0),
-    memory_gib_peak=AMOUNTS,
+    memory_gib_peak=st.floats(0.0, MOST_MEMORY_GIB),
     succeeded=st.booleans(),
 )
 
