@@ -106,21 +106,23 @@ class LevelTracker:
         outside = finding.is_outside(level, Worse.EITHER)
         if outside and self._streak == 0 and surprise is not None:
             outside = surprise.p_value <= self._settings.confirm_level
+        self._learn(signal, outside=outside)
+        enough = outside and (is_count or self._streak >= self._settings.persistence)
+        if not enough and surprise is not None and surprise.is_outside(level, self._meaning.worse):
+            return Judgement(surprise, outside=True)
+        return Judgement(finding, enough and finding.is_outside(level, self._meaning.worse))
+
+    def _learn(self, signal: Signal, *, outside: bool) -> None:
+        """Take a value for normal, unless it is outside; after many of those begin anew."""
         if not outside:
             self._streak = 0
             self._seasons.add(signal.at, signal.value)
-            if surprise is not None and surprise.is_outside(level, self._meaning.worse):
-                return Judgement(surprise, outside=True)
-            return Judgement(finding, outside=False)
+            return
         self._streak += 1
         self._seasons.note(signal.at, signal.value)
         if self._streak >= self._settings.adopt_values:
             self._seasons.restart()
             self._streak = 0
-        enough = is_count or self._streak >= self._settings.persistence
-        if not enough and surprise is not None and surprise.is_outside(level, self._meaning.worse):
-            return Judgement(surprise, outside=True)
-        return Judgement(finding, enough and finding.is_outside(level, self._meaning.worse))
 
     def _surprise(self, signal: Signal, level: float) -> Finding | None:
         """Return how surprising a value of a gauge is, or None before enough is known."""

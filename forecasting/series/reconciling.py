@@ -29,12 +29,7 @@ def summing(names: Sequence[str], totals: Mapping[str, Sequence[str]]) -> Vector
     Raises:
         InvalidInputError: for a part or total that is no series, and for totals in a circle.
     """
-    unknown = sorted(
-        {each for total, parts in totals.items() for each in (total, *parts)} - set(names)
-    )
-    if unknown:
-        message = f"the hierarchy names {', '.join(map(repr, unknown))}, which is no series"
-        raise InvalidInputError("hierarchy", [Fault(code="C009", message=message)])
+    _check_known(names, totals)
     leaves = [name for name in names if name not in totals]
     rows: dict[str, Vector] = {
         leaf: np.eye(len(leaves))[place] for place, leaf in enumerate(leaves)
@@ -49,6 +44,15 @@ def summing(names: Sequence[str], totals: Mapping[str, Sequence[str]]) -> Vector
         message = f"the totals {', '.join(map(repr, circular))} are parts of one another"
         raise InvalidInputError("hierarchy", [Fault(code="C009", message=message)])
     return np.stack([rows[name] for name in names])
+
+
+def _check_known(names: Sequence[str], totals: Mapping[str, Sequence[str]]) -> None:
+    unknown = sorted(
+        {each for total, parts in totals.items() for each in (total, *parts)} - set(names)
+    )
+    if unknown:
+        message = f"the hierarchy names {', '.join(map(repr, unknown))}, which is no series"
+        raise InvalidInputError("hierarchy", [Fault(code="C009", message=message)])
 
 
 def reconciled(quantiles: Vector, median: int, sums: Vector, errors: Vector) -> Vector:

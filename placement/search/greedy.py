@@ -14,6 +14,9 @@ from placement.search.draft import Draft
 Taste = Callable[[Option, int, int], tuple[int, ...]]
 """Orders the ways to place a job, from the option, its start and what it adds to the money."""
 
+_Way = tuple[tuple[int, ...], Option, int, int]
+"""How good a way is (the less the better), its option, its start, and the money that it adds."""
+
 
 def greedy(instance: Instance) -> Draft:
     """Return the best of two simple plans: each job where it is cheapest, or ends first."""
@@ -96,6 +99,14 @@ def _place(instance: Instance, taste: Taste) -> Draft:
     return Draft(options=options, starts=starts, nodes=nodes)
 
 
+def _latest_ms(job: Job, best: _Way | None, due: int, taste: Taste) -> int:
+    """Return when a way must have ended that may still be better than the best so far."""
+    if best is None or best[0][0]:
+        return job.latest_ms
+    end = best[2] + best[1].duration_ms
+    return min(job.latest_ms, due, end if taste is soonest else due)
+
+
 def _best(
     instance: Instance, board: Board, job: Job, placed: Draft, wish: tuple[Taste, int | None]
 ) -> tuple[Option, int, int] | None:
@@ -108,7 +119,7 @@ def _best(
     ready = drafts.ready_ms(job, placed)
     budget = instance.lines[job.line].budget
     due = due_ms(instance, job)
-    best: tuple[tuple[int, ...], Option, int, int] | None = None
+    best: _Way | None = None
     for option in job.options:
         money = drafts.added(instance, placed.options, job, option)
         if room is not None and money > room:
@@ -122,12 +133,7 @@ def _best(
         late = stranded or ready + option.duration_ms > due - job.tail_ms
         if best is not None and (int(late), *taste(option, ready, money)) >= best[0]:
             continue
-        # A start after which the way would be no better need not be looked for.
-        latest = job.latest_ms
-        if best is not None and not best[0][0]:
-            latest = min(latest, due - job.tail_ms)
-            latest = min(latest, best[2] + best[1].duration_ms) if taste is soonest else latest
-        start = board.earliest(job, option, ready, latest)
+        start = board.earliest(job, option, ready, _latest_ms(job, best, due - job.tail_ms, taste))
         if start is None:
             continue
         late = stranded or start + option.duration_ms > due - job.tail_ms

@@ -100,15 +100,7 @@ class CumulativeShift:
         if self._followed > LEARNED_FROM and self._scale > 0:
             deviation = self._scale * MEAN_TO_DEVIATION
             limit = WINSORISED_AT * deviation
-            self._before = (self._up, self._down, deviation)
-            size = rest / deviation
-            if not -CLIPPED_AT <= size <= CLIPPED_AT:
-                size = math.copysign(CLIPPED_AT, size)
-            up = self._up + size - self._allowance
-            down = self._down - size - self._allowance
-            self._up = up = up if up > 0.0 else 0.0
-            self._down = down = down if down > 0.0 else 0.0
-            found = up if up > down else down
+            found = self._add(rest, deviation)
         self._seen += 1
         memory = self._memory
         weight = 1 / (self._seen if self._seen < memory else memory)
@@ -124,6 +116,18 @@ class CumulativeShift:
             step = math.copysign(MEAN_STEP * limit, step)
         self._mean += weight * step
         return found
+
+    def _add(self, rest: float, deviation: float) -> float:
+        """Add what is left of a value to the sums of both directions; return the larger."""
+        self._before = (self._up, self._down, deviation)
+        size = rest / deviation
+        if not -CLIPPED_AT <= size <= CLIPPED_AT:
+            size = math.copysign(CLIPPED_AT, size)
+        up = self._up + size - self._allowance
+        down = self._down - size - self._allowance
+        self._up = up = up if up > 0.0 else 0.0
+        self._down = down = down if down > 0.0 else 0.0
+        return up if up > down else down
 
     def learn(self, slot: int, mean: float) -> None:
         """Remember the mean of a slot that is over, for later seasons."""
