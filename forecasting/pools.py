@@ -1,12 +1,13 @@
-"""Hourly demand of pools as calibrated quantiles: the port `DemandForecaster`.
+"""Hourly demand of a pool as calibrated quantiles.
 
-The work is done by `forecasting.series`, which looks at a pool together with the series beside
-it: trees learn from all of them, and what did well on a pool's own past nights counts most.
+Five forecasts of the median compete: the last day again, the mean of the last three days, a
+boosted model, and its means with those two. Which is used for which horizons, how wide the
+quantiles are and what is reported of them follows from forecasts of the series' own past
+(`forecasting.rolling`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 
@@ -14,25 +15,25 @@ import numpy as np
 
 from engine.model.capacity import DemandForecast, DemandSeries
 from engine.model.errors import Fault, InvalidInputError
-from engine.model.profiles import QUANTILE_LEVELS
+from forecasting import boosting, rolling
 from forecasting.conformal import rising
-from forecasting.series import engine
-from forecasting.series.panel import HOUR_SECONDS, Panel, Vector
+from forecasting.features import DAY, Index, Rows, Vector, filled, rows
 
 FEWEST_VALUES = 48
+LONG = 56 * DAY
+"""From this length on a model is learned; shorter series hold too few weeks."""
+_MOST_TESTED = 84 * DAY
+_LEAST_LEARNED = 28 * DAY
+_LEARNED_AGAIN = 28 * DAY
+"""A back-test learns anew after so many hours, as the nightly report does."""
+_STEP = 25
+"""Hours between origins: coprime to the day, so that each hour of day is an origin."""
+_HOUR = 3_600.0
+_DAY, _DAYS, _MODEL = "last day", "mean of three days", "boosted trees"
 
 
 class PoolForecaster:
-    """Forecasts demand of pools.
-
-    A report asks for one pool after the other, with the others beside it, and all of them come
-    from one forecast. The last such forecast is kept by its content: it makes answers quicker and
-    changes none.
-    """
-
-    def __init__(self) -> None:
-        self._known = ""
-        self._last: engine.PanelForecast | None = None
+    """Forecasts demand of pools (the port `DemandForecaster`). It keeps no state."""
 
     def forecast(
         self,
@@ -46,30 +47,36 @@ class PoolForecaster:
 
         Raises:
             InvalidInputError: when fewer than 48 values are known, or one is not finite or is
-                negative, or there are too many hours.
+                negative.
         """
         _check(series)
-        found = self._of_panel(_panel(series, beside), hours, seed)
-        place = found.names.index(series.pool)
-        evidence = found.evidence[place]
+        values = filled(series.values)
+        end = len(values)
+        split = end - min(_MOST_TESTED, max(end // 2, end - _LEAST_LEARNED))
+        blocks = range(split, end, _LEARNED_AGAIN)
+        past = rolling.join(
+            [
+                _past(series, values, block, hours, _model(series, beside, block, hours, seed))
+                for block in blocks
+            ]
+        )
+        methods = rolling.choose(past, hours)
+        honest = rolling.honesty(past, methods)
+        # The last model learns from all there is; the errors of the earlier one stand for its.
+        learned = any(method not in {_DAY, _DAYS} for method in methods)
+        model = _model(series, beside, end, hours, seed) if learned else None
+        horizons = np.arange(1, hours + 1)
+        known = rows(values, np.full(hours, end), horizons)
+        stated = rolling.quantiles(past, methods, _medians(known, model), horizons, known.scale)
         return DemandForecast(
             pool=series.pool,
             unit=series.unit,
-            starts_at=found.starts_at,
-            hours=tuple(rising(row.tolist()) for row in found.quantiles[place]),
-            method=evidence.method,
-            mase=evidence.mase,
-            coverage={f"{level:.2f}": share for level, share in evidence.coverage.items()},
+            starts_at=series.starts_at + end * _HOUR,
+            hours=tuple(rising(row.tolist()) for row in stated),
+            method=", then ".join(dict.fromkeys(methods)),
+            mase=honest.mase,
+            coverage=honest.coverage,
         )
-
-    def _of_panel(self, panel: Panel, hours: int, seed: int) -> engine.PanelForecast:
-        """Return the forecast of all series, made anew where it is not the last one."""
-        content = hashlib.sha256(panel.values.tobytes())
-        content.update(repr((panel.names, panel.starts_at, hours, seed)).encode())
-        if self._last is None or content.hexdigest() != self._known:
-            self._last = engine.forecast(panel, hours=hours, seed=seed, levels=QUANTILE_LEVELS)
-            self._known = content.hexdigest()
-        return self._last
 
 
 def _check(series: DemandSeries) -> None:
@@ -87,27 +94,57 @@ def _check(series: DemandSeries) -> None:
         raise InvalidInputError(f"demand of {series.pool}", faults)
 
 
-def _panel(series: DemandSeries, beside: Sequence[DemandSeries]) -> Panel:
-    """Return a series with those beside it that can be learned from, up to the same instant."""
-    end = series.starts_at + len(series.values) * HOUR_SECONDS
-    usable = {series.pool: np.asarray(series.values, dtype=np.float64)}
-    for other in beside:
-        values = _until(other, end)
-        known = values[~np.isnan(values)]
-        sound = len(known) >= FEWEST_VALUES and bool((np.isfinite(known) & (known >= 0)).all())
-        if sound and other.pool not in usable:
-            usable[other.pool] = values
-    # The order of the names, so that every pool of a report asks for the same panel.
-    names = sorted(usable)
-    hours = max(len(values) for values in usable.values())
-    joined = np.full((len(names), hours), np.nan)
-    for row, name in zip(joined, names, strict=True):
-        row[hours - len(usable[name]) :] = usable[name]
-    return Panel(names=tuple(names), values=joined, starts_at=end - hours * HOUR_SECONDS)
+def _model(
+    series: DemandSeries, beside: Sequence[DemandSeries], end: int, hours: int, seed: int
+) -> boosting.SeasonalBoosting | None:
+    """Return a model of all series up to the same instant; None where this one is too short."""
+    if len(series.values) < LONG:
+        return None
+    until = series.starts_at + end * _HOUR
+    learned: list[tuple[Vector, int]] = []
+    for each in (series, *beside):
+        there = min(len(each.values), math.floor((until - each.starts_at) / _HOUR))
+        if there >= LONG // 4 and not all(math.isnan(value) for value in each.values[:there]):
+            learned.append((filled(each.values), there))
+    return boosting.fit(learned, hours=hours, seed=seed)
 
 
-def _until(other: DemandSeries, end: float) -> Vector:
-    """Return a series' values before an instant, unknown from its own end on."""
-    there = max(0, math.floor((end - other.starts_at) / HOUR_SECONDS))
-    values = np.asarray(other.values[:there], dtype=np.float64)
-    return np.concatenate([values, np.full(there - len(values), np.nan)])
+def _medians(known: Rows, model: boosting.SeasonalBoosting | None) -> dict[str, Vector]:
+    """Return each method's forecast of each row."""
+    found = {_DAY: known.day_ago, _DAYS: known.three_days}
+    if model is not None:
+        learned = model.predict(known)
+        found[_MODEL] = learned
+        found[f"mean of {_MODEL} and {_DAY}"] = (learned + known.day_ago) / 2
+        found[f"mean of {_MODEL} and {_DAYS}"] = (learned + known.three_days) / 2
+    return found
+
+
+def _past(
+    series: DemandSeries,
+    values: Vector,
+    start: int,
+    hours: int,
+    model: boosting.SeasonalBoosting | None,
+) -> rolling.Past:
+    """Return forecasts of every method from one block of origins, where the truth is known."""
+    grid: tuple[Index, Index] = np.meshgrid(
+        np.arange(start, min(start + _LEARNED_AGAIN, len(values)), _STEP),
+        np.arange(1, hours + 1),
+        indexing="ij",
+    )
+    origins, horizons = grid[0].ravel(), grid[1].ravel()
+    actual = np.asarray(series.values, dtype=np.float64)
+    target = origins + horizons - 1
+    inside = target < len(values)
+    inside[inside] = ~np.isnan(actual[target[inside]])
+    origins, horizons = origins[inside], horizons[inside]
+    known = rows(values, origins, horizons)
+    return rolling.Past(
+        origins=origins,
+        horizons=horizons,
+        actual=actual[origins + horizons - 1],
+        naive=known.day_ago,
+        scale=known.scale,
+        medians=_medians(known, model),
+    )
