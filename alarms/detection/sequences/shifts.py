@@ -91,7 +91,8 @@ class CumulativeShift:
         usual = self._levels[slot] if seasons >= SEASONS_LEAST else self._mean
         residual, last = value - usual, self._last
         correlation = 0.0
-        if self._covariance > 0:
+        # The square of what is next to nothing is nothing, though the covariance is not.
+        if self._covariance > 0 and self._variance > 0:
             correlation = min(CORRELATION_MOST, self._covariance / self._variance)
         rest = residual - correlation * last
         self._expected = value - rest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from alarms.detection.discoveries import OnlineDiscoveries
@@ -25,6 +25,7 @@ def surprises(values: list[float]) -> list[float]:
 
 
 @given(SERIES, SERIES)
+@example(first=[0.0, 1e-170, 1e-150], later=[0.0])
 @settings(max_examples=40, deadline=None)
 def test_what_comes_later_changes_nothing_before(first: list[float], later: list[float]) -> None:
     assert surprises(first + later)[: len(first)] == surprises(first)
