@@ -15,6 +15,10 @@ from engine.model import documents
 from engine.model.alarms import Alarm
 from engine.model.signals import Signal
 
+LARGE = 1e6
+"""Statistics from here on are told by their size only."""
+TINY_SHARE = 1e-6
+"""A bound that is a smaller part of the value is as good as 0."""
 RISE = 1.2
 """A repeated alarm must be so many times as extreme as anything since the last one."""
 
@@ -157,6 +161,7 @@ class StatisticalDetector:
 def alarm_of(signal: Signal, finding: Finding, meaning: Meaning, *, at: float) -> Alarm:
     """Return the alarm of a finding. Its id follows from series, time and test alone."""
     unit = "s" if finding.test == "silence" else signal.unit
+    low, high = band_of(finding)
     return Alarm(
         alarm_id="A-" + documents.letters(f"{signal.series}@{at!r}|{finding.test}", 12),
         series=signal.series,
@@ -169,12 +174,22 @@ def alarm_of(signal: Signal, finding: Finding, meaning: Meaning, *, at: float) -
         test=finding.test,
         statistic=finding.statistic,
         p_value=finding.p_value,
-        expected_low=finding.low,
-        expected_high=finding.high,
+        expected_low=low,
+        expected_high=high,
         severity=meaning.severity,
         labels=dict(signal.labels),
         message=message_of(signal, finding, unit),
     )
+
+
+def band_of(finding: Finding) -> tuple[float, float]:
+    """Return the expected band; a bound that is next to nothing beside the value is 0.
+
+    Tests of series that stand still use a least deviation, which tells people nothing.
+    """
+    least = TINY_SHARE * abs(finding.value)
+    low, high = (0.0 if abs(bound) < least else bound for bound in (finding.low, finding.high))
+    return low, high
 
 
 def message_of(signal: Signal, finding: Finding, unit: str) -> str:
@@ -188,8 +203,10 @@ def message_of(signal: Signal, finding: Finding, unit: str) -> str:
         )
     if finding.test == "declared state":
         return f"{signal.name} of {signal.subject} is {finding.value:g}, not {finding.usual:g}"
+    low, high = band_of(finding)
+    statistic = f"{finding.statistic:+{'.1f' if abs(finding.statistic) < LARGE else '.1e'}}"
     return (
         f"{signal.name} of {signal.subject} is {finding.value:.4g}{measure}; normal is "
-        f"{finding.low:.4g} to {finding.high:.4g} ({finding.test}: {finding.statistic:+.1f}, "
-        f"p = {finding.p_value:.1g})"
+        f"{f'{low:.4g} to {high:.4g}' if low < high else f'{low:.4g}'} "
+        f"({finding.test}: {statistic}, p = {finding.p_value:.1g})"
     )

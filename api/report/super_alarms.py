@@ -157,7 +157,7 @@ def _timeline(alarms: Sequence[Alarm], style: Style, now: float) -> str:
             alarm.severity.value,
             alarm.series,
             words.amount(alarm.value, alarm.unit),
-            f"{words.amount(alarm.expected_low)} to {words.amount(alarm.expected_high)}",
+            words.band(alarm.expected_low, alarm.expected_high),
             f"{alarm.p_value:.1g}",
             alarm.rule or alarm.test,
         )

@@ -65,6 +65,12 @@ def share(fraction: float | None, *, digits: int = 1) -> str:
     return NOTHING if fraction is None else f"{100 * fraction:.{digits}f} %"
 
 
+def band(low: float, high: float) -> str:
+    """Return what is normal from one number to another, or just the one: `3 to 5`, `0`."""
+    least, most = amount(low), amount(high)
+    return least if least == most else f"{least} to {most}"
+
+
 def amount(value: float | str | None, unit: str = "") -> str:
     """Return a number with its unit, without digits that say nothing: `71 GiB`, `0.25 cores`."""
     if value is None:

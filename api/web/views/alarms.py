@@ -160,16 +160,10 @@ def _series(raised: Sequence[alarms.Alarm]) -> tuple[cells.Cell | str, ...]:
         words.clock_time(raised[0].at),
         words.clock_time(raised[-1].at),
         words.amount(worst.value, worst.unit),
-        expected(worst),
+        words.band(worst.expected_low, worst.expected_high),
         f"{worst.p_value:.0e}" if worst.p_value else words.NOTHING,
         cells.Cell(worst.test, note=f"rule {worst.rule}" if worst.rule else ""),
     )
-
-
-def expected(alarm: alarms.Alarm) -> str:
-    """Return the band that would have been normal: one number where it is a single one."""
-    low, high = words.amount(alarm.expected_low), words.amount(alarm.expected_high)
-    return low if low == high else f"{low} to {high}"
 
 
 def actions(taken: Sequence[alarms.Action], now: float) -> list[Done]:

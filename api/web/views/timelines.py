@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from api.report import words
-from api.web.views import alarms as alarm_views
 from engine.model import alarms, signals
 
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 314.0, 8.0, 92.0
@@ -101,7 +100,7 @@ def _small(
         subject=values[0].subject,
         description=(
             f"{words.amount(worst.value, unit)} at {words.clock_time(worst.at)}, expected "
-            f"{alarm_views.expected(worst)}"
+            + words.band(worst.expected_low, worst.expected_high)
         ),
         line=" ".join(f"{times.at(one.at)},{levels.at(one.value)}" for one in _thin(values)),
         marks=_marks([(times.at(alarm.at), levels.at(alarm.value)) for alarm in raised]),

@@ -305,3 +305,9 @@ def test_two_equal_rates_are_no_surprise() -> None:
 def test_messages_say_value_and_band() -> None:
     (alarm,) = observed(values("requests", [*[20.0, 21.0] * 20, 90], shape=Shape.COUNT))
     assert alarm.message.startswith("requests of model:heart is 90; normal is")
+
+
+def test_the_band_of_a_series_that_stood_still_is_what_it_was() -> None:
+    (alarm,) = observed(values("memory_gib_used", [*[0.0] * 40, 0.1, 0.1]))
+    assert (alarm.expected_low, alarm.expected_high) == (0.0, 0.0)
+    assert " normal is 0 (robust z: +9.8e+07," in alarm.message
