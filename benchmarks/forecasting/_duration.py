@@ -41,9 +41,8 @@ def requests(path: Path) -> list[Run]:
     """Returns the succeeded requests of a file in time order."""
     table = pd.read_csv(path)
     table = table[table.predict_status == "SUCCEED"].dropna(subset=["exec_time_seconds"])
-    at = pd.to_datetime(table.gmt_create).astype("int64")
-    scale = 10 ** (9 if at.iloc[0] > 10**17 else 6 if at.iloc[0] > 10**14 else 0)
-    table = table.assign(at=at / scale).sort_values("at", kind="stable")
+    at = pd.to_datetime(table.gmt_create).astype("datetime64[ns]").astype("int64") / 1e9
+    table = table.assign(at=at).sort_values("at", kind="stable")
     return [
         Run(
             name=str(place),
@@ -161,7 +160,7 @@ class _Anchors:
         return [("owner", run.owner), *(tuple(values[:n]) for n in range(len(values), -1, -1))]
 
 
-def _known(value: object) -> float:
+def _known(value: float | str) -> float:
     """Returns a number, -1 for what is missing."""
-    number = float(value)  # type: ignore[arg-type]
+    number = float(value)
     return number if np.isfinite(number) else -1.0

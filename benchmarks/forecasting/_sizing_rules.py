@@ -1,3 +1,4 @@
+# All rules are asked alike, and most of them look at less than they are told.
 # ruff: noqa: ARG002
 """Published rules for the memory of a task's first try and of its retries, as ports.
 
