@@ -169,7 +169,7 @@ def counted(worlds: list[list[Model]], make: type[Watch]) -> tuple[int, int, int
 
 
 class Ours:
-    """The product's triggers."""
+    """The triggers of `alarms.detection.drift`."""
 
     def __init__(self) -> None:
         self._triggers = DriftTriggers()

@@ -3,7 +3,7 @@
 Data: `forecasting/gpu-demand-hourly-*.csv.gz`: a column `hour`, then a series a column; of a file
 with a column `gpus_active_requested` that one only (it also holds counts and capacity). The first
 48 hours are dropped. Each midnight of the last 45 % of the days is an origin, from which 24 and
-168 hours are forecast by the product's engine; trees are learned anew every 14 nights, nothing
+168 hours are forecast by `forecasting.series`; trees are learned anew every 14 nights, nothing
 behind an origin is looked at, and 40 nights before the first scored one are walked so that
 weights and errors are known. Anchors are refitted at every origin; their quantiles are those of
 their own errors at the last 30 origins. MASE divides by the mean error of the last day again in
@@ -108,7 +108,7 @@ def nights(series: panel.Panel, hours: int) -> Nights:
 
 
 def engine_quantiles(known: Nights, hours: int) -> scores.Vector:
-    """Returns (o, n, h, levels) of the product's engine."""
+    """Returns (o, n, h, levels) of `forecasting.series`."""
     blocks = [
         known.origins[start : start + LEARNED_EVERY]
         for start in range(0, len(known.origins), LEARNED_EVERY)

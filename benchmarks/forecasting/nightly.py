@@ -3,7 +3,7 @@
 Data: `forecasting/gpu-demand-hourly-*.csv.gz` as in `forecasting.demand`. Of these series as many
 as asked for are made: two of them, drawn and shifted by whole weeks, are mixed, made larger or
 smaller and given noise; one in ten has gaps, one in twenty begins late, one in twenty is
-intermittent. The product's engine learns, forecasts 14 days with quantiles and goes through past
+intermittent. `forecasting.series` learns, forecasts 14 days with quantiles and goes through past
 nights, with so many workers; memory is the largest sum over its processes. A part of the series
 is forecast by every backend, and the bytes are compared.
 """
@@ -97,7 +97,7 @@ def on_dask(part: panel.Panel, jobs: int) -> str:
 
 
 def forecast(made: panel.Panel, apply: Apply) -> engine.PanelForecast:
-    """Returns the forecast of a panel by the product's engine."""
+    """Returns the forecast of a panel by `forecasting.series`."""
     return engine.forecast(made, hours=DAYS * 24, seed=SEED, apply=apply)
 
 
