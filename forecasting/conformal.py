@@ -17,6 +17,10 @@ from engine.model.profiles import QUANTILE_LEVELS, Quantiles
 
 _PRIOR_WEIGHT = 5.0
 """How many residuals the prior spread counts for."""
+_STEP = 0.01
+_FIRST_FOLLOWED = 8
+"""Before so many residuals the quantiles are mostly prior, and their misses teach nothing."""
+_MOST_LEVEL = 0.9995
 
 
 def student_quantile(level: float, freedom: float) -> float:
@@ -34,7 +38,11 @@ def student_quantile(level: float, freedom: float) -> float:
 
 
 def offsets(
-    residuals: Sequence[float], prior_spread: float, *, independent: int | None = None
+    residuals: Sequence[float],
+    prior_spread: float,
+    *,
+    independent: int | None = None,
+    levels: Sequence[float] = QUANTILE_LEVELS,
 ) -> tuple[float, ...]:
     """Return what to add to a median for each of `QUANTILE_LEVELS`; they rise.
 
@@ -43,22 +51,27 @@ def offsets(
         prior_spread: Standard deviation that is assumed before there are residuals.
         independent: How many of the residuals are as good as independent: errors of one day
             are much alike. All of them unless said.
+        levels: What to cover in place of `QUANTILE_LEVELS`, where coverage is being repaired.
     """
     ordered = sorted(residuals)
     count = len(ordered)
     effective = min(count, independent or count)
-    ranks = [math.ceil((effective + 1) * level) for level in QUANTILE_LEVELS]
+    ranks = [math.ceil((effective + 1) * level) for level in levels]
     values = [
         ordered[math.ceil(rank * count / effective) - 1] if rank <= effective else math.nan
         for rank in ranks
     ]
     if math.isnan(values[-1]):
-        values = _widened(ordered, values, prior_spread, effective)
+        values = _widened(ordered, values, prior_spread, effective, levels)
     return tuple(accumulate(values, max))
 
 
 def _widened(
-    ordered: Sequence[float], values: Sequence[float], prior_spread: float, effective: int
+    ordered: Sequence[float],
+    values: Sequence[float],
+    prior_spread: float,
+    effective: int,
+    levels: Sequence[float],
 ) -> list[float]:
     """Return offsets where the upper ones are not known: Student's t with a prior spread."""
     share = effective / len(ordered) if ordered else 0.0
@@ -68,10 +81,31 @@ def _widened(
     spread = math.sqrt((_PRIOR_WEIGHT * prior_spread**2 + squares) / freedom)
     spread *= math.sqrt(1.0 + 1.0 / freedom)
     widened = [centre]
-    for level, value in zip(QUANTILE_LEVELS[1:], values[1:], strict=True):
+    for level, value in zip(levels[1:], values[1:], strict=True):
         assumed = centre + student_quantile(level, freedom) * spread
         widened.append(max(assumed, *ordered[-1:], centre) if math.isnan(value) else value)
     return widened
+
+
+def followed(residuals: Sequence[float], prior_spread: float) -> tuple[float, ...]:
+    """Return the levels to ask for, moved by what earlier quantiles really covered.
+
+    Each residual is told from those before it; after a miss the level of the next quantile is
+    raised, after a hit lowered by a little (adaptive conformal inference, Gibbs and Candes, 2021).
+    The median stays.
+
+    Args:
+        residuals: In order of time.
+        prior_spread: As in `offsets`.
+    """
+    moved = list(QUANTILE_LEVELS)
+    for count in range(_FIRST_FOLLOWED, len(residuals)):
+        told = offsets(residuals[:count], prior_spread, levels=moved)
+        for place, level in enumerate(QUANTILE_LEVELS[1:], start=1):
+            covered = residuals[count] <= told[place]
+            step = _STEP * (level - float(covered))
+            moved[place] = min(max(moved[place] + step, moved[place - 1]), _MOST_LEVEL)
+    return tuple(moved)
 
 
 def rising(values: Sequence[float]) -> Quantiles:

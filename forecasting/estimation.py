@@ -1,10 +1,10 @@
-"""One quantity of one task from past runs: four methods, the best on held-out runs taken.
+"""One quantity of one task from past runs: many methods, the one that costs least on held-out runs.
 
-Every method forecasts the logarithm of the ratio between what was measured and the preset, so
-that runs of other sizes can speak for this one. Each run is forecast from all others (leave one
-out); the method with the least loss on the runs nearest to the task is taken, and its residuals
-give the quantiles. The loss is what an error costs: pinball loss of the stated quantiles for
-times and rates, memory wasted (with the failed try, when too little was held) for memory.
+Each method of `forecasting.methods` forecasts every test run as if it were to come. The one with
+the least loss is taken. The loss is what an error costs: pinball loss of the stated quantiles for
+times and rates, memory wasted (with the failed try, when too little was held) for memory. Unless a
+method states quantiles of its own, its errors on the tests give them (split conformal), at levels
+that follow what they really covered.
 """
 
 from __future__ import annotations
@@ -14,34 +14,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from engine.model.profiles import QUANTILE_LEVELS, Method, Quantiles
+from engine.model.profiles import QUANTILE_LEVELS, Grounds, Method, Quantiles
 from forecasting import conformal
-from forecasting.presets import Quantity, preset
-from forecasting.runs import Past, Vector
+from forecasting.methods import pooled, simple, sized
+from forecasting.methods.question import MEMORY, OWN_TESTS, Answer, Question
+from forecasting.presets import Quantity
+from forecasting.runs import Vector
 
-_FLOOR = 1e-3
-"""Measured zeros count as this much, for their logarithm."""
-_NEIGHBOURS = 8
-_NEAR = 0.1
-_RIDGE = 1.0
-_FEWEST_FOR_REGRESSION = 3
-_OWN_TESTS = 4
-"""So many own runs are a test of their own; with fewer, like runs are tested on too."""
-_MOST_TESTS = 30
+_FEWEST_TESTS = 2
+_CLEARLY = 0.98
+"""A method displaces one that is trusted more when its loss is at most this share of the other's."""
 _RETRY_FACTOR = 1.5
 """What the next attempt holds after it ran out of memory."""
 _LEAST_HELD = 0.01
 """Bounds how often a try is repeated with more."""
-_MEMORY = frozenset({Quantity.MEMORY, Quantity.GPU_MEMORY})
+_HELD = QUANTILE_LEVELS.index(0.99)
+"""Plans hold memory at this level."""
+_P95 = QUANTILE_LEVELS.index(0.95)
+_MOST_LOG = 60.0
 _PRIOR_SPREAD = {
     Method.OWN_RUNS: 0.15,
-    Method.LIKE_RUNS: 0.35,
-    Method.REGRESSION: 0.35,
-    Method.PRESET: 0.5,
+    Method.RECENT_RUNS: 0.15,
+    Method.OWN_TREND: 0.15,
 }
-"""Standard deviation of the log ratio before there is evidence, in order of trust."""
+_OTHER_SPREAD = 0.35
+_PRESET_SPREAD = 0.5
+"""Standard deviations of the log ratio before there is evidence, in order of trust."""
 _SPREAD_SHARE = {Quantity.CPU: 0.2, Quantity.MEMORY: 0.4, Quantity.GPU_MEMORY: 0.4}
 """What varies less than time gets so much of the spread above."""
 
@@ -54,182 +53,121 @@ class Estimate:
         None without runs to test on.
     """
 
-    method: Method
     quantiles: Quantiles
-    error: float | None
-    coverage: float | None
-    tested: int
+    grounds: Grounds
 
+    @property
+    def method(self) -> Method:
+        """The method that was taken."""
+        return self.grounds.method
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A method's log ratio for the task, and for each run from the others (NaN: no forecast)."""
+    @property
+    def error(self) -> float | None:
+        """Mean absolute percentage error of the median on held-out runs."""
+        return self.grounds.error
 
-    method: Method
-    ratio: float
-    left_out: Vector
+    @property
+    def coverage(self) -> float | None:
+        """Share of held-out runs at or under P95."""
+        return self.grounds.coverage.get(f"{QUANTILE_LEVELS[_P95]:.2f}")
 
 
 @dataclass(frozen=True, slots=True)
 class _Test:
-    """A candidate's loss, error and coverage on its residuals."""
+    """An answer's loss, error and coverage on t tests that it could forecast."""
 
+    answer: Answer
+    residuals: Vector
     loss: float
     error: float
-    coverage: float
+    coverage: Vector
 
 
-def estimate(past: Past, quantity: Quantity) -> Estimate:
-    """Return the quantiles of a quantity of the task that `past` was gathered for."""
-    kinds = [record.kind for record in past.records]
-    presets = [
-        preset(kind, record.attributes)[quantity]
-        for kind, record in zip(kinds, past.records, strict=True)
-    ]
-    measured = [float(getattr(record, quantity.value)) for record in past.records]
-    ratios = _logs(measured) - _logs(presets)
-    base = math.log(max(_preset_of_target(past, quantity), _FLOOR))
-    tested = _held_out(past)
-    best, residuals, test = _choose(_candidates(past, ratios), ratios, tested, quantity)
-    spread = _spread(best.method, quantity)
-    offsets = conformal.offsets(residuals, spread)
-    values = [math.exp(base + best.ratio + offset) for offset in offsets]
-    return Estimate(
-        method=best.method,
-        quantiles=conformal.rising(values),
-        error=None if test is None else test.error,
-        coverage=None if test is None else test.coverage,
-        tested=len(residuals),
-    )
+def estimate(asked: Question) -> Estimate:
+    """Return the quantiles of the quantity that is asked about, with their grounds."""
+    answers = _answers(asked)
+    tests = [test for answer in answers if (test := _back_test(asked, answer)) is not None]
+    best = _best(tests)
+    answer = answers[0] if best is None else best.answer
+    residuals = np.empty(0) if best is None else best.residuals
+    offsets = answer.offsets
+    if offsets is None:
+        spread = _spread(answer.method, asked.quantity)
+        levels = conformal.followed(residuals.tolist(), spread)
+        offsets = conformal.offsets(residuals.tolist(), spread, levels=levels)
+    logs = [min(asked.base + answer.ratio + offset, _MOST_LOG) for offset in offsets]
+    return Estimate(conformal.rising([math.exp(log) for log in logs]), _grounds(asked, best, tests))
+
+
+def _answers(asked: Question) -> list[Answer]:
+    """Return what every method says that can speak for the task, in order of trust."""
+    found: list[Answer | None] = []
+    if asked.past.own.any():
+        found += [simple.own_runs(asked), simple.recent_runs(asked), simple.own_trend(asked)]
+        found.append(sized.sized(asked))
+    if len(asked.past.records):
+        found += [simple.like_runs(asked), pooled.pooled(asked), simple.regression(asked)]
+    found.append(simple.presets(asked))
+    return [answer for answer in found if answer is not None and math.isfinite(answer.ratio)]
 
 
 def _spread(method: Method, quantity: Quantity) -> float:
     """Return the standard deviation of a quantity's log ratio before there is evidence."""
-    return _PRIOR_SPREAD[method] * _SPREAD_SHARE.get(quantity, 1.0)
+    general = _PRESET_SPREAD if method is Method.PRESET else _OTHER_SPREAD
+    return _PRIOR_SPREAD.get(method, general) * _SPREAD_SHARE.get(quantity, 1.0)
 
 
-def _preset_of_target(past: Past, quantity: Quantity) -> float:
-    """Return the preset of the task itself."""
-    return preset(past.kind, past.attributes)[quantity]
+def _best(tests: Sequence[_Test]) -> _Test | None:
+    """Return the test with the least loss; one that is trusted more wins where they are close."""
+    best: _Test | None = None
+    for test in tests:
+        if best is None or test.loss < _CLEARLY * best.loss:
+            best = test
+    return best
 
 
-def _logs(values: Sequence[float]) -> Vector:
-    """Return natural logarithms, with zeros lifted to the floor."""
-    return np.log(np.maximum(np.asarray(values, dtype=np.float64), _FLOOR))
+def _back_test(asked: Question, answer: Answer) -> _Test | None:
+    """Forecast each test's quantiles, from the other tests where the method has none of its own.
 
-
-def _held_out(past: Past) -> NDArray[np.int64]:
-    """Return the runs to test on: own ones when there are enough, else the nearest."""
-    own = np.flatnonzero(past.own)
-    chosen = own if len(own) >= _OWN_TESTS else np.arange(len(past.records))
-    return np.asarray(chosen[:_MOST_TESTS], dtype=np.int64)
-
-
-def _candidates(past: Past, ratios: Vector) -> list[_Candidate]:
-    """Return every method that can speak for the task, in order of trust."""
-    found: list[_Candidate] = []
-    if past.own.any():
-        found.append(_own_runs(past, ratios))
-    if len(past.records):
-        found.append(_like_runs(past, ratios))
-    if len(past.records) >= _FEWEST_FOR_REGRESSION:
-        found.append(_regression(past, ratios))
-    found.append(_Candidate(Method.PRESET, 0.0, np.zeros_like(ratios)))
-    return found
-
-
-def _own_runs(past: Past, ratios: Vector) -> _Candidate:
-    """Forecast by the median of runs of the same task."""
-    left_out = np.full_like(ratios, np.nan)
-    for index, group in enumerate(past.group):
-        others = past.group == group
-        others[index] = False
-        if others.any():
-            left_out[index] = np.median(ratios[others])
-    return _Candidate(Method.OWN_RUNS, float(np.median(ratios[past.own])), left_out)
-
-
-def _like_runs(past: Past, ratios: Vector) -> _Candidate:
-    """Forecast by the nearest runs, weighted by nearness."""
-    left_out = np.full_like(ratios, np.nan)
-    for index in range(len(ratios)):
-        others = np.delete(np.arange(len(ratios)), index)
-        if len(others):
-            left_out[index] = _nearest_mean(past.between[index, others], ratios[others])
-    return _Candidate(Method.LIKE_RUNS, _nearest_mean(past.distance, ratios), left_out)
-
-
-def _nearest_mean(distance: Vector, ratios: Vector) -> float:
-    """Return the mean of the nearest ratios, weighted by the inverse square of distance."""
-    nearest = np.argsort(distance, kind="stable")[:_NEIGHBOURS]
-    weights = (_NEAR + distance[nearest]) ** -2.0
-    return float(np.average(ratios[nearest], weights=weights))
-
-
-def _regression(past: Past, ratios: Vector) -> _Candidate:
-    """Forecast by ridge regression on sizes and model families.
-
-    Leave-one-out residuals have a closed form: e / (1 - h), with h the leverage.
+    None where the method has no forecast for half of the tests, or for less than two.
     """
-    centre = past.features.mean(axis=0)
-    ones = np.ones((len(ratios), 1))
-    design = np.hstack([ones, past.features - centre])
-    penalty = _RIDGE * np.eye(design.shape[1])
-    penalty[0, 0] = 0.0
-    inverse = np.linalg.inv(design.T @ design + penalty)
-    weights = inverse @ design.T @ ratios
-    leverage = np.einsum("ij,jk,ik->i", design, inverse, design)
-    residuals = (ratios - design @ weights) / np.maximum(1.0 - leverage, 1e-6)
-    ratio = float(weights[0] + (past.target - centre) @ weights[1:])
-    return _Candidate(Method.REGRESSION, ratio, np.asarray(ratios - residuals, dtype=np.float64))
+    known = np.flatnonzero(np.isfinite(answer.left_out))
+    if len(known) < max(_FEWEST_TESTS, (len(asked.tested) + 1) // 2):
+        return None
+    known = known[np.argsort(asked.ended[asked.tested[known]], kind="stable")]
+    residuals = asked.ratios[asked.tested[known]] - answer.left_out[known]
+    told = _told(asked, answer, residuals) if answer.told is None else answer.told[known]
+    # All is relative to the actual value, so that short runs count as much as long ones.
+    shares = np.exp(np.clip(told - residuals[:, None], -_MOST_LOG, _MOST_LOG))
+    if asked.quantity in MEMORY:
+        loss = float(np.mean([_waste(float(share)) for share in shares[:, _HELD]]))
+    else:
+        loss = _pinball(shares)
+    return _Test(
+        answer=answer,
+        residuals=residuals,
+        loss=loss,
+        error=float(np.abs(shares[:, 0] - 1.0).mean()),
+        coverage=(shares >= 1.0).mean(axis=0),
+    )
 
 
-def _choose(
-    candidates: Sequence[_Candidate],
-    ratios: Vector,
-    tested: NDArray[np.int64],
-    quantity: Quantity,
-) -> tuple[_Candidate, list[float], _Test | None]:
-    """Return the candidate with the least loss, its residuals and its test.
-
-    One that has no forecast for half of the tested runs is not compared. When fewer than two
-    runs can be tested, the most trusted one is taken.
-    """
-    best: tuple[_Candidate, list[float], _Test] | None = None
-    for candidate in candidates:
-        known = tested[np.isfinite(candidate.left_out[tested])]
-        if len(known) < max(2, (len(tested) + 1) // 2):
-            continue
-        residuals = [float(r) for r in ratios[known] - candidate.left_out[known]]
-        test = _back_test(residuals, candidate.method, quantity)
-        if best is None or test.loss < best[2].loss:
-            best = (candidate, residuals, test)
-    return (candidates[0], [], None) if best is None else best
+def _told(asked: Question, answer: Answer, residuals: Vector) -> Vector:
+    """Return (t, levels) offsets of each residual from all the others."""
+    spread = _spread(answer.method, asked.quantity)
+    return np.array(
+        [
+            conformal.offsets(np.delete(residuals, place).tolist(), spread)
+            for place in range(len(residuals))
+        ]
+    )
 
 
-def _back_test(residuals: Sequence[float], method: Method, quantity: Quantity) -> _Test:
-    """Forecast each residual's quantiles from the other residuals and score them."""
-    memory = quantity in _MEMORY
-    spread = _spread(method, quantity)
-    loss = error = covered = 0.0
-    for index, actual in enumerate(residuals):
-        others = [*residuals[:index], *residuals[index + 1 :]]
-        offsets = conformal.offsets(others, spread)
-        # All is relative to the actual value, so that short runs count as much as long ones.
-        shares = [math.exp(offset - actual) for offset in offsets]
-        loss += _waste(shares[3]) if memory else _pinball(shares)
-        error += abs(shares[0] - 1.0)
-        covered += shares[3] >= 1.0
-    count = len(residuals)
-    return _Test(loss=loss / count, error=error / count, coverage=covered / count)
-
-
-def _pinball(shares: Sequence[float]) -> float:
+def _pinball(shares: Vector) -> float:
     """Return the mean pinball loss of quantiles given as shares of the actual value."""
-    return sum(
-        max(level * (1.0 - share), (level - 1.0) * (1.0 - share))
-        for level, share in zip(QUANTILE_LEVELS, shares, strict=True)
-    ) / len(shares)
+    levels = np.asarray(QUANTILE_LEVELS)
+    short = 1.0 - shares
+    return float(np.maximum(levels * short, (levels - 1.0) * short).mean())
 
 
 def _waste(share: float) -> float:
@@ -243,3 +181,43 @@ def _waste(share: float) -> float:
         wasted += held
         held *= _RETRY_FACTOR
     return wasted + held - 1.0
+
+
+def _grounds(asked: Question, best: _Test | None, tests: Sequence[_Test]) -> Grounds:
+    """Return why the method was taken."""
+    name = asked.quantity.title
+    if best is None:
+        method = _answers(asked)[0].method
+        runs = len(asked.past.records)
+        why = "there is no past run" if not runs else f"{runs} past run is too few for a test"
+        return Grounds(quantity=name, method=method, why=why)
+    ranked = sorted(tests, key=lambda test: test.loss)
+    losses = tuple((test.answer.method.value, round(test.loss, 6)) for test in ranked)
+    return Grounds(
+        quantity=name,
+        method=best.answer.method,
+        why=_why(asked, best, tests),
+        tested=len(best.residuals),
+        error=best.error,
+        coverage={
+            f"{level:.2f}": float(share)
+            for level, share in zip(QUANTILE_LEVELS, best.coverage, strict=True)
+        },
+        losses=losses,
+    )
+
+
+def _why(asked: Question, best: _Test, tests: Sequence[_Test]) -> str:
+    """Return the choice in words: on which runs, by which loss, against what."""
+    own = int(asked.past.own.sum())
+    whose = "own" if own >= OWN_TESTS else "like"
+    loss = "waste" if asked.quantity in MEMORY else "pinball loss"
+    count = len(best.residuals)
+    said = f"{loss} {best.loss:.3f} on {count} held-out {whose} runs"
+    if own < OWN_TESTS:
+        said += f", each told as if its task had {own or 'no'} {'run' if own == 1 else 'runs'}"
+    others = sorted((t for t in tests if t is not best), key=lambda test: test.loss)
+    if others:
+        rival = others[0]
+        said += f"; {rival.answer.method.value} had {rival.loss:.3f}"
+    return said

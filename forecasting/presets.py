@@ -42,6 +42,21 @@ class Quantity(StrEnum):
     NETWORK = "network_mbps_mean"
     GPU_MEMORY = "gpu_memory_gib_peak"
 
+    @property
+    def title(self) -> str:
+        """What people and documents call it: `duration`, or the name of a resource."""
+        return _TITLES[self.value]
+
+
+_TITLES = {
+    "duration_seconds": "duration",
+    "cpu_cores_mean": "cpu",
+    "memory_gib_peak": "memory",
+    "disk_gib": "disk",
+    "network_mbps_mean": "network",
+    "gpu_memory_gib_peak": "gpu memory",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Size:

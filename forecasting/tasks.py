@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
 from engine.model.fleet import Fleet
-from engine.model.plans import task_key
 from engine.model.profiles import (
     QUANTILE_LEVELS,
     Evidence,
-    LikeRun,
-    Method,
     Profile,
     Quantiles,
     RunRecord,
@@ -20,10 +17,12 @@ from engine.model.profiles import (
 )
 from engine.model.resources import Resource
 from engine.model.specs import PipelineSpec, Serving, TaskKind, TaskSpec, Wishes
-from forecasting import machines, runs, serving
+from forecasting import evidence, machines, runs, serving
 from forecasting.conformal import rising
 from forecasting.estimation import Estimate, estimate
-from forecasting.presets import Quantity, size_of
+from forecasting.methods import sized
+from forecasting.methods.question import question
+from forecasting.presets import Quantity, preset, size_of
 
 Use = dict[Resource, Quantiles]
 
@@ -32,9 +31,6 @@ _SHORT_HORIZON_SECONDS = 24 * 3_600.0
 _LONG_SLOT_SECONDS = 3_600.0
 _MOST_LONG_SLOTS = 168
 _HOURS = 24
-_NEAREST_SHOWN = 3
-_LIKE_DISTANCE = 1.0
-"""Runs within this distance count as like runs: the same model within a tenfold size."""
 _CLOCK_ERROR_CORES = 0.05
 """By which a busy thread may be measured above one core."""
 _SMALL_GIB = 1.0
@@ -65,7 +61,9 @@ class TaskForecaster:
         succeeded = runs.gather(pipeline, task, history, failed=False)
         with_failed = runs.gather(pipeline, task, history, failed=True)
         estimates = {
-            quantity: estimate(with_failed if quantity is Quantity.MEMORY else succeeded, quantity)
+            quantity: estimate(
+                question(with_failed if quantity is Quantity.MEMORY else succeeded, quantity)
+            )
             for quantity in (Quantity.DURATION, *_QUANTITIES.values())
         }
         use: Use = {
@@ -73,18 +71,23 @@ class TaskForecaster:
         }
         if task.kind is not TaskKind.SERVE:
             use[Resource.CPU] = _within_threads(use[Resource.CPU], succeeded)
-        use |= _gpus(task.wishes, succeeded)
+        gpus, of_gpus = _gpus(task.wishes, succeeded)
+        use |= gpus
         duration = _slowed(estimates[Quantity.DURATION].quantiles, use[Resource.CPU], task.wishes)
-        use |= _stated(task.wishes)
+        stated = _stated(task.wishes)
+        use |= stated
         leading = Quantity.CPU if task.kind is TaskKind.SERVE else Quantity.DURATION
-        evidence = _evidence(succeeded, estimates, leading, task.wishes)
+        known = evidence.evidence(succeeded, {**estimates, **of_gpus}, leading, tuple(stated))
         if task.kind is TaskKind.SERVE:
-            return _serve_profile(task, fleet, use, evidence)
-        return _batch_profile(task, fleet, use, duration, evidence)
+            return _serve_profile(task, fleet, use, known)
+        made = _batch_profile(task, fleet, use, duration, known)
+        held = made.peak(Resource.MEMORY, sized.HELD)
+        tries = sized.retries(question(with_failed, Quantity.MEMORY), held)
+        return dataclasses.replace(made, memory_retries_gib=tries)
 
 
 def _batch_profile(
-    task: TaskSpec, fleet: Fleet, use: Use, duration: Quantiles, evidence: Evidence
+    task: TaskSpec, fleet: Fleet, use: Use, duration: Quantiles, known: Evidence
 ) -> Profile:
     """Return the profile of a task that ends."""
     models = _gpu_models(task, fleet, use)
@@ -104,11 +107,11 @@ def _batch_profile(
         gpu_models=models,
         storage=_storage(task),
         machines=machines.machines_that_fit(fleet, _peaks(use), models, duration, 1),
-        evidence=evidence,
+        evidence=known,
     )
 
 
-def _serve_profile(task: TaskSpec, fleet: Fleet, use: Use, evidence: Evidence) -> Profile:
+def _serve_profile(task: TaskSpec, fleet: Fleet, use: Use, known: Evidence) -> Profile:
     """Return the profile of a task that runs until it is replaced, by hour of day."""
     promise = task.serving or Serving()
     answers = serving.answering(promise, fleet, use[Resource.CPU])
@@ -138,7 +141,7 @@ def _serve_profile(task: TaskSpec, fleet: Fleet, use: Use, evidence: Evidence) -
         if math.isfinite(answers.milliseconds_p99)
         else None,
         machines=machines.machines_that_fit(fleet, peaks, models, None, count),
-        evidence=evidence,
+        evidence=known,
     )
 
 
@@ -206,15 +209,20 @@ def _slowed(duration: Quantiles, cpu: Quantiles, wishes: Wishes) -> Quantiles:
     return duration.times(cpu.p50 / wishes.cpu_cores)
 
 
-def _gpus(wishes: Wishes, past: runs.Past) -> Use:
+def _gpus(wishes: Wishes, past: runs.Past) -> tuple[Use, dict[Quantity, Estimate]]:
     """Return GPUs and their memory when past runs used some or a person names a model."""
     used = [record for record in past.records if record.gpu_count > 0]
     wanted = wishes.gpu_model is not None or wishes.gpu_count or wishes.gpu_memory_gib
     if not wanted and 2 * len(used) <= len(past.records):
-        return {}
+        return {}, {}
     count = max((record.gpu_count for record in used), default=1.0)
-    memory = estimate(past, Quantity.GPU_MEMORY).quantiles if used else Quantiles.constant(0.0)
-    return {Resource.GPU: Quantiles.constant(count), Resource.GPU_MEMORY: memory}
+    use = {Resource.GPU: Quantiles.constant(count), Resource.GPU_MEMORY: Quantiles.constant(0.0)}
+    asked = question(past, Quantity.GPU_MEMORY)
+    if not used and preset(past.kind, past.attributes)[Quantity.GPU_MEMORY] <= 0:
+        return use, {}
+    told = estimate(asked)
+    use[Resource.GPU_MEMORY] = told.quantiles
+    return use, {Quantity.GPU_MEMORY: told}
 
 
 def _gpu_models(task: TaskSpec, fleet: Fleet, use: Mapping[Resource, Quantiles]) -> tuple[str, ...]:
@@ -238,44 +246,3 @@ def _storage(task: TaskSpec) -> StorageKind:
         return StorageKind.WAREHOUSE
     small = not place and size_of(task.attributes).gib <= _SMALL_GIB
     return StorageKind.MEMORY if small else StorageKind.LOCAL_DISK
-
-
-def _evidence(
-    past: runs.Past,
-    estimates: Mapping[Quantity, Estimate],
-    leading: Quantity,
-    wishes: Wishes,
-) -> Evidence:
-    """Return why the profile is believed; `leading` is the quantity whose method is named."""
-    main = estimates[leading]
-    stated = [resource.value for resource in _stated(wishes)]
-    preset_only = main.method is Method.PRESET
-    others = [
-        f"{resource.value} by {estimates[quantity].method.value}"
-        for resource, quantity in _QUANTITIES.items()
-        if estimates[quantity].method is not main.method and resource.value not in stated
-    ]
-    notes = others + ([f"stated: {', '.join(stated)}"] if stated else [])
-    return Evidence(
-        method=Method.STATED if stated and preset_only else main.method,
-        like_run_count=int((past.distance <= _LIKE_DISTANCE).sum()),
-        like_runs=tuple(
-            LikeRun(
-                name=_name(record),
-                distance=round(float(distance), 6),
-                duration_seconds=record.duration_seconds,
-            )
-            for record, distance in zip(
-                past.records[:_NEAREST_SHOWN], past.distance[:_NEAREST_SHOWN], strict=True
-            )
-        ),
-        backtest_error=main.error,
-        coverage_p95=main.coverage,
-        note="; ".join(notes),
-    )
-
-
-def _name(record: RunRecord) -> str:
-    """Return a past run's name: its task and when it ended."""
-    ended = datetime.datetime.fromtimestamp(record.ended_at, datetime.UTC)
-    return f"{task_key(record.pipeline, record.task)} of {ended:%Y-%m-%d %H:%M}"

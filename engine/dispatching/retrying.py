@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.model.dispatches import RETRYABLE_REASONS, Attempt, AttemptState, Reason
+from engine.model.profiles import Profile
+from engine.model.resources import Resource
 from engine.model.specs import TaskKind, TaskSpec
 
 MEMORY_GROWTH = 1.5
 """Factor on the memory of the attempt after one that ran out of it."""
+
+HELD_LEVEL = 0.99
+"""Level of the profile at which plans hold memory."""
 
 MOST_ATTEMPTS = 50
 """Bounds attempts of a task in a run, those that were lost with their cluster included."""
@@ -49,7 +54,18 @@ def failures(task: TaskSpec, attempts: Sequence[Attempt], now: float) -> int:
     return sum(each.state is not AttemptState.LOST for each in _counted(task, attempts, now))
 
 
-def memory_factor(attempts: Sequence[Attempt]) -> float:
-    """Return by how much the planned memory has to grow for the next attempt."""
+def memory_factor(attempts: Sequence[Attempt], profile: Profile | None = None) -> float:
+    """Return by how much the planned memory has to grow for the next attempt.
+
+    profile: of the task; says what each try after one that ran out of memory should hold. Without
+        it, or beyond its last try, memory grows by the same factor each time.
+    """
     ran_out = sum(attempt.reason is Reason.OUT_OF_MEMORY for attempt in attempts)
-    return float(MEMORY_GROWTH**ran_out)
+    if profile is None or not ran_out:
+        return float(MEMORY_GROWTH**ran_out)
+    planned = profile.peak(Resource.MEMORY, HELD_LEVEL)
+    told = [gib / planned for gib in profile.memory_retries_gib if gib > planned > 0]
+    if not told:
+        return float(MEMORY_GROWTH**ran_out)
+    beyond = max(ran_out - len(told), 0)
+    return float(told[min(ran_out, len(told)) - 1] * MEMORY_GROWTH**beyond)

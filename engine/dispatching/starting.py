@@ -28,7 +28,7 @@ from engine.model.dispatches import (
 from engine.model.errors import FinalError, RetryableError
 from engine.model.fleet import Fleet
 from engine.model.identifiers import AttemptId, attempt_id
-from engine.model.plans import Assignment
+from engine.model.plans import Assignment, task_key
 from engine.model.records import (
     ABSENT,
     ATTEMPTS,
@@ -112,7 +112,8 @@ def _advance(
     if executor not in desk.executors:
         nobody = Judgement(reason=Reason.NO_PLACE, message=f"there is no executor {executor!r}")
         return _store(desk, view, task, nobody)
-    needed = admission.need(assignment, pool, retrying.memory_factor(attempts))
+    profile = view.plan.profiles.get(task_key(view.spec.name, task.name))
+    needed = admission.need(assignment, pool, retrying.memory_factor(attempts, profile))
     judgement = admission.admit(
         assignment, needed, fleet, [stored.value for stored in live.values()]
     )

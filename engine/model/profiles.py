@@ -99,7 +99,13 @@ class Method(StrEnum):
 
     OWN_RUNS = "own runs"
     LIKE_RUNS = "like runs"
+    RECENT_RUNS = "last runs"
+    OWN_TREND = "trend of own runs"
+    SIZER = "memory sizer"
+    POOLED = "pooled over tasks"
     REGRESSION = "regression"
+    TREES = "trees"
+    ANALYTIC = "analytic terms"
     PRESET = "preset"
     STATED = "stated by the user"
 
@@ -138,12 +144,34 @@ class LikeRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Grounds:
+    """Why one quantity of a profile is believed.
+
+    quantity: `duration` or the name of a resource. tested: held-out runs of the back-test; error:
+        mean absolute percentage error of the median there; coverage: level (`0.95`) to the share
+        of them at or under that quantile; losses: mean loss of each method that could be tested,
+        the least first (pinball of the quantiles over the truth; for memory what was wasted over
+        what was needed). why: the choice in words.
+    """
+
+    quantity: str
+    method: Method
+    why: str
+    tested: int = 0
+    error: float | None = None
+    coverage: Mapping[str, float] = field(default_factory=dict)
+    losses: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """Why a profile is believed.
 
     backtest_error: mean absolute percentage error of the median of duration on held-out own
         or like runs; None when there was nothing to test on.
     coverage_p95: share of those runs whose duration lay at or under the P95 forecast for them.
+    grounds: of each quantity that was forecast; version: of the learned models that were asked,
+        0 for none.
     """
 
     method: Method
@@ -153,6 +181,8 @@ class Evidence:
     backtest_error: float | None = None
     coverage_p95: float | None = None
     note: str = ""
+    grounds: tuple[Grounds, ...] = ()
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +211,8 @@ class Profile:
     service_ms_p99: time in which a serve task answers, in reference milliseconds, without the
         network; None when nothing is known of it.
     machines: kinds that fit, cheapest median run first.
+    memory_retries_gib: what to hold after so many tries ran out of memory, rising; empty where
+        nothing is known of it.
     """
 
     task: TaskName
@@ -194,6 +226,7 @@ class Profile:
     machines: tuple[MachineFit, ...] = ()
     evidence: Evidence = field(default_factory=lambda: Evidence(method=Method.PRESET))
     service_ms_p99: float | None = None
+    memory_retries_gib: tuple[float, ...] = ()
 
     def peak(self, resource: Resource, level: float = 0.95) -> float:
         """Return the largest slot's quantile at `level`; 0 for a resource that is not used."""
