@@ -1,7 +1,8 @@
 """Forecasts what tasks need and what pools are asked for, as quantiles with their evidence.
 
-`TaskForecaster` needs numpy only; `PoolForecaster` brings scikit-learn. Each is imported when it
-is first named, so that a plan does not pay for the libraries of a capacity report.
+`TaskForecaster` and `LearningStore` need numpy only; `PoolForecaster` and `learn` bring
+scikit-learn. Each is imported when it is first named, so that a plan does not pay for the libraries
+of a capacity report.
 """
 
 from __future__ import annotations
@@ -11,15 +12,21 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from forecasting.history import read_history
+    from forecasting.learning.fitting import learn
+    from forecasting.learning.promises import weeks
+    from forecasting.learning.store import LearningStore
     from forecasting.pools import PoolForecaster
     from forecasting.tasks import TaskForecaster
 
-__all__ = ["PoolForecaster", "TaskForecaster", "read_history"]
+__all__ = ["LearningStore", "PoolForecaster", "TaskForecaster", "learn", "read_history", "weeks"]
 
 _HOMES = {
+    "LearningStore": "forecasting.learning.store",
     "PoolForecaster": "forecasting.pools",
     "TaskForecaster": "forecasting.tasks",
+    "learn": "forecasting.learning.fitting",
     "read_history": "forecasting.history",
+    "weeks": "forecasting.learning.promises",
 }
 
 

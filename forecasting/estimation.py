@@ -17,6 +17,7 @@ import numpy as np
 
 from engine.model.profiles import QUANTILE_LEVELS, Grounds, Method, Quantiles
 from forecasting import conformal
+from forecasting.learning.learned import Oracle
 from forecasting.methods import pooled, simple, sized
 from forecasting.methods.question import MEMORY, OWN_TESTS, Answer, Question
 from forecasting.presets import Quantity
@@ -24,7 +25,7 @@ from forecasting.runs import Vector
 
 _FEWEST_TESTS = 2
 _CLEARLY = 0.98
-"""A method displaces one that is trusted more when its loss is at most this share of the other's."""
+"""A method displaces one that is trusted more when its loss is below this share of the other's."""
 _RETRY_FACTOR = 1.5
 """What the next attempt holds after it ran out of memory."""
 _LEAST_HELD = 0.01
@@ -83,9 +84,12 @@ class _Test:
     coverage: Vector
 
 
-def estimate(asked: Question) -> Estimate:
-    """Return the quantiles of the quantity that is asked about, with their grounds."""
-    answers = _answers(asked)
+def estimate(asked: Question, oracle: Oracle | None = None) -> Estimate:
+    """Return the quantiles of the quantity that is asked about, with their grounds.
+
+    oracle: learned models, which are asked beside the other methods.
+    """
+    answers = _answers(asked, oracle)
     tests = [test for answer in answers if (test := _back_test(asked, answer)) is not None]
     best = _best(tests)
     answer = answers[0] if best is None else best.answer
@@ -96,10 +100,11 @@ def estimate(asked: Question) -> Estimate:
         levels = conformal.followed(residuals.tolist(), spread)
         offsets = conformal.offsets(residuals.tolist(), spread, levels=levels)
     logs = [min(asked.base + answer.ratio + offset, _MOST_LOG) for offset in offsets]
-    return Estimate(conformal.rising([math.exp(log) for log in logs]), _grounds(asked, best, tests))
+    grounds = _grounds(asked, answer.method, best, tests)
+    return Estimate(conformal.rising([math.exp(log) for log in logs]), grounds)
 
 
-def _answers(asked: Question) -> list[Answer]:
+def _answers(asked: Question, oracle: Oracle | None) -> list[Answer]:
     """Return what every method says that can speak for the task, in order of trust."""
     found: list[Answer | None] = []
     if asked.past.own.any():
@@ -107,6 +112,7 @@ def _answers(asked: Question) -> list[Answer]:
         found.append(sized.sized(asked))
     if len(asked.past.records):
         found += [simple.like_runs(asked), pooled.pooled(asked), simple.regression(asked)]
+    found.append(None if oracle is None else oracle.answer(asked))
     found.append(simple.presets(asked))
     return [answer for answer in found if answer is not None and math.isfinite(answer.ratio)]
 
@@ -183,13 +189,14 @@ def _waste(share: float) -> float:
     return wasted + held - 1.0
 
 
-def _grounds(asked: Question, best: _Test | None, tests: Sequence[_Test]) -> Grounds:
+def _grounds(
+    asked: Question, method: Method, best: _Test | None, tests: Sequence[_Test]
+) -> Grounds:
     """Return why the method was taken."""
     name = asked.quantity.title
     if best is None:
-        method = _answers(asked)[0].method
         runs = len(asked.past.records)
-        why = "there is no past run" if not runs else f"{runs} past run is too few for a test"
+        why = "no run is like it" if not runs else f"{runs} past runs are too few for a test"
         return Grounds(quantity=name, method=method, why=why)
     ranked = sorted(tests, key=lambda test: test.loss)
     losses = tuple((test.answer.method.value, round(test.loss, 6)) for test in ranked)

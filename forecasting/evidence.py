@@ -24,6 +24,7 @@ def evidence(
     stated: Sequence[Resource],
     *,
     version: int = 0,
+    problem: str = "",
 ) -> Evidence:
     """Return the evidence of a profile.
 
@@ -33,6 +34,7 @@ def evidence(
         leading: The quantity whose method, error and coverage are named first.
         stated: Resources that a person insists on.
         version: Of the learned models that were asked; 0 for none.
+        problem: What is wrong with their store.
     """
     main = estimates[leading]
     names = [resource.value for resource in stated]
@@ -43,7 +45,7 @@ def evidence(
         and told.method is not main.method
         and quantity.title not in names
     ]
-    notes = others + ([f"stated: {', '.join(names)}"] if names else [])
+    notes = [problem, *others, f"stated: {', '.join(names)}" if names else ""]
     preset_only = main.method is Method.PRESET
     return Evidence(
         method=Method.STATED if names and preset_only else main.method,
@@ -60,7 +62,7 @@ def evidence(
         ),
         backtest_error=main.error,
         coverage_p95=main.coverage,
-        note="; ".join(notes),
+        note="; ".join(filter(None, notes)),
         grounds=tuple(
             _stated(told.grounds) if told.grounds.quantity in names else told.grounds
             for quantity, told in estimates.items()

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from engine.model.specs import Scalar, TaskKind
+from engine.model.specs import NETWORK_TERMS, Scalar, TaskKind
 
 BYTES_PER_CELL = 4.0
 """Of a table in text: a short number and its comma."""
@@ -25,6 +25,11 @@ _GIB = 2.0**30
 _CORE_GIB_PER_SECOND = 0.008
 """Text that one core parses and checks."""
 _MOST_CORES = 16.0
+_VALUE_BYTES = 4.0
+_COPIES = 4.0
+"""Of each parameter that stay: value, gradient, two moments of the optimiser."""
+_GPU_CONTEXT_GIB = 0.5
+"""What a driver takes before anything is computed."""
 _SERVE_SECONDS = 0.004
 """Core-seconds for one request: HTTP, JSON and a small model."""
 _SERVE_MEMORY_GIB = 0.3
@@ -113,8 +118,24 @@ def preset(kind: TaskKind, attributes: Mapping[str, Scalar]) -> dict[Quantity, f
         Quantity.MEMORY: memory + _MEMORY_FACTOR[kind] * size.gib / cores,
         Quantity.DISK: 0.01 + 2.0 * size.gib,
         Quantity.NETWORK: 8.0 * 1024 * size.gib / max(seconds, 1.0),
-        Quantity.GPU_MEMORY: 0.0,
+        Quantity.GPU_MEMORY: network_gib(attributes),
     }
+
+
+def network_gib(attributes: Mapping[str, Scalar]) -> float:
+    """Return the memory of a training on a GPU by its analytic terms; 0 where none is stated.
+
+    The context of the driver; 16 bytes for a parameter (value, gradient, two moments of the
+    optimiser) and one more copy while it steps; 4 bytes for each value that is kept for the
+    backward pass, and for the batch itself (see `forecasting.profiles.shapes`).
+    """
+    weights, activations, inputs, batch = (number(attributes, n) for n in NETWORK_TERMS)
+    if weights is None and activations is None:
+        return 0.0
+    kept = (activations or 0.0) + (inputs or 0.0)
+    stays = _COPIES * _VALUE_BYTES * (weights or 0.0)
+    peak = max(_VALUE_BYTES * kept * (batch or 1.0), _VALUE_BYTES * (weights or 0.0))
+    return _GPU_CONTEXT_GIB + (stays + peak) / _GIB
 
 
 def _serve_preset(requests_per_second: float) -> dict[Quantity, float]:

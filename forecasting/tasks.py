@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from engine.model.fleet import Fleet
 from engine.model.profiles import (
@@ -20,6 +20,7 @@ from engine.model.specs import PipelineSpec, Serving, TaskKind, TaskSpec, Wishes
 from forecasting import evidence, machines, runs, serving
 from forecasting.conformal import rising
 from forecasting.estimation import Estimate, estimate
+from forecasting.learning.learned import Oracle
 from forecasting.methods import sized
 from forecasting.methods.question import question
 from forecasting.presets import Quantity, preset, size_of
@@ -47,8 +48,15 @@ _QUANTITIES = {
 class TaskForecaster:
     """Profiles tasks from their spec and past runs (the port `Forecaster`).
 
-    It keeps no state: a profile follows from its arguments alone.
+    A profile follows from its arguments and the learned models in force alone.
+
+    Args:
+        learned: Returns the models in force and what is wrong with their store, "" when nothing
+            is; no models unless said.
     """
+
+    def __init__(self, learned: Callable[[], tuple[Oracle | None, str]] | None = None) -> None:
+        self._learned = learned or (lambda: (None, ""))
 
     def profile(
         self,
@@ -58,11 +66,13 @@ class TaskForecaster:
         history: Sequence[RunRecord],
     ) -> Profile:
         """Return the profile of a task, from its spec and from past runs of any task."""
+        oracle, problem = self._learned()
         succeeded = runs.gather(pipeline, task, history, failed=False)
         with_failed = runs.gather(pipeline, task, history, failed=True)
         estimates = {
             quantity: estimate(
-                question(with_failed if quantity is Quantity.MEMORY else succeeded, quantity)
+                question(with_failed if quantity is Quantity.MEMORY else succeeded, quantity),
+                oracle,
             )
             for quantity in (Quantity.DURATION, *_QUANTITIES.values())
         }
@@ -71,13 +81,20 @@ class TaskForecaster:
         }
         if task.kind is not TaskKind.SERVE:
             use[Resource.CPU] = _within_threads(use[Resource.CPU], succeeded)
-        gpus, of_gpus = _gpus(task.wishes, succeeded)
+        gpus, of_gpus = _gpus(task.wishes, succeeded, oracle)
         use |= gpus
         duration = _slowed(estimates[Quantity.DURATION].quantiles, use[Resource.CPU], task.wishes)
         stated = _stated(task.wishes)
         use |= stated
         leading = Quantity.CPU if task.kind is TaskKind.SERVE else Quantity.DURATION
-        known = evidence.evidence(succeeded, {**estimates, **of_gpus}, leading, tuple(stated))
+        known = evidence.evidence(
+            succeeded,
+            {**estimates, **of_gpus},
+            leading,
+            tuple(stated),
+            version=0 if oracle is None else oracle.number,
+            problem=problem,
+        )
         if task.kind is TaskKind.SERVE:
             return _serve_profile(task, fleet, use, known)
         made = _batch_profile(task, fleet, use, duration, known)
@@ -209,7 +226,9 @@ def _slowed(duration: Quantiles, cpu: Quantiles, wishes: Wishes) -> Quantiles:
     return duration.times(cpu.p50 / wishes.cpu_cores)
 
 
-def _gpus(wishes: Wishes, past: runs.Past) -> tuple[Use, dict[Quantity, Estimate]]:
+def _gpus(
+    wishes: Wishes, past: runs.Past, oracle: Oracle | None
+) -> tuple[Use, dict[Quantity, Estimate]]:
     """Return GPUs and their memory when past runs used some or a person names a model."""
     used = [record for record in past.records if record.gpu_count > 0]
     wanted = wishes.gpu_model is not None or wishes.gpu_count or wishes.gpu_memory_gib
@@ -220,7 +239,7 @@ def _gpus(wishes: Wishes, past: runs.Past) -> tuple[Use, dict[Quantity, Estimate
     asked = question(past, Quantity.GPU_MEMORY)
     if not used and preset(past.kind, past.attributes)[Quantity.GPU_MEMORY] <= 0:
         return use, {}
-    told = estimate(asked)
+    told = estimate(asked, oracle)
     use[Resource.GPU_MEMORY] = told.quantiles
     return use, {Quantity.GPU_MEMORY: told}
 

@@ -10,7 +10,8 @@ from engine.model import documents
 from engine.model.dispatches import Attempt, AttemptOrder, AttemptState, Run, TaskRun, TaskState
 from engine.model.identifiers import Digest
 from engine.model.plans import Plan, task_key
-from engine.model.profiles import RunRecord
+from engine.model.profiles import Quantiles, RunRecord, Told
+from engine.model.resources import Resource
 from engine.model.specs import Scalar, TaskKind, TaskSpec
 
 _LEAST_TIME_LIMIT_SECONDS = 600.0
@@ -134,4 +135,21 @@ def run_record(view: RunView, attempt: Attempt, speed: float) -> RunRecord | Non
         disk_gib=usage.disk_gib,
         gpu_count=attempt.held.gpu_count,
         succeeded=attempt.state is AttemptState.SUCCEEDED,
+        told=_told(view, task),
+    )
+
+
+def _told(view: RunView, task: TaskSpec) -> Told | None:
+    """Return what the plan said of a task, so that it can be held against what happened."""
+    profile = view.plan.profiles.get(task_key(view.spec.name, task.name))
+    if profile is None:
+        return None
+    nothing = (Quantiles.constant(0.0),)
+    return Told(
+        plan=view.plan.plan_id,
+        method=profile.evidence.method,
+        version=profile.evidence.version,
+        duration_seconds=profile.duration_seconds,
+        cpu_cores=profile.use.get(Resource.CPU, nothing)[0],
+        memory_gib=profile.use.get(Resource.MEMORY, nothing)[0],
     )

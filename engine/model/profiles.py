@@ -111,12 +111,28 @@ class Method(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What the plan of a run said of it before it began, in the units of its record.
+
+    version: of the learned models that were asked, 0 for none.
+    """
+
+    plan: str
+    method: Method
+    version: int
+    duration_seconds: Quantiles | None
+    cpu_cores: Quantiles
+    memory_gib: Quantiles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """One finished run of a task as it was measured: what profiles are learned from.
 
     attributes: what was known before it ran (rows, columns, model, trials, volume_gib, ...).
     duration_seconds: reference seconds, that is measured seconds times the pool's speed.
     succeeded: false for runs that failed; only their memory is learned from.
+    told: what was forecast for it; None for runs that were not planned here.
     """
 
     pipeline: PipelineName
@@ -132,6 +148,7 @@ class RunRecord:
     gpu_count: float = 0.0
     gpu_memory_gib_peak: float = 0.0
     succeeded: bool = True
+    told: Told | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -168,6 +168,11 @@ class Affinity:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
+NETWORK_TERMS = ("network_parameters", "network_activations", "network_inputs", "batch_size")
+"""Parameters of a task that say how large a network it trains: weights, values that all layers put
+out and that one sample holds, and samples in a batch. Memory on a GPU follows from them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSpec:
     """One task. Only `kind` is needed: all else is forecast or has the default shown.
@@ -233,6 +238,7 @@ class TaskSpec:
             known["model"] = "+".join(self.model)
         if self.serving is not None:
             known["requests"] = self.serving.requests_per_second_peak
+        known |= {n: self.parameters[n] for n in NETWORK_TERMS if n in self.parameters}
         return known
 
 

@@ -154,7 +154,7 @@ class DurationForecaster:
         if self._trees is None:
             expected = np.exp(widths.predict(known[split:]))
             self._start_from(told, expected, target[split:])
-        self._widths = RowTrees(widths)
+        self._widths = RowTrees.of(widths)
         self._trees = self._medians(known, target)
         self._fitted = len(self._targets)
 
@@ -243,7 +243,7 @@ class _Medians:
         self, models: Sequence[HistGradientBoostingRegressor], *, second_is_seconds: bool
     ) -> None:
         self._models = tuple(models)
-        self._rows = tuple(RowTrees(model) for model in models)
+        self._rows = tuple(RowTrees.of(model) for model in models)
         self._second_is_seconds = second_is_seconds
 
     def predict(self, row: Vector) -> float:

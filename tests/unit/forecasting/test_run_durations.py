@@ -113,6 +113,6 @@ def test_rows_are_answered_as_the_model_answers(loss: str) -> None:
     target = np.nansum(known, axis=1)
     model = HistGradientBoostingRegressor(loss=loss, max_iter=20, random_state=1)
     model.fit(known, target)
-    rows = RowTrees(model)
+    rows = RowTrees.of(model)
     told = [rows.predict(row) for row in known[:50]]
     assert told == pytest.approx(model.predict(known[:50]).tolist())
