@@ -135,7 +135,7 @@ def capacity(
 
     talk: Talk = context.obj
     question = CapacityQuestion(
-        horizon_hours=_hours(horizon),
+        horizon_hours=hours_of(horizon),
         seed=seed,
         as_of=instant(as_of) if as_of else None,
         demand=read_text(demand, "demand") if demand else "",
@@ -169,7 +169,7 @@ def _write_page(talk: Talk, path: Path, report: CapacityReport) -> None:
     talk.say(f"written to {path}")
 
 
-def _hours(text: str) -> int:
+def hours_of(text: str) -> int:
     """Return a span such as `7d` as hours.
 
     Raises:

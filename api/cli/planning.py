@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from api.messages.answers import PlanAnswer
     from api.messages.questions import Document
     from api.wiring import Application
-    from engine.model.plans import Mode
+    from engine.model.plans import Mode, Plan
     from engine.ports import Watch
 
 INFEASIBLE = 4
@@ -73,6 +73,10 @@ def plan(  # noqa: PLR0913 - each is an option of the command
     show_defaults: Annotated[
         bool, typer.Option("--show-defaults", help="Also print what was filled in.")
     ] = False,
+    show_profile: Annotated[
+        str,
+        typer.Option(metavar="TASK", help="Also print the profile of a task with its evidence."),
+    ] = "",
 ) -> None:
     """Forecast what tasks need and choose where and when they run. Nothing is changed.
 
@@ -99,7 +103,10 @@ def plan(  # noqa: PLR0913 - each is an option of the command
     talk.say("planning ...")
     with doors.either(talk) as door:
         answer = _watched(talk, door, lambda watch: door.plan(question, watch=watch))
-    _print_plan(talk, answer)
+    if show_profile:
+        _print_profiles(talk, answer.plan, show_profile)
+    if not (show_profile and talk.json):
+        _print_plan(talk, answer)
 
 
 def explain(
@@ -250,6 +257,18 @@ def _print_plan(talk: Talk, answer: PlanAnswer) -> None:
         talk.result(plan_text(answer.plan, talk.style(), solved_seconds=answer.solved_seconds))
     if answer.plan.placement.unplaced:
         raise typer.Exit(INFEASIBLE)
+
+
+def _print_profiles(talk: Talk, plan: Plan, task: str) -> None:
+    """Print the profiles of a task with their evidence; with `--json` they stand for the plan."""
+    from api.report.profiles import profile_page, profiles_of
+
+    found = profiles_of(plan, task)
+    if talk.json:
+        talk.value(list(found.values()))
+    elif not talk.quiet:
+        pages = [profile_page(key, profile, talk.style()) for key, profile in found.items()]
+        talk.result("\n\n".join(pages) + "\n")
 
 
 def _print_defaults(talk: Talk, documents: tuple[Document, ...]) -> None:

@@ -13,9 +13,10 @@ from api.messages import answers, questions
 from engine import planning
 from engine.model import documents
 from engine.model.alarms import Action, SuperAlarm
-from engine.model.capacity import CapacityReport
+from engine.model.capacity import CapacityReport, DemandFan
 from engine.model.dispatches import Attempt, Deployment, Run
 from engine.model.fleet import Fleet
+from engine.model.learning import LearningReport, ModelVersion, TaskHistory
 from engine.model.plans import Plan
 from engine.model.progress import RunStatus
 from engine.model.signals import Signal
@@ -170,6 +171,30 @@ class Remote:
             "/v1/signals",
             query={"series": series or None, "since": since},
         )
+
+    # ---------------------------------------------------------- what is learned
+
+    def task_history(self, task: str) -> TaskHistory:
+        """Return what is said of a task's next run, and the runs behind it."""
+        return self._transport.value(TaskHistory, "GET", "/v1/profiles", query={"task": task})
+
+    def forecast(self, question: questions.ForecastQuestion) -> tuple[DemandFan, ...]:
+        """Return the forecast of a pool's demand, or of every pool's."""
+        return self._transport.value(
+            tuple[DemandFan, ...], "POST", "/v1/forecast", content=question
+        )
+
+    def learning(self) -> LearningReport:
+        """Return the versions of learned models, and how what was told was kept."""
+        return self._transport.value(LearningReport, "GET", "/v1/learning")
+
+    def refit(self) -> ModelVersion:
+        """Learn anew from all runs; in force only where it is better."""
+        return self._transport.value(ModelVersion, "POST", "/v1/learning/refit")
+
+    def roll_back(self) -> LearningReport:
+        """Use the learned version before the one in force again."""
+        return self._transport.value(LearningReport, "POST", "/v1/learning/rollback")
 
     # ------------------------------------------------------- capacity and health
 

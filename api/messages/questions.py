@@ -91,6 +91,21 @@ class CapacityQuestion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastQuestion:
+    """Demand of one pool, or of each, is to be forecast.
+
+    pool: "" for all of them; the others as in `CapacityQuestion`.
+    """
+
+    pool: str = ""
+    horizon_hours: int = 168
+    seed: int | None = None
+    as_of: float | None = None
+    demand: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckQuestion:
     """Documents are to be checked: form, units, references, reachable data."""
 

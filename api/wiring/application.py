@@ -9,25 +9,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from api.messages import answers, files, questions
-from api.wiring import doctor
+from api.messages import answers, questions
+from api.wiring import doctor, profile_desk
 from api.wiring.parts import Parts
 from api.wiring.plan_desk import PlanDesk
 from api.wiring.run_desk import RunDesk
 from api.wiring.watch_desk import WatchDesk
-from engine import capacity, documents, planning
+from engine import documents, planning
 from engine.model.alarms import Action, SuperAlarm
-from engine.model.capacity import CapacityReport
+from engine.model.capacity import CapacityReport, DemandFan
 from engine.model.dispatches import Attempt, Deployment, Run
-from engine.model.errors import Fault, InvalidInputError, NotFoundError
+from engine.model.errors import NotFoundError
 from engine.model.fleet import Fleet
+from engine.model.learning import LearningReport, ModelVersion, TaskHistory
 from engine.model.plans import Plan
 from engine.model.progress import RunStatus
 from engine.model.records import CAPACITY_REPORTS, Put
 from engine.model.signals import Signal
 from engine.ports import Watch
-
-_HOUR_SECONDS = 3_600.0
 
 
 class Application:
@@ -43,6 +42,7 @@ class Application:
         self._plans = PlanDesk(parts)
         self._runs = RunDesk(parts)
         self._watch = WatchDesk(parts)
+        self._profiles = profile_desk.ProfileDesk(parts)
         self._loops = loops
         self._started_at = parts.clock.now()
 
@@ -157,6 +157,28 @@ class Application:
         """Return signals of one series, or of all, after an instant, oldest first."""
         return self._watch.signals(series, since)
 
+    # ---------------------------------------------------------- what is learned
+
+    def task_history(self, task: str) -> TaskHistory:
+        """Return what is said of a task's next run, and the runs behind it."""
+        return self._profiles.task_history(task)
+
+    def forecast(self, question: questions.ForecastQuestion) -> tuple[DemandFan, ...]:
+        """Return the forecast of a pool's demand, or of every pool's."""
+        return self._profiles.forecast(question)
+
+    def learning(self) -> LearningReport:
+        """Return the versions of learned models, and how what was told was kept."""
+        return self._profiles.learning()
+
+    def refit(self) -> ModelVersion:
+        """Learn anew from all runs; in force only where it is better."""
+        return self._profiles.refit()
+
+    def roll_back(self) -> LearningReport:
+        """Use the learned version before the one in force again."""
+        return self._profiles.roll_back()
+
     # ---------------------------------------------------------------- capacity
 
     def capacity(self, question: questions.CapacityQuestion) -> CapacityReport:
@@ -165,16 +187,10 @@ class Application:
         Raises:
             InvalidInputError: when there is no demand to look at, or it has faults.
         """
-        text, source = question.demand, question.source or "the request"
-        if not text:
-            path = self.parts.settings.demand
-            if path is None:
-                fix = "name a file with --demand, or set BERTH_DEMAND"
-                fault = Fault(code="U013", message="no past demand was given", fix=fix)
-                raise InvalidInputError("capacity", [fault])
-            text, source = files.read_text(path, "demand"), str(path)
-        series = capacity.read_demand(text)
-        ends = max(one.starts_at + len(one.values) * _HOUR_SECONDS for one in series)
+        series, source = profile_desk.demand_of(
+            self.parts, question.demand, question.source or "the request"
+        )
+        ends = profile_desk.last_hour(series)
         seed = question.seed
         report = self.parts.capacity().report(
             series,

@@ -21,7 +21,13 @@ _PROBE = {"pipeline": "probe", "tasks": {"etl": {"kind": "etl", "volume": "1 MiB
 
 def examine(parts: Parts) -> tuple[Finding, ...]:
     """Return what each look found; one that fails is a finding too."""
-    looks = (("database", _database), ("clock", _clock), ("disk", _disk), ("solver", _solver))
+    looks = (
+        ("database", _database),
+        ("clock", _clock),
+        ("disk", _disk),
+        ("solver", _solver),
+        ("learning", _learning),
+    )
     found = [_look(name, look, parts) for name, look in looks]
     for cluster in parts.fleet.fleet().clusters:
         message = "answers" if cluster.reachable else "does not answer"
@@ -44,6 +50,15 @@ def _database(parts: Parts) -> Finding:
     starts = term.value.number if term else 0
     message = f"answers; {count} plans, {starts} starts of an engine"
     return Finding(name="database", fine=True, message=message)
+
+
+def _learning(parts: Parts) -> Finding:
+    oracle, note = parts.learning.in_force()
+    if note:
+        fix = "berth learning refit"
+        return Finding(name="learning", fine=False, message=note, fix=fix)
+    used = "runs and presets alone" if oracle is None else f"version {oracle.number}"
+    return Finding(name="learning", fine=True, message=f"profiles are told by {used}")
 
 
 def _clock(parts: Parts) -> Finding:

@@ -14,6 +14,7 @@ from alarms.rules.files import load_rules
 from alarms.rules.model import RuleSet
 from api.messages.files import read_text
 from api.settings import Settings
+from api.wiring import profile_desk
 from api.wiring.loops import LoopPlan
 from api.wiring.parts import Parts, plugin
 from engine import dispatching, expressions, planning, plugins, watching
@@ -24,6 +25,8 @@ from executors.local import FolderArtifacts, LocalExecutor, LocalSignals
 from executors.serving import HttpModelServer
 
 _PAUSE_SECONDS = 0.2
+_NIGHT_SECONDS = 86_400.0
+_LEARN_PAUSE_SECONDS = 60.0
 _LOOKS_PER_WINDOW = 4
 _WINDOWS_OF_ONE_EVENT = 3
 
@@ -41,7 +44,7 @@ def with_crashes(parts: Parts, points: crash.CrashPoints | None) -> Parts:
 
 
 def plans(parts: Parts, term: Term, points: crash.CrashPoints | None) -> tuple[LoopPlan, ...]:
-    """Return the loops of an engine: dispatch, plan, watch."""
+    """Return the loops of an engine: dispatch, plan, watch, learn."""
     dispatcher = dispatching.Dispatcher(
         parts.ledger,
         _executors(parts, points),
@@ -61,6 +64,11 @@ def plans(parts: Parts, term: Term, points: crash.CrashPoints | None) -> tuple[L
         LoopPlan(name="dispatch", step=dispatcher.step, pause_seconds=_PAUSE_SECONDS),
         LoopPlan(name="plan", step=reconciler.step, pause_seconds=_PAUSE_SECONDS),
         LoopPlan(name="watch", step=watcher.step, pause_seconds=window / _LOOKS_PER_WINDOW),
+        LoopPlan(
+            name="learn",
+            step=profile_desk.nightly(parts, parts.settings.scaled(_NIGHT_SECONDS)),
+            pause_seconds=max(parts.settings.scaled(_LEARN_PAUSE_SECONDS), _PAUSE_SECONDS),
+        ),
     )
 
 

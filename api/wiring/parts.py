@@ -43,6 +43,8 @@ class Parts:
     switch: ClusterSwitch
     fleet: FleetSource
     planner: planning.Planner
+    forecaster: Forecaster
+    learning: forecasting.LearningStore
     history: tuple[RunRecord, ...]
     closers: tuple[Callable[[], None], ...] = ()
 
@@ -70,7 +72,9 @@ def build(settings: Settings, *, fleet: Fleet | None = None) -> Parts:
     switch = ClusterSwitch(settings.home)
     clusters = fleet or read_fleet(settings)
     history = read_history(settings)
-    planner = planning.Planner(_forecaster(settings), _placer(settings), version())
+    learning = forecasting.LearningStore(settings.home / "learning")
+    forecaster = _forecaster(settings, learning)
+    planner = planning.Planner(forecaster, _placer(settings), version())
     prepare_home(settings.home)
     ledger = store.open_ledger(settings.database_url)
     return Parts(
@@ -81,6 +85,8 @@ def build(settings: Settings, *, fleet: Fleet | None = None) -> Parts:
         switch=switch,
         fleet=FileFleetSource(clusters, switch),
         planner=planner,
+        forecaster=forecaster,
+        learning=learning,
         history=history,
         closers=(ledger.close,),
     )
@@ -143,9 +149,9 @@ def this_machine() -> Fleet:
     return Fleet(clusters=(cluster,))
 
 
-def _forecaster(settings: Settings) -> Forecaster:
+def _forecaster(settings: Settings, learning: forecasting.LearningStore) -> Forecaster:
     if not settings.forecaster:
-        return forecasting.TaskForecaster()
+        return forecasting.TaskForecaster(learning.in_force)
     made: Forecaster = plugin("berth.forecasters", settings.forecaster)()
     return made
 

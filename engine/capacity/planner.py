@@ -11,8 +11,14 @@ from engine.capacity import options, supply, verdict
 from engine.capacity.demand import HOUR, NUMBERED_BEFORE
 from engine.capacity.options import Assumptions
 from engine.model import documents
-from engine.model.capacity import CapacityReport, DemandForecast, DemandSeries, PoolOutlook
-from engine.model.errors import Fault, InvalidInputError
+from engine.model.capacity import (
+    CapacityReport,
+    DemandFan,
+    DemandForecast,
+    DemandSeries,
+    PoolOutlook,
+)
+from engine.model.errors import Fault, InvalidInputError, NotFoundError
 from engine.model.fleet import Fleet
 from engine.ports import DemandForecaster
 
@@ -58,14 +64,7 @@ class CapacityPlanner:
             InvalidInputError: for a horizon outside of 1 hour to 31 days, or a series that is
                 too short or ends more than two weeks before `as_of`.
         """
-        if not 1 <= horizon_hours <= MOST_HOURS:
-            message = f"a horizon of {horizon_hours} hours is not within 1 and {MOST_HOURS}"
-            raise InvalidInputError("horizon", [Fault(code="C007", message=message)])
-        now = math.floor(as_of / HOUR) * HOUR
-        known = [_known(each, now) for each in series]
-        faults = [fault for each in known for fault in _stale(each, now)]
-        if faults:
-            raise InvalidInputError(source, faults)
+        now, known = _asked(series, as_of, horizon_hours, source)
         pools = tuple(self._outlook(each, known, fleet, now, horizon_hours, seed) for each in known)
         report = CapacityReport(
             report_id="",
@@ -81,6 +80,52 @@ class CapacityPlanner:
             report, report_id="c-" + documents.letters(documents.encode(report))
         )
 
+    def fans(
+        self,
+        series: Sequence[DemandSeries],
+        *,
+        pool: str = "",
+        as_of: float,
+        horizon_hours: int,
+        seed: int,
+        source: str,
+    ) -> tuple[DemandFan, ...]:
+        """Return the forecast of one pool, or of each, for the hours after `as_of`.
+
+        Raises:
+            InvalidInputError: as in `report`.
+            NotFoundError: when there is no such pool; names those that there are.
+        """
+        names = [each.pool for each in series]
+        if pool and pool not in names:
+            message = f"{source} has no pool {pool!r}; it has {', '.join(names)}"
+            raise NotFoundError(message, fix="name one of these, or none for all of them")
+        now, known = _asked(series, as_of, horizon_hours, source)
+        return tuple(
+            DemandFan(
+                history=_history(each),
+                forecast=self._forecast(each, known, now, horizon_hours, seed),
+            )
+            for each in known
+            if pool in {"", each.pool}
+        )
+
+    def _forecast(
+        self,
+        series: DemandSeries,
+        all_series: Sequence[DemandSeries],
+        now: float,
+        horizon_hours: int,
+        seed: int,
+    ) -> DemandForecast:
+        """Return the forecast of one pool from `now` on."""
+        missing = round((now - _end(series)) / HOUR)
+        beside = [other for other in all_series if other is not series]
+        forecast = self._forecaster.forecast(
+            series, hours=missing + horizon_hours, seed=seed, beside=beside
+        )
+        return _from(forecast, missing, now)
+
     def _outlook(
         self,
         series: DemandSeries,
@@ -91,12 +136,7 @@ class CapacityPlanner:
         seed: int,
     ) -> PoolOutlook:
         """Return demand against supply of one pool."""
-        missing = round((now - _end(series)) / HOUR)
-        beside = [other for other in all_series if other is not series]
-        forecast = self._forecaster.forecast(
-            series, hours=missing + horizon_hours, seed=seed, beside=beside
-        )
-        forecast = _from(forecast, missing, now)
+        forecast = self._forecast(series, all_series, now, horizon_hours, seed)
         has = supply.supply_of(fleet, series.pool)
         high = [hour.p95 for hour in forecast.hours]
         short = [index for index, needed in enumerate(high) if needed > has.units]
@@ -115,6 +155,25 @@ class CapacityPlanner:
             options=choices,
             answer=options.answer(choices),
         )
+
+
+def _asked(
+    series: Sequence[DemandSeries], as_of: float, horizon_hours: int, source: str
+) -> tuple[float, list[DemandSeries]]:
+    """Return the first hour to forecast, and what is known before it.
+
+    Raises:
+        InvalidInputError: for a horizon or a series that cannot be used.
+    """
+    if not 1 <= horizon_hours <= MOST_HOURS:
+        message = f"a horizon of {horizon_hours} hours is not within 1 and {MOST_HOURS}"
+        raise InvalidInputError("horizon", [Fault(code="C007", message=message)])
+    now = math.floor(as_of / HOUR) * HOUR
+    known = [_known(each, now) for each in series]
+    faults = [fault for each in known for fault in _stale(each, now)]
+    if faults:
+        raise InvalidInputError(source, faults)
+    return now, known
 
 
 def _end(series: DemandSeries) -> float:

@@ -41,6 +41,14 @@ class DemandForecast:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DemandFan:
+    """The forecast of one pool with the past that it continues: the last two weeks, hourly."""
+
+    history: tuple[float, ...]
+    forecast: DemandForecast
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CapacityOption:
     """One answer to a shortage.
 

@@ -1,0 +1,51 @@
+"""Routes about what is known: profiles with their runs, forecasts of demand, learned models."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import fastapi
+from starlette.responses import Response
+
+from api.messages import questions
+from api.rest import answering, bodies
+from engine.model.capacity import DemandFan
+from engine.model.learning import LearningReport, ModelVersion, TaskHistory
+
+router = fastapi.APIRouter(tags=["forecasts"])
+
+Raw = Annotated[bodies.RawBody, fastapi.Depends(bodies.raw_body)]
+
+
+@router.get("/v1/profiles", response_model=TaskHistory)
+def task_history(application: answering.Served, task: str) -> Response:
+    """Return what is said of the next run of `TASK` or `PIPELINE/TASK`, and its past runs."""
+    return answering.value(application.task_history(task))
+
+
+@router.post("/v1/forecast", response_model=list[DemandFan])
+def forecast(application: answering.Served, raw: Raw) -> Response:
+    """Return quantiles of a pool's demand for each coming hour, with the past and their evidence.
+
+    The body is `{"pool": ..., "horizon_hours": ..., "demand": CSV}`, each of which may be left
+    out: every pool, a week, the demand of the engine's settings.
+    """
+    return answering.values(application.forecast(raw.read(questions.ForecastQuestion)))
+
+
+@router.get("/v1/learning", response_model=LearningReport)
+def learning(application: answering.Served) -> Response:
+    """Return the versions of learned models with their scores, and promises kept by week."""
+    return answering.value(application.learning())
+
+
+@router.post("/v1/learning/refit", response_model=ModelVersion)
+def refit(application: answering.Served) -> Response:
+    """Learn anew from all runs; the version is in force only where it is better."""
+    return answering.value(application.refit())
+
+
+@router.post("/v1/learning/rollback", response_model=LearningReport)
+def roll_back(application: answering.Served) -> Response:
+    """Use the version before the one in force again."""
+    return answering.value(application.roll_back())

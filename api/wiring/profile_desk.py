@@ -1,0 +1,176 @@
+"""What is known of tasks and pools: profiles with their runs, forecasts, learned models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import forecasting
+from api.messages import files, questions
+from api.wiring.parts import Parts
+from engine import capacity, planning
+from engine.model.capacity import DemandFan, DemandSeries
+from engine.model.errors import Fault, InvalidInputError, NotFoundError
+from engine.model.learning import LearningReport, ModelVersion, TaskHistory
+from engine.model.plans import task_key
+from engine.model.profiles import RunRecord
+from engine.model.records import PLANS
+from engine.model.specs import PipelineSpec, TaskSpec
+
+_PLANS_READ = 200
+_MOST_NAMED = 8
+_HOUR_SECONDS = 3_600.0
+
+
+def runs_known(parts: Parts) -> tuple[RunRecord, ...]:
+    """Return past runs: those of the settings' file, then those of the store."""
+    return (*parts.history, *planning.history(parts.ledger))
+
+
+def demand_of(parts: Parts, text: str, source: str) -> tuple[tuple[DemandSeries, ...], str]:
+    """Return past demand, that of the settings where none is given, and what it is called.
+
+    Raises:
+        InvalidInputError: when there is none, or it has faults.
+    """
+    if not text:
+        path = parts.settings.demand
+        if path is None:
+            fix = "name a file, or set BERTH_DEMAND"
+            fault = Fault(code="U013", message="no past demand was given", fix=fix)
+            raise InvalidInputError("demand", [fault])
+        text, source = files.read_text(path, "demand"), str(path)
+    return capacity.read_demand(text), source
+
+
+def last_hour(series: Sequence[DemandSeries]) -> float:
+    """Return the instant at which the longest series ends."""
+    return max(one.starts_at + len(one.values) * _HOUR_SECONDS for one in series)
+
+
+class ProfileDesk:
+    """Answers what concerns profiles, forecasts and what was learned."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def task_history(self, task: str) -> TaskHistory:
+        """Return what is said of a task's next run (`TASK` or `PIPELINE/TASK`), and its past runs.
+
+        Raises:
+            NotFoundError: when no plan and no run has such a task.
+        """
+        history = runs_known(self._parts)
+        newest_first = sorted(history, key=lambda run: (-run.ended_at, run.pipeline, run.task))
+        mine = [run for run in newest_first if _is(task, run.pipeline, run.task)]
+        found = self._planned(task)
+        if found is None and not mine:
+            known = sorted({task_key(run.pipeline, run.task) for run in history})
+            message = f"no plan and no run has a task {task!r}; runs have {_some(known)}"
+            raise NotFoundError(message, fix="berth plan FILE --show-profile TASK forecasts it")
+        if found is None:
+            return TaskHistory(
+                pipeline=mine[0].pipeline,
+                task=mine[0].task,
+                profile=None,
+                runs=tuple(r for r in mine if r.pipeline == mine[0].pipeline),
+            )
+        pipeline, spec = found
+        profile = self._parts.forecaster.profile(pipeline, spec, self._parts.fleet.fleet(), history)
+        return TaskHistory(
+            pipeline=pipeline.name,
+            task=spec.name,
+            profile=profile,
+            runs=tuple(r for r in mine if r.pipeline == pipeline.name),
+        )
+
+    def _planned(self, task: str) -> tuple[PipelineSpec, TaskSpec] | None:
+        """Return a task as the newest plan has it, None where no plan has it."""
+        plans = self._parts.ledger.select(
+            PLANS, order_by="as_of", descending=True, limit=_PLANS_READ
+        )
+        for stored in plans:
+            for pipeline in stored.value.request.pipelines:
+                for spec in pipeline.tasks:
+                    if _is(task, pipeline.name, spec.name):
+                        return pipeline, spec
+        return None
+
+    def forecast(self, question: questions.ForecastQuestion) -> tuple[DemandFan, ...]:
+        """Return the forecast of a pool's demand, or of every pool's."""
+        series, source = demand_of(self._parts, question.demand, question.source or "the request")
+        seed = self._parts.settings.seed if question.seed is None else question.seed
+        return self._parts.capacity().fans(
+            series,
+            pool=question.pool,
+            as_of=last_hour(series) if question.as_of is None else question.as_of,
+            horizon_hours=question.horizon_hours,
+            seed=seed,
+            source=source,
+        )
+
+    def learning(self) -> LearningReport:
+        """Return the versions of learned models, and how what was told was kept."""
+        oracle, note = self._parts.learning.in_force()
+        return LearningReport(
+            in_force=0 if oracle is None else oracle.number,
+            note=note,
+            versions=self._parts.learning.versions(),
+            weeks=forecasting.weeks(planning.history(self._parts.ledger)),
+        )
+
+    def refit(self) -> ModelVersion:
+        """Learn anew from all runs; the version is in force only where it is better.
+
+        Raises:
+            NotFoundError: when there are too few runs to learn from.
+        """
+        made = refit(self._parts)
+        if made is None:
+            message = "no kind of task has 40 runs of three tasks to learn from yet"
+            raise NotFoundError(message, fix="runs near a task speak for it until then")
+        return made
+
+    def roll_back(self) -> LearningReport:
+        """Use the version before the one in force again.
+
+        Raises:
+            RefusedError: when none is in force.
+        """
+        self._parts.learning.roll_back()
+        return self.learning()
+
+
+def refit(parts: Parts) -> ModelVersion | None:
+    """Learn anew from all runs; None when there are too few."""
+    return forecasting.learn(
+        parts.learning, runs_known(parts), now=parts.clock.now(), seed=parts.settings.seed
+    )
+
+
+def nightly(parts: Parts, every_seconds: float) -> Callable[[], bool]:
+    """Return the step of a loop that refits once a night; true when it did.
+
+    The time of the last refit is that of the newest version, so that a restart does not repeat it;
+    runs that are too few are counted again in the next night.
+    """
+    looked_at: list[float] = [max((v.fitted_at for v in parts.learning.versions()), default=0.0)]
+
+    def step() -> bool:
+        now = parts.clock.now()
+        if now - looked_at[0] < every_seconds:
+            return False
+        looked_at[0] = now
+        newest = max((run.ended_at for run in planning.history(parts.ledger)), default=0.0)
+        learned_to = max((v.to_seconds for v in parts.learning.versions()), default=0.0)
+        return newest > learned_to and refit(parts) is not None
+
+    return step
+
+
+def _is(asked: str, pipeline: str, task: str) -> bool:
+    return asked in {task, task_key(pipeline, task)}
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_MOST_NAMED]) or "none"
+    return f"{shown}, ..." if len(names) > _MOST_NAMED else shown
