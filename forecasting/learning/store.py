@@ -94,9 +94,12 @@ class LearningStore:
         """Return the version in force, or the last good one before it and what is wrong."""
         try:
             text = (self._folder / _IN_FORCE).read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            lost = any(version.promoted for version in self.versions())
+            text = "no file" if lost else str(_NONE)
         except (OSError, UnicodeDecodeError):
-            text = "" if not self._numbers() else "unreadable"
-        if text in {"", str(_NONE)}:
+            text = "unreadable"
+        if text == str(_NONE):
             return None, ""
         newest = self.next_number()
         if not text.isdecimal():

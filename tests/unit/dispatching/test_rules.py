@@ -14,7 +14,7 @@ from engine.model.fleet import Fleet
 from engine.model.identifiers import AttemptId, ClusterName, PipelineName, RunId, TaskName
 from engine.model.plans import Assignment
 from engine.model.profiles import Quantiles
-from engine.model.resources import Resources
+from engine.model.resources import Resource, Resources
 from engine.model.specs import TaskKind, TaskSpec
 from engine.testing import samples
 
@@ -126,6 +126,22 @@ class TestRetries:
     def test_memory_grows_with_every_time_it_ran_out(self) -> None:
         out = attempt(reason=Reason.OUT_OF_MEMORY)
         assert retrying.memory_factor([attempt(), out, out]) == 2.25
+
+    @pytest.mark.parametrize(("times", "factor"), [(0, 1.0), (1, 1.2), (2, 2.0), (3, 3.0)])
+    def test_memory_grows_as_the_profile_says_and_beyond_it_by_a_factor(
+        self, times: int, factor: float
+    ) -> None:
+        plan = samples.plan(samples.chain(), samples.fleet("a"))
+        profile = plan.profiles["heart/etl"]
+        held = profile.peak(Resource.MEMORY, retrying.HELD_LEVEL)
+        profile = replace(profile, memory_retries_gib=(0.5 * held, 1.2 * held, 2.0 * held))
+        out = attempt(reason=Reason.OUT_OF_MEMORY)
+        assert retrying.memory_factor([out] * times, profile) == pytest.approx(factor)
+
+    def test_a_profile_that_says_nothing_of_retries_leaves_the_factor(self) -> None:
+        plan = samples.plan(samples.chain(), samples.fleet("a"))
+        out = attempt(reason=Reason.OUT_OF_MEMORY)
+        assert retrying.memory_factor([out], plan.profiles["heart/etl"]) == 1.5
 
 
 class TestTimeLimit:
