@@ -1,6 +1,6 @@
 """Forecasts what tasks need and what pools are asked for, as quantiles with their evidence.
 
-`TaskForecaster` and `LearningStore` need numpy only; `PoolForecaster` and `learn` bring
+`TaskForecaster` and `LearningStore` need numpy only; `DemandChooser` and `learn` bring
 scikit-learn. Each is imported when it is first named, so that a plan does not pay for the libraries
 of a capacity report.
 """
@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from forecasting.demand import DemandChooser
     from forecasting.history import read_history
     from forecasting.learning.fitting import learn
     from forecasting.learning.promises import weeks
@@ -18,9 +19,18 @@ if TYPE_CHECKING:
     from forecasting.pools import PoolForecaster
     from forecasting.tasks import TaskForecaster
 
-__all__ = ["LearningStore", "PoolForecaster", "TaskForecaster", "learn", "read_history", "weeks"]
+__all__ = [
+    "DemandChooser",
+    "LearningStore",
+    "PoolForecaster",
+    "TaskForecaster",
+    "learn",
+    "read_history",
+    "weeks",
+]
 
 _HOMES = {
+    "DemandChooser": "forecasting.demand",
     "LearningStore": "forecasting.learning.store",
     "PoolForecaster": "forecasting.pools",
     "TaskForecaster": "forecasting.tasks",

@@ -193,7 +193,7 @@ def _grounds(
     asked: Question, method: Method, best: _Test | None, tests: Sequence[_Test]
 ) -> Grounds:
     """Return why the method was taken."""
-    name = asked.quantity.title
+    name = asked.quantity.label
     if best is None:
         runs = len(asked.past.records)
         why = "no run is like it" if not runs else f"{runs} past runs are too few for a test"

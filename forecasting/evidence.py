@@ -39,11 +39,11 @@ def evidence(
     main = estimates[leading]
     names = [resource.value for resource in stated]
     others = [
-        f"{quantity.title} by {told.method.value}"
+        f"{quantity.label} by {told.method.value}"
         for quantity, told in estimates.items()
         if quantity is not Quantity.DURATION
         and told.method is not main.method
-        and quantity.title not in names
+        and quantity.label not in names
     ]
     notes = [problem, *others, f"stated: {', '.join(names)}" if names else ""]
     preset_only = main.method is Method.PRESET

@@ -6,6 +6,7 @@ One column for each field of `RunRecord`; `attributes` holds `name=value` pairs 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import math
 from collections.abc import Mapping, Sequence
@@ -59,7 +60,7 @@ def read_history(text: str) -> tuple[RunRecord, ...]:
     if not records and not faults:
         faults.append(_fault("H001", "the file has no rows below its first line", 1))
     if faults:
-        raise InvalidInputError(_DOCUMENT, faults)
+        raise InvalidInputError(_DOCUMENT, [_with_text(fault, text) for fault in faults])
     return tuple(records)
 
 
@@ -117,7 +118,8 @@ def _number(text: str, name: str, line: int, faults: list[Fault]) -> float:
         value = math.nan
     if not math.isfinite(value) or value < 0:
         message = f"`{name}` is {text!r}; it must be a number of at least 0"
-        faults.append(_fault("H004", message, line))
+        fix = "correct the clock or the counter that measured it, or leave the run out"
+        faults.append(_fault("H004", message, line, fix=fix))
         return value
     for found in _out_of_range(name, value):
         message = f"`{name}` is {text!r}; {found.message.partition('; ')[2]}"
@@ -174,6 +176,15 @@ def _header_fault(header: Sequence[str]) -> Fault:
     said = " and ".join(parts) or "names a column twice"
     fix = f"use the columns {', '.join(COLUMNS)}"
     return _fault("H002", f"the first line {said}", 1, fix=fix, candidates=tuple(missing))
+
+
+def _with_text(fault: Fault, text: str) -> Fault:
+    """Return a fault with the text of its line, all of it marked."""
+    lines = text.splitlines()
+    if not 1 <= fault.line <= len(lines):
+        return fault
+    source = lines[fault.line - 1]
+    return dataclasses.replace(fault, source_line=source, length=max(len(source), 1))
 
 
 def _fault(

@@ -48,7 +48,7 @@ class Quantity(StrEnum):
     GPU_MEMORY = "gpu_memory_gib_peak"
 
     @property
-    def title(self) -> str:
+    def label(self) -> str:
         """What people and documents call it: `duration`, or the name of a resource."""
         return _TITLES[self.value]
 

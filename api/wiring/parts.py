@@ -50,7 +50,7 @@ class Parts:
 
     def capacity(self) -> CapacityPlanner:
         """Return the planner of capacity; its forecaster loads when it is first asked for."""
-        return CapacityPlanner(forecasting.PoolForecaster(), self.version)
+        return CapacityPlanner(forecasting.DemandChooser(), self.version)
 
     def close(self) -> None:
         """Close the store and end every wait."""

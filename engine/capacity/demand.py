@@ -110,7 +110,10 @@ class _Reader:
         missing = (at - self._next) / HOUR
         if missing < 0 or missing > _MOST_MISSING or missing != int(missing):
             message = f"line {line} is not a later whole hour within {_MOST_MISSING} hours"
-            self.faults.append(_fault("C006", message, line, source=source))
+            fix = (
+                "sort the rows by hour, keep one of each, and write hours of a zone with its offset"
+            )
+            self.faults.append(_fault("C006", message, line, fix=fix, source=source))
             return False
         for values in self._columns:
             values.extend([math.nan] * int(missing))
@@ -127,7 +130,8 @@ class _Reader:
             value = -1.0
         if value < 0 or math.isinf(value):
             message = f"line {line}: {name!r} is {cell!r}; demand is a number of at least 0"
-            self.faults.append(_fault("C004", message, line, source=source))
+            fix = "correct the cell, or leave it empty where nothing is known, as after a reset"
+            self.faults.append(_fault("C004", message, line, fix=fix, source=source))
         return value
 
 

@@ -107,7 +107,7 @@ def _lesson(
         left_out[told] = _fitted(known[learn], target[learn], seed, known[told])
     model = TreeModel(
         kind=records[0].kind,
-        quantity=quantity.title,
+        quantity=quantity.label,
         families=families,
         nodes=nodes_of(_model(known, target, seed)),
         left_out={run_key(r): float(v) for r, v in zip(records, left_out, strict=True)},
@@ -119,7 +119,7 @@ def _lesson(
     old = [abs(b - t) for b, t in zip(before, truth, strict=True) if b is not None]
     score = Score(
         kind=records[0].kind,
-        quantity=quantity.title,
+        quantity=quantity.label,
         run_count=len(records),
         loss=float(np.abs(new - truth).mean()),
         loss_before=float(np.mean(old)) if len(old) == len(truth) else None,

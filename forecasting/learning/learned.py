@@ -72,7 +72,7 @@ class Oracle:
 
     def answer(self, asked: Question) -> Answer | None:
         """Return what the trees say of a task; None where there are none for it."""
-        found = self._trees.get((asked.past.kind, asked.quantity.title))
+        found = self._trees.get((asked.past.kind, asked.quantity.label))
         if found is None:
             return None
         tell = functools.partial(_said, *found)
@@ -82,7 +82,7 @@ class Oracle:
 
     def said(self, record: RunRecord, quantity: Quantity) -> float | None:
         """Return the log ratio that is honestly said of a run; None where there is no model."""
-        found = self._trees.get((record.kind, quantity.title))
+        found = self._trees.get((record.kind, quantity.label))
         return None if found is None else _said(*found, record)
 
 

@@ -7,7 +7,7 @@ import pytest
 from engine.ports import DemandForecaster, Forecaster
 from engine.testing.demand_suite import DemandSuite
 from engine.testing.forecaster_suite import ForecasterSuite
-from forecasting import PoolForecaster, TaskForecaster
+from forecasting import DemandChooser, PoolForecaster, TaskForecaster
 
 
 class TestTaskForecaster(ForecasterSuite):
@@ -20,3 +20,9 @@ class TestPoolForecaster(DemandSuite):
     @pytest.fixture
     def forecaster(self) -> DemandForecaster:
         return PoolForecaster()
+
+
+class TestDemandChooser(DemandSuite):
+    @pytest.fixture
+    def forecaster(self) -> DemandForecaster:
+        return DemandChooser()

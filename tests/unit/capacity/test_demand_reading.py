@@ -91,3 +91,31 @@ def test_all_faults_are_reported_but_no_more_than_twenty() -> None:
     rows = "".join(f"{hour},x\n" for hour in range(30))
     found = faults(f"hour,A10\n{rows}")
     assert [fault.line for fault in found] == list(range(2, 22))
+
+
+def test_a_day_of_23_hours_has_no_gap() -> None:
+    hours = ["00:00+01:00", "01:00+01:00", "03:00+02:00", "04:00+02:00"]
+    rows = "".join(f"2026-03-29T{hour},{place}\n" for place, hour in enumerate(hours))
+    (only,) = read_demand(f"hour,A10\n{rows}")
+    assert only.values == (0.0, 1.0, 2.0, 3.0)
+
+
+def test_a_day_of_25_hours_repeats_none() -> None:
+    hours = ["01:00+02:00", "02:00+02:00", "02:00+01:00", "03:00+01:00"]
+    rows = "".join(f"2026-10-25T{hour},{place}\n" for place, hour in enumerate(hours))
+    (only,) = read_demand(f"hour,A10\n{rows}")
+    assert only.values == (0.0, 1.0, 2.0, 3.0)
+
+
+def test_the_repeated_hour_of_a_clock_without_offset_is_refused_with_the_fix() -> None:
+    (fault,) = faults("hour,A10\n2026-10-25T02:00,1\n2026-10-25T02:00,2\n")
+    assert (fault.code, fault.line, fault.source_line) == ("C006", 3, "2026-10-25T02:00,2")
+    assert "with its offset" in fault.fix
+
+
+def test_a_counter_that_was_reset_may_leave_its_hour_empty() -> None:
+    (fault,) = faults("hour,A10\n0,5\n1,-5\n2,6\n")
+    assert (fault.line, fault.source_line) == (3, "1,-5")
+    assert "empty where nothing is known, as after a reset" in fault.fix
+    (only,) = read_demand("hour,A10\n0,5\n1,\n2,6\n")
+    assert math.isnan(only.values[1])

@@ -74,6 +74,14 @@ def test_what_a_column_cannot_hold_is_named(right: str, wrong: str) -> None:
     assert (fault.code, fault.line) == ("H004", 2)
 
 
+def test_a_negative_duration_shows_the_text_of_its_line_and_what_to_correct() -> None:
+    bad = ROW.replace(",2.5,", ",-2.5,")
+    (fault,) = faults(f"{HEADER}\n{ROW}\n{bad}\n")
+    assert (fault.line, fault.source_line, fault.length) == (3, bad, len(bad))
+    assert "'-2.5'" in fault.message
+    assert "clock or the counter" in fault.fix
+
+
 def test_all_faults_are_reported_together() -> None:
     bad = ROW.replace(",train,", ",trian,").replace(",2.5,", ",soon,")
     assert [fault.line for fault in faults(f"{HEADER}\n{bad}\n{bad}\n")] == [2, 2, 3, 3]
