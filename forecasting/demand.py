@@ -19,7 +19,7 @@ from engine.model.capacity import DemandForecast, DemandSeries
 from engine.model.profiles import QUANTILE_LEVELS
 from forecasting.conformal import rising
 from forecasting.pools import PoolForecaster
-from forecasting.series import engine
+from forecasting.series import engine, holidays
 from forecasting.series.panel import HOUR_SECONDS, panel
 
 _CLEARLY = 0.9
@@ -56,6 +56,14 @@ class DemandChooser:
             InvalidInputError: when fewer than 48 values are known, or one is not finite or is
                 negative.
         """
+        plain = [holidays.without(other) for other in sorted(beside, key=lambda each: each.pool)]
+        told = self._told(holidays.without(series), hours, seed, plain)
+        return holidays.restored(told, series)
+
+    def _told(
+        self, series: DemandSeries, hours: int, seed: int, beside: Sequence[DemandSeries]
+    ) -> DemandForecast:
+        """Return the forecast of a series without holidays."""
         alone = self._alone.forecast(series, hours=hours, seed=seed, beside=beside)
         if hours > _MOST_HOURS:
             return alone

@@ -105,8 +105,15 @@ def _record(cells: Mapping[str, str], line: int) -> RunRecord | list[Fault]:
         task=TaskName(cells["task"]),
         kind=TaskKind(cells["kind"]),
         attributes=attributes,
+        ended_at=numbers["ended_at"],
+        duration_seconds=numbers["duration_seconds"],
+        cpu_cores_mean=numbers["cpu_cores_mean"],
+        memory_gib_peak=numbers["memory_gib_peak"],
+        disk_gib=numbers["disk_gib"],
+        network_mbps_mean=numbers["network_mbps_mean"],
+        gpu_count=numbers["gpu_count"],
+        gpu_memory_gib_peak=numbers["gpu_memory_gib_peak"],
         succeeded=_TRUTH[cells["succeeded"].lower()],
-        **numbers,
     )
 
 

@@ -31,6 +31,9 @@ def forecast(  # noqa: PLR0913 - each is an option of the command
     svg: Annotated[Path | None, typer.Option(help="Also draw it into this SVG file.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the models.", min=0)] = None,
     as_of: Annotated[str, typer.Option(help="As if it were this ISO instant.")] = "",
+    holidays: Annotated[
+        Path | None, typer.Option(help="Holidays, past and to come: a date a line.")
+    ] = None,
 ) -> None:
     """Forecast demand as a fan of quantiles, with what the method did on past nights.
 
@@ -53,6 +56,8 @@ def forecast(  # noqa: PLR0913 - each is an option of the command
         as_of=instant(as_of) if as_of else None,
         demand=read_text(path, "demand") if is_file else "",
         source=path.name if is_file else "",
+        holidays=read_text(holidays, "holidays") if holidays else "",
+        zone=talk.style().zone,
     )
     talk.say("forecasting ...")
     with doors.either(talk) as door:

@@ -123,6 +123,9 @@ def capacity(
     html: Annotated[Path | None, typer.Option(help="Also write one HTML file here.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all sampling.", min=0)] = None,
     as_of: Annotated[str, typer.Option(help="As if it were this ISO instant.")] = "",
+    holidays: Annotated[
+        Path | None, typer.Option(help="Holidays, past and to come: a date a line.")
+    ] = None,
 ) -> None:
     """Hold forecast demand against supply: when it runs short, and the cheapest answer.
 
@@ -140,6 +143,8 @@ def capacity(
         as_of=instant(as_of) if as_of else None,
         demand=read_text(demand, "demand") if demand else "",
         source=demand.name if demand else "",
+        holidays=read_text(holidays, "holidays") if holidays else "",
+        zone=talk.style().zone,
         fleet=read_text(Path(str(own)), "fleet") if (own := talk.given.get("fleet")) else "",
     )
     talk.say("forecasting ...")

@@ -80,6 +80,7 @@ class CapacityQuestion:
     demand: text of a demand file; "" for the one in the settings. source: what the report calls
     it. as_of: the forecast starts there; None means after the last value of the series.
     fleet: text of a fleet file to hold the demand against; "" for the engine's own fleet.
+    holidays: dates, one a line, past and to come; zone: whose days they are.
     """
 
     horizon_hours: int = 168
@@ -88,6 +89,8 @@ class CapacityQuestion:
     demand: str = ""
     source: str = ""
     fleet: str = ""
+    holidays: str = ""
+    zone: str = "UTC"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +106,8 @@ class ForecastQuestion:
     as_of: float | None = None
     demand: str = ""
     source: str = ""
+    holidays: str = ""
+    zone: str = "UTC"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

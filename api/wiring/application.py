@@ -187,9 +187,7 @@ class Application:
         Raises:
             InvalidInputError: when there is no demand to look at, or it has faults.
         """
-        series, source = profile_desk.demand_of(
-            self.parts, question.demand, question.source or "the request"
-        )
+        series, source = profile_desk.demand_of(self.parts, question)
         ends = profile_desk.last_hour(series)
         seed = question.seed
         report = self.parts.capacity().report(

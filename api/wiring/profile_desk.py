@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import forecasting
@@ -26,12 +27,15 @@ def runs_known(parts: Parts) -> tuple[RunRecord, ...]:
     return (*parts.history, *planning.history(parts.ledger))
 
 
-def demand_of(parts: Parts, text: str, source: str) -> tuple[tuple[DemandSeries, ...], str]:
+def demand_of(
+    parts: Parts, question: questions.CapacityQuestion | questions.ForecastQuestion
+) -> tuple[tuple[DemandSeries, ...], str]:
     """Return past demand, that of the settings where none is given, and what it is called.
 
     Raises:
-        InvalidInputError: when there is none, or it has faults.
+        InvalidInputError: when there is none, or it or its holidays have faults.
     """
+    text, source = question.demand, question.source or "the request"
     if not text:
         path = parts.settings.demand
         if path is None:
@@ -39,7 +43,9 @@ def demand_of(parts: Parts, text: str, source: str) -> tuple[tuple[DemandSeries,
             fault = Fault(code="U013", message="no past demand was given", fix=fix)
             raise InvalidInputError("demand", [fault])
         text, source = files.read_text(path, "demand"), str(path)
-    return capacity.read_demand(text), source
+    days = capacity.read_holidays(question.holidays, zone=question.zone)
+    series = capacity.read_demand(text)
+    return tuple(dataclasses.replace(each, holidays=days) for each in series), source
 
 
 def last_hour(series: Sequence[DemandSeries]) -> float:
@@ -97,7 +103,7 @@ class ProfileDesk:
 
     def forecast(self, question: questions.ForecastQuestion) -> tuple[DemandFan, ...]:
         """Return the forecast of a pool's demand, or of every pool's."""
-        series, source = demand_of(self._parts, question.demand, question.source or "the request")
+        series, source = demand_of(self._parts, question)
         seed = self._parts.settings.seed if question.seed is None else question.seed
         return self._parts.capacity().fans(
             series,

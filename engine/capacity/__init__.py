@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from engine.capacity.demand import read_demand
+from engine.capacity.holidays import read_holidays
 from engine.capacity.options import Assumptions
 from engine.capacity.planner import CapacityPlanner
 
-__all__ = ["Assumptions", "CapacityPlanner", "read_demand"]
+__all__ = ["Assumptions", "CapacityPlanner", "read_demand", "read_holidays"]

@@ -14,13 +14,15 @@ class DemandSeries:
     """Past demand of one pool, one value an hour without gaps (NaN where unknown).
 
     pool: name shared with the supply side (a GPU model); unit: what is counted.
-    starts_at: instant of the first value.
+    starts_at: instant of the first value. holidays: instants at which each begins and ends, past
+        and to come.
     """
 
     pool: str
     unit: str
     starts_at: float
     values: tuple[float, ...]
+    holidays: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
