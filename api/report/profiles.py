@@ -144,8 +144,7 @@ def _tested(grounds: Grounds | None) -> list[str]:
 def _sentences(profile: Profile) -> list[str]:
     """Return why each method was taken, and what follows from the profile."""
     evidence = profile.evidence
-    lines = [f"{g.quantity}: {g.method.value}, {g.why}." for g in evidence.grounds]
-    lines.append(_models(evidence))
+    lines = [*grounds_of(profile), _models(evidence)]
     if profile.memory_retries_gib:
         tries = ", ".join(words.amount(gib, "GiB") for gib in profile.memory_retries_gib)
         lines.append(f"Should it run out of memory, the next tries hold {tries}.")
@@ -156,6 +155,11 @@ def _sentences(profile: Profile) -> list[str]:
     if machines:
         lines.append(f"Cheapest machines that fit: {', '.join(machines)}.")
     return lines
+
+
+def grounds_of(profile: Profile) -> tuple[str, ...]:
+    """Return why the method of each quantity was taken, a sentence each."""
+    return tuple(f"{g.quantity}: {g.method.value}, {g.why}." for g in profile.evidence.grounds)
 
 
 def _models(evidence: Evidence) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from api.report import explanations, phrases, words
 from api.report import plans as plan_report
+from api.report.profiles import grounds_of
 from api.report.tables import PLAIN
 from api.web import cells
 from engine.model import plans, profiles, resources, specs
@@ -32,6 +33,7 @@ class Reasons:
     candidates: cells.Table
     turning_points: tuple[str, ...]
     profile: cells.Table
+    grounds: tuple[str, ...]
     evidence: str
 
 
@@ -243,6 +245,7 @@ def _reasons(plan: plans.Plan, one: plans.Explanation) -> Reasons:
             explanations.turning_point(plan, item, PLAIN) for item in one.break_evens
         ),
         profile=_profile(profile),
+        grounds=grounds_of(profile),
         evidence=explanations.profile_text(profile),
     )
 

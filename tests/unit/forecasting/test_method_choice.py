@@ -77,8 +77,7 @@ def test_the_first_quantiles_are_as_wide_as_tasks_differ_and_own_runs_narrow_the
         told = TaskForecaster().profile(PIPELINE, TRAIN, FLEET, others() + mine).duration_seconds
         assert told is not None
         widths.append(told.p95 / told.p50)
-    assert widths[0] > 1.5
-    assert widths[0] > widths[1] > widths[3]
+    assert widths[0] > 1.5 > max(widths[1:])
 
 
 def test_a_task_that_changed_is_told_by_its_last_runs() -> None:
