@@ -10,8 +10,8 @@ import pytest
 
 from engine.capacity import CapacityPlanner
 from engine.model import documents
-from engine.model.capacity import CapacityReport, DemandForecast, DemandSeries
-from engine.model.errors import InvalidInputError
+from engine.model.capacity import CapacityReport, DemandFan, DemandForecast, DemandSeries
+from engine.model.errors import InvalidInputError, NotFoundError
 from engine.model.fleet import Cluster, Fleet, NodeShape, Pool, Provider
 from engine.model.identifiers import ClusterName, MicroDollars, PoolName
 from engine.model.profiles import Quantiles
@@ -209,3 +209,26 @@ def test_the_same_input_gives_the_same_bytes_and_id() -> None:
     assert documents.encode(first) == documents.encode(second)
     assert first.report_id.startswith("c-")
     assert first.report_id != report(demand(), slope=2.0).report_id
+
+
+def fans(*series: DemandSeries, pool: str = "") -> tuple[DemandFan, ...]:
+    planner = CapacityPlanner(Straight(), "1")
+    return planner.fans(
+        series, pool=pool, as_of=NOW + 2 * HOUR, horizon_hours=3, seed=1, source="demand.csv"
+    )
+
+
+def test_a_fan_begins_now_and_continues_its_past() -> None:
+    first, second = fans(demand(), demand("A10", last=5.0))
+    assert (first.forecast.starts_at, len(first.forecast.hours)) == (NOW + 2 * HOUR, 3)
+    assert (first.history[-1], second.history[-1]) == (10.0, 5.0)
+
+
+def test_one_pool_may_be_asked_for() -> None:
+    (only,) = fans(demand(), demand("A10"), pool="A10")
+    assert only.forecast.pool == "A10"
+
+
+def test_a_pool_that_there_is_not_is_named_with_those_that_there_are() -> None:
+    with pytest.raises(NotFoundError, match="has no pool 'H100'; it has T4, A10"):
+        fans(demand(), demand("A10"), pool="H100")

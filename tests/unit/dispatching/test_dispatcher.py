@@ -215,6 +215,17 @@ class TestResults:
         assert record.duration_seconds == 8.0
         assert record.attributes == {"rows": 3, "columns": 2, "trials": 8, "model": "knn"}
         assert record.succeeded
+        assert record.told is not None
+        assert record.told.plan == world.run("r-1").plan_id
+        world.close()
+
+    def test_nothing_was_told_of_a_task_without_a_profile(self) -> None:
+        world = World(behave=lambda _order: Outcome(outputs={"rows": 3}))
+        plan = replace(samples.plan(ONE, world.clusters.clusters), profiles={})
+        submit(world.ledger, world.clock, plan, "heart")
+        world.settle(world.engine())
+        (stored,) = world.ledger.select(RUN_RECORDS)
+        assert stored.value.told is None
         world.close()
 
     def test_an_order_says_what_the_task_needs(self) -> None:
