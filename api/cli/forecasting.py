@@ -62,15 +62,14 @@ def forecast(  # noqa: PLR0913 - each is an option of the command
     talk.say("forecasting ...")
     with doors.either(talk) as door:
         fans = door.forecast(question)
-    for target in (png, svg):
-        if target is not None:
-            _draw(talk, target, fans, png=target is png)
+    _draw(talk, png, fans, png=True)
+    _draw(talk, svg, fans, png=False)
     if talk.json:
         talk.value(fans)
     elif talk.quiet:
         talk.result("\n".join(fan.forecast.pool for fan in fans))
     else:
-        rerun = "" if png or svg else f"berth forecast {subject} --png FILE".replace("  ", " ")
+        rerun = " ".join(filter(None, ("berth forecast", subject, "--png FILE")))
         talk.result(forecast_text(fans, talk.style(), rerun=rerun))
 
 
@@ -155,8 +154,10 @@ def _refuse_pipeline(path: Path) -> None:
         raise InvalidInputError("the command line", [Fault(code="U001", message=message, fix=fix)])
 
 
-def _draw(talk: Talk, path: Path, fans: tuple[DemandFan, ...], *, png: bool) -> None:
-    """Write a picture of the forecasts."""
+def _draw(talk: Talk, path: Path | None, fans: tuple[DemandFan, ...], *, png: bool) -> None:
+    """Write a picture of the forecasts, where one is asked for."""
+    if path is None:
+        return
     from api.report.forecasts import fan_file
     from engine.model.errors import RefusedError
 

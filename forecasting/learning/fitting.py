@@ -53,31 +53,40 @@ def refit(
         (r for r in history if r.succeeded and r.ended_at <= now),
         key=lambda r: (r.ended_at, r.pipeline, r.task),
     )
-    models: list[TreeModel] = []
-    scores: list[Score] = []
-    for kind in TaskKind:
-        runs = [r for r in records if r.kind is kind][-_MOST_RUNS:]
-        for quantity in _QUANTITIES:
-            kept = [r for r in runs if quantity is not Quantity.GPU_MEMORY or r.gpu_count > 0]
-            if len(kept) >= FEWEST_RUNS and len(set(map(_task, kept))) >= _FEWEST_TASKS:
-                model, score = _lesson(kept, quantity, in_force, seed)
-                models.append(model)
-                scores.append(score)
-    if not models:
+    lessons = _lessons(records, in_force, seed)
+    if not lessons:
         return None
+    models = tuple(model for model, _ in lessons)
+    scores = tuple(score for _, score in lessons)
     promoted, why = _decision(scores, in_force)
-    used = [r for r in records if any(r.kind is m.kind for m in models)]
+    kinds = {model.kind for model in models}
+    used = [record for record in records if record.kind in kinds]
     version = ModelVersion(
         number=number,
         fitted_at=now,
         from_seconds=used[0].ended_at,
         to_seconds=used[-1].ended_at,
         run_count=len(used),
-        scores=tuple(scores),
+        scores=scores,
         promoted=promoted,
         why=why,
     )
-    return Learned(version=version, models=tuple(models))
+    return Learned(version=version, models=models)
+
+
+def _lessons(
+    records: Sequence[RunRecord], in_force: Oracle | None, seed: int
+) -> list[tuple[TreeModel, Score]]:
+    """Return a model and its score for each kind and quantity with enough runs."""
+    found: list[tuple[TreeModel, Score]] = []
+    for kind in TaskKind:
+        runs = [record for record in records if record.kind is kind][-_MOST_RUNS:]
+        on_gpus = [record for record in runs if record.gpu_count > 0]
+        for quantity in _QUANTITIES:
+            kept = on_gpus if quantity is Quantity.GPU_MEMORY else runs
+            if len(kept) >= FEWEST_RUNS and len(set(map(_task, kept))) >= _FEWEST_TASKS:
+                found.append(_lesson(kept, quantity, in_force, seed))
+    return found
 
 
 def _decision(scores: Sequence[Score], in_force: Oracle | None) -> tuple[bool, str]:
