@@ -6,12 +6,14 @@ cut in two, and each half is told by the other.
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
 from engine.model.profiles import QUANTILE_LEVELS, Method
-from forecasting.methods.question import OWN_TESTS, Answer, Index, Question
+from forecasting.methods.question import OWN_TESTS, Answer, Question
 from forecasting.profiles.coldstart import ColdStart, TaskRuns
 from forecasting.runs import Vector
 
@@ -19,6 +21,7 @@ _FEWEST_TASKS = 3
 _MOST_LOG = 10.0
 """Beyond a factor of 22,000 a preset says nothing of a task."""
 _SEED = 0
+_MOST_REMEMBERED = 64
 
 
 def pooled(asked: Question) -> Answer | None:
@@ -32,18 +35,23 @@ def pooled(asked: Question) -> Answer | None:
         return None
     if float(np.abs(asked.ratios).max()) > _MOST_LOG:
         return None
-    ratio, offsets = _said(_start(asked, groups), asked.ratios[own])
-    left_out, told = _tests(asked, groups)
+    needs = {int(group): _needs(asked, int(group)) for group in groups}
+    ratio, offsets = _said(_start(tuple(sorted(needs.values()))), asked.ratios[own])
+    left_out, told = _tests(asked, needs)
     return Answer(Method.POOLED, ratio, left_out, offsets, told)
 
 
-def _start(asked: Question, groups: Index) -> ColdStart:
-    """Return what the runs of some tasks teach."""
-    known = [
-        TaskRuns(preset=1.0, needs=tuple(np.exp(asked.ratios[asked.past.group == group]).tolist()))
-        for group in groups
-    ]
-    return ColdStart(known, seed=_SEED)
+def _needs(asked: Question, group: int) -> tuple[float, ...]:
+    """Return what the runs of a task needed over their presets, in order of time."""
+    rows = np.flatnonzero(asked.past.group == group)
+    rows = rows[np.argsort(asked.ended[rows], kind="stable")]
+    return tuple(np.exp(asked.ratios[rows]).tolist())
+
+
+@functools.lru_cache(maxsize=_MOST_REMEMBERED)
+def _start(needs: tuple[tuple[float, ...], ...]) -> ColdStart:
+    """Return what the runs of some tasks teach; tasks of one plan learn from the same ones."""
+    return ColdStart([TaskRuns(preset=1.0, needs=each) for each in needs], seed=_SEED)
 
 
 def _said(start: ColdStart, ratios: Vector) -> tuple[float, tuple[float, ...]]:
@@ -53,18 +61,18 @@ def _said(start: ColdStart, ratios: Vector) -> tuple[float, tuple[float, ...]]:
     return logs[0], tuple(log - logs[0] for log in logs)
 
 
-def _tests(asked: Question, groups: Index) -> tuple[Vector, Vector]:
+def _tests(asked: Question, needs: Mapping[int, tuple[float, ...]]) -> tuple[Vector, Vector]:
     """Return what each half of the tasks says of the other: (t,) medians, (t, levels) offsets."""
     left_out = np.full(len(asked.tested), np.nan)
     told = np.zeros((len(asked.tested), len(QUANTILE_LEVELS)))
-    ordered = sorted(groups.tolist())
+    ordered = sorted(needs, key=lambda group: (needs[group], group))
     for half in (0, 1):
-        others = np.array([g for place, g in enumerate(ordered) if place % 2 == half])
+        others = set(ordered[half::2])
         if len(others) < _FEWEST_TASKS:
             continue
-        start = _start(asked, others)
+        start = _start(tuple(sorted(needs[group] for group in others)))
         for place, row in enumerate(asked.tested):
-            group = asked.past.group[row]
+            group = int(asked.past.group[row])
             if group in others:
                 continue
             mates = asked.speaks[place] & (asked.past.group == group)
