@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from forecasting.learning.fitting import learn
     from forecasting.learning.promises import weeks
     from forecasting.learning.store import LearningStore
-    from forecasting.pools import PoolForecaster
+    from forecasting.pools.forecaster import PoolForecaster
     from forecasting.tasks import TaskForecaster
 
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
 _HOMES = {
     "DemandChooser": "forecasting.demand",
     "LearningStore": "forecasting.learning.store",
-    "PoolForecaster": "forecasting.pools",
+    "PoolForecaster": "forecasting.pools.forecaster",
     "TaskForecaster": "forecasting.tasks",
     "learn": "forecasting.learning.fitting",
     "read_history": "forecasting.history",

@@ -18,7 +18,7 @@ import numpy as np
 from engine.model.capacity import DemandForecast, DemandSeries
 from engine.model.profiles import QUANTILE_LEVELS
 from forecasting.conformal import rising
-from forecasting.pools import PoolForecaster
+from forecasting.pools.forecaster import PoolForecaster
 from forecasting.series import engine, holidays
 from forecasting.series.panel import HOUR_SECONDS, panel
 

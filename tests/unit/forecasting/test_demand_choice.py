@@ -12,7 +12,7 @@ from engine.model.capacity import DemandForecast, DemandSeries
 from engine.model.errors import InvalidInputError
 from engine.model.profiles import Quantiles
 from forecasting import DemandChooser
-from forecasting.pools import PoolForecaster
+from forecasting.pools.forecaster import PoolForecaster
 from forecasting.series import engine
 
 HOURS = 24

@@ -13,8 +13,9 @@ import pytest
 from engine.capacity import read_demand
 from engine.model.capacity import DemandForecast, DemandSeries
 from engine.model.errors import InvalidInputError
-from forecasting import PoolForecaster, rolling
-from forecasting.features import filled, rows
+from forecasting import PoolForecaster
+from forecasting.pools import rolling
+from forecasting.pools.features import filled, rows
 
 DATA = Path(__file__).resolve().parents[3] / "examples" / "data"
 HOUR = 3_600.0

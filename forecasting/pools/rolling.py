@@ -15,7 +15,7 @@ import numpy as np
 
 from engine.model.profiles import QUANTILE_LEVELS
 from forecasting import conformal
-from forecasting.features import DAY, WEEK, Index, Mask, Vector
+from forecasting.pools.features import DAY, WEEK, Index, Mask, Vector
 
 WINDOW_ENDS = (DAY, 3 * DAY, WEEK)
 """Last horizon of each window but the last, which has no end."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from forecasting.features import DAY, WEEK, Index, Rows, Vector, rows
+from forecasting.pools.features import DAY, WEEK, Index, Rows, Vector, rows
 
 _ROWS = 24_000
 """In all; more do not change the error and cost time."""

@@ -3,7 +3,7 @@
 Five forecasts of the median compete: the last day again, the mean of the last three days, a
 boosted model, and its means with those two. Which is used for which horizons, how wide the
 quantiles are and what is reported of them follows from forecasts of the series' own past
-(`forecasting.rolling`).
+(`forecasting.pools.rolling`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 
 from engine.model.capacity import DemandForecast, DemandSeries
 from engine.model.errors import Fault, InvalidInputError
-from forecasting import boosting, rolling
 from forecasting.conformal import rising
-from forecasting.features import DAY, Index, Rows, Vector, filled, rows
+from forecasting.pools import boosting, rolling
+from forecasting.pools.features import DAY, Index, Rows, Vector, filled, rows
 
 FEWEST_VALUES = 48
 LONG = 56 * DAY
