@@ -15,7 +15,7 @@ from placement.assignment.plans import Moves, Plan, charged, left_out, usage
 from placement.assignment.problem import AssignmentProblem, Integers, Numbers
 
 # Steps in a hundred that go by prices of room; the others by cost alone.
-BY_PRICE_PERCENT = 90
+BY_PRICE_PERCENT = 75
 # Temperatures at the start and at the end, in units of `scale_of`.
 HOT, COLD = 0.6, 0.02
 # Re-planning starts from a good plan, which more heat would only melt.
