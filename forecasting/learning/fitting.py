@@ -21,7 +21,7 @@ from engine.model.specs import TaskKind
 from forecasting.learning.features import families_of, row
 from forecasting.learning.learned import Learned, Oracle, TreeModel, run_key
 from forecasting.learning.store import LearningStore
-from forecasting.methods.question import FLOOR
+from forecasting.methods.question import FLOOR, Mask
 from forecasting.presets import Quantity, preset
 from forecasting.profiles.rowtrees import RowTrees, nodes_of
 from forecasting.runs import Vector
@@ -137,7 +137,7 @@ def _lesson(
     return model, score
 
 
-def _folds(records: Sequence[RunRecord]) -> Iterator[tuple[Vector, Vector]]:
+def _folds(records: Sequence[RunRecord]) -> Iterator[tuple[Mask, Mask]]:
     """Yield masks of runs to learn from and to tell: no task is in both."""
     tasks = {task: place for place, task in enumerate(dict.fromkeys(map(_task, records)))}
     folds = min(_FOLDS, len(tasks))
