@@ -99,7 +99,7 @@ class ControlPlane:
         """Return what the API server answers to the administrator."""
         context = ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
         context.load_cert_chain(self.folder / "admin.crt", self.folder / "admin.key")
-        with urllib.request.urlopen(self.server + path, context=context, timeout=5) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(self.server + path, context=context, timeout=5) as answer:
             content: bytes = answer.read()
             return content
 
