@@ -28,7 +28,7 @@ from engine.model.dispatches import (
 )
 from engine.model.errors import BerthError, FinalError, RefusedError, RetryableError
 from engine.model.fleet import Fleet
-from engine.model.identifiers import AttemptId, attempt_id
+from engine.model.identifiers import AttemptId, RunId, attempt_id
 from engine.model.plans import Assignment
 from engine.model.records import (
     ABSENT,
@@ -69,11 +69,12 @@ def start(desk: Desk, fleet: Fleet, live: Mapping[AttemptId, Stored[Attempt]]) -
     An executor that can starts many at once; each has a commit of its own all the same.
     """
     ordered: dict[str, list[tuple[Stored[Attempt], AttemptOrder]]] = {}
+    views: dict[RunId, RunView] = {}
     changed = False
     for stored in live.values():
         intended = stored.value.state is AttemptState.INTENDED
         if intended and admission.cluster_of(fleet, stored.value.cluster) is not None:
-            order = _order(desk, stored.value)
+            order = _order(desk, stored.value, views)
             if isinstance(order, FinalError):
                 changed |= _refused(desk, stored, fleet, order)
             elif order is not None:
@@ -237,13 +238,22 @@ def _write(desk: Desk, view: RunView, name: str, task: TaskRun, *more: Write) ->
     return True
 
 
-def _order(desk: Desk, attempt: Attempt) -> AttemptOrder | FinalError | None:
-    """Return the order for an attempt, why there can be none, or None when nobody waits for it."""
-    run = desk.run(attempt.run_id)
-    if run is None or not observing.is_wanted(desk, attempt):
+def _order(
+    desk: Desk, attempt: Attempt, views: dict[RunId, RunView]
+) -> AttemptOrder | FinalError | None:
+    """Return the order for an attempt, why there can be none, or None when nobody waits for it.
+
+    views: of runs looked at before; what an order needs of one has ended and does not change.
+    """
+    if not observing.is_wanted(desk, attempt):
         return None
     try:
-        return orders.order_for(desk.view(run), attempt)
+        if attempt.run_id not in views:
+            run = desk.run(attempt.run_id)
+            if run is None:
+                return None
+            views[attempt.run_id] = desk.view(run)
+        return orders.order_for(views[attempt.run_id], attempt)
     except FinalError as error:
         return error
 

@@ -37,7 +37,7 @@ def read(path: Path) -> Mapping[str, Any]:
     """
     try:
         path.stat()
-        merged = KubeConfigMerger(str(path)).config
+        merged = KubeConfigMerger(str(path)).config  # type: ignore[no-untyped-call]  # it has no types
         document: object = merged.value if merged is not None else None
     except Exception as error:  # the library raises whatever its YAML parser does
         raise _invalid(path, f"it cannot be read: {error}", "check the setting `kubeconfig`") from (
@@ -116,7 +116,9 @@ def connect(
     settings.retries = False  # the gate decides when to ask again
     settings.connection_pool_maxsize = connections + 4  # watches hold connections of their own
     try:
-        config.load_kube_config(str(path), context=context, client_configuration=settings)
+        config.load_kube_config(  # type: ignore[no-untyped-call]  # it has no types
+            str(path), context=context, client_configuration=settings
+        )
     except Exception as error:  # the library raises whatever its parts do
         message = f"context {context!r} cannot be used: {error}"
         raise _invalid(path, message, "`kubectl --context` must work with it") from error

@@ -100,7 +100,7 @@ class Api:
         headers = {"Content-Type": content_type} if body is not None else {}
         try:
             answer = self._send(method, path, query, body, headers, seconds)
-            content = cast("bytes", answer.read(_ANSWER_BYTES_MAX))
+            content = answer.read(_ANSWER_BYTES_MAX)
             answer.release_conn()
         except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
             raise self._no_answer(error) from error
@@ -139,9 +139,7 @@ class Api:
         timeout = (REQUEST_SECONDS, inactivity_seconds)
         try:
             answer = self._send("GET", path, {**query, "watch": "1"}, None, {}, timeout)
-            content = (
-                b"" if answer.status < HTTPStatus.MULTIPLE_CHOICES else cast("bytes", answer.read())
-            )
+            content = b"" if answer.status < HTTPStatus.MULTIPLE_CHOICES else answer.read()
         except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
             raise self._no_answer(error) from error
         self._judge(answer, content)
@@ -187,7 +185,7 @@ class Api:
             auth_settings=["BearerToken"],
         )
         content = None if body is None else json.dumps(body, separators=(",", ":"))
-        sent = self._client.rest_client.pool_manager.request(
+        return self._client.rest_client.pool_manager.request(
             method,
             url,
             body=content,
@@ -195,7 +193,6 @@ class Api:
             timeout=_timeout(timeout),
             preload_content=False,
         )
-        return cast("urllib3.BaseHTTPResponse", sent)
 
     def _no_answer(self, error: Exception) -> UnreachableError:
         why = _words(error)

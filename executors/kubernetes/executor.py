@@ -82,7 +82,7 @@ class KubernetesExecutor:
         """
         link = self._link(order.cluster)
         link.watch_work()
-        self._create(link, self._job(link, order))
+        self._create(link, self.render(order))
 
     def start_all(self, orders: Sequence[AttemptOrder]) -> Mapping[AttemptId, BerthError | None]:
         """Start many attempts at once; return what went wrong with each, None where nothing did.
@@ -131,7 +131,9 @@ class KubernetesExecutor:
                 message = f"Job {name!r} on {link.given.name!r} is not the one that was ordered"
                 raise DamagedError(message, fix="somebody changed it: delete it") from error
 
-    def _job(self, link: ClusterLink, order: AttemptOrder) -> Document:
+    def render(self, order: AttemptOrder) -> Document:
+        """Return the Job of an order, without sending it; errors as `start`."""
+        link = self._link(order.cluster)
         return jobs.render(
             order,
             installation=self._clusters.installation,

@@ -8,6 +8,7 @@ the while, but for the transfers, which are tried for long. Standard library and
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -67,10 +68,11 @@ def _prepare(folder: Path, order: Mapping[str, Any], environment: Mapping[str, s
     for name in (files.INPUTS, files.OUTPUTS, files.WORK, "folder"):
         (folder / name).mkdir(parents=True)
     (folder / files.PARAMETERS).write_bytes(files.dump(order["parameters"]))
-    for task, address in order["inputs"].items():
-        _patiently(lambda a=address, t=task: _fetch(a, folder / files.INPUTS / t))
-    for place, address in order["files"].items():
-        _patiently(lambda a=address, p=place: _fetch(a, folder / "folder" / p))
+    wanted = {folder / files.INPUTS / task: where for task, where in order["inputs"].items()}
+    wanted |= {folder / "folder" / place: where for place, where in order["files"].items()}
+    for target, address in wanted.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _patiently(functools.partial(_fetch, address, target))
     variables = _variables(order, folder)
     command = [Template(word).safe_substitute(variables) for word in order["command"]]
     launch = files.Launch(
@@ -113,8 +115,8 @@ def _leave(folder: Path, order: Mapping[str, Any], ended: files.Exit, told: Path
     if ended["ending"] == "exited" and code == 0:
         try:
             outputs = results.read_outputs(folder / files.OUTPUTS)
-            address = order["outputs"]
-            result["artifact"] = _patiently(lambda: _send(folder / files.OUTPUTS, address))
+            send = functools.partial(_send, folder / files.OUTPUTS, order["outputs"])
+            result["artifact"] = _patiently(send)
         except TransferError as error:
             return _tell(told, _not_run(ended["started_at"], str(error)), _EXIT_NOT_TRANSFERRED)
         except Exception as error:

@@ -103,7 +103,7 @@ def read_settings(path: Path) -> KubernetesSettings:
         raise InvalidInputError(str(path), faults)
     kubeconfig = path.parent / Path(str(values.pop("kubeconfig"))).expanduser()
     known = KubernetesSettings(kubeconfig=kubeconfig, clusters=clusters, prices=priced)
-    return cast("KubernetesSettings", dataclasses.replace(known, **values))  # type: ignore[arg-type]  # checked by the readers
+    return dataclasses.replace(known, **values)  # type: ignore[arg-type]  # checked by the readers
 
 
 def _cluster(name: str, table: object, faults: list[Fault]) -> ClusterSettings:

@@ -187,14 +187,14 @@ class ControlPlane:
         ]
 
 
-def create(folder: Path) -> ControlPlane:
-    """Make keys and kubeconfig of a new control plane, and start it.
+def create(folder: Path, names: Sequence[str] = building.PLANE) -> ControlPlane:
+    """Make keys and kubeconfig of a new control plane, and start it, or some of its programs.
 
     Raises:
         UnavailableError: when its programs cannot be built.
         TimeoutError: when it does not answer.
     """
-    building.build(building.PLANE)
+    building.build(names)
     folder.mkdir(parents=True)
     plane = ControlPlane(folder, programs.free_port(), programs.free_port())
     certificates.authority(folder)
@@ -205,7 +205,7 @@ def create(folder: Path) -> ControlPlane:
     content = certificates.kubeconfig(folder, plane.server, "admin", context=folder.name)
     certificates.write_kubeconfig(plane.kubeconfig, content)
     try:
-        plane.start()
+        plane.start(names)
     except TimeoutError:
         plane.stop()
         raise
