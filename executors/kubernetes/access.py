@@ -6,6 +6,7 @@ check of certificates, run a command of the kubeconfig) is looked at first.
 
 from __future__ import annotations
 
+import io
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,13 +37,11 @@ def read(path: Path) -> Mapping[str, Any]:
         InvalidInputError: when it cannot be read, or is no kubeconfig.
     """
     try:
-        path.stat()
-        merged = KubeConfigMerger(str(path)).config  # type: ignore[no-untyped-call]  # it has no types
-        document: object = merged.value if merged is not None else None
+        text = io.StringIO(path.read_text(encoding="utf-8"))
+        document: object = KubeConfigMerger(text).config  # type: ignore[no-untyped-call]  # no types
     except Exception as error:  # the library raises whatever its YAML parser does
-        raise _invalid(path, f"it cannot be read: {error}", "check the setting `kubeconfig`") from (
-            error
-        )
+        why = f"it cannot be read: {error}"
+        raise _invalid(path, why, "check the setting `kubeconfig`") from error
     if not isinstance(document, dict):
         raise _invalid(path, "it is no kubeconfig", "`kubectl config view` shows a good one")
     return cast("Mapping[str, Any]", document)
