@@ -45,7 +45,7 @@ def kubernetes_clusters(settings: Settings) -> KubernetesClusters | None:
     except ImportError as error:
         message = f"{str(settings.kubernetes)!r} needs the extra `kubernetes`: {error}"
         fix = "pip install 'berth[kubernetes]', or remove the file"
-        raise InvalidInputError("settings", [Fault(code="U014", message=message, fix=fix)]) from (
+        raise InvalidInputError("settings", [Fault(code="U030", message=message, fix=fix)]) from (
             error
         )
     return made(read, kubernetes.installation_of(settings.home))
@@ -64,5 +64,5 @@ def joined(file: FleetSource, clusters: KubernetesClusters | None) -> FleetSourc
     if twice:
         message = f"cluster {twice[0]!r} is in the fleet file and a Kubernetes cluster as well"
         fix = "rename one of them"
-        raise InvalidInputError("settings", [Fault(code="U014", message=message, fix=fix)])
+        raise InvalidInputError("settings", [Fault(code="U030", message=message, fix=fix)])
     return JoinedFleet(file, kubernetes.KubernetesFleetSource(clusters))

@@ -18,7 +18,7 @@ from kubernetes.config.kube_config import KubeConfigMerger
 
 from engine.model.errors import Fault, InvalidInputError
 
-CODE = "U015"
+CODE = "U031"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

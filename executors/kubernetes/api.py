@@ -39,13 +39,13 @@ Document = dict[str, Any]
 class GoneError(RetryableError):
     """What was asked for is too old: the list has to be read anew (410)."""
 
-    default_code = "R003"
+    default_code = "R020"
 
 
 class BusyError(RetryableError):
     """The server asks for patience (429), or had a fault of its own (5xx)."""
 
-    default_code = "R004"
+    default_code = "R021"
 
 
 class ExistsError(ConflictError):
@@ -238,7 +238,7 @@ def failure(cluster: str, status: int, content: bytes) -> BerthError:
     if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return BusyError(text)
     fix = f"berth doctor examines the rights on {cluster}" if status == HTTPStatus.FORBIDDEN else ""
-    return RefusedError(text, fix=fix, code="G010")
+    return RefusedError(text, fix=fix, code="G020")
 
 
 def retry_after_seconds(header: str | None) -> float:

@@ -76,7 +76,7 @@ class ArtifactEndpoint:
             message = f"`listen` is {listen!r}: {error}"
             fix = "give HOST:PORT of this machine that is free"
             raise InvalidInputError(
-                "kubernetes", [Fault(code="U014", message=message, fix=fix)]
+                "kubernetes", [Fault(code="U030", message=message, fix=fix)]
             ) from (error)
         self._server.daemon_threads = True
         self._thread = threading.Thread(

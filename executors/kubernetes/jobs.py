@@ -78,7 +78,7 @@ def render(
     """
     if order.kind is TaskKind.SERVE:
         message = f"task {order.task!r} serves a model, which Berth does not do on Kubernetes yet"
-        raise RefusedError(message, fix="place it on a local cluster", code="G011")
+        raise RefusedError(message, fix="place it on a local cluster", code="G021")
     labels = _labels(order, installation)
     limit = order.time_limit_seconds
     spec: Document = {

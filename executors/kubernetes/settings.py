@@ -28,7 +28,7 @@ from engine.model.errors import Fault, InvalidInputError
 from engine.model.fleet import Provider
 from engine.model.identifiers import MicroDollars, dollars
 
-CODE = "U014"
+CODE = "U030"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
