@@ -54,8 +54,8 @@ _OURS = (
         "U030",
         "The settings of the Kubernetes clusters have a fault",
         "`kubernetes.toml` in the data folder (or the file named by `kubernetes`) has a wrong "
-        "value or an unknown key, its address cannot be listened on, or the extra `kubernetes` is not "
-        "installed. All faults are listed at once.",
+        "value or an unknown key, its address cannot be listened on, or the extra `kubernetes` is "
+        "not installed. All faults are listed at once.",
     ),
     Code(
         "U031",

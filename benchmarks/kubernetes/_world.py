@@ -17,8 +17,8 @@ from engine.model.fleet import Fleet
 from engine.model.identifiers import ClusterName, PipelineName, RunId, TaskName, attempt_id
 from engine.model.records import ATTEMPTS
 from engine.model.specs import PipelineSpec, TaskKind, TaskSpec
-from engine.ports import FleetSource
-from engine.testing import samples
+from engine.ports import FleetSource, Ledger
+from engine.testing import crash, samples
 from executors import kubernetes
 from executors.kubernetes.api import Api
 from executors.kubernetes.clusters import KubernetesClusters
@@ -100,11 +100,15 @@ class Engine:
         given: KubernetesSettings,
         *,
         source: FleetSource | None = None,
-        inactivity_seconds: float = 75.0,
+        inactivity_seconds: float = 50.0,
+        points: crash.CrashPoints | None = None,
     ) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self.clock = SystemClock()
-        self.ledger = store.open_ledger(f"sqlite:///{home / 'berth.sqlite'}")
+        passed = points or crash.CrashPoints()
+        opened = store.open_ledger(f"sqlite:///{home / 'berth.sqlite'}")
+        self._close_ledger = opened.close
+        self.ledger: Ledger = crash.CrashingLedger(opened, passed) if points else opened
         self.clusters = KubernetesClusters(
             given, kubernetes.installation_of(home), inactivity_seconds=inactivity_seconds
         )
@@ -114,7 +118,7 @@ class Engine:
         self.source = source or samples.FixedFleet(fleet())
         self.dispatcher = dispatching.Dispatcher(
             self.ledger,
-            {"kubernetes": self.executor},
+            {"kubernetes": crash.crashing(self.executor, passed) if points else self.executor},
             artifacts,
             HttpModelServer(),
             expressions.CelConditions(),
@@ -139,7 +143,7 @@ class Engine:
     def close(self) -> None:
         """End everything but what runs on the cluster."""
         self.executor.close()
-        self.ledger.close()
+        self._close_ledger()
 
 
 def pipeline(number: int, tasks: int, command: tuple[str, ...] = ("true",)) -> PipelineSpec:

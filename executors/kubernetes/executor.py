@@ -13,7 +13,7 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from string import Template
@@ -191,7 +191,36 @@ class KubernetesExecutor:
         links = [link for link in self._clusters.links().values() if link.api is not None]
         for link in links:
             link.watch_work()
-        return [self._observe(link, *work) for link in links for work in link.works()]
+        seen = [self._observe(link, *work) for link in links for work in link.works()]
+        known = {each.attempt_id for each in seen}
+        return [*seen, *self._vanished(known)]
+
+    def _vanished(self, known: set[AttemptId]) -> Iterator[Observation]:
+        """Yield what is said of attempts that were seen to run and whose Job is not there."""
+        for attempt in [AttemptId(each) for each in self._seen if each not in known]:
+            version, last = self._seen[attempt]
+            if last.state.is_terminal:
+                continue
+            if self._is_gone(attempt):
+                last = dataclasses.replace(
+                    last,
+                    state=AttemptState.FAILED,
+                    ended_at=self._clock.now(),
+                    reason=Reason.KILLED,
+                    message="its Job was removed from the cluster by somebody else",
+                )
+                self._seen[attempt] = (version, last)
+            yield last
+
+    def _is_gone(self, attempt: AttemptId) -> bool:
+        """Ask every cluster for a Job that the watch does not show: a list may be behind."""
+        name = jobs.name_of(self._clusters.installation, attempt)
+        links = [link for link in self._clusters.links().values() if link.api is not None]
+        try:
+            return not any(self._asked(link, name) for link in links)
+        except BerthError as error:
+            _LOG.info("%s cannot be asked for: %s", attempt, error.message)
+            return False
 
     def _observe(self, link: ClusterLink, job: Document, pod: Document | None) -> Observation:
         attempt = str(job["attempt"])

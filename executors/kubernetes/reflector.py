@@ -22,8 +22,11 @@ from executors.kubernetes.api import Api, Document, GoneError
 
 _LOG = logging.getLogger(__name__)
 PAGE = 500
-INACTIVITY_SECONDS = 75.0
-"""Bookmarks come once a minute: a connection that is silent for longer is dead."""
+INACTIVITY_SECONDS = 50.0
+"""A watch that is silent for so long is opened anew where it was: its connection may be dead.
+
+Bookmarks come about once a minute, so that a quiet cluster costs a request more now and then.
+"""
 _WATCH_SECONDS = (300, 600)
 _FIRST_PAUSE_SECONDS = 0.8
 _LAST_PAUSE_SECONDS = 30.0

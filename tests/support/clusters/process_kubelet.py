@@ -38,7 +38,7 @@ def now() -> str:
 class ProcessKubelet:
     """One node. api: as administrator; folder: where its pods have theirs."""
 
-    def __init__(self, api: Api, name: str, folder: Path, *, gpus: int = 0) -> None:
+    def __init__(self, api: Api, name: str, folder: Path, *, gpus: int = 0, pool: str = "") -> None:
         self.api = api
         self.name = name
         self.folder = folder
@@ -46,6 +46,7 @@ class ProcessKubelet:
         self.started_log = folder / "started.log"
         self.pods_seen: list[str] = []
         self._gpus = gpus
+        self._labels = {"berth.dev/pool": pool} if pool else {}
         self._processes: dict[str, tuple[Document, subprocess.Popen[bytes], str]] = {}
         self._handled: set[str] = set()
         self._stopped = threading.Event()
@@ -57,7 +58,9 @@ class ProcessKubelet:
         self.api.call(
             "POST",
             "/api/v1/nodes",
-            body=nodes.node(self.name, cpu="256", memory="512Gi", gpus=self._gpus),
+            body=nodes.node(
+                self.name, cpu="256", memory="512Gi", gpus=self._gpus, labels=self._labels
+            ),
         )
         self._lease()
         self._thread.start()

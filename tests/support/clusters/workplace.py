@@ -45,7 +45,7 @@ class Workplace:
         kubeconfig: Path | None = None,
         connections: int = 4,
         writes_per_second: float = 0.0,
-        inactivity_seconds: float = 75.0,
+        inactivity_seconds: float = 50.0,
     ) -> None:
         self.place = place
         self.home = home
