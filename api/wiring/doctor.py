@@ -31,10 +31,10 @@ def examine(parts: Parts) -> tuple[Finding, ...]:
         fix = "" if cluster.reachable else f"berth cluster restore {cluster.name}"
         name = f"cluster {cluster.name}"
         found.append(Finding(name=name, fine=cluster.reachable, message=message, fix=fix))
-    return (*found, *_kubernetes(parts))
+    return (*found, *kubernetes_findings(parts))
 
 
-def _kubernetes(parts: Parts) -> Iterator[Finding]:
+def kubernetes_findings(parts: Parts) -> Iterator[Finding]:
     """Yield what Kubernetes clusters say of version, clock and rights."""
     if parts.kubernetes is None:
         return

@@ -60,7 +60,7 @@ def place(made: plane.ControlPlane) -> fixtures.Place:
 
 def add_node(admin: Api) -> None:
     """Register one node of the pool that the fleet of these benchmarks names."""
-    labels = {"berth.dev/pool": samples.POOL}
+    labels = {"berth.dev/pool": str(samples.POOL)}
     admin.call("POST", "/api/v1/nodes", body=nodes.node("node-1", labels=labels))
 
 

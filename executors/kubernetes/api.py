@@ -197,7 +197,7 @@ class Api:
     def _no_answer(self, error: Exception) -> UnreachableError:
         why = _words(error)
         self.gate.failed(why)
-        fix = f"berth doctor examines {self.name}"
+        fix = "check the address in the kubeconfig, and that the cluster runs"
         return UnreachableError(f"cluster {self.name!r} does not answer: {why}", fix=fix)
 
     def _judge(

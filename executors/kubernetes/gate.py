@@ -73,7 +73,7 @@ class Gate:
             if now < self._shut_until:
                 wait = self._shut_until - now
                 message = f"cluster {self._name!r} is left alone for {wait:.1f} s: {self._why}"
-                raise UnreachableError(message, fix=f"berth doctor examines {self._name}")
+                raise UnreachableError(message, fix="wait, or see berth doctor")
             if self._failures:
                 self._shut_until = now + _TRIAL_SECONDS
 

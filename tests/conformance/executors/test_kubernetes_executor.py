@@ -63,4 +63,4 @@ def test_the_order_of_a_pool_that_is_not_there_is_put_off(
     order = replace(workplace.order("", AttemptId("r-1.task.1")), pool="elsewhere")
     told = workplace.executor.start_all([order])
     workplace.close()
-    assert "no pool" in str(told["r-1.task.1"])
+    assert "no pool" in str(told[order.attempt_id])

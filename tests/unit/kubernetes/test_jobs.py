@@ -11,13 +11,14 @@ from engine.model.errors import RefusedError
 from engine.model.resources import Resources
 from engine.model.specs import TaskKind
 from executors.kubernetes import jobs
+from executors.kubernetes.api import Document
 from executors.kubernetes.settings import KubernetesSettings
 from tests.support.kubernetes_documents import order
 
 SETTINGS = KubernetesSettings(kubeconfig=Path("kubeconfig"))
 
 
-def render(**changes: object) -> jobs.Document:
+def render(**changes: object) -> Document:
     return jobs.render(
         order(**changes),
         installation="abc",

@@ -100,7 +100,7 @@ def server() -> Server:
 
 @pytest.fixture
 def cache(server: Server) -> Iterator[Reflector]:
-    made = Reflector(server, "/pods", lambda found: found, chance=random.Random(1))  # type: ignore[arg-type]
+    made = Reflector(server, "/pods", lambda found: found, chance=random.Random(1))
     yield made
     made.stop()
 
