@@ -68,7 +68,11 @@ def new_place(made: plane.ControlPlane, admin: Api) -> Place:
 
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[plane.ControlPlane]:
-    """A control plane for the tests of this process."""
+    """A control plane for the tests of this process, or the one in `BERTH_TEST_CLUSTER`."""
+    running = os.environ.get("BERTH_TEST_CLUSTER")
+    if running:
+        yield plane.ControlPlane.load(Path(running))
+        return
     available()
     made = plane.create(tmp_path_factory.mktemp("clusters") / "real")
     yield made
@@ -84,7 +88,7 @@ def admin(control_plane: plane.ControlPlane) -> Api:
 @pytest.fixture(scope="session")
 def node(admin: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessKubelet]:
     """A node that runs pods as processes."""
-    made = ProcessKubelet(admin, "node-1", tmp_path_factory.mktemp("node"))
+    made = ProcessKubelet(admin, f"node-{os.getpid()}", tmp_path_factory.mktemp("node"))
     made.start()
     yield made
     made.stop()

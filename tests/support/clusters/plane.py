@@ -198,8 +198,8 @@ def create(folder: Path, names: Sequence[str] = building.PLANE) -> ControlPlane:
     folder.mkdir(parents=True)
     plane = ControlPlane(folder, programs.free_port(), programs.free_port())
     certificates.authority(folder)
-    names = "IP:127.0.0.1,IP:10.0.0.1,DNS:localhost"
-    certificates.issue(folder, "apiserver", "/CN=kube-apiserver", names=names)
+    addresses = "IP:127.0.0.1,IP:10.0.0.1,DNS:localhost"
+    certificates.issue(folder, "apiserver", "/CN=kube-apiserver", names=addresses)
     certificates.issue(folder, "admin", "/O=system:masters/CN=admin")
     certificates.service_account_keys(folder)
     content = certificates.kubeconfig(folder, plane.server, "admin", context=folder.name)

@@ -9,6 +9,7 @@ rarely does on request.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import subprocess
@@ -71,6 +72,8 @@ class ProcessKubelet:
         for _, process, _ in self._processes.values():
             process.kill()
             process.wait()
+        with contextlib.suppress(BerthError):
+            self.api.call("DELETE", f"/api/v1/nodes/{self.name}")
 
     def starts(self, attempt: str) -> int:
         """Return how often the command of an attempt was really started."""
