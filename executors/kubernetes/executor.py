@@ -67,6 +67,7 @@ class KubernetesExecutor:
         )
         self._seen: dict[str, tuple[tuple[str, str], Observation]] = {}
         self._stuck: dict[str, float] = {}
+        self._places: dict[str, tuple[int, dict[str, jobs.Place]]] = {}
         self._workers: dict[str, ThreadPoolExecutor] = {}
 
     # ------------------------------------------------------------------ starting
@@ -144,10 +145,15 @@ class KubernetesExecutor:
         )
 
     def _place(self, link: ClusterLink, pool: str) -> jobs.Place:
-        known = link.nodes.objects() if link.nodes is not None else []
-        for each in nodes.pools(known, self._settings.prices):
-            if each.pool.name == pool:
-                return each.place
+        changes = link.nodes.changes if link.nodes is not None else 0
+        known = self._places.get(link.given.name)
+        if known is None or known[0] != changes:
+            found = link.nodes.objects() if link.nodes is not None else []
+            made = nodes.pools(found, self._settings.prices)
+            known = changes, {str(each.pool.name): each.place for each in made}
+            self._places[link.given.name] = known
+        if pool in known[1]:
+            return known[1][pool]
         message = f"cluster {link.given.name!r} has no pool {pool!r} now"
         raise UnreachableError(message, fix="place the task elsewhere or wait")
 
