@@ -191,8 +191,8 @@ class KubernetesExecutor:
     def observe(self) -> Sequence[Observation]:
         """Return what is seen of every attempt, as of what the watches brought.
 
-        Raises:
-            UnreachableError: while no cluster was ever listed.
+        A cluster that does not answer is shown as it was last seen; one that was not listed yet
+        shows nothing.
         """
         links = [link for link in self._clusters.links().values() if link.api is not None]
         for link in links:

@@ -174,6 +174,9 @@ def _stop_reason(text: str) -> tuple[str, Reason]:
 
 def _as_told(job: Document, word: Told) -> Observation:
     reason = results.reason_of(cast("Any", word.ending), word.code)
+    if word.ending == "refused":
+        # Its artefacts could not be brought in or out: the command is not to blame.
+        reason = Reason.INFRASTRUCTURE
     if reason is Reason.COMPLETED and word.fault:
         reason = Reason.BAD_OUTPUT
     if reason is Reason.CANCELLED:

@@ -82,6 +82,11 @@ def test_a_pod_that_is_gone_was_killed_unless_the_job_says_more() -> None:
     assert verdicts.observation(late, None).reason is Reason.TIMED_OUT
 
 
+def test_artefacts_that_could_not_be_brought_are_no_failure_of_the_task() -> None:
+    seen = verdicts.observation(job("Failed", **FAILED), ended(75, message=word("refused", None)))
+    assert (seen.state, seen.reason) == (AttemptState.FAILED, Reason.INFRASTRUCTURE)
+
+
 def test_what_was_stopped_on_request_is_no_failure() -> None:
     over = job("Failed", reason="DeadlineExceeded", stopped="a request")
     seen = verdicts.observation(over, None)
