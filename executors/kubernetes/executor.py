@@ -101,7 +101,9 @@ class KubernetesExecutor:
             if link is not None and api is not None and link.given.connections:
                 if not api.gate.is_open:
                     continue
-                wanted = wanted[: api.gate.take(min(len(wanted), _AT_ONCE_MAX))]  # noqa: PLW2901
+                # After a failure one request tries; the others wait for what it learns.
+                most = 1 if api.gate.trouble else _AT_ONCE_MAX
+                wanted = wanted[: api.gate.take(min(len(wanted), most))]  # noqa: PLW2901
             workers = self._workers_of(name, link.given.connections if link else 1)
             waiting += [(order, workers.submit(self._tried, order)) for order in wanted]
         return {order.attempt_id: future.result() for order, future in waiting}

@@ -138,8 +138,8 @@ class FaultProxy:
         self._writers.add(writer)
         try:
             await self._connection(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, ssl.SSLError):
-            pass
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            return  # a side went away, or the proxy is stopped
         finally:
             self._writers.discard(writer)
             writer.close()
