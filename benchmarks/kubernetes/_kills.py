@@ -7,6 +7,7 @@ was drawn for it. The node ends pods at once, in a process of its own.
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import multiprocessing.queues
 import os
@@ -120,6 +121,9 @@ def _end(
     told: multiprocessing.queues.SimpleQueue[dict[str, float]],
 ) -> None:
     """Let an engine that nobody kills come to an end, and count."""
+    # A connection must not be shared with the process that this one was forked from.
+    own = fixtures.api_of(place.plane.kubeconfig, place.context)
+    place = dataclasses.replace(place, admin=own)
     engine = _world.Engine(home, _world.settings(place, connections=4))
     attempts = engine.attempts()
 

@@ -49,6 +49,8 @@ def run(context: frame.Context) -> Iterator[frame.Figure]:
         if "F1" in chosen:
             # First, while this process has no threads: the engines that are killed are its forks.
             yield from _kills.figures(place, context.scratch, kills, int(options["seed"]))
+        if chosen == ["F1"]:
+            return
         with _faults.stage(place, context.scratch, outage) as stage:
             for name, fault in FAULTS.items():
                 if name in chosen:
