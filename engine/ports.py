@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 from engine.model.alarms import Alarm, Cause, Event, SuperAlarm
 from engine.model.capacity import DemandForecast, DemandSeries
 from engine.model.dispatches import AttemptOrder, Deployment, Observation
+from engine.model.errors import BerthError
 from engine.model.fleet import Fleet
 from engine.model.identifiers import AttemptId, Digest
 from engine.model.plans import Incumbent, Placement, PlacementProblem
@@ -190,6 +191,18 @@ class Executor(Protocol):
 
     def stop(self, attempt: AttemptId) -> None:
         """End an attempt; it is gone after its cluster's grace period at the latest."""
+        ...
+
+
+@runtime_checkable
+class BulkExecutor(Protocol):
+    """An executor that starts many attempts at once; others need not."""
+
+    def start_all(self, orders: Sequence[AttemptOrder]) -> Mapping[AttemptId, BerthError | None]:
+        """Start attempts, each as `Executor.start` does; return what went wrong with each.
+
+        Those not in the answer were not tried and wait for the next call: their cluster is busy.
+        """
         ...
 
 

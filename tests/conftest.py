@@ -64,7 +64,9 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 
 def scope_of(nodeid: str) -> str:
-    """Return what is run by one process in one go: a file, or all of the story."""
+    """Return what is run by one process in one go: a file, all of the story, all of clusters."""
+    if "kubernetes" in nodeid and not nodeid.startswith("tests/unit/"):
+        return "clusters"  # they share one control plane
     return "story" if nodeid.startswith(OF_THE_STORY) else nodeid.partition("::")[0]
 
 

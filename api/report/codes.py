@@ -51,6 +51,44 @@ _OURS = (
         "`--demand` or BERTH_DEMAND.",
     ),
     Code(
+        "U030",
+        "The settings of the Kubernetes clusters have a fault",
+        "`kubernetes.toml` in the data folder (or the file named by `kubernetes`) has a wrong "
+        "value or an unknown key, its address cannot be listened on, or the extra `kubernetes` is "
+        "not installed. All faults are listed at once.",
+    ),
+    Code(
+        "U031",
+        "The kubeconfig is not used",
+        "It cannot be read, the context is not in it, others may read it, or it asks for what is "
+        "not safe: no check of the server's certificate, or a command to sign in that is not in "
+        "`exec_allowed`.",
+    ),
+    Code(
+        "G020",
+        "The cluster refuses it",
+        "A rule of the Kubernetes cluster (rights, an admission policy, its validation) forbids "
+        "the request. The cluster's own words are in the message. The task fails and is not "
+        "tried again; `berth doctor` compares the rights with those that are needed.",
+    ),
+    Code(
+        "G021",
+        "Kubernetes clusters do not serve models yet",
+        "Tasks that end run on Kubernetes; a task of kind `serve` runs on a local cluster.",
+    ),
+    Code(
+        "R020",
+        "The list is too old",
+        "The Kubernetes server no longer knows the state that was asked for. Everything is read "
+        "anew.",
+    ),
+    Code(
+        "R021",
+        "The cluster asks for patience",
+        "The Kubernetes server is overloaded, had a fault of its own, or a quota is full. It is "
+        "asked again after a pause that grows, and never earlier than it says.",
+    ),
+    Code(
         "G002",
         "The pipeline is running already",
         "A second run of a pipeline would fight the first one over its model server. Wait for "

@@ -25,10 +25,10 @@ _FINDING_COLUMNS = (Column(title="WHAT"), Column(title="HOW"), Column(title="IT 
 def fleet_text(fleet: Fleet, style: Style = PLAIN, *, only: str = "") -> str:
     """Return a line for each pool; `only` keeps one cluster."""
     rows = [
-        _row(cluster, pool)
+        row
         for cluster in fleet.clusters
         if only in {"", cluster.name}
-        for pool in cluster.pools
+        for row in ([_row(cluster, pool) for pool in cluster.pools] or [_without_pools(cluster)])
     ]
     commands = ["berth plan FILE", "berth doctor"]
     if only:
@@ -51,6 +51,13 @@ def _row(cluster: Cluster, pool: Pool) -> tuple[str, ...]:
         f"{words.money(pool.price_micro_dollars_per_hour)}/h",
         "answers" if cluster.reachable else "down",
     )
+
+
+def _without_pools(cluster: Cluster) -> tuple[str, ...]:
+    """Return the line of a cluster of which no node is known, so that it is not overlooked."""
+    where = f"{cluster.provider.value}, {cluster.region}"
+    state = "answers" if cluster.reachable else "down"
+    return (cluster.name, where, "-", "0", "-", "-", "-", state)
 
 
 def findings_text(found: Sequence[Finding], style: Style = PLAIN, *, engine: bool) -> str:

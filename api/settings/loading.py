@@ -65,6 +65,7 @@ def load(
         values[name] = (folder / values[name]).absolute()
     values["home"] = home.absolute()
     values.setdefault("fleet", _found(values["home"] / "fleet.yaml", folder / "fleet.yaml"))
+    values.setdefault("kubernetes", _found(values["home"] / "kubernetes.toml"))
     return Settings(**values)
 
 
@@ -171,6 +172,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "rules": _path,
     "demand": _path,
     "history": _path,
+    "kubernetes": _path,
     "database": _text,
     "host": _text,
     "port": _whole(0, _PORT_MAX),
@@ -186,4 +188,4 @@ _READERS: dict[str, Callable[[object], object]] = {
     "crash_at": _text,
     "crash_record": _path,
 }
-_PATHS = frozenset({"fleet", "rules", "demand", "history", "crash_record"})
+_PATHS = frozenset({"fleet", "rules", "demand", "history", "kubernetes", "crash_record"})

@@ -17,6 +17,7 @@ class Settings:
     rules: expert rules of the alarms; None means those that are built in.
     demand: file with past demand by pool, for capacity planning; None where there is none.
     history: file with past runs of tasks, to forecast from before there are own ones.
+    kubernetes: settings of the Kubernetes clusters (`kubernetes.toml`); None where there are none.
     database: URL of the ledger; "" means `berth.sqlite` in the data folder.
     port: 0 takes a free one. zone: IANA name of the zone in which times are told.
     clock_factor: how many times faster than the wall clock the engine waits: windows, seasons,
@@ -36,6 +37,7 @@ class Settings:
     rules: Path | None = None
     demand: Path | None = None
     history: Path | None = None
+    kubernetes: Path | None = None
     database: str = ""
     host: str = "127.0.0.1"
     port: int = PORT

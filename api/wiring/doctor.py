@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from api.messages.answers import Finding
 from api.wiring.parts import Parts
@@ -13,6 +13,7 @@ from engine import documents
 from engine.model.errors import BerthError
 from engine.model.plans import Mode, PlanRequest
 from engine.model.records import PLANS, TERMS
+from executors import kubernetes
 
 _FREE_BYTES_LEAST = 256 * 1024**2
 _SKEW_SECONDS_MOST = 60.0
@@ -30,11 +31,22 @@ def examine(parts: Parts) -> tuple[Finding, ...]:
     )
     found = [_look(name, look, parts) for name, look in looks]
     for cluster in parts.fleet.fleet().clusters:
+        if cluster.executor == "kubernetes":
+            continue
         message = "answers" if cluster.reachable else "does not answer"
         fix = "" if cluster.reachable else f"berth cluster restore {cluster.name}"
         name = f"cluster {cluster.name}"
         found.append(Finding(name=name, fine=cluster.reachable, message=message, fix=fix))
-    return tuple(found)
+    return (*found, *kubernetes_findings(parts))
+
+
+def kubernetes_findings(parts: Parts) -> Iterator[Finding]:
+    """Yield what Kubernetes clusters say of version, clock and rights."""
+    if parts.kubernetes is None:
+        return
+    for one in kubernetes.diagnose(parts.kubernetes):
+        name = f"cluster {one.cluster}"
+        yield Finding(name=name, fine=one.fine, message=one.message, fix=one.fix)
 
 
 def _look(name: str, look: Callable[[Parts], Finding], parts: Parts) -> Finding:

@@ -21,6 +21,7 @@ from engine import dispatching, expressions, planning, plugins, watching
 from engine.model.records import Term
 from engine.ports import Executor, ModelServer, Notifier
 from engine.testing import crash
+from executors import kubernetes
 from executors.local import FolderArtifacts, LocalExecutor, LocalSignals
 from executors.serving import HttpModelServer
 
@@ -80,9 +81,13 @@ def _executors(parts: Parts, points: crash.CrashPoints | None) -> Mapping[str, E
         name: plugin("berth.executors", name)() for name in plugins.load("berth.executors")
     }
     made["local"] = local
+    if parts.kubernetes is not None:
+        made["kubernetes"] = kubernetes.KubernetesExecutor(
+            parts.settings.home, parts.kubernetes, artifacts, parts.clock
+        )
     if points is None:
         return made
-    return {name: crash.CrashingExecutor(executor, points) for name, executor in made.items()}
+    return {name: crash.crashing(executor, points) for name, executor in made.items()}
 
 
 def _servers(points: crash.CrashPoints | None) -> ModelServer:

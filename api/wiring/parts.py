@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -19,6 +19,7 @@ import forecasting
 import placement
 from api.messages import files
 from api.settings import Settings
+from api.wiring import fleets
 from api.wiring.clocks import ScaledClock
 from engine import documents, planning, plugins, store
 from engine.capacity import CapacityPlanner
@@ -28,6 +29,9 @@ from engine.model.identifiers import FREE, ClusterName, PoolName
 from engine.model.profiles import RunRecord
 from engine.ports import FleetSource, Forecaster, Ledger, Placer
 from executors.local import ClusterSwitch, FileFleetSource
+
+if TYPE_CHECKING:
+    from executors.kubernetes import KubernetesClusters
 
 _GIB = 1024**3
 
@@ -46,6 +50,7 @@ class Parts:
     forecaster: Forecaster
     learning: forecasting.LearningStore
     history: tuple[RunRecord, ...]
+    kubernetes: KubernetesClusters | None = None
     closers: tuple[Callable[[], None], ...] = ()
 
     def capacity(self) -> CapacityPlanner:
@@ -77,18 +82,20 @@ def build(settings: Settings, *, fleet: Fleet | None = None) -> Parts:
     planner = planning.Planner(forecaster, _placer(settings), version())
     prepare_home(settings.home)
     ledger = store.open_ledger(settings.database_url)
+    clusters_beyond = fleets.kubernetes_clusters(settings)
     return Parts(
         settings=settings,
         version=version(),
         clock=clock,
         ledger=ledger,
         switch=switch,
-        fleet=FileFleetSource(clusters, switch),
+        fleet=fleets.joined(FileFleetSource(clusters, switch), clusters_beyond),
         planner=planner,
         forecaster=forecaster,
         learning=learning,
         history=history,
-        closers=(ledger.close,),
+        kubernetes=clusters_beyond,
+        closers=(ledger.close, *((clusters_beyond.stop,) if clusters_beyond else ())),
     )
 
 
@@ -114,11 +121,13 @@ def prepare_home(home: Path) -> None:
 def read_fleet(settings: Settings) -> Fleet:
     """Return the fleet of the settings: that of the file, or this machine alone.
 
+    Where there are Kubernetes clusters and no file, this machine runs no tasks.
+
     Raises:
         InvalidInputError: with all faults of the file.
     """
     if settings.fleet is None:
-        return this_machine()
+        return Fleet(clusters=()) if settings.kubernetes else this_machine()
     return documents.read_fleet(files.read_text(settings.fleet, "fleet"), name=str(settings.fleet))
 
 

@@ -11,6 +11,7 @@ from engine.model.errors import NotFoundError, RefusedError
 from engine.model.fleet import Fleet
 from engine.model.progress import RunStatus
 from engine.model.records import ATTEMPTS, DEPLOYMENTS, RUNS
+from executors import kubernetes
 
 _LOG_BYTES_MAX = 256 * 1024
 
@@ -76,8 +77,11 @@ class RunDesk:
         if not chosen:
             message = f"{run_id} has no attempt {number or ''} of task {task!r}".replace("  ", " ")
             raise NotFoundError(message, fix=f"berth status {run_id} names the tasks")
-        path = self._parts.settings.home / "attempts" / chosen[-1].attempt_id / "log.txt"
-        return _tail(path, chosen[-1])
+        home, attempt = self._parts.settings.home, chosen[-1]
+        path = home / "attempts" / attempt.attempt_id / "log.txt"
+        if attempt.executor == "kubernetes":
+            path = kubernetes.log_path(home, attempt.attempt_id)
+        return _tail(path, attempt)
 
     def deployments(self) -> tuple[Deployment, ...]:
         """Return what serves."""

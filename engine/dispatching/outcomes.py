@@ -99,7 +99,7 @@ def after(
         waits = replace(ran, state=TaskState.WAITING, reason=last.reason, ended_at=None)
         if last.state is AttemptState.LOST:
             return replace(waits, waiting_for=(last.cluster,))
-        seconds = retrying.pause_seconds(retrying.failures(spec, attempts, now))
+        seconds = retrying.pause_seconds(retrying.tries(spec, attempts, now))
         pause = f"a pause of {seconds:g} s before attempt {last.number + 1}"
         return replace(waits, waiting_for=(pause,), not_before=clock.after(seconds))
     return replace(ran, state=TaskState.FAILED, reason=last.reason)

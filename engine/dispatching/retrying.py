@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.model.dispatches import RETRYABLE_REASONS, Attempt, AttemptState, Reason
+from engine.model.dispatches import (
+    INFRASTRUCTURE_REASONS,
+    RETRYABLE_REASONS,
+    Attempt,
+    AttemptState,
+    Reason,
+)
 from engine.model.profiles import Profile
 from engine.model.resources import Resource
 from engine.model.specs import TaskKind, TaskSpec
@@ -28,7 +34,8 @@ _SERVING_WINDOW_SECONDS = 3_600.0
 def may_retry(task: TaskSpec, attempts: Sequence[Attempt], now: float) -> bool:
     """Return whether another attempt follows the last of `attempts`, which has ended.
 
-    An attempt lost with its cluster does not count as a failure of the task.
+    An attempt lost with its cluster, or that its cluster ended, does not count as a failure of
+    the task.
     """
     last = attempts[-1]
     if len(_counted(task, attempts, now)) >= MOST_ATTEMPTS:
@@ -51,6 +58,14 @@ def pause_seconds(failures: int) -> float:
 
 def failures(task: TaskSpec, attempts: Sequence[Attempt], now: float) -> int:
     """Return how many attempts count as failures of the task itself."""
+    return sum(
+        each.state is not AttemptState.LOST and each.reason not in INFRASTRUCTURE_REASONS
+        for each in _counted(task, attempts, now)
+    )
+
+
+def tries(task: TaskSpec, attempts: Sequence[Attempt], now: float) -> int:
+    """Return how many attempts ended, whoever was at fault, but for those lost with a cluster."""
     return sum(each.state is not AttemptState.LOST for each in _counted(task, attempts, now))
 
 

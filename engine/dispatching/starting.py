@@ -16,6 +16,7 @@ from engine.dispatching.desk import Desk, RunView
 from engine.dispatching.readiness import MAY_START, Judgement, in_order, judge
 from engine.model.dispatches import (
     Attempt,
+    AttemptOrder,
     AttemptState,
     Deployment,
     Observation,
@@ -25,9 +26,9 @@ from engine.model.dispatches import (
     TaskRun,
     TaskState,
 )
-from engine.model.errors import FinalError, RetryableError
+from engine.model.errors import BerthError, FinalError, RefusedError, RetryableError
 from engine.model.fleet import Fleet
-from engine.model.identifiers import AttemptId, attempt_id
+from engine.model.identifiers import AttemptId, RunId, attempt_id
 from engine.model.plans import Assignment, task_key
 from engine.model.records import (
     ABSENT,
@@ -41,6 +42,7 @@ from engine.model.records import (
 )
 from engine.model.resources import Resources
 from engine.model.specs import TaskKind, TaskSpec
+from engine.ports import BulkExecutor, Executor
 
 _LOG = logging.getLogger(__name__)
 
@@ -62,12 +64,31 @@ def advance(desk: Desk, fleet: Fleet, live: dict[AttemptId, Stored[Attempt]]) ->
 
 
 def start(desk: Desk, fleet: Fleet, live: Mapping[AttemptId, Stored[Attempt]]) -> bool:
-    """Call the executor for every intended attempt whose cluster answers."""
+    """Call the executor for every intended attempt whose cluster answers.
+
+    An executor that can starts many at once; each has a commit of its own all the same.
+    """
+    ordered: dict[str, list[tuple[Stored[Attempt], AttemptOrder]]] = {}
+    views: dict[RunId, RunView] = {}
     changed = False
     for stored in live.values():
         intended = stored.value.state is AttemptState.INTENDED
         if intended and admission.cluster_of(fleet, stored.value.cluster) is not None:
-            changed |= _start(desk, stored, fleet)
+            order = _order(desk, stored.value, views)
+            if isinstance(order, FinalError):
+                changed |= _refused(desk, stored, fleet, order)
+            elif order is not None:
+                ordered.setdefault(stored.value.executor, []).append((stored, order))
+    for name, wanted in ordered.items():
+        executor = desk.executors[name]
+        if isinstance(executor, BulkExecutor):
+            told = executor.start_all([order for _, order in wanted])
+            for stored, order in wanted:
+                if order.attempt_id in told:
+                    changed |= _took(desk, stored, fleet, told[order.attempt_id])
+            continue
+        for stored, order in wanted:
+            changed |= _took(desk, stored, fleet, _tried(executor, order))
     return changed
 
 
@@ -218,22 +239,50 @@ def _write(desk: Desk, view: RunView, name: str, task: TaskRun, *more: Write) ->
     return True
 
 
-def _start(desk: Desk, stored: Stored[Attempt], fleet: Fleet) -> bool:
-    attempt = stored.value
-    run = desk.run(attempt.run_id)
-    if run is None or not observing.is_wanted(desk, attempt):
-        return False
+def _order(
+    desk: Desk, attempt: Attempt, views: dict[RunId, RunView]
+) -> AttemptOrder | FinalError | None:
+    """Return the order for an attempt, why there can be none, or None when nobody waits for it.
+
+    views: of runs looked at before; what an order needs of one has ended and does not change.
+    """
+    if not observing.is_wanted(desk, attempt):
+        return None
     try:
-        order = orders.order_for(desk.view(run), attempt)
-        desk.executors[attempt.executor].start(order)
-    except RetryableError as error:
-        return _postponed(desk, stored, fleet, error.message)
+        if attempt.run_id not in views:
+            run = desk.run(attempt.run_id)
+            if run is None:
+                return None
+            views[attempt.run_id] = desk.view(run)
+        return orders.order_for(views[attempt.run_id], attempt)
     except FinalError as error:
-        failed = _not_started(attempt, AttemptState.FAILED, Reason.BAD_INPUT, error.message)
-        return outcomes.settle(desk, stored, failed, fleet)
+        return error
+
+
+def _tried(executor: Executor, order: AttemptOrder) -> BerthError | None:
+    try:
+        executor.start(order)
+    except (RetryableError, FinalError) as error:
+        return error
+    return None
+
+
+def _took(desk: Desk, stored: Stored[Attempt], fleet: Fleet, error: BerthError | None) -> bool:
+    """Store what came of a start."""
+    attempt = stored.value
+    if isinstance(error, FinalError):
+        return _refused(desk, stored, fleet, error)
+    if error is not None:
+        return _postponed(desk, stored, fleet, error.message)
     desk.unseen.pop(attempt.attempt_id, None)
     running = replace(attempt, state=AttemptState.RUNNING)
     return desk.commit(f"dispatch.started:{attempt.task}", Put(ATTEMPTS, running, stored.version))
+
+
+def _refused(desk: Desk, stored: Stored[Attempt], fleet: Fleet, error: FinalError) -> bool:
+    reason = Reason.ADMISSION if isinstance(error, RefusedError) else Reason.BAD_INPUT
+    failed = _not_started(stored.value, AttemptState.FAILED, reason, error.message)
+    return outcomes.settle(desk, stored, failed, fleet)
 
 
 def _postponed(desk: Desk, stored: Stored[Attempt], fleet: Fleet, why: str) -> bool:

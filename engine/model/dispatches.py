@@ -95,11 +95,27 @@ class Reason(StrEnum):
     REPLACED = "replaced by a newer one"
     ROLLED_BACK = "rolled back to an earlier one"
     NO_ANSWER = "its server does not answer"
+    EVICTED = "evicted from its node"
+    NODE_LOST = "its node was lost"
+    PREEMPTED = "preempted by something more urgent"
+    INFRASTRUCTURE = "its cluster could not run it"
+    IMAGE = "its image cannot be had"
+    ADMISSION = "refused by its cluster"
 
 
-RETRYABLE_REASONS = frozenset(
-    {Reason.OUT_OF_MEMORY, Reason.TIMED_OUT, Reason.KILLED, Reason.EXIT_CODE, Reason.CLUSTER_DOWN}
+INFRASTRUCTURE_REASONS = frozenset(
+    {Reason.EVICTED, Reason.NODE_LOST, Reason.PREEMPTED, Reason.INFRASTRUCTURE}
 )
+"""Failures of the cluster, which are no failures of the task: they use up none of its retries."""
+
+RETRYABLE_REASONS = INFRASTRUCTURE_REASONS | {
+    Reason.OUT_OF_MEMORY,
+    Reason.TIMED_OUT,
+    Reason.KILLED,
+    Reason.EXIT_CODE,
+    Reason.CLUSTER_DOWN,
+    Reason.IMAGE,
+}
 """Failures after which another attempt may succeed."""
 
 

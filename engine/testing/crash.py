@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from engine.model.dispatches import AttemptOrder, Deployment, Observation
+from engine.model.errors import BerthError
 from engine.model.identifiers import AttemptId, Digest
 from engine.model.records import Collection, Column, Stored, Write
-from engine.ports import Executor, Ledger, ModelServer
+from engine.ports import BulkExecutor, Executor, Ledger, ModelServer
 
 T = TypeVar("T")
 
@@ -160,6 +161,28 @@ class CrashingExecutor:
         self._points.passed("executor:stop:before")
         self._executor.stop(attempt)
         self._points.passed("executor:stop:after")
+
+
+class CrashingBulkExecutor(CrashingExecutor):
+    """One that starts many at once (port `BulkExecutor`)."""
+
+    def __init__(self, executor: Executor, bulk: BulkExecutor, points: CrashPoints) -> None:
+        super().__init__(executor, points)
+        self._bulk = bulk
+
+    def start_all(self, orders: Sequence[AttemptOrder]) -> Mapping[AttemptId, BerthError | None]:
+        """Start many attempts, with a point on either side."""
+        self._points.passed("executor:start:before")
+        told = self._bulk.start_all(orders)
+        self._points.passed("executor:start:after")
+        return told
+
+
+def crashing(executor: Executor, points: CrashPoints) -> CrashingExecutor:
+    """Return an executor with crash points that can what the one behind can."""
+    if isinstance(executor, BulkExecutor):
+        return CrashingBulkExecutor(executor, executor, points)
+    return CrashingExecutor(executor, points)
 
 
 class CrashingModelServer:

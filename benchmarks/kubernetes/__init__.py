@@ -1,0 +1,1 @@
+"""Benchmarks against real control planes of Kubernetes."""

@@ -1,0 +1,361 @@
+"""The faults of the network and of the cluster, one function each; see `faults.py`."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks import frame
+from benchmarks.kubernetes import _world
+from engine.model.dispatches import Attempt, AttemptState, Reason
+from executors.kubernetes.api import Document
+from tests.support.clusters import fixtures, process_kubelet, proxy
+from tests.support.clusters.process_kubelet import ProcessKubelet
+
+TASKS = 10
+INACTIVITY_SECONDS = 8.0
+WAIT_SECONDS = 120.0
+RETRY_AFTER_SECONDS = 2.0
+
+WORD = (
+    '{"ending":"exited","code":0,"message":"","started_at":1.0,"ended_at":2.0,"cpu_seconds":0.1,'
+    '"memory_bytes_peak":1000,"outputs":{"rows":1},"artifact":"sha256:' + "0" * 64 + '"}'
+)
+DEATHS: dict[str, tuple[Document, Reason]] = {
+    "task-0": (process_kubelet.ended(137, reason="OOMKilled"), Reason.OUT_OF_MEMORY),
+    "task-1": (process_kubelet.ended(137, pod_reason="Evicted"), Reason.EVICTED),
+    "task-2": (
+        process_kubelet.ended(137, disruption="DeletionByTaintManager"),
+        Reason.NODE_LOST,
+    ),
+    "task-3": (process_kubelet.ended(42), Reason.EXIT_CODE),
+    "task-4": (
+        process_kubelet.ended(137, disruption="PreemptionByScheduler"),
+        Reason.PREEMPTED,
+    ),
+    "task-5": (process_kubelet.ended(128, reason="StartError"), Reason.INFRASTRUCTURE),
+    "task-6": (process_kubelet.ended(143), Reason.EXIT_CODE),
+}
+
+
+@dataclass(slots=True)
+class Stage:
+    """A proxy before a control plane, a node, and a folder for engines."""
+
+    place: fixtures.Place
+    scratch: Path
+    outage: float
+    proxy: proxy.FaultProxy
+    node: ProcessKubelet
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    @contextlib.contextmanager
+    def engine(self, inactivity: float = 50.0) -> Iterator[_world.Engine]:
+        """Start an engine of its own store whose requests go through the proxy."""
+        number = next(self.numbers)
+        config = self.proxy.kubeconfig(self.place.kubeconfig, self.scratch / f"config-{number}")
+        given = _world.settings(self.place, connections=4, kubeconfig=config)
+        self.proxy.seen.clear()
+        made = _world.Engine(self.scratch / f"home-{number}", given, inactivity_seconds=inactivity)
+        try:
+            yield made
+        finally:
+            self.proxy.judge = proxy.calm
+            self.proxy.hanging = False
+            made.close()
+
+    def submit(self, engine: _world.Engine, tasks: int = TASKS) -> None:
+        """Submit one run."""
+        engine.submit(_world.pipeline(next(self.numbers), tasks))
+
+
+@contextlib.contextmanager
+def stage(place: fixtures.Place, scratch: Path, outage: float) -> Iterator[Stage]:
+    """Set the stage: tasks end well at once unless a fault says otherwise."""
+    node = ProcessKubelet(place.admin, "node-2", scratch / "node", pool="nodes")
+    node.script = ends_well
+    node.start()
+    before = proxy.FaultProxy(place.plane, user=place.namespace)
+    before.start()
+    try:
+        yield Stage(place, scratch, outage, before, node)
+    finally:
+        before.stop()
+        node.stop()
+
+
+def ends_well(_pod: Document) -> Document | None:
+    """End a pod at once, as the runner would after a success."""
+    return process_kubelet.ended(0, message=WORD)
+
+
+def runs_on(_pod: Document) -> Document | None:
+    """Say that a pod runs, and leave it at that."""
+    state = {"running": {"startedAt": process_kubelet.now()}}
+    return {"phase": "Running", "containerStatuses": [process_kubelet.container_status(state)]}
+
+
+def step_until(
+    engine: _world.Engine, holds: Callable[[], bool], seconds: float = WAIT_SECONDS
+) -> float:
+    """Run the dispatch loop until something holds; returns how long that took."""
+    began = time.monotonic()
+    while not holds() and time.monotonic() - began < seconds:
+        engine.dispatcher.step()
+        time.sleep(0.1)
+    return time.monotonic() - began
+
+
+def step_for(engine: _world.Engine, seconds: float) -> None:
+    """Run the dispatch loop for a while."""
+    step_until(engine, lambda: False, seconds)
+
+
+def done(engine: _world.Engine, count: int = TASKS) -> bool:
+    """Whether so many attempts succeeded."""
+    return engine.count(AttemptState.SUCCEEDED) >= count
+
+
+def sound(stage: Stage, engine: _world.Engine, name: str) -> Iterator[frame.Figure]:
+    """Yield what must hold whatever happened: every task once, and nothing else on the server."""
+    attempts = engine.attempts()
+    known = {each.attempt_id for each in attempts}
+    jobs, pods = on_server(stage.place, engine)
+    yield frame.at_least(f"{name}: tasks that succeeded", successes(attempts), TASKS)
+    yield frame.at_most(f"{name}: attempts beyond one a task", len(attempts) - TASKS, 0)
+    yield frame.at_most(f"{name}: jobs that the store does not know", len(jobs - known), 0)
+    yield frame.at_most(f"{name}: attempts with two pods", len(pods) - len(set(pods)), 0)
+
+
+def successes(attempts: list[Attempt]) -> int:
+    """Return how many tasks have an attempt that succeeded."""
+    done = [each for each in attempts if each.state is AttemptState.SUCCEEDED]
+    return len({(each.run_id, each.task) for each in done})
+
+
+def on_server(place: fixtures.Place, engine: _world.Engine) -> tuple[set[str], list[str]]:
+    """Return the attempts whose Jobs are on the server, and that of every pod."""
+    selector = {"labelSelector": f"berth.dev/installation={engine.clusters.installation}"}
+    here = f"/namespaces/{place.namespace}"
+    jobs = place.admin.call("GET", f"/apis/batch/v1{here}/jobs", query=selector)["items"]
+    pods = place.admin.call("GET", f"/api/v1{here}/pods", query=selector)["items"]
+    annotation = "berth.dev/attempt-id"
+    named = {each["metadata"]["annotations"][annotation] for each in jobs}
+    return named, [each["metadata"]["annotations"][annotation] for each in pods]
+
+
+def lost_answers(stage: Stage) -> Iterator[frame.Figure]:
+    """F3: the server makes the Job, and its answer never arrives."""
+    with stage.engine() as engine:
+        dropped = itertools.count()
+        stage.proxy.judge = lambda method, _: (
+            proxy.Fault.DROP_REPLY
+            if method == "POST" and next(dropped) < TASKS
+            else proxy.Fault.NONE
+        )
+        stage.submit(engine)
+        step_until(engine, lambda: done(engine))
+        yield from sound(stage, engine, "F3 lost answers")
+
+
+def conflicts(stage: Stage) -> Iterator[frame.Figure]:
+    """F4: nine of ten writes meet a conflict for a while."""
+    with stage.engine() as engine:
+        stage.proxy.judge = proxy.storm(409, 0.9, 1, "POST PATCH")
+        stage.submit(engine)
+        seconds = min(60.0, stage.outage)
+        step_for(engine, seconds)
+        writes = stage.proxy.counted("POST") / seconds / TASKS
+        stage.proxy.judge = proxy.calm
+        took = step_until(engine, lambda: done(engine))
+        yield frame.at_most("F4 conflicts: writes a second and object", writes, 10)
+        yield frame.at_most("F4 conflicts: time to converge afterwards", took, 10, unit="s")
+        yield from sound(stage, engine, "F4 conflicts")
+
+
+def too_old(stage: Stage) -> Iterator[frame.Figure]:
+    """F5: the API server is killed, and watches are answered by 410 twice in a row."""
+    with stage.engine() as engine:
+        stage.submit(engine)
+        step_until(engine, lambda: done(engine))
+        answers = itertools.count()
+        stage.proxy.judge = lambda _, path: (
+            410 if "watch=1" in path and next(answers) < 4 else proxy.Fault.NONE
+        )
+        stage.place.plane.kill_server()
+        stage.proxy.cut_all()
+        stage.place.plane.start()
+        link = engine.clusters.links()[_world.CLUSTER]
+        assert link.jobs is not None
+        lists = link.jobs.lists
+        victim, *_ = link.jobs.objects()
+        path = f"/apis/batch/v1/namespaces/{stage.place.namespace}/jobs/{victim['name']}"
+        stage.place.admin.call("DELETE", path, body={"propagationPolicy": "Background"})
+
+        def agrees() -> bool:
+            fresh, _ = on_server(stage.place, engine)
+            return {each["attempt"] for each in link.jobs.objects()} == fresh  # type: ignore[union-attr]
+
+        took = step_until(engine, agrees, 90.0)
+        yield frame.at_most("F5 too old: time until the cache is true", took, 60, unit="s")
+        yield frame.at_least("F5 too old: lists read anew", link.jobs.lists - lists, 1)
+        yield frame.at_most("F5 too old: stale objects", float(not agrees()), 0)
+
+
+def patience(stage: Stage) -> Iterator[frame.Figure]:
+    """F6: every request is refused for a time, with `Retry-After`."""
+    with stage.engine() as engine:
+        stage.submit(engine)
+        stage.proxy.judge = proxy.storm(429, 1.0, 1)
+        stage.proxy.retry_after = f"{RETRY_AFTER_SECONDS:g}"
+        stage.proxy.seen.clear()
+        began = time.monotonic()
+        step_for(engine, min(300.0, max(stage.outage, 10.0)))
+        times = [each.at for each in stage.proxy.seen if each.at >= began]
+        stage.proxy.judge, stage.proxy.retry_after = proxy.calm, ""
+        # The requests of one moment leave together: four connections before the first answer.
+        rounds = [b - a for a, b in itertools.pairwise(times) if b - a > 0.5]
+        took = step_until(engine, lambda: done(engine))
+        yield frame.at_least(
+            "F6 patience: shortest pause", min(rounds, default=99.0), RETRY_AFTER_SECONDS, unit="s"
+        )
+        yield frame.at_most("F6 patience: time to converge afterwards", took, 40, unit="s")
+        yield from sound(stage, engine, "F6 patience")
+
+
+def outage(stage: Stage) -> Iterator[frame.Figure]:
+    """F7: the API server is gone for a while, with half of the work started."""
+    stage.node.script = runs_on
+    with stage.engine() as engine:
+        stage.submit(engine)
+        step_until(engine, lambda: engine.count(AttemptState.RUNNING) == TASKS)
+        stage.place.plane.kill_server()
+        stage.proxy.seen.clear()
+        step_for(engine, stage.outage)
+        asked = len(stage.proxy.seen) / stage.outage
+        failed = sum(each.state.is_terminal for each in engine.attempts())
+        stage.node.script = ends_well
+        stage.place.plane.start()
+        stage.submit(engine)
+        took = step_until(engine, lambda: done(engine))
+        yield frame.at_most("F7 outage: tasks that failed of it", failed, 0)
+        yield frame.at_most("F7 outage: requests a second meanwhile", asked, 1)
+        yield frame.at_most("F7 outage: time to catch up", took, 30, unit="s")
+
+
+def silence(stage: Stage) -> Iterator[frame.Figure]:
+    """F8: the connection stays open and says nothing."""
+    with stage.engine(INACTIVITY_SECONDS) as engine:
+        stage.submit(engine)
+        step_until(engine, lambda: done(engine))
+        stage.proxy.hanging = True
+        watches = len([each for each in stage.proxy.seen if "watch=1" in each.path])
+
+        def noticed() -> bool:
+            found = [each for each in list(stage.proxy.seen) if "watch=1" in each.path]
+            return len(found) > watches
+
+        took = step_until(engine, noticed, 90.0)
+        stage.proxy.hanging = False
+        link = engine.clusters.links()[_world.CLUSTER]
+        back = step_until(engine, lambda: link.is_reachable and not link.api.gate.trouble, 90.0)  # type: ignore[union-attr]
+        limit = INACTIVITY_SECONDS + 5.0
+        name = f"F8 silence: time to notice (inactivity {INACTIVITY_SECONDS:g} s, default 50)"
+        yield frame.at_most(name, took, limit, unit="s")
+        yield frame.at_most("F8 silence: time to recover", back, 60, unit="s")
+
+
+def deaths(stage: Stage) -> Iterator[frame.Figure]:
+    """F16: pods die in every way."""
+
+    def script(pod: Document) -> Document | None:
+        return DEATHS[pod["metadata"]["labels"]["berth.dev/task"]][0]
+
+    stage.node.script = script
+    with stage.engine() as engine:
+        stage.submit(engine, len(DEATHS))
+        step_until(engine, lambda: len(firsts(engine)) == len(DEATHS))
+        found = firsts(engine)
+        right = sum(found.get(task) is reason for task, (_, reason) in DEATHS.items())
+        yield frame.at_least("F16 deaths: told apart rightly", right, len(DEATHS))
+    stage.node.script = ends_well
+
+
+def firsts(engine: _world.Engine) -> dict[str, Reason]:
+    """Return the reason of each task's first attempt, once it has ended."""
+    ended = [each for each in engine.attempts() if each.number == 1 and each.state.is_terminal]
+    return {each.task: each.reason for each in ended}
+
+
+def deleted(stage: Stage) -> Iterator[frame.Figure]:
+    """F18: somebody deletes a Job of ours while it runs."""
+    stage.node.script = runs_on
+    with stage.engine() as engine:
+        stage.submit(engine, 1)
+        step_until(engine, lambda: engine.count(AttemptState.RUNNING) == 1)
+        link = engine.clusters.links()[_world.CLUSTER]
+        step_until(engine, lambda: bool(link.pods and link.pods.objects()), 30.0)
+        (attempt,) = engine.attempts()
+        path = f"/apis/batch/v1/namespaces/{stage.place.namespace}/jobs/"
+        name = attempt.handle.rpartition("/")[2]
+        stage.place.admin.call("DELETE", path + name, body={"propagationPolicy": "Background"})
+        took = step_until(engine, lambda: firsts(engine).get("task-0") is Reason.KILLED, 60.0)
+        yield frame.at_most("F18 deleted: time until it is told", took, 30, unit="s")
+    stage.node.script = ends_well
+
+
+def refused(stage: Stage) -> Iterator[frame.Figure]:
+    """F20: an admission policy refuses one task of ten."""
+    for path, body in policy(stage.place.namespace):
+        stage.place.admin.call("POST", path, body=body)
+    time.sleep(5.0)  # the policy takes effect a moment after it is made
+    with stage.engine() as engine:
+        stage.submit(engine)
+        began = time.monotonic()
+        step_until(engine, lambda: firsts(engine).get("task-0") is not None, 30.0)
+        took = time.monotonic() - began
+        step_until(engine, lambda: done(engine, TASKS - 1))
+        first = next(each for each in engine.attempts() if each.task == "task-0")
+        told = first.reason is Reason.ADMISSION and "no poison here" in first.message
+        yield frame.at_most("F20 refused: time until it is told", took, 1, unit="s")
+        yield frame.at_least("F20 refused: told with the cluster's words", float(told), 1)
+        yield frame.at_least("F20 refused: others that succeeded", successes(engine.attempts()), 9)
+
+
+def policy(namespace: str) -> Iterator[tuple[str, Document]]:
+    """Yield a policy that refuses Jobs of the task `task-0` in a namespace."""
+    base = "/apis/admissionregistration.k8s.io/v1"
+    expression = "object.metadata.labels['berth.dev/task'] != 'task-0'"
+    rule = {
+        "apiGroups": ["batch"],
+        "apiVersions": ["v1"],
+        "operations": ["CREATE"],
+        "resources": ["jobs"],
+    }
+    here = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+    yield (
+        f"{base}/validatingadmissionpolicies",
+        {
+            "metadata": {"name": namespace},
+            "spec": {
+                "failurePolicy": "Fail",
+                "matchConstraints": {"resourceRules": [rule]},
+                "validations": [{"expression": expression, "message": "no poison here"}],
+            },
+        },
+    )
+    yield (
+        f"{base}/validatingadmissionpolicybindings",
+        {
+            "metadata": {"name": namespace},
+            "spec": {
+                "policyName": namespace,
+                "validationActions": ["Deny"],
+                "matchResources": {"namespaceSelector": here},
+            },
+        },
+    )

@@ -1,0 +1,262 @@
+"""Requests to one cluster: raw documents in and out, errors of our own tree.
+
+Every request passes the cluster's gate. The official client adds credentials and keeps
+connections; what it would make of the answers is left out, since typed models of a list of ten
+thousand pods cost four times the processor time.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from typing import Any, cast
+
+import urllib3
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+
+from engine.model.errors import (
+    BerthError,
+    ConflictError,
+    NotFoundError,
+    RefusedError,
+    RetryableError,
+    UnreachableError,
+)
+from executors.kubernetes.gate import Gate
+
+APPLY = "application/apply-patch+yaml"
+FIELD_MANAGER = "berth"
+REQUEST_SECONDS = 15.0
+_ANSWER_BYTES_MAX = 256 * 1024**2
+_WORDS_MAX = 2_000
+
+Document = dict[str, Any]
+
+
+class GoneError(RetryableError):
+    """What was asked for is too old: the list has to be read anew (410)."""
+
+    default_code = "R020"
+
+
+class BusyError(RetryableError):
+    """The server asks for patience (429), or had a fault of its own (5xx)."""
+
+    default_code = "R021"
+
+
+class ExistsError(ConflictError):
+    """There is an object of that name already."""
+
+
+class Api:
+    """One cluster's API server. May be used from several threads."""
+
+    def __init__(self, name: str, api_client: client.ApiClient, gate: Gate) -> None:
+        self.name = name
+        self.gate = gate
+        self._client = api_client
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, object] | None = None,
+        body: object = None,
+        content_type: str = "application/json",
+        seconds: float = REQUEST_SECONDS,
+    ) -> Document:
+        """Return the answer to one request.
+
+        Raises:
+            UnreachableError: when there is none, or the gate is shut.
+            BusyError, GoneError, ConflictError, NotFoundError, RefusedError: as the status says.
+        """
+        text = self.read(
+            method, path, query=query, body=body, content_type=content_type, seconds=seconds
+        )
+        return cast("Document", json.loads(text or b"{}"))
+
+    def read(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, object] | None = None,
+        body: object = None,
+        content_type: str = "application/json",
+        seconds: float = REQUEST_SECONDS,
+        blames_server: bool = True,
+    ) -> bytes:
+        """Return the answer to one request as it came; errors as `call`.
+
+        blames_server: false for what the server passes on to a node: its fault says nothing.
+        """
+        self.gate.enter()
+        headers = {"Content-Type": content_type} if body is not None else {}
+        try:
+            answer = self._send(method, path, query, body, headers, seconds)
+            content = answer.read(_ANSWER_BYTES_MAX)
+            answer.release_conn()
+        except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
+            raise self._no_answer(error) from error
+        self._judge(answer, content, blames_server=blames_server)
+        return content
+
+    def date(self) -> float:
+        """Return the server's clock in seconds since 1970, 0 where it does not say.
+
+        Raises:
+            UnreachableError: when there is no answer, or the gate is shut.
+        """
+        self.gate.enter()
+        try:
+            answer = self._send("GET", "/version", None, None, {}, REQUEST_SECONDS)
+            answer.read()
+            answer.release_conn()
+        except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
+            raise self._no_answer(error) from error
+        self.gate.succeeded()
+        try:
+            return email.utils.parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
+        except ValueError:
+            return 0.0
+
+    def watch(
+        self, path: str, query: Mapping[str, object], inactivity_seconds: float
+    ) -> tuple[urllib3.BaseHTTPResponse, Iterator[Document]]:
+        """Return an open watch and its events; the response's `shutdown` ends it.
+
+        Raises:
+            UnreachableError: also while iterating, when nothing came for `inactivity_seconds`.
+            GoneError: also while iterating, when the version watched from is too old.
+        """
+        self.gate.enter()
+        timeout = (REQUEST_SECONDS, inactivity_seconds)
+        try:
+            answer = self._send("GET", path, {**query, "watch": "1"}, None, {}, timeout)
+            content = b"" if answer.status < HTTPStatus.MULTIPLE_CHOICES else answer.read()
+        except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
+            raise self._no_answer(error) from error
+        self._judge(answer, content)
+        return answer, self._events(answer)
+
+    def _events(self, answer: urllib3.BaseHTTPResponse) -> Iterator[Document]:
+        rest = b""
+        try:
+            for chunk in answer.stream(65_536):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    yield self._event(line)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise UnreachableError(f"the watch of {self.name!r} broke off: {error}") from error
+        finally:
+            answer.close()
+
+    @staticmethod
+    def _event(line: bytes) -> Document:
+        event = cast("Document", json.loads(line))
+        if event["type"] == "ERROR":
+            status: Document = event["object"]
+            message = str(status.get("message", ""))
+            if status.get("code") == HTTPStatus.GONE:
+                raise GoneError(message)
+            raise BusyError(message)
+        return event
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, object] | None,
+        body: object,
+        headers: dict[str, str],
+        timeout: float | tuple[float, float],
+    ) -> urllib3.BaseHTTPResponse:
+        _, url, signed, content, _ = self._client.param_serialize(
+            method,
+            path,
+            query_params=list((query or {}).items()),
+            header_params=headers,
+            auth_settings=["BearerToken"],
+        )
+        content = None if body is None else json.dumps(body, separators=(",", ":"))
+        return self._client.rest_client.pool_manager.request(
+            method,
+            url,
+            body=content,
+            headers=signed,
+            timeout=_timeout(timeout),
+            preload_content=False,
+        )
+
+    def _no_answer(self, error: Exception) -> UnreachableError:
+        why = _words(error)
+        self.gate.failed(why)
+        fix = "check the address in the kubeconfig, and that the cluster runs"
+        return UnreachableError(f"cluster {self.name!r} does not answer: {why}", fix=fix)
+
+    def _judge(
+        self, answer: urllib3.BaseHTTPResponse, content: bytes, *, blames_server: bool = True
+    ) -> None:
+        """Raise what a status means; tell the gate of it."""
+        status = answer.status
+        if status < HTTPStatus.MULTIPLE_CHOICES:
+            self.gate.succeeded()
+            return
+        error = failure(self.name, status, content)
+        if isinstance(error, BusyError | UnreachableError) and blames_server:
+            self.gate.failed(error.message, retry_after_seconds(answer.headers.get("Retry-After")))
+        else:
+            self.gate.succeeded()
+        raise error
+
+
+def failure(cluster: str, status: int, content: bytes) -> BerthError:
+    """Return the error that an answer stands for; its message is kept. Pure."""
+    try:
+        told = json.loads(content)
+        message, reason = str(told.get("message", "")), str(told.get("reason", ""))
+    except (ValueError, AttributeError):
+        message, reason = content[:_WORDS_MAX].decode("utf-8", "replace").strip(), ""
+    text = f"cluster {cluster!r}: {message or f'status {status}'}"
+    if status == HTTPStatus.UNAUTHORIZED:
+        fix = "its credentials have expired or were withdrawn: renew the kubeconfig"
+        return UnreachableError(f"{text} (the credentials are not accepted)", fix=fix)
+    if status == HTTPStatus.FORBIDDEN and "exceeded quota" in message:
+        return BusyError(text, fix="wait, or raise the ResourceQuota")
+    if status == HTTPStatus.NOT_FOUND:
+        return NotFoundError(text)
+    if status == HTTPStatus.CONFLICT:
+        return ExistsError(text) if reason == "AlreadyExists" else ConflictError(text)
+    if status == HTTPStatus.GONE:
+        return GoneError(text)
+    if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return BusyError(text)
+    fix = f"berth doctor examines the rights on {cluster}" if status == HTTPStatus.FORBIDDEN else ""
+    return RefusedError(text, fix=fix, code="G020")
+
+
+def retry_after_seconds(header: str | None) -> float:
+    """Return the seconds a server asks to wait; 0 where it does not say."""
+    try:
+        return max(0.0, float(header or 0.0))
+    except ValueError:
+        return 0.0
+
+
+def _timeout(seconds: float | tuple[float, float]) -> urllib3.Timeout:
+    connect, read = seconds if isinstance(seconds, tuple) else (min(5.0, seconds), seconds)
+    return urllib3.Timeout(connect=connect, read=read)
+
+
+def _words(error: Exception) -> str:
+    """Return what went wrong for people: certificates first, since they are ours to mend."""
+    text = str(error)
+    if "CERTIFICATE_VERIFY_FAILED" in text or "certificate verify failed" in text:
+        return "its certificate is not signed by the kubeconfig's certificate authority"
+    return text[:_WORDS_MAX]

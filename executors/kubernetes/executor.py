@@ -1,0 +1,419 @@
+"""Port `Executor`: attempts as Jobs, on any number of clusters.
+
+What is wanted is written before it is done, by the engine; what happened is in the cluster, under a
+name made of the attempt. So a request may be repeated: the second one meets the Job of the first.
+Stopping leaves the Job as a mark that says so until its time to live is over, and so a stopped
+attempt is never started again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from string import Template
+
+from engine.model.dispatches import AttemptOrder, AttemptState, Observation, Reason
+from engine.model.errors import (
+    BerthError,
+    ConflictError,
+    DamagedError,
+    NotFoundError,
+    RetryableError,
+    UnreachableError,
+)
+from engine.model.identifiers import AttemptId
+from engine.ports import ArtifactStore, Clock
+from executors.kubernetes import endpoint, jobs, nodes, paths, verdicts
+from executors.kubernetes.api import APPLY, FIELD_MANAGER, Document, ExistsError
+from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
+from executors.kubernetes.pod import ORDER
+from executors.local import files, results
+
+_LOG = logging.getLogger(__name__)
+_LOG_LINES = 2_000
+_IMAGE_SECONDS = 120.0
+"""How long an image may be unavailable before the attempt is given up."""
+_STOP_TRIES = 3
+_AT_ONCE_MAX = 256
+"""Attempts started by one call; the rest comes with the next one."""
+
+
+class KubernetesExecutor:
+    """Runs attempts on Kubernetes clusters.
+
+    home: the data folder, for the endpoint's key and the logs of ended attempts.
+    artifacts: what pods read and leave. clock: for attempts that wait for their image.
+    """
+
+    def __init__(
+        self, home: Path, clusters: KubernetesClusters, artifacts: ArtifactStore, clock: Clock
+    ) -> None:
+        self._home = home.absolute() / "kubernetes"
+        self._clusters = clusters
+        self._settings = clusters.settings
+        self._artifacts = artifacts
+        self._clock = clock
+        self._signer = endpoint.Signer(self._home / "key")
+        scratch = self._home / "transfers"
+        shutil.rmtree(scratch, ignore_errors=True)
+        self._endpoint = endpoint.ArtifactEndpoint(
+            artifacts, self._signer, self._settings.listen, scratch
+        )
+        self._seen: dict[str, tuple[tuple[str, str], Observation]] = {}
+        self._stuck: dict[str, float] = {}
+        self._places: dict[str, tuple[int, dict[str, jobs.Place]]] = {}
+        self._workers: dict[str, ThreadPoolExecutor] = {}
+
+    # ------------------------------------------------------------------ starting
+
+    def start(self, order: AttemptOrder) -> None:
+        """Start an attempt, once, whatever happened to earlier calls.
+
+        Raises:
+            UnreachableError: when the cluster does not answer or has no such pool.
+            RetryableError: when it asks for patience.
+            RefusedError: when it refuses the Job; its own words are kept.
+            NotFoundError: when an input is not in the artefact store.
+        """
+        link = self._link(order.cluster)
+        link.watch_work()
+        self._create(link, self.render(order))
+
+    def start_all(self, orders: Sequence[AttemptOrder]) -> Mapping[AttemptId, BerthError | None]:
+        """Start many attempts at once; return what went wrong with each, None where nothing did.
+
+        Each cluster has connections and a rate of its own, so that a slow one delays no other.
+        Those not in the answer were not tried: their cluster is busy, or is left alone.
+        """
+        by_cluster: dict[str, list[AttemptOrder]] = {}
+        for order in orders:
+            by_cluster.setdefault(order.cluster, []).append(order)
+        waiting = []
+        for name, wanted in by_cluster.items():
+            link = self._clusters.links().get(name)
+            api = link.api if link is not None else None
+            if link is not None and api is not None and link.given.connections:
+                if not api.gate.is_open:
+                    continue
+                # After a failure one request tries; the others wait for what it learns.
+                most = 1 if api.gate.trouble else _AT_ONCE_MAX
+                wanted = wanted[: api.gate.take(min(len(wanted), most))]  # noqa: PLW2901
+            workers = self._workers_of(name, link.given.connections if link else 1)
+            waiting += [(order, workers.submit(self._tried, order)) for order in wanted]
+        return {order.attempt_id: future.result() for order, future in waiting}
+
+    def _tried(self, order: AttemptOrder) -> BerthError | None:
+        try:
+            self.start(order)
+        except BerthError as error:
+            return error
+        return None
+
+    def _workers_of(self, name: str, count: int) -> ThreadPoolExecutor:
+        if name not in self._workers:
+            self._workers[name] = ThreadPoolExecutor(count, thread_name_prefix=f"start {name}")
+        return self._workers[name]
+
+    def _create(self, link: ClusterLink, job: Document) -> None:
+        """Make a Job; one of this name that is there already is the same attempt."""
+        assert link.api is not None and link.jobs is not None  # noqa: S101, PT018 - `_link`
+        path = f"/apis/batch/v1/namespaces/{link.namespace}/jobs"
+        query = {"fieldManager": FIELD_MANAGER}
+        try:
+            link.jobs.put(link.api.call("POST", path, query=query, body=job))
+        except ExistsError as error:
+            name = job["metadata"]["name"]
+            found = jobs.keep_job(link.api.call("GET", f"{path}/{name}"))
+            if found["spec_hash"] != job["metadata"]["annotations"][jobs.SPEC_HASH]:
+                message = f"Job {name!r} on {link.given.name!r} is not the one that was ordered"
+                raise DamagedError(message, fix="somebody changed it: delete it") from error
+
+    def render(self, order: AttemptOrder) -> Document:
+        """Return the Job of an order, without sending it; errors as `start`."""
+        link = self._link(order.cluster)
+        return jobs.render(
+            order,
+            installation=self._clusters.installation,
+            namespace=link.namespace,
+            place=self._place(link, order.pool),
+            settings=self._settings,
+            environment={ORDER: json.dumps(self._told(order), sort_keys=True)},
+        )
+
+    def _place(self, link: ClusterLink, pool: str) -> jobs.Place:
+        changes = link.nodes.changes if link.nodes is not None else 0
+        known = self._places.get(link.given.name)
+        if known is None or known[0] != changes:
+            found = link.nodes.objects() if link.nodes is not None else []
+            made = nodes.pools(found, self._settings.prices)
+            known = changes, {str(each.pool.name): each.place for each in made}
+            self._places[link.given.name] = known
+        if pool in known[1]:
+            return known[1][pool]
+        message = f"cluster {link.given.name!r} has no pool {pool!r} now"
+        raise UnreachableError(message, fix="place the task elsewhere or wait")
+
+    def _told(self, order: AttemptOrder) -> dict[str, object]:
+        """Return what the runner in the pod is told."""
+        base = self._settings.endpoint
+        if self._settings.listen.endswith(":0") and not self._settings.artifacts_url:
+            base = f"http://{self._settings.listen.rpartition(':')[0]}:{self._endpoint.port}"
+        shipped = {place: self._artifacts.put(path) for place, path in shipped_files(order).items()}
+        return {
+            "attempt_id": order.attempt_id,
+            "run_id": order.run_id,
+            "pipeline": order.pipeline,
+            "task": order.task,
+            "kind": order.kind.value,
+            "cluster": order.cluster,
+            "command": list(order.command),
+            "parameters": dict(order.parameters),
+            "memory_bytes": int(order.limits.memory_gib * 2**30),
+            "time_limit_seconds": order.time_limit_seconds,
+            "grace_seconds": max(1.0, self._settings.stop_seconds - 5.0),
+            "inputs": {
+                task: self._signer.address(base, "inputs", digest)
+                for task, digest in order.inputs.items()
+            },
+            "files": {
+                place: self._signer.address(base, "inputs", digest)
+                for place, digest in shipped.items()
+            },
+            "outputs": self._signer.address(base, "outputs", order.attempt_id),
+        }
+
+    # ----------------------------------------------------------------- observing
+
+    def observe(self) -> Sequence[Observation]:
+        """Return what is seen of every attempt, as of what the watches brought.
+
+        A cluster that does not answer is shown as it was last seen; one that was not listed yet
+        shows nothing.
+        """
+        links = [link for link in self._clusters.links().values() if link.api is not None]
+        for link in links:
+            link.watch_work()
+        seen = [self._observe(link, *work) for link in links for work in link.works()]
+        known = {each.attempt_id for each in seen}
+        return [*seen, *self._vanished(known)]
+
+    def _vanished(self, known: set[AttemptId]) -> Iterator[Observation]:
+        """Yield what is said of attempts that were seen to run and whose Job is not there."""
+        for attempt in [AttemptId(each) for each in self._seen if each not in known]:
+            version, last = self._seen[attempt]
+            if last.state.is_terminal:
+                continue
+            if self._is_gone(attempt):
+                last = dataclasses.replace(
+                    last,
+                    state=AttemptState.FAILED,
+                    ended_at=self._clock.now(),
+                    reason=Reason.KILLED,
+                    message="its Job was removed from the cluster by somebody else",
+                )
+                self._seen[attempt] = (version, last)
+            yield last
+
+    def _is_gone(self, attempt: AttemptId) -> bool:
+        """Ask every cluster for a Job that the watch does not show: a list may be behind."""
+        name = jobs.name_of(self._clusters.installation, attempt)
+        links = [link for link in self._clusters.links().values() if link.api is not None]
+        try:
+            return not any(self._asked(link, name) for link in links)
+        except BerthError as error:
+            _LOG.info("%s cannot be asked for: %s", attempt, error.message)
+            return False
+
+    def _observe(self, link: ClusterLink, job: Document, pod: Document | None) -> Observation:
+        attempt = str(job["attempt"])
+        version = (str(job["version"]), "" if pod is None else str(pod["version"]))
+        known = self._seen.get(attempt)
+        if known is not None and (known[0] == version or known[1].state.is_terminal):
+            self._give_up_stuck(link, job, pod, known[1])
+            return known[1]
+        if verdicts.is_over(job) and verdicts.terminated(pod) is None:
+            try:
+                pod = self._newest_pod(link, job)
+            except BerthError as error:
+                _LOG.info("the pod of %s cannot be looked at: %s", attempt, error.message)
+                return verdicts.running(job, pod)
+        seen = verdicts.observation(job, pod)
+        if seen.state is AttemptState.SUCCEEDED and not seen.outputs and seen.artifact:
+            seen = self._with_outputs(seen)
+        if seen.state.is_terminal:
+            self._keep_log(link, pod, attempt)
+        self._seen[attempt] = (version, seen)
+        return seen
+
+    @staticmethod
+    def _newest_pod(link: ClusterLink, job: Document) -> Document | None:
+        """Ask for the pod of an ended Job: the watch of pods may be behind that of Jobs."""
+        assert link.api is not None  # noqa: S101 - it has Jobs
+        path = f"/api/v1/namespaces/{link.namespace}/pods"
+        query = {"labelSelector": f"batch.kubernetes.io/job-name={job['name']}"}
+        found = link.api.call("GET", path, query=query).get("items") or []
+        found.sort(key=lambda each: str(each["metadata"]["creationTimestamp"]))
+        return jobs.keep_pod(found[-1]) if found else None
+
+    def _with_outputs(self, seen: Observation) -> Observation:
+        """Read outputs that were too large for the termination message from the artefact."""
+        assert seen.artifact is not None  # noqa: S101 - asked before
+        with tempfile.TemporaryDirectory(dir=self._home) as folder:
+            target = Path(folder) / "outputs"
+            try:
+                self._artifacts.fetch(seen.artifact, target)
+                return dataclasses.replace(seen, outputs=dict(results.read_outputs(target)))
+            except (NotFoundError, DamagedError) as error:
+                return dataclasses.replace(
+                    seen,
+                    state=AttemptState.FAILED,
+                    reason=Reason.BAD_OUTPUT,
+                    message=error.message,
+                )
+
+    def _keep_log(self, link: ClusterLink, pod: Document | None, attempt: str) -> None:
+        """Keep the last lines of a pod's log; it goes with the pod."""
+        if pod is None or link.api is None:
+            return
+        path = f"/api/v1/namespaces/{link.namespace}/pods/{pod['name']}/log"
+        try:
+            query = {"tailLines": _LOG_LINES}
+            text = link.api.read("GET", path, query=query, seconds=5.0, blames_server=False)
+        except BerthError as error:
+            _LOG.info("the log of %s cannot be had: %s", attempt, error.message)
+            return
+        target = paths.log_path(self._home.parent, attempt)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        files.write_durably(target, text)
+
+    def _give_up_stuck(
+        self, link: ClusterLink, job: Document, pod: Document | None, seen: Observation
+    ) -> None:
+        """End an attempt whose image cannot be had for a while: nothing else would."""
+        attempt = seen.attempt_id
+        why = "" if seen.state.is_terminal or job["stopped"] else verdicts.stuck(pod)
+        if not why:
+            self._stuck.pop(attempt, None)
+            return
+        since = self._stuck.setdefault(attempt, self._clock.now())
+        if self._clock.now() - since >= _IMAGE_SECONDS:
+            try:
+                self._end(link, job, f"{Reason.IMAGE.name}|{why}")
+            except RetryableError as error:
+                _LOG.info("%s cannot be ended yet: %s", attempt, error.message)
+
+    # ------------------------------------------------------------------ stopping
+
+    def stop(self, attempt: AttemptId) -> None:
+        """Ask an attempt to end; its pod is gone after its grace period.
+
+        An attempt that is not known or has ended is left as it is.
+
+        Raises:
+            RetryableError: when its cluster does not answer.
+        """
+        name = jobs.name_of(self._clusters.installation, attempt)
+        for link in self._clusters.links().values():
+            if link.jobs is None:
+                continue
+            job = link.jobs.get(link.namespace, name)
+            if job is None and not link.jobs.is_synced and link.api is not None:
+                job = self._asked(link, name)
+            if job is not None and not job["stopped"]:
+                self._stop(link, job)
+
+    def _asked(self, link: ClusterLink, name: str) -> Document | None:
+        assert link.api is not None  # noqa: S101 - asked before
+        path = f"/apis/batch/v1/namespaces/{link.namespace}/jobs/{name}"
+        try:
+            return jobs.keep_job(link.api.call("GET", path))
+        except NotFoundError:
+            return None
+
+    def _stop(self, link: ClusterLink, job: Document) -> None:
+        if not {"Complete", "Failed"} & job["conditions"].keys():
+            self._end(link, job, "a request")
+
+    def _end(self, link: ClusterLink, job: Document, why: str) -> None:
+        """Mark a Job as stopped and let its deadline pass, by one write of the fields we own."""
+        assert link.api is not None  # noqa: S101 - it has Jobs
+        path = f"/apis/batch/v1/namespaces/{link.namespace}/jobs/{job['name']}"
+        for _ in range(_STOP_TRIES):
+            body = {
+                "apiVersion": "batch/v1",
+                "kind": "Job",
+                "metadata": {
+                    "name": job["name"],
+                    "uid": job["uid"],
+                    "annotations": {jobs.STOPPED: why},
+                },
+                "spec": {"activeDeadlineSeconds": 1, "suspend": False},
+            }
+            query = {"fieldManager": f"{FIELD_MANAGER}-stop", "force": "true"}
+            try:
+                link.api.call("PATCH", path, query=query, body=body, content_type=APPLY)
+            except NotFoundError:
+                return
+            except ConflictError as error:
+                _LOG.info("stopping %s: %s", job["name"], error.message)
+                continue
+            return
+
+    def forget(self, attempt: AttemptId) -> None:
+        """Remove the Job of an attempt that has ended, and only that one."""
+        name = jobs.name_of(self._clusters.installation, attempt)
+        for link in self._clusters.links().values():
+            job = link.jobs.get(link.namespace, name) if link.jobs is not None else None
+            if job is None or link.api is None:
+                continue
+            path = f"/apis/batch/v1/namespaces/{link.namespace}/jobs/{name}"
+            body = {
+                "preconditions": {"uid": job["uid"]},
+                "propagationPolicy": "Background",
+            }
+            try:
+                link.api.call("DELETE", path, body=body)
+            except (NotFoundError, ConflictError):
+                _LOG.info("%s was removed by somebody else", name)
+        self._seen.pop(attempt, None)
+
+    def close(self) -> None:
+        """End the endpoint, the watches and the threads; what runs goes on."""
+        self._endpoint.stop()
+        for workers in self._workers.values():
+            workers.shutdown()
+        self._clusters.stop()
+
+    def _link(self, name: str) -> ClusterLink:
+        link = self._clusters.links().get(name)
+        if link is None:
+            raise UnreachableError(f"there is no cluster {name!r}", fix="place it elsewhere")
+        if link.api is None:
+            why = link.trouble.message if link.trouble else "it cannot be reached"
+            raise UnreachableError(f"cluster {name!r}: {why}", fix="berth doctor examines it")
+        return link
+
+
+def shipped_files(order: AttemptOrder) -> dict[str, Path]:
+    """Return files of the pipeline's folder that an order names, by their place below it."""
+    folder = Path(order.folder) if order.folder else None
+    if folder is None:
+        return {}
+    task = order.parameters.get("task")
+    named = [str(task.get("reads") or "")] if isinstance(task, Mapping) else []
+    for word in order.command:
+        here = Template(word).safe_substitute({"BERTH_FOLDER": str(folder)})
+        if here != word and Path(here).is_relative_to(folder):
+            named.append(str(Path(here).relative_to(folder)))
+    found = {name: folder / name for name in named if name}
+    return {
+        name: path
+        for name, path in found.items()
+        if path.exists() and path.resolve().is_relative_to(folder.resolve())
+    }

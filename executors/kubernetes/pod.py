@@ -1,0 +1,216 @@
+"""The runner in every pod: `python -m executors.kubernetes.pod`.
+
+It fetches the inputs, runs the task's command under the same contract and limits as a local one
+(`executors.local.shim`), leaves the outputs at the engine's artefact endpoint, and writes how it
+ended into the container's termination message, which the cluster keeps. The engine may be away all
+the while, but for the transfers, which are tried for long. Standard library and psutil only.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import sys
+import tarfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from string import Template
+from typing import Any, TypeVar, cast
+
+from executors.local import files, results
+from executors.local.shim import Command
+
+T = TypeVar("T")
+ORDER = "BERTH_ORDER"
+MESSAGE_BYTES_MAX = 4_096
+"""What a cluster keeps of a termination message."""
+_TRANSFER_SECONDS = 3_600.0
+_TRANSFER_TIMEOUT_SECONDS = 300.0
+_LONGEST_PAUSE_SECONDS = 30.0
+_WORDS_MAX = 1_000
+_EXIT_NOT_TRANSFERRED = 75
+_REFUSED = 400, 403, 404
+
+
+class TransferError(Exception):
+    """An artefact could not be brought in or out."""
+
+
+def main(environment: Mapping[str, str]) -> int:
+    """Run the attempt that the environment describes; return its exit code."""
+    order = cast("dict[str, Any]", json.loads(environment[ORDER]))
+    root = Path(environment.get("BERTH_ROOT", "/berth"))
+    told = Path(environment.get("BERTH_TERMINATION", "/dev/termination-log"))
+    folder = root / "attempt"
+    started_at = time.time()
+    try:
+        _prepare(folder, order, environment)
+    except TransferError as error:
+        result = _not_run(started_at, f"its inputs could not be fetched: {error}")
+        return _tell(told, result, _EXIT_NOT_TRANSFERRED)
+    launch = files.read_launch(folder)
+    assert launch is not None  # noqa: S101 - written just before
+    os.chdir(folder)
+    os.environ.update(_variables(order, folder))
+    ended = Command(folder, launch).run()
+    _show(folder / files.LOG)
+    return _leave(folder, order, ended, told)
+
+
+def _prepare(folder: Path, order: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+    """Lay out what the contract promises to a task."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in (files.INPUTS, files.OUTPUTS, files.WORK, "folder"):
+        (folder / name).mkdir(parents=True)
+    (folder / files.PARAMETERS).write_bytes(files.dump(order["parameters"]))
+    wanted = {folder / files.INPUTS / task: where for task, where in order["inputs"].items()}
+    wanted |= {folder / "folder" / place: where for place, where in order["files"].items()}
+    for target, address in wanted.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _patiently(functools.partial(_fetch, address, target))
+    variables = _variables(order, folder)
+    command = [Template(word).safe_substitute(variables) for word in order["command"]]
+    launch = files.Launch(
+        attempt_id=order["attempt_id"],
+        command=command or [sys.executable, "-m", "executors.tasks", order["kind"]],
+        folder=str(folder / files.WORK),
+        memory_bytes=order["memory_bytes"],
+        cpus=[],
+        time_limit_seconds=order["time_limit_seconds"],
+        grace_seconds=order["grace_seconds"],
+        down=str(folder / "down"),
+        started_log=environment.get("BERTH_STARTED_LOG", str(folder / "started.log")),
+    )
+    (folder / files.LAUNCH).write_bytes(files.dump({**launch}))
+
+
+def _variables(order: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    """Return the variables that the process contract promises to a task."""
+    return {
+        "BERTH_HOME": str(folder.parent),
+        "BERTH_ATTEMPT": str(folder),
+        "BERTH_CLUSTER": order["cluster"],
+        "BERTH_RUN": order["run_id"],
+        "BERTH_PIPELINE": order["pipeline"],
+        "BERTH_TASK": order["task"],
+        "BERTH_INPUTS": str(folder / files.INPUTS),
+        "BERTH_OUTPUTS": str(folder / files.OUTPUTS),
+        "BERTH_PARAMETERS": str(folder / files.PARAMETERS),
+        "BERTH_SIGNALS": str(folder / files.SIGNALS),
+        "BERTH_ENDPOINT": str(folder / files.ENDPOINT),
+        "BERTH_MODELS": str(folder / "models"),
+        "BERTH_FOLDER": str(folder / "folder"),
+    }
+
+
+def _leave(folder: Path, order: Mapping[str, Any], ended: files.Exit, told: Path) -> int:
+    """Bring the outputs of a command that succeeded to the engine, then say how it ended."""
+    result: dict[str, object] = {**ended, "disk_bytes": results.size_bytes(folder / files.OUTPUTS)}
+    code = ended["code"] if ended["code"] is not None else 1
+    if ended["ending"] == "exited" and code == 0:
+        try:
+            outputs = results.read_outputs(folder / files.OUTPUTS)
+            send = functools.partial(_send, folder / files.OUTPUTS, order["outputs"])
+            result["artifact"] = _patiently(send)
+        except TransferError as error:
+            return _tell(told, _not_run(ended["started_at"], str(error)), _EXIT_NOT_TRANSFERRED)
+        except Exception as error:
+            result["fault"] = str(error)[:_WORDS_MAX]
+            return _tell(told, result, 1)
+        result["outputs"] = dict(outputs)
+    return _tell(told, result, code if code >= 0 else 128 - code)
+
+
+def _tell(told: Path, result: Mapping[str, object], code: int) -> int:
+    """Write the termination message; outputs that do not fit are read from the artefact."""
+    document = dict(result)
+    document["message"] = str(document.get("message", ""))[:_WORDS_MAX]
+    content = files.dump(document)
+    if len(content) > MESSAGE_BYTES_MAX:
+        document.pop("outputs", None)
+        content = files.dump(document)
+    told.write_bytes(content)
+    return code
+
+
+def _not_run(started_at: float, why: str) -> dict[str, object]:
+    """Return what is told of an attempt that a transfer ended."""
+    ended = files.Exit(
+        ending="refused",
+        code=None,
+        message=why,
+        started_at=started_at,
+        ended_at=time.time(),
+        cpu_seconds=0.0,
+        memory_bytes_peak=0,
+    )
+    return dict(ended)
+
+
+def _show(log: Path) -> None:
+    """Show what the command wrote, so that the cluster keeps it as the pod's log."""
+    if log.exists():
+        with log.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.flush()
+
+
+# -------------------------------------------------------------------- transfers
+
+
+def _patiently(transfer: Callable[[], T]) -> T:
+    """Repeat a transfer until it succeeds, is refused, or has been tried for long.
+
+    Raises:
+        TransferError: when it did not succeed.
+    """
+    end = time.monotonic() + _TRANSFER_SECONDS
+    pause = 0.5
+    while True:
+        try:
+            return transfer()
+        except urllib.error.HTTPError as error:
+            why = f"{error.code}: {error.read(_WORDS_MAX).decode('utf-8', 'replace')}"
+            if error.code in _REFUSED:
+                raise TransferError(why) from error
+        except (OSError, tarfile.TarError) as error:
+            why = str(error)
+        if time.monotonic() >= end:
+            raise TransferError(why)
+        time.sleep(pause)
+        pause = min(2.0 * pause, _LONGEST_PAUSE_SECONDS)
+
+
+def _fetch(address: str, target: Path) -> None:
+    """Lay an artefact out at a place that does not exist."""
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    with (
+        urllib.request.urlopen(address, timeout=_TRANSFER_TIMEOUT_SECONDS) as answer,  # noqa: S310
+        tarfile.open(fileobj=answer, mode="r|") as packed,
+    ):
+        packed.extractall(partial, filter="data")
+    (partial / "content").rename(target)
+    shutil.rmtree(partial)
+
+
+def _send(folder: Path, address: str) -> str:
+    """Leave a folder at an address; return the digest that it was given."""
+    archive = folder.with_name("outputs.tar")
+    with tarfile.open(archive, "w") as packed:
+        packed.add(folder, arcname="content")
+    with archive.open("rb") as file:
+        request = urllib.request.Request(address, data=file, method="PUT")  # noqa: S310
+        request.add_header("Content-Length", str(archive.stat().st_size))
+        with urllib.request.urlopen(request, timeout=_TRANSFER_TIMEOUT_SECONDS) as answer:  # noqa: S310
+            return str(answer.read().decode())
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ))

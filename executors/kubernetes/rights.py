@@ -1,0 +1,110 @@
+"""The rights that Berth needs on a cluster, and no more: the golden list, and roles made of it.
+
+There is no verb on secrets and no `*`: what is not in this list is not used. The integration suite
+runs with exactly these roles, so that the list cannot fall behind the code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from executors.kubernetes.api import Document
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Right:
+    """One verb on one resource; `group` is "" for the core API."""
+
+    group: str
+    resource: str
+    verb: str
+
+    def __str__(self) -> str:
+        """Return it as `kubectl auth can-i` takes it."""
+        return f"{self.verb} {self.resource}{f'.{self.group}' if self.group else ''}"
+
+
+def _rights(group: str, resource: str, verbs: str) -> frozenset[Right]:
+    return frozenset(Right(group, resource, verb) for verb in verbs.split())
+
+
+NAMESPACED = (
+    _rights("batch", "jobs", "get list watch create patch delete")
+    | _rights("batch", "jobs/status", "get")
+    | _rights("", "pods", "get list watch")
+    | _rights("", "pods/log", "get")
+)
+"""In the namespace of the tasks."""
+
+CLUSTER_WIDE = _rights("", "nodes", "get list watch")
+"""On the cluster, to read only."""
+
+_EVERYBODY = ("selfsubject",)
+# Reviews of one's own rights, which every user has.
+
+
+def granted(review: Document) -> frozenset[Right]:
+    """Return the rights that a SelfSubjectRulesReview lists."""
+    status: Document = review.get("status") or {}
+    return frozenset(
+        Right(group, resource, verb)
+        for rule in status.get("resourceRules") or ()
+        for group in rule.get("apiGroups") or ()
+        for resource in rule.get("resources") or ()
+        for verb in rule.get("verbs") or ()
+        if not resource.startswith(_EVERYBODY)
+    )
+
+
+def missing(has: Iterable[Right]) -> tuple[Right, ...]:
+    """Return what is needed and not granted, `*` counting as everything."""
+    known = frozenset(has)
+    return tuple(sorted(right for right in NAMESPACED | CLUSTER_WIDE if not _covers(known, right)))
+
+
+def needless(has: Iterable[Right]) -> tuple[Right, ...]:
+    """Return what is granted beyond the list."""
+    return tuple(sorted(frozenset(has) - NAMESPACED - CLUSTER_WIDE))
+
+
+def _covers(has: frozenset[Right], wanted: Right) -> bool:
+    return any(
+        Right(group, resource, verb) in has
+        for group in (wanted.group, "*")
+        for resource in (wanted.resource, "*")
+        for verb in (wanted.verb, "*")
+    )
+
+
+def role_manifests(namespace: str, *, user: str) -> Iterator[tuple[str, Document]]:
+    """Yield the roles for a user as path and body of the requests that make them."""
+    subject = {"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}
+    base = "/apis/rbac.authorization.k8s.io/v1"
+    here = f"{base}/namespaces/{namespace}"
+    yield f"{here}/roles", _role("Role", f"berth-{user}", NAMESPACED)
+    yield f"{here}/rolebindings", _binding("RoleBinding", "Role", f"berth-{user}", subject)
+    yield f"{base}/clusterroles", _role("ClusterRole", f"berth-{user}", CLUSTER_WIDE)
+    binding = _binding("ClusterRoleBinding", "ClusterRole", f"berth-{user}", subject)
+    yield f"{base}/clusterrolebindings", binding
+
+
+def _role(kind: str, name: str, rights: Iterable[Right]) -> Document:
+    verbs: dict[tuple[str, str], list[str]] = {}
+    for right in sorted(rights):
+        verbs.setdefault((right.group, right.resource), []).append(right.verb)
+    rules: list[dict[str, Any]] = [
+        {"apiGroups": [group], "resources": [resource], "verbs": found}
+        for (group, resource), found in verbs.items()
+    ]
+    return {"kind": kind, "metadata": {"name": name}, "rules": rules}
+
+
+def _binding(kind: str, role_kind: str, role: str, subject: Document) -> Document:
+    return {
+        "kind": kind,
+        "metadata": {"name": role},
+        "subjects": [subject],
+        "roleRef": {"kind": role_kind, "name": role, "apiGroup": "rbac.authorization.k8s.io"},
+    }

@@ -1,0 +1,99 @@
+"""Real Kubernetes clusters on this machine: `scripts/cluster up|down|status|build`.
+
+    scripts/cluster up [--control-planes N] [--nodes none|kwok:COUNT]
+    scripts/cluster status
+    scripts/cluster down
+
+Control planes are built from Go modules (minutes, once a machine) and listen on loopback. Nodes of
+kwok are played: their pods are said to run, and nothing does. `up` prints where the kubeconfig is:
+one file with a context for each control plane.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.support.clusters import building, certificates, nodes, plane
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def main() -> int:
+    """Do what the arguments say; 1 when it cannot be done."""
+    parser = argparse.ArgumentParser(prog="scripts/cluster", description=__doc__.partition("\n")[0])
+    parser.add_argument("what", choices=["up", "down", "status", "build"])
+    parser.add_argument("--control-planes", type=int, default=1, metavar="N")
+    parser.add_argument("--nodes", default="none", metavar="none|kwok:COUNT")
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "cluster")
+    given = parser.parse_args()
+    try:
+        if given.what == "build":
+            building.build(building.PLANE)
+        elif given.what == "up":
+            up(given.folder, given.control_planes, given.nodes)
+        elif given.what == "down":
+            down(given.folder)
+        else:
+            return status(given.folder)
+    except (building.UnavailableError, TimeoutError, ValueError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0
+
+
+def planes(folder: Path) -> list[plane.ControlPlane]:
+    """Return the control planes that were started below a folder."""
+    found = sorted(folder.glob(f"*/{plane.STATE}"))
+    return [plane.ControlPlane.load(path.parent) for path in found]
+
+
+def up(folder: Path, count: int, wanted_nodes: str) -> None:
+    """Start control planes `c1`, `c2`, ... with nodes, and write one kubeconfig for all."""
+    kwok_count = nodes.kwok_count(wanted_nodes)
+    if planes(folder):
+        raise ValueError(f"there are clusters in {str(folder)!r}: `scripts/cluster down` first")
+    for number in range(1, count + 1):
+        made = plane.create(folder / f"c{number}")
+        if kwok_count:
+            nodes.start_kwok(made, kwok_count)
+        sys.stderr.write(f"{made.folder.name} answers at {made.server}\n")
+    merged = folder / "kubeconfig"
+    certificates.write_kubeconfig(merged, merge(planes(folder)))
+    print(f"export KUBECONFIG={merged}")  # noqa: T201 - what a shell shall take
+
+
+def merge(found: list[plane.ControlPlane]) -> dict[str, object]:
+    """Return one kubeconfig with the contexts of all control planes."""
+    whole: dict[str, Any] = {"apiVersion": "v1", "kind": "Config", "current-context": "c1"}
+    for each in found:
+        content: dict[str, Any] = json.loads(each.kubeconfig.read_text(encoding="utf-8"))
+        for part in ("clusters", "users", "contexts"):
+            whole.setdefault(part, []).extend(content[part])
+    return whole
+
+
+def down(folder: Path) -> None:
+    """Stop everything that was started below a folder, and remove it."""
+    for each in planes(folder):
+        each.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def status(folder: Path) -> int:
+    """Print what runs; 1 when something that was started does not."""
+    fine = True
+    for each in planes(folder):
+        for program in each.running.values():
+            fine &= program.is_alive
+            state = "runs" if program.is_alive else "is gone"
+            print(f"{each.folder.name} {program.name} {program.pid} {state}")  # noqa: T201
+    return 0 if fine else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

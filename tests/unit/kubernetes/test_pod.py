@@ -1,0 +1,179 @@
+"""The runner in a pod, against a real artefact endpoint on loopback."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.model.errors import InvalidInputError
+from executors.kubernetes import endpoint, verdicts
+from executors.local import FolderArtifacts
+from tests.support.local_cluster import WRITES
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class Pod:
+    """A folder in which the runner believes to be in a pod."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.artifacts = FolderArtifacts(home / "artifacts")
+        self.signer = endpoint.Signer(home / "key")
+        self.server = endpoint.ArtifactEndpoint(
+            self.artifacts, self.signer, "127.0.0.1:0", home / "transfers"
+        )
+        self.base = f"http://127.0.0.1:{self.server.port}"
+
+    def address(self, what: str, name: str) -> str:
+        return self.signer.address(self.base, what, name)
+
+    def run(self, program: str, **changes: object) -> tuple[int, verdicts.Told]:
+        """Run a program as the task; return the exit code and what the runner told."""
+        order: dict[str, Any] = {
+            "attempt_id": "r-1.task.1",
+            "run_id": "r-1",
+            "pipeline": "heart",
+            "task": "task",
+            "kind": "etl",
+            "cluster": "east",
+            "command": [sys.executable, "-c", program],
+            "parameters": {"answer": 42},
+            "memory_bytes": 2**28,
+            "time_limit_seconds": None,
+            "grace_seconds": 1.0,
+            "inputs": {},
+            "files": {},
+            "outputs": self.address("outputs", "r-1.task.1"),
+            **changes,
+        }
+        here = {
+            "BERTH_ORDER": json.dumps(order),
+            "BERTH_ROOT": str(self.home / "pod"),
+            "BERTH_TERMINATION": str(self.home / "termination"),
+            "PYTHONPATH": str(ROOT),
+        }
+        code = subprocess.run(
+            [sys.executable, "-m", "executors.kubernetes.pod"],
+            env={**os.environ, **here},
+            check=False,
+            stdout=subprocess.DEVNULL,
+        ).returncode
+        told = verdicts.told((self.home / "termination").read_text(encoding="utf-8"))
+        assert told is not None
+        return code, told
+
+
+@pytest.fixture
+def pod(tmp_path: Path) -> Iterator[Pod]:
+    made = Pod(tmp_path)
+    yield made
+    made.server.stop()
+
+
+def test_outputs_are_left_at_the_endpoint_and_told(pod: Pod, tmp_path: Path) -> None:
+    code, told = pod.run(WRITES)
+    assert (code, told.ending, told.outputs) == (0, "exited", {"rows": 3})
+    pod.artifacts.fetch(told.artifact, tmp_path / "there")
+    assert (tmp_path / "there" / "outputs.json").read_text() == '{"rows": 3}'
+
+
+def test_inputs_and_files_are_laid_out_before_the_task_starts(pod: Pod, tmp_path: Path) -> None:
+    (tmp_path / "up").mkdir()
+    (tmp_path / "up" / "rows.csv").write_text("1,2")
+    digest = pod.artifacts.put(tmp_path / "up")
+    single = pod.artifacts.put(tmp_path / "up" / "rows.csv")
+    program = WRITES + (
+        "inputs = Path(os.environ['BERTH_INPUTS']); "
+        "assert (inputs / 'etl' / 'rows.csv').read_text() == '1,2'; "
+        "folder = Path(os.environ['BERTH_FOLDER']); "
+        "assert (folder / 'data' / 'rows.csv').read_text() == '1,2'"
+    )
+    inputs = {"etl": pod.address("inputs", digest)}
+    files = {"data/rows.csv": pod.address("inputs", single)}
+    assert pod.run(program, inputs=inputs, files=files)[0] == 0
+
+
+def test_a_task_that_fails_is_told_with_its_last_words(pod: Pod) -> None:
+    code, told = pod.run("import sys; sys.stderr.write('no rows\\n'); sys.exit(3)")
+    assert (code, told.code, told.message) == (3, 3, "no rows")
+
+
+def test_a_task_over_its_memory_is_ended_and_told(pod: Pod) -> None:
+    program = "x = bytearray(600 * 2**20); import time; time.sleep(30)"
+    assert pod.run(program)[1].ending == "memory"
+
+
+def test_outputs_that_are_missing_are_a_fault_of_the_task(pod: Pod) -> None:
+    code, told = pod.run("pass")
+    assert code == 1
+    assert "outputs.json is missing" in told.fault
+
+
+def test_outputs_too_large_for_the_message_are_left_in_the_artefact(pod: Pod) -> None:
+    program = WRITES + "(out / 'outputs.json').write_text(json.dumps({'text': 'x' * 9000}))"
+    code, told = pod.run(program)
+    assert (code, dict(told.outputs)) == (0, {})
+    assert told.artifact
+
+
+def test_an_input_that_is_not_there_ends_the_attempt_without_a_start(pod: Pod) -> None:
+    inputs = {"etl": pod.address("inputs", "sha256:" + "0" * 64)}
+    code, told = pod.run(WRITES, inputs=inputs)
+    assert (code, told.ending) == (75, "refused")
+    assert "no artefact" in told.message
+
+
+def test_an_address_that_is_not_signed_is_refused(pod: Pod) -> None:
+    address = pod.address("inputs", "sha256:" + "0" * 64).replace("inputs", "outputs")
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(urllib.request.Request(address, data=b"", method="PUT"))
+    assert caught.value.code == 403
+    caught.value.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("../escape", tarfile.REGTYPE),
+        ("content/../../escape", tarfile.REGTYPE),
+        ("content/link", tarfile.SYMTYPE),
+        ("content/hard", tarfile.LNKTYPE),
+        ("content/device", tarfile.CHRTYPE),
+        ("other", tarfile.REGTYPE),
+    ],
+)
+def test_an_archive_that_reaches_outside_is_refused(tmp_path: Path, name: str, kind: bytes) -> None:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as packed:
+        member = tarfile.TarInfo(name)
+        member.type = kind
+        member.linkname = "/etc/passwd"
+        packed.addfile(member)
+    stream.seek(0)
+    with pytest.raises((tarfile.TarError, ValueError)):
+        endpoint.unpack(stream, tmp_path / "here")
+    assert not (tmp_path / "escape").exists()
+
+
+def test_the_key_stays_the_same_and_is_for_its_owner_only(tmp_path: Path) -> None:
+    first = endpoint.Signer(tmp_path / "key").sign("inputs", "a")
+    assert endpoint.Signer(tmp_path / "key").sign("inputs", "a") == first
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_address_that_cannot_be_listened_on_is_named(tmp_path: Path) -> None:
+    store, signer = FolderArtifacts(tmp_path / "a"), endpoint.Signer(tmp_path / "key")
+    with pytest.raises(InvalidInputError, match="here:there"):
+        endpoint.ArtifactEndpoint(store, signer, "here:there", tmp_path)
