@@ -15,7 +15,7 @@ import numpy as np
 
 from alarms.detection.detector import StatisticalDetector
 from alarms.detection.settings import DetectionSettings
-from alarms.grouping.grouper import GroupingSettings, TopologyGrouper
+from alarms.grouping.super_alarms import GroupingSettings, SuperAlarmGrouper
 from alarms.rootcause.tree import HypothesisTree
 from engine.model.alarms import Action, ActionKind, ActionState, SuperAlarm, SuperAlarmState
 from engine.model.identifiers import PipelineName, TaskName
@@ -162,7 +162,7 @@ class Replay:
             ledger=self._ledger,
             sources=(self._queue,),
             detector=StatisticalDetector(DetectionSettings().scaled(factor)),
-            grouper=TopologyGrouper(GroupingSettings().scaled(factor / 6)),
+            grouper=SuperAlarmGrouper(GroupingSettings().scaled(factor / 6)),
             cause_finder=HypothesisTree(),
             notifiers=(),
             clock=self._clock,

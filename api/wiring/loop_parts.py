@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from alarms.detection.settings import DetectionSettings
-from alarms.grouping import grouper, topology
+from alarms.grouping import super_alarms, topology
 from alarms.notification.files import FileNotifier
 from alarms.rootcause import tree
 from alarms.rules import detection
@@ -90,14 +90,14 @@ def _watcher(parts: Parts, term: Term) -> watching.Watcher:
     detection_settings = DetectionSettings(season_seconds=settings.season_seconds)
     # Series of one event alarm up to a few windows apart: each is looked at once a window.
     gap = max(
-        grouper.GroupingSettings().gap_seconds, _WINDOWS_OF_ONE_EVENT * settings.window_seconds
+        super_alarms.GroupingSettings().gap_seconds, _WINDOWS_OF_ONE_EVENT * settings.window_seconds
     )
-    grouping = grouper.GroupingSettings(gap_seconds=gap)
+    grouping = super_alarms.GroupingSettings(gap_seconds=gap)
     return watching.Watcher(
         parts.ledger,
         (signals,),
         detection.Detection(detection_settings.scaled(settings.clock_factor), rules),
-        grouper.TopologyGrouper(
+        super_alarms.SuperAlarmGrouper(
             grouping.scaled(settings.clock_factor), topology=topology.topology(parts.fleet.fleet())
         ),
         tree.HypothesisTree(tree.CauseSettings(conversions=rules.conversions)),
