@@ -15,7 +15,7 @@ from engine.model.alarms import Alarm, Cause, Event, SuperAlarm
 from engine.model.capacity import DemandForecast, DemandSeries
 from engine.model.dispatches import AttemptOrder, Deployment, Observation
 from engine.model.fleet import Fleet
-from engine.model.identifiers import AttemptId, Digest
+from engine.model.identifiers import AttemptId, Digest, SuperAlarmId
 from engine.model.plans import Incumbent, Placement, PlacementProblem
 from engine.model.profiles import Profile, RunRecord
 from engine.model.records import Collection, Column, Stored, Write
@@ -281,6 +281,21 @@ class CauseFinder(Protocol):
         """Return causes by falling belief; beliefs sum to 1. Never empty.
 
         signals: recent ones of every series; events: what changed in the hour before.
+        """
+        ...
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """A grouper or a cause finder that learns from what is over; others need not."""
+
+    def learn(self, past: Sequence[SuperAlarm], verdicts: Mapping[SuperAlarmId, bool]) -> None:
+        """Take super-alarms that are over, oldest first; one given again brings a new verdict.
+
+        A grouper is given them once, before it groups anything; a cause finder also those that
+        end later.
+
+        verdicts: whether the first cause was right, of those that a person judged.
         """
         ...
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from alarms.grouping import headlines
@@ -75,8 +75,9 @@ class SuperAlarmGrouper:
         self._placed: OrderedDict[str, SuperAlarmId] = OrderedDict()
         """Where alarms stand, the newest ones; a group keeps only some of its own."""
 
-    def learn(self, past: Sequence[SuperAlarm]) -> None:
-        """Learn what belongs together from super-alarms that are over."""
+    def learn(self, past: Sequence[SuperAlarm], verdicts: Mapping[SuperAlarmId, bool]) -> None:
+        """Learn what belongs together from super-alarms that are over. Port `Learner`."""
+        del verdicts
         for group in past:
             alerts = [alert_of(alarm) for alarm in group.alarms]
             # Nobody closes them any more: they end by the gap, as events of others do.

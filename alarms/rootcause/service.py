@@ -1,13 +1,10 @@
-"""Hypotheses 3 to 5: the model aged, demand jumped, or somebody changed something."""
+"""Hypotheses 3 and 4: the model aged, or demand jumped."""
 
 from __future__ import annotations
 
 from alarms.grouping.nature import Nature, nature, pipeline_of
 from alarms.rootcause.facts import Evidence, Facts, Hypothesis
-from engine.model.alarms import CauseKind, Event, Remedy
-
-CHANGES = frozenset({"deployment", "plan", "schema", "person"})
-"""Kinds of events that may break something; runs start all the time."""
+from engine.model.alarms import CauseKind, Remedy
 
 
 def model(facts: Facts) -> list[Hypothesis]:
@@ -78,39 +75,3 @@ def demand(facts: Facts) -> list[Hypothesis]:
             settled=settled,
         )
     ]
-
-
-def changes(facts: Facts) -> list[Hypothesis]:
-    """Return the newest change before the first alarm that touches what alarms."""
-    before = [event for event in facts.events if event.at <= facts.started_at]
-    touching = [event for event in before if event.kind in CHANGES and _touches(event, facts)]
-    if not touching:
-        return []
-    event = touching[-1]
-    evidence = Evidence(-1.5)
-    evidence.supports(2.5, f"{event.message} ({facts.when(event.at)})")
-    moved = {alarm.subject for alarm in facts.alarms if nature(alarm) is Nature.DATA}
-    if moved:
-        evidence.opposes(1.5, f"{len(moved)} inputs moved before the model saw them")
-    refused = [alarm for alarm in facts.alarms_of("reachable") if alarm.test != "silence"]
-    if refused:
-        evidence.opposes(2.0, f"{refused[0].subject} does not answer at all")
-    is_code = event.kind == "deployment"
-    return [
-        Hypothesis(
-            kind=CauseKind.CODE if is_code else CauseKind.CONFIGURATION,
-            subject=event.subject,
-            title=f"{'a deployment' if is_code else 'a change'} just before: {event.message}",
-            weight=evidence.weight,
-            evidence_for=tuple(evidence.pro),
-            evidence_against=tuple(evidence.contra),
-            settle="go back to what was before and see whether it passes",
-        )
-    ]
-
-
-def _touches(event: Event, facts: Facts) -> bool:
-    """Return whether a change is about a pipeline or subject of the group."""
-    subjects = {alarm.subject for alarm in facts.alarms}
-    named = {event.labels.get("pipeline", ""), event.subject.partition(":")[2], event.subject}
-    return bool(named & (subjects | {str(name) for name in facts.group.pipelines}))

@@ -18,6 +18,7 @@ from engine.ports import (
 from engine.watching.acting import Acting
 from engine.watching.desk import Desk
 from engine.watching.judging import Judging
+from engine.watching.learning import Learning
 from engine.watching.policy import WatchPolicy
 from engine.watching.pruning import Pruning
 from engine.watching.reading import Reading
@@ -45,7 +46,7 @@ class Watcher:
     clock: Clock
     policy: WatchPolicy
     term: Term
-    _parts: tuple[Reading | Judging | Acting | Telling | Pruning, ...] = field(
+    _parts: tuple[Reading | Learning | Judging | Acting | Telling | Pruning, ...] = field(
         init=False, repr=False
     )
 
@@ -54,6 +55,7 @@ class Watcher:
         recent = Recent(self.policy.recent_values)
         self._parts = (
             Reading(desk, self.sources, self.detector, recent),
+            Learning(desk, self.grouper, self.cause_finder),
             Judging(desk, self.detector, self.grouper, self.cause_finder, recent),
             Acting(desk, self.detector, recent),
             Telling(desk, self.notifiers),

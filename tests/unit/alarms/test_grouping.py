@@ -183,7 +183,7 @@ def test_what_belongs_together_is_learned_from_the_past() -> None:
     grouper = SuperAlarmGrouper()
     assert len(grouper.group([], apart, 501.0)) == 2
     learned = SuperAlarmGrouper()
-    learned.learn(past)
+    learned.learn(past, {})
     assert len(learned.group([], apart, 501.0)) == 1
 
 
