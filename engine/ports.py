@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
-from engine.model.alarms import Alarm, Cause, Event, SuperAlarm
+from engine.model.alarms import Alarm, Cause, Drift, Event, SuperAlarm
 from engine.model.capacity import DemandForecast, DemandSeries
 from engine.model.dispatches import AttemptOrder, Deployment, Observation
 from engine.model.fleet import Fleet
-from engine.model.identifiers import AttemptId, Digest, SuperAlarmId
+from engine.model.identifiers import AttemptId, Digest, PipelineName, SuperAlarmId
 from engine.model.plans import Incumbent, Placement, PlacementProblem
 from engine.model.profiles import Profile, RunRecord
 from engine.model.records import Collection, Column, Stored, Write
@@ -257,6 +257,19 @@ class Detector(Protocol):
 
         As of the newest signal observed; a series leaves when it has been normal for a while.
         """
+        ...
+
+
+@runtime_checkable
+class DriftWatch(Protocol):
+    """A detector that decides over all models together which drifted; others need not."""
+
+    def drifts(self, pipeline: PipelineName) -> Drift | None:
+        """Return whether a pipeline's model drifted; None while too little is known of it."""
+        ...
+
+    def trained(self, pipeline: PipelineName, at: float) -> None:
+        """Take values after a training for another norm. Idempotent; told before the values."""
         ...
 
 

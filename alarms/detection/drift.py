@@ -83,6 +83,16 @@ class DriftTriggers:
         """Forget a model's reference: after a training its values have another norm."""
         self._models.pop(model, None)
 
+    def is_ready(self, model: str) -> bool:
+        """Return whether enough of a model is known to judge it."""
+        known = self._models.get(model)
+        return known is not None and known.is_ready
+
+    def is_outside(self, model: str) -> bool:
+        """Return whether the newest blocks of a model each lie on the side that harms."""
+        known = self._models.get(model)
+        return known is not None and known.is_outside
+
 
 class _Reference:
     """What the first blocks of a model say: season, scale, scatter of block means."""
@@ -159,6 +169,20 @@ class _Model:
         self._block = []
         return self._judge(self._reference)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the reference is complete."""
+        return self._reference is not None
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether each of the newest blocks lies on the side that harms."""
+        if self._reference is None or not self._means:
+            return False
+        change = statistics.median(self._means) - self._reference.mean
+        sign = {Worse.HIGHER: 1.0, Worse.LOWER: -1.0}.get(self._worse, math.copysign(1.0, change))
+        return self._persists(self._reference, list(self._means), sign)
+
     def _judge(self, reference: _Reference) -> Finding:
         """Return the most telling span of newest blocks, its p-value corrected for the choice."""
         newest = list(self._means)
@@ -196,6 +220,11 @@ class _Model:
             return False
         if abs(change) < settings.effect * reference.deviation:
             return False
+        return self._persists(reference, newest, sign)
+
+    def _persists(self, reference: _Reference, newest: list[float], sign: float) -> bool:
+        """Return whether the newest blocks all lie on one side."""
+        settings = self._settings
         last = newest[-settings.persistence :]
         least = settings.persistent_deviations * reference.block_deviation
         return len(last) == settings.persistence and all(

@@ -20,7 +20,18 @@ WEIGHT_MOST = 4.5
 PART = 0.7
 """Part of the logarithm of the chance that counts: people change things when things go wrong."""
 SHOWN_MOST = 2
+TELLING = 2.3
+"""Weight from which a change is hardly there by chance: one within 25 minutes at one a day."""
 _NAMES = ("pipeline", "model", "service", "deployment", "pod", "node", "cluster", "namespace")
+
+
+def closest(facts: Facts, day_seconds: float) -> Event | None:
+    """Return the newest change that is hardly there by chance, or None."""
+    newest = _touching(facts)[-1:]
+    for event in newest:
+        if weight_of(facts, event, day_seconds) >= TELLING:
+            return event
+    return None
 
 
 def hypotheses(facts: Facts, day_seconds: float) -> list[Hypothesis]:
@@ -28,12 +39,17 @@ def hypotheses(facts: Facts, day_seconds: float) -> list[Hypothesis]:
 
     day_seconds: within which one change of a thing is usual.
     """
-    found = [event for event in facts.events if is_change(event) and event.at <= facts.started_at]
-    touching = [event for event in found if touches(event, facts)]
+    touching = _touching(facts)
     newest: dict[bool, Event] = {event.kind in CODE: event for event in touching}
     events = sorted(newest.values(), key=lambda event: (-event.at, event.event_id))
     usual = max(1, len(touching) - 1)
     return [_change(facts, event, day_seconds / usual) for event in events[:SHOWN_MOST]]
+
+
+def _touching(facts: Facts) -> list[Event]:
+    """Return changes before the first alarm that touch what alarms, oldest first."""
+    found = [event for event in facts.events if is_change(event) and event.at <= facts.started_at]
+    return [event for event in found if touches(event, facts)]
 
 
 def is_change(event: Event) -> bool:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from alarms.grouping.nature import Nature, nature, pipeline_of
+from alarms.rootcause import changes
 from alarms.rootcause.facts import Evidence, Facts, Hypothesis
 from engine.model.alarms import CauseKind, Remedy
 
+CHANGED = 2.0
+"""What a model learned ages; that it does so just after somebody changed it would be chance."""
 
-def model(facts: Facts) -> list[Hypothesis]:
+
+def model(facts: Facts, day_seconds: float) -> list[Hypothesis]:
     """Return, per model whose quality fell, the hypothesis that what it learned no longer holds."""
     found: list[Hypothesis] = []
     for subject in dict.fromkeys(alarm.subject for alarm in facts.alarms_of("quality")):
@@ -26,6 +30,9 @@ def model(facts: Facts) -> list[Hypothesis]:
             evidence.opposes(3.0, f"{len(moved)} of its inputs moved, which explains it")
         elif watched:
             evidence.supports(1.5, f"all {len(watched)} features arrive as they were trained on")
+        change = changes.closest(facts, day_seconds)
+        if change is not None:
+            evidence.opposes(CHANGED, f"{change.message} ({facts.when(change.at)})")
         if facts.alarms_of("errors_share", "reachable", "exit_killed"):
             evidence.opposes(1.0, "requests or machines fail too")
         found.append(

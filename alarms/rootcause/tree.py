@@ -61,7 +61,7 @@ class HypothesisTree:
         found = [
             *infrastructure.hypotheses(facts),
             *data.hypotheses(facts, self._settings.conversions),
-            *service.model(facts),
+            *service.model(facts, self._settings.day_seconds),
             *service.demand(facts),
             *changes.hypotheses(facts, self._settings.day_seconds),
             *components.hypotheses(facts, self._memory),

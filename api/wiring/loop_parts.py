@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from alarms.detection import drifting
 from alarms.detection.settings import DetectionSettings
 from alarms.grouping import super_alarms, topology
 from alarms.notification.files import FileNotifier
@@ -96,11 +97,16 @@ def _watcher(parts: Parts, term: Term) -> watching.Watcher:
     return watching.Watcher(
         parts.ledger,
         (signals,),
-        detection.Detection(detection_settings.scaled(settings.clock_factor), rules),
+        drifting.DriftDetector(
+            detection.Detection(detection_settings.scaled(settings.clock_factor), rules),
+            drifting.watch_settings(settings.season_seconds / settings.clock_factor),
+        ),
         super_alarms.SuperAlarmGrouper(
             grouping.scaled(settings.clock_factor), topology=topology.topology(parts.fleet.fleet())
         ),
-        tree.HypothesisTree(tree.CauseSettings(conversions=rules.conversions)),
+        tree.HypothesisTree(
+            tree.CauseSettings(conversions=rules.conversions).scaled(settings.clock_factor)
+        ),
         _notifiers(settings),
         parts.clock,
         watching.WatchPolicy().scaled(settings.clock_factor),

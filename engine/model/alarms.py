@@ -194,6 +194,20 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """Whether a model has drifted so that a training would be worth it.
+
+    is_found: by a test that bounds false findings over all models; found_at: when, in seconds;
+    p_value: of that test; message: what was seen.
+    """
+
+    is_found: bool
+    found_at: float = 0.0
+    p_value: float = 1.0
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """Something that changed, kept so that causes can be looked for in what changed before.
 

@@ -10,6 +10,7 @@ from engine.ports import (
     CauseFinder,
     Clock,
     Detector,
+    DriftWatch,
     Grouper,
     Ledger,
     Notifier,
@@ -24,6 +25,7 @@ from engine.watching.pruning import Pruning
 from engine.watching.reading import Reading
 from engine.watching.recent import Recent
 from engine.watching.telling import Telling
+from engine.watching.trainings import Trainings
 
 
 @dataclass(slots=True)
@@ -46,18 +48,20 @@ class Watcher:
     clock: Clock
     policy: WatchPolicy
     term: Term
-    _parts: tuple[Reading | Learning | Judging | Acting | Telling | Pruning, ...] = field(
-        init=False, repr=False
+    _parts: tuple[Trainings | Reading | Learning | Judging | Acting | Telling | Pruning, ...] = (
+        field(init=False, repr=False)
     )
 
     def __post_init__(self) -> None:
         desk = Desk(self.ledger, self.clock, self.policy, self.term)
         recent = Recent(self.policy.recent_values)
+        drift = self.detector if isinstance(self.detector, DriftWatch) else None
         self._parts = (
+            Trainings(desk, drift),
             Reading(desk, self.sources, self.detector, recent),
             Learning(desk, self.grouper, self.cause_finder),
             Judging(desk, self.detector, self.grouper, self.cause_finder, recent),
-            Acting(desk, self.detector, recent),
+            Acting(desk, self.detector, recent, drift),
             Telling(desk, self.notifiers),
             Pruning(desk, recent),
         )
