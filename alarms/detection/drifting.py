@@ -19,7 +19,7 @@ from engine.model.signals import Signal
 from engine.ports import Detector
 
 WATCHED: Mapping[str, Worse] = {"quality": Worse.LOWER}
-"""Signals of models that say whether a training would be worth it, with the direction that harms."""
+"""Signals that say whether a training would be worth it, with the direction that harms."""
 _MEANING = Meaning(worse=Worse.LOWER, severity=Severity.WARNING)
 
 

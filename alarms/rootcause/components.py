@@ -8,12 +8,12 @@ order in time and what led to what in the past as further evidence.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from alarms.grouping.naming import is_foreign
-from alarms.localization import origins, telling
+from alarms.localization import kinds, origins
 from alarms.localization.common import Combination, Table, common
 from alarms.localization.origins import Origin
 from alarms.rootcause.facts import Evidence, Facts, Hypothesis, counted
@@ -53,18 +53,11 @@ def _components(facts: Facts, foreign: Sequence[Alarm], memory: Memory) -> list[
     ranked = origins.rank(keys, memory.background(), found)[:COMPONENTS_MOST]
     total = math.fsum(math.exp(one.weight - ranked[0].weight) for one in ranked)
     odds = math.log((1.0 - UNEXPLAINED) / UNEXPLAINED)
-    return [
-        _component(
-            facts, one, odds + one.weight - ranked[0].weight - math.log(total), (foreign, memory)
-        )
-        for one in ranked
-    ]
+    scale = odds - ranked[0].weight - math.log(total)
+    return [_component(one, one.weight + scale, foreign, memory) for one in ranked]
 
 
-def _component(
-    facts: Facts, one: Origin, weight: float, known: tuple[Sequence[Alarm], Memory]
-) -> Hypothesis:
-    foreign, memory = known
+def _component(one: Origin, weight: float, foreign: Sequence[Alarm], memory: Memory) -> Hypothesis:
     entity, covers = one.candidate.entity, one.candidate.covers
     evidence = Evidence(weight, list(one.evidence_for), list(one.evidence_against))
     first = min(foreign, key=lambda alarm: (alarm.at, alarm.alarm_id))
@@ -77,7 +70,7 @@ def _component(
         after = min(mine) - first.at
         evidence.opposes(FIRST, f"{first.subject} alarmed {after:.0f} s before it")
     _led(foreign, covers, memory, evidence)
-    kind = telling.kind_of(one.fired)
+    kind = kinds.kind_of(one.fired)
     return Hypothesis(
         kind=kind if kind is not CauseKind.UNKNOWN else _kind_of_place(entity),
         subject=entity,
@@ -138,19 +131,18 @@ def _attributes(foreign: Sequence[Alarm], memory: Memory) -> list[Hypothesis]:
     return [_attribute(one, len(alarmed)) for one in found[:1]]
 
 
-def _telling_labels(every: Iterable[object]) -> list[str]:
+def _telling_labels(every: Iterable[Mapping[str, str]]) -> list[str]:
     """Return labels that divide subjects: neither the same for all nor different for each."""
     values: dict[str, list[str]] = {}
     count = 0
     for labels in every:
         count += 1
-        if isinstance(labels, dict):
-            for name, value in labels.items():
-                values.setdefault(str(name), []).append(str(value))
+        for name, value in labels.items():
+            values.setdefault(name, []).append(value)
     telling_ones = [
         (len(set(found)), name)
         for name, found in values.items()
-        if 2 <= len(set(found)) <= min(VALUES_MOST, count // 2)
+        if 1 < len(set(found)) <= min(VALUES_MOST, count // 2)
         and name not in {"alertname", "severity"}
     ]
     return [name for _, name in sorted(telling_ones)[:ATTRIBUTES_MOST]]

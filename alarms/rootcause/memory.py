@@ -1,7 +1,8 @@
 """What past super-alarms teach: how often each alarm fires anyway, what contains what, and causes.
 
-A cause that a person confirmed or denied is evidence when a super-alarm looks like that one again. What nobody judged teaches rates only: an engine that
-believes its own guesses would come to believe them ever more.
+A cause that a person confirmed or denied is evidence when a super-alarm looks like that one again.
+What nobody judged teaches rates only: an engine that believes its own guesses would come to
+believe them ever more.
 """
 
 from __future__ import annotations
