@@ -219,18 +219,15 @@ class Places:
 
     def _hold(self, episode: Episode, alert: Alert, number: int) -> None:
         """Note what a lasting alert names: its super-alarm stays open for that."""
-        named = {number}
-        for name in alert.related:
-            found = self._kinship.number(name)
-            if self._kinship.part(found) == episode.part:
-                named.add(found)
-        for name in named:
-            episode.names.add(name)
-            self._by_name.setdefault(name, episode)
+        related = map(self._kinship.number, alert.related)
+        named = {number, *(one for one in related if self._kinship.part(one) == episode.part)}
+        for one in named:
+            episode.names.add(one)
+            self._by_name.setdefault(one, episode)
         if alert.near:
-            for name in map(self._kinship.number, alert.near):
-                episode.near.add(name)
-                self._by_near.setdefault(name, episode)
+            for one in map(self._kinship.number, alert.near):
+                episode.near.add(one)
+                self._by_near.setdefault(one, episode)
         elif self._kinship.part(number) == episode.part:
             # What it is about is settled, so what is near is not it.
             self._forget_near(episode)

@@ -54,9 +54,13 @@ class Facts:
     ) -> None:
         self.group = group
         self.events = tuple(sorted(events, key=lambda event: (event.at, event.event_id)))
-        self._by_series: dict[str, list[Signal]] = {}
-        for signal in sorted(signals, key=lambda signal: signal.at):
-            self._by_series.setdefault(signal.series, []).append(signal)
+        found: dict[tuple[str, str], list[Signal]] = {}
+        for signal in signals:
+            found.setdefault((signal.subject, signal.name), []).append(signal)
+        # Mostly they come in order already, which makes sorting cheap.
+        for series in found.values():
+            series.sort(key=lambda signal: signal.at)
+        self._by_series = {series[0].series: series for series in found.values()}
         self.started_at = min(alarm.at for alarm in group.alarms)
 
     @property
