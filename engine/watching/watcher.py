@@ -19,7 +19,7 @@ from engine.ports import (
 from engine.watching.acting import Acting
 from engine.watching.desk import Desk
 from engine.watching.judging import Judging
-from engine.watching.learning import Learning
+from engine.watching.learning import Learning, Verdicts, nobody_judged
 from engine.watching.policy import WatchPolicy
 from engine.watching.pruning import Pruning
 from engine.watching.reading import Reading
@@ -37,6 +37,7 @@ class Watcher:
     new, is brought to its state by the stored signals.
 
     sources: read in this order, each from its own position.
+    verdicts: what people said of causes.
     """
 
     ledger: Ledger
@@ -48,6 +49,7 @@ class Watcher:
     clock: Clock
     policy: WatchPolicy
     term: Term
+    verdicts: Verdicts = nobody_judged
     _parts: tuple[Trainings | Reading | Learning | Judging | Acting | Telling | Pruning, ...] = (
         field(init=False, repr=False)
     )
@@ -59,7 +61,7 @@ class Watcher:
         self._parts = (
             Trainings(desk, drift),
             Reading(desk, self.sources, self.detector, recent),
-            Learning(desk, self.grouper, self.cause_finder),
+            Learning(desk, self.grouper, self.cause_finder, self.verdicts),
             Judging(desk, self.detector, self.grouper, self.cause_finder, recent),
             Acting(desk, self.detector, recent, drift),
             Telling(desk, self.notifiers),

@@ -19,6 +19,8 @@ from engine.model.alarms import (
 from engine.model.identifiers import PipelineName, RunId, SuperAlarmId
 from engine.model.records import SUPER_ALARMS, Put
 from engine.testing.watch_suites import gauge, group
+from engine.watching.desk import Desk
+from engine.watching.learning import Learning
 from tests.support.watch_world import DATA, OneGroup, ScriptedCauses, ScriptedDetector, World
 
 
@@ -27,9 +29,10 @@ class LearningGroups(OneGroup):
 
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.verdicts: dict[SuperAlarmId, bool] = {}
 
     def learn(self, past: Sequence[SuperAlarm], verdicts: Mapping[SuperAlarmId, bool]) -> None:
-        del verdicts
+        self.verdicts = {**self.verdicts, **verdicts}
         self.told += [group.super_alarm_id for group in past]
 
 
@@ -71,6 +74,23 @@ def test_the_past_is_told_once_and_what_ends_later_to_cause_finders(world: World
     world.watcher.step()
     assert grouper.told == ["SA-1.0", "SA-2.0"]
     assert causes.told == ["SA-1.0", "SA-2.0", "SA-later"]
+
+
+def test_a_verdict_that_comes_later_is_told_once(world: World) -> None:
+    causes = LearningCauses()
+    said: dict[SuperAlarmId, tuple[float, bool]] = {}
+    desk = Desk(world.ledger, world.clock, world.policy, world.watcher.term)
+    world.ledger.commit("test", [Put(SUPER_ALARMS, over("SA-1", 1.0))])
+    learning = Learning(
+        desk, OneGroup(), causes, lambda since: {k: v for k, v in said.items() if v[0] > since}
+    )
+    learning.step()
+    said[SuperAlarmId("SA-1")] = (5.0, False)
+    said[SuperAlarmId("SA-gone")] = (5.0, True)
+    learning.step()
+    learning.step()
+    assert causes.told == ["SA-1", "SA-1"]
+    assert causes.verdicts[SuperAlarmId("SA-1")] is False
 
 
 def done(**changes: object) -> Action:
