@@ -14,7 +14,7 @@ from engine.model.alarms import CauseKind
 
 NORMAL_WINDOWS = 260
 """Windows before any fault: a day and three quarters of ten minutes each."""
-WINDOWS = 430
+WINDOWS = 480
 FAULTS = (
     "unit",
     "population",
