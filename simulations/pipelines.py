@@ -18,7 +18,7 @@ from simulations.faults import Fault
 
 WINDOW_SECONDS = 600.0
 DAY_WINDOWS = 144
-ETL_EVERY = 24
+ETL_EVERY = 12
 BENIGN_PER_WINDOW = 1 / 200
 """Changes that break nothing: one in a day and a half for each pipeline."""
 COLUMNS: tuple[tuple[str, float, float, str, float], ...] = (

@@ -16,6 +16,8 @@ from engine.model.alarms import CauseKind, Event
 CODE = frozenset({"deployment", "code", "release", "rollout"})
 CONFIGURATION = frozenset({"plan", "schema", "person", "configuration", "config", "flag", "quota"})
 PRIOR = -1.5
+RISEN = 1.5
+"""Requests that rose so far explain what is slow."""
 WEIGHT_MOST = 4.5
 PART = 0.7
 """Part of the logarithm of the chance that counts: people change things when things go wrong."""
@@ -58,8 +60,8 @@ def is_change(event: Event) -> bool:
 
 
 def weight_of(facts: Facts, event: Event, every_seconds: float) -> float:
-    """Return how much its closeness to the first alarm speaks for a change."""
-    lag = max(0.0, facts.started_at - event.at)
+    """Return how much its closeness to the begin of the trouble speaks for a change."""
+    lag = abs(facts.began_at() - event.at)
     chance = -math.expm1(-max(lag, 1e-3 * every_seconds) / every_seconds)
     return min(WEIGHT_MOST, -PART * math.log(chance))
 
@@ -76,7 +78,9 @@ def _change(facts: Facts, event: Event, every_seconds: float) -> Hypothesis:
     if refused:
         evidence.opposes(3.5, f"{refused[0].subject} does not answer at all")
     loads = [a for a in facts.alarms_of("requests") if a.test != "silence" and a.statistic > 0]
-    if loads:
+    first = min(facts.alarms, key=lambda alarm: (alarm.at, alarm.alarm_id))
+    ratio = facts.ratio(f"{first.subject}|requests", facts.onset(first))
+    if loads or (ratio is not None and ratio >= RISEN):
         evidence.opposes(3.0, "callers send more than usual, which no change of ours does")
     is_code = event.kind in CODE
     return Hypothesis(

@@ -68,8 +68,14 @@ def demand(facts: Facts) -> list[Hypothesis]:
         if slow and rose:
             evidence.supports(1.0, f"and with it: {slow[0].message}")
     else:
-        settled = False
-        evidence.opposes(1.5, f"requests of {lead.subject} are as usual")
+        ratio = facts.ratio(f"{lead.subject}|requests", facts.onset(lead))
+        if ratio is not None and ratio >= changes.RISEN:
+            settled = True
+            evidence.supports(3.0, f"requests of {lead.subject} are {ratio:.1f} times those before")
+            evidence.supports(1.0, f"and with it: {lead.message}")
+        else:
+            settled = False
+            evidence.opposes(1.5, f"requests of {lead.subject} are as usual")
     return [
         Hypothesis(
             kind=CauseKind.DEMAND,
