@@ -25,9 +25,10 @@ class Alert:
         labels: What else tells this alarm from others of its name and entity.
         near: Entities whose super-alarm it joins when its own part of the system is not alarmed:
             what it runs on. Nothing is learned from it, since things move.
-        lasting: Whether somebody will say when it is over (`StreamGrouper.close`). Until then its
-            super-alarm stays open, and its firing again is the same trouble, no new event. Such
-            an alert names all that it is related to.
+        holds: Of these its super-alarm stays open for alerts that name them until somebody says
+            that it is over (`StreamGrouper.close`), however long nothing fires.
+        lasting: Whether firing again before that is the same trouble, no new event. Such an alert
+            names all that it is related to.
     """
 
     alert_id: str
@@ -37,6 +38,7 @@ class Alert:
     related: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     near: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()
     lasting: bool = False
 
     @property

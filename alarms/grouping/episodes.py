@@ -70,7 +70,7 @@ class Episode:
         pending: Evidence of the instant that is being read.
         run: Alerts that may belong to a new event, since `run_since`.
         run_alarms: Their alarms by fingerprint: the name, and whether it fired here before.
-        names: Numbers of the entities that lasting alerts named; it stays open for them.
+        names: Numbers of the entities that its alerts hold; it stays open for them.
         near: Numbers of the entities that it may turn out to be about.
     """
 

@@ -18,6 +18,7 @@ FOREIGN = "alert of "
 """How `Alarm.test` begins where another system decided (`engine.model.alarms`)."""
 _SERVICES = ("service", "deployment", "statefulset", "app")
 _PEERS = ("peer", "upstream", "callee", "destination", "source_service", "destination_service")
+_WIDE = frozenset({"cluster", "namespace", "pipeline"})
 _MOVING = frozenset({"task", "model", "feature"})
 """Kinds of subjects that may run on another cluster tomorrow."""
 _UNKNOWN = frozenset({"", "unknown", "none"})
@@ -45,8 +46,17 @@ def alert_of(alarm: Alarm) -> Alert:
         related=tuple(name for name in dict.fromkeys(related) if name != entity),
         labels=dict(alarm.labels) if is_foreign(alarm) else {},
         near=near,
+        holds=tuple(name for name in (entity, *related) if _is_held(alarm, name)),
         lasting=not is_foreign(alarm),
     )
+
+
+def _is_held(alarm: Alarm, name: str) -> bool:
+    """Return whether what else names this is the same event for as long as an alarm stands.
+
+    Somewhere in a cluster or a namespace something always fires.
+    """
+    return not (is_foreign(alarm) and name.partition(":")[0] in _WIDE)
 
 
 def _named(alarm: Alarm) -> tuple[str, tuple[str, ...], tuple[str, ...]]:

@@ -67,17 +67,15 @@ class Places:
         """Return the super-alarm that an alert joins or opens, and why."""
         found = self._found(alert, number, at)
         if found is None:
-            part = self._kinship.part(number)
-            part = -1 if self._kinship.stands_alone(part) else part
-            found = self.opened(group_id(alert), part, at, at), Reason.FIRST
+            found = self.opened(group_id(alert), self._home(number), at, at), Reason.FIRST
         episode, reason = found
         if self.is_unknown(number):
             self._by_entity[number] = episode.serial
             self._by_entity.move_to_end(number)
             if len(self._by_entity) > _ENTITIES_MOST:
                 self._by_entity.popitem(last=False)
-        if alert.lasting:
-            self._hold(episode, alert, number)
+        if alert.holds:
+            self._hold(episode, alert)
         episode.opened_at = min(episode.opened_at, at)
         episode.newest_at = max(episode.newest_at, at)
         self._open.move_to_end(episode.serial)
@@ -94,7 +92,14 @@ class Places:
     def succeed(self, episode: Episode) -> Episode:
         """Open a super-alarm for the run of another; what comes next belongs to it."""
         first = group_id(episode.run[0])
-        return self.opened(first, episode.part, episode.run_since, episode.newest_at)
+        fresh = self.opened(first, episode.part, episode.run_since, episode.newest_at)
+        for name in {name for alert in episode.run for name in alert.holds}:
+            number = self._kinship.number(name)
+            if self._by_name.get(number) is episode:
+                self._by_name[number] = fresh
+                episode.names.discard(number)
+                fresh.names.add(number)
+        return fresh
 
     def close_quiet(self, before: float) -> Iterator[Episode]:
         """Close and yield what has been quiet since before a time and is not held open."""
@@ -134,20 +139,28 @@ class Places:
         episode = self.opened(group, part, alerts[0].at, alerts[-1].at)
         for alert, number in zip(alerts, numbers, strict=True):
             self._by_entity[number] = episode.serial
-            if alert.lasting:
-                self._hold(episode, alert, number)
+            if alert.holds:
+                self._hold(episode, alert)
         return episode
 
     def _found(self, alert: Alert, number: int, at: float) -> tuple[Episode, Reason] | None:
         """Return the open super-alarm that an alert belongs to, and why, or None."""
         part = self._kinship.part(number)
-        if alert.lasting:
+        if alert.holds:
             held = self._held(alert, number)
             if held is not None:
                 return held
         if self._kinship.stands_alone(part):
             return self._by_company(number, at)
         return self._by_relation(alert, part, at)
+
+    def _home(self, number: int) -> int:
+        """Return the part of an entity: its own, that of its company, or -1."""
+        part = self._kinship.part(number)
+        if not self._kinship.stands_alone(part):
+            return part
+        company = self._kinship.company_of(number)
+        return -1 if company is None else company
 
     def _held(self, alert: Alert, number: int) -> tuple[Episode, Reason] | None:
         """Return the super-alarm that holds open what an alert names."""
@@ -217,13 +230,13 @@ class Places:
     def _is_recent(self, episode: Episode, at: float) -> bool:
         return not episode.names or at - episode.newest_at <= self._gap_seconds
 
-    def _hold(self, episode: Episode, alert: Alert, number: int) -> None:
-        """Note what a lasting alert names: its super-alarm stays open for that."""
-        related = map(self._kinship.number, alert.related)
-        named = {number, *(one for one in related if self._kinship.part(one) == episode.part)}
-        for one in named:
-            episode.names.add(one)
-            self._by_name.setdefault(one, episode)
+    def _hold(self, episode: Episode, alert: Alert) -> None:
+        """Note what an alert holds: its super-alarm stays open for that."""
+        number = self._kinship.number(alert.entity)
+        for one in map(self._kinship.number, alert.holds):
+            if one == number or self._kinship.part(one) == episode.part:
+                episode.names.add(one)
+                self._by_name.setdefault(one, episode)
         if alert.near:
             for one in map(self._kinship.number, alert.near):
                 episode.near.add(one)

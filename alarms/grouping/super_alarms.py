@@ -28,8 +28,7 @@ PLACED_MOST = 200_000
 class GroupingSettings:
     """Settings of the grouper.
 
-    gap_seconds: an event of another system is over when its part of the system was quiet for
-        longer. One of Berth's own alarms is over when its signals are normal again.
+    gap_seconds: what was quiet for longer is over, but for what alarms that still stand name.
     decide_seconds: how long it may take to see that a new event began.
     opens_at: least severity that opens a group; milder alarms only join one.
     alarms_kept: alarms kept per group, the first half and the newest half.
@@ -81,7 +80,9 @@ class SuperAlarmGrouper:
         for group in past:
             alerts = [alert_of(alarm) for alarm in group.alarms]
             # Nobody closes them any more: they end by the gap, as events of others do.
-            self._stream.extend(dataclasses.replace(alert, lasting=False) for alert in alerts)
+            self._stream.extend(
+                dataclasses.replace(alert, holds=(), lasting=False) for alert in alerts
+            )
             for episode in self._stream.open:
                 self._stream.close(episode.group_id)
 

@@ -120,12 +120,22 @@ def test_an_event_of_ours_lasts_until_it_is_closed() -> None:
     assert other.super_alarm_id != first.super_alarm_id
 
 
-def test_an_event_of_another_system_ends_by_silence() -> None:
+def test_an_alert_joins_what_it_names_for_as_long_as_that_stands() -> None:
     grouper = SuperAlarmGrouper()
-    labels = {"namespace": "shop", "service": "cart"}
-    (first,) = grouper.group([], [foreign("service:shop/cart", 1.0, **labels)], 1.0)
-    (later,) = grouper.group([first], [foreign("service:shop/cart", 200.0, **labels)], 200.0)
-    assert later.super_alarm_id != first.super_alarm_id
+    node = foreign("node:n7", 1.0, "DiskSlow", cluster="eu", node="n7")
+    (first,) = grouper.group([], [node], 1.0)
+    pod = foreign("pod:shop/a", 400.0, cluster="eu", node="n7")
+    (grown,) = grouper.group([first], [pod], 400.0)
+    assert grown.super_alarm_id == first.super_alarm_id
+    (other,) = grouper.group([], [dataclasses.replace(pod, alarm_id="b", at=999.0)], 999.0)
+    assert other.super_alarm_id != first.super_alarm_id
+
+
+def test_what_shares_only_the_cluster_is_over_by_silence() -> None:
+    grouper = SuperAlarmGrouper()
+    (first,) = grouper.group([], [foreign("pod:shop/a", 1.0, cluster="eu", node="n1")], 1.0)
+    (other,) = grouper.group([first], [foreign("pod:b/b", 200.0, cluster="eu", node="n2")], 200.0)
+    assert other.super_alarm_id != first.super_alarm_id
 
 
 def test_alerts_of_one_cluster_are_one_event() -> None:
