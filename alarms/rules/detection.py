@@ -88,7 +88,7 @@ class Detection:
         """Return the alarms of statistics and rules in order of time."""
         kept: list[Alarm] = []
         for alarm in self._statistics.observe(signals):
-            judged = self._judged(alarm)
+            judged = self.judged(alarm)
             if judged is None:
                 self._vetoed.add(alarm.series)
             else:
@@ -109,7 +109,7 @@ class Detection:
             found[series] = min(since, found.get(series, since))
         return found
 
-    def _judged(self, alarm: Alarm) -> Alarm | None:
+    def judged(self, alarm: Alarm) -> Alarm | None:
         """Return an alarm as the rules leave it, None when one vetoes it."""
         for rule in self._rules.rules:
             if rule.verb is Verb.RAISE or not holds(rule, {"alarm": alarm_values(alarm)}):

@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
+from alarms.intake.door import Door
 from api.messages import answers, files, questions
 from api.wiring import doctor
 from api.wiring.parts import Parts
 from api.wiring.plan_desk import PlanDesk
 from api.wiring.run_desk import RunDesk
+from api.wiring.senders import Senders
 from api.wiring.watch_desk import WatchDesk
 from engine import capacity, documents, planning
 from engine.model.alarms import Action, SuperAlarm
@@ -21,9 +23,10 @@ from engine.model.capacity import CapacityReport
 from engine.model.dispatches import Attempt, Deployment, Run
 from engine.model.errors import Fault, InvalidInputError, NotFoundError
 from engine.model.fleet import Fleet
+from engine.model.intake import Sender
 from engine.model.plans import Plan
 from engine.model.progress import RunStatus
-from engine.model.records import CAPACITY_REPORTS, Put
+from engine.model.records import CAPACITY_REPORTS, SENDERS, Put
 from engine.model.signals import Signal
 from engine.ports import Watch
 
@@ -44,6 +47,10 @@ class Application:
         self._runs = RunDesk(parts)
         self._watch = WatchDesk(parts)
         self._loops = loops
+        self._senders = Senders(parts.settings.senders_folder)
+        if loops is not None:
+            self._senders.prepare()
+        self.door = Door(parts.ledger, parts.clock)
         self._started_at = parts.clock.now()
 
     @property
@@ -156,6 +163,19 @@ class Application:
     def signals(self, series: str = "", since: float = 0.0) -> tuple[Signal, ...]:
         """Return signals of one series, or of all, after an instant, oldest first."""
         return self._watch.signals(series, since)
+
+    def sender(self, token: str) -> str:
+        """Return who may send with a token, "" when nobody."""
+        return self._senders.name(token)
+
+    @property
+    def senders_folder(self) -> str:
+        """Where the tokens of senders stand."""
+        return str(self._senders.folder)
+
+    def senders(self) -> tuple[Sender, ...]:
+        """Return what was received from each sender."""
+        return tuple(stored.value for stored in self.parts.ledger.select(SENDERS))
 
     # ---------------------------------------------------------------- capacity
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from alarms.detection.settings import DetectionSettings
 from alarms.grouping import grouper, topology
+from alarms.intake.inbox import Inbox
 from alarms.notification.files import FileNotifier
 from alarms.rootcause import tree
 from alarms.rules import detection
@@ -93,10 +94,11 @@ def _watcher(parts: Parts, term: Term) -> watching.Watcher:
         grouper.GroupingSettings().gap_seconds, _WINDOWS_OF_ONE_EVENT * settings.window_seconds
     )
     grouping = grouper.GroupingSettings(gap_seconds=gap)
+    detector = detection.Detection(detection_settings.scaled(settings.clock_factor), rules)
     return watching.Watcher(
         parts.ledger,
-        (signals,),
-        detection.Detection(detection_settings.scaled(settings.clock_factor), rules),
+        (signals, Inbox(parts.ledger)),
+        detector,
         grouper.TopologyGrouper(
             grouping.scaled(settings.clock_factor), topology=topology.topology(parts.fleet.fleet())
         ),
@@ -105,6 +107,7 @@ def _watcher(parts: Parts, term: Term) -> watching.Watcher:
         parts.clock,
         watching.WatchPolicy().scaled(settings.clock_factor),
         term,
+        detector.judged,
     )
 
 

@@ -21,6 +21,7 @@ from engine.watching.judging import Judging
 from engine.watching.policy import WatchPolicy
 from engine.watching.pruning import Pruning
 from engine.watching.reading import Reading
+from engine.watching.receiving import Judge, Receiving
 from engine.watching.recent import Recent
 from engine.watching.telling import Telling
 
@@ -34,6 +35,7 @@ class Watcher:
     new, is brought to its state by the stored signals.
 
     sources: read in this order, each from its own position.
+    judge: what expert rules make of alarms of other systems.
     """
 
     ledger: Ledger
@@ -45,17 +47,20 @@ class Watcher:
     clock: Clock
     policy: WatchPolicy
     term: Term
-    _parts: tuple[Reading | Judging | Acting | Telling | Pruning, ...] = field(
+    judge: Judge = lambda alarm: alarm
+    _parts: tuple[Reading | Receiving | Judging | Acting | Telling | Pruning, ...] = field(
         init=False, repr=False
     )
 
     def __post_init__(self) -> None:
         desk = Desk(self.ledger, self.clock, self.policy, self.term)
         recent = Recent(self.policy.recent_values)
+        receiving = Receiving(desk, self.detector, self.judge)
         self._parts = (
             Reading(desk, self.sources, self.detector, recent),
-            Judging(desk, self.detector, self.grouper, self.cause_finder, recent),
-            Acting(desk, self.detector, recent),
+            receiving,
+            Judging(desk, receiving, self.grouper, self.cause_finder, recent),
+            Acting(desk, receiving, recent),
             Telling(desk, self.notifiers),
             Pruning(desk, recent),
         )
