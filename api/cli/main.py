@@ -10,7 +10,7 @@ import os
 
 import typer
 
-from api.cli import alarming, demonstrating, helping, operating, planning, running
+from api.cli import alarming, demonstrating, hands, helping, operating, planning, running
 
 _HELP = """Plans, places and runs machine-learning pipelines over many clusters, and keeps watch.
 
@@ -29,7 +29,7 @@ def application() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
-    for module in (helping, planning, running, alarming, operating, demonstrating):
+    for module in (helping, planning, running, alarming, hands, operating, demonstrating):
         for name, (kind, function) in module.COMMANDS.items():
             app.command(name, cls=kind)(function)
     return app

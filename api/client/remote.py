@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from api.client.hands import RemoteHands
 from api.client.transport import Transport
 from api.messages import answers, questions
 from engine import planning
@@ -33,6 +34,7 @@ class Remote:
     def __init__(self, url: str, *, timeout_seconds: float = 120.0) -> None:
         self._transport = Transport(url, timeout_seconds=timeout_seconds)
         self.url = self._transport.url
+        self.hands = RemoteHands(self._transport)
 
     def close(self) -> None:
         """Close all connections."""

@@ -38,10 +38,12 @@ def super_alarms_text(
     now: float,
     actions: Sequence[Action] = (),
     watched: str = "",
+    judged: str = "",
 ) -> str:
     """Return a row for each super-alarm, in the order given.
 
-    watched: what is watched and when it was last looked at, for an empty list.
+    watched: what is watched and when it was last looked at.
+    judged: how often the first cause was right.
     """
     if not groups:
         return f"No super-alarm. {watched}".strip() + f"\n\n{following('berth status')}"
@@ -49,6 +51,7 @@ def super_alarms_text(
     alarms = sum(len(group.alarms) for group in groups)
     count = phrases.plural(len(groups), "super-alarm")
     text = f"{count} from {phrases.plural(alarms, 'alarm')}."
+    text = " ".join(part for part in (text, watched, judged) if part)
     first = groups[0].super_alarm_id
     commands = following(f"berth alarms show {first}", f"berth ack {first}")
     return "\n\n".join([table(_COLUMNS, rows, style), text, commands])

@@ -29,12 +29,6 @@ def one_super_alarm(application: answering.Served, super_alarm_id: str) -> Respo
     return answering.value(application.super_alarm(super_alarm_id))
 
 
-@router.post("/v1/super-alarms/{super_alarm_id}/ack", response_model=SuperAlarm)
-def acknowledge(application: answering.Served, super_alarm_id: str) -> Response:
-    """Take a super-alarm."""
-    return answering.value(application.acknowledge(super_alarm_id))
-
-
 @router.post("/v1/super-alarms/{super_alarm_id}/silence", response_model=SuperAlarm)
 def silence(
     application: answering.Served,

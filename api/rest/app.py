@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from api.messages import problems
 from api.report.codes import code_text
-from api.rest import alarms, answering, bodies, browsers, events, fleet, intake, plans, runs
+from api.rest import alarms, answering, bodies, browsers, events, fleet, hands, intake, plans, runs
 from api.wiring import Application
 from engine import documents
 from engine.model.errors import BerthError, InvalidInputError, NotFoundError
@@ -50,7 +50,7 @@ def create(application: Application) -> fastapi.FastAPI:
     app.add_exception_handler(bodies.TooLargeError, _too_large)
     app.add_exception_handler(intake.UnknownSenderError, intake.unknown_sender)
     app.add_exception_handler(Exception, _fault_of_ours)
-    for module in (plans, runs, alarms, intake, fleet, events):
+    for module in (plans, runs, alarms, hands, intake, fleet, events):
         app.include_router(module.router)
     app.include_router(_about)
     return app

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from alarms.intake.door import Door
 from api.messages import answers, files, questions
 from api.wiring import doctor
+from api.wiring.hands_desk import HandsDesk
 from api.wiring.parts import Parts
 from api.wiring.plan_desk import PlanDesk
 from api.wiring.run_desk import RunDesk
@@ -46,6 +47,7 @@ class Application:
         self._plans = PlanDesk(parts)
         self._runs = RunDesk(parts)
         self._watch = WatchDesk(parts)
+        self.hands = HandsDesk(parts, self._watch.super_alarm)
         self._loops = loops
         self._senders = Senders(parts.settings.senders_folder)
         if loops is not None:

@@ -17,6 +17,7 @@ from engine.ports import (
 )
 from engine.watching.acting import Acting
 from engine.watching.desk import Desk
+from engine.watching.hands import Hands
 from engine.watching.judging import Judging
 from engine.watching.policy import WatchPolicy
 from engine.watching.pruning import Pruning
@@ -48,7 +49,7 @@ class Watcher:
     policy: WatchPolicy
     term: Term
     judge: Judge = lambda alarm: alarm
-    _parts: tuple[Reading | Receiving | Judging | Acting | Telling | Pruning, ...] = field(
+    _parts: tuple[Reading | Receiving | Hands | Judging | Acting | Telling | Pruning, ...] = field(
         init=False, repr=False
     )
 
@@ -56,10 +57,12 @@ class Watcher:
         desk = Desk(self.ledger, self.clock, self.policy, self.term)
         recent = Recent(self.policy.recent_values)
         receiving = Receiving(desk, self.detector, self.judge)
+        hands = Hands(desk, self.grouper, receiving)
         self._parts = (
             Reading(desk, self.sources, self.detector, recent),
             receiving,
-            Judging(desk, receiving, self.grouper, self.cause_finder, recent),
+            hands,
+            Judging(desk, receiving, hands, self.cause_finder, recent),
             Acting(desk, receiving, recent),
             Telling(desk, self.notifiers),
             Pruning(desk, recent),
