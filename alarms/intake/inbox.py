@@ -41,6 +41,7 @@ class Inbox:
                     delivery = deliveries.pop(0)
                     found += delivery.signals
                     reached[sender] = delivery.received_at
+        found.sort(key=lambda signal: signal.at)
         return found, json.dumps(reached, sort_keys=True) if reached else position
 
     def _after(self, sender: str, reached: dict[str, float]) -> list[Delivery]:

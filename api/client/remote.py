@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from api.client.hands import RemoteHands
 from api.client.transport import Transport
 from api.messages import answers, questions
+from api.messages.notifying import NotifyQuestion, Routed
 from engine import planning
 from engine.model import documents
 from engine.model.alarms import Action, SuperAlarm
 from engine.model.capacity import CapacityReport
 from engine.model.dispatches import Attempt, Deployment, Run
 from engine.model.fleet import Fleet
+from engine.model.messages import Message
 from engine.model.plans import Plan
 from engine.model.progress import RunStatus
 from engine.model.signals import Signal
@@ -172,6 +174,15 @@ class Remote:
             "/v1/signals",
             query={"series": series or None, "since": since},
         )
+
+    def messages(self) -> tuple[Message, ...]:
+        """Return the newest messages to people, with how each went."""
+        return self._transport.value(tuple[Message, ...], "GET", "/v1/messages")
+
+    def notify_test(self, question: NotifyQuestion) -> tuple[Routed, ...]:
+        """Return to which channels a super-alarm would go, when, and what they would be told."""
+        path = "/v1/notify-test"
+        return self._transport.value(tuple[Routed, ...], "POST", path, content=question)
 
     # ------------------------------------------------------- capacity and health
 

@@ -8,9 +8,11 @@ import fastapi
 from starlette.responses import Response
 
 from api.messages import hands
+from api.messages.notifying import NotifyQuestion, Routed
 from api.rest import answering, bodies
 from engine.model.alarms import SuperAlarm
 from engine.model.feedback import Feedback, Folding, Silence
+from engine.model.messages import Message
 
 router = fastapi.APIRouter(tags=["alarms"])
 
@@ -74,6 +76,18 @@ def add_silence(application: answering.Served, raw: Body) -> Response:
 def end_silence(application: answering.Served, silence_id: str, who: str = "somebody") -> Response:
     """End a silence now; alarms that it folds and that still matter are grouped."""
     return answering.value(application.hands.end_silence(silence_id, who))
+
+
+@router.get("/v1/messages", response_model=list[Message])
+def messages(application: answering.Served) -> Response:
+    """Return the newest messages to people, with how each went."""
+    return answering.values(application.messages())
+
+
+@router.post("/v1/notify-test", response_model=list[Routed])
+def notify_test(application: answering.Served, raw: Body) -> Response:
+    """Return which channels a super-alarm would go to; `{"send": true}` sends a test message."""
+    return answering.values(application.notify_test(raw.read(NotifyQuestion)))
 
 
 @router.get("/v1/foldings", response_model=list[Folding])

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 
 from alarms.intake.door import Door
 from api.messages import answers, files, questions
-from api.wiring import doctor
+from api.messages.notifying import NotifyQuestion, Routed
+from api.wiring import doctor, notifying
 from api.wiring.hands_desk import HandsDesk
 from api.wiring.parts import Parts
 from api.wiring.plan_desk import PlanDesk
@@ -25,6 +26,7 @@ from engine.model.dispatches import Attempt, Deployment, Run
 from engine.model.errors import Fault, InvalidInputError, NotFoundError
 from engine.model.fleet import Fleet
 from engine.model.intake import Sender
+from engine.model.messages import Message
 from engine.model.plans import Plan
 from engine.model.progress import RunStatus
 from engine.model.records import CAPACITY_REPORTS, SENDERS, Put
@@ -178,6 +180,14 @@ class Application:
     def senders(self) -> tuple[Sender, ...]:
         """Return what was received from each sender."""
         return tuple(stored.value for stored in self.parts.ledger.select(SENDERS))
+
+    def messages(self) -> tuple[Message, ...]:
+        """Return the newest messages to people, with how each went."""
+        return notifying.messages(self.parts)
+
+    def notify_test(self, question: NotifyQuestion) -> tuple[Routed, ...]:
+        """Return to which channels a super-alarm would go, when, and what they would be told."""
+        return notifying.tried(self.parts, question, self._watch.super_alarm)
 
     # ---------------------------------------------------------------- capacity
 

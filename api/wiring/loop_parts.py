@@ -8,23 +8,29 @@ from collections.abc import Mapping, Sequence
 from alarms.detection.settings import DetectionSettings
 from alarms.grouping import grouper, topology
 from alarms.intake.inbox import Inbox
+from alarms.notification.channels import Channel
 from alarms.notification.files import FileNotifier
+from alarms.notification.outbox import Courier, OutboxNotifier
+from alarms.notification.targets import target_of
 from alarms.rootcause import tree
 from alarms.rules import detection
 from alarms.rules.files import load_rules
 from alarms.rules.model import RuleSet
 from api.messages.files import read_text
 from api.settings import Settings
+from api.wiring import notifying
 from api.wiring.loops import LoopPlan
 from api.wiring.parts import Parts, plugin
 from engine import dispatching, expressions, planning, plugins, watching
 from engine.model.records import Term
 from engine.ports import Executor, ModelServer, Notifier
 from engine.testing import crash
+from engine.watching.desk import Desk
 from executors.local import FolderArtifacts, LocalExecutor, LocalSignals
 from executors.serving import HttpModelServer
 
 _PAUSE_SECONDS = 0.2
+_COURIER_PAUSE_SECONDS = 1.0
 _LOOKS_PER_WINDOW = 4
 _WINDOWS_OF_ONE_EVENT = 3
 
@@ -42,7 +48,7 @@ def with_crashes(parts: Parts, points: crash.CrashPoints | None) -> Parts:
 
 
 def plans(parts: Parts, term: Term, points: crash.CrashPoints | None) -> tuple[LoopPlan, ...]:
-    """Return the loops of an engine: dispatch, plan, watch."""
+    """Return the loops of an engine: dispatch, plan, watch, and one for each channel."""
     dispatcher = dispatching.Dispatcher(
         parts.ledger,
         _executors(parts, points),
@@ -56,12 +62,14 @@ def plans(parts: Parts, term: Term, points: crash.CrashPoints | None) -> tuple[L
     reconciler = planning.ActionReconciler(
         parts.ledger, parts.planner, parts.fleet, parts.clock, term=term
     )
-    watcher = _watcher(parts, term)
+    channels = notifying.read_channels(parts.settings)
+    watcher = _watcher(parts, term, channels)
     window = parts.settings.scaled(parts.settings.window_seconds)
     return (
         LoopPlan(name="dispatch", step=dispatcher.step, pause_seconds=_PAUSE_SECONDS),
         LoopPlan(name="plan", step=reconciler.step, pause_seconds=_PAUSE_SECONDS),
         LoopPlan(name="watch", step=watcher.step, pause_seconds=window / _LOOKS_PER_WINDOW),
+        *(_courier(parts, term, channel) for channel in channels),
     )
 
 
@@ -83,7 +91,7 @@ def _servers(points: crash.CrashPoints | None) -> ModelServer:
     return servers if points is None else crash.CrashingModelServer(servers, points)
 
 
-def _watcher(parts: Parts, term: Term) -> watching.Watcher:
+def _watcher(parts: Parts, term: Term, channels: Sequence[Channel]) -> watching.Watcher:
     settings = parts.settings
     rules = read_rules(settings)
     window = settings.scaled(settings.window_seconds)
@@ -103,7 +111,7 @@ def _watcher(parts: Parts, term: Term) -> watching.Watcher:
             grouping.scaled(settings.clock_factor), topology=topology.topology(parts.fleet.fleet())
         ),
         tree.HypothesisTree(tree.CauseSettings(conversions=rules.conversions)),
-        _notifiers(settings),
+        _notifiers(parts, channels),
         parts.clock,
         watching.WatchPolicy().scaled(settings.clock_factor),
         term,
@@ -122,8 +130,18 @@ def read_rules(settings: Settings) -> RuleSet:
     return load_rules(read_text(settings.rules, "rules"), str(settings.rules))
 
 
-def _notifiers(settings: Settings) -> Sequence[Notifier]:
-    """Return who tells people: a file, and every notifier that is installed."""
-    file = FileNotifier(settings.home / "notifications.jsonl")
+def _notifiers(parts: Parts, channels: Sequence[Channel]) -> Sequence[Notifier]:
+    """Return who tells people: a file, the outbox, and every notifier that is installed."""
+    file = FileNotifier(parts.settings.home / "notifications.jsonl")
+    outbox = OutboxNotifier(parts.ledger, parts.clock, channels)
     others = [plugin("berth.notifiers", name)() for name in plugins.load("berth.notifiers")]
-    return (file, *others)
+    return (file, outbox, *others)
+
+
+def _courier(parts: Parts, term: Term, channel: Channel) -> LoopPlan:
+    """Return the loop that sends the messages of a channel; a slow target holds up no other."""
+    desk = Desk(parts.ledger, parts.clock, watching.WatchPolicy(), term)
+    courier = Courier(desk, channel.name, target_of(channel))
+    return LoopPlan(
+        name=f"channel {channel.name}", step=courier.step, pause_seconds=_COURIER_PAUSE_SECONDS
+    )
