@@ -18,13 +18,23 @@ _HOUR_SECONDS = 3_600.0
 
 def alarms(
     context: typer.Context,
-    verb: Annotated[str, typer.Argument(help="`list`, or `show ID` for one of them.")] = "list",
+    verb: Annotated[
+        str, typer.Argument(help="`list`, `show ID` for one of them, or `replay FILE`.")
+    ] = "list",
     name: Annotated[
         str,
-        typer.Argument(metavar="[ID]", help="A super-alarm.", autocompletion=names.super_alarms),
+        typer.Argument(
+            metavar="[ID|FILE]",
+            help="A super-alarm, or recorded signals or alerts.",
+            autocompletion=names.super_alarms,
+        ),
     ] = "",
+    rules: Annotated[str, typer.Option(help="Rules for a replay [BERTH_RULES].")] = "",
 ) -> None:
-    """List super-alarms by harm, or show one with its causes, evidence and what was done.
+    """List super-alarms by harm, show one with causes and evidence, or replay a recording.
+
+    A replay needs no engine and changes nothing: it runs recorded signals or alerts (JSON lines,
+    or Alertmanager's JSON) through the same code, with the clock of the recording.
 
     Example: berth alarms show SA-1
     """
@@ -35,13 +45,40 @@ def alarms(
         with doors.engine(talk) as engine:
             _list(talk, engine)
         return
+    if verb == "replay" and name:
+        _replay(talk, name, rules)
+        return
     if verb == "show" and name:
         with doors.engine(talk) as engine:
             _show(talk, engine, engine.super_alarm(name))
         return
-    fix = "write `berth alarms` or `berth alarms show ID`"
+    fix = "write `berth alarms`, `berth alarms show ID` or `berth alarms replay FILE`"
     message = f"`berth alarms {f'{verb} {name}'.strip()}` is not understood"
     raise InvalidInputError("the command line", [Fault(code="U001", message=message, fix=fix)])
+
+
+def _replay(talk: Talk, file: str, rules: str) -> None:
+    """Replay a recording in this process, beside whatever engine runs."""
+    from pathlib import Path
+
+    from alarms.intake.recorded import read_recording
+    from api.messages.files import read_text
+    from api.report.replaying import replay_text
+    from api.wiring import build
+    from api.wiring.replaying import replay
+
+    recording = read_recording(read_text(Path(file), "recording"), file)
+    parts = build(doors.settings_of(talk, rules=rules or None, database="sqlite://"))
+    try:
+        replayed = replay(parts, recording)
+    finally:
+        parts.close()
+    if talk.json:
+        talk.value([*replayed.moments, *replayed.super_alarms])
+    elif talk.quiet:
+        talk.result("\n".join(group.super_alarm_id for group in replayed.super_alarms))
+    else:
+        talk.result(replay_text(replayed, talk.style()))
 
 
 def _list(talk: Talk, engine: Remote) -> None:

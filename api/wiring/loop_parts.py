@@ -23,7 +23,7 @@ from api.wiring.loops import LoopPlan
 from api.wiring.parts import Parts, plugin
 from engine import dispatching, expressions, planning, plugins, watching
 from engine.model.records import Term
-from engine.ports import Executor, ModelServer, Notifier
+from engine.ports import Executor, ModelServer, Notifier, SignalSource
 from engine.testing import crash
 from engine.watching.desk import Desk
 from executors.local import FolderArtifacts, LocalExecutor, LocalSignals
@@ -63,12 +63,13 @@ def plans(parts: Parts, term: Term, points: crash.CrashPoints | None) -> tuple[L
         parts.ledger, parts.planner, parts.fleet, parts.clock, term=term
     )
     channels = notifying.read_channels(parts.settings)
-    watcher = _watcher(parts, term, channels)
     window = parts.settings.scaled(parts.settings.window_seconds)
+    signals = LocalSignals(parts.settings.home, parts.fleet, parts.clock, window_seconds=window)
+    watch = watcher(parts, term, (signals,), _notifiers(parts, channels))
     return (
         LoopPlan(name="dispatch", step=dispatcher.step, pause_seconds=_PAUSE_SECONDS),
         LoopPlan(name="plan", step=reconciler.step, pause_seconds=_PAUSE_SECONDS),
-        LoopPlan(name="watch", step=watcher.step, pause_seconds=window / _LOOKS_PER_WINDOW),
+        LoopPlan(name="watch", step=watch.step, pause_seconds=window / _LOOKS_PER_WINDOW),
         *(_courier(parts, term, channel) for channel in channels),
     )
 
@@ -91,11 +92,16 @@ def _servers(points: crash.CrashPoints | None) -> ModelServer:
     return servers if points is None else crash.CrashingModelServer(servers, points)
 
 
-def _watcher(parts: Parts, term: Term, channels: Sequence[Channel]) -> watching.Watcher:
+def watcher(
+    parts: Parts, term: Term, sources: Sequence[SignalSource], notifiers: Sequence[Notifier]
+) -> watching.Watcher:
+    """Return the watch loop; a replay has the same one with sources of its own.
+
+    Raises:
+        InvalidInputError: with all faults of the file of rules.
+    """
     settings = parts.settings
     rules = read_rules(settings)
-    window = settings.scaled(settings.window_seconds)
-    signals = LocalSignals(settings.home, parts.fleet, parts.clock, window_seconds=window)
     detection_settings = DetectionSettings(season_seconds=settings.season_seconds)
     # Series of one event alarm up to a few windows apart: each is looked at once a window.
     gap = max(
@@ -105,13 +111,13 @@ def _watcher(parts: Parts, term: Term, channels: Sequence[Channel]) -> watching.
     detector = detection.Detection(detection_settings.scaled(settings.clock_factor), rules)
     return watching.Watcher(
         parts.ledger,
-        (signals, Inbox(parts.ledger)),
+        (*sources, Inbox(parts.ledger)),
         detector,
         grouper.TopologyGrouper(
             grouping.scaled(settings.clock_factor), topology=topology.topology(parts.fleet.fleet())
         ),
         tree.HypothesisTree(tree.CauseSettings(conversions=rules.conversions)),
-        _notifiers(parts, channels),
+        notifiers,
         parts.clock,
         watching.WatchPolicy().scaled(settings.clock_factor),
         term,
