@@ -10,7 +10,17 @@ import os
 
 import typer
 
-from api.cli import alarming, demonstrating, hands, helping, notifying, operating, planning, running
+from api.cli import (
+    alarming,
+    demonstrating,
+    hands,
+    helping,
+    notifying,
+    operating,
+    planning,
+    rules,
+    running,
+)
 
 _HELP = """Plans, places and runs machine-learning pipelines over many clusters, and keeps watch.
 
@@ -25,6 +35,7 @@ _MODULES = (
     alarming,
     hands,
     notifying,
+    rules,
     operating,
     demonstrating,
 )
@@ -40,16 +51,7 @@ def application() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
-    for module in (
-        helping,
-        planning,
-        running,
-        alarming,
-        hands,
-        notifying,
-        operating,
-        demonstrating,
-    ):
+    for module in _MODULES:
         for name, (kind, function) in module.COMMANDS.items():
             app.command(name, cls=kind)(function)
     return app
