@@ -182,7 +182,7 @@ def firing_of(told: Told, sender: str, now: float) -> Firing:
     Its alarm carries the sender's start; what is further from the engine's clock than is
     believed is set to the time of arrival when it becomes an alarm.
     """
-    labels = known_labels.bounded(told.labels)
+    labels = known_labels.bounded({**_kept(told.annotations), **told.labels})
     mark = known_labels.fingerprint(told.labels)
     name = labels.get("alertname") or "alert"
     subject, _ = known_labels.subject_of(labels, sender)
@@ -222,6 +222,11 @@ def firing_of(told: Told, sender: str, now: float) -> Firing:
         expires_at=min(ends_at, now + KEPT_SECONDS),
         ended_at=now if is_over else None,
     )
+
+
+def _kept(annotations: Mapping[str, object]) -> dict[str, object]:
+    """Return the annotations that people need later: where the runbook stands."""
+    return {key: annotations[key] for key in ("runbook_url", "owner") if annotations.get(key)}
 
 
 def _message(annotations: Mapping[str, object], name: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from api.client.hands import RemoteHands
 from api.client.transport import Transport
 from api.messages import answers, questions
+from api.messages.context import Context
 from api.messages.notifying import NotifyQuestion, Routed
 from engine import planning
 from engine.model import documents
@@ -150,6 +151,11 @@ class Remote:
     def super_alarm(self, super_alarm_id: str) -> SuperAlarm:
         """Return one super-alarm."""
         return self._transport.value(SuperAlarm, "GET", f"/v1/super-alarms/{super_alarm_id}")
+
+    def context(self, super_alarm_id: str) -> Context:
+        """Return what surrounds a super-alarm: changes, harm, the like before, and more."""
+        path = f"/v1/super-alarms/{super_alarm_id}/context"
+        return self._transport.value(Context, "GET", path)
 
     def acknowledge(self, super_alarm_id: str) -> SuperAlarm:
         """Take a super-alarm."""

@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 
 from alarms.intake.door import Door
 from api.messages import answers, files, questions
+from api.messages.context import Context
 from api.messages.notifying import NotifyQuestion, Routed
 from api.wiring import doctor, notifying
+from api.wiring.alarm_context import AlarmContext
 from api.wiring.hands_desk import HandsDesk
 from api.wiring.parts import Parts
 from api.wiring.plan_desk import PlanDesk
@@ -49,7 +51,8 @@ class Application:
         self._plans = PlanDesk(parts)
         self._runs = RunDesk(parts)
         self._watch = WatchDesk(parts)
-        self.hands = HandsDesk(parts, self._watch.super_alarm)
+        self.hands = HandsDesk(parts.ledger, parts.clock, self._watch.super_alarm)
+        self._context = AlarmContext(parts.ledger, self.hands.judged)
         self._loops = loops
         self._senders = Senders(parts.settings.senders_folder)
         if loops is not None:
@@ -151,6 +154,10 @@ class Application:
     def super_alarm(self, super_alarm_id: str) -> SuperAlarm:
         """Return one super-alarm."""
         return self._watch.super_alarm(super_alarm_id)
+
+    def context(self, super_alarm_id: str) -> Context:
+        """Return what surrounds a super-alarm: changes, harm, the like before, and more."""
+        return self._context.of(self._watch.super_alarm(super_alarm_id))
 
     def acknowledge(self, super_alarm_id: str) -> SuperAlarm:
         """Take a super-alarm."""
