@@ -116,7 +116,8 @@ def _show(talk: Talk, engine: Remote, group: SuperAlarm) -> None:
         talk.value(group)
         return
     now, actions = engine.health().now, engine.actions()
-    talk.result(super_alarm_text(group, talk.style(), now=now, actions=actions))
+    context = engine.context(group.super_alarm_id)
+    talk.result(super_alarm_text(group, talk.style(), now=now, actions=actions, context=context))
 
 
 COMMANDS = {
