@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any
 
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
@@ -141,8 +141,8 @@ def _attributes(found: Sequence[Any]) -> dict[str, str]:
     labels: dict[str, str] = {}
     for item in found:
         kind = item.value.WhichOneof("value")
-        if kind in {"string_value", "int_value", "double_value", "bool_value"}:
-            labels[_NAMES.get(item.key, item.key)] = str(getattr(item.value, kind))
+        if kind is not None:
+            labels[_NAMES.get(str(item.key), str(item.key))] = str(getattr(item.value, kind))
     return labels
 
 
@@ -178,7 +178,7 @@ def unsnapped(body: bytes) -> bytes:
         fix = "install Berth with the extra `prometheus`"
         raise RefusedError("remote write needs snappy", fix=fix, code="A004") from error
     try:
-        return bytes(cast("Any", snappy.decompress_raw(body)))
+        return bytes(snappy.decompress_raw(body))
     except Exception as error:  # cramjam has one class for all it raises, made at run time
         raise _wrong("the values", f"are damaged: {error}") from error
 

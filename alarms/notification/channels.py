@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from engine.model.alarms import Severity, SuperAlarm
@@ -161,7 +161,10 @@ def _tables(text: str, name: str) -> list[Mapping[str, Any]]:
     if set(content) - {"channel"} or not isinstance(tables, list):
         message = "only `[[channel]]` tables are known"
         raise InvalidInputError(name, [Fault(code="S002", message=message)])
-    return [cast("Mapping[str, Any]", table) for table in cast("list[Any]", tables)]
+    if not all(isinstance(table, dict) for table in tables):
+        message = "`channel` must be `[[channel]]` tables"
+        raise InvalidInputError(name, [Fault(code="S004", message=message)])
+    return tables
 
 
 def _channel(
@@ -221,7 +224,7 @@ def _channel(
 
 
 def _texts(value: object, key: str, fault: Any) -> tuple[str, ...]:  # noqa: ANN401 - a closure
-    items = cast("list[object]", [value] if isinstance(value, str) else value)
+    items = [value] if isinstance(value, str) else value
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
         fault(key, f"`{key}` must be a list of texts")
         return ()

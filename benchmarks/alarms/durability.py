@@ -285,8 +285,8 @@ class Database:
 
     def waiting(self) -> int:
         """Returns how many alerts and messages are not done with."""
-        firings = sum(one["state"] == "waiting" for one in self._bodies("firings"))
-        return firings + sum(one["state"] == "waiting" for one in self._bodies("messages"))
+        records = [*self._bodies("firings"), *self._bodies("messages")]
+        return sum(bool(one["state"] == "waiting") for one in records)
 
     def alerts(self) -> set[str]:
         """Returns the numbers of all stored alerts."""

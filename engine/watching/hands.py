@@ -37,16 +37,30 @@ class Hands:
         self._desk = desk
         self._grouper = grouper
         self._detector = detector
-        self._folded: set[str] = set()
+        self._folded: dict[str, float] | None = None
+        """Alarms that stand in no super-alarm lately, with the time; None until looked up."""
 
     # ------------------------------------------------------------------ a part
 
     def step(self) -> bool:
         """Free alarms whose silence is over, and silence groups that are covered as a whole."""
+        self._forget()
         silences = self._silences()
         changed = self._free(silences)
         changed |= self._cover(silences)
         return self._remind() or changed
+
+    def _known(self) -> dict[str, float]:
+        """Return the ids of folded alarms; after a restart those of the store."""
+        if self._folded is None:
+            found = self._desk.ledger.select(FOLDINGS, order_by="at", descending=True)
+            self._folded = {stored.value.alarm.alarm_id: stored.value.at for stored in found}
+        return self._folded
+
+    def _forget(self) -> None:
+        """Forget what is too old to be offered for grouping again."""
+        horizon = self._desk.clock.now() - 2 * self._desk.policy.join_seconds
+        self._folded = {key: at for key, at in self._known().items() if at > horizon}
 
     def _remind(self) -> bool:
         """Open acknowledged groups again whose time is over."""
@@ -83,8 +97,8 @@ class Hands:
                 continue
             if any(silence.covers(folding.alarm, now) for silence in silences):
                 continue
-            self._folded.discard(folding.alarm.alarm_id)
             if folding.alarm.series in abnormal:
+                self._known().pop(folding.alarm.alarm_id, None)
                 alarm = dataclasses.replace(folding.alarm, at=now)
                 writes += [Put(ALARMS, alarm), Delete(FOLDINGS, alarm.alarm_id)]
             else:
@@ -148,12 +162,15 @@ class Hands:
         """Return alarms that no silence covers; the others are stored with the reason."""
         kept: list[Alarm] = []
         writes: list[Write] = []
+        known = self._known()
         for alarm in alarms:
+            if alarm.alarm_id in known:
+                continue
             silence = next((one for one in silences if one.covers(alarm, now)), None)
             if silence is None:
                 kept.append(alarm)
-            elif alarm.alarm_id not in self._folded:
-                self._folded.add(alarm.alarm_id)
+            else:
+                known[alarm.alarm_id] = now
                 reason = f"silenced by {silence.who} ({silence.silence_id}): {silence.because}"
                 folding = Folding(alarm=alarm, at=now, reason=reason, silence_id=silence.silence_id)
                 writes.append(Put(FOLDINGS, folding))

@@ -96,9 +96,9 @@ def end_silence(ledger: Ledger, clock: Clock, silence_id: str, who: str) -> Sile
 
 
 def _event(subject: str, now: float, said: str) -> Event:
-    return Event(
-        event_id=f"{subject}.person.{now!r}", at=now, kind="person", subject=subject, message=said
-    )
+    # Two people may say something at the same instant.
+    event_id = f"{subject}.person.{now!r}.{documents.letters(said, 4)}"
+    return Event(event_id=event_id, at=now, kind="person", subject=subject, message=said)
 
 
 def give_feedback(

@@ -49,11 +49,9 @@ class Receiving:
 
     def abnormal(self) -> Mapping[str, float]:
         """Return abnormal series of the other detector, and those that fire elsewhere."""
-        now = self._desk.clock.now()
         found = dict(self._detector.abnormal())
-        for series, since, expires_at in self._firing.values():
-            if now < expires_at:
-                found[series] = min(since, found.get(series, since))
+        for series, since, _ in self._firing.values():
+            found[series] = min(since, found.get(series, since))
         return found
 
     def step(self) -> bool:
