@@ -7,7 +7,6 @@ https://opentelemetry.io/docs/specs/otlp/ (JSON too).
 
 from __future__ import annotations
 
-import gzip
 import importlib
 import json
 import zlib
@@ -88,7 +87,7 @@ def from_otlp(body: bytes, *, is_json: bool, is_gzip: bool) -> list[Sample]:
     try:
         content = json.loads(body)
         message = json_format.ParseDict(content, wire.MetricsRequest(), ignore_unknown_fields=True)
-    except (ValueError, RecursionError, json_format.ParseError) as error:
+    except (ValueError, TypeError, RecursionError, json_format.ParseError) as error:
         raise _wrong("the metrics", f"are not OTLP in JSON: {str(error)[:200]}") from error
     return list(_of_export(message))
 
@@ -197,11 +196,13 @@ def _gunzipped(body: bytes) -> bytes:
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
         content = unpacker.decompress(body, UNPACKED_BYTES_MOST)
-    except (zlib.error, gzip.BadGzipFile) as error:
+    except zlib.error as error:
         raise _wrong("the metrics", f"are damaged: {error}") from error
     if unpacker.unconsumed_tail:
         message = f"the body unpacks to more than {UNPACKED_BYTES_MOST:,} bytes"
         raise RefusedError(message, fix="send smaller batches", code="A003")
+    if not unpacker.eof:
+        raise _wrong("the metrics", "are damaged: they end too early")
     return content
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from alarms.detection.settings import DetectionSettings
 from alarms.grouping import grouper, topology
 from alarms.intake.inbox import Inbox
+from alarms.intake.prometheus import PrometheusSource, load_prometheus
 from alarms.notification.channels import Channel
 from alarms.notification.files import FileNotifier
 from alarms.notification.outbox import Courier, OutboxNotifier
@@ -65,7 +66,8 @@ def plans(parts: Parts, term: Term, points: crash.CrashPoints | None) -> tuple[L
     channels = notifying.read_channels(parts.settings)
     window = parts.settings.scaled(parts.settings.window_seconds)
     signals = LocalSignals(parts.settings.home, parts.fleet, parts.clock, window_seconds=window)
-    watch = watcher(parts, term, (signals,), _notifiers(parts, channels))
+    sources = (signals, *_prometheus(parts))
+    watch = watcher(parts, term, sources, _notifiers(parts, channels))
     return (
         LoopPlan(name="dispatch", step=dispatcher.step, pause_seconds=_PAUSE_SECONDS),
         LoopPlan(name="plan", step=reconciler.step, pause_seconds=_PAUSE_SECONDS),
@@ -134,6 +136,16 @@ def read_rules(settings: Settings) -> RuleSet:
     if settings.rules is None:
         return RuleSet()
     return load_rules(read_text(settings.rules, "rules"), str(settings.rules))
+
+
+def _prometheus(parts: Parts) -> Sequence[SignalSource]:
+    """Return the Prometheus server that is asked for signals, where the settings name one."""
+    path = parts.settings.prometheus
+    if path is None:
+        return ()
+    return (
+        PrometheusSource(load_prometheus(read_text(path, "prometheus"), str(path)), parts.clock),
+    )
 
 
 def _notifiers(parts: Parts, channels: Sequence[Channel]) -> Sequence[Notifier]:
