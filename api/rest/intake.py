@@ -56,7 +56,7 @@ def unknown_sender(_: Request, error: Exception) -> Response:
     known = error if isinstance(error, UnknownSenderError) else UnknownSenderError("")
     what = "the bearer token is nobody's" if known.has_token else "a bearer token is needed"
     fix = f"send the token that stands in a file of {known.folder!r}"
-    content = problems.problem(RefusedError(what, fix=fix, code="A001"))
+    content = problems.problem(RefusedError(what, fix=fix, code="A007"))
     content |= {"status": _UNAUTHORIZED, "title": "Who sends this is not known"}
     return JSONResponse(
         content,

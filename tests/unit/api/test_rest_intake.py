@@ -39,7 +39,7 @@ def test_a_bad_token_is_refused_with_a_problem_document(
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["www-authenticate"].startswith("Bearer")
-    assert answer.json()["code"] == "A001"
+    assert answer.json()["code"] == "A007"
 
 
 def test_alerts_are_taken_from_every_door(http: TestClient, token: dict[str, str]) -> None:
