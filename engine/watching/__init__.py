@@ -8,6 +8,7 @@ from engine.watching.judgements import add_silence as add_silence
 from engine.watching.judgements import end_silence as end_silence
 from engine.watching.judgements import give_feedback as give_feedback
 from engine.watching.judgements import precision_by_month as precision_by_month
+from engine.watching.judgements import verdicts as verdicts
 from engine.watching.matchers import matchers as matchers
 from engine.watching.people import ACKNOWLEDGED_SECONDS as ACKNOWLEDGED_SECONDS
 from engine.watching.people import acknowledge as acknowledge

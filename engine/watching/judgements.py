@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,6 +11,7 @@ from engine.model import documents
 from engine.model.alarms import Event, SuperAlarmState
 from engine.model.errors import NotFoundError, RefusedError
 from engine.model.feedback import Feedback, Matcher, Silence, Verdict
+from engine.model.identifiers import SuperAlarmId
 from engine.model.records import (
     ABSENT,
     EVENTS,
@@ -143,6 +144,15 @@ def give_feedback(
         [Put(FEEDBACK, feedback), Put(EVENTS, _event(super_alarm_id, now, said))],
     )
     return feedback
+
+
+def verdicts(ledger: Ledger, since: float) -> Mapping[SuperAlarmId, tuple[float, bool]]:
+    """Return what people said after a time: when, and whether the first cause was right."""
+    found = ledger.select(FEEDBACK, order_by="at", since=since)
+    return {
+        stored.value.super_alarm_id: (stored.value.at, stored.value.verdict is Verdict.RIGHT)
+        for stored in found
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,7 @@ from engine.watching import (
     precision_by_month,
     silence,
     split,
+    verdicts,
 )
 from engine.watching.hands import ALARMS_KEPT, joined
 from tests.support.watch_world import DATA, World
@@ -405,6 +406,8 @@ def test_feedback_is_kept_and_counted_by_month(world: World) -> None:
     )
     assert (given.kind, given.right_cause) == (DATA.kind, "a disk")
     other = dataclasses.replace(given, verdict=Verdict.RIGHT, at=given.at + 40 * 86_400)
+    assert verdicts(world.ledger, given.at - 1.0) == {name: (given.at, False)}
+    assert verdicts(world.ledger, given.at) == {}
     stored = [one.value for one in world.ledger.select(FEEDBACK)]
     months = precision_by_month([*stored, other])
     assert [(m.month, m.right, m.wrong, m.precision) for m in months] == [
