@@ -88,7 +88,7 @@ class Detection:
         """Return the alarms of statistics and rules in order of time."""
         kept: list[Alarm] = []
         for alarm in self._statistics.observe(signals):
-            judged = self._judged(alarm)
+            judged = self.judged(alarm)
             if judged is None:
                 self._vetoed.add(alarm.series)
             else:
@@ -109,16 +109,26 @@ class Detection:
             found[series] = min(since, found.get(series, since))
         return found
 
-    def _judged(self, alarm: Alarm) -> Alarm | None:
+    def judged(self, alarm: Alarm) -> Alarm | None:
         """Return an alarm as the rules leave it, None when one vetoes it."""
-        for rule in self._rules.rules:
-            if rule.verb is Verb.RAISE or not holds(rule, {"alarm": alarm_values(alarm)}):
-                continue
-            if rule.verb is Verb.VETO:
-                _LOG.info("alarm %s dropped by %s: %s", alarm.alarm_id, rule.words, alarm.message)
-                return None
-            alarm = touched(rule, alarm)
-        return alarm
+        found, by = judged(self._rules, alarm)
+        if found is None:
+            words = by[-1].words
+            _LOG.info("alarm %s dropped by %s: %s", alarm.alarm_id, words, alarm.message)
+        return found
+
+
+def judged(rules: RuleSet, alarm: Alarm) -> tuple[Alarm | None, tuple[Rule, ...]]:
+    """Return an alarm as rules leave it, None when one vetoes it, and the rules that touched it."""
+    by: list[Rule] = []
+    for rule in rules.rules:
+        if rule.verb is Verb.RAISE or not holds(rule, {"alarm": alarm_values(alarm)}):
+            continue
+        by.append(rule)
+        if rule.verb is Verb.VETO:
+            return None, tuple(by)
+        alarm = touched(rule, alarm)
+    return alarm, tuple(by)
 
 
 def holds(rule: Rule, values: Mapping[str, object]) -> bool:

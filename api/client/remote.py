@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from api.client.hands import RemoteHands
 from api.client.transport import Transport
 from api.messages import answers, questions
+from api.messages.context import Context
+from api.messages.notifying import NotifyQuestion, Routed
 from engine import planning
 from engine.model import documents
 from engine.model.alarms import Action, SuperAlarm
 from engine.model.capacity import CapacityReport
 from engine.model.dispatches import Attempt, Deployment, Run
 from engine.model.fleet import Fleet
+from engine.model.messages import Message
 from engine.model.plans import Plan
 from engine.model.progress import RunStatus
 from engine.model.signals import Signal
@@ -33,6 +37,7 @@ class Remote:
     def __init__(self, url: str, *, timeout_seconds: float = 120.0) -> None:
         self._transport = Transport(url, timeout_seconds=timeout_seconds)
         self.url = self._transport.url
+        self.hands = RemoteHands(self._transport)
 
     def close(self) -> None:
         """Close all connections."""
@@ -147,6 +152,11 @@ class Remote:
         """Return one super-alarm."""
         return self._transport.value(SuperAlarm, "GET", f"/v1/super-alarms/{super_alarm_id}")
 
+    def context(self, super_alarm_id: str) -> Context:
+        """Return what surrounds a super-alarm: changes, harm, the like before, and more."""
+        path = f"/v1/super-alarms/{super_alarm_id}/context"
+        return self._transport.value(Context, "GET", path)
+
     def acknowledge(self, super_alarm_id: str) -> SuperAlarm:
         """Take a super-alarm."""
         return self._transport.value(SuperAlarm, "POST", f"/v1/super-alarms/{super_alarm_id}/ack")
@@ -170,6 +180,15 @@ class Remote:
             "/v1/signals",
             query={"series": series or None, "since": since},
         )
+
+    def messages(self) -> tuple[Message, ...]:
+        """Return the newest messages to people, with how each went."""
+        return self._transport.value(tuple[Message, ...], "GET", "/v1/messages")
+
+    def notify_test(self, question: NotifyQuestion) -> tuple[Routed, ...]:
+        """Return to which channels a super-alarm would go, when, and what they would be told."""
+        path = "/v1/notify-test"
+        return self._transport.value(tuple[Routed, ...], "POST", path, content=question)
 
     # ------------------------------------------------------- capacity and health
 

@@ -171,6 +171,9 @@ _READERS: dict[str, Callable[[object], object]] = {
     "rules": _path,
     "demand": _path,
     "history": _path,
+    "senders": _path,
+    "prometheus": _path,
+    "channels": _path,
     "database": _text,
     "host": _text,
     "port": _whole(0, _PORT_MAX),
@@ -186,4 +189,6 @@ _READERS: dict[str, Callable[[object], object]] = {
     "crash_at": _text,
     "crash_record": _path,
 }
-_PATHS = frozenset({"fleet", "rules", "demand", "history", "crash_record"})
+_PATHS = frozenset(
+    {"fleet", "rules", "demand", "history", "senders", "prometheus", "channels", "crash_record"}
+)

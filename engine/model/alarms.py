@@ -113,6 +113,10 @@ class SuperAlarm:
     because: why these alarms are one.
     growing: whether an alarm joined since the last look.
     pipelines: those that are or may be harmed.
+    silenced_by: the silence that covers all its alarms; "" without one.
+    split_from: the group that a person split it off from; then only its own series join it.
+    acknowledged_until: when it calls people again unless it is over; None while nobody has it.
+    owner: who has it.
     """
 
     super_alarm_id: SuperAlarmId
@@ -127,6 +131,10 @@ class SuperAlarm:
     pipelines: tuple[PipelineName, ...] = ()
     aliases: tuple[SuperAlarmId, ...] = ()
     silenced_until: float | None = None
+    silenced_by: str = ""
+    split_from: str = ""
+    acknowledged_until: float | None = None
+    owner: str = ""
     note: str = ""
 
     @property

@@ -71,7 +71,7 @@ def test_a_super_alarm_is_told_in_the_order_of_the_first_minutes(
 ) -> None:
     text = browser.get("/alarms/SA-1").text
     order = ["Likely cause", "What changed", "What it may harm", "What was done"]
-    order += ["Why these 2 alarms are one", "Timeline", "Like it before", "To hand over"]
+    order += ["Why these 2 alarms are one", "Timeline", "Like it before", "Notes and hand-over"]
     places = [text.index(f"<h2>{name}") for name in order]
     assert places == sorted(places)
 
@@ -85,12 +85,14 @@ def test_a_merged_super_alarm_is_found_by_its_old_id(
     assert browser.get("/alarms/SA-9").status_code == 404
 
 
-def test_a_resolved_super_alarm_offers_nothing_to_press(
+def test_a_resolved_super_alarm_can_only_be_judged(
     filled: Ledger, browser: TestClient, group: alarms.SuperAlarm
 ) -> None:
     over = dataclasses.replace(group, state=alarms.SuperAlarmState.RESOLVED)
     filled.commit("test.resolve", [records.Put(records.SUPER_ALARMS, over)])
-    assert "<button" not in browser.get("/alarms/SA-1").text
+    text = browser.get("/alarms/SA-1").text
+    assert text.count("<button") == 1
+    assert 'action="/alarms/SA-1/feedback"' in text
     assert "All is well" in browser.get("/").text
 
 
