@@ -95,14 +95,7 @@ class DriftDetector:
                 del self._found[series]
             return []
         alarm = alarm_of(signal, finding, _MEANING, at=signal.at)
-        is_new = series not in self._found
-        self._found.setdefault(
-            series,
-            Drift(
-                is_found=True,
-                found_at=signal.at,
-                p_value=finding.p_value,
-                message=alarm.message,
-            ),
+        self._found[series] = Drift(
+            is_found=True, found_at=signal.at, p_value=finding.p_value, message=alarm.message
         )
-        return [alarm] if is_new else []
+        return [alarm]
