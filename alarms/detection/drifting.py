@@ -27,9 +27,10 @@ def watch_settings(season_seconds: float = 86_400.0) -> DriftSettings:
     """Return the settings of the watch loop.
 
     With a value a minute, four hours after a training are its norm, and a loss of quality that
-    asks for another one has lasted for 48 minutes.
+    asks for another one has lasted for half an hour. Many short blocks tell more of how blocks
+    scatter than few long ones.
     """
-    return DriftSettings(block_values=12, reference_blocks=20, season_seconds=season_seconds)
+    return DriftSettings(block_values=8, reference_blocks=30, season_seconds=season_seconds)
 
 
 class DriftDetector:
@@ -94,14 +95,7 @@ class DriftDetector:
                 del self._found[series]
             return []
         alarm = alarm_of(signal, finding, _MEANING, at=signal.at)
-        is_new = series not in self._found
-        self._found.setdefault(
-            series,
-            Drift(
-                is_found=True,
-                found_at=signal.at,
-                p_value=finding.p_value,
-                message=alarm.message,
-            ),
+        self._found[series] = Drift(
+            is_found=True, found_at=signal.at, p_value=finding.p_value, message=alarm.message
         )
-        return [alarm] if is_new else []
+        return [alarm]

@@ -214,6 +214,9 @@ class _Work:
         )
         self._touched.add(group.super_alarm_id)
 
+    def _opens(self, alarm: Alarm) -> bool:
+        return alarm.severity.rank >= self._settings.opens_at.rank
+
     def _put(
         self,
         group: SuperAlarm,
@@ -231,7 +234,7 @@ class _Work:
             group,
             title=headlines.title_of(every),
             severity=max((alarm.severity for alarm in every), key=lambda one: one.rank),
-            opened_at=min(group.opened_at, every[0].at),
+            opened_at=min([group.opened_at, *(one.at for one in every if self._opens(one))]),
             updated_at=self._now,
             alarms=kept,
             because=headlines.because(every, because, reason),

@@ -12,7 +12,7 @@ from engine.model.signals import Layer, Shape, Signal
 from engine.ports import DriftWatch
 
 HEART = PipelineName("heart")
-LEARNED = 12 * 20
+LEARNED = 8 * 30
 
 
 def quality(start: int, values: list[float]) -> list[Signal]:
