@@ -25,7 +25,7 @@ def firing(name: str, world: World, sender: str = "prom", **changes: object) -> 
         received_at=now,
         expires_at=now + 100.0,
     )
-    return dataclasses.replace(made, **changes)  # type: ignore[arg-type] - any field
+    return dataclasses.replace(made, **changes)
 
 
 def send(world: World, *firings: Firing) -> None:
@@ -169,15 +169,16 @@ def test_every_sender_gets_its_share_of_a_step(
 
 def test_what_changed_meanwhile_waits_for_the_next_step(world: World) -> None:
     send(world, firing("a", world))
-    commit, spoiled = world.ledger.commit, []
+    commit = world.ledger.commit
+    spoiled: list[str] = []
 
     def first_spoil(name: str, writes: object) -> None:
         if name == "watch.receive" and not spoiled:
             spoiled.append(name)
             commit("test", [Put(FIRINGS, dataclasses.replace(stored(world, "prom/a"), times=2))])
-        commit(name, writes)  # type: ignore[arg-type] - passed on
+        commit(name, writes)
 
-    world.ledger.commit = first_spoil  # type: ignore[method-assign] - a fault for this test
+    world.ledger.commit = first_spoil  # type: ignore[method-assign]  # a fault for this test
     world.watcher.step()
     assert stored(world, "prom/a").state is FiringState.WAITING
     rest(world)

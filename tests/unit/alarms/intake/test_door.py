@@ -41,7 +41,7 @@ def door(ledger: SqlLedger, clock: ManualClock) -> Door:
 
 def told(name: str = "a", **changes: object) -> Told:
     made = Told(labels={"alertname": name}, annotations={}, starts_at=START - 5, ends_at=None)
-    return dataclasses.replace(made, **changes)  # type: ignore[arg-type] - any field
+    return dataclasses.replace(made, **changes)
 
 
 def firings(ledger: SqlLedger) -> list[Firing]:
@@ -134,9 +134,9 @@ def test_a_conflict_is_tried_again(ledger: SqlLedger, door: Door) -> None:
         if left[0]:
             left[0] -= 1
             raise ConflictError("somebody was first")
-        commit(name, writes)  # type: ignore[arg-type] - passed on
+        commit(name, writes)
 
-    ledger.commit = spoil  # type: ignore[method-assign] - a fault for this test
+    ledger.commit = spoil  # type: ignore[method-assign]  # a fault for this test
     door.alerts("p", [told()])
     left[0] = 100
     with pytest.raises(ConflictError, match="times"):
