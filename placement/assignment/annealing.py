@@ -14,12 +14,10 @@ from placement.assignment.filling import density
 from placement.assignment.plans import Moves, Plan, charged, left_out, usage
 from placement.assignment.problem import AssignmentProblem, Integers, Numbers
 
-# Prices lead where all must be placed; where much is left out, packing tightly counts more.
-BY_PRICE_PERCENT, BY_PRICE_PERCENT_MUST = 25, 90
-
-
+# Steps in a hundred that go by prices of room; the others by cost alone.
+BY_PRICE_PERCENT = 90
 # Temperatures at the start and at the end, in units of `scale_of`.
-HOT, COLD = 0.4, 0.02
+HOT, COLD = 0.6, 0.02
 # Re-planning starts from a good plan, which more heat would only melt.
 WARM = 0.05
 REMOVALS = 10
@@ -107,7 +105,7 @@ def tables_of(
                 max(1, placed // (10 * problem.bins)),
                 removals,
                 int(problem.demand.shape[1] > 1),
-                BY_PRICE_PERCENT_MUST if problem.must_place.all() else BY_PRICE_PERCENT,
+                BY_PRICE_PERCENT,
             ]
         ),
     )

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from ortools.linear_solver.python import model_builder_helper as builder
+from ortools.math_opt import model_pb2
+from ortools.math_opt.python import mathopt
 from scipy import sparse
 
 from placement.assignment.problem import AssignmentProblem, Integers, Numbers
@@ -67,7 +69,7 @@ def programme_of(problem: AssignmentProblem, most: Integers) -> Programme:
 
 
 def model_of(programme: Programme) -> builder.ModelBuilderHelper:
-    """Return the programme as a model of OR-Tools, with real variables."""
+    """Return the programme as a model of CP-SAT's bulk door, with real variables."""
     model = builder.ModelBuilderHelper()
     # The stubs of this function name the types of arrays the wrong way round.
     fill: Callable[..., None] = model.fill_model_from_sparse_data
@@ -80,6 +82,26 @@ def model_of(programme: Programme) -> builder.ModelBuilderHelper:
         programme.matrix,
     )
     return model
+
+
+def linear_model_of(programme: Programme) -> mathopt.Model:
+    """Return the programme as a model of MathOpt, rows and variables numbered as here."""
+    variables, rows = len(programme.most), len(programme.lower)
+    proto = model_pb2.ModelProto()
+    proto.variables.ids.extend(range(variables))
+    proto.variables.lower_bounds.extend([0.0] * variables)
+    proto.variables.upper_bounds.extend(programme.most.tolist())
+    proto.variables.integers.extend([False] * variables)
+    proto.objective.linear_coefficients.ids.extend(range(variables))
+    proto.objective.linear_coefficients.values.extend(programme.objective.tolist())
+    proto.linear_constraints.ids.extend(range(rows))
+    proto.linear_constraints.lower_bounds.extend(programme.lower.tolist())
+    proto.linear_constraints.upper_bounds.extend(programme.upper.tolist())
+    entries = programme.matrix.sorted_indices().tocoo()
+    proto.linear_constraint_matrix.row_ids.extend(entries.row.tolist())
+    proto.linear_constraint_matrix.column_ids.extend(entries.col.tolist())
+    proto.linear_constraint_matrix.coefficients.extend(entries.data.tolist())
+    return mathopt.Model.from_model_proto(proto)
 
 
 def _takes(problem: AssignmentProblem, item: Integers, at: Integers) -> sparse.csr_matrix:

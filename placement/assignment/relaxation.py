@@ -1,19 +1,22 @@
 """The linear relaxation: a bound, prices of room, and a fractional plan.
 
-HiGHS inside OR-Tools, with bulk sparse input. Without it (not installed, failed, out of memory)
-there are no prices, and the bound is what every unit costs at its cheapest.
+HiGHS through MathOpt of OR-Tools, with bulk sparse input: its older door, the model builder, gives
+the activities of the rows where it should give their duals (seen in 9.15). Without HiGHS (not
+installed, failed, out of memory) there are no prices, and the bound is what every unit costs at its
+cheapest.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
-from ortools.linear_solver.python import model_builder_helper as builder
+from ortools.math_opt.python import mathopt
 
 from placement.assignment.problem import AssignmentProblem, Integers, Numbers
-from placement.assignment.programme import model_of, programme_of
+from placement.assignment.programme import linear_model_of, programme_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,25 +43,28 @@ def relaxed(problem: AssignmentProblem, most: Integers, *, seconds: float) -> Re
     """Solve the relaxation; `most` bounds the units of each item by bin."""
     try:
         programme = programme_of(problem, most)
-        solver = builder.ModelSolverHelper("highs")
-        # Standard output belongs to the caller: without this HiGHS writes its name there.
-        solver.set_solver_specific_parameters("output_flag=false")
-        if not solver.solver_is_supported():
-            return unpriced(problem, most, note="HiGHS is not in this build of OR-Tools")
-        solver.set_time_limit_in_seconds(seconds)
-        solver.solve(model_of(programme))
+        model = linear_model_of(programme)
+        result = mathopt.solve(
+            model,
+            mathopt.SolverType.HIGHS,
+            # Standard output belongs to the caller.
+            params=mathopt.SolveParameters(
+                time_limit=timedelta(seconds=seconds), enable_output=False
+            ),
+        )
     except (MemoryError, RuntimeError, ValueError) as error:
         return unpriced(problem, most, note=f"the linear programme failed: {error}")
-    if solver.status() != builder.SolveStatus.OPTIMAL:
+    if result.termination.reason is not mathopt.TerminationReason.OPTIMAL:
         return unpriced(problem, most, note="the linear programme was not solved in time")
+    # Both come in the order in which the programme has its rows and variables.
+    duals = np.array(list(result.dual_values().values()))[problem.items :]
+    values = np.array(list(result.variable_values().values()))[: len(programme.item)]
     flat = np.zeros(problem.bins * problem.rows)
-    duals = np.asarray(solver.dual_values())[problem.items :]
     flat[programme.row] = np.maximum(0.0, -duals)
     prices = flat.reshape(problem.bins, problem.rows)
     units = np.zeros(problem.cost.shape)
-    values = np.asarray(solver.variable_values())[: len(programme.item)]
     units[programme.item, programme.bin] = np.maximum(values, 0.0)
-    objective = solver.objective_value()
+    objective = result.objective_value()
     return Relaxation(
         bound=math.ceil(objective - 1e-6 * max(1.0, abs(objective) * 1e-3)),
         prices=prices,

@@ -75,6 +75,26 @@ def test_incumbents_get_better_and_bounds_hold() -> None:
     assert max(incumbent.bound for incumbent in seen) <= solution.cost
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_prices_of_room_alone_prove_the_bound(seed: int) -> None:
+    problem = make.random_problem(seed, items=20, bins=5, by_bin=seed % 2 == 1)
+    most = problem.most_units()
+    found = relaxation.relaxed(problem, most, seconds=60.0)
+    reduced = np.where(most > 0, found.priced, np.inf)
+    # Weak duality with the bounds of the variables: each item takes its cheapest bins in turn.
+    value = -float((found.prices * problem.capacity).sum())
+    for item in range(problem.items):
+        left = int(problem.count[item])
+        for at in np.argsort(reduced[item], kind="stable"):
+            price = min(reduced[item, at], float(problem.penalties()[item]))
+            taken = min(left, int(most[item, at]))
+            value += taken * price
+            left -= taken
+        value += left * float(problem.penalties()[item])
+    assert found.prices.any()
+    assert value == pytest.approx(found.bound, rel=1e-6, abs=1.0)
+
+
 def test_without_the_linear_programme_a_plan_comes_back_and_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
