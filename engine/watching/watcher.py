@@ -16,6 +16,7 @@ from engine.ports import (
     SignalSource,
 )
 from engine.watching.acting import Acting
+from engine.watching.clearing import Clearing
 from engine.watching.desk import Desk
 from engine.watching.hands import Hands
 from engine.watching.judging import Judging
@@ -49,9 +50,9 @@ class Watcher:
     policy: WatchPolicy
     term: Term
     judge: Judge = lambda alarm: alarm
-    _parts: tuple[Reading | Receiving | Hands | Judging | Acting | Telling | Pruning, ...] = field(
-        init=False, repr=False
-    )
+    _parts: tuple[
+        Reading | Receiving | Hands | Judging | Acting | Telling | Pruning | Clearing, ...
+    ] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         desk = Desk(self.ledger, self.clock, self.policy, self.term)
@@ -66,6 +67,7 @@ class Watcher:
             Acting(desk, receiving, recent),
             Telling(desk, self.notifiers),
             Pruning(desk, recent),
+            Clearing(desk),
         )
 
     def step(self) -> bool:
