@@ -157,6 +157,7 @@ def test_every_sender_gets_its_share_of_a_step(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(receiving, "AT_ONCE", 4)
+    world.start()
     send(world, *(firing(f"{n:02}", world) for n in range(10)), firing("b", world, "quiet"))
     world.watcher.step()
     taken = [one.value for one in world.ledger.select(FIRINGS)]
@@ -192,3 +193,40 @@ def test_what_ended_while_the_loop_was_down_is_not_held_for_firing(world: World)
     world.start()
     rest(world)
     assert world.groups()[0].state is SuperAlarmState.RESOLVED
+
+
+def test_an_alarm_that_was_made_and_not_grouped_before_a_crash_is_made_again(
+    world: World,
+) -> None:
+    made = firing("a", world, state=FiringState.FIRING)
+    send(world, made)
+    world.ledger.commit("test", [Put(ALARMS, made.alarm)])
+    world.clock.advance(1_000.0)
+    kept = dataclasses.replace(made, expires_at=world.clock.now() + 100.0)
+    world.ledger.commit("test", [Put(FIRINGS, kept)])
+    world.start()
+    rest(world)
+    assert [len(group.alarms) for group in world.groups()] == [1]
+    world.start()
+    rest(world)
+    assert [len(group.alarms) for group in world.groups()] == [1]
+
+
+def test_slow_steps_take_less_and_quick_ones_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, "AT_ONCE", 4)
+    world.start()
+    send(world, *(firing(f"{n:02}", world) for n in range(12)))
+
+    def waiting() -> int:
+        found = world.ledger.select(FIRINGS, where={"state": FiringState.WAITING.value})
+        return len(found)
+
+    taken = []
+    for seconds in (3.0, 3.0, 0.0, 0.0):
+        before = waiting()
+        world.watcher.step()
+        taken.append(before - waiting())
+        world.clock.advance(seconds)
+    assert taken == [4, 2, 1, 2]
