@@ -220,6 +220,7 @@ def firing_of(told: Told, sender: str, now: float) -> Firing:
         starts_at=starts_at,
         received_at=now,
         expires_at=min(ends_at, now + KEPT_SECONDS),
+        said_ends_at=told.ends_at if told.is_resolved is None else None,
         ended_at=now if is_over else None,
     )
 

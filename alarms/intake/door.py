@@ -33,6 +33,8 @@ from engine.ports import Clock, Ledger
 
 CURSOR = "intake"
 """Under which the watch loop keeps how far deliveries were read."""
+LEAST_SECONDS, REPETITIONS_MISSED = 300.0, 4
+"""How long an alert of a clock that is off goes on when it is not sent again."""
 _TRIES = 10
 _TICK_SECONDS = 1e-6
 
@@ -172,7 +174,9 @@ class Door:
         for firing in found:
             stored = self._ledger.get(FIRINGS, firing.firing_id)
             if stored is None:
-                if firing.ended_at is None:
+                # One that is over was none of ours; but an end that only looks past by a clock
+                # that is behind must not lose it.
+                if firing.ended_at is None or firing.said_ends_at is not None:
                     writes.append(Put(FIRINGS, firing, ABSENT))
                 continue
             writes.append(Put(FIRINGS, merged(stored.value, firing), stored.version))
@@ -219,6 +223,7 @@ def merged(known: Firing, news: Firing) -> Firing:
     An end counts once; what says after it that the same firing goes on is a late duplicate,
     unless the sender names no start, or the firing was only thought to be over.
     """
+    known, news = _by_ends(known, news)
     times = known.times + 1
     if news.ended_at is not None:
         over = FiringState.WAITING if known.state is FiringState.WAITING else FiringState.RESOLVED
@@ -226,6 +231,7 @@ def merged(known: Firing, news: Firing) -> Firing:
             known,
             state=over,
             received_at=news.received_at,
+            said_ends_at=news.said_ends_at,
             ended_at=known.ended_at or news.ended_at,
             times=times,
         )
@@ -236,8 +242,35 @@ def merged(known: Firing, news: Firing) -> Firing:
         alarm = dataclasses.replace(news.alarm, alarm_id=f"{known.alarm.alarm_id}.{times}")
         return dataclasses.replace(news, alarm=alarm, times=times)
     return dataclasses.replace(
-        known, received_at=news.received_at, expires_at=news.expires_at, times=times
+        known,
+        received_at=news.received_at,
+        expires_at=news.expires_at,
+        said_ends_at=news.said_ends_at,
+        times=times,
     )
+
+
+def _by_ends(known: Firing, news: Firing) -> tuple[Firing, Firing]:
+    """Return both as the ends that a sender tells one after the other have them.
+
+    Prometheus sends no status: as long as an alert fires, its end moves on with each repetition,
+    and when it is over its end goes back to that instant. This holds by any clock, so that one
+    that is hours off neither ends an alert nor keeps it alive.
+    """
+    if news.said_ends_at is None or known.said_ends_at is None:
+        return known, news
+    if news.said_ends_at < known.said_ends_at:
+        return known, dataclasses.replace(news, ended_at=news.ended_at or news.received_at)
+    if news.said_ends_at > known.said_ends_at and news.ended_at is not None:
+        moved = news.said_ends_at - known.said_ends_at
+        expires_at = news.received_at + max(LEAST_SECONDS, REPETITIONS_MISSED * moved)
+        waits = known.state is FiringState.WAITING
+        state = FiringState.WAITING if waits else FiringState.FIRING
+        return (
+            dataclasses.replace(known, state=state, ended_at=None),
+            dataclasses.replace(news, ended_at=None, expires_at=expires_at),
+        )
+    return known, news
 
 
 def _both(first: Firing | None, second: Firing) -> Firing:

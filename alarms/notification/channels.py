@@ -167,85 +167,106 @@ def _tables(text: str, name: str) -> list[Mapping[str, Any]]:
     return tables
 
 
+class _Faults:
+    """Gathers the faults of one table."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.found: list[Fault] = []
+
+    def add(self, key: str, message: str, *, code: str = "S004", fix: str = "") -> None:
+        """Add a fault of a key."""
+        self.found.append(Fault(code=code, message=message, path=f"{self.path}.{key}", fix=fix))
+
+
+_TEXTS = ("name", "kind", "url", "sender", "user", "token", "least", "quiet", "link")
+
+
 def _channel(
     table: Mapping[str, Any], path: str, tokens: Mapping[str, str], faults: list[Fault]
 ) -> Channel | None:
     """Return one channel, or None after a fault."""
-    before = len(faults)
-
-    def fault(key: str, message: str, *, code: str = "S004", fix: str = "") -> None:
-        faults.append(Fault(code=code, message=message, path=f"{path}.{key}", fix=fix))
-
-    for key in sorted(set(table) - _KEYS):
-        near = difflib.get_close_matches(key, sorted(_KEYS), n=1)
-        fix = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(sorted(_KEYS))}"
-        fault(key, f"unknown key `{key}`", code="S002", fix=fix)
-    texts: dict[str, str] = {}
-    for key in ("name", "kind", "url", "sender", "user", "token", "least", "quiet", "link"):
-        value = table.get(key, "")
-        if not isinstance(value, str):
-            fault(key, f"`{key}` must be a text, found {value!r}")
-            value = ""
-        texts[key] = value
+    here = _Faults(path)
+    texts = _keys(table, here)
     if not _NAME.fullmatch(texts["name"]):
-        fault("name", f"{texts['name']!r} is no name: small letters, digits and hyphens")
+        here.add("name", f"{texts['name']!r} is no name: small letters, digits and hyphens")
     if texts["kind"] not in set(ChannelKind):
-        fault("kind", f"{texts['kind']!r} is no kind; there are {', '.join(ChannelKind)}")
-        return None
-    kind = ChannelKind(texts["kind"])
-    lists = {key: _texts(table.get(key, []), key, fault) for key in ("to", "owners")}
-    token = tokens.get(str(table.get("token_file", "")), texts["token"])
-    given = {**texts, **lists, "token": token}
-    for key in _NEEDS[kind]:
-        if not given[key]:
-            fault(key, f"a channel of kind {kind.value} needs `{key}`", code="S003")
-    if kind is ChannelKind.SLACK and not (texts["url"] or (token and lists["to"])):
-        fix = "give `url` of an incoming webhook, or `token_file` and `to`"
-        fault("url", "a channel of kind slack needs a target", code="S003", fix=fix)
+        here.add("kind", f"{texts['kind']!r} is no kind; there are {', '.join(ChannelKind)}")
     least = texts["least"] or Severity.WARNING.value
     if least not in set(Severity):
-        fault("least", f"{least!r} is no severity; there are {', '.join(Severity)}")
-    quiet = _quiet(texts["quiet"], fault) if texts["quiet"] else None
-    if len(faults) > before:
+        here.add("least", f"{least!r} is no severity; there are {', '.join(Severity)}")
+    to, owners = (_texts(table.get(key, []), key, here) for key in ("to", "owners"))
+    token = tokens.get(str(table.get("token_file", "")), texts["token"]).strip()
+    quiet = _quiet(texts["quiet"], here) if texts["quiet"] else None
+    if not here.found:
+        _needed(ChannelKind(texts["kind"]), {**texts, "to": to, "token": token}, here)
+    faults += here.found
+    if here.found:
         return None
     return Channel(
         name=texts["name"],
-        kind=kind,
+        kind=ChannelKind(texts["kind"]),
         url=texts["url"],
-        to=lists["to"],
+        to=to,
         sender=texts["sender"],
         user=texts["user"],
-        token=token.strip(),
-        owners=lists["owners"],
+        token=token,
+        owners=owners,
         least=Severity(least),
         quiet=quiet,
         link=texts["link"].rstrip("/"),
     )
 
 
-def _texts(value: object, key: str, fault: Any) -> tuple[str, ...]:  # noqa: ANN401 - a closure
+def _keys(table: Mapping[str, Any], here: _Faults) -> dict[str, str]:
+    """Return the texts of a table; keys that are unknown and values that are no text are faults."""
+    for key in sorted(set(table) - _KEYS):
+        near = difflib.get_close_matches(key, sorted(_KEYS), n=1)
+        fix = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(sorted(_KEYS))}"
+        here.add(key, f"unknown key `{key}`", code="S002", fix=fix)
+    texts: dict[str, str] = {}
+    for key in _TEXTS:
+        value = table.get(key, "")
+        if not isinstance(value, str):
+            here.add(key, f"`{key}` must be a text, found {value!r}")
+            value = ""
+        texts[key] = value
+    return texts
+
+
+def _needed(kind: ChannelKind, given: Mapping[str, object], here: _Faults) -> None:
+    """Find out what a channel of a kind lacks."""
+    for key in _NEEDS[kind]:
+        if not given[key]:
+            here.add(key, f"a channel of kind {kind.value} needs `{key}`", code="S003")
+    if kind is ChannelKind.SLACK and not (given["url"] or (given["token"] and given["to"])):
+        fix = "give `url` of an incoming webhook, or `token_file` and `to`"
+        here.add("url", "a channel of kind slack needs a target", code="S003", fix=fix)
+
+
+def _texts(value: object, key: str, here: _Faults) -> tuple[str, ...]:
     items = [value] if isinstance(value, str) else value
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-        fault(key, f"`{key}` must be a list of texts")
+        here.add(key, f"`{key}` must be a list of texts")
         return ()
     return tuple(str(item) for item in items)
 
 
-def _quiet(text: str, fault: Any) -> Quiet | None:  # noqa: ANN401 - a closure
+def _quiet(text: str, here: _Faults) -> Quiet | None:
     found = _QUIET.fullmatch(text)
     fix = "write `22:00-07:00 Europe/Paris`"
     if found is None:
-        fault("quiet", f"{text!r} is no time of the day", fix=fix)
+        here.add("quiet", f"{text!r} is no time of the day", fix=fix)
         return None
     numbers = [int(found[index]) for index in (1, 2, 3, 4)]
     if max(numbers[0], numbers[2]) >= _HOURS or max(numbers[1], numbers[3]) >= _MINUTES:
-        fault("quiet", f"{text!r} is no time of the day", fix=fix)
+        here.add("quiet", f"{text!r} is no time of the day", fix=fix)
         return None
     zone = found[5] or "UTC"
     try:
         ZoneInfo(zone)
     except (KeyError, ValueError, OSError):
-        fault("quiet", f"{zone!r} is no time zone", fix=fix)
+        here.add("quiet", f"{zone!r} is no time zone", fix=fix)
         return None
     return Quiet(
         begins=numbers[0] * _MINUTES + numbers[1],

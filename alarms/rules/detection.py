@@ -31,6 +31,12 @@ class RuleDetector:
         self._holds: dict[tuple[str, str], float] = {}
         self._last: dict[str, float] = {}
 
+    def use(self, rules: RuleSet) -> None:
+        """Raise by other rules from now on; what rules that are gone hold of is over."""
+        self._rules = [rule for rule in rules.rules if rule.verb is Verb.RAISE]
+        names = {rule.name for rule in self._rules}
+        self._holds = {key: since for key, since in self._holds.items() if key[0] in names}
+
     def observe(self, signals: Sequence[Signal]) -> Sequence[Alarm]:
         """Return an alarm for each rule that begins to hold of a signal."""
         found: list[Alarm] = []
@@ -83,6 +89,11 @@ class Detection:
         self._statistics = statistics or StatisticalDetector(settings)
         self._raising = RuleDetector(self._rules, refractory_seconds=settings.refractory_seconds)
         self._vetoed: set[str] = set()
+
+    def use(self, rules: RuleSet) -> None:
+        """Judge by other rules from now on."""
+        self._rules = rules
+        self._raising.use(rules)
 
     def observe(self, signals: Sequence[Signal]) -> Sequence[Alarm]:
         """Return the alarms of statistics and rules in order of time."""

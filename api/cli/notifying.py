@@ -24,6 +24,7 @@ def notify(
     channels: Annotated[
         str, typer.Option(help="A channels file that no engine uses yet [BERTH_CHANNELS].")
     ] = "",
+    *,
     send: Annotated[bool, typer.Option("--send", help="Really send a test message.")] = False,
 ) -> None:
     """List messages to people and how each went, or test where one would go, without sending.

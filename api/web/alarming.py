@@ -30,12 +30,20 @@ class AlarmPages:
         groups = self._desk.newest(records.SUPER_ALARMS, "updated_at")
         count = phrases.plural(sum(len(group.alarms) for group in groups), "alarm")
         several = phrases.plural(len(groups), "super-alarm")
+        now = self._desk.now()
+        judged = hands_report.precision_text(self._desk.sources.hands.judged().months)
+        lead = f"{several} from {count}, those that harm most first. {judged}".strip()
+        silences = [one for one in self._desk.sources.hands.silences() if one.until > now]
+        folded = self._desk.sources.hands.foldings()
+        tables = [alarm_views.group_list(groups, now)] if groups else []
+        tables += [alarm_surroundings.silences(silences, now)] if silences else []
+        tables += [alarm_surroundings.folded(folded, now)] if folded else []
         return self._desk.page(
             "list.html",
             title="Super-alarms",
             here="/alarms",
-            lead=f"{several} from {count}, those that harm most first." if groups else "",
-            tables=[alarm_views.group_list(groups, self._desk.now())],
+            lead=lead if groups else "",
+            tables=tables,
             empty="" if groups else self.watched(),
             command="",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from alarms.detection import drifting
 from alarms.detection.settings import DetectionSettings
@@ -24,6 +24,7 @@ from api.settings import Settings
 from api.wiring import notifying
 from api.wiring.loops import LoopPlan
 from api.wiring.parts import Parts, plugin
+from api.wiring.rules_file import RulesFile
 from engine import dispatching, expressions, planning, plugins, watching
 from engine.model.records import Term
 from engine.ports import Executor, ModelServer, Notifier, SignalSource
@@ -69,11 +70,16 @@ def plans(parts: Parts, term: Term, points: crash.CrashPoints | None) -> tuple[L
     window = parts.settings.scaled(parts.settings.window_seconds)
     signals = LocalSignals(parts.settings.home, parts.fleet, parts.clock, window_seconds=window)
     sources = (signals, *_prometheus(parts))
-    watch = watcher(parts, term, sources, _notifiers(parts, channels))
+    rated = detection_of(parts.settings)
+    watch = watcher(parts, term, sources, _notifiers(parts, channels), rated)
     return (
         LoopPlan(name="dispatch", step=dispatcher.step, pause_seconds=_PAUSE_SECONDS),
         LoopPlan(name="plan", step=reconciler.step, pause_seconds=_PAUSE_SECONDS),
-        LoopPlan(name="watch", step=watch.step, pause_seconds=window / _LOOKS_PER_WINDOW),
+        LoopPlan(
+            name="watch",
+            step=_looking(parts, watch, rated),
+            pause_seconds=window / _LOOKS_PER_WINDOW,
+        ),
         *(_courier(parts, term, channel) for channel in channels),
     )
 
@@ -96,28 +102,55 @@ def _servers(points: crash.CrashPoints | None) -> ModelServer:
     return servers if points is None else crash.CrashingModelServer(servers, points)
 
 
+def detection_of(settings: Settings) -> detection.Detection:
+    """Return statistics with the rules of the settings' file.
+
+    Raises:
+        InvalidInputError: with all faults of the file.
+    """
+    statistics = DetectionSettings(season_seconds=settings.season_seconds)
+    return detection.Detection(statistics.scaled(settings.clock_factor), read_rules(settings))
+
+
+def _looking(
+    parts: Parts, watch: watching.Watcher, rated: detection.Detection
+) -> Callable[[], bool]:
+    """Return the step of the watch loop, before which the file of rules is looked at."""
+    path = parts.settings.rules
+    if path is None:
+        return watch.step
+    file = RulesFile(path, rated.use, parts.ledger, parts.clock)
+
+    def step() -> bool:
+        file.look()
+        return watch.step()
+
+    return step
+
+
 def watcher(
-    parts: Parts, term: Term, sources: Sequence[SignalSource], notifiers: Sequence[Notifier]
+    parts: Parts,
+    term: Term,
+    sources: Sequence[SignalSource],
+    notifiers: Sequence[Notifier],
+    rated: detection.Detection,
 ) -> watching.Watcher:
     """Return the watch loop; a replay has the same one with sources of its own.
 
-    Raises:
-        InvalidInputError: with all faults of the file of rules.
+    rated: statistics and rules, as `detection_of` returns them.
     """
     settings = parts.settings
     rules = read_rules(settings)
-    detection_settings = DetectionSettings(season_seconds=settings.season_seconds)
     # Series of one event alarm up to a few windows apart: each is looked at once a window.
     gap = max(
         super_alarms.GroupingSettings().gap_seconds, _WINDOWS_OF_ONE_EVENT * settings.window_seconds
     )
     grouping = super_alarms.GroupingSettings(gap_seconds=gap)
-    detector = detection.Detection(detection_settings.scaled(settings.clock_factor), rules)
     return watching.Watcher(
         parts.ledger,
         (*sources, Inbox(parts.ledger)),
         drifting.DriftDetector(
-            detector, drifting.watch_settings(settings.season_seconds / settings.clock_factor)
+            rated, drifting.watch_settings(settings.season_seconds / settings.clock_factor)
         ),
         super_alarms.SuperAlarmGrouper(
             grouping.scaled(settings.clock_factor), topology=topology.topology(parts.fleet.fleet())
@@ -129,7 +162,7 @@ def watcher(
         parts.clock,
         watching.WatchPolicy().scaled(settings.clock_factor),
         term,
-        detector.judged,
+        rated.judged,
         functools.partial(watching.verdicts, parts.ledger),
     )
 

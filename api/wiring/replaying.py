@@ -78,7 +78,9 @@ class _Replay:
         """Yield every change of a super-alarm in order."""
         term = store.begin_term(self.ledger, self.clock, "replay")
         source = RecordedSource(self.recording.signals, self.clock)
-        watcher = loop_parts.watcher(self.parts, term, (source,), ())
+        watcher = loop_parts.watcher(
+            self.parts, term, (source,), (), loop_parts.detection_of(self.parts.settings)
+        )
         # The record is the one sender, and it was let in once before.
         limits = DoorLimits(alerts_per_minute=10**9, values_per_minute=10**9)
         door = Door(self.ledger, self.clock, limits)

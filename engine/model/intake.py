@@ -33,6 +33,7 @@ class Firing:
     alarm: what it is in Berth; its id follows from that of the firing.
     starts_at: as the sender's clock has it; received_at: when it was last heard of, by ours.
     expires_at: it counts as over from then on unless it is sent again.
+    said_ends_at: its end as the sender's clock has it, where no status says whether it is over.
     ended_at: when the sender said that it is over, by our clock; None while it did not.
     times: how often this firing was received.
     folded: why it is no alarm of its own; "" where it is one.
@@ -45,6 +46,7 @@ class Firing:
     starts_at: float
     received_at: float
     expires_at: float
+    said_ends_at: float | None = None
     ended_at: float | None = None
     times: int = 1
     folded: str = ""

@@ -13,13 +13,26 @@ from collections.abc import Callable, Mapping, Sequence
 from engine.model.alarms import Alarm, Severity
 from engine.model.feedback import Folding
 from engine.model.intake import FOREIGN_TEST, Firing, FiringState, Sender
-from engine.model.records import ALARMS, FIRINGS, FOLDINGS, SENDERS, Put, Stored, Write
+from engine.model.records import (
+    ALARMS,
+    FIRINGS,
+    FOLDINGS,
+    SENDERS,
+    SUPER_ALARMS,
+    Put,
+    Stored,
+    Write,
+)
 from engine.model.signals import Layer, Signal
 from engine.ports import Detector
 from engine.watching.desk import Desk
+from engine.watching.hands import ALARMS_KEPT
 
 AT_ONCE = 500
 """Alarms made in one step, over all senders."""
+SLOW_SECONDS = 2.0
+"""A step that takes longer makes the next one take less."""
+READMIT_MOST = 50_000
 PER_WINDOW = 2_000
 """Alarms of one sender within the time in which alarms may join a group; more are folded."""
 
@@ -42,6 +55,9 @@ class Receiving:
         """By firing: its series, since when it fires, and when it ends unless sent again."""
         self._seen = -1.0
         self._made: dict[str, list[float]] = {}
+        self._batch = AT_ONCE
+        self._took_at: float | None = None
+        """When alarms were made last, if the step before made any."""
 
     def observe(self, signals: Sequence[Signal]) -> Sequence[Alarm]:
         """Return what the other detector finds."""
@@ -56,18 +72,60 @@ class Receiving:
 
     def step(self) -> bool:
         """Take firings that wait, and note those that ended; return whether there were any."""
+        if self._seen < 0:
+            self._readmit()
         self._refresh()
+        self._pace()
         senders = self._desk.ledger.select(SENDERS)
         waiting = {one.value.name: self._waiting(one.value.name) for one in senders}
         waiting = {name: firings for name, firings in waiting.items() if firings}
         if not waiting:
             return False
-        share = max(1, AT_ONCE // len(waiting))
+        self._took_at = self._desk.clock.now()
+        share = max(1, self._batch // len(waiting))
         records = {one.value.name: one for one in senders}
         changed = False
         for name, firings in sorted(waiting.items()):
             changed |= self._take(records[name], firings[:share])
         return changed
+
+    def _pace(self) -> None:
+        """Take less at once while steps are slow, so that each is over before a crash is likely."""
+        if self._took_at is not None:
+            slow = self._desk.clock.now() - self._took_at > SLOW_SECONDS
+            self._batch = max(1, self._batch // 2) if slow else min(AT_ONCE, 2 * self._batch)
+            self._took_at = None
+
+    def _readmit(self) -> None:
+        """After a start, let alarms wait again that were made and stand in no group yet."""
+        ledger = self._desk.ledger
+        newest = ledger.select(SUPER_ALARMS, order_by="updated_at", descending=True)
+        groups = [stored.value for stored in newest]
+        placed = {alarm.alarm_id for group in groups for alarm in group.alarms}
+        placed |= {stored.value.alarm.alarm_id for stored in ledger.select(FOLDINGS)}
+        # A full group keeps only some of its alarms.
+        full = [(g.opened_at, g.updated_at) for g in groups if len(g.alarms) >= ALARMS_KEPT]
+        made = (FiringState.FIRING.value, FiringState.RESOLVED.value)
+        since = self._desk.clock.now() - self._desk.policy.look_back_seconds
+        lost = [
+            Put(
+                FIRINGS,
+                dataclasses.replace(stored.value, state=FiringState.WAITING),
+                stored.version,
+            )
+            for stored in ledger.select(
+                FIRINGS,
+                where={"state": made},
+                order_by="received_at",
+                since=since,
+                limit=READMIT_MOST,
+            )
+            if not stored.value.folded
+            and stored.value.alarm.alarm_id not in placed
+            and not any(begin <= stored.value.alarm.at <= end for begin, end in full)
+        ]
+        if lost:
+            self._desk.commit("watch.readmit", *lost)
 
     def _waiting(self, sender: str) -> Sequence[Stored[Firing]]:
         where = {"sender": sender, "state": FiringState.WAITING.value}

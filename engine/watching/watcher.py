@@ -18,6 +18,7 @@ from engine.ports import (
     SignalSource,
 )
 from engine.watching.acting import Acting
+from engine.watching.clearing import Clearing
 from engine.watching.desk import Desk
 from engine.watching.hands import Hands
 from engine.watching.judging import Judging
@@ -79,6 +80,7 @@ class Watcher:
             Acting(desk, receiving, recent, drift),
             Telling(desk, self.notifiers),
             Pruning(desk, recent),
+            Clearing(desk),
         )
 
     def step(self) -> bool:

@@ -9,6 +9,7 @@ from api.report import words
 from api.web import cells
 from api.web.views import alarms as alarm_views
 from engine.model import alarms
+from engine.model.feedback import Folding, Silence
 
 IN_ORDER_MOST = 60
 
@@ -84,3 +85,37 @@ def in_order(group: alarms.SuperAlarm, events: Sequence[alarms.Event]) -> cells.
 def notes(group: alarms.SuperAlarm) -> list[str]:
     """Return the notes of a group, one by one."""
     return [part for part in group.note.split("; ") if part]
+
+
+def silences(found: Sequence[Silence], now: float) -> cells.Table:
+    """Return the silences that hold, with what they cover and why."""
+    return cells.table(
+        "Silences",
+        ["Id", ("Alarms with", "text"), "Until", "Who", ("Because", "text")],
+        (
+            (
+                one.silence_id,
+                " ".join(str(matcher) for matcher in one.matchers),
+                cells.moment(one.until, now),
+                one.who,
+                one.because,
+            )
+            for one in found
+        ),
+    )
+
+
+def folded(found: Sequence[Folding], now: float) -> cells.Table:
+    """Return alarms that stand in no super-alarm, with the reason."""
+    return cells.table(
+        "Alarms that stand in no super-alarm",
+        ["Signal", "Since", ("Reason", "text")],
+        (
+            (
+                cells.Cell(one.alarm.signal.replace("_", " "), note=one.alarm.subject),
+                cells.moment(one.at, now),
+                one.reason,
+            )
+            for one in found
+        ),
+    )

@@ -251,8 +251,8 @@ def test_the_id_stays_with_the_earliest_alarm(world: World) -> None:
 
 def test_subjects_of_a_split_are_counted_in_its_title(world: World) -> None:
     world.measure(500.0, gauge)
-    for name in ("b", "c"):
-        world.measure(500.0, lambda at, v, n=name: dataclasses.replace(gauge(at, v), subject=n))
+    world.measure(500.0, lambda at, v: dataclasses.replace(gauge(at, v), subject="b"))
+    world.measure(500.0, lambda at, v: dataclasses.replace(gauge(at, v), subject="c"))
     (group,) = world.groups()
     _, fresh = split(world.ledger, world.clock, group.super_alarm_id, chosen("subject=~b|c"), "ann")
     assert fresh.title.endswith("and 1 more")
@@ -349,9 +349,9 @@ def test_what_changes_meanwhile_is_tried_again(world: World, spoils: int) -> Non
         if name in {"watch.split", "watch.merge"} and count[kind] < spoils:
             count[kind] += 1
             raise ConflictError("somebody was first")
-        commit(name, writes)  # type: ignore[arg-type] - passed on
+        commit(name, writes)
 
-    world.ledger.commit = spoil  # type: ignore[method-assign] - a fault for this test
+    world.ledger.commit = spoil  # type: ignore[method-assign]  # a fault for this test
     want = chosen("subject=model:other")
     if spoils == 1:
         split(world.ledger, world.clock, group.super_alarm_id, want, "ann")

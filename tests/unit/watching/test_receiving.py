@@ -25,7 +25,7 @@ def firing(name: str, world: World, sender: str = "prom", **changes: object) -> 
         received_at=now,
         expires_at=now + 100.0,
     )
-    return dataclasses.replace(made, **changes)  # type: ignore[arg-type] - any field
+    return dataclasses.replace(made, **changes)
 
 
 def send(world: World, *firings: Firing) -> None:
@@ -157,6 +157,7 @@ def test_every_sender_gets_its_share_of_a_step(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(receiving, "AT_ONCE", 4)
+    world.start()
     send(world, *(firing(f"{n:02}", world) for n in range(10)), firing("b", world, "quiet"))
     world.watcher.step()
     taken = [one.value for one in world.ledger.select(FIRINGS)]
@@ -169,15 +170,16 @@ def test_every_sender_gets_its_share_of_a_step(
 
 def test_what_changed_meanwhile_waits_for_the_next_step(world: World) -> None:
     send(world, firing("a", world))
-    commit, spoiled = world.ledger.commit, []
+    commit = world.ledger.commit
+    spoiled: list[str] = []
 
     def first_spoil(name: str, writes: object) -> None:
         if name == "watch.receive" and not spoiled:
             spoiled.append(name)
             commit("test", [Put(FIRINGS, dataclasses.replace(stored(world, "prom/a"), times=2))])
-        commit(name, writes)  # type: ignore[arg-type] - passed on
+        commit(name, writes)
 
-    world.ledger.commit = first_spoil  # type: ignore[method-assign] - a fault for this test
+    world.ledger.commit = first_spoil  # type: ignore[method-assign]  # a fault for this test
     world.watcher.step()
     assert stored(world, "prom/a").state is FiringState.WAITING
     rest(world)
@@ -191,3 +193,40 @@ def test_what_ended_while_the_loop_was_down_is_not_held_for_firing(world: World)
     world.start()
     rest(world)
     assert world.groups()[0].state is SuperAlarmState.RESOLVED
+
+
+def test_an_alarm_that_was_made_and_not_grouped_before_a_crash_is_made_again(
+    world: World,
+) -> None:
+    made = firing("a", world, state=FiringState.FIRING)
+    send(world, made)
+    world.ledger.commit("test", [Put(ALARMS, made.alarm)])
+    world.clock.advance(1_000.0)
+    kept = dataclasses.replace(made, expires_at=world.clock.now() + 100.0)
+    world.ledger.commit("test", [Put(FIRINGS, kept)])
+    world.start()
+    rest(world)
+    assert [len(group.alarms) for group in world.groups()] == [1]
+    world.start()
+    rest(world)
+    assert [len(group.alarms) for group in world.groups()] == [1]
+
+
+def test_slow_steps_take_less_and_quick_ones_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, "AT_ONCE", 4)
+    world.start()
+    send(world, *(firing(f"{n:02}", world) for n in range(12)))
+
+    def waiting() -> int:
+        found = world.ledger.select(FIRINGS, where={"state": FiringState.WAITING.value})
+        return len(found)
+
+    taken = []
+    for seconds in (3.0, 3.0, 0.0, 0.0):
+        before = waiting()
+        world.watcher.step()
+        taken.append(before - waiting())
+        world.clock.advance(seconds)
+    assert taken == [4, 2, 1, 2]

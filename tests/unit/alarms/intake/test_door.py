@@ -41,7 +41,7 @@ def door(ledger: SqlLedger, clock: ManualClock) -> Door:
 
 def told(name: str = "a", **changes: object) -> Told:
     made = Told(labels={"alertname": name}, annotations={}, starts_at=START - 5, ends_at=None)
-    return dataclasses.replace(made, **changes)  # type: ignore[arg-type] - any field
+    return dataclasses.replace(made, **changes)
 
 
 def firings(ledger: SqlLedger) -> list[Firing]:
@@ -104,6 +104,26 @@ def test_another_start_is_another_firing(ledger: SqlLedger, door: Door) -> None:
     assert len(firings(ledger)) == 2
 
 
+@pytest.mark.parametrize("off", [-7_200.0, 0.0, 7_200.0])
+def test_a_clock_that_is_hours_off_neither_ends_nor_keeps_an_alert(
+    ledger: SqlLedger, door: Door, clock: ManualClock, off: float
+) -> None:
+    starts = START + off
+    for _ in range(3):
+        now = clock.now() + off
+        door.alerts("p", [told(starts_at=starts, ends_at=now + 240.0)])
+        clock.advance(60.0)
+    (firing,) = firings(ledger)
+    assert firing.ended_at is None
+    assert firing.expires_at > clock.now()
+    now_is(ledger, FiringState.FIRING)
+    door.alerts("p", [told(starts_at=starts, ends_at=clock.now() + off)])
+    (firing,) = firings(ledger)
+    assert (firing.state, firing.ended_at) == (FiringState.RESOLVED, clock.now())
+    door.alerts("p", [told(starts_at=starts, ends_at=clock.now() + off)])
+    assert firings(ledger)[0].state is FiringState.RESOLVED
+
+
 def test_an_end_of_what_never_began_is_nothing(ledger: SqlLedger, door: Door) -> None:
     door.alerts("p", [told(is_resolved=True)])
     assert firings(ledger) == []
@@ -134,9 +154,9 @@ def test_a_conflict_is_tried_again(ledger: SqlLedger, door: Door) -> None:
         if left[0]:
             left[0] -= 1
             raise ConflictError("somebody was first")
-        commit(name, writes)  # type: ignore[arg-type] - passed on
+        commit(name, writes)
 
-    ledger.commit = spoil  # type: ignore[method-assign] - a fault for this test
+    ledger.commit = spoil  # type: ignore[method-assign]  # a fault for this test
     door.alerts("p", [told()])
     left[0] = 100
     with pytest.raises(ConflictError, match="times"):

@@ -8,6 +8,7 @@ import sys
 
 import httpx
 import pytest
+from google.protobuf import json_format
 
 from alarms.intake import samples, wire
 from alarms.intake.prometheus import PrometheusSettings, PrometheusSource, Query, load_prometheus
@@ -81,9 +82,7 @@ def test_otlp_is_read_from_json_and_from_protocol_buffers() -> None:
         ("took.sum", 8.0, Form.TOTAL),
     ]
     assert {one.labels["service"] for one in found} == {"cart"}
-    message = samples.json_format.ParseDict(
-        export(), wire.MetricsRequest(), ignore_unknown_fields=True
-    )
+    message = json_format.ParseDict(export(), wire.MetricsRequest(), ignore_unknown_fields=True)
     packed = gzip.compress(message.SerializeToString())
     assert samples.from_otlp(packed, is_json=False, is_gzip=True) == found
 
@@ -153,7 +152,7 @@ def answered(request: httpx.Request) -> httpx.Response:
 def source(clock: ManualClock, handler: object = answered) -> PrometheusSource:
     query = Query(name="latency_ms", query="x", unit="ms", layer=Layer.TRAINING)
     settings = PrometheusSettings(url="http://p:9090/", token="t", queries=(query,))
-    return PrometheusSource(settings, clock, transport=httpx.MockTransport(handler))  # type: ignore[arg-type] - a handler
+    return PrometheusSource(settings, clock, transport=httpx.MockTransport(handler))
 
 
 def test_a_server_is_asked_for_what_is_new() -> None:

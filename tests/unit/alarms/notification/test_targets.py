@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from alarms.notification import targets
 from alarms.notification.channels import Channel, ChannelKind
 from alarms.notification.targets import Email, target_of
 from engine.model.alarms import Cause, CauseKind, SuperAlarmState
@@ -196,8 +195,8 @@ class Smtp:
 @pytest.fixture
 def mail(monkeypatch: pytest.MonkeyPatch) -> type[Smtp]:
     Smtp.sent, Smtp.steps, Smtp.error = [], [], None
-    monkeypatch.setattr(targets.smtplib, "SMTP", Smtp)
-    monkeypatch.setattr(targets.smtplib, "SMTP_SSL", Smtp)
+    monkeypatch.setattr(smtplib, "SMTP", Smtp)
+    monkeypatch.setattr(smtplib, "SMTP_SSL", Smtp)
     return Smtp
 
 
