@@ -3,11 +3,11 @@
 from alarms.detection.detector import StatisticalDetector as StatisticalDetector
 from alarms.detection.settings import DetectionSettings as DetectionSettings
 from alarms.grouping.alert import Alert as Alert
-from alarms.grouping.alert import alert_of as alert_of
-from alarms.grouping.grouper import GroupingSettings as GroupingSettings
-from alarms.grouping.grouper import TopologyGrouper as TopologyGrouper
+from alarms.grouping.naming import alert_of as alert_of
 from alarms.grouping.streaming import StreamGrouper as StreamGrouper
 from alarms.grouping.streaming import StreamSettings as StreamSettings
+from alarms.grouping.super_alarms import GroupingSettings as GroupingSettings
+from alarms.grouping.super_alarms import SuperAlarmGrouper as SuperAlarmGrouper
 from alarms.grouping.topology import topology as topology
 from alarms.notification.files import FileNotifier as FileNotifier
 from alarms.rootcause.tree import CauseSettings as CauseSettings

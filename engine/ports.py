@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
-from engine.model.alarms import Alarm, Cause, Event, SuperAlarm
+from engine.model.alarms import Alarm, Cause, Drift, Event, SuperAlarm
 from engine.model.capacity import DemandForecast, DemandSeries
 from engine.model.dispatches import AttemptOrder, Deployment, Observation
 from engine.model.errors import BerthError
 from engine.model.fleet import Fleet
-from engine.model.identifiers import AttemptId, Digest
+from engine.model.identifiers import AttemptId, Digest, PipelineName, SuperAlarmId
 from engine.model.plans import Incumbent, Placement, PlacementProblem
 from engine.model.profiles import Profile, RunRecord
 from engine.model.records import Collection, Column, Stored, Write
@@ -274,6 +274,19 @@ class Detector(Protocol):
 
 
 @runtime_checkable
+class DriftWatch(Protocol):
+    """A detector that decides over all models together which drifted; others need not."""
+
+    def drifts(self, pipeline: PipelineName) -> Drift | None:
+        """Return whether a pipeline's model drifted; None while too little is known of it."""
+        ...
+
+    def trained(self, pipeline: PipelineName, at: float) -> None:
+        """Take values after a training for another norm. Idempotent; told before the values."""
+        ...
+
+
+@runtime_checkable
 class Grouper(Protocol):
     """Groups alarms into super-alarms."""
 
@@ -294,6 +307,21 @@ class CauseFinder(Protocol):
         """Return causes by falling belief; beliefs sum to 1. Never empty.
 
         signals: recent ones of every series; events: what changed in the hour before.
+        """
+        ...
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """A grouper or a cause finder that learns from what is over; others need not."""
+
+    def learn(self, past: Sequence[SuperAlarm], verdicts: Mapping[SuperAlarmId, bool]) -> None:
+        """Take super-alarms that are over, oldest first; one given again brings a new verdict.
+
+        A grouper is given them once, before it groups anything; a cause finder also those that
+        end later.
+
+        verdicts: whether the first cause was right, of those that a person judged.
         """
         ...
 

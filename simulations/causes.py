@@ -15,7 +15,7 @@ import numpy as np
 
 from alarms.detection.detector import StatisticalDetector
 from alarms.detection.settings import DetectionSettings
-from alarms.grouping.grouper import GroupingSettings, TopologyGrouper
+from alarms.grouping.super_alarms import GroupingSettings, SuperAlarmGrouper
 from alarms.rootcause.tree import HypothesisTree
 from engine.model.alarms import Action, ActionKind, ActionState, SuperAlarm, SuperAlarmState
 from engine.model.identifiers import PipelineName, TaskName
@@ -23,9 +23,10 @@ from engine.model.records import ACTIONS, PIPELINES, SUPER_ALARMS, Put
 from engine.model.signals import Signal
 from engine.model.specs import PipelineSpec, RetrainPolicy, RetrainTrigger, TaskKind, TaskSpec
 from engine.ports import Ledger
-from engine.store import begin_term, open_ledger
+from engine.store import begin_term
 from engine.testing.clocks import ManualClock
 from engine.watching import Watcher, WatchPolicy
+from simulations.ledger import MemoryLedger
 from simulations.records import Records
 from simulations.service import CLUSTERS, PIPELINE, Machines, Service, Traffic, killed
 
@@ -145,7 +146,7 @@ class Replay:
     def __init__(self, scenario: Scenario, records: Records) -> None:
         self._scenario = scenario
         self._clock = ManualClock(START)
-        self._ledger: Ledger = open_ledger("sqlite://")
+        self._ledger: Ledger = MemoryLedger()
         self._queue = Queue()
         self._service = Service(records, scenario.traffic, scenario.seed)
         self._machines = Machines(scenario.seed + 1)
@@ -162,7 +163,7 @@ class Replay:
             ledger=self._ledger,
             sources=(self._queue,),
             detector=StatisticalDetector(DetectionSettings().scaled(factor)),
-            grouper=TopologyGrouper(GroupingSettings().scaled(factor / 6)),
+            grouper=SuperAlarmGrouper(GroupingSettings().scaled(factor / 6)),
             cause_finder=HypothesisTree(),
             notifiers=(),
             clock=self._clock,

@@ -40,7 +40,8 @@ class DriftSettings:
         successive means of one model are not independent.
     effect: smallest drift worth a retraining, in standard deviations of single values.
     clipped_at: single values count at most so many robust deviations.
-    persistence: newest blocks that must each lie outside, by `persistent_deviations` of a block.
+    persistence: newest blocks that must each lie outside, by `persistent_deviations` of a block,
+        and by `newest_deviations` in the mean.
     """
 
     block_values: int = 48
@@ -52,6 +53,7 @@ class DriftSettings:
     clipped_at: float = 4.0
     persistence: int = 4
     persistent_deviations: float = 0.5
+    newest_deviations: float = 1.5
 
 
 class DriftTriggers:
@@ -61,11 +63,13 @@ class DriftTriggers:
         self._settings = settings or DriftSettings()
         self._models: dict[str, _Model] = {}
         self._discoveries = OnlineDiscoveries(self._settings.rate)
+        self._asking: set[str] = set()
+        """Models that drifted and are not trained again yet."""
 
     def observe(
         self, model: str, at: float, value: float, *, worse: Worse = Worse.HIGHER
     ) -> Finding | None:
-        """Return the finding that asks for a retraining of a model, or None.
+        """Return the finding that asks for a retraining of a model, once a drift, or None.
 
         worse: direction of the value that harms.
         """
@@ -75,13 +79,34 @@ class DriftTriggers:
         if known is None:
             known = self._models[model] = _Model(self._settings, worse)
         finding = known.observe(at, value)
-        if finding is None or not self._discoveries.test(finding.p_value):
+        if finding is None:
             return None
+        if model in self._asking:
+            # One drift is one discovery, however long it lasts; tested again and again it would
+            # lend ever more level to others.
+            if not known.is_outside:
+                self._asking.discard(model)
+                known.forget()
+            return None
+        if not self._discoveries.test(finding.p_value):
+            return None
+        self._asking.add(model)
         return finding
 
     def retrained(self, model: str) -> None:
         """Forget a model's reference: after a training its values have another norm."""
         self._models.pop(model, None)
+        self._asking.discard(model)
+
+    def is_ready(self, model: str) -> bool:
+        """Return whether enough of a model is known to judge it."""
+        known = self._models.get(model)
+        return known is not None and known.is_ready
+
+    def is_outside(self, model: str) -> bool:
+        """Return whether the newest blocks of a model each lie on the side that harms."""
+        known = self._models.get(model)
+        return known is not None and known.is_outside
 
 
 class _Reference:
@@ -159,6 +184,24 @@ class _Model:
         self._block = []
         return self._judge(self._reference)
 
+    def forget(self) -> None:
+        """Forget the newest blocks: a drift in them has passed."""
+        self._means.clear()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the reference is complete."""
+        return self._reference is not None
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether each of the newest blocks lies on the side that harms."""
+        if self._reference is None or not self._means:
+            return False
+        change = statistics.median(self._means) - self._reference.mean
+        sign = {Worse.HIGHER: 1.0, Worse.LOWER: -1.0}.get(self._worse, math.copysign(1.0, change))
+        return self._persists(self._reference, list(self._means), sign)
+
     def _judge(self, reference: _Reference) -> Finding:
         """Return the most telling span of newest blocks, its p-value corrected for the choice."""
         newest = list(self._means)
@@ -196,8 +239,17 @@ class _Model:
             return False
         if abs(change) < settings.effect * reference.deviation:
             return False
+        return self._persists(reference, newest, sign)
+
+    def _persists(self, reference: _Reference, newest: list[float], sign: float) -> bool:
+        """Return whether the newest blocks all lie on one side."""
+        settings = self._settings
         last = newest[-settings.persistence :]
         least = settings.persistent_deviations * reference.block_deviation
-        return len(last) == settings.persistence and all(
-            sign * (mean - reference.mean) >= least for mean in last
-        )
+        changes = [sign * (mean - reference.mean) for mean in last]
+        if len(last) < settings.persistence or min(changes) < least:
+            return False
+        # A fault that passed is in the longer spans for a while: the newest must tell by
+        # themselves that it goes on.
+        goes_on = settings.newest_deviations * reference.block_deviation
+        return statistics.fmean(changes) >= goes_on

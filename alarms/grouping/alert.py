@@ -1,8 +1,7 @@
 """What the streaming grouper is given: one firing of one alarm, from any system.
 
-`engine.model.alarms.Alarm` is what our own detection raises; an `Alert` is the least that any
-source has (Prometheus, a tracing system, an intrusion detector), so that foreign streams need no
-made-up statistics. `alert_of` makes the one from the other.
+An `Alert` is the least that any source has (Prometheus, a tracing system, an intrusion detector),
+so that streams need no made-up statistics. `naming` makes alerts of the product's alarms.
 """
 
 from __future__ import annotations
@@ -10,9 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-from alarms.grouping.nature import Nature, cluster_of, nature, pipeline_of
-from engine.model.alarms import Alarm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +23,12 @@ class Alert:
         related: Other entities it names: the peer of a call, the host of a container. Entities
             that alerts name together are learned to be related.
         labels: What else tells this alarm from others of its name and entity.
+        near: Entities whose super-alarm it joins when its own part of the system is not alarmed:
+            what it runs on. Nothing is learned from it, since things move.
+        holds: Of these its super-alarm stays open for alerts that name them until somebody says
+            that it is over (`StreamGrouper.close`), however long nothing fires.
+        lasting: Whether firing again before that is the same trouble, no new event. Such an alert
+            names all that it is related to.
     """
 
     alert_id: str
@@ -35,6 +37,9 @@ class Alert:
     entity: str
     related: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    near: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()
+    lasting: bool = False
 
     @property
     def fingerprint(self) -> int:
@@ -44,23 +49,3 @@ class Alert:
             parts += (key, self.labels[key])
         digest = hashlib.blake2b("\x1f".join(parts).encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big")
-
-
-def alert_of(alarm: Alarm) -> Alert:
-    """Return one of our own alarms as an alert.
-
-    What a machine alarm names is its cluster, what wrong data name is their pipeline: a machine
-    does not move a distribution, so the two stay apart (see `nature`).
-    """
-    side = "silent" if alarm.test == "silence" else "low" if alarm.statistic < 0 else "high"
-    cluster, pipeline = cluster_of(alarm), pipeline_of(alarm)
-    named = [f"cluster:{cluster}"] if cluster and nature(alarm) is Nature.MACHINE else []
-    if pipeline and (nature(alarm) is not Nature.MACHINE or not named):
-        named = [f"pipeline:{pipeline}"]
-    return Alert(
-        alert_id=alarm.alarm_id,
-        at=alarm.at,
-        name=f"{alarm.signal} {side}",
-        entity=alarm.subject,
-        related=tuple(name for name in named if name != alarm.subject),
-    )

@@ -15,6 +15,7 @@ class Reason(StrEnum):
     FIRST = "nothing it could belong to was alarmed"
     ENTITY = "the same entity is alarmed"
     RELATED = "what it fired on is related to what is alarmed"
+    NEAR = "what it runs on is alarmed too"
     COMPANY = "it has been alarmed with this part of the system before"
     TIME = "it came at the same time, and nothing says that it is unrelated"
     DUPLICATE = "the same alarm fired in this event before"
@@ -69,6 +70,8 @@ class Episode:
         pending: Evidence of the instant that is being read.
         run: Alerts that may belong to a new event, since `run_since`.
         run_alarms: Their alarms by fingerprint: the name, and whether it fired here before.
+        names: Numbers of the entities that its alerts hold; it stays open for them.
+        near: Numbers of the entities that it may turn out to be about.
     """
 
     serial: int
@@ -83,6 +86,8 @@ class Episode:
     run: list[Alert] = field(default_factory=list)
     run_alarms: dict[int, tuple[str, bool]] = field(default_factory=dict)
     run_since: float = 0.0
+    names: set[int] = field(default_factory=set)
+    near: set[int] = field(default_factory=set)
 
     def count(self, reason: Reason, alerts: int = 1) -> None:
         """Count alerts that joined."""

@@ -26,6 +26,7 @@ class Kinship:
         self._size: list[int] = []
         self._company: dict[int, dict[int, int]] = {}
         self._counted: dict[int, int] = {}
+        self._known: set[int] = set()
 
     def number(self, entity: str) -> int:
         """Return an entity's number; past the limit all new entities share one."""
@@ -47,7 +48,11 @@ class Kinship:
 
     def stands_alone(self, part: int) -> bool:
         """Return whether nothing is known to be related to the one entity of a part."""
-        return self._size[part] == 1
+        return self._size[part] == 1 and part not in self._known
+
+    def know(self, number: int) -> None:
+        """Note that an entity is related to nothing but what is told of it."""
+        self._known.add(number)
 
     def join(self, one: int, other: int) -> tuple[int, int] | None:
         """Relate two entities; return the part that stays and the one that went, if two."""

@@ -9,6 +9,7 @@ repeat within one event is learned, so that a chattering alarm is no evidence.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alarms.grouping.alert import Alert
@@ -99,6 +100,11 @@ class Onsets:
     def suspect(self, episode: Episode, alert: Alert) -> bool:
         """Add an alert to the run of its episode; return whether its alarm fired there before."""
         fingerprint = alert.fingerprint
+        if alert.lasting:
+            # It is said elsewhere when it is over: firing again begins nothing.
+            is_repeat = self._episode(fingerprint) == episode.serial
+            self._alarms.note(fingerprint, episode.serial, alert.at)
+            return is_repeat
         if not episode.run:
             episode.run_since = alert.at
         episode.run.append(alert)
@@ -138,6 +144,11 @@ class Onsets:
         if len(self._alarms) > self._alarms_most:
             self._alarms.forget(at - self._remember_seconds)
         return run
+
+    def take(self, episode: Episode, alerts: Sequence[Alert]) -> None:
+        """Note alarms that fired in an episode before it was known here."""
+        for alert in alerts:
+            self._alarms.note(alert.fingerprint, episode.serial, alert.at)
 
     def merge(self, older: Episode, younger: Episode) -> None:
         """Take the alarms of one episode as those of another."""

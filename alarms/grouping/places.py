@@ -16,15 +16,26 @@ _ENTITIES_MOST = 1_000_000
 
 
 class Places:
-    """Knows every open super-alarm, at most one growing in each part of the system."""
+    """Knows every open super-alarm, at most one growing in each part of the system.
 
-    def __init__(self, topology: Iterable[tuple[str, str]] = ()) -> None:
+    Args:
+        topology: Pairs of related entities.
+        gap_seconds: What was quiet for longer is over, unless lasting alerts hold it open: then
+            only what they named joins it.
+    """
+
+    def __init__(
+        self, topology: Iterable[tuple[str, str]] = (), *, gap_seconds: float = 90.0
+    ) -> None:
+        self._gap_seconds = gap_seconds
         self._kinship = Kinship()
         self._kinship.relate(topology)
         self._serials = itertools.count()
         self._open: OrderedDict[int, Episode] = OrderedDict()  # by serial, the quietest first
         self._by_part: dict[int, Episode] = {}
         self._by_entity: OrderedDict[int, int] = OrderedDict()  # of unknown part: the last serial
+        self._by_name: dict[int, Episode] = {}  # entities that lasting alerts named
+        self._by_near: dict[int, Episode] = {}  # entities that a super-alarm may be about
 
     @property
     def open(self) -> Sequence[Episode]:
@@ -43,6 +54,8 @@ class Places:
             older first; the younger is no longer open.
         """
         number = self._kinship.number(alert.entity)
+        if alert.lasting:
+            self._kinship.know(number)
         merged: list[tuple[Episode, Episode]] = []
         for name in alert.related:
             joined = self._kinship.join(number, self._kinship.number(name))
@@ -52,68 +65,61 @@ class Places:
 
     def place(self, alert: Alert, number: int, at: float) -> tuple[Episode, Reason]:
         """Return the super-alarm that an alert joins or opens, and why."""
-        part = self._kinship.part(number)
-        if self._kinship.stands_alone(part):
-            episode, reason = self._by_company(alert, number, at)
+        found = self._found(alert, number, at)
+        if found is None:
+            found = self.opened(group_id(alert), self._home(number), at, at), Reason.FIRST
+        episode, reason = found
+        if self.is_unknown(number):
             self._by_entity[number] = episode.serial
             self._by_entity.move_to_end(number)
             if len(self._by_entity) > _ENTITIES_MOST:
                 self._by_entity.popitem(last=False)
-        else:
-            episode, reason = self._by_relation(alert, part, at)
+        if alert.holds:
+            self._hold(episode, alert)
         episode.opened_at = min(episode.opened_at, at)
         episode.newest_at = max(episode.newest_at, at)
         self._open.move_to_end(episode.serial)
         return episode, reason
 
+    def has_place(self, alert: Alert, at: float) -> bool:
+        """Return whether what an alert is about, or what is near it, was alarmed lately."""
+        number = self._kinship.number(alert.entity)
+        named = [number, *map(self._kinship.number, (*alert.related, *alert.near))]
+        episodes = [self._by_name.get(name) for name in named]
+        episodes += [self._by_part.get(self._kinship.part(name)) for name in named]
+        return any(each is not None and self._is_recent(each, at) for each in episodes)
+
     def succeed(self, episode: Episode) -> Episode:
         """Open a super-alarm for the run of another; what comes next belongs to it."""
-        return self._opened(episode.run[0], episode.part, episode.run_since, episode.newest_at)
+        first = group_id(episode.run[0])
+        fresh = self.opened(first, episode.part, episode.run_since, episode.newest_at)
+        for name in {name for alert in episode.run for name in alert.holds}:
+            number = self._kinship.number(name)
+            if self._by_name.get(number) is episode:
+                self._by_name[number] = fresh
+                episode.names.discard(number)
+                fresh.names.add(number)
+        return fresh
 
     def close_quiet(self, before: float) -> Iterator[Episode]:
-        """Close and yield what has been quiet since before a time."""
-        while self._open:
-            episode = next(iter(self._open.values()))
-            if episode.newest_at >= before:
-                return
-            del self._open[episode.serial]
-            if self._by_part.get(episode.part) is episode:
-                del self._by_part[episode.part]
+        """Close and yield what has been quiet since before a time and is not held open."""
+        quiet = itertools.takewhile(lambda each: each.newest_at < before, self._open.values())
+        for episode in [each for each in quiet if not each.names]:
+            self.close(episode)
             yield episode
 
-    def _by_relation(self, alert: Alert, part: int, at: float) -> tuple[Episode, Reason]:
-        mine = self._by_part.get(part)
-        if mine is not None:
-            return mine, Reason.RELATED
-        newest = next(reversed(self._open.values())) if self._open else None
-        if newest is not None and newest.part < 0:
-            newest.part = part
-            self._by_part[part] = newest
-            return newest, Reason.TIME
-        return self._opened(alert, part, at, at), Reason.FIRST
+    def close(self, episode: Episode) -> None:
+        """Let a super-alarm be over."""
+        self._open.pop(episode.serial, None)
+        if self._by_part.get(episode.part) is episode:
+            del self._by_part[episode.part]
+        self._forget(episode)
 
-    def _by_company(self, alert: Alert, number: int, at: float) -> tuple[Episode, Reason]:
-        """Place an alert of which no relation is known."""
-        if len(self._by_part) == 1:
-            (only,) = self._by_part.values()
-            self._kinship.keeps_company(number, only.part, only.serial)
-        company = self._kinship.company_of(number)
-        if company is not None:
-            found = self._by_part.get(company)
-            if found is not None:
-                return found, Reason.COMPANY
-            return self._opened(alert, company, at, at), Reason.FIRST
-        mine = self._open.get(self._by_entity.get(number, -1))
-        if mine is not None and (mine.part < 0 or self._by_part.get(mine.part) is mine):
-            return mine, Reason.ENTITY
-        if self._open:
-            return next(reversed(self._open.values())), Reason.TIME
-        return self._opened(alert, -1, at, at), Reason.FIRST
-
-    def _opened(self, alert: Alert, part: int, at: float, newest_at: float) -> Episode:
+    def opened(self, group: str, part: int, at: float, newest_at: float) -> Episode:
+        """Open a super-alarm; what comes next in its part belongs to it."""
         episode = Episode(
             serial=next(self._serials),
-            group_id=group_id(alert),
+            group_id=group,
             opened_at=at,
             newest_at=newest_at,
             part=part,
@@ -122,6 +128,134 @@ class Places:
         if part >= 0:
             self._by_part[part] = episode
         return episode
+
+    def take(self, group: str, alerts: Sequence[Alert]) -> Episode:
+        """Open a super-alarm with alerts that were grouped elsewhere, in order of time."""
+        numbers = [self._kinship.number(alert.entity) for alert in alerts]
+        parts = [self._kinship.part(number) for number in numbers]
+        known = [part for part in parts if not self._kinship.stands_alone(part)]
+        # What most are about; of equals the first.
+        part = max(known, key=known.count) if known else -1
+        episode = self.opened(group, part, alerts[0].at, alerts[-1].at)
+        for alert, number in zip(alerts, numbers, strict=True):
+            self._by_entity[number] = episode.serial
+            if alert.holds:
+                self._hold(episode, alert)
+        return episode
+
+    def _found(self, alert: Alert, number: int, at: float) -> tuple[Episode, Reason] | None:
+        """Return the open super-alarm that an alert belongs to, and why, or None."""
+        part = self._kinship.part(number)
+        if alert.holds:
+            held = self._held(alert, number)
+            if held is not None:
+                return held
+        if self._kinship.stands_alone(part):
+            return self._by_company(number, at)
+        return self._by_relation(alert, part, at)
+
+    def _home(self, number: int) -> int:
+        """Return the part of an entity: its own, that of its company, or -1."""
+        part = self._kinship.part(number)
+        if not self._kinship.stands_alone(part):
+            return part
+        company = self._kinship.company_of(number)
+        return -1 if company is None else company
+
+    def _held(self, alert: Alert, number: int) -> tuple[Episode, Reason] | None:
+        """Return the super-alarm that holds open what an alert names."""
+        mine = self._by_name.get(number)
+        if mine is not None:
+            return mine, Reason.ENTITY
+        for name in alert.related:
+            mine = self._by_name.get(self._kinship.number(name))
+            if mine is not None:
+                return mine, Reason.RELATED
+        return None
+
+    def _by_relation(self, alert: Alert, part: int, at: float) -> tuple[Episode, Reason] | None:
+        mine = self._by_part.get(part)
+        if mine is not None and self._is_recent(mine, at):
+            return mine, Reason.RELATED
+        near = self._near(alert, part, at)
+        if near is not None:
+            return near, Reason.NEAR
+        newest = next(reversed(self._open.values())) if self._open else None
+        if newest is not None and newest.part < 0 and self._is_recent(newest, at):
+            newest.part = part
+            self._by_part[part] = newest
+            return newest, Reason.TIME
+        return None
+
+    def _near(self, alert: Alert, part: int, at: float) -> Episode | None:
+        """Return a super-alarm of what is near an alert, or one that may be about its part."""
+        for name in alert.near:
+            number = self._kinship.number(name)
+            part_of_it = self._by_part.get(self._kinship.part(number))
+            for found in (self._by_name.get(number), part_of_it, self._by_near.get(number)):
+                if found is not None and self._is_recent(found, at):
+                    return found
+        if alert.near:
+            return None
+        for number in map(self._kinship.number, (alert.entity, *alert.related)):
+            found = self._by_near.get(number)
+            if found is not None and self._is_recent(found, at):
+                # It is about this part: what it was first taken for is free again.
+                if self._by_part.get(found.part) is found:
+                    del self._by_part[found.part]
+                found.part = part
+                self._by_part[part] = found
+                return found
+        return None
+
+    def _by_company(self, number: int, at: float) -> tuple[Episode, Reason] | None:
+        """Place an alert of which no relation is known."""
+        if len(self._by_part) == 1:
+            (only,) = self._by_part.values()
+            self._kinship.keeps_company(number, only.part, only.serial)
+        company = self._kinship.company_of(number)
+        if company is not None:
+            found = self._by_part.get(company)
+            if found is not None and self._is_recent(found, at):
+                return found, Reason.COMPANY
+            return None
+        mine = self._open.get(self._by_entity.get(number, -1))
+        if mine is not None and (mine.part < 0 or self._by_part.get(mine.part) is mine):
+            return mine, Reason.ENTITY
+        newest = next(reversed(self._open.values())) if self._open else None
+        if newest is not None and self._is_recent(newest, at):
+            return newest, Reason.TIME
+        return None
+
+    def _is_recent(self, episode: Episode, at: float) -> bool:
+        return not episode.names or at - episode.newest_at <= self._gap_seconds
+
+    def _hold(self, episode: Episode, alert: Alert) -> None:
+        """Note what an alert holds: its super-alarm stays open for that."""
+        number = self._kinship.number(alert.entity)
+        for one in map(self._kinship.number, alert.holds):
+            if one == number or self._kinship.part(one) == episode.part:
+                episode.names.add(one)
+                self._by_name.setdefault(one, episode)
+        if alert.near:
+            for one in map(self._kinship.number, alert.near):
+                episode.near.add(one)
+                self._by_near.setdefault(one, episode)
+        elif self._kinship.part(number) == episode.part:
+            # What it is about is settled, so what is near is not it.
+            self._forget_near(episode)
+
+    def _forget(self, episode: Episode) -> None:
+        for name in episode.names:
+            if self._by_name.get(name) is episode:
+                del self._by_name[name]
+        self._forget_near(episode)
+
+    def _forget_near(self, episode: Episode) -> None:
+        for name in episode.near:
+            if self._by_near.get(name) is episode:
+                del self._by_near[name]
+        episode.near.clear()
 
     def _united(self, kept: int, gone: int) -> list[tuple[Episode, Episode]]:
         """Let the super-alarms of two parts that became one become one."""
@@ -139,6 +273,10 @@ class Places:
         for reason, count in younger.because.items():
             older.count(reason, count)
         del self._open[younger.serial]
+        self._forget(younger)
+        for name in younger.names:
+            older.names.add(name)
+            self._by_name.setdefault(name, older)
         self._open.move_to_end(older.serial)
         return [(older, younger)]
 

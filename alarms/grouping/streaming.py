@@ -1,10 +1,9 @@
 """The streaming grouper: alerts of any system, one by one, into super-alarms.
 
-Where `grouper.TopologyGrouper` compares alarms pairwise and knows Berth's own clusters and
-pipelines, this one does constant work an alert and knows nothing beforehand. An alert joins the
-open super-alarm of its part of the system (`kinship`); one opens when nothing fired there for
-longer than the gap, or when alarms begin to repeat (`onsets`). Every step is reported with its
-reason (`episodes.Change`); nothing is dropped.
+It does constant work an alert and knows nothing beforehand. An alert joins the open super-alarm
+of its part of the system (`kinship`, `places`); one opens when nothing fired there for longer
+than the gap, or when alarms begin to repeat (`onsets`). Every step is reported with its reason
+(`episodes.Change`); nothing is dropped. `super_alarms` puts it behind the port `Grouper`.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ class StreamGrouper:
         topology: Iterable[tuple[str, str]] = (),
     ) -> None:
         self._settings = settings or StreamSettings()
-        self._places = Places(topology)
+        self._places = Places(topology, gap_seconds=self._settings.gap_seconds)
         self._onsets = Onsets(
             decide_seconds=self._settings.decide_seconds,
             remember_seconds=self._settings.remember_seconds,
@@ -102,6 +101,36 @@ class StreamGrouper:
         self._close_quiet(changes)
         return changes
 
+    def adopt(self, group: str, alerts: Sequence[Alert]) -> list[Change]:
+        """Take over a super-alarm that was opened elsewhere, such as before a restart.
+
+        Returns:
+            The super-alarms that became one with others by what its alerts name.
+        """
+        changes: list[Change] = []
+        ordered = sorted(alerts, key=lambda alert: (alert.at, alert.alert_id))
+        self._now = max(self._now, ordered[-1].at)
+        for alert in ordered:
+            self._learn(alert, changes)
+            self._sent[alert.alert_id] = None
+        self._onsets.take(self._places.take(group, ordered), ordered)
+        return changes
+
+    def close(self, group: str) -> None:
+        """Let a super-alarm be over, because somebody says so."""
+        for episode in self._places.open:
+            if episode.group_id == group:
+                self._onsets.forget(episode)
+                self._places.close(episode)
+
+    def forget(self, alert_id: str) -> None:
+        """Forget that a firing was received: it is grouped again when it is sent again."""
+        self._sent.pop(alert_id, None)
+
+    def has_place(self, alert: Alert) -> bool:
+        """Return whether what an alert is about, or what is near it, was alarmed lately."""
+        return self._places.has_place(alert, alert.at)
+
     def _time(self, alert: Alert, now: float | None) -> float:
         if not math.isfinite(alert.at):
             fault = Fault(
@@ -121,17 +150,7 @@ class StreamGrouper:
         fresh = [alert for alert in alerts if self._is_fresh(alert, changes)]
         parts: list[tuple[bool, int, Alert]] = []
         for alert in fresh:
-            number, merges = self._places.learn(alert)
-            for older, younger in merges:
-                self._onsets.merge(older, younger)
-                changes.append(
-                    Change(
-                        step=Step.MERGED,
-                        reason=Reason.BRIDGE,
-                        group_id=older.group_id,
-                        other_id=younger.group_id,
-                    )
-                )
+            number = self._learn(alert, changes)
             parts.append((self._places.is_unknown(number), number, alert))
         # What has known relations goes first, so that the rest has something to join.
         parts.sort(key=lambda item: item[0])
@@ -142,6 +161,21 @@ class StreamGrouper:
         for episode in touched.values():
             if self._onsets.begins(episode, self._now):
                 self._split(episode, changes)
+
+    def _learn(self, alert: Alert, changes: list[Change]) -> int:
+        """Learn what an alert names together; return the number of its entity."""
+        number, merges = self._places.learn(alert)
+        for older, younger in merges:
+            self._onsets.merge(older, younger)
+            changes.append(
+                Change(
+                    step=Step.MERGED,
+                    reason=Reason.BRIDGE,
+                    group_id=older.group_id,
+                    other_id=younger.group_id,
+                )
+            )
+        return number
 
     def _placed(self, alert: Alert, number: int, at: float, changes: list[Change]) -> Episode:
         """Let an alert join or open a super-alarm."""

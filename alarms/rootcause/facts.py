@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from engine.model.alarms import Alarm, CauseKind, Event, Remedy, SuperAlarm
 from engine.model.signals import Signal
+
+ONSET_VALUES = 60
+"""Newest values in which it is looked for when something began."""
+ONSET_VALUES_LEAST = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +60,14 @@ class Facts:
     ) -> None:
         self.group = group
         self.events = tuple(sorted(events, key=lambda event: (event.at, event.event_id)))
-        self._by_series: dict[str, list[Signal]] = {}
-        for signal in sorted(signals, key=lambda signal: signal.at):
-            self._by_series.setdefault(signal.series, []).append(signal)
+        found: dict[tuple[str, str], list[Signal]] = {}
+        for signal in signals:
+            found.setdefault((signal.subject, signal.name), []).append(signal)
+        # Mostly they come in order already, which makes sorting cheap.
+        for series in found.values():
+            series.sort(key=lambda signal: signal.at)
+        self._by_series = {series[0].series: series for series in found.values()}
+        self._onsets: dict[str, float] = {}
         self.started_at = min(alarm.at for alarm in group.alarms)
 
     @property
@@ -82,6 +93,46 @@ class Facts:
     def since(self, series: str, at: float) -> list[Signal]:
         """Return the signals of a series from a time on."""
         return [signal for signal in self._by_series.get(series, []) if signal.at >= at]
+
+    def onset(self, alarm: Alarm) -> float:
+        """Return when what an alarm speaks of began, by its series; its own time if unknown.
+
+        The split of recent values up to the alarm that explains most of their scatter (least
+        squares): a test that gathers evidence alarms later than the change.
+        """
+        if alarm.alarm_id not in self._onsets:
+            self._onsets[alarm.alarm_id] = self._onset(alarm)
+        return self._onsets[alarm.alarm_id]
+
+    def _onset(self, alarm: Alarm) -> float:
+        known = self._by_series.get(alarm.series, [])
+        values = [signal.value for signal in known if signal.at <= alarm.at][-ONSET_VALUES:]
+        times = [signal.at for signal in known if signal.at <= alarm.at][-ONSET_VALUES:]
+        if len(values) < ONSET_VALUES_LEAST:
+            return alarm.at
+        total, before = math.fsum(values), 0.0
+        best, at = 0.0, alarm.at
+        for place in range(1, len(values)):
+            before += values[place - 1]
+            after = total - before
+            size = len(values) - place
+            gain = (before / place - after / size) ** 2 * place * size
+            if gain > best:
+                best, at = gain, times[place]
+        return at
+
+    def began_at(self) -> float:
+        """Return when the first alarm's trouble began."""
+        return self.onset(min(self.alarms, key=lambda alarm: (alarm.at, alarm.alarm_id)))
+
+    def ratio(self, series: str, since: float) -> float | None:
+        """Return the median since a time against the few before it; None where unknown."""
+        before = [signal.value for signal in self._by_series.get(series, []) if signal.at < since]
+        later = [signal.value for signal in self.since(series, since)]
+        if len(before) < ONSET_VALUES_LEAST or not later:
+            return None
+        usual = statistics.median(before[-ONSET_VALUES_LEAST:])
+        return statistics.median(later) / usual if usual > 0 else None
 
     def alarms_of(self, *names: str) -> list[Alarm]:
         """Return the alarms on signals of these names."""

@@ -1,16 +1,17 @@
-"""Hypotheses 3 to 5: the model aged, demand jumped, or somebody changed something."""
+"""Hypotheses 3 and 4: the model aged, or demand jumped."""
 
 from __future__ import annotations
 
 from alarms.grouping.nature import Nature, nature, pipeline_of
+from alarms.rootcause import changes
 from alarms.rootcause.facts import Evidence, Facts, Hypothesis
-from engine.model.alarms import CauseKind, Event, Remedy
+from engine.model.alarms import CauseKind, Remedy
 
-CHANGES = frozenset({"deployment", "plan", "schema", "person"})
-"""Kinds of events that may break something; runs start all the time."""
+CHANGED = 2.0
+"""What a model learned ages; that it does so just after somebody changed it would be chance."""
 
 
-def model(facts: Facts) -> list[Hypothesis]:
+def model(facts: Facts, day_seconds: float) -> list[Hypothesis]:
     """Return, per model whose quality fell, the hypothesis that what it learned no longer holds."""
     found: list[Hypothesis] = []
     for subject in dict.fromkeys(alarm.subject for alarm in facts.alarms_of("quality")):
@@ -29,6 +30,9 @@ def model(facts: Facts) -> list[Hypothesis]:
             evidence.opposes(3.0, f"{len(moved)} of its inputs moved, which explains it")
         elif watched:
             evidence.supports(1.5, f"all {len(watched)} features arrive as they were trained on")
+        change = changes.closest(facts, day_seconds)
+        if change is not None:
+            evidence.opposes(CHANGED, f"{change.message} ({facts.when(change.at)})")
         if facts.alarms_of("errors_share", "reachable", "exit_killed"):
             evidence.opposes(1.0, "requests or machines fail too")
         found.append(
@@ -64,8 +68,14 @@ def demand(facts: Facts) -> list[Hypothesis]:
         if slow and rose:
             evidence.supports(1.0, f"and with it: {slow[0].message}")
     else:
-        settled = False
-        evidence.opposes(1.5, f"requests of {lead.subject} are as usual")
+        ratio = facts.ratio(f"{lead.subject}|requests", facts.onset(lead))
+        if ratio is not None and ratio >= changes.RISEN:
+            settled = True
+            evidence.supports(3.0, f"requests of {lead.subject} are {ratio:.1f} times those before")
+            evidence.supports(1.0, f"and with it: {lead.message}")
+        else:
+            settled = False
+            evidence.opposes(1.5, f"requests of {lead.subject} are as usual")
     return [
         Hypothesis(
             kind=CauseKind.DEMAND,
@@ -78,39 +88,3 @@ def demand(facts: Facts) -> list[Hypothesis]:
             settled=settled,
         )
     ]
-
-
-def changes(facts: Facts) -> list[Hypothesis]:
-    """Return the newest change before the first alarm that touches what alarms."""
-    before = [event for event in facts.events if event.at <= facts.started_at]
-    touching = [event for event in before if event.kind in CHANGES and _touches(event, facts)]
-    if not touching:
-        return []
-    event = touching[-1]
-    evidence = Evidence(-1.5)
-    evidence.supports(2.5, f"{event.message} ({facts.when(event.at)})")
-    moved = {alarm.subject for alarm in facts.alarms if nature(alarm) is Nature.DATA}
-    if moved:
-        evidence.opposes(1.5, f"{len(moved)} inputs moved before the model saw them")
-    refused = [alarm for alarm in facts.alarms_of("reachable") if alarm.test != "silence"]
-    if refused:
-        evidence.opposes(2.0, f"{refused[0].subject} does not answer at all")
-    is_code = event.kind == "deployment"
-    return [
-        Hypothesis(
-            kind=CauseKind.CODE if is_code else CauseKind.CONFIGURATION,
-            subject=event.subject,
-            title=f"{'a deployment' if is_code else 'a change'} just before: {event.message}",
-            weight=evidence.weight,
-            evidence_for=tuple(evidence.pro),
-            evidence_against=tuple(evidence.contra),
-            settle="go back to what was before and see whether it passes",
-        )
-    ]
-
-
-def _touches(event: Event, facts: Facts) -> bool:
-    """Return whether a change is about a pipeline or subject of the group."""
-    subjects = {alarm.subject for alarm in facts.alarms}
-    named = {event.labels.get("pipeline", ""), event.subject.partition(":")[2], event.subject}
-    return bool(named & (subjects | {str(name) for name in facts.group.pipelines}))

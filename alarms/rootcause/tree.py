@@ -7,14 +7,17 @@ evidence is, and the same for every pipeline; they are no measured frequencies.
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from alarms.rootcause import data, infrastructure, service
+from alarms.rootcause import calls, changes, components, data, infrastructure, patterns, service
 from alarms.rootcause.conversions import Conversion
 from alarms.rootcause.facts import Facts, Hypothesis
+from alarms.rootcause.memory import Memory
 from engine.model.alarms import Cause, CauseKind, Event, SuperAlarm
+from engine.model.identifiers import SuperAlarmId
 from engine.model.signals import Signal
 
 
@@ -24,17 +27,31 @@ class CauseSettings:
 
     conversions: further conversions of units, tried before the built-in ones.
     causes_most: causes shown, "something else" among them; the least likely are left out.
+    day_seconds: within which one change of a thing is usual.
     """
 
     conversions: tuple[Conversion, ...] = ()
     causes_most: int = 5
+    day_seconds: float = 86_400.0
+
+    def scaled(self, factor: float) -> CauseSettings:
+        """Return settings for a clock that is `factor` times as fast."""
+        return dataclasses.replace(self, day_seconds=self.day_seconds / factor)
 
 
 class HypothesisTree:
-    """Ranks causes. Port `CauseFinder`; pure."""
+    """Ranks causes, of Berth's own alarms and of alerts of any system. Port `CauseFinder`.
+
+    Pure but for what `learn` told it of the past.
+    """
 
     def __init__(self, settings: CauseSettings | None = None) -> None:
         self._settings = settings or CauseSettings()
+        self._memory = Memory()
+
+    def learn(self, past: Sequence[SuperAlarm], verdicts: Mapping[SuperAlarmId, bool]) -> None:
+        """Learn from super-alarms that are over, oldest first. Port `Learner`."""
+        self._memory.learn(past, verdicts)
 
     def causes(
         self, group: SuperAlarm, signals: Sequence[Signal], events: Sequence[Event]
@@ -44,15 +61,26 @@ class HypothesisTree:
         found = [
             *infrastructure.hypotheses(facts),
             *data.hypotheses(facts, self._settings.conversions),
-            *service.model(facts),
+            *service.model(facts, self._settings.day_seconds),
             *service.demand(facts),
-            *service.changes(facts),
+            *changes.hypotheses(facts, self._settings.day_seconds),
+            *components.hypotheses(facts, self._memory),
+            *calls.hypotheses(facts),
         ]
+        found = patterns.weighed(facts, _distinct(found), self._memory)
         found.sort(key=lambda hypothesis: -hypothesis.weight)
         shown = [*found[: self._settings.causes_most - 1], unknown(facts)]
         total = sum(math.exp(hypothesis.weight) for hypothesis in shown)
         ranked = [_cause(item, math.exp(item.weight) / total) for item in shown]
         return sorted(ranked, key=lambda cause: -cause.belief)
+
+
+def _distinct(found: Sequence[Hypothesis]) -> list[Hypothesis]:
+    """Return hypotheses without those that say the same of the same as a likelier one."""
+    kept: dict[tuple[str, str], Hypothesis] = {}
+    for one in sorted(found, key=lambda each: -each.weight):
+        kept.setdefault((one.kind.value, one.subject), one)
+    return [one for one in found if kept[one.kind.value, one.subject] is one]
 
 
 def unknown(facts: Facts) -> Hypothesis:

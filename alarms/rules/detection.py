@@ -31,6 +31,12 @@ class RuleDetector:
         self._holds: dict[tuple[str, str], float] = {}
         self._last: dict[str, float] = {}
 
+    def use(self, rules: RuleSet) -> None:
+        """Raise by other rules from now on; what rules that are gone hold of is over."""
+        self._rules = [rule for rule in rules.rules if rule.verb is Verb.RAISE]
+        names = {rule.name for rule in self._rules}
+        self._holds = {key: since for key, since in self._holds.items() if key[0] in names}
+
     def observe(self, signals: Sequence[Signal]) -> Sequence[Alarm]:
         """Return an alarm for each rule that begins to hold of a signal."""
         found: list[Alarm] = []
@@ -84,11 +90,16 @@ class Detection:
         self._raising = RuleDetector(self._rules, refractory_seconds=settings.refractory_seconds)
         self._vetoed: set[str] = set()
 
+    def use(self, rules: RuleSet) -> None:
+        """Judge by other rules from now on."""
+        self._rules = rules
+        self._raising.use(rules)
+
     def observe(self, signals: Sequence[Signal]) -> Sequence[Alarm]:
         """Return the alarms of statistics and rules in order of time."""
         kept: list[Alarm] = []
         for alarm in self._statistics.observe(signals):
-            judged = self._judged(alarm)
+            judged = self.judged(alarm)
             if judged is None:
                 self._vetoed.add(alarm.series)
             else:
@@ -109,16 +120,26 @@ class Detection:
             found[series] = min(since, found.get(series, since))
         return found
 
-    def _judged(self, alarm: Alarm) -> Alarm | None:
+    def judged(self, alarm: Alarm) -> Alarm | None:
         """Return an alarm as the rules leave it, None when one vetoes it."""
-        for rule in self._rules.rules:
-            if rule.verb is Verb.RAISE or not holds(rule, {"alarm": alarm_values(alarm)}):
-                continue
-            if rule.verb is Verb.VETO:
-                _LOG.info("alarm %s dropped by %s: %s", alarm.alarm_id, rule.words, alarm.message)
-                return None
-            alarm = touched(rule, alarm)
-        return alarm
+        found, by = judged(self._rules, alarm)
+        if found is None:
+            words = by[-1].words
+            _LOG.info("alarm %s dropped by %s: %s", alarm.alarm_id, words, alarm.message)
+        return found
+
+
+def judged(rules: RuleSet, alarm: Alarm) -> tuple[Alarm | None, tuple[Rule, ...]]:
+    """Return an alarm as rules leave it, None when one vetoes it, and the rules that touched it."""
+    by: list[Rule] = []
+    for rule in rules.rules:
+        if rule.verb is Verb.RAISE or not holds(rule, {"alarm": alarm_values(alarm)}):
+            continue
+        by.append(rule)
+        if rule.verb is Verb.VETO:
+            return None, tuple(by)
+        alarm = touched(rule, alarm)
+    return alarm, tuple(by)
 
 
 def holds(rule: Rule, values: Mapping[str, object]) -> bool:

@@ -7,7 +7,8 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 
 from alarms.rootcause.conversions import Conversion
-from alarms.rules.model import ALARM_FIELDS, SIGNAL_FIELDS, Rule, RuleSet, Verb
+from alarms.rules import trials
+from alarms.rules.model import ALARM_FIELDS, SIGNAL_FIELDS, Rule, RuleSet, Trial, Verb
 from engine import expressions
 from engine.documents.sources import Node, fault
 from engine.documents.yaml_text import parse_yaml
@@ -18,6 +19,9 @@ from engine.model.errors import Fault, InvalidInputError
 _VERBS = tuple(verb.value for verb in Verb)
 _RULE_KEYS = frozenset({"name", "when", "by", "because", *_VERBS})
 _UNIT_KEYS = frozenset({"quantity", "columns", "arrives in", "wanted", "factor", "offset"})
+_TRIAL_KEYS = frozenset({"name", "signal", "alarm", "expect"})
+NOTHING = "nothing"
+"""What a test expects that wants no alarm."""
 _SEVERITIES = tuple(severity.value for severity in Severity)
 
 
@@ -44,14 +48,53 @@ class _Reader:
 
     def file(self, root: Node) -> RuleSet:
         """Return the rules of a document; what has faults is left out."""
-        members = self._mapping(root, frozenset({"rules", "units"}))
+        members = self._mapping(root, frozenset({"rules", "units", "tests"}))
         rules = [self._rule(node) for node in self._list(members.get("rules"))]
         units = [self._unit(node) for node in self._list(members.get("units"))]
+        tests = [self._trial(node) for node in self._list(members.get("tests"))]
         self._names(members.get("rules"))
         return RuleSet(
             rules=tuple(rule for rule in rules if rule is not None),
             conversions=tuple(unit for unit in units if unit is not None),
+            trials=tuple(trial for trial in tests if trial is not None),
         )
+
+    def _trial(self, node: Node) -> Trial | None:
+        """Return a test of the file."""
+        members = self._mapping(node, _TRIAL_KEYS)
+        name, expect = (self._text(node, members, key) for key in ("name", "expect"))
+        given = [key for key in ("signal", "alarm") if key in members]
+        if len(given) != 1 or expect not in (*_SEVERITIES, NOTHING):
+            if node.members is not None and name and expect:
+                words = f"one of `signal` and `alarm`, and `expect`: {_listed(_SEVERITIES)}"
+                self._add("S019", node, f"a test needs {words} or `{NOTHING}`")
+            return None
+        fields = SIGNAL_FIELDS if given[0] == "signal" else ALARM_FIELDS
+        found = self._mapping(members[given[0]], fields)
+        before = len(self.faults)
+        values = {key: self._plain(member) for key, member in found.items()}
+        if len(self.faults) > before:
+            return None
+        made = trials.signal_of if given[0] == "signal" else trials.alarm_of
+        try:
+            return Trial(
+                name=name,
+                given=made(values),
+                expect=None if expect == NOTHING else Severity(expect),
+            )
+        except ValueError as error:
+            self._add("S004", members[given[0]], str(error))
+            return None
+
+    def _plain(self, node: Node) -> str | float:
+        """Return a value of a test: a text or a finite number."""
+        value = node.value
+        if isinstance(value, str):
+            return value
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
+        self._add("S004", node, f"expected a text or a number, found {node.shown()}")
+        return ""
 
     def _add(self, code: str, node: Node, message: str, fix: str = "") -> None:
         self.faults.append(fault(code, node, message, fix=fix))

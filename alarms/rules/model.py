@@ -69,11 +69,25 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A test that a file of rules brings along: what is given, and what must come of it.
+
+    given: a signal for rules that raise, an alarm for all others.
+    expect: the severity in the end; None when there must be no alarm.
+    """
+
+    name: str
+    given: Signal | Alarm
+    expect: Severity | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuleSet:
-    """Rules in the order of the file, and conversions of units for the remedy of data faults."""
+    """Rules in the order of the file, conversions of units for the remedy of data faults, tests."""
 
     rules: tuple[Rule, ...] = ()
     conversions: tuple[Conversion, ...] = ()
+    trials: tuple[Trial, ...] = ()
 
 
 def signal_values(signal: Signal) -> Mapping[str, object]:

@@ -1,36 +1,40 @@
-"""Commands about super-alarms: list, show, take, silence."""
+"""Commands about super-alarms: list and show."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from api.cli import doors, names
-from api.cli.frame import ChangingCommand, Command, Talk
+from api.cli.frame import Command, Talk
 
 if TYPE_CHECKING:
     from api.client.remote import Remote
     from engine.model.alarms import SuperAlarm
 
-AlarmName = Annotated[
-    str,
-    typer.Argument(metavar="ID", help="A super-alarm.", autocompletion=names.super_alarms),
-]
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(min|m|h|d)")
-_SECONDS = {"m": 60.0, "min": 60.0, "h": 3_600.0, "d": 86_400.0}
+_HOUR_SECONDS = 3_600.0
 
 
 def alarms(
     context: typer.Context,
-    verb: Annotated[str, typer.Argument(help="`list`, or `show ID` for one of them.")] = "list",
+    verb: Annotated[
+        str, typer.Argument(help="`list`, `show ID` for one of them, or `replay FILE`.")
+    ] = "list",
     name: Annotated[
         str,
-        typer.Argument(metavar="[ID]", help="A super-alarm.", autocompletion=names.super_alarms),
+        typer.Argument(
+            metavar="[ID|FILE]",
+            help="A super-alarm, or recorded signals or alerts.",
+            autocompletion=names.super_alarms,
+        ),
     ] = "",
+    rules: Annotated[str, typer.Option(help="Rules for a replay [BERTH_RULES].")] = "",
 ) -> None:
-    """List super-alarms by harm, or show one with its causes, evidence and what was done.
+    """List super-alarms by harm, show one with causes and evidence, or replay a recording.
+
+    A replay needs no engine and changes nothing: it runs recorded signals or alerts (JSON lines,
+    or Alertmanager's JSON) through the same code, with the clock of the recording.
 
     Example: berth alarms show SA-1
     """
@@ -41,51 +45,45 @@ def alarms(
         with doors.engine(talk) as engine:
             _list(talk, engine)
         return
+    if verb == "replay" and name:
+        _replay(talk, name, rules)
+        return
     if verb == "show" and name:
         with doors.engine(talk) as engine:
             _show(talk, engine, engine.super_alarm(name))
         return
-    fix = "write `berth alarms` or `berth alarms show ID`"
+    fix = "write `berth alarms`, `berth alarms show ID` or `berth alarms replay FILE`"
     message = f"`berth alarms {f'{verb} {name}'.strip()}` is not understood"
     raise InvalidInputError("the command line", [Fault(code="U001", message=message, fix=fix)])
 
 
-def acknowledge(context: typer.Context, name: AlarmName) -> None:
-    """Take a super-alarm: others see that somebody works on it.
+def _replay(talk: Talk, file: str, rules: str) -> None:
+    """Replay a recording in this process, beside whatever engine runs."""
+    from pathlib import Path
 
-    Example: berth ack SA-1
-    """
-    talk: Talk = context.obj
-    with doors.engine(talk) as engine:
-        if talk.dry_run:
-            talk.result(f"{engine.super_alarm(name).super_alarm_id} would be acknowledged")
-            return
-        _brief(talk, engine.acknowledge(name))
+    from alarms.intake.recorded import read_recording
+    from api.messages.files import read_text
+    from api.report.replaying import replay_text
+    from api.wiring import build
+    from api.wiring.replaying import replay
 
-
-def silence(
-    context: typer.Context,
-    name: AlarmName,
-    span: Annotated[str, typer.Argument(help="How long: 30m, 2h, 1d.")],
-    because: Annotated[str, typer.Option(help="Why; it is kept with the super-alarm.")],
-) -> None:
-    """Keep a super-alarm quiet for a while.
-
-    Example: berth silence SA-1 2h --because "vendor is told"
-    """
-    from api.messages.questions import SilenceQuestion
-
-    talk: Talk = context.obj
-    question = SilenceQuestion(seconds=_span(span), because=because)
-    with doors.engine(talk) as engine:
-        if talk.dry_run:
-            talk.result(f"{engine.super_alarm(name).super_alarm_id} would be silenced for {span}")
-            return
-        _brief(talk, engine.silence(name, question))
+    recording = read_recording(read_text(Path(file), "recording"), file)
+    parts = build(doors.settings_of(talk, rules=rules or None, database="sqlite://"))
+    try:
+        replayed = replay(parts, recording)
+    finally:
+        parts.close()
+    if talk.json:
+        talk.value([*replayed.moments, *replayed.super_alarms])
+    elif talk.quiet:
+        talk.result("\n".join(group.super_alarm_id for group in replayed.super_alarms))
+    else:
+        talk.result(replay_text(replayed, talk.style()))
 
 
 def _list(talk: Talk, engine: Remote) -> None:
     from api.report import phrases
+    from api.report.hands import precision_text
     from api.report.super_alarms import super_alarms_text
 
     found = engine.super_alarms()
@@ -96,12 +94,17 @@ def _list(talk: Talk, engine: Remote) -> None:
         talk.result("\n".join(group.super_alarm_id for group in found))
         return
     now = engine.health().now
-    recent = engine.signals(since=now - _SECONDS["h"])
+    recent = engine.signals(since=now - _HOUR_SECONDS)
     series = len({signal.series for signal in recent})
     seen = f"{phrases.age(now - recent[-1].at)} ago" if recent else "never"
     watched = f"{series} series are watched; the newest signal came {seen}."
     text = super_alarms_text(
-        found, talk.style(), now=now, actions=engine.actions(), watched=watched
+        found,
+        talk.style(),
+        now=now,
+        actions=engine.actions(),
+        watched=watched,
+        judged=precision_text(engine.hands.judged().months),
     )
     talk.result(text)
 
@@ -113,42 +116,10 @@ def _show(talk: Talk, engine: Remote, group: SuperAlarm) -> None:
         talk.value(group)
         return
     now, actions = engine.health().now, engine.actions()
-    talk.result(super_alarm_text(group, talk.style(), now=now, actions=actions))
-
-
-def _brief(talk: Talk, group: SuperAlarm) -> None:
-    """Print what a super-alarm is after it was changed."""
-    from api.report.phrases import iso
-    from api.report.tables import following
-
-    if talk.json:
-        talk.value(group)
-    elif talk.quiet:
-        talk.result(group.super_alarm_id)
-    else:
-        until = f" until {iso(group.silenced_until)}" if group.silenced_until else ""
-        talk.result(f"{group.super_alarm_id} is {group.state.value}{until}: {group.title}")
-        talk.result("\n" + following(f"berth alarms show {group.super_alarm_id}", "berth alarms"))
-
-
-def _span(text: str) -> float:
-    """Return a span of time as seconds.
-
-    Raises:
-        InvalidInputError: when it is none.
-    """
-    from engine.model.errors import Fault, InvalidInputError
-
-    found = _SPAN.fullmatch(text.strip())
-    if found is None or not float(found[1]):
-        message = f"{text!r} is no span of time"
-        fault = Fault(code="S006", message=message, fix="write it as 30m, 2h or 1d")
-        raise InvalidInputError("the command line", [fault])
-    return float(found[1]) * _SECONDS[found[2]]
+    context = engine.context(group.super_alarm_id)
+    talk.result(super_alarm_text(group, talk.style(), now=now, actions=actions, context=context))
 
 
 COMMANDS = {
     "alarms": (Command, alarms),
-    "ack": (ChangingCommand, acknowledge),
-    "silence": (ChangingCommand, silence),
 }

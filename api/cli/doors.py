@@ -59,6 +59,13 @@ def either(
         with engine(talk) as remote:
             yield remote
         return
+    with local(talk, **more) as application:
+        yield application
+
+
+@contextmanager
+def local(talk: Talk, **more: object) -> Generator[Application]:
+    """Yield the application on the data folder, whether an engine runs there or not."""
     from api.wiring import Application, build
 
     application = Application(build(settings_of(talk, **more)))

@@ -10,13 +10,36 @@ import os
 
 import typer
 
-from api.cli import alarming, demonstrating, forecasting, helping, operating, planning, running
+from api.cli import (
+    alarming,
+    demonstrating,
+    hands,
+    helping,
+    notifying,
+    operating,
+    planning,
+    rules,
+    running,
+)
 
 _HELP = """Plans, places and runs machine-learning pipelines over many clusters, and keeps watch.
 
 Begin with `berth init NAME`, then `berth plan NAME.yaml`. Nothing is changed before
 `berth apply`.
 """
+
+_MODULES = (
+    helping,
+    planning,
+    forecasting,
+    running,
+    alarming,
+    hands,
+    notifying,
+    rules,
+    operating,
+    demonstrating,
+)
 
 
 def application() -> typer.Typer:
@@ -29,7 +52,7 @@ def application() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
-    for module in (helping, planning, forecasting, running, alarming, operating, demonstrating):
+    for module in _MODULES:
         for name, (kind, function) in module.COMMANDS.items():
             app.command(name, cls=kind)(function)
     return app

@@ -23,6 +23,8 @@ def serve(talk: Talk, settings: Settings) -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
+    # It tells of each request with its address, and those of some channels are secrets.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     # It tells of each look at the tables, at every start, even when there is nothing to do.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     engine = EngineProcess(settings, faces)
@@ -46,6 +48,8 @@ def faces(application: Application) -> FastAPI:
         silence=lambda name, seconds, why: application.silence(
             name, SilenceQuestion(seconds=seconds, because=why)
         ),
+        context=application.context,
+        hands=application.hands,
     )
     pages.mount(app, sources)
     return app

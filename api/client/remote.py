@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from api.client.hands import RemoteHands
 from api.client.transport import Transport
 from api.messages import answers, questions
+from api.messages.context import Context
+from api.messages.notifying import NotifyQuestion, Routed
 from engine import planning
 from engine.model import documents
 from engine.model.alarms import Action, SuperAlarm
@@ -17,6 +20,7 @@ from engine.model.capacity import CapacityReport, DemandFan
 from engine.model.dispatches import Attempt, Deployment, Run
 from engine.model.fleet import Fleet
 from engine.model.learning import LearningReport, ModelVersion, TaskHistory
+from engine.model.messages import Message
 from engine.model.plans import Plan
 from engine.model.progress import RunStatus
 from engine.model.signals import Signal
@@ -34,6 +38,7 @@ class Remote:
     def __init__(self, url: str, *, timeout_seconds: float = 120.0) -> None:
         self._transport = Transport(url, timeout_seconds=timeout_seconds)
         self.url = self._transport.url
+        self.hands = RemoteHands(self._transport)
 
     def close(self) -> None:
         """Close all connections."""
@@ -148,6 +153,11 @@ class Remote:
         """Return one super-alarm."""
         return self._transport.value(SuperAlarm, "GET", f"/v1/super-alarms/{super_alarm_id}")
 
+    def context(self, super_alarm_id: str) -> Context:
+        """Return what surrounds a super-alarm: changes, harm, the like before, and more."""
+        path = f"/v1/super-alarms/{super_alarm_id}/context"
+        return self._transport.value(Context, "GET", path)
+
     def acknowledge(self, super_alarm_id: str) -> SuperAlarm:
         """Take a super-alarm."""
         return self._transport.value(SuperAlarm, "POST", f"/v1/super-alarms/{super_alarm_id}/ack")
@@ -195,6 +205,15 @@ class Remote:
     def roll_back(self) -> LearningReport:
         """Use the learned version before the one in force again."""
         return self._transport.value(LearningReport, "POST", "/v1/learning/rollback")
+
+    def messages(self) -> tuple[Message, ...]:
+        """Return the newest messages to people, with how each went."""
+        return self._transport.value(tuple[Message, ...], "GET", "/v1/messages")
+
+    def notify_test(self, question: NotifyQuestion) -> tuple[Routed, ...]:
+        """Return to which channels a super-alarm would go, when, and what they would be told."""
+        path = "/v1/notify-test"
+        return self._transport.value(tuple[Routed, ...], "POST", path, content=question)
 
     # ------------------------------------------------------- capacity and health
 

@@ -112,6 +112,34 @@ _OURS = (
         "off those of others.",
     ),
     Code(
+        "A007",
+        "Who sends this is not known",
+        "Alerts and values are taken from senders with a token: a file in the folder `senders` of "
+        "the data folder, named after the sender. Send its content as `Authorization: Bearer`.",
+    ),
+    Code(
+        "A002",
+        "A sender sent more than its share",
+        "Each sender may send so many alerts and values a minute, so that one that floods takes "
+        "nothing from the others. The same request succeeds later.",
+    ),
+    Code(
+        "A003",
+        "A packed body unpacks to too much",
+        "What unpacks to more than 32 MiB is refused: send smaller batches.",
+    ),
+    Code(
+        "A004",
+        "Remote write needs snappy",
+        "Prometheus packs values by snappy. Install Berth with the extra `prometheus`.",
+    ),
+    Code(
+        "A006",
+        "A target of notifications refuses a message",
+        "The target answered that it will never take it: a wrong address, token or channel. "
+        "`berth notify test --send` tries it again.",
+    ),
+    Code(
         "H403",
         "Another site sent the request",
         "A page of another site made a browser ask Berth for a change. Berth refuses that: it has "

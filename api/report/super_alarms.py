@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from api.report import phrases, words
+from api.messages.context import Context
+from api.report import alarm_parts, phrases, words
 from api.report.tables import PLAIN, Column, Style, following, paragraph, table
 from engine.model.alarms import Action, ActionState, Alarm, Cause, SuperAlarm, SuperAlarmState
+from engine.model.intake import FOREIGN_TEST
 
 _CAUSES_SHOWN = 3
 _ALARMS_SHOWN = 12
+_GROWING_SECONDS = 60.0
 _COLUMNS = (
     Column(title="ID"),
     Column(title="LEVEL"),
@@ -38,10 +41,12 @@ def super_alarms_text(
     now: float,
     actions: Sequence[Action] = (),
     watched: str = "",
+    judged: str = "",
 ) -> str:
     """Return a row for each super-alarm, in the order given.
 
-    watched: what is watched and when it was last looked at, for an empty list.
+    watched: what is watched and when it was last looked at.
+    judged: how often the first cause was right.
     """
     if not groups:
         return f"No super-alarm. {watched}".strip() + f"\n\n{following('berth status')}"
@@ -49,6 +54,7 @@ def super_alarms_text(
     alarms = sum(len(group.alarms) for group in groups)
     count = phrases.plural(len(groups), "super-alarm")
     text = f"{count} from {phrases.plural(alarms, 'alarm')}."
+    text = " ".join(part for part in (text, watched, judged) if part)
     first = groups[0].super_alarm_id
     commands = following(f"berth alarms show {first}", f"berth ack {first}")
     return "\n\n".join([table(_COLUMNS, rows, style), text, commands])
@@ -81,36 +87,56 @@ def _state(group: SuperAlarm, actions: Sequence[Action]) -> str:
 
 
 def super_alarm_text(
-    group: SuperAlarm, style: Style = PLAIN, *, now: float, actions: Sequence[Action] = ()
+    group: SuperAlarm,
+    style: Style = PLAIN,
+    *,
+    now: float,
+    actions: Sequence[Action] = (),
+    context: Context | None = None,
 ) -> str:
-    """Return everything about one super-alarm: what, why, what was done, why these are one."""
-    blocks = [_headline(group, style, now)]
-    shown = group.causes[:_CAUSES_SHOWN]
-    if shown:
-        causes = [_cause(number, cause, style) for number, cause in enumerate(shown, 1)]
-        blocks.append("\n".join([style.bold("Likely cause"), *causes]))
+    """Return everything about one super-alarm, in the order of the first five minutes."""
+    around = context or Context()
     done = _actions_of(group, actions)
-    blocks.append("\n".join([style.bold("What was done"), *_done(done, style, now)]))
-    if group.because:
-        reasons = [paragraph(f"  {reason}", style, indent="  ") for reason in group.because]
-        blocks.append("\n".join([style.bold("Why these alarms are one"), *reasons]))
-    blocks.append("\n".join([style.bold("Timeline"), _timeline(group.alarms, style, now)]))
+    shown = group.causes[:_CAUSES_SHOWN]
+    causes = [_cause(number, cause, style) for number, cause in enumerate(shown, 1)]
+    alarms = phrases.plural(len(group.alarms), "alarm")
+    reasons = [paragraph(f"  {reason}", style, indent="  ") for reason in group.because]
+    parts: list[tuple[str, list[str]]] = [
+        ("Likely cause", causes or ["  not known yet: it is being looked for"]),
+        ("What changed before", alarm_parts.changes(around.changes, group, style, now)),
+        ("What it may harm", alarm_parts.radius(around.risks, style, now)),
+        ("What was done", _done(done, style, now)),
+        (
+            f"Why these {alarms} are one" if len(group.alarms) > 1 else "Why it stands alone",
+            [
+                *(reasons or ["  nothing else belongs to it so far"]),
+                *alarm_parts.apart(around.split, around.outside, group),
+            ],
+        ),
+        ("Timeline", [_timeline(group.alarms, style, now)]),
+        ("Like it before", alarm_parts.like_it(around.like, style)),
+        ("Notes and hand-over", alarm_parts.notes(group, around, style)),
+    ]
+    blocks = [_headline(group, style, now)]
+    blocks += ["\n".join([style.bold(title), *lines]) for title, lines in parts]
     return "\n\n".join([*blocks, following(*_commands(group, done))])
 
 
 def _headline(group: SuperAlarm, style: Style, now: float) -> str:
-    growing = "since" if group.state is not SuperAlarmState.RESOLVED else "resolved, since"
+    newest = max((alarm.at for alarm in group.alarms), default=group.opened_at)
+    over = group.state is SuperAlarmState.RESOLVED
+    grows = "" if over else ", growing" if now - newest < _GROWING_SECONDS else ", not growing"
+    owner = f", taken by {group.owner}" if group.owner else ""
+    growing = "since" if not over else "resolved, since"
     began = phrases.clock(group.opened_at, near=now, zone=style.zone, seconds=True)
     count = phrases.plural(len(group.alarms), "alarm")
     text = (
         f"{group.super_alarm_id} {group.severity.value}: {group.title}, {count}, {growing} {began} "
-        f"{style.zone} ({phrases.age(now - group.opened_at)}), {group.state.value}"
+        f"{style.zone} ({phrases.age(now - group.opened_at)}){grows}, {group.state.value}{owner}"
     )
     lines = [style.alert(phrases.printable(text))]
     if group.pipelines:
         lines.append(f"Harmed or at risk: {', '.join(group.pipelines)}")
-    if group.note:
-        lines.append(paragraph(f"Note: {group.note}", style))
     return "\n".join(lines)
 
 
@@ -157,8 +183,8 @@ def _timeline(alarms: Sequence[Alarm], style: Style, now: float) -> str:
             alarm.severity.value,
             alarm.series,
             words.amount(alarm.value, alarm.unit),
-            words.band(alarm.expected_low, alarm.expected_high),
-            f"{alarm.p_value:.1g}",
+            "" if is_foreign(alarm) else words.band(alarm.expected_low, alarm.expected_high),
+            f"{alarm.p_value:.1g}" if alarm.p_value else "",
             alarm.rule or alarm.test,
         )
         for alarm in ordered[:_ALARMS_SHOWN]
@@ -166,6 +192,11 @@ def _timeline(alarms: Sequence[Alarm], style: Style, now: float) -> str:
     more = len(ordered) - len(rows)
     text = table(_ALARM_COLUMNS, rows, style)
     return f"{text}\nand {more} more" if more else text
+
+
+def is_foreign(alarm: Alarm) -> bool:
+    """Whether another system decided that it alarms, so that no band is known."""
+    return alarm.test.startswith(FOREIGN_TEST)
 
 
 def _actions_of(group: SuperAlarm, actions: Sequence[Action]) -> list[Action]:

@@ -8,6 +8,7 @@ import fastapi
 from starlette.responses import Response
 
 from api.messages import questions
+from api.messages.context import Context
 from api.rest import answering, bodies
 from engine.model.alarms import Action, SuperAlarm
 from engine.model.signals import Signal
@@ -29,10 +30,10 @@ def one_super_alarm(application: answering.Served, super_alarm_id: str) -> Respo
     return answering.value(application.super_alarm(super_alarm_id))
 
 
-@router.post("/v1/super-alarms/{super_alarm_id}/ack", response_model=SuperAlarm)
-def acknowledge(application: answering.Served, super_alarm_id: str) -> Response:
-    """Take a super-alarm."""
-    return answering.value(application.acknowledge(super_alarm_id))
+@router.get("/v1/super-alarms/{super_alarm_id}/context", response_model=Context)
+def super_alarm_context(application: answering.Served, super_alarm_id: str) -> Response:
+    """Return what surrounds a super-alarm: changes, harm, the like before, and more."""
+    return answering.value(application.context(super_alarm_id))
 
 
 @router.post("/v1/super-alarms/{super_alarm_id}/silence", response_model=SuperAlarm)

@@ -12,7 +12,19 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from api.messages import problems
 from api.report.codes import code_text
-from api.rest import alarms, answering, bodies, browsers, events, fleet, forecasts, plans, runs
+from api.rest import (
+    alarms,
+    answering,
+    bodies,
+    browsers,
+    events,
+    fleet,
+    forecasts,
+    hands,
+    intake,
+    plans,
+    runs,
+)
 from api.wiring import Application
 from engine import documents
 from engine.model.errors import BerthError, InvalidInputError, NotFoundError
@@ -48,8 +60,9 @@ def create(application: Application) -> fastapi.FastAPI:
     app.add_exception_handler(RequestValidationError, _wrong_request)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(bodies.TooLargeError, _too_large)
+    app.add_exception_handler(intake.UnknownSenderError, intake.unknown_sender)
     app.add_exception_handler(Exception, _fault_of_ours)
-    for module in (plans, runs, alarms, fleet, forecasts, events):
+    for module in (plans, runs, alarms, hands, intake, fleet, forecasts, events):
         app.include_router(module.router)
     app.include_router(_about)
     return app

@@ -173,6 +173,9 @@ _READERS: dict[str, Callable[[object], object]] = {
     "demand": _path,
     "history": _path,
     "kubernetes": _path,
+    "senders": _path,
+    "prometheus": _path,
+    "channels": _path,
     "database": _text,
     "host": _text,
     "port": _whole(0, _PORT_MAX),
@@ -188,4 +191,16 @@ _READERS: dict[str, Callable[[object], object]] = {
     "crash_at": _text,
     "crash_record": _path,
 }
-_PATHS = frozenset({"fleet", "rules", "demand", "history", "kubernetes", "crash_record"})
+_PATHS = frozenset(
+    {
+        "fleet",
+        "rules",
+        "demand",
+        "history",
+        "kubernetes",
+        "senders",
+        "prometheus",
+        "channels",
+        "crash_record",
+    }
+)

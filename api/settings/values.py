@@ -18,6 +18,10 @@ class Settings:
     demand: file with past demand by pool, for capacity planning; None where there is none.
     history: file with past runs of tasks, to forecast from before there are own ones.
     kubernetes: settings of the Kubernetes clusters (`kubernetes.toml`); None where there are none.
+    senders: folder with a token for each system that sends alerts or signals; None means
+        `senders` in the data folder.
+    prometheus: file with queries that are asked of Prometheus; None for none.
+    channels: file with the channels of notifications; None for none.
     database: URL of the ledger; "" means `berth.sqlite` in the data folder.
     port: 0 takes a free one. zone: IANA name of the zone in which times are told.
     clock_factor: how many times faster than the wall clock the engine waits: windows, seasons,
@@ -38,6 +42,9 @@ class Settings:
     demand: Path | None = None
     history: Path | None = None
     kubernetes: Path | None = None
+    senders: Path | None = None
+    prometheus: Path | None = None
+    channels: Path | None = None
     database: str = ""
     host: str = "127.0.0.1"
     port: int = PORT
@@ -57,6 +64,11 @@ class Settings:
     def database_url(self) -> str:
         """URL of the ledger."""
         return self.database or f"sqlite:///{self.home / 'berth.sqlite'}"
+
+    @property
+    def senders_folder(self) -> Path:
+        """Where the tokens of senders stand."""
+        return self.senders or self.home / "senders"
 
     @property
     def engine_file(self) -> Path:

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from fastapi import responses
 from starlette import status
 
+from api.messages import hands
+from api.report import hands as hands_report
 from api.report import phrases, super_alarms, words
 from api.web.desk import Desk
+from api.web.views import alarm_surroundings, timelines
 from api.web.views import alarms as alarm_views
-from api.web.views import timelines
 from engine.model import alarms, errors, records
+from engine.model.feedback import Verdict
 
 HOUR_SECONDS = 3_600
 
@@ -27,12 +30,20 @@ class AlarmPages:
         groups = self._desk.newest(records.SUPER_ALARMS, "updated_at")
         count = phrases.plural(sum(len(group.alarms) for group in groups), "alarm")
         several = phrases.plural(len(groups), "super-alarm")
+        now = self._desk.now()
+        judged = hands_report.precision_text(self._desk.sources.hands.judged().months)
+        lead = f"{several} from {count}, those that harm most first. {judged}".strip()
+        silences = [one for one in self._desk.sources.hands.silences() if one.until > now]
+        folded = self._desk.sources.hands.foldings()
+        tables = [alarm_views.group_list(groups, now)] if groups else []
+        tables += [alarm_surroundings.silences(silences, now)] if silences else []
+        tables += [alarm_surroundings.folded(folded, now)] if folded else []
         return self._desk.page(
             "list.html",
             title="Super-alarms",
             here="/alarms",
-            lead=f"{several} from {count}, those that harm most first." if groups else "",
-            tables=[alarm_views.group_list(groups, self._desk.now())],
+            lead=lead if groups else "",
+            tables=tables,
             empty="" if groups else self.watched(),
             command="",
         )
@@ -51,28 +62,32 @@ class AlarmPages:
         group, now = self._group(super_alarm_id), self._desk.now()
         every = self._desk.newest(records.ACTIONS, "wanted_at")
         taken = [action for action in every if alarm_views.is_of(action, group)]
-        since = group.opened_at - HOUR_SECONDS
-        events = self._desk.since(records.EVENTS, since)
+        around = self._desk.sources.context(group.super_alarm_id)
         measured = self._desk.sources.ledger.select(
             records.SIGNALS,
             where={"series": sorted({alarm.series for alarm in group.alarms})},
             order_by="at",
             since=timelines.window(group)[0],
         )
-        others = self._desk.newest(records.SUPER_ALARMS, "updated_at")
+        small = timelines.timeline(group, [stored.value for stored in measured], around.changes)
         return self._desk.page(
             "alarm.html",
             title=group.title,
             here="/alarms",
             group=group,
             headline=alarm_views.headline(group, now),
-            changes=alarm_views.changes(events, group),
+            changes=alarm_views.changes(around.changes, group),
             at_risk=alarm_views.at_risk([self._at_risk(name) for name in group.pipelines], now),
             actions=alarm_views.actions(taken, now),
             series=alarm_views.series_list(group),
-            timeline=timelines.timeline(group, [stored.value for stored in measured], events),
-            like_it=alarm_views.like_it(group, others, every, now),
-            hand_over=super_alarms.super_alarm_text(group, now=now, actions=taken),
+            around=around,
+            outside=alarm_surroundings.outside(around.outside, group),
+            in_order=alarm_surroundings.in_order(group, around.changes),
+            timeline=small,
+            like_it=alarm_surroundings.like_it(around.like, now),
+            notes=alarm_surroundings.notes(group),
+            judged=hands_report.precision_text(around.months),
+            hand_over=super_alarms.super_alarm_text(group, now=now, actions=taken, context=around),
         )
 
     def _group(self, super_alarm_id: str) -> alarms.SuperAlarm:
@@ -107,15 +122,39 @@ class AlarmPages:
         over = alarms.SuperAlarmState.RESOLVED
         return [group for group in alarm_views.ordered(groups) if group.state is not over]
 
-    def acknowledge(self, super_alarm_id: str) -> responses.Response:
-        """Take a super-alarm, then show it again."""
-        self._desk.sources.acknowledge(super_alarm_id)
+    def acknowledge(self, super_alarm_id: str, who: str = "") -> responses.Response:
+        """Take a super-alarm or give it to somebody, then show it again."""
+        if who.strip():
+            self._desk.sources.hands.take(super_alarm_id, hands.TakeQuestion(who=who.strip()))
+        else:
+            self._desk.sources.acknowledge(super_alarm_id)
         return _shown_again(super_alarm_id)
 
     def silence(self, super_alarm_id: str, hours: float, because: str) -> responses.Response:
         """Keep a super-alarm quiet for a while, then show it again."""
         self._desk.sources.silence(super_alarm_id, hours * HOUR_SECONDS, because)
         return _shown_again(super_alarm_id)
+
+    def feedback(self, super_alarm_id: str, verdict: str, cause: str) -> responses.Response:
+        """Keep whether the first cause was right, then show the super-alarm again."""
+        question = hands.FeedbackQuestion(verdict=Verdict(verdict), cause=cause)
+        self._desk.sources.hands.feedback(super_alarm_id, question)
+        return _shown_again(super_alarm_id)
+
+    def note(self, super_alarm_id: str, text: str) -> responses.Response:
+        """Add a note, then show the super-alarm again."""
+        self._desk.sources.hands.note(super_alarm_id, hands.NoteQuestion(text=text))
+        return _shown_again(super_alarm_id)
+
+    def split(self, super_alarm_id: str, matcher: str) -> responses.Response:
+        """Split alarms off, then show what stayed."""
+        self._desk.sources.hands.split(super_alarm_id, hands.SplitQuestion(matchers=(matcher,)))
+        return _shown_again(super_alarm_id)
+
+    def merge(self, super_alarm_id: str, other: str) -> responses.Response:
+        """Merge another one with this one, then show the one that stays."""
+        question = hands.MergeQuestion(other=other)
+        return _shown_again(self._desk.sources.hands.merge(super_alarm_id, question).super_alarm_id)
 
 
 def _shown_again(super_alarm_id: str) -> responses.Response:

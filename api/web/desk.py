@@ -12,6 +12,8 @@ from typing import TypeVar
 import jinja2
 from fastapi import responses
 
+from api.messages.context import Context
+from api.wiring.hands_desk import HandsDesk
 from engine import ports
 from engine.model import errors, fleet, records
 
@@ -28,9 +30,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """What the pages read, and the two things they change.
+    """What the pages read, and what people change there.
 
     acknowledge: takes a super-alarm's id; silence: its id, seconds, and why.
+    context: what surrounds a super-alarm; hands: what else people may do with one.
     """
 
     ledger: ports.Ledger
@@ -39,6 +42,8 @@ class Sources:
     version: str
     acknowledge: Callable[[str], object]
     silence: Callable[[str, float, str], object]
+    context: Callable[[str], Context]
+    hands: HandsDesk
 
 
 class Desk:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Literal
 
 import fastapi
 from fastapi import responses
@@ -120,8 +121,10 @@ def router(desk: Desk) -> fastapi.APIRouter:
         routes.add_api_route(path, page, methods=["GET", "HEAD"], response_model=None)
 
     @routes.post("/alarms/{super_alarm_id}/acknowledge", response_model=None)
-    def acknowledge(super_alarm_id: str) -> responses.Response:
-        return alarming.acknowledge(super_alarm_id)
+    def acknowledge(
+        super_alarm_id: str, who: str = fastapi.Form("", max_length=60)
+    ) -> responses.Response:
+        return alarming.acknowledge(super_alarm_id, who)
 
     @routes.post("/alarms/{super_alarm_id}/silence", response_model=None)
     def silence(
@@ -130,6 +133,32 @@ def router(desk: Desk) -> fastapi.APIRouter:
         because: str = fastapi.Form(min_length=1, max_length=200),
     ) -> responses.Response:
         return alarming.silence(super_alarm_id, hours, because)
+
+    @routes.post("/alarms/{super_alarm_id}/feedback", response_model=None)
+    def feedback(
+        super_alarm_id: str,
+        verdict: Literal["right", "wrong"] = fastapi.Form(),
+        cause: str = fastapi.Form("", max_length=200),
+    ) -> responses.Response:
+        return alarming.feedback(super_alarm_id, verdict, cause)
+
+    @routes.post("/alarms/{super_alarm_id}/note", response_model=None)
+    def note(
+        super_alarm_id: str, text: str = fastapi.Form(min_length=1, max_length=500)
+    ) -> responses.Response:
+        return alarming.note(super_alarm_id, text)
+
+    @routes.post("/alarms/{super_alarm_id}/split", response_model=None)
+    def split(
+        super_alarm_id: str, matcher: str = fastapi.Form(min_length=1, max_length=300)
+    ) -> responses.Response:
+        return alarming.split(super_alarm_id, matcher)
+
+    @routes.post("/alarms/{super_alarm_id}/merge", response_model=None)
+    def merge(
+        super_alarm_id: str, other: str = fastapi.Form(min_length=1, max_length=40)
+    ) -> responses.Response:
+        return alarming.merge(super_alarm_id, other)
 
     return routes
 

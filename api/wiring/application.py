@@ -9,11 +9,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
+from alarms.intake.door import Door
 from api.messages import answers, questions
-from api.wiring import doctor, profile_desk
+from api.messages.context import Context
+from api.messages.notifying import NotifyQuestion, Routed
+from api.wiring import doctor, notifying, profile_desk
+from api.wiring.alarm_context import AlarmContext
+from api.wiring.hands_desk import HandsDesk
 from api.wiring.parts import Parts
 from api.wiring.plan_desk import PlanDesk
 from api.wiring.run_desk import RunDesk
+from api.wiring.senders import Senders
 from api.wiring.watch_desk import WatchDesk
 from engine import documents, planning
 from engine.model.alarms import Action, SuperAlarm
@@ -21,10 +27,12 @@ from engine.model.capacity import CapacityReport, DemandFan
 from engine.model.dispatches import Attempt, Deployment, Run
 from engine.model.errors import NotFoundError
 from engine.model.fleet import Fleet
+from engine.model.intake import Sender
 from engine.model.learning import LearningReport, ModelVersion, TaskHistory
+from engine.model.messages import Message
 from engine.model.plans import Plan
 from engine.model.progress import RunStatus
-from engine.model.records import CAPACITY_REPORTS, Put
+from engine.model.records import CAPACITY_REPORTS, SENDERS, Put
 from engine.model.signals import Signal
 from engine.ports import Watch
 
@@ -43,7 +51,13 @@ class Application:
         self._runs = RunDesk(parts)
         self._watch = WatchDesk(parts)
         self._profiles = profile_desk.ProfileDesk(parts)
+        self.hands = HandsDesk(parts.ledger, parts.clock, self._watch.super_alarm)
+        self._context = AlarmContext(parts.ledger, self.hands.judged)
         self._loops = loops
+        self._senders = Senders(parts.settings.senders_folder)
+        if loops is not None:
+            self._senders.prepare()
+        self.door = Door(parts.ledger, parts.clock)
         self._started_at = parts.clock.now()
 
     @property
@@ -141,6 +155,10 @@ class Application:
         """Return one super-alarm."""
         return self._watch.super_alarm(super_alarm_id)
 
+    def context(self, super_alarm_id: str) -> Context:
+        """Return what surrounds a super-alarm: changes, harm, the like before, and more."""
+        return self._context.of(self._watch.super_alarm(super_alarm_id))
+
     def acknowledge(self, super_alarm_id: str) -> SuperAlarm:
         """Take a super-alarm."""
         return self._watch.acknowledge(super_alarm_id)
@@ -178,6 +196,27 @@ class Application:
     def roll_back(self) -> LearningReport:
         """Use the learned version before the one in force again."""
         return self._profiles.roll_back()
+
+    def sender(self, token: str) -> str:
+        """Return who may send with a token, "" when nobody."""
+        return self._senders.name(token)
+
+    @property
+    def senders_folder(self) -> str:
+        """Where the tokens of senders stand."""
+        return str(self._senders.folder)
+
+    def senders(self) -> tuple[Sender, ...]:
+        """Return what was received from each sender."""
+        return tuple(stored.value for stored in self.parts.ledger.select(SENDERS))
+
+    def messages(self) -> tuple[Message, ...]:
+        """Return the newest messages to people, with how each went."""
+        return notifying.messages(self.parts)
+
+    def notify_test(self, question: NotifyQuestion) -> tuple[Routed, ...]:
+        """Return to which channels a super-alarm would go, when, and what they would be told."""
+        return notifying.tried(self.parts, question, self._watch.super_alarm)
 
     # ---------------------------------------------------------------- capacity
 

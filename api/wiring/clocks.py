@@ -33,3 +33,23 @@ class ScaledClock(clocks.SystemClock):
     def stop(self) -> None:
         """End all waits, now and from now on."""
         self._stopped.set()
+
+
+class VirtualClock(ScaledClock):
+    """A clock that stands where it is set; of replays, in which nothing waits."""
+
+    def __init__(self, start: float) -> None:
+        super().__init__()
+        self._now = start
+
+    def now(self) -> float:
+        """Return the instant that was set last."""
+        return self._now
+
+    def set(self, instant: float) -> None:
+        """Go on to an instant; an earlier one changes nothing."""
+        self._now = max(self._now, instant)
+
+    def wait(self, seconds: float) -> None:
+        """Return at once, so many seconds later."""
+        self._now += max(seconds, 0.0)

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 
+from alarms.detection import drifting
 from alarms.detection.settings import DetectionSettings
-from alarms.grouping import grouper, topology
+from alarms.grouping import super_alarms, topology
+from alarms.intake.inbox import Inbox
+from alarms.intake.prometheus import PrometheusSource, load_prometheus
+from alarms.notification.channels import Channel
 from alarms.notification.files import FileNotifier
+from alarms.notification.outbox import Courier, OutboxNotifier
+from alarms.notification.targets import target_of
 from alarms.rootcause import tree
 from alarms.rules import detection
 from alarms.rules.files import load_rules
 from alarms.rules.model import RuleSet
 from api.messages.files import read_text
 from api.settings import Settings
-from api.wiring import profile_desk
+from api.wiring import notifying, profile_desk
 from api.wiring.loops import LoopPlan
 from api.wiring.parts import Parts, plugin
+from api.wiring.rules_file import RulesFile
 from engine import dispatching, expressions, planning, plugins, watching
 from engine.model.records import Term
-from engine.ports import Executor, ModelServer, Notifier
+from engine.ports import Executor, ModelServer, Notifier, SignalSource
 from engine.testing import crash
+from engine.watching.desk import Desk
 from executors import kubernetes
 from executors.local import FolderArtifacts, LocalExecutor, LocalSignals
 from executors.serving import HttpModelServer
@@ -28,6 +37,7 @@ from executors.serving import HttpModelServer
 _PAUSE_SECONDS = 0.2
 _NIGHT_SECONDS = 86_400.0
 _LEARN_PAUSE_SECONDS = 60.0
+_COURIER_PAUSE_SECONDS = 1.0
 _LOOKS_PER_WINDOW = 4
 _WINDOWS_OF_ONE_EVENT = 3
 
@@ -45,7 +55,7 @@ def with_crashes(parts: Parts, points: crash.CrashPoints | None) -> Parts:
 
 
 def plans(parts: Parts, term: Term, points: crash.CrashPoints | None) -> tuple[LoopPlan, ...]:
-    """Return the loops of an engine: dispatch, plan, watch, learn."""
+    """Return the loops of an engine: dispatch, plan, watch, learn, and one for each channel."""
     dispatcher = dispatching.Dispatcher(
         parts.ledger,
         _executors(parts, points),
@@ -59,17 +69,26 @@ def plans(parts: Parts, term: Term, points: crash.CrashPoints | None) -> tuple[L
     reconciler = planning.ActionReconciler(
         parts.ledger, parts.planner, parts.fleet, parts.clock, term=term
     )
-    watcher = _watcher(parts, term)
+    channels = notifying.read_channels(parts.settings)
     window = parts.settings.scaled(parts.settings.window_seconds)
+    signals = LocalSignals(parts.settings.home, parts.fleet, parts.clock, window_seconds=window)
+    sources = (signals, *_prometheus(parts))
+    rated = detection_of(parts.settings)
+    watch = watcher(parts, term, sources, _notifiers(parts, channels), rated)
     return (
         LoopPlan(name="dispatch", step=dispatcher.step, pause_seconds=_PAUSE_SECONDS),
         LoopPlan(name="plan", step=reconciler.step, pause_seconds=_PAUSE_SECONDS),
-        LoopPlan(name="watch", step=watcher.step, pause_seconds=window / _LOOKS_PER_WINDOW),
+        LoopPlan(
+            name="watch",
+            step=_looking(parts, watch, rated),
+            pause_seconds=window / _LOOKS_PER_WINDOW,
+        ),
         LoopPlan(
             name="learn",
             step=profile_desk.nightly(parts, parts.settings.scaled(_NIGHT_SECONDS)),
             pause_seconds=max(parts.settings.scaled(_LEARN_PAUSE_SECONDS), _PAUSE_SECONDS),
         ),
+        *(_courier(parts, term, channel) for channel in channels),
     )
 
 
@@ -95,29 +114,68 @@ def _servers(points: crash.CrashPoints | None) -> ModelServer:
     return servers if points is None else crash.CrashingModelServer(servers, points)
 
 
-def _watcher(parts: Parts, term: Term) -> watching.Watcher:
+def detection_of(settings: Settings) -> detection.Detection:
+    """Return statistics with the rules of the settings' file.
+
+    Raises:
+        InvalidInputError: with all faults of the file.
+    """
+    statistics = DetectionSettings(season_seconds=settings.season_seconds)
+    return detection.Detection(statistics.scaled(settings.clock_factor), read_rules(settings))
+
+
+def _looking(
+    parts: Parts, watch: watching.Watcher, rated: detection.Detection
+) -> Callable[[], bool]:
+    """Return the step of the watch loop, before which the file of rules is looked at."""
+    path = parts.settings.rules
+    if path is None:
+        return watch.step
+    file = RulesFile(path, rated.use, parts.ledger, parts.clock)
+
+    def step() -> bool:
+        file.look()
+        return watch.step()
+
+    return step
+
+
+def watcher(
+    parts: Parts,
+    term: Term,
+    sources: Sequence[SignalSource],
+    notifiers: Sequence[Notifier],
+    rated: detection.Detection,
+) -> watching.Watcher:
+    """Return the watch loop; a replay has the same one with sources of its own.
+
+    rated: statistics and rules, as `detection_of` returns them.
+    """
     settings = parts.settings
     rules = read_rules(settings)
-    window = settings.scaled(settings.window_seconds)
-    signals = LocalSignals(settings.home, parts.fleet, parts.clock, window_seconds=window)
-    detection_settings = DetectionSettings(season_seconds=settings.season_seconds)
     # Series of one event alarm up to a few windows apart: each is looked at once a window.
     gap = max(
-        grouper.GroupingSettings().gap_seconds, _WINDOWS_OF_ONE_EVENT * settings.window_seconds
+        super_alarms.GroupingSettings().gap_seconds, _WINDOWS_OF_ONE_EVENT * settings.window_seconds
     )
-    grouping = grouper.GroupingSettings(gap_seconds=gap)
+    grouping = super_alarms.GroupingSettings(gap_seconds=gap)
     return watching.Watcher(
         parts.ledger,
-        (signals,),
-        detection.Detection(detection_settings.scaled(settings.clock_factor), rules),
-        grouper.TopologyGrouper(
+        (*sources, Inbox(parts.ledger)),
+        drifting.DriftDetector(
+            rated, drifting.watch_settings(settings.season_seconds / settings.clock_factor)
+        ),
+        super_alarms.SuperAlarmGrouper(
             grouping.scaled(settings.clock_factor), topology=topology.topology(parts.fleet.fleet())
         ),
-        tree.HypothesisTree(tree.CauseSettings(conversions=rules.conversions)),
-        _notifiers(settings),
+        tree.HypothesisTree(
+            tree.CauseSettings(conversions=rules.conversions).scaled(settings.clock_factor)
+        ),
+        notifiers,
         parts.clock,
         watching.WatchPolicy().scaled(settings.clock_factor),
         term,
+        rated.judged,
+        functools.partial(watching.verdicts, parts.ledger),
     )
 
 
@@ -132,8 +190,28 @@ def read_rules(settings: Settings) -> RuleSet:
     return load_rules(read_text(settings.rules, "rules"), str(settings.rules))
 
 
-def _notifiers(settings: Settings) -> Sequence[Notifier]:
-    """Return who tells people: a file, and every notifier that is installed."""
-    file = FileNotifier(settings.home / "notifications.jsonl")
+def _prometheus(parts: Parts) -> Sequence[SignalSource]:
+    """Return the Prometheus server that is asked for signals, where the settings name one."""
+    path = parts.settings.prometheus
+    if path is None:
+        return ()
+    return (
+        PrometheusSource(load_prometheus(read_text(path, "prometheus"), str(path)), parts.clock),
+    )
+
+
+def _notifiers(parts: Parts, channels: Sequence[Channel]) -> Sequence[Notifier]:
+    """Return who tells people: a file, the outbox, and every notifier that is installed."""
+    file = FileNotifier(parts.settings.home / "notifications.jsonl")
+    outbox = OutboxNotifier(parts.ledger, parts.clock, channels)
     others = [plugin("berth.notifiers", name)() for name in plugins.load("berth.notifiers")]
-    return (file, *others)
+    return (file, outbox, *others)
+
+
+def _courier(parts: Parts, term: Term, channel: Channel) -> LoopPlan:
+    """Return the loop that sends the messages of a channel; a slow target holds up no other."""
+    desk = Desk(parts.ledger, parts.clock, watching.WatchPolicy(), term)
+    courier = Courier(desk, channel.name, target_of(channel))
+    return LoopPlan(
+        name=f"channel {channel.name}", step=courier.step, pause_seconds=_COURIER_PAUSE_SECONDS
+    )

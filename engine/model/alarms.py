@@ -113,6 +113,10 @@ class SuperAlarm:
     because: why these alarms are one.
     growing: whether an alarm joined since the last look.
     pipelines: those that are or may be harmed.
+    silenced_by: the silence that covers all its alarms; "" without one.
+    split_from: the group that a person split it off from; then only its own series join it.
+    acknowledged_until: when it calls people again unless it is over; None while nobody has it.
+    owner: who has it.
     """
 
     super_alarm_id: SuperAlarmId
@@ -127,6 +131,10 @@ class SuperAlarm:
     pipelines: tuple[PipelineName, ...] = ()
     aliases: tuple[SuperAlarmId, ...] = ()
     silenced_until: float | None = None
+    silenced_by: str = ""
+    split_from: str = ""
+    acknowledged_until: float | None = None
+    owner: str = ""
     note: str = ""
 
     @property
@@ -191,6 +199,20 @@ class Action:
     run_id: RunId | None = None
     plan_id: PlanId | None = None
     result: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """Whether a model has drifted so that a training would be worth it.
+
+    is_found: by a test that bounds false findings over all models; found_at: when, in seconds;
+    p_value: of that test; message: what was seen.
+    """
+
+    is_found: bool
+    found_at: float = 0.0
+    p_value: float = 1.0
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import threading
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -19,15 +20,19 @@ from engine.model.identifiers import Digest
 T = TypeVar("T")
 
 
+_BUILDING = threading.Lock()
+# Two threads that build adapters of types with common parts at once disturb one another.
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 # Building an adapter costs milliseconds and using it microseconds, so each is kept.
 
 
 def adapter(kind: type[T]) -> TypeAdapter[T]:
     """Return the pydantic adapter of a model type."""
-    if kind not in _ADAPTERS:
-        _ADAPTERS[kind] = TypeAdapter(kind)
-    return _ADAPTERS[kind]
+    known = _ADAPTERS.get(kind)
+    if known is None:
+        with _BUILDING:
+            known = _ADAPTERS.setdefault(kind, TypeAdapter(kind))
+    return known
 
 
 def plain(value: object) -> object:

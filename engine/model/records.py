@@ -14,6 +14,9 @@ from typing import Any, Generic, TypeVar
 from engine.model.alarms import Action, Alarm, Event, SuperAlarm
 from engine.model.capacity import CapacityReport
 from engine.model.dispatches import Attempt, Deployment, Run, TaskRun
+from engine.model.feedback import Feedback, Folding, Silence
+from engine.model.intake import Delivery, Firing, Sender
+from engine.model.messages import Message
 from engine.model.plans import Plan
 from engine.model.profiles import RunRecord
 from engine.model.signals import Signal
@@ -195,6 +198,45 @@ CAPACITY_REPORTS: Collection[CapacityReport] = Collection(
 )
 TERMS: Collection[Term] = Collection("terms", Term, lambda _: "engine")
 CURSORS: Collection[Cursor] = Collection("cursors", Cursor, lambda v: v.source)
+FIRINGS: Collection[Firing] = Collection(
+    "firings",
+    Firing,
+    lambda v: v.firing_id,
+    {
+        "sender": lambda v: v.sender,
+        "state": lambda v: v.state.value,
+        "received_at": lambda v: v.received_at,
+    },
+)
+DELIVERIES: Collection[Delivery] = Collection(
+    "deliveries",
+    Delivery,
+    lambda v: f"{v.received_at:017.6f}/{v.sender}",
+    {"sender": lambda v: v.sender, "received_at": lambda v: v.received_at},
+)
+SENDERS: Collection[Sender] = Collection("senders", Sender, lambda v: v.name)
+SILENCES: Collection[Silence] = Collection(
+    "silences", Silence, lambda v: v.silence_id, {"ends_at": lambda v: v.until}
+)
+FOLDINGS: Collection[Folding] = Collection(
+    "foldings",
+    Folding,
+    lambda v: v.alarm.alarm_id,
+    {"silence_id": lambda v: v.silence_id, "at": lambda v: v.at},
+)
+FEEDBACK: Collection[Feedback] = Collection(
+    "feedback", Feedback, lambda v: v.super_alarm_id, {"at": lambda v: v.at}
+)
+MESSAGES: Collection[Message] = Collection(
+    "messages",
+    Message,
+    lambda v: v.message_id,
+    {
+        "channel": lambda v: v.channel,
+        "state": lambda v: v.state.value,
+        "due_at": lambda v: v.due_at,
+    },
+)
 
 COLLECTIONS: tuple[Collection[Any], ...] = (
     PIPELINES,
@@ -213,5 +255,12 @@ COLLECTIONS: tuple[Collection[Any], ...] = (
     CAPACITY_REPORTS,
     TERMS,
     CURSORS,
+    FIRINGS,
+    DELIVERIES,
+    SENDERS,
+    SILENCES,
+    FOLDINGS,
+    FEEDBACK,
+    MESSAGES,
 )
 """Every collection, in the order of the loop."""

@@ -33,7 +33,7 @@ from engine.model.records import (
     Stored,
 )
 from engine.model.signals import Signal
-from engine.ports import Detector
+from engine.ports import Detector, DriftWatch
 from engine.watching import guards
 from engine.watching.desk import Desk
 from engine.watching.guards import Request
@@ -44,7 +44,10 @@ from engine.watching.recent import Recent
 class Acting:
     """Asks for re-plans around lost clusters and for retrainings that would cure the cause."""
 
-    def __init__(self, desk: Desk, detector: Detector, recent: Recent) -> None:
+    def __init__(
+        self, desk: Desk, detector: Detector, recent: Recent, drift: DriftWatch | None = None
+    ) -> None:
+        self._drift = drift
         self._desk = desk
         self._detector = detector
         self._recent = recent
@@ -146,6 +149,8 @@ class Acting:
             past=self._past(pipeline, action_id),
             quality=_worst_quality(group, pipeline),
             cost_micro_dollars=self._cost(pipeline),
+            drift=None if self._drift is None else self._drift.drifts(pipeline),
+            is_drift_watched=self._drift is not None,
         )
         found = guards.guards(request)
         action = Action(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.model.alarms import Action, ActionState, Cause, CauseKind, Guard
+from engine.model.alarms import Action, ActionState, Cause, CauseKind, Drift, Guard
 from engine.model.identifiers import MicroDollars
 from engine.model.specs import RetrainPolicy, RetrainTrigger
 
@@ -26,6 +26,8 @@ class Request:
 
     past: other retrainings of the pipeline; quality: worst seen, None where none was measured;
     cost_micro_dollars: expected of the new run.
+    drift: of the pipeline's model, None while too little is known; is_drift_watched: whether a
+        detector decides over all models at all.
     """
 
     policy: RetrainPolicy
@@ -35,6 +37,8 @@ class Request:
     past: Sequence[Action]
     quality: float | None
     cost_micro_dollars: MicroDollars
+    drift: Drift | None = None
+    is_drift_watched: bool = False
 
 
 def guards(request: Request) -> tuple[Guard, ...]:
@@ -43,6 +47,7 @@ def guards(request: Request) -> tuple[Guard, ...]:
         cause_kind(request),
         trigger(request),
         remedy(request),
+        drift(request),
         alone(request),
         cool_down(request),
         times_per_day(request),
@@ -85,6 +90,25 @@ def remedy(request: Request) -> Guard:
     )
 
 
+def drift(request: Request) -> Guard:
+    """The model must have drifted by a test over all models, unless data are known to be wrong.
+
+    A cause that a check settled needs no such test: a unit that changed is no drift. While too
+    little is known of a model since its training, the alarm decides alone, as it does where no
+    quality is measured.
+    """
+    known = request.drift
+    if request.cause.settled:
+        has, allows = "a check settled the cause", True
+    elif not request.is_drift_watched or known is None:
+        has, allows = "too few values since the last training", True
+    elif known.is_found:
+        has, allows = known.message, True
+    else:
+        has, allows = "no lasting loss of quality so far", False
+    return Guard(name="drift", allows=allows, needs="a lasting loss of quality", has=has)
+
+
 def alone(request: Request) -> Guard:
     """One retraining of a pipeline at a time."""
     busy = [a for a in request.past if a.state in {ActionState.WANTED, ActionState.STARTED}]
@@ -94,7 +118,7 @@ def alone(request: Request) -> Guard:
 
 def cool_down(request: Request) -> Guard:
     """Some time must have passed since the last retraining ended."""
-    spent = [action for action in request.past if action.state in _SPENT]
+    spent = [action for action in request.past if _is_spent(action)]
     ended = [action.ended_at for action in spent if action.ended_at is not None]
     needs = request.policy.cool_down_seconds
     if not ended:
@@ -130,4 +154,9 @@ def budget_per_day(request: Request) -> Guard:
 
 def _today(request: Request) -> list[Action]:
     since = request.now - request.day_seconds
-    return [a for a in request.past if a.state in _SPENT and a.wanted_at > since]
+    return [a for a in request.past if _is_spent(a) and a.wanted_at > since]
+
+
+def _is_spent(action: Action) -> bool:
+    """Return whether an action was let through: one held back to its end is done, too."""
+    return action.state in _SPENT and all(guard.allows for guard in action.guards)

@@ -10,13 +10,19 @@ from engine.model.errors import ConflictError, NotFoundError, RefusedError
 from engine.model.records import EVENTS, SUPER_ALARMS, Put
 from engine.ports import Clock, Ledger
 
+ACKNOWLEDGED_SECONDS = 4 * 3_600.0
+"""How long one who took a super-alarm is left in peace."""
 _TRIES = 10
 
 
 def acknowledge(
-    ledger: Ledger, clock: Clock, super_alarm_id: str, who: str = "somebody"
+    ledger: Ledger,
+    clock: Clock,
+    super_alarm_id: str,
+    who: str = "somebody",
+    seconds: float = ACKNOWLEDGED_SECONDS,
 ) -> SuperAlarm:
-    """Note that somebody takes care of a super-alarm.
+    """Note that somebody takes care of a super-alarm; after so many seconds it calls again.
 
     Raises:
         NotFoundError: when there is none of that id.
@@ -28,10 +34,13 @@ def acknowledge(
             group,
             state=SuperAlarmState.ACKNOWLEDGED,
             silenced_until=None,
+            silenced_by="",
+            acknowledged_until=clock.now() + seconds,
+            owner=who,
             note=_joined(group.note, f"taken by {who}"),
         )
 
-    return _changed(ledger, clock, super_alarm_id, taken, f"{who} took it")
+    return changed(ledger, clock, super_alarm_id, taken, f"{who} took it")
 
 
 def silence(
@@ -58,7 +67,7 @@ def silence(
         )
 
     said = f"silenced for {seconds:g} s: {because}"
-    return _changed(ledger, clock, super_alarm_id, silenced, said)
+    return changed(ledger, clock, super_alarm_id, silenced, said)
 
 
 def resolve(ledger: Ledger, clock: Clock, super_alarm_id: str, because: str) -> SuperAlarm:
@@ -77,17 +86,39 @@ def resolve(ledger: Ledger, clock: Clock, super_alarm_id: str, because: str) -> 
             note=_joined(group.note, f"closed: {because}"),
         )
 
-    return _changed(ledger, clock, super_alarm_id, resolved, f"closed: {because}")
+    return changed(ledger, clock, super_alarm_id, resolved, f"closed: {because}")
 
 
-def _changed(
+def note(ledger: Ledger, clock: Clock, super_alarm_id: str, who: str, text: str) -> SuperAlarm:
+    """Add a note to a super-alarm, for whoever comes next.
+
+    Raises:
+        NotFoundError: when there is none of that id.
+        RefusedError: when it is closed, or the note is empty.
+    """
+    if not text.strip():
+        raise RefusedError("a note needs words", fix="write what the next one should know")
+
+    def noted(group: SuperAlarm) -> SuperAlarm:
+        return dataclasses.replace(group, note=_joined(group.note, f"{who}: {text.strip()}"))
+
+    return changed(ledger, clock, super_alarm_id, noted, f"{who} noted: {text.strip()}")
+
+
+def changed(
     ledger: Ledger,
     clock: Clock,
     super_alarm_id: str,
     change: Callable[[SuperAlarm], SuperAlarm],
     said: str,
 ) -> SuperAlarm:
-    """Change a super-alarm, again when the watch loop wrote meanwhile, and keep who did what."""
+    """Change a super-alarm, again when the watch loop wrote meanwhile, and keep who did what.
+
+    Raises:
+        NotFoundError: when there is none of that id.
+        RefusedError: when it is closed.
+        ConflictError: when it changes faster than it can be changed.
+    """
     for _ in range(_TRIES):
         stored = ledger.get(SUPER_ALARMS, super_alarm_id)
         if stored is None:

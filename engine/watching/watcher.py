@@ -4,25 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from engine.model.records import Term
 from engine.ports import (
     CauseFinder,
     Clock,
     Detector,
+    DriftWatch,
     Grouper,
     Ledger,
     Notifier,
     SignalSource,
 )
 from engine.watching.acting import Acting
+from engine.watching.clearing import Clearing
 from engine.watching.desk import Desk
+from engine.watching.hands import Hands
 from engine.watching.judging import Judging
+from engine.watching.learning import Learning, Verdicts, nobody_judged
 from engine.watching.policy import WatchPolicy
 from engine.watching.pruning import Pruning
 from engine.watching.reading import Reading
+from engine.watching.receiving import Judge, Receiving
 from engine.watching.recent import Recent
 from engine.watching.telling import Telling
+from engine.watching.trainings import Trainings
+
+
+class _Part(Protocol):
+    """One part of a step; whether it changed anything."""
+
+    def step(self) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -34,6 +47,8 @@ class Watcher:
     new, is brought to its state by the stored signals.
 
     sources: read in this order, each from its own position.
+    judge: what expert rules make of alarms of other systems.
+    verdicts: what people said of causes.
     """
 
     ledger: Ledger
@@ -45,19 +60,27 @@ class Watcher:
     clock: Clock
     policy: WatchPolicy
     term: Term
-    _parts: tuple[Reading | Judging | Acting | Telling | Pruning, ...] = field(
-        init=False, repr=False
-    )
+    judge: Judge = lambda alarm: alarm
+    verdicts: Verdicts = nobody_judged
+    _parts: tuple[_Part, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         desk = Desk(self.ledger, self.clock, self.policy, self.term)
         recent = Recent(self.policy.recent_values)
+        drift = self.detector if isinstance(self.detector, DriftWatch) else None
+        receiving = Receiving(desk, self.detector, self.judge)
+        hands = Hands(desk, self.grouper, receiving)
         self._parts = (
+            Trainings(desk, drift),
             Reading(desk, self.sources, self.detector, recent),
-            Judging(desk, self.detector, self.grouper, self.cause_finder, recent),
-            Acting(desk, self.detector, recent),
+            Learning(desk, self.grouper, self.cause_finder, self.verdicts),
+            receiving,
+            hands,
+            Judging(desk, receiving, hands, self.cause_finder, recent),
+            Acting(desk, receiving, recent, drift),
             Telling(desk, self.notifiers),
             Pruning(desk, recent),
+            Clearing(desk),
         )
 
     def step(self) -> bool:

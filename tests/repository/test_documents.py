@@ -16,7 +16,7 @@ PIPELINES = [
     for path in DOCUMENTS
     if "generated" not in path.parts
     for number, block in enumerate(BLOCK.findall(path.read_text(encoding="utf-8")))
-    if "pipeline:" in block
+    if re.search(r"^pipeline:", block, re.MULTILINE)
 ]
 
 

@@ -143,16 +143,17 @@ class World:
     causes: ScriptedCauses
     notifier: ListNotifier
     policy: WatchPolicy
+    grouper: OneGroup = field(default_factory=OneGroup)
     watcher: Watcher = field(init=False)
 
-    def start(self) -> None:
+    def start(self, detector: ScriptedDetector | None = None) -> None:
         """Start a new loop with a new detector, as after a restart."""
-        self.detector = ScriptedDetector()
+        self.detector = detector or ScriptedDetector()
         self.watcher = Watcher(
             self.ledger,
             (self.source,),
             self.detector,
-            OneGroup(),
+            self.grouper,
             self.causes,
             (self.notifier,),
             self.clock,

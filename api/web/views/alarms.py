@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from api.report import phrases, words
+from api.report import phrases, super_alarms, words
 from api.web import cells
 from api.web.views import plans as plan_views
 from engine.model import alarms, dispatches, plans, specs
@@ -160,7 +160,9 @@ def _series(raised: Sequence[alarms.Alarm]) -> tuple[cells.Cell | str, ...]:
         words.clock_time(raised[0].at),
         words.clock_time(raised[-1].at),
         words.amount(worst.value, worst.unit),
-        words.band(worst.expected_low, worst.expected_high),
+        words.NOTHING
+        if super_alarms.is_foreign(worst)
+        else words.band(worst.expected_low, worst.expected_high),
         f"{worst.p_value:.0e}" if worst.p_value else words.NOTHING,
         cells.Cell(worst.test, note=f"rule {worst.rule}" if worst.rule else ""),
     )
@@ -218,7 +220,7 @@ def changes(events: Sequence[alarms.Event], group: alarms.SuperAlarm) -> cells.T
             (
                 words.clock_time(event.at),
                 cells.Cell(event.message, href=_of(event)),
-                _apart(event.at - group.opened_at),
+                apart(event.at - group.opened_at),
                 event.kind,
             )
             for event in events
@@ -227,7 +229,8 @@ def changes(events: Sequence[alarms.Event], group: alarms.SuperAlarm) -> cells.T
     )
 
 
-def _apart(seconds: float) -> str:
+def apart(seconds: float) -> str:
+    """Return how long before or after something was."""
     side = "before" if seconds < 0 else "after"
     return f"{words.duration(abs(seconds))} {side}"
 
@@ -274,48 +277,6 @@ def _risk(one: AtRisk, now: float) -> tuple[cells.Cell | str, ...]:
         cells.moment(promise.deadline_seconds if promise else None, now),
         plan_views.chance(promise.keep_forecast if promise else None),
     )
-
-
-def like_it(
-    group: alarms.SuperAlarm,
-    others: Sequence[alarms.SuperAlarm],
-    taken: Sequence[alarms.Action],
-    now: float,
-) -> cells.Table:
-    """Return past super-alarms with a cause of the same kind, and what ended them."""
-    kind = group.likely.kind if group.likely else None
-    alike = [
-        other
-        for other in others
-        if other.super_alarm_id != group.super_alarm_id
-        and other.likely is not None
-        and other.likely.kind is kind
-    ]
-    return cells.table(
-        "Like it before",
-        ["Id", ("What", "text"), ("Cause", "text"), ("What was done", "text"), "Since", "State"],
-        (
-            (
-                cells.link(other.super_alarm_id, "/alarms"),
-                other.title,
-                other.likely.title if other.likely else words.NOTHING,
-                _last_result(other, taken),
-                cells.moment(other.opened_at, now),
-                state(other),
-            )
-            for other in alike[:3]
-        ),
-    )
-
-
-def _last_result(group: alarms.SuperAlarm, taken: Sequence[alarms.Action]) -> str:
-    """Return what came of the newest action of a group that did more than tell people."""
-    results = [
-        f"{action.kind.value}: {action.result or action.state.value}"
-        for action in sorted(taken, key=lambda one: one.wanted_at)
-        if is_of(action, group) and action.kind is not alarms.ActionKind.NOTIFY
-    ]
-    return results[-1] if results else "nothing"
 
 
 def is_of(action: alarms.Action, group: alarms.SuperAlarm) -> bool:

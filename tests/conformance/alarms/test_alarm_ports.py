@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from alarms import Detection, FileNotifier, HypothesisTree, StatisticalDetector, TopologyGrouper
+from alarms import Detection, FileNotifier, HypothesisTree, StatisticalDetector, SuperAlarmGrouper
 from engine.ports import CauseFinder, Detector, Grouper, Notifier, SignalSource
 from engine.testing.watch_suites import (
     CauseFinderSuite,
@@ -40,10 +40,10 @@ class TestDetection(DetectorSuite):
         return Detection()
 
 
-class TestTopologyGrouper(GrouperSuite):
+class TestSuperAlarmGrouper(GrouperSuite):
     @pytest.fixture
     def grouper(self) -> Grouper:
-        return TopologyGrouper()
+        return SuperAlarmGrouper()
 
 
 class TestHypothesisTree(CauseFinderSuite):

@@ -7,9 +7,10 @@ import math
 
 import pytest
 
-from alarms.grouping.alert import Alert, alert_of
+from alarms.grouping.alert import Alert
 from alarms.grouping.episodes import AlarmTable, Reason, Step
 from alarms.grouping.kinship import Kinship
+from alarms.grouping.naming import alert_of
 from alarms.grouping.onsets import RepeatRates
 from alarms.grouping.streaming import StreamGrouper, StreamSettings
 from engine.model.errors import InvalidInputError

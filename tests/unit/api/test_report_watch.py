@@ -105,7 +105,7 @@ def test_a_silenced_one_says_until_when_and_offers_no_ack() -> None:
     assert "2026-11-22T12:01:00Z" in super_alarms.super_alarms_text([silenced], now=NOW)
     page = super_alarms.super_alarm_text(silenced, now=NOW)
     assert "berth ack" not in page
-    assert "Note: vendor" in page
+    assert "Notes and hand-over\n  vendor" in page
 
 
 def test_many_alarms_are_counted_not_listed() -> None:

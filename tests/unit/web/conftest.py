@@ -8,6 +8,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from api.web import pages
+from api.wiring.alarm_context import AlarmContext
+from api.wiring.hands_desk import HandsDesk
 from engine import store
 from engine.model import (
     alarms,
@@ -393,15 +395,26 @@ def done() -> Done:
 @pytest.fixture
 def application(ledger: Ledger, plan: plans.Plan, done: Done) -> fastapi.FastAPI:
     application = fastapi.FastAPI()
+    clock = ManualClock(AT + 60)
+
+    def found(name: str) -> alarms.SuperAlarm:
+        stored = ledger.get(records.SUPER_ALARMS, name)
+        assert stored is not None
+        return stored.value
+
+    hands = HandsDesk(ledger, clock, found)
+    context = AlarmContext(ledger, hands.judged)
     pages.mount(
         application,
         pages.Sources(
             ledger=ledger,
-            clock=ManualClock(AT + 60),
+            clock=clock,
             fleet=lambda: plan.request.fleet,
             version="0.1.0",
             acknowledge=done.taken.append,
             silence=lambda *what: done.silenced.append(what),
+            context=lambda name: context.of(found(name)),
+            hands=hands,
         ),
     )
     return application

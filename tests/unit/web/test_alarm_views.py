@@ -124,24 +124,3 @@ def test_of_an_unknown_pipeline_only_the_name_is_told() -> None:
     harmed = views.AtRisk(name="heart", spec=None, run=None, plan=None, deployment=None)
     (row,) = views.at_risk([harmed], AT).rows
     assert [cell.text for cell in row] == ["heart", *[NOTHING] * 6]
-
-
-def test_like_it_are_others_with_a_cause_of_the_same_kind(
-    group: alarms.SuperAlarm, action: alarms.Action
-) -> None:
-    like = dataclasses.replace(group, super_alarm_id="SA-0")
-    other = dataclasses.replace(like, super_alarm_id="SA-9", causes=())
-    acted = dataclasses.replace(action, super_alarm_id="SA-0", result="r-1 succeeded")
-    rows = views.like_it(group, [group, like, other], [acted], AT + 60).rows
-    assert [(row[0].text, row[3].text) for row in rows] == [("SA-0", "retrain: r-1 succeeded")]
-
-
-def test_messages_alone_are_nothing_that_was_done(
-    group: alarms.SuperAlarm, action: alarms.Action
-) -> None:
-    like = dataclasses.replace(group, super_alarm_id="SA-0")
-    told = dataclasses.replace(
-        action, super_alarm_id="SA-0", kind=alarms.ActionKind.NOTIFY, result="told"
-    )
-    (row,) = views.like_it(group, [like], [told], AT + 60).rows
-    assert row[3].text == "nothing"

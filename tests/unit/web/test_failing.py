@@ -6,7 +6,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.testclient import TestClient
 
+from api.messages.context import Context
 from api.web import desk, failing
+from api.wiring.hands_desk import HandsDesk
 from engine.model import errors
 from engine.ports import Ledger
 from engine.testing.clocks import ManualClock
@@ -72,4 +74,6 @@ def _sources(ledger: Ledger) -> desk.Sources:
         version="0.1.0",
         acknowledge=pytest.fail,
         silence=lambda *what: pytest.fail(str(what)),
+        context=lambda _: Context(),
+        hands=HandsDesk(ledger, ManualClock(0.0), pytest.fail),
     )

@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 from starlette.testclient import TestClient
 
-from engine.model import alarms, dispatches, records
+from engine.model import alarms, dispatches, feedback, records
 from engine.ports import Ledger
-from tests.unit.web.conftest import Done
+from tests.unit.web.conftest import AT, Done
 
 PATHS = {
     "/": "Overview",
@@ -71,7 +71,7 @@ def test_a_super_alarm_is_told_in_the_order_of_the_first_minutes(
 ) -> None:
     text = browser.get("/alarms/SA-1").text
     order = ["Likely cause", "What changed", "What it may harm", "What was done"]
-    order += ["Why these 2 alarms are one", "Timeline", "Like it before", "To hand over"]
+    order += ["Why these 2 alarms are one", "Timeline", "Like it before", "Notes and hand-over"]
     places = [text.index(f"<h2>{name}") for name in order]
     assert places == sorted(places)
 
@@ -85,12 +85,14 @@ def test_a_merged_super_alarm_is_found_by_its_old_id(
     assert browser.get("/alarms/SA-9").status_code == 404
 
 
-def test_a_resolved_super_alarm_offers_nothing_to_press(
+def test_a_resolved_super_alarm_can_only_be_judged(
     filled: Ledger, browser: TestClient, group: alarms.SuperAlarm
 ) -> None:
     over = dataclasses.replace(group, state=alarms.SuperAlarmState.RESOLVED)
     filled.commit("test.resolve", [records.Put(records.SUPER_ALARMS, over)])
-    assert "<button" not in browser.get("/alarms/SA-1").text
+    text = browser.get("/alarms/SA-1").text
+    assert text.count("<button") == 1
+    assert 'action="/alarms/SA-1/feedback"' in text
     assert "All is well" in browser.get("/").text
 
 
@@ -159,3 +161,71 @@ def test_static_files_are_kept_for_ever_under_an_address_with_their_hash(
     answer = browser.get(f"/static/berth.css{address}")
     assert address.startswith("?v=")
     assert "immutable" in answer.headers["Cache-Control"]
+
+
+def test_people_judge_note_split_and_merge_on_the_page(
+    filled: Ledger, browser: TestClient, group: alarms.SuperAlarm
+) -> None:
+    two = [
+        *group.alarms,
+        dataclasses.replace(group.alarms[0], alarm_id="a-9", at=AT + 9, series="x|y", subject="x"),
+    ]
+    more = dataclasses.replace(group, alarms=tuple(two))
+    filled.commit("test.more", [records.Put(records.SUPER_ALARMS, more)])
+    for step, form in (
+        ("feedback", {"verdict": "wrong", "cause": "a disk"}),
+        ("note", {"text": "look here"}),
+        ("acknowledge", {"who": "ann"}),
+        ("split", {"matcher": "subject=x"}),
+    ):
+        assert browser.post(f"/alarms/SA-1/{step}", data=form).status_code == 303
+    text = browser.get("/alarms/SA-1").text
+    for expected in ("it was a disk", "look here", "taken by ann", "Why these 2 alarms are one"):
+        assert expected in text
+    apart = next(
+        one.value.super_alarm_id
+        for one in filled.select(records.SUPER_ALARMS)
+        if one.value.split_from
+    )
+    answer = browser.post("/alarms/SA-1/merge", data={"other": apart})
+    assert answer.headers["location"] == "/alarms/SA-1"
+    assert "First cause right: 2026-09 0% (0 of 1)." in browser.get("/alarms").text
+
+
+def test_the_list_shows_silences_and_what_they_fold(
+    filled: Ledger, browser: TestClient, group: alarms.SuperAlarm
+) -> None:
+    silence = feedback.Silence(
+        silence_id="S-1",
+        matchers=(feedback.Matcher(name="signal", value="rows"),),
+        who="ann",
+        because="a test",
+        since=AT,
+        until=AT + 3_600,
+    )
+    folding = feedback.Folding(
+        alarm=group.alarms[0], at=AT, reason="silenced by ann", silence_id="S-1"
+    )
+    filled.commit(
+        "test.silence",
+        [records.Put(records.SILENCES, silence), records.Put(records.FOLDINGS, folding)],
+    )
+    text = browser.get("/alarms").text
+    assert "signal=rows" in text
+    assert "silenced by ann" in text
+
+
+def test_runbooks_are_links_only_where_they_are_addresses(
+    filled: Ledger, browser: TestClient, group: alarms.SuperAlarm
+) -> None:
+    raised = [
+        dataclasses.replace(alarm, labels={"runbook_url": address})
+        for alarm, address in zip(
+            group.alarms, ("https://run.book/x", "javascript:alert(1)"), strict=True
+        )
+    ]
+    told = dataclasses.replace(group, alarms=tuple(raised))
+    filled.commit("test.runbook", [records.Put(records.SUPER_ALARMS, told)])
+    text = browser.get("/alarms/SA-1").text
+    assert 'href="https://run.book/x"' in text
+    assert 'href="javascript' not in text

@@ -1,0 +1,114 @@
+"""Hypotheses about what changed just before: a deployment, or a change of configuration.
+
+How telling a change is follows from how seldom one comes: at one a day, a change in the minute
+before the first alarm is there by chance once in 1,440 times; one in the hour before, once in 24.
+"""
+
+from __future__ import annotations
+
+import math
+
+from alarms.grouping.nature import Nature, nature
+from alarms.rootcause.facts import Evidence, Facts, Hypothesis
+from alarms.rootcause.memory import wholes
+from engine.model.alarms import CauseKind, Event
+
+CODE = frozenset({"deployment", "code", "release", "rollout"})
+CONFIGURATION = frozenset({"plan", "schema", "person", "configuration", "config", "flag", "quota"})
+PRIOR = -1.5
+RISEN = 1.5
+"""Requests that rose so far explain what is slow."""
+WEIGHT_MOST = 4.5
+PART = 0.7
+"""Part of the logarithm of the chance that counts: people change things when things go wrong."""
+SHOWN_MOST = 2
+TELLING = 2.3
+"""Weight from which a change is hardly there by chance: one within 25 minutes at one a day."""
+_NAMES = ("pipeline", "model", "service", "deployment", "pod", "node", "cluster", "namespace")
+
+
+def closest(facts: Facts, day_seconds: float) -> Event | None:
+    """Return the newest change that is hardly there by chance, or None."""
+    newest = _touching(facts)[-1:]
+    for event in newest:
+        if weight_of(facts, event, day_seconds) >= TELLING:
+            return event
+    return None
+
+
+def hypotheses(facts: Facts, day_seconds: float) -> list[Hypothesis]:
+    """Return the changes before the first alarm that touch what alarms, the newest first.
+
+    day_seconds: within which one change of a thing is usual.
+    """
+    touching = _touching(facts)
+    newest: dict[bool, Event] = {event.kind in CODE: event for event in touching}
+    events = sorted(newest.values(), key=lambda event: (-event.at, event.event_id))
+    usual = max(1, len(touching) - 1)
+    return [_change(facts, event, day_seconds / usual) for event in events[:SHOWN_MOST]]
+
+
+def _touching(facts: Facts) -> list[Event]:
+    """Return changes before the first alarm that touch what alarms, oldest first."""
+    found = [event for event in facts.events if is_change(event) and event.at <= facts.started_at]
+    return [event for event in found if touches(event, facts)]
+
+
+def is_change(event: Event) -> bool:
+    """Return whether an event may break something; runs start all the time."""
+    return event.kind in CODE | CONFIGURATION
+
+
+def weight_of(facts: Facts, event: Event, every_seconds: float) -> float:
+    """Return how much its closeness to the begin of the trouble speaks for a change."""
+    lag = abs(facts.began_at() - event.at)
+    chance = -math.expm1(-max(lag, 1e-3 * every_seconds) / every_seconds)
+    return min(WEIGHT_MOST, -PART * math.log(chance))
+
+
+def _change(facts: Facts, event: Event, every_seconds: float) -> Hypothesis:
+    evidence = Evidence(PRIOR)
+    evidence.supports(
+        weight_of(facts, event, every_seconds), f"{event.message} ({facts.when(event.at)})"
+    )
+    moved = {alarm.subject for alarm in facts.alarms if nature(alarm) is Nature.DATA}
+    if moved:
+        evidence.opposes(2.5, f"{len(moved)} inputs moved before the model saw them")
+    refused = [alarm for alarm in facts.alarms_of("reachable") if alarm.test != "silence"]
+    if refused:
+        evidence.opposes(3.5, f"{refused[0].subject} does not answer at all")
+    loads = [a for a in facts.alarms_of("requests") if a.test != "silence" and a.statistic > 0]
+    first = min(facts.alarms, key=lambda alarm: (alarm.at, alarm.alarm_id))
+    ratio = facts.ratio(f"{first.subject}|requests", facts.onset(first))
+    if loads or (ratio is not None and ratio >= RISEN):
+        evidence.opposes(3.0, "callers send more than usual, which no change of ours does")
+    is_code = event.kind in CODE
+    return Hypothesis(
+        kind=CauseKind.CODE if is_code else CauseKind.CONFIGURATION,
+        subject=event.subject,
+        title=f"{'a deployment' if is_code else 'a change'} just before: {event.message}",
+        weight=evidence.weight,
+        evidence_for=tuple(evidence.pro),
+        evidence_against=tuple(evidence.contra),
+        settle=_settle(event, is_code=is_code),
+    )
+
+
+def _settle(event: Event, *, is_code: bool) -> str:
+    if is_code:
+        return (
+            f"send a part of the requests of {event.subject} to what served before, and compare; "
+            "else roll it back"
+        )
+    return f"set {event.subject} back as it was before, for one run or replica, and compare"
+
+
+def touches(event: Event, facts: Facts) -> bool:
+    """Return whether a change is about something that alarms, or that it belongs to."""
+    named = {event.subject, event.subject.partition(":")[2]}
+    named |= {event.labels[name] for name in _NAMES if event.labels.get(name)}
+    alarmed = {str(name) for name in facts.group.pipelines}
+    for alarm in facts.alarms:
+        alarmed |= {alarm.subject, alarm.subject.partition(":")[2], *wholes(alarm.labels)}
+        alarmed |= {alarm.labels[name] for name in _NAMES if alarm.labels.get(name)}
+    return bool((named & alarmed) - {""})

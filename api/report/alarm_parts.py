@@ -1,0 +1,114 @@
+"""The parts of a super-alarm that come from around it, as text: changes, harm, the like before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from api.messages.context import Context, Past, Risk, SplitHint
+from api.report import phrases, words
+from api.report.hands import precision_text
+from api.report.tables import Style, paragraph
+from engine.model.alarms import Alarm, Event, SuperAlarm
+
+_CHANGES_SHOWN = 10
+
+
+def changes(events: Sequence[Event], group: SuperAlarm, style: Style, now: float) -> list[str]:
+    """Return a line for each change, with how long before or after the first alarm it was."""
+    lines: list[str] = []
+    for event in events[-_CHANGES_SHOWN:]:
+        at = phrases.clock(event.at, near=now, zone=style.zone, seconds=True)
+        seconds = event.at - group.opened_at
+        side = "before" if seconds < 0 else "after"
+        apart = f"{words.duration(abs(seconds))} {side}"
+        lines.append(paragraph(f"  {at}  {event.message} ({event.kind}, {apart})", style))
+    more = len(events) - len(lines)
+    return [*lines, *([f"  and {more} before"] if more > 0 else [])] or [
+        "  nothing is known to have changed"
+    ]
+
+
+def radius(risks: Sequence[Risk], style: Style, now: float) -> list[str]:
+    """Return a line for each pipeline that may be harmed, with its deadline."""
+    if not risks:
+        return ["  no pipeline is known to depend on it"]
+    lines = [paragraph(f"  {_risk(one, style, now)}", style, indent="    ") for one in risks]
+    late = [one for one in risks if is_late(one, now)]
+    if late:
+        last = max(one.deadline_at or 0.0 for one in late)
+        until = phrases.clock(last, near=now, zone=style.zone)
+        count = phrases.plural(len(late), "deadline")
+        lines.append(f"  if nothing is done: {count} missed by {until}")
+    return lines
+
+
+def is_late(risk: Risk, now: float) -> bool:
+    """Whether a deadline that is not over would be missed by the 95th percentile of the plan."""
+    if risk.deadline_at is None or risk.deadline_at < now or risk.run_state != "active":
+        return False
+    return risk.ends_at_p95 is not None and risk.ends_at_p95 > risk.deadline_at
+
+
+def _risk(one: Risk, style: Style, now: float) -> str:
+    parts = [str(one.pipeline)]
+    if one.owner:
+        parts.append(f"of {one.owner}")
+    if one.is_serving:
+        parts.append("serves")
+    if one.run_id:
+        parts.append(f"run {one.run_id} {one.run_state}")
+    if one.deadline_at is not None:
+        deadline = phrases.clock(one.deadline_at, near=now, zone=style.zone)
+        parts.append(f"deadline {deadline}")
+    if one.ends_at_p95 is not None:
+        parts.append(f"ends P95 {phrases.clock(one.ends_at_p95, near=now, zone=style.zone)}")
+    if one.keep is not None:
+        parts.append(f"kept with {one.keep:.2f}")
+    return ", ".join(parts)
+
+
+def apart(split: SplitHint | None, outside: Sequence[Alarm], group: SuperAlarm) -> list[str]:
+    """Return where a group would fall into two, and which alarms stand just outside."""
+    lines: list[str] = []
+    if split is not None:
+        lines.append(
+            f"  it may be two: {split.leaving} alarms with {split.matcher} stand apart (silhouette "
+            f"{split.silhouette:.2f}); berth split {group.super_alarm_id} {split.matcher}"
+        )
+    for alarm in outside:
+        seconds = alarm.at - group.opened_at
+        side = "before" if seconds < 0 else "after"
+        when = f"{words.duration(abs(seconds))} {side} the first"
+        lines.append(f"  just outside: {alarm.signal} of {alarm.subject}, {when}")
+    return lines
+
+
+def like_it(past: Sequence[Past], style: Style) -> list[str]:
+    """Return a line for each past super-alarm that is like this one."""
+    lines = [paragraph(f"  {_past(one)}", style, indent="    ") for one in past]
+    return lines or ["  none"]
+
+
+def _past(one: Past) -> str:
+    parts = [f"{one.super_alarm_id} {phrases.iso(one.opened_at)}: {one.title}"]
+    parts.append(f"cause {one.cause}" if one.cause else "cause not known")
+    if one.verdict:
+        parts.append(f"which was {one.verdict}")
+    parts.append(f"done: {one.done}")
+    if one.fixed_seconds is not None:
+        parts.append(f"over after {words.duration(one.fixed_seconds)}")
+    return "; ".join(parts)
+
+
+def notes(group: SuperAlarm, context: Context, style: Style) -> list[str]:
+    """Return notes, runbooks, what people said of the cause, and the precision of first causes."""
+    lines = [paragraph(f"  {part}", style) for part in group.note.split("; ") if part]
+    lines += [f"  runbook: {address}" for address in context.runbooks]
+    if context.feedback is not None:
+        given = context.feedback
+        instead = f"; it was {given.right_cause}" if given.right_cause else ""
+        lines.append(f"  {given.who} says that the first cause is {given.verdict.value}{instead}")
+    else:
+        lines.append(f"  was it? berth feedback {group.super_alarm_id} right|wrong")
+    judged = precision_text(context.months)
+    return [*lines, *([f"  {judged}"] if judged else [])]

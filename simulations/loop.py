@@ -1,0 +1,224 @@
+"""The whole watch loop over several pipelines with faults: what is believed and what is done.
+
+Product code throughout: detector with drift triggers, grouper, cause finder, guards and policy,
+`Watcher`, and the store in memory; only signals are drawn and the clock is virtual. Retrainings
+and re-plans that are asked for are carried out some windows later, so that the loop closes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from alarms.detection.detector import StatisticalDetector
+from alarms.detection.drifting import DriftDetector, watch_settings
+from alarms.detection.settings import DetectionSettings
+from alarms.grouping.super_alarms import GroupingSettings, SuperAlarmGrouper
+from alarms.rootcause.tree import CauseSettings, HypothesisTree
+from engine.model.alarms import Action, ActionKind, ActionState, Alarm, SuperAlarm
+from engine.model.identifiers import PipelineName, RunId, TaskName
+from engine.model.records import ACTIONS, ALARMS, EVENTS, PIPELINES, SUPER_ALARMS, Put
+from engine.model.signals import Layer, Shape, Signal
+from engine.model.specs import PipelineSpec, RetrainPolicy, RetrainTrigger, TaskKind, TaskSpec
+from engine.store import begin_term
+from engine.testing.clocks import ManualClock
+from engine.watching import Watcher, WatchPolicy
+from simulations import faults, pipelines
+from simulations.causes import Queue
+from simulations.ledger import MemoryLedger
+from simulations.pipelines import WINDOW_SECONDS, Pipeline
+
+START = 1_790_035_200.0
+PIPELINES_OF_A_WORLD = 4
+TRAINING_WINDOWS = 12
+REPLAN_WINDOWS = 4
+CLOCK_FACTOR = 60.0 / WINDOW_SECONDS
+"""The product's settings are made for windows of a minute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What the engine made of one world."""
+
+    pipelines: tuple[Pipeline, ...]
+    groups: tuple[SuperAlarm, ...]
+    actions: tuple[Action, ...]
+    alarms: tuple[Alarm, ...]
+
+    @property
+    def retrains(self) -> tuple[Action, ...]:
+        """Retrainings that were asked for."""
+        return tuple(
+            action
+            for action in self.actions
+            if action.kind is ActionKind.RETRAIN and action.run_id is not None
+        )
+
+
+class World:
+    """Some pipelines and their clusters, window by window."""
+
+    def __init__(self, seed: int) -> None:
+        random = np.random.default_rng([seed, 31])
+        drawn = faults.drawn(random, PIPELINES_OF_A_WORLD)
+        self._clusters = [f"cluster-{number}" for number in range(PIPELINES_OF_A_WORLD)]
+        self.pipelines = [
+            pipelines.drawn(
+                f"p{number}",
+                self._clusters[number],
+                fault,
+                np.random.default_rng([seed, 32, number]),
+            )
+            for number, fault in enumerate(drawn)
+        ]
+        self._random = np.random.default_rng([seed, 33])
+        self._clock = ManualClock(START)
+        self._ledger = MemoryLedger()
+        self._queue = Queue()
+        self._due: dict[str, int] = {}
+        specs = [Put(PIPELINES, _spec(one.name)) for one in self.pipelines]
+        self._ledger.commit("simulation.pipelines", specs)
+        self._watcher = Watcher(
+            ledger=self._ledger,
+            sources=(self._queue,),
+            detector=DriftDetector(StatisticalDetector(_detection()), watch_settings()),
+            grouper=SuperAlarmGrouper(GroupingSettings().scaled(CLOCK_FACTOR)),
+            cause_finder=HypothesisTree(CauseSettings()),
+            notifiers=(),
+            clock=self._clock,
+            policy=_policy(),
+            term=begin_term(self._ledger, self._clock, "simulation"),
+        )
+
+    def run(self) -> Outcome:
+        """Play all windows."""
+        for window in range(faults.WINDOWS):
+            self._step(window)
+            self._clock.advance(WINDOW_SECONDS)
+        groups = self._ledger.select(SUPER_ALARMS, order_by="updated_at")
+        actions = self._ledger.select(ACTIONS, order_by="wanted_at")
+        alarms = self._ledger.select(ALARMS, order_by="at")
+        return Outcome(
+            pipelines=tuple(self.pipelines),
+            groups=tuple(stored.value for stored in groups),
+            actions=tuple(stored.value for stored in actions),
+            alarms=tuple(stored.value for stored in alarms),
+        )
+
+    def _step(self, window: int) -> None:
+        now = self._clock.now()
+        down = {
+            one.cluster
+            for one in self.pipelines
+            if one.fault.name == "lost cluster" and one.fault.part(window) > 0
+        }
+        found: list[Signal] = self._machines(now, down)
+        for one in self.pipelines:
+            if window == 0:
+                found += one.references(now)
+            events = [Put(EVENTS, event) for event in one.events(window, now)]
+            if events:
+                self._ledger.commit("simulation.events", events)
+            if one.cluster not in down or one.is_cured:
+                found += one.window(window, now)
+            elif window == one.fault.begins:
+                found.append(_killed(one, now))
+        self._queue.signals += found
+        self._watcher.step()
+        self._carry_out(window)
+
+    def _machines(self, now: float, down: set[str]) -> list[Signal]:
+        return [
+            Signal(
+                name="reachable",
+                layer=Layer.MACHINE,
+                subject=f"cluster:{name}",
+                at=now,
+                value=float(name not in down),
+                labels={"cluster": name},
+            )
+            for name in self._clusters
+        ]
+
+    def _carry_out(self, window: int) -> None:
+        """Do what was asked for, some windows later."""
+        for stored in self._ledger.select(ACTIONS, where={"state": ActionState.WANTED.value}):
+            action = stored.value
+            if action.kind not in {ActionKind.RETRAIN, ActionKind.REPLAN}:
+                continue
+            is_training = action.kind is ActionKind.RETRAIN
+            due = self._due.setdefault(
+                action.action_id, window + (TRAINING_WINDOWS if is_training else REPLAN_WINDOWS)
+            )
+            if window < due:
+                continue
+            for one in self.pipelines:
+                if is_training and one.name == action.pipeline:
+                    self._train(one, action, window)
+                elif f"cluster:{one.cluster}" == action.subject:
+                    one.is_cured = True
+            done = dataclasses.replace(
+                action,
+                state=ActionState.DONE,
+                ended_at=self._clock.now() + 1.0,
+                run_id=RunId(f"r-{action.action_id}"),
+            )
+            self._ledger.commit("simulation.done", [Put(ACTIONS, done, stored.version)])
+
+    def _train(self, one: Pipeline, action: Action, window: int) -> None:
+        """Let a training learn what arrives now; units only where it reads them right."""
+        fault = one.fault
+        if window < fault.begins or one.is_cured or not helps(one, action):
+            return
+        one.is_cured = True
+        if fault.name == "population":
+            one.shifted = 6.0 * fault.loss
+            one.reference_shift = one.shifted
+        self._queue.signals += one.references(self._clock.now() + 2.0)
+
+
+def helps(one: Pipeline, action: Action) -> bool:
+    """Return whether a retraining cures the fault of its pipeline."""
+    if one.fault.name == "unit":
+        return action.parameters.get(one.unit) == one.columns[0][3]
+    return one.fault.name in faults.CURED
+
+
+def play(seeds: Sequence[int]) -> list[Outcome]:
+    """Play a world for each seed."""
+    return [World(seed).run() for seed in seeds]
+
+
+def _detection() -> DetectionSettings:
+    """Return the product's settings of detection for such windows, in a day of real length."""
+    scaled = DetectionSettings().scaled(CLOCK_FACTOR)
+    return dataclasses.replace(scaled, season_seconds=86_400.0, silence_seconds=3.0)
+
+
+def _policy() -> WatchPolicy:
+    """Return the product's policy for such windows; old signals are removed twice a day."""
+    scaled = WatchPolicy().scaled(CLOCK_FACTOR)
+    return dataclasses.replace(scaled, prune_seconds=72 * WINDOW_SECONDS)
+
+
+def _spec(name: str) -> PipelineSpec:
+    return PipelineSpec(
+        name=PipelineName(name),
+        tasks=(TaskSpec(name=TaskName("etl"), kind=TaskKind.ETL),),
+        retrain=RetrainPolicy(triggers=(RetrainTrigger.DRIFT, RetrainTrigger.QUALITY)),
+    )
+
+
+def _killed(one: Pipeline, now: float) -> Signal:
+    return Signal(
+        name="exit_killed",
+        layer=Layer.MACHINE,
+        subject=f"task:{one.name}/serve",
+        at=now,
+        value=1.0,
+        shape=Shape.COUNT,
+        labels={"pipeline": one.name, "cluster": one.cluster},
+    )
