@@ -13,6 +13,7 @@ import typer
 from api.cli import (
     alarming,
     demonstrating,
+    forecasting,
     hands,
     helping,
     notifying,

@@ -206,6 +206,8 @@ class Remote:
         """Use the learned version before the one in force again."""
         return self._transport.value(LearningReport, "POST", "/v1/learning/rollback")
 
+    # ------------------------------------------------------ messages to people
+
     def messages(self) -> tuple[Message, ...]:
         """Return the newest messages to people, with how each went."""
         return self._transport.value(tuple[Message, ...], "GET", "/v1/messages")

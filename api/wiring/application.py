@@ -197,6 +197,8 @@ class Application:
         """Use the learned version before the one in force again."""
         return self._profiles.roll_back()
 
+    # ------------------------------------------- senders, and messages to people
+
     def sender(self, token: str) -> str:
         """Return who may send with a token, "" when nobody."""
         return self._senders.name(token)
