@@ -14,6 +14,7 @@ from engine.model.profiles import Quantiles
 from forecasting import DemandChooser
 from forecasting.pools.forecaster import PoolForecaster
 from forecasting.series import engine
+from forecasting.series.panel import Panel
 
 HOURS = 24
 
@@ -71,9 +72,9 @@ def test_pools_of_one_report_share_the_work(monkeypatch: pytest.MonkeyPatch) -> 
     asked: list[tuple[str, ...]] = []
     real = engine.forecast
 
-    def counted(series: engine.Panel, **options: object) -> engine.PanelForecast:
+    def counted(series: Panel, **options: object) -> engine.PanelForecast:
         asked.append(series.names)
-        return real(series, **options)  # type: ignore[arg-type]
+        return real(series, **options)
 
     monkeypatch.setattr(engine, "forecast", counted)
     chooser = DemandChooser()
