@@ -6,6 +6,7 @@ A cluster is a ledger of declared capacity: what attempts hold counts, not what 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from engine.dispatching.readiness import MAY_START, Judgement
 from engine.model.dispatches import Attempt, Reason
@@ -14,6 +15,41 @@ from engine.model.plans import Assignment, task_key
 from engine.model.resources import Resource, Resources
 
 _ROUNDING = 1e-9
+
+
+@dataclass(slots=True)
+class Holders:
+    """Attempts that hold capacity, by cluster and pool, with what they hold there together.
+
+    Kept up to date while attempts are added, so that admitting thousands looks at each once.
+    """
+
+    _attempts: dict[tuple[str, str], list[Attempt]] = field(default_factory=dict)
+    _held: dict[tuple[str, str], Resources] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, live: Iterable[Attempt]) -> Holders:
+        """Return the holders among attempts that are all live."""
+        made = cls()
+        for attempt in live:
+            made.add(attempt)
+        return made
+
+    def add(self, attempt: Attempt) -> None:
+        """Count an attempt in."""
+        place = (attempt.cluster, attempt.pool)
+        self._attempts.setdefault(place, []).append(attempt)
+        before = self._held.get(place)
+        self._held[place] = attempt.held if before is None else before.plus(attempt.held)
+
+    def at(self, cluster: str, pool: str) -> tuple[Attempt, ...]:
+        """Return who holds capacity of a pool, in the order of being added."""
+        return tuple(self._attempts.get((cluster, pool), ()))
+
+    def with_needed(self, cluster: str, pool: str, needed: Resources) -> Resources:
+        """Return what would be held of a pool with one more attempt."""
+        before = self._held.get((cluster, pool))
+        return needed if before is None else before.plus(needed)
 
 
 def cluster_of(fleet: Fleet, name: str) -> Cluster | None:
@@ -57,24 +93,15 @@ def need(assignment: Assignment, pool: Pool, memory_factor: float = 1.0) -> Reso
     )
 
 
-def admit(
-    assignment: Assignment, needed: Resources, fleet: Fleet, live: Iterable[Attempt]
-) -> Judgement:
+def admit(assignment: Assignment, needed: Resources, fleet: Fleet, holders: Holders) -> Judgement:
     """Return whether a task may start where the plan puts it, or what it waits for.
 
-    needed: what it would hold; live: attempts that hold capacity, anywhere.
+    needed: what it would hold; holders: attempts that hold capacity, anywhere.
     """
     cluster = cluster_of(fleet, assignment.cluster)
     if cluster is None:
         return Judgement(reason=Reason.CLUSTER_DOWN, waiting_for=(assignment.cluster,))
-    holders = [
-        attempt
-        for attempt in live
-        if (attempt.cluster, attempt.pool) == (assignment.cluster, assignment.pool)
-    ]
-    held = needed
-    for attempt in holders:
-        held = held.plus(attempt.held)
+    held = holders.with_needed(assignment.cluster, assignment.pool, needed)
     has = capacity(cluster.pool(assignment.pool))
     short = [each for each in Resource if held.of(each) > has.of(each) + _ROUNDING]
     if not short:
@@ -82,5 +109,8 @@ def admit(
     lacks = "; ".join(
         f"{each.value}: needs {held.of(each):g}, has {has.of(each):g} {each.unit}" for each in short
     )
-    ahead = tuple(task_key(attempt.pipeline, attempt.task) for attempt in holders)
+    ahead = tuple(
+        task_key(attempt.pipeline, attempt.task)
+        for attempt in holders.at(assignment.cluster, assignment.pool)
+    )
     return Judgement(reason=Reason.CAPACITY, message=lacks, waiting_for=ahead or (assignment.pool,))

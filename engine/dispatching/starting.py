@@ -53,13 +53,14 @@ def advance(desk: Desk, fleet: Fleet, live: dict[AttemptId, Stored[Attempt]]) ->
     live: attempts that hold capacity; those intended here are added.
     """
     changed = False
+    holders = admission.Holders.of(stored.value for stored in live.values())
     for stored in _runs(desk):
         view = desk.view(stored)
         for task in in_order(view.spec):
             waits = view.tasks[task.name].value
             pauses = (waits.not_before or 0.0) > desk.clock.now()
             if waits.state is TaskState.WAITING and not pauses:
-                changed |= _advance(desk, view, task, fleet, live)
+                changed |= _advance(desk, view, task, fleet, live, holders)
     return changed
 
 
@@ -109,6 +110,7 @@ def _advance(
     task: TaskSpec,
     fleet: Fleet,
     live: dict[AttemptId, Stored[Attempt]],
+    holders: admission.Holders,
 ) -> bool:
     judgement = judge(task, {name: stored.value for name, stored in view.tasks.items()})
     if judgement.may_start:
@@ -135,13 +137,15 @@ def _advance(
         return _store(desk, view, task, nobody)
     profile = view.plan.profiles.get(task_key(view.spec.name, task.name))
     needed = admission.need(assignment, pool, retrying.memory_factor(attempts, profile))
-    judgement = admission.admit(
-        assignment, needed, fleet, [stored.value for stored in live.values()]
-    )
+    judgement = admission.admit(assignment, needed, fleet, holders)
     if not judgement.may_start:
         return _store(desk, view, task, judgement)
     attempt = _attempt(desk, view.tasks[task.name].value, assignment, needed, executor)
-    return _intend(desk, view, attempt, deployment, live)
+    if not _intend(desk, view, attempt, deployment):
+        return False
+    live[attempt.attempt_id] = Stored(attempt, ABSENT + 1)
+    holders.add(attempt)
+    return True
 
 
 def _condition(desk: Desk, view: RunView, task: TaskSpec) -> Judgement:
@@ -204,7 +208,6 @@ def _intend(
     view: RunView,
     attempt: Attempt,
     deployment: Stored[Deployment] | None,
-    live: dict[AttemptId, Stored[Attempt]],
 ) -> bool:
     """Store the intent; the executor is called for it afterwards, and after every crash."""
     running = replace(
@@ -224,10 +227,7 @@ def _intend(
     if deployment is not None:
         served = replace(deployment.value, attempt_id=attempt.attempt_id, endpoint="")
         writes.append(Put(DEPLOYMENTS, served, deployment.version))
-    if not _write(desk, view, f"dispatch.intend:{attempt.task}", running, *writes):
-        return False
-    live[attempt.attempt_id] = Stored(attempt, ABSENT + 1)
-    return True
+    return _write(desk, view, f"dispatch.intend:{attempt.task}", running, *writes)
 
 
 def _write(desk: Desk, view: RunView, name: str, task: TaskRun, *more: Write) -> bool:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.dispatching import admission, forecasts, orders, retrying
+from engine.dispatching.admission import Holders
 from engine.model.dispatches import Attempt, AttemptState, Reason
 from engine.model.fleet import Fleet
 from engine.model.identifiers import AttemptId, ClusterName, PipelineName, RunId, TaskName
@@ -54,13 +55,15 @@ def assigned(clusters: Fleet, held: Resources = samples.HELD) -> Assignment:
 class TestAdmission:
     def test_what_fits_beside_the_others_may_start(self) -> None:
         clusters = samples.fleet("a", node_count=1)
-        judgement = admission.admit(assigned(clusters), samples.HELD, clusters, [attempt()])
+        judgement = admission.admit(
+            assigned(clusters), samples.HELD, clusters, Holders.of([attempt()])
+        )
         assert judgement.may_start
 
     def test_what_does_not_fit_waits_for_those_ahead(self) -> None:
         clusters = samples.fleet("a", node_count=1)
         ahead = [attempt(), attempt(2)]
-        judgement = admission.admit(assigned(clusters), samples.HELD, clusters, ahead)
+        judgement = admission.admit(assigned(clusters), samples.HELD, clusters, Holders.of(ahead))
         assert judgement.reason is Reason.CAPACITY
         assert judgement.waiting_for == ("heart/etl", "heart/etl")
         assert judgement.message == "cpu: needs 3, has 2 cores"
@@ -68,13 +71,15 @@ class TestAdmission:
     def test_what_never_fits_waits_for_its_pool(self) -> None:
         clusters = samples.fleet("a", node_count=1)
         needed = Resources(gpu_count=1.0)
-        judgement = admission.admit(assigned(clusters), needed, clusters, [])
+        judgement = admission.admit(assigned(clusters), needed, clusters, Holders())
         assert (judgement.reason, judgement.waiting_for) == (Reason.CAPACITY, (samples.POOL,))
 
     def test_attempts_elsewhere_hold_nothing_here(self) -> None:
         clusters = samples.fleet("a", node_count=1)
         other = replace(attempt(), cluster=ClusterName("b"))
-        judgement = admission.admit(assigned(clusters), samples.HELD, clusters, [other] * 9)
+        judgement = admission.admit(
+            assigned(clusters), samples.HELD, clusters, Holders.of([other] * 9)
+        )
         assert judgement.may_start
 
     @pytest.mark.parametrize("names", [(), ("a",)])
@@ -82,7 +87,7 @@ class TestAdmission:
         known = samples.FixedFleet(samples.fleet(*names))
         known.down.add("a")
         place = assigned(samples.fleet("a"))
-        judgement = admission.admit(place, samples.HELD, known.fleet(), [])
+        judgement = admission.admit(place, samples.HELD, known.fleet(), Holders())
         assert (judgement.reason, judgement.waiting_for) == (Reason.CLUSTER_DOWN, ("a",))
 
     def test_memory_grows_up_to_the_whole_pool(self) -> None:
