@@ -76,9 +76,7 @@ def start(desk: Desk, fleet: Fleet, live: Mapping[AttemptId, Stored[Attempt]]) -
         intended = stored.value.state is AttemptState.INTENDED
         if intended and admission.cluster_of(fleet, stored.value.cluster) is not None:
             order = _order(desk, stored.value, views)
-            if isinstance(order, FinalError):
-                changed |= _refused(desk, stored, fleet, order)
-            elif order is not None:
+            if order is not None:
                 ordered.setdefault(stored.value.executor, []).append((stored, order))
     for name, wanted in ordered.items():
         executor = desk.executors[name]
@@ -239,24 +237,17 @@ def _write(desk: Desk, view: RunView, name: str, task: TaskRun, *more: Write) ->
     return True
 
 
-def _order(
-    desk: Desk, attempt: Attempt, views: dict[RunId, RunView]
-) -> AttemptOrder | FinalError | None:
-    """Return the order for an attempt, why there can be none, or None when nobody waits for it.
+def _order(desk: Desk, attempt: Attempt, views: dict[RunId, RunView]) -> AttemptOrder | None:
+    """Return the order for an attempt, or None when nobody waits for it.
 
     views: of runs looked at before; what an order needs of one has ended and does not change.
     """
-    if not observing.is_wanted(desk, attempt):
+    run = desk.run(attempt.run_id)
+    if run is None or not observing.is_wanted(desk, attempt):
         return None
-    try:
-        if attempt.run_id not in views:
-            run = desk.run(attempt.run_id)
-            if run is None:
-                return None
-            views[attempt.run_id] = desk.view(run)
-        return orders.order_for(views[attempt.run_id], attempt)
-    except FinalError as error:
-        return error
+    if attempt.run_id not in views:
+        views[attempt.run_id] = desk.view(run)
+    return orders.order_for(views[attempt.run_id], attempt)
 
 
 def _tried(executor: Executor, order: AttemptOrder) -> BerthError | None:

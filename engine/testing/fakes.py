@@ -20,7 +20,7 @@ from engine.model.dispatches import (
     Reason,
     Usage,
 )
-from engine.model.errors import DamagedError, NotFoundError, UnreachableError
+from engine.model.errors import BerthError, DamagedError, NotFoundError, UnreachableError
 from engine.model.identifiers import AttemptId, Digest
 from engine.model.specs import Scalar, TaskKind
 from engine.ports import Clock
@@ -157,6 +157,38 @@ class InstantExecutor:
     def _endpoint(self, attempt: AttemptId) -> str:
         serves = self.orders[attempt].kind is TaskKind.SERVE
         return f"http://memory/{attempt}" if serves else ""
+
+
+class InstantBulkExecutor(InstantExecutor):
+    """One that starts many at once (ports `Executor` and `BulkExecutor`).
+
+    busy: clusters that take nothing for now. refused: tasks that their cluster refuses, with why.
+    batches: how many attempts each call was given.
+    """
+
+    def __init__(self, clock: Clock, behave: Callable[[AttemptOrder], Outcome] = succeed) -> None:
+        super().__init__(clock, behave)
+        self.busy: set[str] = set()
+        self.refused: dict[str, BerthError] = {}
+        self.batches: list[int] = []
+
+    def start_all(self, orders: Sequence[AttemptOrder]) -> Mapping[AttemptId, BerthError | None]:
+        """Start those whose cluster has time; return what went wrong with each."""
+        self.batches.append(len(orders))
+        return {
+            order.attempt_id: self._tried(order)
+            for order in orders
+            if order.cluster not in self.busy
+        }
+
+    def _tried(self, order: AttemptOrder) -> BerthError | None:
+        if order.task in self.refused:
+            return self.refused[order.task]
+        try:
+            self.start(order)
+        except UnreachableError as error:
+            return error
+        return None
 
 
 class InstantModelServer:

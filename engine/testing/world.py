@@ -14,10 +14,10 @@ from engine.store import begin_term, open_ledger
 from engine.testing import samples
 from engine.testing.clocks import ManualClock
 from engine.testing.crash import (
-    CrashingExecutor,
     CrashingLedger,
     CrashingModelServer,
     CrashPoints,
+    crashing,
 )
 from engine.testing.fakes import (
     InstantExecutor,
@@ -76,7 +76,7 @@ class World:
         passed = points or CrashPoints()
         return Dispatcher(
             CrashingLedger(self.ledger, passed),
-            {"local": CrashingExecutor(self.executor, passed)},
+            {"local": crashing(self.executor, passed)},
             self.artifacts,
             CrashingModelServer(self.servers, passed),
             self.conditions,

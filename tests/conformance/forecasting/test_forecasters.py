@@ -25,4 +25,4 @@ class TestPoolForecaster(DemandSuite):
 class TestDemandChooser(DemandSuite):
     @pytest.fixture
     def forecaster(self) -> DemandForecaster:
-        return DemandChooser()
+        return DemandChooser(least_pools=1)

@@ -42,7 +42,7 @@ def told(median: float, mase: float, *, tested: bool = True) -> DemandForecast:
 def chooser(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> DemandChooser:
     """A chooser between two constants with back-tests as the test wants them."""
     alone, together = request.param
-    made = DemandChooser()
+    made = DemandChooser(least_pools=1)
     monkeypatch.setattr(PoolForecaster, "forecast", lambda *_, **__: alone)
     monkeypatch.setattr(made, "_together", lambda *_: together)
     return made
@@ -67,6 +67,14 @@ def test_the_engine_that_erred_less_speaks_and_both_where_they_are_close(
     assert found.mase == pytest.approx(mase)
 
 
+def test_a_few_pools_are_learned_each_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "forecast", lambda *_, **__: pytest.fail("nobody asks it"))
+    series = wave(16)
+    beside = [wave(16, f"pool-{number}", seed=number) for number in range(2, 8)]
+    found = DemandChooser().forecast(series, hours=HOURS, seed=1, beside=beside)
+    assert found == PoolForecaster().forecast(series, hours=HOURS, seed=1, beside=beside)
+
+
 def test_pools_of_one_report_share_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = wave(16), wave(16, "T4", seed=2)
     asked: list[tuple[str, ...]] = []
@@ -77,7 +85,7 @@ def test_pools_of_one_report_share_the_work(monkeypatch: pytest.MonkeyPatch) -> 
         return real(series, **options)
 
     monkeypatch.setattr(engine, "forecast", counted)
-    chooser = DemandChooser()
+    chooser = DemandChooser(least_pools=1)
     for one, other in ((first, second), (second, first)):
         found = chooser.forecast(one, hours=HOURS, seed=1, beside=[other])
         assert found.pool == one.pool
@@ -92,7 +100,7 @@ def test_series_beside_count_up_to_the_same_instant_and_only_where_they_can_be_d
     unknown = dataclasses.replace(series, pool="L4", values=(math.nan,) * 500)
     negative = dataclasses.replace(series, pool="H100", values=(-1.0,) * 500)
     found = [
-        DemandChooser().forecast(series, hours=HOURS, seed=1, beside=beside)
+        DemandChooser(least_pools=1).forecast(series, hours=HOURS, seed=1, beside=beside)
         for beside in ([later], [spoilt, unknown, negative])
     ]
     assert found[0] == found[1]
@@ -100,7 +108,7 @@ def test_series_beside_count_up_to_the_same_instant_and_only_where_they_can_be_d
 
 def test_zeros_are_forecast_as_zeros() -> None:
     series = dataclasses.replace(wave(16), values=(0.0,) * 384)
-    found = DemandChooser().forecast(series, hours=HOURS, seed=1)
+    found = DemandChooser(least_pools=1).forecast(series, hours=HOURS, seed=1)
     assert {hour.p50 for hour in found.hours} == {0.0}
     assert max(hour.p99 for hour in found.hours) < 1e-5
 
@@ -108,4 +116,4 @@ def test_zeros_are_forecast_as_zeros() -> None:
 def test_a_series_of_one_value_is_refused_with_the_least_it_takes() -> None:
     series = dataclasses.replace(wave(16), values=(1.0,))
     with pytest.raises(InvalidInputError, match="has 1 known hours; a forecast needs 48"):
-        DemandChooser().forecast(series, hours=HOURS, seed=1)
+        DemandChooser(least_pools=1).forecast(series, hours=HOURS, seed=1)

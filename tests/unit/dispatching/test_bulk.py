@@ -1,0 +1,98 @@
+"""Executors that start many attempts at once (port `BulkExecutor`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from engine.model.dispatches import AttemptState, Reason, Run, TaskState
+from engine.model.errors import RefusedError, UnreachableError
+from engine.model.identifiers import TaskName
+from engine.model.specs import TaskKind, TaskSpec
+from engine.testing import samples
+from engine.testing.crash import CrashPlan, CrashPoints
+from engine.testing.fakes import InstantBulkExecutor
+from engine.testing.world import World
+
+TASKS = ("first", "second", "third")
+
+
+class Bulk(World):
+    """A world whose executor starts many at once."""
+
+    def __init__(self) -> None:
+        super().__init__(samples.fleet("a"))
+        self.bulk = InstantBulkExecutor(self.clock)
+        self.executor = self.bulk
+
+    def submit_three(self) -> Run:
+        """Submit three tasks that do not wait for each other."""
+        tasks = (TaskSpec(name=TaskName(name), kind=TaskKind.ETL) for name in TASKS)
+        return self.submit(samples.pipeline(*tasks))
+
+
+@pytest.fixture
+def bulk() -> Iterator[Bulk]:
+    world = Bulk()
+    yield world
+    world.close()
+
+
+def test_all_that_may_start_is_handed_over_at_once(bulk: Bulk) -> None:
+    run = bulk.submit_three()
+    bulk.settle(bulk.engine())
+    assert bulk.bulk.batches == [len(TASKS)]
+    assert {bulk.task(run.run_id, name).state for name in TASKS} == {TaskState.SUCCEEDED}
+    assert set(bulk.bulk.starts.values()) == {1}
+
+
+def test_what_a_busy_cluster_did_not_take_is_handed_over_again(bulk: Bulk) -> None:
+    run = bulk.submit_three()
+    dispatcher = bulk.engine()
+    bulk.bulk.busy.add("a")
+    dispatcher.step()
+    assert {bulk.task(run.run_id, name).state for name in TASKS} == {TaskState.RUNNING}
+    assert {bulk.attempt(f"{run.run_id}.{name}.1").state for name in TASKS} == {
+        AttemptState.INTENDED
+    }
+    bulk.bulk.busy.clear()
+    bulk.settle(dispatcher)
+    assert {bulk.task(run.run_id, name).state for name in TASKS} == {TaskState.SUCCEEDED}
+
+
+def test_one_that_its_cluster_refuses_fails_alone_with_its_words(bulk: Bulk) -> None:
+    run = bulk.submit_three()
+    bulk.bulk.refused["second"] = RefusedError("the image is not allowed here")
+    bulk.settle(bulk.engine())
+    refused = bulk.attempt(f"{run.run_id}.second.1")
+    assert (refused.state, refused.reason) == (AttemptState.FAILED, Reason.ADMISSION)
+    assert refused.message == "the image is not allowed here"
+    assert bulk.task(run.run_id, "first").state is TaskState.SUCCEEDED
+
+
+def test_one_whose_cluster_did_not_answer_is_tried_again(bulk: Bulk) -> None:
+    run = bulk.submit_three()
+    bulk.bulk.refused["third"] = UnreachableError("nobody answers")
+    dispatcher = bulk.engine()
+    dispatcher.step()
+    bulk.bulk.refused.clear()
+    bulk.settle(dispatcher)
+    assert bulk.task(run.run_id, "third").state is TaskState.SUCCEEDED
+    assert set(bulk.bulk.starts.values()) == {1}
+
+
+def test_a_crash_on_either_side_of_a_start_of_many_starts_nothing_twice(bulk: Bulk) -> None:
+    class Crash(BaseException):
+        """The end of the process."""
+
+    def crash() -> None:
+        raise Crash
+
+    for point in ("executor:start:before", "executor:start:after"):
+        run = bulk.submit_three()
+        with pytest.raises(Crash):
+            bulk.settle(bulk.engine(CrashPoints(CrashPlan(point), crash=crash)))
+        bulk.settle(bulk.engine())
+        assert {bulk.task(run.run_id, name).state for name in TASKS} == {TaskState.SUCCEEDED}
+    assert set(bulk.bulk.starts.values()) == {1}
