@@ -1,9 +1,9 @@
 """Demand of a pool by two engines, chosen or combined by what each did on the pool's past nights.
 
 `forecasting.pools` learns each pool by itself and needs little of it; `forecasting.series` learns
-many series together, and is asked where there are many. Where one of them clearly erred less in its back-test, it alone speaks; where
-they are close, the mean of both does, whose error is no larger than the mean of theirs (Bates and
-Granger, 1969).
+many series together, and is asked where there are many. Where one of them clearly erred less in its
+back-test, it alone speaks; where they are close, the mean of both does, whose error is no larger
+than the mean of theirs (Bates and Granger, 1969).
 """
 
 from __future__ import annotations
