@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from alarms.grouping import headlines
+from alarms.grouping.alert import Alert
 from alarms.grouping.episodes import Change, Reason, Step
 from alarms.grouping.naming import alert_of
 from alarms.grouping.nature import pipeline_of
@@ -98,18 +99,22 @@ class SuperAlarmGrouper:
         fresh = {alarm.alarm_id: alarm for alarm in alarms if self._is_fresh(alarm, work)}
         least = self._settings.opens_at.rank
         severe = {key: one for key, one in fresh.items() if one.severity.rank >= least}
-        for batch in (severe, {key: one for key, one in fresh.items() if key not in severe}):
-            work.alarms |= batch
-            alerts = [alert_of(alarm) for alarm in batch.values()]
-            if batch is not severe:
-                alerts = [alert for alert in alerts if self._stream.has_place(alert)]
-            for change in self._stream.extend(alerts):
-                work.apply(change)
-                self._note(change)
+        self._place(work, severe, [alert_of(alarm) for alarm in severe.values()])
+        mild = {key: one for key, one in fresh.items() if key not in severe}
+        # What is not severe opens no super-alarm; it joins one that has a place for it by now.
+        alerts = [alert_of(alarm) for alarm in mild.values()]
+        self._place(work, mild, [alert for alert in alerts if self._stream.has_place(alert)])
         self._held = {
             key for key, group in work.groups.items() if group.state is not SuperAlarmState.RESOLVED
         }
         return work.changed()
+
+    def _place(self, work: _Work, alarms: Mapping[str, Alarm], alerts: Sequence[Alert]) -> None:
+        """Let the stream place alerts of alarms, and follow what it changes."""
+        work.alarms |= alarms
+        for change in self._stream.extend(alerts):
+            work.apply(change)
+            self._note(change)
 
     def _is_fresh(self, alarm: Alarm, work: _Work) -> bool:
         """Return whether an alarm must be placed; one whose placing was not stored must again."""

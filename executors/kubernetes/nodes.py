@@ -73,7 +73,6 @@ def keep_node(item: Document) -> Document:
     metadata: Document = item["metadata"]
     spec: Document = item.get("spec") or {}
     status: Document = item.get("status") or {}
-    conditions = status.get("conditions") or ()
     return {
         "name": metadata["name"],
         "version": metadata["resourceVersion"],
@@ -83,8 +82,7 @@ def keep_node(item: Document) -> Document:
             for each in spec.get("taints") or ()
             if not each["key"].startswith(_FLEETING)
         ],
-        "usable": not spec.get("unschedulable")
-        and any(each["type"] == "Ready" and each["status"] == "True" for each in conditions),
+        "usable": not spec.get("unschedulable") and _is_ready(status),
         "provider_id": spec.get("providerID", ""),
         "has": {
             key: value
@@ -92,6 +90,11 @@ def keep_node(item: Document) -> Document:
             if key in {"cpu", "memory", "ephemeral-storage", GPU}
         },
     }
+
+
+def _is_ready(status: Document) -> bool:
+    conditions = status.get("conditions") or ()
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 def amount(text: str) -> float:
