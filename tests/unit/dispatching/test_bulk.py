@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from engine.model.dispatches import AttemptState, Reason, Run, TaskState
-from engine.model.errors import RefusedError, UnreachableError
+from engine.model.errors import RefusedError
 from engine.model.identifiers import TaskName
 from engine.model.specs import TaskKind, TaskSpec
 from engine.testing import samples
@@ -71,12 +71,13 @@ def test_one_that_its_cluster_refuses_fails_alone_with_its_words(bulk: Bulk) -> 
     assert bulk.task(run.run_id, "first").state is TaskState.SUCCEEDED
 
 
-def test_one_whose_cluster_did_not_answer_is_tried_again(bulk: Bulk) -> None:
+def test_those_whose_cluster_did_not_answer_are_tried_again(bulk: Bulk) -> None:
     run = bulk.submit_three()
-    bulk.bulk.refused["third"] = UnreachableError("nobody answers")
+    bulk.bulk.hide("a")
     dispatcher = bulk.engine()
     dispatcher.step()
-    bulk.bulk.refused.clear()
+    assert not bulk.bulk.starts
+    bulk.bulk.restore("a")
     bulk.settle(dispatcher)
     assert bulk.task(run.run_id, "third").state is TaskState.SUCCEEDED
     assert set(bulk.bulk.starts.values()) == {1}
