@@ -52,7 +52,8 @@ class Signer:
 
     def is_valid(self, what: str, name: str, signature: str) -> bool:
         """Whether a signature is ours."""
-        return hmac.compare_digest(self.sign(what, name), signature)
+        # As bytes: of text only ASCII can be compared, and anything may stand in an address.
+        return hmac.compare_digest(self.sign(what, name).encode(), signature.encode())
 
 
 class ArtifactEndpoint:
@@ -132,7 +133,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         """Keep an archive as an artefact and answer with its digest."""
         name = self._signed("outputs")
-        size = int(self.headers.get("Content-Length") or -1)
+        told = self.headers.get("Content-Length") or ""
+        size = int(told) if told.isascii() and told.isdigit() else -1
         if name is None or not 0 <= size <= _BYTES_MAX:
             self.close_connection = True
             if name is not None:
@@ -198,6 +200,9 @@ def unpack(stream: object, folder: Path) -> None:
         for count, member in enumerate(packed):
             if count >= _MEMBERS_MAX:
                 raise ValueError(f"the archive has over {_MEMBERS_MAX} members")
+            if member.issparse():
+                # A few bytes could stand for a file without end.
+                raise ValueError(f"{member.name!r} has holes; send it in full")
             if not (member.isfile() or member.isdir()):
                 raise ValueError(f"{member.name!r} is neither file nor folder")
             if member.name != "content" and not member.name.startswith("content/"):

@@ -167,6 +167,35 @@ def test_an_archive_that_reaches_outside_is_refused(tmp_path: Path, name: str, k
     assert not (tmp_path / "escape").exists()
 
 
+def test_a_file_with_holes_is_refused(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w", format=tarfile.PAX_FORMAT) as packed:
+        member = tarfile.TarInfo("content")
+        holes = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
+        member.pax_headers = {**holes, "GNU.sparse.realsize": str(2**50)}
+        data = b"0\n".ljust(512, b"\0")
+        member.size = len(data)
+        packed.addfile(member, io.BytesIO(data))
+    content.seek(0)
+    with pytest.raises(ValueError, match="has holes"):
+        endpoint.unpack(content, tmp_path)
+
+
+@pytest.mark.parametrize("signature", ["%C3%A9", "", "0"])
+def test_any_text_may_stand_where_a_signature_should(pod: Pod, signature: str) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(f"{pod.base}/inputs/x?signature={signature}", timeout=10)
+
+
+@pytest.mark.parametrize("length", ["many", "-5", "1" * 30])
+def test_a_length_that_is_none_is_refused(pod: Pod, length: str) -> None:
+    address = pod.address("outputs", "r-1.task.1")
+    request = urllib.request.Request(address, data=b"x", method="PUT")
+    request.add_header("Content-Length", length)
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        urllib.request.urlopen(request, timeout=10)
+
+
 def test_the_key_stays_the_same_and_is_for_its_owner_only(tmp_path: Path) -> None:
     first = endpoint.Signer(tmp_path / "key").sign("inputs", "a")
     assert endpoint.Signer(tmp_path / "key").sign("inputs", "a") == first
