@@ -22,6 +22,7 @@ class Small:
 
     line: points of a polyline; marks: where alarms were raised, the first one first.
     band: upper and lower edge of what was expected; changes: where something changed.
+    high, low: ends of the axis of values, short enough for its margin; `description` has the unit.
     """
 
     title: str
@@ -106,8 +107,8 @@ def _small(
         marks=_marks([(times.at(alarm.at), levels.at(alarm.value)) for alarm in raised]),
         band=(levels.at(worst.expected_high), levels.at(worst.expected_low)),
         changes=tuple(times.at(at) for at in changed),
-        high=words.amount(levels.high, unit),
-        low=words.amount(levels.low, unit),
+        high=words.amount(levels.high),
+        low=words.amount(levels.low),
         since=words.clock_time(times.low),
         until=words.clock_time(times.high),
     )
