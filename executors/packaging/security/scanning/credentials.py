@@ -1,0 +1,80 @@
+"""Keys, tokens and passwords left in files. Findings show the first letters only."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from engine.model.scans import Finding, FindingKind, FindingSeverity
+
+BYTES_MAX = 32 << 20
+"""Of one file that are searched: weights are long, and hold no text."""
+_FINDINGS_MAX = 20
+_SHOWN_LETTERS = 4
+_ENTROPY_BITS_MIN = 3.0
+"""Per letter; words that stand for a password in examples have less."""
+
+_KNOWN: dict[str, bytes] = {
+    "private key": rb"-----BEGIN (?:[A-Z]{2,9} )?PRIVATE KEY-----\s+[A-Za-z0-9+/]{20,}",
+    "AWS access key": rb"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
+    "GitHub token": rb"\bgh[pousr]_[A-Za-z0-9]{36,255}\b",
+    "GitHub fine-grained token": rb"\bgithub_pat_[A-Za-z0-9_]{60,255}\b",
+    "GitLab token": rb"\bglpat-[A-Za-z0-9_-]{20,64}\b",
+    "Slack token": rb"\bxox[abprs]-[0-9A-Za-z-]{20,255}\b",
+    "Google API key": rb"\bAIza[0-9A-Za-z_-]{35}\b",
+    "Hugging Face token": rb"\bhf_[A-Za-z]{34}\b",
+    "OpenAI key": rb"\bsk-[A-Za-z0-9_-]{40,200}\b",
+    "PyPI token": rb"\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,}",
+    "npm token": rb"\bnpm_[A-Za-z0-9]{36}\b",
+    "Azure storage key": rb"AccountKey=[A-Za-z0-9+/]{86}==",
+    "JSON web token": rb"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}",
+    "password in an address": rb"\b[a-z][a-z0-9+.-]{1,20}://[^/\s:@'\"]{1,64}:[^/\s:@'\"{}$<]{6,100}@",
+}
+_PATTERNS = {name: re.compile(pattern) for name, pattern in _KNOWN.items()}
+_ASSIGNED = re.compile(
+    rb"(?i)\b(?:[a-z0-9]+_)*(password|passwd|secret|api_?key|access_?token|auth_?token|secret_?key)"
+    rb"[\"']?\s*[:=]\s*[\"']([^\"'\s]{8,200})[\"']"
+)
+_PLACEHOLDER = re.compile(
+    rb"(?i)example|change.?me|your|placeholder|dummy|x{4,}|\$\{|<|\{\{|not-a-real"
+)
+
+
+def findings(place: str, data: bytes) -> Iterator[Finding]:
+    """Yield the credentials in a file, at most a few of each kind."""
+    searched = data[:BYTES_MAX]
+    for name, pattern in _PATTERNS.items():
+        for number, match in enumerate(pattern.finditer(searched)):
+            if number >= _FINDINGS_MAX:
+                break
+            yield _finding(place, name, searched, match.start(), match[0], FindingSeverity.HIGH)
+    for number, match in enumerate(_ASSIGNED.finditer(searched)):
+        if number >= _FINDINGS_MAX:
+            break
+        if _PLACEHOLDER.search(match[2]) or _entropy(match[2]) < _ENTROPY_BITS_MIN:
+            continue
+        name = match[1].decode().lower()
+        yield _finding(place, name, searched, match.start(2), match[2], FindingSeverity.MEDIUM)
+
+
+def _entropy(text: bytes) -> float:
+    """Return the Shannon entropy of a text, bits per letter."""
+    counts = Counter(text).values()
+    return -sum(count / len(text) * math.log2(count / len(text)) for count in counts)
+
+
+def _finding(
+    place: str, name: str, data: bytes, at: int, found: bytes, severity: FindingSeverity
+) -> Finding:
+    line = data.count(b"\n", 0, at) + 1
+    shown = found[:_SHOWN_LETTERS].decode("latin-1")
+    return Finding(
+        kind=FindingKind.SECRET,
+        severity=severity,
+        code=f"secret.{name.replace(' ', '-').lower()}",
+        place=place,
+        message=f"line {line} holds what looks like a {name} ({shown}...)",
+        fix="take it out, and revoke it: whoever got the file has it",
+    )
