@@ -131,6 +131,12 @@ def device(name: str) -> Finding:
     return _fault("archive.device", name, message, FindingSeverity.CRITICAL)
 
 
+def duplicate(name: str) -> Finding:
+    """Return the finding of a member that is there twice."""
+    message = f"{name!r} is there twice: which one is used depends on the reader"
+    return _fault("archive.duplicate", name, message)
+
+
 def _mode_faults(name: str, mode: int) -> list[Finding]:
     """Return what is wrong with the mode that a zip archive gives a member."""
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
@@ -147,8 +153,7 @@ def _repeated(name: str, seen: dict[str, str]) -> list[Finding]:
     whole = posixpath.normpath(name)
     before = seen.setdefault(whole.casefold(), whole)
     if before == whole and not name.endswith("/") and f"{whole}\0" in seen:
-        message = f"{name!r} is there twice: which one is used depends on the reader"
-        return [_fault("archive.duplicate", name, message)]
+        return [duplicate(name)]
     seen[f"{whole}\0"] = whole
     if before != whole:
         message = f"{name!r} and {before!r} are one file where capitals do not count"

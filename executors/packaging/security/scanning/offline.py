@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -84,8 +85,13 @@ class _Looking:
 
     def image(self, manifest: layouts.Manifest) -> None:
         """Look at every layer."""
+        seen: set[str] = set()
         for entry, reader in layouts.layer_files(manifest):
             self._findings.extend(_entry_faults(entry))
+            if entry.isreg() and _is_package(entry.name):
+                if posixpath.normpath(entry.name) in seen:
+                    self._findings.append(archives.duplicate(entry.name))
+                seen.add(posixpath.normpath(entry.name))
             if reader is None or _is_system(entry.name):
                 continue
             self._member(entry.name, reader.read(self._limits.file_bytes_max), entry.size)
@@ -143,11 +149,15 @@ def _is_system(name: str) -> bool:
     return bool(parts) and (parts[0] in _SYSTEM or not _LIBRARIES.isdisjoint(parts))
 
 
+def _is_package(name: str) -> bool:
+    """Return whether a file of a layer belongs to the packaged model."""
+    return PurePosixPath(name.lstrip("./")).parts[:1] == (_PACKAGE_FOLDER,)
+
+
 def _entry_faults(entry: tarfile.TarInfo) -> list[Finding]:
     """Return what is wrong with an entry of a layer; links of the system are usual."""
     faults = archives.name_faults(entry.name)
-    parts = PurePosixPath(entry.name.lstrip("./")).parts
-    if not parts or parts[0] != _PACKAGE_FOLDER:
+    if not _is_package(entry.name):
         return faults
     if entry.issym() or entry.islnk():
         start = "" if entry.islnk() else entry.name
