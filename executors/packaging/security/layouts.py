@@ -13,6 +13,7 @@ import io
 import json
 import lzma
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,16 @@ _LAYER_BYTES_MAX = 16 << 30
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _WHITEOUT = ".wh."
 _FIX = "package the model again"
-UNPACKING_ERRORS = (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError)
+UNPACKING_ERRORS = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    ValueError,
+    NotImplementedError,
+)
 """What a damaged archive can raise while it is read."""
 
 

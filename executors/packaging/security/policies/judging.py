@@ -46,9 +46,10 @@ def judge(layout: Path, policy: Policy, digest: str | None = None) -> Verdict:
     """
     manifest = layouts.manifest_of(layout, digest)
     layouts.check_layers(manifest)
-    keys = _public_keys(policy)
-    signed_by = cosign.signers(layout, manifest.digest, list(keys)) if keys else frozenset[str]()
-    trusted = list(_trusted_statements(layout, manifest.digest, list(keys)))
+    named = _public_keys(policy)
+    keys = [key for _, key in named]
+    signed_by = cosign.signers(layout, manifest.digest, keys) if keys else frozenset[str]()
+    trusted = list(_trusted_statements(layout, manifest.digest, keys))
     report, scanned = _report(layout, manifest.digest, trusted)
     refusals = [
         *_signature_refusals(policy, signed_by),
@@ -60,20 +61,20 @@ def judge(layout: Path, policy: Policy, digest: str | None = None) -> Verdict:
         digest=manifest.digest,
         policy=policy.name,
         refusals=tuple(refusals),
-        signers=tuple(sorted(keys[key] for key in keys if key.identity in signed_by)),
+        signers=tuple(sorted(name for name, key in named if key.identity in signed_by)),
         scanned=scanned,
         findings=report.findings,
     )
 
 
-def _public_keys(policy: Policy) -> dict[PublicKey, str]:
+def _public_keys(policy: Policy) -> list[tuple[str, PublicKey]]:
     """Return the keys of a policy with their names."""
     if not policy.keys:
-        return {}
+        return []
     # `cryptography` is an extra, needed only where signatures are asked for.
     from executors.packaging.security.signing.keys import parse_public  # noqa: PLC0415
 
-    return {parse_public(each.pem, each.name): each.name for each in policy.keys}
+    return [(each.name, parse_public(each.pem, each.name)) for each in policy.keys]
 
 
 def _trusted_statements(

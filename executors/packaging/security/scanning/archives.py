@@ -57,7 +57,7 @@ def zip_members(data: bytes, limits: Limits) -> Iterator[Entry]:
             known = archive.infolist()
             yield from _whole(len(known), limits, overlap=_overlapping(known, len(data)))
             seen: dict[str, str] = {}
-            for info in known[: limits.members_max]:
+            for info in known if len(known) <= limits.members_max else ():
                 mode = info.external_attr >> 16
                 faults = [*name_faults(info.filename), *_repeated(info.filename, seen)]
                 faults += _mode_faults(info.filename, mode)

@@ -68,8 +68,6 @@ class _Machine:
             IndexError: when it takes more from the stack than there is; Python would stop here.
         """
         stack = self._stack
-        if name in _CALLS:
-            self._facts.calls += 1
         if name in _TEXT:
             stack.append(_text(argument))
         elif name == "MARK":
@@ -136,6 +134,7 @@ def follow(data: bytes, *, instructions_max: int = _INSTRUCTIONS_MAX) -> Facts:
                     facts.stops += 1
                     break
                 machine.step(opcode.name, argument, opcode)
+                facts.calls += opcode.name in _CALLS
         except (ValueError, IndexError, TypeError, OverflowError, MemoryError) as error:
             facts.fault = f"it cannot be followed: {error}"
         if facts.stops == stopped and not facts.fault:
