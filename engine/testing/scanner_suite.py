@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import pickle
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,9 +20,9 @@ class Harm:
     def __init__(self, mark: Path) -> None:
         self._mark = mark
 
-    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+    def __reduce__(self) -> tuple[Callable[..., int], tuple[list[str]]]:
         """Return what a loader would call."""
-        return os.system, (f"touch {self._mark}",)
+        return subprocess.call, (["touch", str(self._mark)],)
 
 
 class ScannerSuite:

@@ -32,7 +32,7 @@ PLAIN_PICKLE = b"\x80\x04K\x01."
 
 def trusting(signed: Signed, **more: object) -> Policy:
     key = TrustedKey(name="team.pub", pem=signed.public.read_bytes())
-    return Policy(**{"keys": (key,), **more})  # type: ignore[arg-type]  # fields by name
+    return Policy(**{"keys": (key,), **more})
 
 
 def reasons(verdict: Verdict) -> set[RefusalReason]:
