@@ -14,8 +14,6 @@ from engine.documents.yaml_text import parse_yaml
 from engine.model.errors import Fault, InvalidInputError
 
 _KEYS = ("calls", "together")
-_MOST_RELATIONS = 100_000
-"""More are a mistake of whatever wrote the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +39,7 @@ def load_topology(text: str, name: str) -> Topology:
 
     Raises:
         InvalidInputError: with every fault of the text: unknown keys, entries that are no names,
-            calls of oneself, groups of one, far too many relations.
+            calls of oneself, groups of one, far too much text.
     """
     root, faults = parse_yaml(text, name)
     reader = _Reader(faults)
@@ -50,9 +48,6 @@ def load_topology(text: str, name: str) -> Topology:
         calls=tuple(dict.fromkeys(reader.calls(members.get("calls")))),
         together=tuple(dict.fromkeys(reader.together(members.get("together")))),
     )
-    if len(found.pairs) > _MOST_RELATIONS:
-        message = f"{len(found.pairs)} relations are more than the {_MOST_RELATIONS} that are read"
-        reader.faults.append(fault("S004", root, message, fix="name services, not their copies"))
     if reader.faults:
         raise InvalidInputError(name, reader.faults)
     return found

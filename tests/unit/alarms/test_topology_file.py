@@ -39,10 +39,10 @@ def test_circles_are_read_and_repetition_is_not() -> None:
     assert load_topology("{}", "t.yaml") == Topology()
 
 
-def foreign(subject: str, at: float) -> Alarm:
+def foreign(subject: str, at: float, namespace: str) -> Alarm:
     """Return an alert of another system."""
     return dataclasses.replace(
-        alarm(f"{subject}@{at}", at),
+        alarm(f"{subject}@{at}", at, namespace=namespace),
         series=f"{subject}|Slow",
         subject=subject,
         signal="Slow",
@@ -81,12 +81,12 @@ def test_all_faults_are_told_at_once() -> None:
 
 def test_a_file_out_of_hand_is_refused() -> None:
     names = ", ".join(f"s{number}" for number in range(100_002))
-    with pytest.raises(InvalidInputError, match="more than the 100000"):
+    with pytest.raises(InvalidInputError, match="more than 500,000"):
         load_topology(f"calls: {{a: [{names}]}}", "t.yaml")
 
 
 def test_alarms_of_a_caller_and_what_it_calls_are_one_event() -> None:
-    alarms = [foreign("service:front", 9.0), foreign("service:db", 9.5)]
+    alarms = [foreign("service:front", 9.0, "shop"), foreign("service:db", 9.5, "data")]
     told = load_topology("calls: {front: [db]}", "t.yaml")
     assert len(SuperAlarmGrouper().group([], alarms, 10.0)) == 2
     assert len(SuperAlarmGrouper(topology=told.pairs).group([], alarms, 10.0)) == 1
