@@ -10,9 +10,9 @@ import time
 import zlib
 
 import numpy as np
-import skops.io
 from numpy.typing import NDArray
 
+from executors.persistence import skops_io
 from executors.tasks.context import Origin, Task, write_json
 from executors.training import families, features, search
 from executors.training.families import Classifier
@@ -37,7 +37,7 @@ def run(task: Task) -> None:
     model.fit(rows, labels)
     seconds = time.perf_counter() - started
     holdout_quality = _quality(model, held_out)
-    skops.io.dump(model, task.outputs / "model.skops")
+    skops_io.dump(model, task.outputs / "model.skops")
     np.save(task.outputs / "example.npy", held_out[:_EXAMPLES])
     task.pass_on(folder, "schema.json", "reference.json")
     write_json(task.outputs / "metrics.json", _metrics(best, found, holdout_quality))
