@@ -16,7 +16,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -30,6 +30,7 @@ _LAYER_BYTES_MAX = 16 << 30
 """Unpacked bytes of one layer; the largest images of machine learning have layers of 10 GB."""
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _WHITEOUT = ".wh."
+_ROLE, _MODEL_ROLE = "berth.layer", "model"
 _FIX = "package the model again"
 UNPACKING_ERRORS = (
     tarfile.TarError,
@@ -56,6 +57,14 @@ class Manifest:
     def layers(self) -> Sequence[Mapping[str, Any]]:
         """Descriptors of the layers, the base first."""
         return cast("Sequence[Mapping[str, Any]]", self.document.get("layers", []))
+
+    def of_the_model(self) -> Manifest:
+        """Return the same with only the layers of the model, where some are marked so.
+
+        They are all that a model server reads of a whole image.
+        """
+        marked = [layer for layer in self.layers if _role(layer) == _MODEL_ROLE]
+        return replace(self, document={**self.document, "layers": marked or list(self.layers)})
 
 
 def is_layout(path: Path) -> bool:
@@ -177,6 +186,12 @@ def json_object(data: bytes, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise DamagedError(f"{name!r} holds no JSON object", fix=_FIX)
     return cast("dict[str, Any]", value)
+
+
+def _role(layer: Mapping[str, Any]) -> object:
+    """Return what the annotation of a layer says that it brings."""
+    annotations = layer.get("annotations")
+    return cast("dict[str, object]", annotations).get(_ROLE) if annotations else None
 
 
 def _unpacked(raw: IO[bytes]) -> IO[bytes]:

@@ -10,7 +10,8 @@ import pytest
 from engine.model.errors import InvalidInputError, RefusedError
 from engine.model.identifiers import Digest
 from engine.model.scans import FindingSeverity
-from executors.packaging.security import attachments
+from executors.packaging import images
+from executors.packaging.security import attachments, layouts
 from executors.packaging.security.policies import judging
 from executors.packaging.security.policies.gate import Gate
 from executors.packaging.security.policies.policy import (
@@ -197,3 +198,19 @@ def test_a_fault_has_its_place(
     (found,) = caught.value.faults
     assert message in found.message
     assert (found.line, found.column) == (line, column)
+
+
+def test_a_server_judges_the_layers_that_it_reads(tmp_path: Path) -> None:
+    package(tmp_path, model_pkl=PLAIN_PICKLE)
+    package(tmp_path / "clean")
+    shutil.copytree(tmp_path / "clean" / "blobs", tmp_path / "blobs", dirs_exist_ok=True)
+    below, clean = (
+        layouts.manifest_of(folder).document for folder in (tmp_path, tmp_path / "clean")
+    )
+    model = {**clean["layers"][0], "annotations": {"berth.layer": "model"}}
+    data = images.canonical({**below, "layers": [below["layers"][0], model]})
+    entry = {"mediaType": images.MANIFEST_TYPE, "digest": images.digest_of(data), "size": len(data)}
+    images.write_file(images.blob_path(tmp_path, images.digest_of(data)), data)
+    images.write_index(tmp_path, [entry])
+    assert judging.judge(tmp_path, Policy(), whole=False).is_allowed
+    assert not judging.judge(tmp_path, Policy()).is_allowed

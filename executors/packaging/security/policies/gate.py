@@ -53,7 +53,7 @@ class Gate:
         self._policy = Policy()
 
     def check(self, layout: Path, digest: str | None = None) -> Verdict:
-        """Return the verdict on an image that may be deployed.
+        """Return the verdict on an image of which the model may be loaded.
 
         Raises:
             RefusedError: when it may not; the message names every reason.
@@ -61,7 +61,7 @@ class Gate:
             DamagedError: when the image is not what it says.
         """
         self._renew()
-        verdict = judging.judge(layout, self._policy, digest)
+        verdict = judging.judge(layout, self._policy, digest, whole=False)
         if not verdict.is_allowed:
             reasons = "; ".join(refusal.message for refusal in verdict.refusals)
             message = f"policy {verdict.policy!r} refuses {verdict.digest}: {reasons}"

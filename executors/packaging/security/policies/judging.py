@@ -37,20 +37,26 @@ _PACKAGE = "models/"
 _SHOWN_MAX = 5
 
 
-def judge(layout: Path, policy: Policy, digest: str | None = None) -> Verdict:
+def judge(
+    layout: Path, policy: Policy, digest: str | None = None, *, whole: bool = True
+) -> Verdict:
     """Return what a policy says of an image of a layout, its newest when no digest is given.
+
+    whole: False when only the layers of the model will be read, as by a model server.
 
     Raises:
         NotFoundError: when the layout has no such image.
         DamagedError: when the image or what is attached to it is not what it says.
     """
     manifest = layouts.manifest_of(layout, digest)
+    if not whole:
+        manifest = manifest.of_the_model()
     layouts.check_layers(manifest)
     named = _public_keys(policy)
     keys = [key for _, key in named]
     signed_by = cosign.signers(layout, manifest.digest, keys) if keys else frozenset[str]()
     trusted = list(_trusted_statements(layout, manifest.digest, keys))
-    report, scanned = _report(layout, manifest.digest, trusted)
+    report, scanned = _report(manifest, trusted)
     refusals = [
         *_signature_refusals(policy, signed_by),
         *_provenance_refusals(policy, manifest.digest, trusted),
@@ -89,15 +95,17 @@ def _trusted_statements(
             continue
 
 
-def _report(layout: Path, digest: str, trusted: Sequence[dict[str, Any]]) -> tuple[ScanReport, str]:
+def _report(
+    manifest: layouts.Manifest, trusted: Sequence[dict[str, Any]]
+) -> tuple[ScanReport, str]:
     """Return the scan that is vouched for, else one made now."""
     for statement in trusted:
-        if provenance.is_about(statement, digest, provenance.SCAN_PREDICATE):
+        if provenance.is_about(statement, manifest.digest, provenance.SCAN_PREDICATE):
             try:
                 return provenance.scan_of(statement), "attested"
             except ValueError:
                 continue
-    return OfflineScanner().scan(layout, digest), "now"
+    return OfflineScanner().scan_image(manifest), "now"
 
 
 def _signature_refusals(policy: Policy, signed_by: frozenset[str]) -> Iterator[Refusal]:

@@ -47,19 +47,28 @@ class OfflineScanner:
         """
         if not path.exists():
             raise NotFoundError(f"there is nothing to scan at {str(path)!r}", fix="check the path")
-        looking = _Looking(self._limits)
         if layouts.is_layout(path):
             manifest = layouts.manifest_of(path, digest)
             layouts.check_layers(manifest)
-            looking.image(manifest)
-            found = components.of_image(manifest)
-        elif path.is_dir():
+            return self.scan_image(manifest)
+        looking = _Looking(self._limits)
+        if path.is_dir():
             looking.folder(path)
             found = components.of_folder(path)
         else:
             looking.file(path.name, path)
             found = ()
         return looking.report(found)
+
+    def scan_image(self, manifest: layouts.Manifest) -> ScanReport:
+        """Return what was found in the layers of a manifest.
+
+        Raises:
+            DamagedError: when a layer is no archive.
+        """
+        looking = _Looking(self._limits)
+        looking.image(manifest)
+        return looking.report(components.of_image(manifest))
 
 
 class _Looking:
