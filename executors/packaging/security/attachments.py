@@ -7,6 +7,7 @@ registries of before OCI 1.1 know no referrers.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -118,6 +119,12 @@ def copy(source: Path, target: Path, digest: str) -> None:
 def tags(layout: Path) -> tuple[str, ...]:
     """Return the tags of everything that is attached in a layout."""
     return tuple(sorted(_tag(entry) for entry in _entries(layout / FOLDER)))
+
+
+def state(layout: Path) -> bytes:
+    """Return what tells whether anything was attached or taken away since."""
+    path = layout / FOLDER / "index.json"
+    return hashlib.sha256(path.read_bytes()).digest() if path.exists() else b""
 
 
 def remove(layout: Path) -> None:

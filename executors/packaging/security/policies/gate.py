@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from engine.model.errors import RefusedError
+from executors.packaging.security import attachments, layouts
 from executors.packaging.security.policies import judging
 from executors.packaging.security.policies.policy import Policy, Verdict
 
+_VERDICTS_MAX = 64
 _LOG = logging.getLogger(__name__)
 CODE = "P001"
 
@@ -45,12 +47,17 @@ def current_policy(environment: Mapping[str, str]) -> Policy:
 
 
 class Gate:
-    """Asks the policy about images."""
+    """Asks the policy about images; remembers what it said as long as nothing changed.
+
+    A verdict stands for a digest and what is attached to it: whoever reads the image compares its
+    bytes with the digest, so they need not be looked at again at every swap.
+    """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
         self._stamp: tuple[object, ...] = ()
         self._policy = Policy()
+        self._verdicts: dict[tuple[str, bytes], Verdict] = {}
 
     def check(self, layout: Path, digest: str | None = None) -> Verdict:
         """Return the verdict on an image of which the model may be loaded.
@@ -61,7 +68,14 @@ class Gate:
             DamagedError: when the image is not what it says.
         """
         self._renew()
-        verdict = judging.judge(layout, self._policy, digest, whole=False)
+        found = layouts.manifest_of(layout, digest).digest
+        key = (found, attachments.state(layout))
+        verdict = self._verdicts.get(key)
+        if verdict is None:
+            verdict = judging.judge(layout, self._policy, found, whole=False)
+            if len(self._verdicts) >= _VERDICTS_MAX:
+                self._verdicts.clear()
+            self._verdicts[key] = verdict
         if not verdict.is_allowed:
             reasons = "; ".join(refusal.message for refusal in verdict.refusals)
             message = f"policy {verdict.policy!r} refuses {verdict.digest}: {reasons}"
@@ -80,4 +94,5 @@ class Gate:
         if stamp != self._stamp:
             self._policy = current_policy(self._environment)
             self._stamp = stamp
+            self._verdicts.clear()
             _LOG.info("policy %r holds", self._policy.name)
