@@ -37,7 +37,8 @@ def folder() -> Path:
 def read(part: str, *, rows: int | None = None) -> tuple[Images, Labels]:
     """Returns (n, 784) images from 0 to 1 and their classes; `part` is `train` or `t10k`."""
     with gzip.open(folder() / f"{part}-images-idx3-ubyte.gz") as file:
-        pixels = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 784)[:rows]
+        wanted = -1 if rows is None else 16 + 784 * rows
+        pixels = np.frombuffer(file.read(wanted), np.uint8, offset=16).reshape(-1, 784)
     with gzip.open(folder() / f"{part}-labels-idx1-ubyte.gz") as file:
         labels = np.frombuffer(file.read(), np.uint8, offset=8)[:rows]
     return pixels.astype(np.float32) / np.float32(255), labels.astype(np.int64)

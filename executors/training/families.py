@@ -82,6 +82,8 @@ def _logistic(generator: np.random.Generator) -> Configuration:
 
 Grid = Mapping[str, Sequence[str | int | float]]
 _THIN_TREES_MIN = 10
+_LONG_STEP = 0.6
+"""Longest step of boosting that still comes to the same place."""
 
 _KNN_GRID: Sequence[Grid] = ({"n_neighbors": range(3, 32, 2), "weights": ["uniform", "distance"]},)
 _TREE_GRID: Sequence[Grid] = (
@@ -148,14 +150,18 @@ class Family:
         ]
 
     def thinned(self, configuration: Configuration) -> Configuration:
-        """Return a configuration that ranks like this one at a third of the cost, where there is.
+        """Return a configuration that ranks like this one at a part of the cost, where there is.
 
-        A mean over fewer trees is the same mean with more noise; other families have no such form.
+        A mean over a third of the trees is the same mean with more noise. Boosting comes to about
+        the same place with half the steps, each twice as long. Other families have no such form.
         """
-        if not self._name.startswith("RandomForest"):
-            return configuration
-        trees = max(int(configuration.get("n_estimators", 100)) // 3, _THIN_TREES_MIN)
-        return {**configuration, "n_estimators": trees}
+        trees = int(configuration.get("n_estimators", 0))
+        if self._name.startswith("RandomForest") and trees:
+            return {**configuration, "n_estimators": max(trees // 3, _THIN_TREES_MIN)}
+        rate = float(configuration.get("learning_rate", 1.0))
+        if self._name.startswith("GradientBoosting") and rate <= _LONG_STEP / 2:
+            return {**configuration, "n_estimators": trees // 2, "learning_rate": 2 * rate}
+        return configuration
 
     def build(self, configuration: Configuration, seed: int) -> Classifier:
         """Return the classifier behind imputing (median) and, where it helps, scaling."""

@@ -1,9 +1,9 @@
 """Racing configurations over folds: what is clearly behind on the first folds runs no others.
 
 Successive halving with folds as the resource (Jamieson and Talwalkar, AISTATS 2016; irace's racing
-is its cousin). All candidates of a family meet on the first fold, the best quarter on the second,
-the best eighth on the others. On the first fold a forest has a third of its trees: the ranking is
-what is wanted there, not the forest. Families are raced each by itself, so that none is dropped
+is its cousin). All candidates of a family meet on the first fold, the best fifth on the second, the
+best tenth on the others. On the first fold ensembles have fewer trees: the ranking is what is
+wanted there, not the forest. Families are raced each by itself, so that none is dropped
 because of one fold that suits another.
 """
 
@@ -32,7 +32,7 @@ class Rules:
     """
 
     stages: tuple[tuple[int, ...], ...] = ((0,), (1,), (2, 3, 4))
-    kept: tuple[int, ...] = (4, 8)
+    kept: tuple[int, ...] = (5, 10)
     fewest: int = 2
 
     @property
