@@ -13,6 +13,7 @@ import typer
 from api.cli import (
     alarming,
     demonstrating,
+    experiments,
     forecasting,
     hands,
     helping,
@@ -21,6 +22,7 @@ from api.cli import (
     planning,
     rules,
     running,
+    training,
 )
 
 _HELP = """Plans, places and runs machine-learning pipelines over many clusters, and keeps watch.
@@ -34,6 +36,8 @@ _MODULES = (
     planning,
     forecasting,
     running,
+    experiments,
+    training,
     alarming,
     hands,
     notifying,

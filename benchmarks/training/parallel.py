@@ -24,7 +24,7 @@ from executors.training.parallel import launch, metrics, prediction
 
 WORKERS = 2
 VARIABLE = "BERTH_BENCH_RECIPE"  # read by _networks, which imports torch and so is not imported
-LIMIT_SECONDS = 300.0
+LIMIT_SECONDS = 600.0
 ROUNDS, QUICK_ROUNDS = 3, 1
 RECIPE = "benchmarks.training._networks:recipe"
 CURVE = {"double": True, "rows": 2_000, "batch": 200, "epochs": 2, "micro": 64, "warm_up": 5}

@@ -1,7 +1,7 @@
 """The built-in `train` task: tunes one or more families, in a race, and keeps the best model.
 
-Writes `model.skops` (never pickle), `metrics.json`, held-out rows as `example.npy` for the
-package's checks, and passes the features' schema and reference on.
+Writes `model.skops` (never pickle), `metrics.json`, `experiment.json` (what made it), held-out rows
+as `example.npy` for the package's checks, and passes the features' schema and reference on.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from executors.tasks.context import Origin, Task, write_json
 from executors.training import families, features, leaks, racing, search
 from executors.training.families import Classifier
+from executors.training.tracking import experiments
 
 _TRIALS = 8
 _EXAMPLES = 512
@@ -43,6 +44,7 @@ def run(task: Task) -> None:
     skops.io.dump(model, task.outputs / "model.skops")
     np.save(task.outputs / "example.npy", held_out[:_EXAMPLES])
     task.pass_on(folder, "schema.json", "reference.json")
+    experiments.write(task, [folder / "train.npy", folder / "holdout.npy"])
     write_json(task.outputs / "metrics.json", _metrics(choice, holdout_quality, leak))
     task.write_outputs(
         {

@@ -51,9 +51,9 @@ def _flat(model: Any) -> list[Any]:  # noqa: ANN401 - a module
 
 def _usable(layer: Any) -> bool:  # noqa: ANN401 - a module
     if isinstance(layer, nn.Conv2d):
-        return layer.groups == 1 and layer.padding_mode == "zeros" and layer.padding != "same"
+        return bool(layer.groups == 1 and layer.padding_mode == "zeros" and layer.padding != "same")
     if isinstance(layer, nn.MaxPool2d):
-        return not layer.ceil_mode and layer.dilation in {1, (1, 1)}
+        return not layer.ceil_mode and bool(layer.dilation in {1, (1, 1)})
     if isinstance(layer, nn.Flatten):
-        return layer.start_dim == 1 and layer.end_dim == -1
+        return bool(layer.start_dim == 1 and layer.end_dim == -1)
     return isinstance(layer, KNOWN)

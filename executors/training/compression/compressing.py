@@ -101,9 +101,13 @@ def compress(task: Task, *, clock: Callable[[], float]) -> Compressed:
 
 
 def _choose(
-    task: Task, tried: dict[str, Any], model: Any, least: float, clock: Callable[[], float]
+    task: Task,
+    tried: dict[str, Any],
+    model: Any,  # noqa: ANN401 - a module
+    least: float,
+    clock: Callable[[], float],
 ) -> Compressed:
-    """Write the network as ONNX, measure all forms in turn, choose the fastest within the budget."""
+    """Write the network as ONNX, measure all forms in turn, choose the fastest allowed one."""
     sample = torch.from_numpy(task.rows[:1])
     whole = export.to_onnx(task.model, sample)
     small = export.to_onnx(model, sample)

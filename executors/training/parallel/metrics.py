@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 NAME = "metrics.jsonl"
@@ -12,7 +12,7 @@ Write = Callable[[dict[str, float]], object]
 
 
 @contextlib.contextmanager
-def writer(folder: Path, step: int, *, first: bool) -> Iterator[Write]:
+def writer(folder: Path, step: int, *, first: bool) -> Generator[Write]:
     """Yield what writes a line; lines past step `step`, of steps taken again, are dropped.
 
     Only the first worker writes.
