@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from executors.training.trials.study import Plan
 
 
-def tune(
+def tune(  # noqa: PLR0913, PLR0917 - each is an option of the command
     context: typer.Context,
     objective: Annotated[
         str, typer.Argument(metavar="FILE.py:FUNCTION", help="What is tried; or MODULE:FUNCTION.")
@@ -107,7 +107,7 @@ def _search(talk: Talk, folder: Path, plan: Plan, workers: int) -> Records:
         return study.run(workers, watch=watch)
 
 
-def train(
+def train(  # noqa: PLR0913, PLR0917 - each is an option of the command
     context: typer.Context,
     program: Annotated[
         list[str],

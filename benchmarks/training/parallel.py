@@ -132,6 +132,6 @@ def predicted(
 
 
 def step_seconds(lines: list[dict[str, float]]) -> float:
-    """Returns the median seconds of a step, but for the first."""
+    """Returns the seconds of a step while nobody else was at work."""
     at = [line["seconds"] for line in lines]
-    return statistics.median(later - before for before, later in itertools.pairwise(at))
+    return prediction.quiet([later - before for before, later in itertools.pairwise(at)])

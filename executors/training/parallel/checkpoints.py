@@ -49,7 +49,7 @@ def load(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, LookupError, ValueError, pickle.PickleError) as error:
         message = f"the checkpoint {str(path)!r} is damaged: {error}"
         raise DamagedError(message, fix="remove it to begin again") from error
     return state

@@ -69,16 +69,15 @@ def train(
     """
     began = clock()
     model = recipe.model.to(world.device)
-    parts = _Parts(recipe, model, world, limits)
+    parts = Steps(recipe, model, world, limits)
     step = _restore(folder, recipe.model, parts, world)
     steps = recipe.epochs * parts.steps_per_epoch
     with metrics.writer(folder, step, first=world.rank == 0) as write:
         while step < steps:
-            loss = parts.take(step)
+            loss, late = parts.take(step, late=clock() - began > limits.seconds_max)
             if not math.isfinite(loss):
                 raise DivergedError(step, loss)
             step += 1
-            late = parts.agree(late=clock() - began > limits.seconds_max)
             write(
                 {
                     "step": step,
@@ -94,8 +93,8 @@ def train(
     return step
 
 
-class _Parts:
-    """What a step needs: the model with its gradients in common, its optimiser, its samples."""
+class Steps:
+    """Takes steps: the model with its gradients in common, its optimiser, its samples."""
 
     def __init__(self, recipe: Recipe, model: Any, world: World, limits: Limits) -> None:  # noqa: ANN401 - a module
         self._recipe = recipe
@@ -136,32 +135,25 @@ class _Parts:
         """Return the learning rate of a step."""
         return schedules.at_step(self._rate, step, warm_up_steps=self._recipe.warm_up_steps)
 
-    def take(self, step: int) -> float:
-        """Take one step; return the mean loss over its samples, of all workers."""
+    def take(self, step: int, *, late: bool = False) -> tuple[float, bool]:
+        """Take one step; return the mean loss over its samples, and whether any worker is late."""
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate(step)
         self.optimiser.zero_grad(set_to_none=True)
         batch = self._batch(step)
         mine = batch[self._world.rank :: self._world.size]
-        total = torch.zeros((), dtype=torch.float64, device=self._world.device)
+        total = torch.zeros(2, dtype=torch.float64, device=self._world.device)
+        total[1] = float(late)
         passes = max(1, math.ceil(len(mine) / self._micro))
         for number in range(passes):
             chosen = mine[number * self._micro : (number + 1) * self._micro]
             with self._apart(last=number == passes - 1):
-                total += self._pass(chosen, samples=len(batch))
+                total[0] += self._pass(chosen, samples=len(batch))
         self.scaler.step(self.optimiser)
         self.scaler.update()
         if self._world.size > 1:
             torch.distributed.all_reduce(total)
-        return float(total) / len(batch)
-
-    def agree(self, *, late: bool) -> bool:
-        """Return whether any worker is late, the same on all of them."""
-        if self._world.size == 1:
-            return late
-        flag = torch.tensor(float(late), device=self._world.device)
-        torch.distributed.all_reduce(flag)
-        return bool(flag > 0)
+        return float(total[0]) / len(batch), bool(total[1] > 0)
 
     def _batch(self, step: int) -> Any:  # noqa: ANN401 - a tensor
         """Return the indices of the samples of a step, in the order that seed and epoch decide."""
@@ -191,7 +183,7 @@ class _Parts:
         return found
 
 
-def _restore(folder: Path, model: Any, parts: _Parts, world: World) -> int:  # noqa: ANN401 - a module
+def _restore(folder: Path, model: Any, parts: Steps, world: World) -> int:  # noqa: ANN401 - a module
     """Take up the last checkpoint; return the number of steps it holds."""
     if world.size > 1:
         torch.distributed.barrier()  # all read the same one
@@ -204,7 +196,7 @@ def _restore(folder: Path, model: Any, parts: _Parts, world: World) -> int:  # n
     return int(state["step"])
 
 
-def _keep(folder: Path, model: Any, parts: _Parts, step: int, world: World) -> None:  # noqa: ANN401 - a module
+def _keep(folder: Path, model: Any, parts: Steps, step: int, world: World) -> None:  # noqa: ANN401 - a module
     if world.rank:
         return
     state = {

@@ -2,78 +2,61 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import json
 import math
-import statistics
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from executors.training.parallel.prediction import NAME, Probe
+from executors.training.parallel import prediction
+from executors.training.parallel.loop import Limits, Steps, World
 from executors.training.parallel.recipe import Recipe
 
-if TYPE_CHECKING:
-    from executors.training.parallel.loop import World
-
 torch: Any = importlib.import_module("torch")
-_STEPS = 7
+_STEPS = 15
 
 
-def measure(recipe: Recipe, folder: Path, world: World, *, clock: Callable[[], float]) -> None:
-    """Measure; worker 0 writes `probe.json`. The weights are left as they are."""
-    whole = recipe.global_batch
-    part = math.ceil(whole / world.size)
-    compute = _timer(recipe, world, clock)
-    found: dict[str, list[float]] = {"alone": [], "together": [], "exchange": []}
-    compute(part)
-    for _ in range(_STEPS):
-        _wait(world)
-        if world.rank == 0:
-            found["alone"].append(compute(whole))
-        _wait(world)
-        found["together"].append(_longest(compute(part), world))
-        found["exchange"].append(_longest(_exchange(recipe, world, clock), world))
+def measure(
+    recipe: Recipe, folder: Path, world: World, limits: Limits, *, clock: Callable[[], float]
+) -> None:
+    """Measure with copies of the network; worker 0 writes `probe.json`."""
+    alone = World(device=world.device)
+    part = replace(recipe, global_batch=math.ceil(recipe.global_batch / world.size))
+    steps = {
+        "alone": _steps(recipe, alone, limits),
+        "together": _steps(part, alone, limits),
+        "step": _steps(recipe, world, limits),
+    }
+    found: dict[str, list[float]] = {name: [] for name in steps}
+    for number in range(_STEPS + 1):
+        for name, taker in steps.items():
+            _wait(world)
+            if name == "alone" and world.rank:
+                continue
+            began = clock()
+            taker.take(number % taker.steps_per_epoch)
+            seconds = clock() - began
+            found[name].append(seconds if name == "alone" else _longest(seconds, world))
     if world.rank:
         return
-    seconds = {name: statistics.median(values) for name, values in found.items()}
-    result = Probe(
+    # The first of each warms up.
+    quiet = {name: prediction.quiet(values[1:]) for name, values in found.items()}
+    result = prediction.Probe(
         workers=world.size,
-        alone_seconds=seconds["alone"],
-        together_seconds=seconds["together"],
-        exchange_seconds=seconds["exchange"],
+        alone_seconds=quiet["alone"],
+        together_seconds=quiet["together"],
+        exchange_seconds=max(quiet["step"] - quiet["together"], 0.0),
     )
-    (folder / NAME).write_text(json.dumps(asdict(result)) + "\n", encoding="utf-8")
+    text = json.dumps(asdict(result)) + "\n"
+    (folder / prediction.NAME).write_text(text, encoding="utf-8")
 
 
-def _timer(recipe: Recipe, world: World, clock: Callable[[], float]) -> Callable[[int], float]:
-    """Return what times a step over so many samples, without other workers."""
-    model = recipe.model.to(world.device)
-
-    def compute(samples: int) -> float:
-        chosen = torch.arange(samples) % len(recipe.inputs)
-        began = clock()
-        inputs = recipe.inputs[chosen].to(world.device)
-        model.zero_grad(set_to_none=True)
-        recipe.loss(model(inputs), recipe.targets[chosen].to(world.device)).backward()
-        if world.device != "cpu":
-            torch.cuda.synchronize()
-        return clock() - began
-
-    return compute
-
-
-def _exchange(recipe: Recipe, world: World, clock: Callable[[], float]) -> float:
-    """Return the seconds of summing as many bytes as there are gradients."""
-    sample = next(recipe.model.parameters())
-    count = sum(p.numel() for p in recipe.model.parameters())
-    gradients = torch.zeros(count, dtype=sample.dtype, device=world.device)
-    _wait(world)
-    began = clock()
-    if world.size > 1:
-        torch.distributed.all_reduce(gradients)
-    return clock() - began
+def _steps(recipe: Recipe, world: World, limits: Limits) -> Steps:
+    model = copy.deepcopy(recipe.model).to(world.device)
+    return Steps(recipe, model, world, limits)
 
 
 def _wait(world: World) -> None:

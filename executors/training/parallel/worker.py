@@ -32,14 +32,14 @@ def main(arguments: Sequence[str]) -> int:
     world = _join()
     try:
         recipe = _recipe(options.recipe)
-        if options.probe:
-            probing.measure(recipe, options.folder, world, clock=time.perf_counter)
-            return 0
         limits = loop.Limits(
             checkpoint_steps=options.checkpoint_steps,
             seconds_max=options.seconds_max or math.inf,
             memory_bytes=int(options.memory_mib) << 20,
         )
+        if options.probe:
+            probing.measure(recipe, options.folder, world, limits, clock=time.perf_counter)
+            return 0
         steps = loop.train(recipe, options.folder, world, limits, clock=time.perf_counter)
     except (BerthError, LoadError) as error:
         sys.stderr.write(f"{error}\n")

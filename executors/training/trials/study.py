@@ -81,10 +81,14 @@ class Study:
             self._lock.close()
             message = f"another process runs the study in {str(self.folder)!r}"
             raise RefusedError(message, fix="wait for it, or name another folder") from error
-        events = read(self.folder / JOURNAL)
-        _check_same(self.folder, plan, events)
-        self.records.replay(events)
-        self._journal = Journal(self.folder / JOURNAL)
+        try:
+            events = read(self.folder / JOURNAL)
+            _check_same(self.folder, plan, events)
+            self.records.replay(events)
+            self._journal = Journal(self.folder / JOURNAL)
+        except BaseException:
+            self._lock.close()
+            raise
         self._before = self.records.wall_seconds
         self._began = clock()
         self._watch: Callable[[Mapping[str, Any]], None] = lambda _: None
