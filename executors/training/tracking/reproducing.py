@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -88,17 +87,8 @@ def again(home: Path, attempt: str, *, seconds_max: float) -> Again:
         for task, digest in order.inputs.items():
             store.lay_out(digest, folder / files.INPUTS / task, durable=False)
         (folder / files.PARAMETERS).write_bytes(files.dump(order.parameters))
-        shutil.copytree(home / "models", there / "models", dirs_exist_ok=True)
         variables = launch.variables(repeat, there)
-        done = subprocess.run(
-            launch.command(repeat, variables),
-            cwd=folder / files.WORK,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
-            capture_output=True,
-            text=True,
-            timeout=seconds_max,
-            check=False,
-        )
+        done = _run(repeat, variables, folder / files.WORK, seconds_max)
         if done.returncode:
             reason = " ".join(done.stderr.strip().splitlines()[-_REASON_LINES:])
             message = f"task {order.task!r} ends with {done.returncode} now: {reason}"
@@ -106,3 +96,26 @@ def again(home: Path, attempt: str, *, seconds_max: float) -> Again:
         written = folder / files.OUTPUTS / "outputs.json"
         after = json.loads(written.read_text(encoding="utf-8"))
     return Again(task=order.task, before=before, after=after)
+
+
+def _run(
+    order: AttemptOrder, variables: Mapping[str, str], folder: Path, seconds_max: float
+) -> subprocess.CompletedProcess[str]:
+    """Run a task's command to its end.
+
+    Raises:
+        FinalError: when it takes longer than it may.
+    """
+    try:
+        return subprocess.run(
+            launch.command(order, variables),
+            cwd=folder,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
+            capture_output=True,
+            text=True,
+            timeout=seconds_max,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        message = f"task {order.task!r} took longer than {seconds_max:g} s"
+        raise FinalError(message, fix="allow more with `--minutes`") from error
