@@ -170,6 +170,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "home": _path,
     "fleet": _path,
     "rules": _path,
+    "topology": _path,
     "demand": _path,
     "history": _path,
     "kubernetes": _path,
@@ -195,6 +196,7 @@ _PATHS = frozenset(
     {
         "fleet",
         "rules",
+        "topology",
         "demand",
         "history",
         "kubernetes",

@@ -26,16 +26,11 @@ _MODULES = {
 }
 
 
-_LEFT_OUT = {"pandas", "sklearn.externals.array_api_compat.torch"}
-
-
 class _LeftOut(importlib.abc.MetaPathFinder):
     """Keeps libraries from being found.
 
     Scikit-learn imports pandas wherever it is installed, for a second of processor time in every
-    task. Skops walks through all of scikit-learn, whose bridge to torch imports torch where that is
-    installed: 400 MiB and four seconds for every task that trains, packages or serves. Tasks pass
-    arrays only, and both do without what cannot be imported. Torch itself can be.
+    task. Tasks pass arrays only, and scikit-learn does without what cannot be imported.
     """
 
     def find_spec(
@@ -45,7 +40,7 @@ class _LeftOut(importlib.abc.MetaPathFinder):
         target: ModuleType | None = None,  # noqa: ARG002 - as above
     ) -> ModuleSpec | None:
         """Refuse the library, leave any other to the next finder."""
-        if fullname in _LEFT_OUT:
+        if fullname == "pandas":
             raise ModuleNotFoundError("left out of built-in tasks", name=fullname)
         return None
 

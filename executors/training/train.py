@@ -10,9 +10,9 @@ import time
 import zlib
 
 import numpy as np
-import skops.io
 from numpy.typing import NDArray
 
+from executors.persistence import skops_io
 from executors.tasks.context import Origin, Task, write_json
 from executors.training import families, features, leaks, racing, search
 from executors.training.families import Classifier
@@ -41,7 +41,7 @@ def run(task: Task) -> None:
     seconds = time.perf_counter() - started
     holdout_quality = _quality(model, held_out)
     _, leak = leaks.shared_rows(training, held_out)
-    skops.io.dump(model, task.outputs / "model.skops")
+    skops_io.dump(model, task.outputs / "model.skops")
     np.save(task.outputs / "example.npy", held_out[:_EXAMPLES])
     task.pass_on(folder, "schema.json", "reference.json")
     experiments.write(task, [folder / "train.npy", folder / "holdout.npy"])
