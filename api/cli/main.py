@@ -17,6 +17,7 @@ from api.cli import (
     forecasting,
     hands,
     helping,
+    imaging,
     notifying,
     operating,
     planning,
@@ -60,6 +61,11 @@ def application() -> typer.Typer:
     for module in _MODULES:
         for name, (kind, function) in module.COMMANDS.items():
             app.command(name, cls=kind)(function)
+    for name, (about, commands) in imaging.GROUPS.items():
+        group = typer.Typer(help=about, no_args_is_help=True, rich_markup_mode=None)
+        for verb, (kind, function) in commands.items():
+            group.command(verb, cls=kind)(function)
+        app.add_typer(group, name=name)
     return app
 
 
