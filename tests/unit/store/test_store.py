@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Table, create_engine, make_url, select
+from sqlalchemy import Table, create_engine, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.schema import CreateTable
 
@@ -172,10 +172,6 @@ class TestUrls:
         assert "secret" not in caught.value.message
         assert caught.value.fix == "pip install 'berth[postgres]'"
 
-    def test_other_databases_are_asked_for_serializable_transactions(self) -> None:
-        url = make_url("postgresql+psycopg://localhost/berth")
-        assert databases.options(url)["isolation_level"] == "SERIALIZABLE"
-
     def test_other_engines_are_left_as_they_are(self, monkeypatch: pytest.MonkeyPatch) -> None:
         made = object()
         monkeypatch.setattr(databases, "create_engine", lambda *_args, **_options: made)
@@ -185,10 +181,6 @@ class TestUrls:
     def test_every_table_can_be_made_on_postgresql(self, table: Table) -> None:
         text = str(CreateTable(table).compile(dialect=POSTGRESQL))
         assert "body TEXT NOT NULL" in text
-
-    def test_rows_are_locked_where_the_database_can(self) -> None:
-        query = select(TABLES["runs"].c.key).with_for_update()
-        assert "FOR UPDATE" in str(query.compile(dialect=POSTGRESQL))
 
 
 class TestErrors:
