@@ -284,3 +284,18 @@ def test_several_missing_columns_are_found(ledger: SqlLedger) -> None:
     ledger.commit("test", [cursor()])
     assert ledger.select(ATTEMPTS, where={"cluster": None}) == []
     assert ledger.select(ATTEMPTS, where={"cluster": [None, "eu"]}) == []
+
+
+class TestReplicas:
+    def test_replicas_share_a_folder_each_with_its_own_name(self, tmp_path: Path) -> None:
+        with lock_folder(tmp_path, "a"), lock_folder(tmp_path, "b"):
+            with pytest.raises(RefusedError, match="another engine"):
+                lock_folder(tmp_path, "a")
+            with pytest.raises(RefusedError) as caught:
+                lock_folder(tmp_path)
+            assert "BERTH_REPLICA" in caught.value.fix
+        lock_folder(tmp_path).release()
+
+    def test_where_one_engine_is_alone_no_replica_starts(self, tmp_path: Path) -> None:
+        with lock_folder(tmp_path), pytest.raises(RefusedError):
+            lock_folder(tmp_path, "a")
