@@ -117,11 +117,11 @@ class Standby:
             _LOG.exception("this engine cannot lead")
             self._elector.release()
             return
-        self._term = term
-        self._loops = [Loop(replace(plan, step=self._guarded(plan.step, term))) for plan in plans]
-        _LOG.info("leads in term %d", term.number)
-        for loop in self._loops:
+        loops = [Loop(replace(plan, step=self._guarded(plan.step, term))) for plan in plans]
+        for loop in loops:
             loop.start()
+        self._term, self._loops = term, loops
+        _LOG.info("leads in term %d", term.number)
 
     def _guarded(self, step: Callable[[], bool], term: Term) -> Callable[[], bool]:
         """Return a step that is not begun once the lease may have ended."""
