@@ -155,7 +155,9 @@ def _advance(
         if deployment.value.attempt_id is not None:
             # The last server's end is seen, but not yet noted in the deployment.
             return False
-    attempts = desk.attempts_of(view.run.run_id, task.name)
+    # Most tasks are started once: only others have attempts to look up.
+    again = view.tasks[task.name].value.attempt > 0
+    attempts = desk.attempts_of(view.run.run_id, task.name) if again else ()
     assignment = view.plan.assignment(view.spec.name, task.name)
     pool = pool_of(fleet, assignment.cluster, assignment.pool) if assignment else None
     if assignment is None or pool is None:

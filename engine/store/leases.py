@@ -62,13 +62,14 @@ class Elector:
     def look(self) -> Term | None:
         """Renew the lease, or take it when nobody does; return the term while this engine leads.
 
+        A lease that could not be renewed in time and that nobody took is renewed all the same:
+        nobody led in between, so that the term goes on.
+
         Raises:
             RetryableError: when the store does not answer; whether this engine still leads is
                 told by `term`.
         """
         began = self._monotonic()
-        if self.term is None:
-            self._term = None
         stored = self._ledger.get(LEASES, "engine")
         if self._term is not None and (stored is None or stored.value.holder != self._me):
             self._term = None

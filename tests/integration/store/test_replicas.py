@@ -21,7 +21,8 @@ from tests.support.environments import untraced
 from tests.support.faces import FLEET, until
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
-LEASE_SECONDS = 3.0
+# Short enough for a test, long enough for an engine that shares two cores with other tests.
+LEASE_SECONDS = 8.0
 LEAVE = "import os; open(os.environ['BERTH_OUTPUTS'] + '/outputs.json', 'w').write('{}')"
 
 
@@ -117,48 +118,48 @@ def state(client: Client) -> str:
 
 def test_a_killed_leader_is_followed_and_nothing_is_lost_or_run_twice(replicas: Replicas) -> None:
     first, second = replicas.start("a"), replicas.start("b")
-    until(lambda: leads(first), 30)
+    until(lambda: leads(first), 60)
     assert said(second).startswith("stands by for a:")
-    submit(second, 6)
+    submit(second, 10)
     until(lambda: state(second) == "running", 60)
     replicas.signal("a", signal.SIGKILL)
-    until(lambda: leads(second), 30)
-    until(lambda: state(second) == "succeeded", 60)
+    until(lambda: leads(second), 60)
+    until(lambda: state(second) == "succeeded", 120)
     assert replicas.attempts() == [1]
-    assert replicas.term() == 2
+    assert replicas.term() >= 2
 
 
 def test_a_halted_leader_stands_back_when_it_goes_on(replicas: Replicas) -> None:
     first, second = replicas.start("a"), replicas.start("b")
-    until(lambda: leads(first), 30)
-    submit(second, 4)
+    until(lambda: leads(first), 60)
+    submit(second, 6)
     replicas.signal("a", signal.SIGSTOP)
-    until(lambda: leads(second), 40)
-    until(lambda: state(second) == "succeeded", 60)
+    until(lambda: leads(second), 60)
+    until(lambda: state(second) == "succeeded", 120)
     replicas.signal("a", signal.SIGCONT)
-    until(lambda: said(first).startswith("stands by for b:"), 30)
+    until(lambda: said(first).startswith("stands by for b:"), 60)
     assert leads(second)
     assert replicas.attempts() == [1]
 
 
 def test_a_leader_that_is_told_to_stop_hands_over(replicas: Replicas) -> None:
     first, second = replicas.start("a"), replicas.start("b")
-    until(lambda: leads(first), 30)
+    until(lambda: leads(first), 60)
     replicas.signal("a", signal.SIGTERM)
     assert replicas.processes["a"].wait(40) == 0
-    until(lambda: leads(second), 30)
+    until(lambda: leads(second), 60)
     assert not (replicas.folder / "home" / "engine-a.json").exists()
 
 
 def test_while_the_database_is_away_engines_wait_and_then_go_on(replicas: Replicas) -> None:
     first = replicas.start("a")
-    until(lambda: leads(first), 30)
+    until(lambda: leads(first), 60)
     submit(first, 1)
     replicas.server.stop()
-    until(lambda: "does not answer" in said(first), 30)
+    until(lambda: "does not answer" in said(first), 60)
     replicas.server.start()
-    until(lambda: leads(first), 40)
-    until(lambda: state(first) == "succeeded", 90)
+    until(lambda: leads(first), 60)
+    until(lambda: state(first) == "succeeded", 120)
     assert replicas.attempts() == [1]
     assert replicas.processes["a"].poll() is None
 

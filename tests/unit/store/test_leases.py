@@ -8,7 +8,7 @@ import pytest
 
 from engine.model.errors import ConflictError, UnreachableError
 from engine.model.records import CURSORS, LEASES, TERMS, Check, Cursor, Put, Term, Write
-from engine.store import Elector, SqlLedger, open_ledger
+from engine.store import Elector, SqlLedger, begin_term, open_ledger
 from engine.testing.clocks import ManualClock
 
 SECONDS = 15.0
@@ -107,15 +107,26 @@ def test_a_leader_stands_back_before_others_may_take_over(ledger: SqlLedger, tim
     assert first.term is None
 
 
-def test_a_leader_that_comes_back_in_time_leads_in_a_new_term(
+def test_a_leader_whom_nobody_followed_leads_on_in_the_same_term(
+    ledger: SqlLedger, time: Time
+) -> None:
+    first = elector(ledger, "a", time)
+    term = first.look()
+    time.now += SECONDS * 2
+    assert first.term is None
+    assert first.look() == term
+
+
+def test_a_lease_whose_term_was_ended_by_other_means_is_lost(
     ledger: SqlLedger, time: Time
 ) -> None:
     first = elector(ledger, "a", time)
     first.look()
-    time.now += SECONDS * 0.9
+    begin_term(ledger, ManualClock(), "somebody without a lease")
+    assert first.look() is None
     again = first.look()
     assert again is not None
-    assert again.number == 2
+    assert again.number == 3
 
 
 def test_a_lease_that_is_given_back_is_taken_at_once(ledger: SqlLedger, time: Time) -> None:
