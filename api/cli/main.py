@@ -19,6 +19,7 @@ from api.cli import (
     notifying,
     operating,
     planning,
+    provisioning,
     rules,
     running,
 )
@@ -39,6 +40,7 @@ _MODULES = (
     notifying,
     rules,
     operating,
+    provisioning,
     demonstrating,
 )
 
