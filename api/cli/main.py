@@ -21,6 +21,7 @@ from api.cli import (
     notifying,
     operating,
     planning,
+    provisioning,
     rules,
     running,
     training,
@@ -44,6 +45,7 @@ _MODULES = (
     notifying,
     rules,
     operating,
+    provisioning,
     demonstrating,
 )
 
