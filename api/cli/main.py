@@ -13,6 +13,7 @@ import typer
 from api.cli import (
     alarming,
     demonstrating,
+    experiments,
     forecasting,
     hands,
     helping,
@@ -20,8 +21,10 @@ from api.cli import (
     notifying,
     operating,
     planning,
+    provisioning,
     rules,
     running,
+    training,
 )
 
 _HELP = """Plans, places and runs machine-learning pipelines over many clusters, and keeps watch.
@@ -35,11 +38,14 @@ _MODULES = (
     planning,
     forecasting,
     running,
+    experiments,
+    training,
     alarming,
     hands,
     notifying,
     rules,
     operating,
+    provisioning,
     demonstrating,
 )
 
