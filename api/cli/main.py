@@ -17,9 +17,11 @@ from api.cli import (
     forecasting,
     hands,
     helping,
+    imaging,
     notifying,
     operating,
     planning,
+    provisioning,
     rules,
     running,
     training,
@@ -43,6 +45,7 @@ _MODULES = (
     notifying,
     rules,
     operating,
+    provisioning,
     demonstrating,
 )
 
@@ -60,6 +63,11 @@ def application() -> typer.Typer:
     for module in _MODULES:
         for name, (kind, function) in module.COMMANDS.items():
             app.command(name, cls=kind)(function)
+    for name, (about, commands) in imaging.GROUPS.items():
+        group = typer.Typer(help=about, no_args_is_help=True, rich_markup_mode=None)
+        for verb, (kind, function) in commands.items():
+            group.command(verb, cls=kind)(function)
+        app.add_typer(group, name=name)
     return app
 
 

@@ -55,11 +55,20 @@ def with_crashes(parts: Parts, points: crash.CrashPoints | None) -> Parts:
     return dataclasses.replace(parts, ledger=crash.CrashingLedger(parts.ledger, points))
 
 
-def plans(parts: Parts, term: Term, points: crash.CrashPoints | None) -> tuple[LoopPlan, ...]:
-    """Return the loops of an engine: dispatch, plan, watch, learn, and one for each channel."""
+def plans(
+    parts: Parts,
+    term: Term,
+    *,
+    points: crash.CrashPoints | None = None,
+    beyond: Executor | None = None,
+) -> tuple[LoopPlan, ...]:
+    """Return the loops of an engine: dispatch, plan, watch, learn, and one for each channel.
+
+    beyond: the executor of Kubernetes, which outlives a term, as `kubernetes_executor` makes it.
+    """
     dispatcher = dispatching.Dispatcher(
         parts.ledger,
-        _executors(parts, points),
+        _executors(parts, points, beyond),
         FolderArtifacts(parts.settings.home / "artifacts"),
         _servers(points),
         expressions.CelConditions(),
@@ -93,7 +102,25 @@ def plans(parts: Parts, term: Term, points: crash.CrashPoints | None) -> tuple[L
     )
 
 
-def _executors(parts: Parts, points: crash.CrashPoints | None) -> Mapping[str, Executor]:
+def kubernetes_executor(parts: Parts) -> Executor | None:
+    """Return the executor of Kubernetes clusters, None without any.
+
+    One a process: pods reach it under one address, whoever leads.
+    """
+    if parts.kubernetes is None:
+        return None
+    return kubernetes.KubernetesExecutor(
+        parts.settings.home,
+        parts.kubernetes,
+        FolderArtifacts(parts.settings.home / "artifacts"),
+        parts.clock,
+        replica=parts.settings.replica,
+    )
+
+
+def _executors(
+    parts: Parts, points: crash.CrashPoints | None, beyond: Executor | None
+) -> Mapping[str, Executor]:
     """Return executors by the name that clusters call them: ours, and those of plugins."""
     artifacts = FolderArtifacts(parts.settings.home / "artifacts")
     local = LocalExecutor(parts.settings.home, parts.fleet, artifacts, parts.clock)
@@ -101,10 +128,8 @@ def _executors(parts: Parts, points: crash.CrashPoints | None) -> Mapping[str, E
         name: plugin("berth.executors", name)() for name in plugins.load("berth.executors")
     }
     made["local"] = local
-    if parts.kubernetes is not None:
-        made["kubernetes"] = kubernetes.KubernetesExecutor(
-            parts.settings.home, parts.kubernetes, artifacts, parts.clock
-        )
+    if beyond is not None:
+        made["kubernetes"] = beyond
     if points is None:
         return made
     return {name: crash.crashing(executor, points) for name, executor in made.items()}
