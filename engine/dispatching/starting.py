@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
-from engine.dispatching import admission, deployments, observing, orders, outcomes, retrying
+from engine.dispatching import admission, deployments, observing, orders, outcomes, remedying
 from engine.dispatching.admission import pool_of
 from engine.dispatching.desk import Desk, RunView
 from engine.dispatching.readiness import MAY_START, Judgement, in_order, judge
@@ -29,7 +29,7 @@ from engine.model.dispatches import (
 from engine.model.errors import BerthError, FinalError, RefusedError, RetryableError
 from engine.model.fleet import Fleet
 from engine.model.identifiers import AttemptId, RunId, attempt_id
-from engine.model.plans import Assignment, task_key
+from engine.model.plans import Assignment
 from engine.model.records import (
     ABSENT,
     ATTEMPTS,
@@ -123,8 +123,10 @@ def _advance(
         if deployment.value.attempt_id is not None:
             # The last server's end is seen, but not yet noted in the deployment.
             return False
-    attempts = desk.attempts_of(view.run.run_id, task.name)
-    assignment = view.plan.assignment(view.spec.name, task.name)
+    configuration = remedying.configured(desk.attempts_of(view.run.run_id, task.name))
+    assignment = remedying.placed(
+        view.plan.assignment(view.spec.name, task.name), configuration, fleet
+    )
     pool = pool_of(fleet, assignment.cluster, assignment.pool) if assignment else None
     if assignment is None or pool is None:
         nowhere = Judgement(reason=Reason.NO_PLACE, message="the plan has no place for it")
@@ -133,12 +135,12 @@ def _advance(
     if executor not in desk.executors:
         nobody = Judgement(reason=Reason.NO_PLACE, message=f"there is no executor {executor!r}")
         return _store(desk, view, task, nobody)
-    profile = view.plan.profiles.get(task_key(view.spec.name, task.name))
-    needed = admission.need(assignment, pool, retrying.memory_factor(attempts, profile))
+    needed = remedying.with_memory(admission.need(assignment), configuration)
     judgement = admission.admit(assignment, needed, fleet, holders)
     if not judgement.may_start:
         return _store(desk, view, task, judgement)
     attempt = _attempt(desk, view.tasks[task.name].value, assignment, needed, executor)
+    attempt = replace(attempt, configuration=configuration)
     if not _intend(desk, view, attempt, deployment):
         return False
     live[attempt.attempt_id] = Stored(attempt, ABSENT + 1)
