@@ -135,7 +135,8 @@ def _first_look(attempt: Attempt, lines: Sequence[str]) -> Diagnosis:
         return exception
     code = "" if attempt.exit_code is None else f" {attempt.exit_code}"
     rule = f"no rule knows exit code{code}"
-    return Diagnosis(cause=FailureCause.UNKNOWN, rule=rule, words=_short(attempt.message))
+    said = [line for line in lines if line.strip()]
+    return Diagnosis(cause=FailureCause.UNKNOWN, rule=rule, words=_short(said[-1]) if said else "")
 
 
 def _killed(attempt: Attempt) -> Diagnosis:
@@ -191,13 +192,14 @@ def _alike(attempts: Sequence[Attempt], found: Diagnosis) -> int:
         if known is None or known.cause is not found.cause:
             break
         same_code = earlier.exit_code == attempts[-1].exit_code
-        if not same_code or _plain(known.words) != _plain(found.words):
+        if not same_code or plain(known.words) != plain(found.words):
             break
         count += 1
     return count
 
 
-def _plain(words: str) -> str:
+def plain(words: str) -> str:
+    """Return words without the numbers in them, which differ each time."""
     return re.sub(r"0x[0-9a-f]+|\d+(\.\d+)?", "#", words)
 
 

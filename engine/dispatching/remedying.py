@@ -174,6 +174,7 @@ def _failure(
         places=near,
         attributes=orders.attributes_before(view, spec),
         seconds=duration.p50 if duration else _FALLBACK_SECONDS,
+        retries_left=1 + spec.retries - retrying.failures(spec, attempts, desk.clock.now()),
         batch_size=_batch_size(view, spec, attempts[-1]),
         profile=profile,
         runs=_own_runs(desk.ledger, view.spec.name, spec) if ran_out else (),
@@ -266,6 +267,7 @@ def retry_of(attempts: Sequence[Attempt], kind: TaskKind) -> Retry | None:
         repeat=alike,
         succeeded=last.state is AttemptState.SUCCEEDED,
         ended_at=last.ended_at,
+        words=diagnosing.plain(remedy.diagnosis.words),
     )
 
 

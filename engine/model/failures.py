@@ -37,6 +37,7 @@ class Failure:
     attributes: what was known of it before it ran. runs: past runs of this very task, oldest
         first. retries: past retries of any task, oldest first.
     batch_size: of the failed attempt; None where the task has none.
+    retries_left: so many more attempts the task may have, this one included.
     seconds: expected of one attempt, on a machine of speed 1.
     """
 
@@ -48,6 +49,7 @@ class Failure:
     places: tuple[Place, ...]
     attributes: Mapping[str, Scalar]
     seconds: float
+    retries_left: int = 1
     batch_size: int | None = None
     profile: Profile | None = None
     runs: tuple[RunRecord, ...] = ()

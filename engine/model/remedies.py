@@ -118,6 +118,7 @@ class Retry:
     """An attempt that followed a failure, with what came of it: what choosers learn from.
 
     repeat: how many failures of the same cause stood before it in its run, from 1.
+    words: of the failure before it, without the numbers in them.
     """
 
     pipeline: str
@@ -128,3 +129,4 @@ class Retry:
     repeat: int
     succeeded: bool
     ended_at: float
+    words: str = ""

@@ -11,7 +11,6 @@ first allocation of Tovar et al., TPDS 2018, but for a whole ladder and given wh
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,8 +32,9 @@ _LEAST = 1e-6
 _GROWTH = 1.5
 _BEYOND = 0.05
 """Probability that a run needs more than anything that is known of it."""
-_LADDER_MOST = 12
 _MOST_RUNS = 400
+_LOST = 20.0
+"""What a run is worth that its last try loses, in the memory that it is expected to hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +71,22 @@ class Needs:
         for kept in (self._sizes, self._needs, self._points):
             del kept[: -self._most_runs]
 
-    def rung(self, size: float, failed: float, *, most: float = math.inf) -> Rung:
+    def rung(
+        self, size: float, failed: float, *, most: float = math.inf, is_last: bool = False
+    ) -> Rung:
         """Return the next step for a run of which `failed` was too little.
 
         Args:
             size: Of its input.
             failed: The most that it has held so far.
             most: The most that any machine can give.
+            is_last: Whether no further try follows, so that falling short loses the run.
         """
         values, weights = self._possible(size, failed)
         if not len(values):
             held = min(_GROWTH * failed, most)
             return Rung(memory=held, success=0.5, expected=2.0 * held)
-        return _cheapest(values, weights, failed, most)
+        return _cheapest(values, weights, failed, most, is_last=is_last)
 
     def _possible(self, size: float, failed: float) -> tuple[Vector, Vector]:
         """Return possible needs above what failed, with their weights."""
@@ -111,7 +114,9 @@ class Needs:
         return [max(point(sizes, memory, at), _LEAST) for point in POINTS.values()]
 
 
-def _cheapest(values: Vector, weights: Vector, failed: float, most: float) -> Rung:
+def _cheapest(
+    values: Vector, weights: Vector, failed: float, most: float, *, is_last: bool
+) -> Rung:
     """Return the first step of the ladder of least expected cost over possible needs."""
     order = np.argsort(values, kind="stable")
     needs, shares = values[order] * (1.0 + _MARGIN), weights[order] / weights.sum()
@@ -125,17 +130,12 @@ def _cheapest(values: Vector, weights: Vector, failed: float, most: float) -> Ru
         tried = needs[place:] + after[place + 1 :] / after[place] * costs[place + 1 :]
         best = int(np.argmin(tried))
         costs[place], first = float(tried[best]), place + best
+    if is_last:
+        short = _LOST * float(needs @ shares)
+        first = int(np.argmin(needs + after[1:] * short))
     held = min(float(needs[first]), most)
     enough = float(shares[needs <= held * (1.0 + 1e-12)].sum())
     return Rung(memory=held, success=enough, expected=float(costs[0]))
-
-
-def ladder(rung: Rung, *, most: float) -> Sequence[float]:
-    """Return what is held when every step is followed by half as much again, up to the most."""
-    held = [rung.memory]
-    while held[-1] < most and len(held) < _LADDER_MOST:
-        held.append(min(_GROWTH * held[-1], most))
-    return held
 
 
 def _log(size: float) -> float:

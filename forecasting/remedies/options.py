@@ -7,6 +7,7 @@ without a price is weighed by share and time alone, so that it does not seem to 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,6 +20,10 @@ from forecasting.remedies.memory import Needs
 from forecasting.remedies.success import Asked, success
 
 _HOUR = 3_600.0
+_NUMBERS = r"0x[0-9a-f]+|\d+(\.\d+)?"
+"""Left out of words, as in `Retry.words`."""
+_LEAST_SECONDS = 1.0
+"""Below it the clock speaks, not the task."""
 _BATCH_SLOWER = 1.1
 _TIME_FACTOR = 2.0
 _DISK_FACTOR = 2.0
@@ -32,18 +37,23 @@ class Weighed:
     """An option with what it is weighed by.
 
     weight: expected cost until success, money or share-hours, in the same unit for all options.
-    learned_from: past retries and runs that speak for it.
+    eventual: chance that this attempt or one of those after it succeeds, as far as the weight
+        counts them. learned_from: past retries and runs that speak for it.
     """
 
     option: Option
     weight: float
+    eventual: float
     learned_from: int
 
 
-def weighed(failure: Failure) -> list[Weighed]:
-    """Return every option for a failure, in the order in which they were thought of."""
+def weighed(failure: Failure, needs: Needs) -> list[Weighed]:
+    """Return every option for a failure, in the order in which they were thought of.
+
+    needs: what runs of this task needed, for one that ran out of memory.
+    """
     make: dict[FailureCause, Callable[[Failure], list[Weighed]]] = {
-        FailureCause.OUT_OF_MEMORY: _of_memory,
+        FailureCause.OUT_OF_MEMORY: lambda failure: _of_memory(failure, needs),
         FailureCause.OUT_OF_GPU_MEMORY: _of_gpu_memory,
         FailureCause.DISK_FULL: _of_disk,
         FailureCause.TIMED_OUT: _of_time,
@@ -62,9 +72,10 @@ def share_hours(failure: Failure, place: Place, configuration: Configuration) ->
         gpu_count=planned.gpu_count,
         disk_gib=planned.disk_gib if disk is None else disk,
     )
+    seconds = max(failure.seconds, _LEAST_SECONDS)
     parts = (Resource.CPU, Resource.MEMORY, Resource.GPU, Resource.DISK)
     shares = [held.of(r) / place.room.of(r) for r in parts if place.room.of(r) > 0]
-    return min(max(shares, default=1.0), 1.0) * failure.seconds / max(place.speed, 1e-9) / _HOUR
+    return min(max(shares, default=1.0), 1.0) * seconds / max(place.speed, 1e-9) / _HOUR
 
 
 def _option(
@@ -79,6 +90,7 @@ def _option(
             step=step, configuration=changed, success=chance, cost_micro_dollars=MicroDollars(0)
         ),
         times=slower,
+        eventual=chance,
         learned_from=count,
     )
 
@@ -93,12 +105,19 @@ def _chance(failure: Failure, step: RemedyStep) -> tuple[float, int]:
         cause=cause,
         step=step,
         repeat=1 + earlier.count(cause),
+        words=re.sub(_NUMBERS, "#", failure.diagnosis.words),
     )
     return success(asked, failure.retries)
 
 
 def _priced(
-    failure: Failure, place: Place, option: Option, *, times: float, learned_from: int
+    failure: Failure,
+    place: Place,
+    option: Option,
+    *,
+    times: float,
+    eventual: float,
+    learned_from: int,
 ) -> Weighed:
     """Return an option with its cost. times: attempts expected until success."""
     hours = share_hours(failure, place, option.configuration) * times
@@ -110,24 +129,25 @@ def _priced(
         success=option.success,
         cost_micro_dollars=MicroDollars(math.ceil(cost)),
     )
-    return Weighed(option=made, weight=cost if priced else hours, learned_from=learned_from)
+    return Weighed(
+        option=made,
+        weight=cost if priced else hours,
+        eventual=eventual,
+        learned_from=learned_from,
+    )
 
 
-def _of_memory(failure: Failure) -> list[Weighed]:
+def _of_memory(failure: Failure, needs: Needs) -> list[Weighed]:
     """Return more memory where it runs and beside, and a smaller batch where there is one."""
-    needs = Needs()
-    for run in failure.runs:
-        if run.succeeded:
-            needs.update(size_of(run.attributes).gib, run.memory_gib_peak)
-    last = failure.attempts[-1]
-    failed = last.held.memory_gib
+    failed = failure.attempts[-1].held.memory_gib
     size = size_of(failure.attributes).gib
+    left = max(failure.retries_left, 1)
     found: list[Weighed] = []
     for place in failure.places:
         most = place.room.memory_gib
         if most <= failed * (1 + 1e-9):
             continue
-        rung = needs.rung(size, failed, most=most)
+        rung = needs.rung(size, failed, most=most, is_last=left <= 1)
         is_here = place == failure.places[0]
         step = RemedyStep.MORE_MEMORY if is_here else RemedyStep.OTHER_MACHINE
         past, count = _chance(failure, RemedyStep.MORE_MEMORY)
@@ -138,8 +158,11 @@ def _of_memory(failure: Failure) -> list[Weighed]:
             step=step, configuration=changed, success=chance, cost_micro_dollars=MicroDollars(0)
         )
         times = max(rung.expected / rung.memory, 1.0)
+        eventual = 1.0 - (1.0 - chance) ** left
         learned = count + len(needs)
-        found.append(_priced(failure, place, option, times=times, learned_from=learned))
+        found.append(
+            _priced(failure, place, option, times=times, eventual=eventual, learned_from=learned)
+        )
     return [*found, *_smaller_batch(failure)]
 
 

@@ -1,9 +1,9 @@
 """How likely a retry succeeds, from what earlier ones came to: counts, shrunk towards wider ones.
 
-What happened to this task leans on what happened to its kind, that on what happened to any task
-after the same cause and change, and that on a prior. Each level counts as `_WEIGHT` retries for the
-one below it, so that a few outcomes move the estimate and many decide it. One more outcome changes
-it at once: nothing has to be fitted.
+What happened after the same words leans on what happened to this task, that on what happened to its
+kind, that on what happened to any task after the same cause and change, and that on a prior. Each
+level counts as `_WEIGHT` retries for the one below it, so that a few outcomes move the estimate and
+many decide it. One more outcome changes it at once: nothing has to be fitted.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Asked:
     cause: FailureCause
     step: RemedyStep
     repeat: int
+    words: str = ""
 
 
 def success(asked: Asked, retries: Sequence[Retry]) -> tuple[float, int]:
@@ -62,7 +63,8 @@ def success(asked: Asked, retries: Sequence[Retry]) -> tuple[float, int]:
         prior *= _REPEAT_FACTOR ** (level - 1)
     kind = [retry for retry in like if retry.kind is asked.kind]
     own = [r for r in kind if (r.pipeline, r.task) == (asked.pipeline, asked.task)]
+    alike = [retry for retry in like if asked.words and retry.words == asked.words]
     estimate = prior
-    for group in (like, kind, own):
+    for group in (like, kind, own, alike):
         estimate = (_WEIGHT * estimate + sum(r.succeeded for r in group)) / (_WEIGHT + len(group))
     return estimate, len(like)
