@@ -50,8 +50,8 @@ def failure(cause: FailureCause, *, held_gib: float = 1.0, words: str = "") -> F
 def runs(*needs_gib: float, volume_gib: float = 2.0) -> tuple[RunRecord, ...]:
     return tuple(
         RunRecord(
-            pipeline="heart",  # type: ignore[arg-type]
-            task="etl",  # type: ignore[arg-type]
+            pipeline="heart",
+            task="etl",
             kind=TaskKind.ETL,
             attributes={"volume_gib": volume_gib},
             ended_at=float(place),
