@@ -44,7 +44,7 @@ def run_text(status: RunStatus, style: Style = PLAIN, *, now: float) -> str:
     rows = [_row(task, style, now) for task in status.tasks]
     blocks = [style.bold(_heading(status, style, now)), table(_COLUMNS, rows, style)]
     blocks += [
-        paragraph(f"{task.task} failed: {remedies.remedy_text(task.remedy)}.", style)
+        paragraph(f"A try of {task.task} failed: {remedies.remedy_text(task.remedy)}.", style)
         for task in status.tasks
         if task.remedy is not None
     ]

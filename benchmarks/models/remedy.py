@@ -97,10 +97,13 @@ def run(context: frame.Context) -> Iterator[frame.Figure]:
     count = context.options.get("seeds") or (QUICK_SEEDS if context.quick else SEEDS)
     percentile = context.options.get("first") or FIRST_PERCENTILE
     total, injected = Tally(), Injections()
+    # One store for all workflows, as in an engine; each seed starts with an empty one.
+    known: dict[int, list[Retry]] = {}
     for path in context.files("forecasting/sizey/trace_*.csv*"):
         tally = Tally()
         for seed in range(FIRST_SEED, FIRST_SEED + count):
-            Replay(path, seed, percentile, tally, injected).run()
+            replay = Replay(path, seed, percentile, (tally, injected))
+            replay.run(known.setdefault(seed, []))
         yield from of_workflow(path.name.split(".")[0].removeprefix("trace_"), tally)
         _add(total, tally)
     yield from of_all(total, injected)
@@ -163,20 +166,21 @@ class Replay:
     """One workflow in one order: runs end one after another, and teach."""
 
     def __init__(
-        self, path: Path, seed: int, percentile: float, tally: Tally, injected: Injections
+        self, path: Path, seed: int, percentile: float, counted: tuple[Tally, Injections]
     ) -> None:
         self._histories = list(_remedy_cases.histories(path, seed))
         self._percentile = percentile
         self._dice = random.Random(seed)
-        self._tally, self._injected = tally, injected
+        self._tally, self._injected = counted
         self._chooser = LearnedRemedies()
         self._retries: list[Retry] = []
         largest = max(float(task.memory.max()) for _, task in self._histories)
         self._machine = MACHINE_FACTOR * largest * _remedy_cases.GIB_OF_GB
         self._now = 0.0
 
-    def run(self) -> None:
-        """Replays every process."""
+    def run(self, retries: list[Retry]) -> None:
+        """Replays every process; `retries` are those of all workflows before, and grow."""
+        self._retries = retries
         for name, task in self._histories:
             runs = [self._record(name, task, place) for place in range(len(task.memory))]
             for case in _remedy_cases.cases(name, task, self._percentile):

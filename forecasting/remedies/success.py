@@ -15,6 +15,8 @@ from engine.model.remedies import FailureCause, RemedyStep, Retry
 from engine.model.specs import TaskKind
 
 _WEIGHT = 3.0
+_WORDS_WEIGHT = 1.0
+"""The same words end alike much more often than the same task does."""
 _REPEATS_MOST = 3
 _REPEAT_FACTOR = 0.5
 """A prior halves with each further failure of the same cause in a run."""
@@ -65,6 +67,7 @@ def success(asked: Asked, retries: Sequence[Retry]) -> tuple[float, int]:
     own = [r for r in kind if (r.pipeline, r.task) == (asked.pipeline, asked.task)]
     alike = [retry for retry in like if asked.words and retry.words == asked.words]
     estimate = prior
-    for group in (like, kind, own, alike):
-        estimate = (_WEIGHT * estimate + sum(r.succeeded for r in group)) / (_WEIGHT + len(group))
+    levels = ((like, _WEIGHT), (kind, _WEIGHT), (own, _WEIGHT), (alike, _WORDS_WEIGHT))
+    for group, weight in levels:
+        estimate = (weight * estimate + sum(r.succeeded for r in group)) / (weight + len(group))
     return estimate, len(like)

@@ -58,8 +58,9 @@ class Address:
     def _look(self) -> None:
         try:
             found = self._deployments()
-        except errors.BerthError:
-            # The engine is away; the model server goes on, and so do its callers.
+        except (errors.BerthError, RuntimeError):
+            # The engine is away, or the story is over and its client closed (RuntimeError): the
+            # model server goes on, and so do its callers.
             return
         self._endpoint = next((one.endpoint for one in found if one.endpoint), None)
 
