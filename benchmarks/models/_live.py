@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from api.cli.story import clearing, director, scenes, traffic, workspace
 from api.cli.story.stage import Stage
@@ -24,10 +25,22 @@ from engine.model import errors
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 CLOCK_FACTOR = 60.0
 SEED = 7
+PATIENCE_SECONDS = 300.0
 _PARTS = 4
+T = TypeVar("T")
 
 Truth = Callable[[Mapping[str, str], int], int]
 """Of a record and its label: the label from now on."""
+
+
+class PatientStage(Stage):
+    """A stage on a machine that has other work: it waits longer before it calls a story failed."""
+
+    def until(
+        self, what: str, look: Callable[[], T | None], *, patience: float = PATIENCE_SECONDS
+    ) -> T:
+        """Returns what `look` finds, asking again while it finds nothing or nobody answers."""
+        return super().until(what, look, patience=patience)
 
 
 @contextmanager
@@ -60,7 +73,7 @@ def stage(home: Path, heart: Path) -> Iterator[Stage]:
                 command, check=False, env=environment, stdout=out, stderr=out
             ).returncode
 
-        made = Stage(
+        made = PatientStage(
             space=space,
             engine=engine,
             teller=Teller(out, run),

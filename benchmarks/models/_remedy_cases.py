@@ -42,7 +42,7 @@ class Injected:
     lines: tuple[str, ...]
 
 
-TRACEBACK = 'File "/work/train.py", line {0}, in <module>'
+TRACEBACK = 'File "train.py", line {0}, in <module>'
 USER_ERRORS = (
     Injected(
         name="missing module",
