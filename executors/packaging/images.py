@@ -6,7 +6,8 @@
 
 The one layer of a package is a plain tar with `models/model.onnx` (or `.skops`),
 `models/metadata.json` and `models/example.json`, so that it also serves as a model volume, and as
-the last layer of a whole image (`executors.packaging.oci`). It holds no times, owners or compression, and the same files always give the same manifest digest.
+the last layer of a whole image (`executors.packaging.oci`). It holds no times, owners or
+compression, and the same files always give the same manifest digest.
 """
 
 from __future__ import annotations

@@ -141,7 +141,10 @@ class Installer:
 
 def _failure(said: str) -> InvalidInputError | RetryableError:
     """Return what an installer's words mean: a fault of the requirements, or of the network."""
-    lines = [line.strip(" │╰─▶×╭╮╯") for line in said.strip().splitlines()]
+    lines = [
+        line.strip(" \u2502\u2570\u2500\u25b6\u00d7\u256d\u256e\u256f")
+        for line in said.strip().splitlines()
+    ]
     text = " ".join(line for line in lines[-_SAID_LINES:] if line)
     is_unsolvable = "No solution found" in said or "No matching distribution" in said
     if _NETWORK.search(text) and not is_unsolvable:
