@@ -250,7 +250,7 @@ def _of_the_model(layers: Sequence[object]) -> list[object]:
         if isinstance(layer, dict)
         and cast("dict[str, Any]", layer).get("annotations", {}).get(ROLE) == "model"
     ]
-    return marked or list(layers)
+    return list(marked or layers)
 
 
 def _untar(data: bytes, layout: Path) -> dict[str, bytes]:

@@ -8,22 +8,28 @@ than were asked for are refused by name, and nothing is written before all is ch
 from __future__ import annotations
 
 import gzip
+import importlib
 import io
 import os
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Protocol, cast
+from typing import IO, Any, cast
 
 from engine.model.errors import DamagedError
 
-try:
-    from isal import igzip as _igzip
-except ImportError:  # the extra `packaging` is not installed: the same, eight times slower
-    _igzip = None
 
-COMPRESSOR = "isal-1" if _igzip is not None else "zlib-1"
+def _fast() -> Any:  # noqa: ANN401 - a module, or None
+    """Return isal's gzip; None without the extra `packaging`: the same, eight times slower."""
+    try:
+        return importlib.import_module("isal.igzip")
+    except ImportError:
+        return None
+
+
+_FAST = _fast()
+COMPRESSOR = "isal-1" if _FAST is not None else "zlib-1"
 """What compresses layers. Another one gives other bytes, so it is part of every cache key."""
 _EPOCH_SECONDS = 0
 _CHUNK_BYTES = 1 << 20
@@ -38,17 +44,9 @@ class Limits:
     entries_max: int = 200_000
 
 
-class Sink(Protocol):
-    """Where bytes are written."""
-
-    def write(self, data: bytes, /) -> int:
-        """Take some bytes."""
-        ...
-
-
 def compressing(sink: IO[bytes]) -> IO[bytes]:
     """Return a file that writes gzip to `sink`, without a time or a name in its header."""
-    opener = _igzip.IGzipFile if _igzip is not None else gzip.GzipFile
+    opener: Any = _FAST.IGzipFile if _FAST is not None else gzip.GzipFile
     return cast(
         "IO[bytes]",
         opener(filename="", mode="wb", compresslevel=1, fileobj=sink, mtime=_EPOCH_SECONDS),

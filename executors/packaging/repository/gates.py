@@ -113,7 +113,7 @@ def _apart(folder: Path, site: Path | None) -> Mapping[str, Any]:
             capture_output=True,
             timeout=_SECONDS_MAX,
             check=False,
-            preexec_fn=_limit,  # noqa: PLW1509 - only sets limits, takes no lock
+            preexec_fn=_limit,
         )
     except subprocess.TimeoutExpired as error:
         message = f"the model does not answer its examples within {_SECONDS_MAX} s"
@@ -162,7 +162,7 @@ def _loss(history: Mapping[str, Any] | None) -> Sequence[Gate]:
     """Return whether the loss fell in training, where the repository tells of one."""
     if history is None:
         return ()
-    losses = history.get("loss")
+    losses: Any = history.get("loss")
     fine = (
         isinstance(losses, list)
         and len(losses) > 1

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from engine.model.errors import NotFoundError, RefusedError, UnreachableError
@@ -38,11 +38,23 @@ def run(folder: Path, *arguments: str, environment: Mapping[str, str] | None = N
         RefusedError: when it fails, with its last words.
         NotFoundError: when git is not installed.
     """
-    variables = {**os.environ, "GIT_TERMINAL_PROMPT": "0", **(environment or {})}
+    done = _start(folder, arguments, environment or {})
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()[-3:]
+        message = f"git {arguments[0]} in {str(folder)!r} fails: {' '.join(said)}"
+        raise RefusedError(message, fix="repair what git names, then repeat")
+    return done.stdout
+
+
+def _start(
+    folder: Path, arguments: Sequence[str], environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[bytes]:
+    """Run git; return how it ended."""
+    variables = {**os.environ, "GIT_TERMINAL_PROMPT": "0", **environment}
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_QUARANTINE_PATH"):
         variables.pop(name, None)  # set in hooks, where they name another repository
     try:
-        done = subprocess.run(
+        return subprocess.run(
             ["git", "-C", str(folder), *arguments],  # noqa: S607 - whichever git the user has
             env=variables,
             capture_output=True,
@@ -54,11 +66,6 @@ def run(folder: Path, *arguments: str, environment: Mapping[str, str] | None = N
     except subprocess.TimeoutExpired as error:
         message = f"git {arguments[0]} takes over {_SECONDS_MAX:g} s"
         raise UnreachableError(message, fix="look at the remote, then repeat") from error
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()[-3:]
-        message = f"git {arguments[0]} in {str(folder)!r} fails: {' '.join(said)}"
-        raise RefusedError(message, fix="repair what git names, then repeat")
-    return done.stdout
 
 
 def make_bare(path: Path, name: str, engine_file: Path, command: str) -> None:
@@ -105,3 +112,21 @@ def fetch(repository: Path, remote: str) -> None:
     if not _SCHEMES.match(remote) or "::" in remote:
         raise RefusedError(f"{remote!r} is no remote", fix="use https://, ssh:// or git@HOST:PATH")
     run(repository, "fetch", "-q", "--", remote, f"+refs/heads/{BRANCH}:refs/heads/{BRANCH}")
+
+
+def push(folder: Path, remote: str) -> str:
+    """Push the branch; return what the other side said.
+
+    Raises:
+        RefusedError: when it is refused.
+    """
+    done = _start(folder, ("push", "--porcelain", remote, f"HEAD:refs/heads/{BRANCH}"), {})
+    said = [
+        line.removeprefix("remote:").strip()
+        for line in done.stderr.decode(errors="replace").splitlines()
+        if line.startswith("remote:")
+    ]
+    if done.returncode:
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-3:]
+        raise RefusedError(f"git push to {remote!r} fails: {' '.join(last)}", fix="pull first")
+    return "\n".join(said)

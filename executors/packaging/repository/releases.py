@@ -87,7 +87,7 @@ class Journal:
 
     def serving(self, stage: Stage) -> Event | None:
         """Return the event by which a stage serves what it serves now."""
-        return next(iter(self._deployed(stage)), None)
+        return next(iter(self._history(stage)[-1:]), None)
 
     def before(self, stage: Stage) -> Event:
         """Return what a stage served before that, for going back.
@@ -95,16 +95,9 @@ class Journal:
         Raises:
             NotFoundError: when it never served anything else.
         """
-        history = self._deployed(stage)
-        now = history[0] if history else None
-        undone = {e.package for e in history if now and e.kind is Kind.ROLLED_BACK}
-        for event in history:
-            if (
-                now
-                and event.package != now.package
-                and (event.package not in undone or now.kind is not Kind.ROLLED_BACK)
-            ):
-                return event
+        history = self._history(stage)
+        if len(history) > 1:
+            return history[-2]
         raise NotFoundError(f"nothing else was in {stage.value} before")
 
     def find(self, name: str) -> Event:
@@ -113,8 +106,11 @@ class Journal:
         Raises:
             NotFoundError: when there is none.
         """
+        refused: set[str] = set()
         for event in reversed(self.events()):
-            if event.kind is not Kind.RELEASED:
+            if event.kind is Kind.REFUSED:
+                refused.add(event.commit)
+            if event.kind is not Kind.RELEASED or event.commit in refused:
                 continue
             digest = (event.package or "").removeprefix("sha256:")
             wanted = name.removeprefix("sha256:")
@@ -126,9 +122,19 @@ class Journal:
         message = f"there is no release {name!r}" if name else "nothing was released yet"
         raise NotFoundError(message, fix="`berth model list NAME` shows what there is")
 
-    def _deployed(self, stage: Stage) -> list[Event]:
-        kinds = {Kind.DEPLOYED, Kind.ROLLED_BACK}
-        return [e for e in reversed(self.events()) if e.kind in kinds and e.stage == stage.value]
+    def _history(self, stage: Stage) -> list[Event]:
+        """Return what a stage served, oldest first, without what was taken back."""
+        history: list[Event] = []
+        for event in self.events():
+            if event.stage != stage.value:
+                continue
+            if event.kind is Kind.ROLLED_BACK:
+                history = history[:-1]
+            elif event.kind is Kind.DEPLOYED and (
+                not history or history[-1].package != event.package
+            ):
+                history.append(event)
+        return history
 
 
 def _event(given: dict[str, Any]) -> Event:

@@ -185,7 +185,7 @@ class _Reader:
 
     def _features(self) -> tuple[Feature, ...]:
         given = self._given.get("features", [])
-        entries = cast("list[Any]", given if isinstance(given, list) else [])
+        entries = given if isinstance(given, list) else []
         found = []
         for entry in entries:
             fields = {"name": entry} if isinstance(entry, str) else entry

@@ -122,7 +122,7 @@ class Model:
         """Return the rows of a request: one tensor of all features, or one tensor for each."""
         tensors = {
             tensor["name"]: self._array(tensor)
-            for tensor in cast("list[Any]", inputs if isinstance(inputs, list) else [])
+            for tensor in (inputs if isinstance(inputs, list) else [])
             if isinstance(tensor, dict) and "name" in tensor
         }
         names = [str(feature["name"]) for feature in self.features]
