@@ -22,6 +22,7 @@ from api.rest import (
     forecasts,
     hands,
     intake,
+    models,
     plans,
     runs,
 )
@@ -62,7 +63,7 @@ def create(application: Application) -> fastapi.FastAPI:
     app.add_exception_handler(bodies.TooLargeError, _too_large)
     app.add_exception_handler(intake.UnknownSenderError, intake.unknown_sender)
     app.add_exception_handler(Exception, _fault_of_ours)
-    for module in (plans, runs, alarms, hands, intake, fleet, forecasts, events):
+    for module in (plans, runs, models, alarms, hands, intake, fleet, forecasts, events):
         app.include_router(module.router)
     app.include_router(_about)
     return app

@@ -192,6 +192,20 @@ class Delivery:
             seconds=clock.seconds,
         )
 
+    def try_folder(self, folder: Path) -> tuple[Gate, ...]:
+        """Return the tests of the model in a working folder; nothing is kept.
+
+        Raises:
+            InvalidInputError, DamagedError, NotFoundError: as `deliver`.
+        """
+        files = git.files_here(folder)
+        given, wanted = _described(files, str(folder))
+        found = {name: (folder / name).read_bytes() for name in wanted if (folder / name).is_file()}
+        rest = {name: weight for name, weight in wanted.items() if name not in found}
+        weights.check(found, wanted)
+        package = assemble(files, {**found, **weights.fetch(rest, self.artifacts)}, given)
+        return gates.judge(package, self._site(package))
+
     def promote(self, name: str, release: str = "") -> Event:
         """Serve a release (the newest by default) in production, after its golden requests.
 
@@ -221,14 +235,10 @@ class Delivery:
 
     def _package(self, name: str, commit: str) -> Package:
         code = git.files_of(self.repository(name), commit)
-        if settings.FILE not in code:
-            message = f"commit {commit[:12]} of {name!r} has no {settings.FILE}"
-            raise RefusedError(message, fix=f"`berth model init {name}` writes one")
-        given = settings.read(code[settings.FILE].decode(errors="replace"))
+        given, wanted = _described(code, f"commit {commit[:12]} of {name!r}")
         if given.name != name:
             message = f"{settings.FILE} names {given.name!r}, the repository {name!r}"
             raise RefusedError(message, fix="change `name`, or push to the other repository")
-        wanted = weights.read(code.get(settings.WEIGHTS_FILE, b"{}"))
         return assemble(code, weights.fetch(wanted, self.artifacts), given)
 
     def _recipe(self, package: Package, commit: str) -> Recipe:
@@ -356,6 +366,17 @@ class Delivery:
     def _lock(self, name: str) -> threading.Lock:
         with self._guard:
             return self._locks.setdefault(name, threading.Lock())
+
+
+def _described(
+    files: Mapping[str, bytes], where: str
+) -> tuple[ModelSettings, dict[str, weights.Weight]]:
+    """Return what the files of a model say of it, and of its weights."""
+    if settings.FILE not in files:
+        message = f"{where} has no {settings.FILE}"
+        raise RefusedError(message, fix="`berth model init NAME` writes one")
+    given = settings.read(files[settings.FILE].decode(errors="replace"))
+    return given, weights.read(files.get(settings.WEIGHTS_FILE, b"{}"))
 
 
 def _refuse_failed(name: str, judged: tuple[Gate, ...]) -> None:

@@ -93,6 +93,20 @@ def files_of(repository: Path, commit: str) -> dict[str, bytes]:
     return archives.read_files(data, f"commit {commit[:12]}", _CODE_LIMITS)
 
 
+def files_here(folder: Path) -> dict[str, bytes]:
+    """Return the files of a working folder that git has or would take in, by path."""
+    if not (folder / ".git").exists():
+        raise RefusedError(f"{str(folder)!r} is no git repository", fix="`berth model init NAME`")
+    listed = run(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    names = [name for name in listed.decode(errors="replace").split("\0") if name]
+    paths = {name: folder / name for name in names}
+    return {
+        name: path.read_bytes()
+        for name, path in paths.items()
+        if path.is_file() and not path.is_symlink()
+    }
+
+
 def head_of(repository: Path) -> str:
     """Return the commit that the branch stands at.
 

@@ -98,7 +98,17 @@ def fetch(wanted: Mapping[str, Weight], artifacts: FolderArtifacts) -> dict[str,
             target = Path(scratch) / str(number)
             artifacts.lay_out(weight.artifact, target, durable=False)
             found[name] = target.read_bytes()
-            if images.digest_of(found[name]) != weight.digest:
-                message = f"{name!r} is not what {settings.WEIGHTS_FILE} says"
-                raise DamagedError(message, fix=_AGAIN)
+    check(found, wanted)
     return found
+
+
+def check(found: Mapping[str, bytes], wanted: Mapping[str, Weight]) -> None:
+    """Compare weights with their digests.
+
+    Raises:
+        DamagedError: when one is another file.
+    """
+    for name, data in found.items():
+        if images.digest_of(data) != wanted[name].digest:
+            message = f"{name!r} is not what {settings.WEIGHTS_FILE} says"
+            raise DamagedError(message, fix=_AGAIN)
