@@ -1,4 +1,4 @@
-"""Routes about models in repositories: deliveries, releases, promotion, and webhooks of git hosts."""
+"""Routes about models in repositories: deliveries, releases, and webhooks of git hosts."""
 
 from __future__ import annotations
 
