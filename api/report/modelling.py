@@ -32,7 +32,12 @@ def models_text(found: Sequence[modelling.ModelSummary], style: Style) -> str:
     """Return models with what they serve."""
     if not found:
         return "There is no model yet. `berth model init NAME` makes one."
-    columns = (Column(title="MODEL"), Column(title="NEWEST"), Column(title="TEST"), Column(title="PRODUCTION"))
+    columns = (
+        Column(title="MODEL"),
+        Column(title="NEWEST"),
+        Column(title="TEST"),
+        Column(title="PRODUCTION"),
+    )
     rows = [(m.name, short(m.newest), short(m.test), short(m.production)) for m in found]
     return table(columns, rows, style)
 
@@ -41,7 +46,13 @@ def releases_text(found: Sequence[modelling.ReleaseEvent], style: Style) -> str:
     """Return the events of a model."""
     if not found:
         return "Nothing was pushed yet. `berth model push` does it."
-    columns = (Column(title="WHEN"), Column(title="WHAT"), Column(title="COMMIT"), Column(title="PACKAGE"), Column(title="WHY"))
+    columns = (
+        Column(title="WHEN"),
+        Column(title="WHAT"),
+        Column(title="COMMIT"),
+        Column(title="PACKAGE"),
+        Column(title="WHY"),
+    )
     rows = [
         (
             datetime.datetime.fromtimestamp(e.at, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S"),

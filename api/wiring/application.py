@@ -69,6 +69,7 @@ class Application:
 
     def close(self) -> None:
         """Close the store."""
+        self.models.delivery.close()
         self.parts.close()
 
     # ------------------------------------------------------------------- plans

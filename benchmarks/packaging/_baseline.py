@@ -99,10 +99,11 @@ def _deploy(podman: Containers, image: str) -> None:
             try:
                 body = json.dumps({"inputs": [tensor]}).encode()
                 urllib.request.urlopen(url, body, timeout=5).close()
-                return
             except OSError:
                 if time.monotonic() > end:
                     raise
                 time.sleep(0.02)
+            else:
+                return
     finally:
         podman.remove(container)

@@ -59,5 +59,6 @@ class Containers:
 
     def close(self) -> None:
         """Removes the storage."""
-        subprocess.run(["umount", "-q", "-R", str(self._folder / "r" / "overlay")], check=False)
+        command = [str(shutil.which("umount")), "-q", "-R", str(self._folder / "r" / "overlay")]
+        subprocess.run(command, check=False)
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -64,6 +64,7 @@ def run(context: frame.Context) -> Iterator[frame.Figure]:
         raise frame.BenchmarkError("docker-registry is not installed: apt install docker-registry")
     home = context.scratch / "home"
     home.mkdir()
+    _model.base_layers(home / "layers")
     variables = _model.environment(_author())
     example = _model.onnx(0)[1]
     rows: Sequence[Sequence[float]] = example["rows"]  # type: ignore[assignment]

@@ -82,6 +82,11 @@ class Delivery:
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
 
+    def close(self) -> None:
+        """Close the connections to registries."""
+        while self._pushing:
+            self._pushing.popitem()[1].close()
+
     # ------------------------------------------------------------ repositories
 
     @property
