@@ -24,7 +24,7 @@ from typing import Any, cast
 
 from engine.model.errors import DamagedError, NotFoundError
 from engine.model.identifiers import Digest
-from executors.packaging.oci import archives
+from executors.packaging import archives
 
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.model.errors import NotFoundError, RetryableError
-from executors.packaging import images
-from executors.packaging.oci import archives, distribution
+from executors.packaging import archives, images
+from executors.packaging.oci import distribution
 from executors.packaging.oci.layers import Layer, LayerCache, Role, compressed_copy, key_of
 
 DEBIAN = "debian:bookworm"

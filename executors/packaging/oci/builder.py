@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from engine.model.identifiers import Digest
-from executors.packaging import images
-from executors.packaging.oci import archives, bases
+from executors.packaging import archives, images
+from executors.packaging.oci import bases
 from executors.packaging.oci.bases import Base
 from executors.packaging.oci.dependencies import SITE, Installer, Wanted
 from executors.packaging.oci.layers import Layer, LayerCache, Role, key_of, model_layer

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from engine.model.errors import Fault, InvalidInputError, NotFoundError, RetryableError
-from executors.packaging.oci import archives
+from executors.packaging import archives
 from executors.packaging.oci.layers import Layer, LayerCache, Role, key_of
 
 SITE = "opt/berth/site"

@@ -32,7 +32,11 @@ _ACCEPTED = ", ".join(
 )
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*\Z")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
+LATEST = "latest"
+"""The tag of a reference that names none."""
 _CHUNK_BYTES = 8 << 20
+_PROBED_BYTES = 1 << 16
+"""Smaller blobs are sent without asking: the question costs as much as the blob."""
 _RESUMES_MAX = 5
 _MANIFEST_BYTES_MAX = 4 << 20
 _OK, _CREATED, _ACCEPTED_STATUS, _NO_CONTENT, _NOT_FOUND = 200, 201, 202, 204, 404
@@ -113,10 +117,11 @@ class Registry:
         self, layers: Sequence[Layer], config: bytes, manifest: bytes, tags: Sequence[str]
     ) -> Digest:
         for layer in layers:
-            if not self._has(layer.digest):
+            is_small = layer.data is not None and layer.size_bytes < _PROBED_BYTES
+            if layer.digest not in self._known and (is_small or not self._has(layer.digest)):
                 self._send_layer(layer)
         config_digest = images.digest_of(config)
-        if not self._has(config_digest):
+        if config_digest not in self._known:
             self._send_bytes(config_digest, config)
         digest = images.digest_of(manifest)
         for name in tags or (digest,):

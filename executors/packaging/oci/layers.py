@@ -19,8 +19,7 @@ from typing import IO, Any, cast
 
 from engine.model.errors import DamagedError
 from engine.model.identifiers import Digest
-from executors.packaging import images
-from executors.packaging.oci import archives
+from executors.packaging import archives, images
 
 GZIP_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 _CHUNK_BYTES = 1 << 20

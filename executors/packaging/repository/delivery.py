@@ -12,6 +12,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +21,8 @@ from engine.model.errors import BerthError, NotFoundError, RefusedError
 from engine.model.identifiers import Digest, PipelineName, RunId, TaskName
 from engine.ports import Clock, ModelServer
 from executors.local.artifacts import FolderArtifacts
-from executors.packaging import images
-from executors.packaging.oci import archives, distribution
+from executors.packaging import archives, images
+from executors.packaging.oci import distribution
 from executors.packaging.oci.builder import Builder, Built, Recipe, write_context
 from executors.packaging.oci.dependencies import Installer, Wanted
 from executors.packaging.oci.layers import Role
@@ -168,10 +169,10 @@ class Delivery:
         with clock.measure(Step.GOLDEN):
             if given.format is not Format.ONNX:
                 self._ask_image(package, site)
-        with clock.measure(Step.PUSH):
+        with clock.measure(Step.PUSH), ThreadPoolExecutor(1) as beside:
+            keeping = beside.submit(self._keep, name, built, commit)
             image = self._push(given, built, commit)
-        with clock.measure(Step.BUILD):
-            digest = self._keep(name, built, commit)
+            digest = keeping.result()
         stages: list[Stage] = []
         released = Event(
             at=self._clock.now(), kind=Kind.RELEASED, commit=commit, package=digest, image=image
@@ -315,7 +316,7 @@ class Delivery:
         if text not in self._pushing:
             self._pushing[text] = distribution.Registry(reference, self._environment)
         registry = self._pushing[text]
-        tags = (commit[:12], reference.tag)
+        tags = (reference.tag if reference.tag != distribution.LATEST else commit[:12],)
         digest = registry.push(built.layers, built.config, built.manifest, tags=tags)
         return f"{reference.host}/{reference.repository}@{digest}"
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from engine.model.errors import NotFoundError, RefusedError, UnreachableError
-from executors.packaging.oci import archives
+from executors.packaging import archives
 
 BRANCH = "main"
 _SECONDS_MAX = 120.0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.model.errors import DamagedError
-from executors.packaging.oci import archives
+from executors.packaging import archives
 
 
 def tar(*entries: tuple[str, bytes, bytes]) -> bytes:

@@ -17,9 +17,10 @@ from engine.model.errors import (
 from executors.packaging import images
 from executors.packaging.registry import OciRegistry
 from executors.packaging.repository.releases import Journal, Kind, Stage
+from tests.support.pushed_models import World
 
 
-def test_a_push_is_tested_packaged_and_served(world) -> None:
+def test_a_push_is_tested_packaged_and_served(world: World) -> None:
     found = world.deliver()
     assert world.servers.swaps == [found.package]
     assert found.stages == (Stage.PRODUCTION,)
@@ -29,13 +30,13 @@ def test_a_push_is_tested_packaged_and_served(world) -> None:
     assert image.metadata["classes"] == [0, 1]
 
 
-def test_the_same_commit_gives_the_same_package(world) -> None:
+def test_the_same_commit_gives_the_same_package(world: World) -> None:
     first = world.deliver()
     again = world.delivery.deliver("churn")
     assert (again.commit, again.package) == (first.commit, first.package)
 
 
-def test_another_model_is_another_package_and_can_be_taken_back(world) -> None:
+def test_another_model_is_another_package_and_can_be_taken_back(world: World) -> None:
     first = world.deliver().package
     world.train(flipped=True)
     second = world.deliver().package
@@ -48,7 +49,7 @@ def test_another_model_is_another_package_and_can_be_taken_back(world) -> None:
     assert world.servers.swaps[-1] == second
 
 
-def test_promotion_by_hand_waits_for_a_hand(world) -> None:
+def test_promotion_by_hand_waits_for_a_hand(world: World) -> None:
     world.write(
         "model.toml", (world.work / "model.toml").read_text().replace("when tests pass", "by hand")
     )
@@ -81,7 +82,7 @@ def test_promotion_by_hand_waits_for_a_hand(world) -> None:
     ],
 )
 def test_a_bad_push_changes_nothing(
-    world, file: str, text: str, error: type[Exception], says: str
+    world: World, file: str, text: str, error: type[Exception], says: str
 ) -> None:
     before = world.deliver().package
     world.write(file, text)
@@ -90,23 +91,23 @@ def test_a_bad_push_changes_nothing(
     assert world.servers.swaps == [before]
     last = world.delivery.journal("churn").events()[-1]
     assert last.kind is Kind.REFUSED
-    assert says.split()[0] in last.reason
+    assert says.split(maxsplit=1)[0] in last.reason
 
 
-def test_a_limit_on_size_and_latency_holds(world) -> None:
+def test_a_limit_on_size_and_latency_holds(world: World) -> None:
     limits = "[tests]\nsize_mib = 0.0001\nlatency_ms_p99 = 0.0000001\n"
     world.write("model.toml", (world.work / "model.toml").read_text() + limits)
     with pytest.raises(RefusedError, match=r"size.*latency"):
         world.deliver()
 
 
-def test_a_model_that_is_none_is_refused(world) -> None:
+def test_a_model_that_is_none_is_refused(world: World) -> None:
     world.add("model.onnx", b"no model at all")
     with pytest.raises(RefusedError, match="cannot be loaded"):
         world.deliver()
 
 
-def test_a_server_that_is_down_keeps_the_release_for_later(world) -> None:
+def test_a_server_that_is_down_keeps_the_release_for_later(world: World) -> None:
     world.servers.is_down = True
     with pytest.raises(UnreachableError):
         world.deliver()
@@ -114,19 +115,19 @@ def test_a_server_that_is_down_keeps_the_release_for_later(world) -> None:
     assert world.delivery.deliver("churn").stages == (Stage.PRODUCTION,)
 
 
-def test_a_link_in_a_commit_is_refused(world) -> None:
+def test_a_link_in_a_commit_is_refused(world: World) -> None:
     (world.work / "secret").symlink_to("/etc/passwd")
     with pytest.raises(DamagedError, match="a link"):
         world.deliver()
 
 
-def test_pickles_are_not_taken(world) -> None:
+def test_pickles_are_not_taken(world: World) -> None:
     for name, data in (("m.pkl", b""), ("model.bin", b"\x80\x04.")):
         with pytest.raises(RefusedError, match="pickle"):
             world.add(name, data)
 
 
-def test_a_class_of_ones_own_is_asked_in_a_process_of_its_own(world) -> None:
+def test_a_class_of_ones_own_is_asked_in_a_process_of_its_own(world: World) -> None:
     world.add("weights.json.txt", b"3")
     world.write(
         "model.py",
@@ -155,7 +156,7 @@ def test_a_half_written_line_of_the_journal_is_left_out(tmp_path: Path) -> None:
         Journal(path).events()
 
 
-def test_an_unknown_model_is_not_found(world) -> None:
+def test_an_unknown_model_is_not_found(world: World) -> None:
     with pytest.raises(NotFoundError):
         world.delivery.deliver("other")
     with pytest.raises(RefusedError):

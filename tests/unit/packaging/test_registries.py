@@ -17,6 +17,7 @@ from executors.packaging import images
 from executors.packaging.oci import distribution
 from executors.packaging.oci.builder import Builder, Built, Recipe, write_context
 from executors.packaging.oci.layers import LayerCache, Role, key_of
+from executors.packaging.oci.transport import Answer
 from tests.support.empty_base import empty_base
 from tests.support.registry_process import PROGRAM, RegistryProcess
 
@@ -100,7 +101,7 @@ def test_a_registry_that_dies_leaves_nothing_half_done(
     original = there._send_layer
 
     def dying(layer: object) -> None:
-        original(layer)  # type: ignore[arg-type]
+        original(layer)
         registry.kill()
 
     there._send_layer = dying  # type: ignore[method-assign]
@@ -117,11 +118,17 @@ def test_a_big_blob_goes_on_where_it_broke_off(
 ) -> None:
     monkeypatch.setattr(distribution, "_CHUNK_BYTES", 1 << 16)
     data = random.Random(1).randbytes(1 << 18)
-    layer = LayerCache(tmp_path / "l").make(key_of("x"), Role.BASE, lambda sink: [sink.write(data)])  # type: ignore[arg-type, return-value, func-returns-value]
+    layer = LayerCache(tmp_path / "l").make(key_of("x"), Role.BASE, lambda sink: [sink.write(data)])
     there = opened(registry.host)
-    original, broken = there._http.ask, []
+    original = there._http.ask
+    broken: list[str] = []
 
-    def breaking(method, path, body=None, headers=None):
+    def breaking(
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
         answer = original(method, path, body, headers)
         if method == "PATCH" and len(broken) < 2:
             broken.append(path)

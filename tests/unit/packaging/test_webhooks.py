@@ -25,7 +25,7 @@ def hooks(tmp_path: Path) -> Webhooks:
     return found
 
 
-def body(**changes: Any) -> bytes:
+def body(**changes: object) -> bytes:
     document: dict[str, Any] = {"ref": "refs/heads/main", "after": COMMIT}
     document["repository"] = {"full_name": "team/churn", "pushed_at": int(NOW) - 5}
     return json.dumps(document | changes).encode()
