@@ -293,6 +293,14 @@ _PAGES = (
         "A run ended that nobody submitted",
         "Its features are what was known at submission, so that its end alone teaches nothing.",
     ),
+    Code(
+        "M001",
+        "The model runner cannot use a file",
+        "A model is a package (its folder or a tar of it) or an ONNX file, a schema is proto2 or "
+        "proto3 in one file with a service, a configuration has `name=value` lines. The three must "
+        "fit: a field for each feature of the model, and one for its answer. The message names "
+        "what does not.",
+    ),
 )
 
 CODES: dict[str, Code] = {page.code: page for page in _PAGES}

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
 
 from executors.serving.models import Prediction, Rows, ServedModel
 from executors.serving.runner.errors import CallError
@@ -34,8 +35,8 @@ _NUMBERS = frozenset({
     FieldDescriptor.CPPTYPE_UINT64, FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT,
     FieldDescriptor.CPPTYPE_BOOL, FieldDescriptor.CPPTYPE_ENUM,
 })  # fmt: skip
-Extract = Callable[[Any], Rows]
-Answer = Callable[[Any, Prediction], None]
+Extract = Callable[[Message], Rows]
+Answer = Callable[[Message, Prediction], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +55,13 @@ def bind(method: Method, model: ServedModel, configuration: Mapping[str, str]) -
         CallError: when the messages have no place for the features or the answer.
     """
     features = [feature.name for feature in model.features]
-    rows = _extract(method.input_class.DESCRIPTOR, features, configuration)
-    answer = _answer(method.output_class.DESCRIPTOR, model, configuration)
+    rows = _extract(method.input, features, configuration)
+    answer = _answer(method.output, model, configuration)
     return Binding(method, rows, answer)
 
 
-def infer(binding: Binding, model: ServedModel, message: Any) -> bytes:
-    """Return the answer of a model to a message, serialised.
+def infer(binding: Binding, model: ServedModel, message: Message) -> tuple[bytes, Prediction]:
+    """Return the answer of a model to a message, serialised, and as it was.
 
     Raises:
         CallError: when the message holds no rows, or the answer does not fit its message.
@@ -73,11 +74,10 @@ def infer(binding: Binding, model: ServedModel, message: Any) -> bytes:
     try:
         binding.answer(answer, found)
     except (ValueError, TypeError) as error:
-        name = binding.method.output_class.DESCRIPTOR.full_name
+        name = binding.method.output.full_name
         text = f"the answer does not fit `{name}`: {error}"
         raise CallError(text, status=409, fix="declare its fields so that they hold it") from error
-    data: bytes = answer.SerializeToString()
-    return data
+    return answer.SerializeToString(), found
 
 
 # --------------------------------------------------------------------- the input
@@ -93,7 +93,8 @@ def _extract(
     }
     repeated = [f for f in descriptor.fields if f.message_type is not None and is_repeated(f)]
     for field in repeated:
-        found = _fields(field.message_type, features, names, repeated=False)
+        inner = cast("Descriptor", field.message_type)
+        found = _fields(inner, features, names, repeated=False)
         if found is not None:
             return _from_messages(field.name, found)
     single = _fields(descriptor, features, names, repeated=False)
@@ -130,7 +131,7 @@ def _fields(
     return complete if len(complete) == len(found) and found else None
 
 
-def _row(message: Any, fields: Sequence[FieldDescriptor]) -> list[float]:
+def _row(message: Message, fields: Sequence[FieldDescriptor]) -> list[float]:
     """Return the values of single fields; one that can be unset and is, is not a number."""
     return [
         float("nan")
@@ -144,14 +145,14 @@ def _from_messages(name: str, fields: Sequence[FieldDescriptor]) -> Extract:
     width = len(fields)
     if any(field.has_presence for field in fields):
 
-        def careful(message: Any) -> Rows:
+        def careful(message: Message) -> Rows:
             rows = [_row(inner, fields) for inner in getattr(message, name)]
             return np.array(rows, dtype=np.float64).reshape(-1, width)
 
         return careful
     names = [field.name for field in fields]
 
-    def quick(message: Any) -> Rows:
+    def quick(message: Message) -> Rows:
         rows = [[getattr(inner, each) for each in names] for inner in getattr(message, name)]
         return np.array(rows, dtype=np.float64).reshape(-1, width)
 
@@ -161,7 +162,7 @@ def _from_messages(name: str, fields: Sequence[FieldDescriptor]) -> Extract:
 def _from_columns(fields: Sequence[FieldDescriptor]) -> Extract:
     names = [field.name for field in fields]
 
-    def extract(message: Any) -> Rows:
+    def extract(message: Message) -> Rows:
         columns = [list(getattr(message, name)) for name in names]
         lengths = {name: len(column) for name, column in zip(names, columns, strict=True)}
         if len(set(lengths.values())) > 1:
@@ -172,7 +173,7 @@ def _from_columns(fields: Sequence[FieldDescriptor]) -> Extract:
 
 
 def _from_vector(name: str, width: int) -> Extract:
-    def extract(message: Any) -> Rows:
+    def extract(message: Message) -> Rows:
         values = list(getattr(message, name))
         if len(values) % width:
             raise CallError(f"`{name}` has {len(values)} values, expected a multiple of {width}")
@@ -184,9 +185,7 @@ def _from_vector(name: str, width: int) -> Extract:
 # -------------------------------------------------------------------- the answer
 
 
-def _answer(
-    descriptor: Descriptor, model: ServedModel, configuration: Mapping[str, str]
-) -> Answer:
+def _answer(descriptor: Descriptor, model: ServedModel, configuration: Mapping[str, str]) -> Answer:
     wanted = (configuration.get("output.label", ""), configuration.get("output.probability", ""))
     label, chance = _targets(descriptor, model, wanted)
     if label is not None or chance is not None:
@@ -228,16 +227,28 @@ def _usual(fields: Sequence[FieldDescriptor], names: Sequence[str]) -> FieldDesc
     return None
 
 
-def _cast(field: FieldDescriptor) -> Callable[[Any], Any]:
+def _cast(field: FieldDescriptor) -> Callable[[object], object]:
     """Return what makes a label the type of a field."""
     if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
         return (lambda value: str(value).encode()) if field.type == field.TYPE_BYTES else str
     if field.cpp_type in {FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT}:
-        return float
-    return bool if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL else int
+        return _number
+    return _flag if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL else _whole
 
 
-def _put(message: Any, field: FieldDescriptor, values: Sequence[Any]) -> None:
+def _number(value: object) -> float:
+    return float(str(value))
+
+
+def _whole(value: object) -> int:
+    return int(str(value))
+
+
+def _flag(value: object) -> bool:
+    return bool(value)
+
+
+def _put(message: Message, field: FieldDescriptor, values: Sequence[object]) -> None:
     if is_repeated(field):
         getattr(message, field.name).extend(values)
     elif len(values) == 1:
@@ -247,7 +258,7 @@ def _put(message: Any, field: FieldDescriptor, values: Sequence[Any]) -> None:
 
 
 def _flat(label: FieldDescriptor | None, chance: FieldDescriptor | None) -> Answer:
-    def answer(message: Any, found: Prediction) -> None:
+    def answer(message: Message, found: Prediction) -> None:
         if label is not None:
             cast = _cast(label)
             _put(message, label, [cast(value) for value in found.labels.tolist()])
@@ -258,7 +269,7 @@ def _flat(label: FieldDescriptor | None, chance: FieldDescriptor | None) -> Answ
 
 
 def _by_row(name: str, label: FieldDescriptor | None, chance: FieldDescriptor | None) -> Answer:
-    def answer(message: Any, found: Prediction) -> None:
+    def answer(message: Message, found: Prediction) -> None:
         rows = getattr(message, name)
         for index, value in enumerate(found.labels.tolist()):
             row = rows.add()

@@ -9,16 +9,21 @@ with unary calls. Options change nothing of what is on the wire but for `packed`
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from google.protobuf import descriptor_pb2
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    EnumDescriptorProto,
+    FieldDescriptorProto,
+    FileDescriptorProto,
+    MethodDescriptorProto,
+)
 
 from executors.serving.runner.proto_tokens import Token, Tokens
 
 _DEPTH_MAX = 24
 _FIELD_NUMBER_MAX = (1 << 29) - 1
 _RESERVED_NUMBERS = range(19_000, 20_000)
-_FIELD = descriptor_pb2.FieldDescriptorProto
+_FIELD = FieldDescriptorProto
 SCALARS: dict[str, int] = {
     name: _FIELD.Type.Value(f"TYPE_{name.upper()}")
     for name in (
@@ -34,7 +39,7 @@ _NOT_READ = {
     "extensions": "add the fields to the message",
     "stream": "take and return one message a call",
 }
-Named = tuple[Any, Token, str]
+Named = tuple[FieldDescriptorProto, Token, str]
 """A descriptor field that names a type, where, and the scope it stands in."""
 
 
@@ -43,13 +48,13 @@ class Parser:
 
     def __init__(self, text: str) -> None:
         self.tokens = Tokens(text)
-        self.file = descriptor_pb2.FileDescriptorProto(name="model.proto", syntax="proto2")
+        self.file = FileDescriptorProto(name="model.proto", syntax="proto2")
         self.named: list[Named] = []
-        self.methods: list[tuple[Any, str, Token]] = []
+        self.methods: list[tuple[MethodDescriptorProto, str, Token]] = []
         self.types: dict[str, bool] = {}
         """Full names of messages (True) and enums (False)."""
 
-    def parse(self) -> descriptor_pb2.FileDescriptorProto:
+    def parse(self) -> FileDescriptorProto:
         """Return the descriptor, names of types not resolved yet.
 
         Raises:
@@ -106,7 +111,7 @@ class Parser:
 
     # ---------------------------------------------------------------- messages
 
-    def _message(self, message: Any, scope: str, depth: int) -> None:
+    def _message(self, message: DescriptorProto, scope: str, depth: int) -> None:
         if depth > _DEPTH_MAX:
             offset = self.tokens.here.offset
             raise self.tokens.fault(f"messages stand over {_DEPTH_MAX} deep", offset)
@@ -123,7 +128,7 @@ class Parser:
             names.add(field.name)
             numbers.add(field.number)
 
-    def _member(self, message: Any, full: str, depth: int) -> None:
+    def _member(self, message: DescriptorProto, full: str, depth: int) -> None:
         token = self.tokens.here
         if self.tokens.takes(";"):
             return
@@ -139,7 +144,7 @@ class Parser:
             self._option(None)
         elif token.text == "reserved" and self._is_statement():
             while not self.tokens.takes(";"):
-                if self.tokens.take().kind == "end":
+                if self.tokens.here.text in {"}", ""} or self.tokens.take().kind == "end":
                     raise self.tokens.fault("`reserved` has no end", token.offset, fix="add `;`")
         elif token.text == "map" and self._is_statement():
             self._map(message, full)
@@ -155,7 +160,7 @@ class Parser:
         text = self.tokens.here.text
         return not any(name.rpartition(".")[2] == text for name in self.types)
 
-    def _oneof(self, message: Any, full: str) -> None:
+    def _oneof(self, message: DescriptorProto, full: str) -> None:
         index = len(message.oneof_decl)
         message.oneof_decl.add(name=self.tokens.kind("word", "a name").text)
         self.tokens.expect("{")
@@ -165,7 +170,7 @@ class Parser:
             elif not self.tokens.takes(";"):
                 self._plain_field(message, full, _FIELD.LABEL_OPTIONAL).oneof_index = index
 
-    def _field(self, message: Any, full: str) -> None:
+    def _field(self, message: DescriptorProto, full: str) -> None:
         label, optional = _FIELD.LABEL_OPTIONAL, False
         token = self.tokens.here
         if self.tokens.takes("repeated"):
@@ -177,7 +182,7 @@ class Parser:
             if self.file.syntax == "proto3":
                 raise self.tokens.fault("proto3 has no `required`", token.offset, fix="remove it")
         elif self.file.syntax == "proto2":
-            fix = "write `optional`, or `syntax = \"proto3\";` first"
+            fix = 'write `optional`, or `syntax = "proto3";` first'
             raise self.tokens.fault("a field of proto2 needs a label", token.offset, fix=fix)
         field = self._plain_field(message, full, label)
         if optional and self.file.syntax == "proto3":
@@ -186,7 +191,7 @@ class Parser:
             field.oneof_index = len(message.oneof_decl)
             message.oneof_decl.add(name=f"_{field.name}")
 
-    def _plain_field(self, message: Any, full: str, label: Any) -> Any:
+    def _plain_field(self, message: DescriptorProto, full: str, label: int) -> FieldDescriptorProto:
         field = message.field.add(label=label)
         self._type(field, full)
         field.name = self.tokens.kind("word", "the name of the field").text
@@ -196,11 +201,11 @@ class Parser:
         self.tokens.expect(";")
         return field
 
-    def _type(self, field: Any, full: str) -> None:
+    def _type(self, field: FieldDescriptorProto, full: str) -> None:
         self._refuse(self.tokens.here)
         token = self.tokens.name()
         if token.text in SCALARS:
-            field.type = SCALARS[token.text]
+            setattr(field, "type", SCALARS[token.text])  # noqa: B010 - a number, as on the wire
         else:
             self.named.append((field, token, full))
 
@@ -218,7 +223,7 @@ class Parser:
         except ValueError:
             raise self.tokens.fault(f"{token.text!r} is no whole number", token.offset) from None
 
-    def _map(self, message: Any, full: str) -> None:
+    def _map(self, message: DescriptorProto, full: str) -> None:
         self.tokens.expect("map")
         self.tokens.expect("<")
         key = self.tokens.kind("word", "the type of the keys")
@@ -229,9 +234,7 @@ class Parser:
         field = message.field.add(label=_FIELD.LABEL_REPEATED)
         entry = message.nested_type.add()
         entry.options.map_entry = True
-        entry.field.add(
-            name="key", number=1, label=_FIELD.LABEL_OPTIONAL, type=SCALARS[key.text]
-        )
+        entry.field.add(name="key", number=1, label=_FIELD.LABEL_OPTIONAL, type=SCALARS[key.text])
         value = entry.field.add(name="value", number=2, label=_FIELD.LABEL_OPTIONAL)
         self._type(value, full)
         self.tokens.expect(">")
@@ -244,7 +247,7 @@ class Parser:
         self._field_options(field)
         self.tokens.expect(";")
 
-    def _field_options(self, field: Any) -> None:
+    def _field_options(self, field: FieldDescriptorProto) -> None:
         if not self.tokens.takes("["):
             return
         while True:
@@ -259,7 +262,7 @@ class Parser:
 
     # ------------------------------------------------- enums, options, services
 
-    def _enum(self, enum: Any, scope: str) -> None:
+    def _enum(self, enum: EnumDescriptorProto, scope: str) -> None:
         enum.name, full = self._define(scope, is_message=False)
         self.tokens.expect("{")
         while not self.tokens.takes("}"):
@@ -273,12 +276,12 @@ class Parser:
             minus = self.tokens.takes("-")
             number = self._whole(self.tokens.kind("number", "the number of the value"))
             enum.value.add(name=name.text, number=-number if minus else number)
-            self._field_options(descriptor_pb2.FieldDescriptorProto())
+            self._field_options(FieldDescriptorProto())
             self.tokens.expect(";")
         if not enum.value:
             raise self.tokens.fault(f"enum `{full}` has no value", self.tokens.here.offset)
 
-    def _option(self, enum: Any | None) -> None:
+    def _option(self, enum: EnumDescriptorProto | None) -> None:
         name, value = self._assignment()
         if enum is not None and name == "allow_alias":
             enum.options.allow_alias = value == "true"
@@ -325,7 +328,7 @@ class Parser:
             else:
                 self.tokens.takes(";")
 
-    def _message_of(self, method: Any, which: str) -> None:
+    def _message_of(self, method: MethodDescriptorProto, which: str) -> None:
         self.tokens.expect("(")
         self._refuse(self.tokens.here)
         self.methods.append((method, which, self.tokens.name()))

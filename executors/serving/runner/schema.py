@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
 
 from executors.serving.runner.errors import CallError
 from executors.serving.runner.proto_parser import Parser
@@ -26,8 +28,18 @@ class Method:
     """One call of a service: the classes of its two messages."""
 
     name: str
-    input_class: Any
-    output_class: Any
+    input_class: type[Message]
+    output_class: type[Message]
+
+    @property
+    def input(self) -> Descriptor:
+        """What the input message holds."""
+        return cast("Descriptor", self.input_class.DESCRIPTOR)
+
+    @property
+    def output(self) -> Descriptor:
+        """What the output message holds."""
+        return cast("Descriptor", self.output_class.DESCRIPTOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +98,11 @@ def compile_schema(data: bytes) -> Schema:
     return Schema(hashlib.sha256(data).hexdigest(), text, found)
 
 
-def _class(pool: descriptor_pool.DescriptorPool, name: str) -> Any:
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(name.lstrip(".")))
+def _class(pool: descriptor_pool.DescriptorPool, name: str) -> type[Message]:
+    found: type[Message] = message_factory.GetMessageClass(
+        pool.FindMessageTypeByName(name.lstrip("."))
+    )
+    return found
 
 
 def _resolve(parser: Parser) -> None:

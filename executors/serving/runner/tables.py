@@ -10,9 +10,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
 
 from executors.serving.runner.errors import CallError
 
@@ -22,10 +23,10 @@ _FALSE = frozenset({"false", "0", "no"})
 _WHOLE = frozenset({FieldDescriptor.CPPTYPE_INT32, FieldDescriptor.CPPTYPE_INT64,
                     FieldDescriptor.CPPTYPE_UINT32, FieldDescriptor.CPPTYPE_UINT64})  # fmt: skip
 Read = Callable[[str], object]
-Fill = Callable[[Any, Sequence[str]], None]
+Fill = Callable[[Message, Sequence[str]], None]
 
 
-def message_of(data: bytes, kind: Any) -> Any:
+def message_of(data: bytes, kind: type[Message]) -> Message:
     """Return a message of class `kind` from a CSV with a header.
 
     Raises:
@@ -36,7 +37,7 @@ def message_of(data: bytes, kind: Any) -> Any:
     columns: dict[str, list[int]] = {}
     for index, name in enumerate(header):
         columns.setdefault(name, []).append(index)
-    descriptor = kind.DESCRIPTOR
+    descriptor = cast("Descriptor", kind.DESCRIPTOR)
     _check_columns(descriptor, columns)
     fill = _filler(descriptor, columns, ())
     message = kind()
@@ -130,7 +131,7 @@ def _filler(
         if step is not None
     ]
 
-    def fill(message: Any, row: Sequence[str]) -> None:
+    def fill(message: Message, row: Sequence[str]) -> None:
         for step in steps:
             step(message, row)
 
@@ -157,7 +158,7 @@ def _values(field: FieldDescriptor, where: Sequence[int]) -> Fill:
     name, read = field.name, reader(field)
     if is_repeated(field):
 
-        def add(message: Any, row: Sequence[str]) -> None:
+        def add(message: Message, row: Sequence[str]) -> None:
             getattr(message, name).extend(
                 _read(read, row[index], name) for index in where if row[index].strip()
             )
@@ -166,7 +167,7 @@ def _values(field: FieldDescriptor, where: Sequence[int]) -> Fill:
     index = where[0]
     needed = not field.has_presence and field.cpp_type != FieldDescriptor.CPPTYPE_STRING
 
-    def put(message: Any, row: Sequence[str]) -> None:
+    def put(message: Message, row: Sequence[str]) -> None:
         if row[index].strip():
             setattr(message, name, _read(read, row[index], name))
         elif needed:

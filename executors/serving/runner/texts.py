@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import pydantic_core
 from google.protobuf import json_format
+from google.protobuf.message import Message
 
 from executors.serving.runner.errors import CallError
 
@@ -14,7 +14,7 @@ _DEPTH_MAX = 32
 _PROPERTIES_MAX = 1_000
 
 
-def message_of(data: bytes, kind: Any) -> Any:
+def message_of(data: bytes, kind: type[Message]) -> Message:
     """Return a message of class `kind` from JSON (protobuf's own mapping of it).
 
     Raises:
