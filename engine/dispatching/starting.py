@@ -13,7 +13,7 @@ from dataclasses import replace
 from engine.dispatching import admission, deployments, observing, orders, outcomes, retrying
 from engine.dispatching.admission import pool_of
 from engine.dispatching.desk import Desk, RunView
-from engine.dispatching.readiness import MAY_START, Judgement, in_order, judge
+from engine.dispatching.readiness import MAY_START, Judgement, bounded, in_order, judge
 from engine.model.dispatches import (
     Attempt,
     AttemptOrder,
@@ -110,9 +110,12 @@ def _advance(
     live: dict[AttemptId, Stored[Attempt]],
     holders: admission.Holders,
 ) -> bool:
-    judgement = judge(task, {name: stored.value for name, stored in view.tasks.items()})
+    tasks = {name: stored.value for name, stored in view.tasks.items()}
+    judgement = judge(task, tasks)
     if judgement.may_start:
         judgement = _condition(desk, view, task)
+    if judgement.may_start:
+        judgement = bounded(task, view.spec, tasks)
     if not judgement.may_start:
         return _store(desk, view, task, judgement)
     deployment: Stored[Deployment] | None = None

@@ -153,6 +153,13 @@ _PAGES = (
         "`beside` and `apart from` are about other tasks. Copies of one task that are to stand on "
         "machines of their own are asked for by its availability.",
     ),
+    Code(
+        "S023",
+        "A loop cannot be written out",
+        "`each` takes lists of values by parameter, which are combined (`family: [knn, tree]`), or "
+        "a list of mappings. A loop becomes at most 100 tasks, `NAME-1` to `NAME-N`; `at once` "
+        "says how many of them may run at the same time.",
+    ),
     Code("B000", "Berth failed", "A failure without a code of its own; the message says more."),
     Code(
         "R000",
