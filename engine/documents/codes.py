@@ -160,6 +160,13 @@ _PAGES = (
         "a list of mappings. A loop becomes at most 100 tasks, `NAME-1` to `NAME-N`; `at once` "
         "says how many of them may run at the same time.",
     ),
+    Code(
+        "S024",
+        "A pipeline of another system cannot be read",
+        "`berth import` and `berth plan` read the compiled form of Kubeflow Pipelines (version 2) "
+        "and workflows of Argo. What does not map is listed with its place; where no task maps, "
+        "nothing is left to plan.",
+    ),
     Code("B000", "Berth failed", "A failure without a code of its own; the message says more."),
     Code(
         "R000",
