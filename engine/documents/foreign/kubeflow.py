@@ -74,8 +74,8 @@ class Reader:
         dag = _at(root, "dag", "tasks")
         if dag is not None:
             self._group(dag, Scope(values=values))
-        name = _at(self._top.get("pipelineInfo"), "name")
-        return building.written(name.shown() if name else "pipeline", self.tasks)
+        title = _at(self._top.get("pipelineInfo"), "name")
+        return building.written(title.shown() if title else "pipeline", self.tasks)
 
     def _group(self, dag: Node, scope: Scope) -> list[str]:
         """Add the tasks of a group; return the names of all of them."""

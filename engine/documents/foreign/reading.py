@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -82,10 +83,10 @@ def _parts(text: str) -> list[str]:
 
 def _yaml(mapping: Mapping[str, object]) -> str:
     """Return a pipeline as YAML."""
-    yaml = YAML(typ="safe", pure=True)
+    yaml: Any = YAML(typ="safe", pure=True)  # its settings are annotated as None
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False
-    yaml.width = 4096  # type: ignore[assignment]  # ruamel annotates it as None
+    yaml.width = 4096
     out = io.StringIO()
     yaml.dump(mapping, out)
     return out.getvalue()
