@@ -20,6 +20,7 @@ from engine.model.identifiers import AttemptId, Digest, PipelineName, SuperAlarm
 from engine.model.plans import Incumbent, Placement, PlacementProblem
 from engine.model.profiles import Profile, RunRecord
 from engine.model.records import Collection, Column, Stored, Write
+from engine.model.scans import ScanReport
 from engine.model.signals import Signal
 from engine.model.specs import PipelineSpec, TaskSpec
 
@@ -360,6 +361,22 @@ class ModelRegistry(Protocol):
 
         Raises:
             NotFoundError: when there is no such model or tag.
+        """
+        ...
+
+
+@runtime_checkable
+class Scanner(Protocol):
+    """Looks for what is dangerous in a model, an archive or an image, without loading it."""
+
+    def scan(self, path: Path) -> ScanReport:
+        """Return what was found in a file, a folder or an OCI layout; nothing in it is run.
+
+        The same content gives the same report. A check that could not be made (no network, no
+        program) is named in `not_run`, never left out silently.
+
+        Raises:
+            NotFoundError: when there is nothing at the path.
         """
         ...
 

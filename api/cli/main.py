@@ -13,16 +13,20 @@ import typer
 from api.cli import (
     alarming,
     demonstrating,
+    experiments,
     forecasting,
     hands,
     helping,
+    imaging,
     importing,
     model_runner,
     notifying,
     operating,
     planning,
+    provisioning,
     rules,
     running,
+    training,
 )
 
 _HELP = """Plans, places and runs machine-learning pipelines over many clusters, and keeps watch.
@@ -36,6 +40,8 @@ _MODULES = (
     planning,
     forecasting,
     running,
+    experiments,
+    training,
     alarming,
     hands,
     importing,
@@ -43,6 +49,7 @@ _MODULES = (
     notifying,
     rules,
     operating,
+    provisioning,
     demonstrating,
 )
 
@@ -60,6 +67,11 @@ def application() -> typer.Typer:
     for module in _MODULES:
         for name, (kind, function) in module.COMMANDS.items():
             app.command(name, cls=kind)(function)
+    for name, (about, commands) in imaging.GROUPS.items():
+        group = typer.Typer(help=about, no_args_is_help=True, rich_markup_mode=None)
+        for verb, (kind, function) in commands.items():
+            group.command(verb, cls=kind)(function)
+        app.add_typer(group, name=name)
     return app
 
 

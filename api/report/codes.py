@@ -112,6 +112,14 @@ _OURS = (
         "off those of others.",
     ),
     Code(
+        "P001",
+        "The policy refuses the image",
+        "What may be deployed is decided by a policy: who must have signed and built an image, how "
+        "bad its findings may be, in which formats its files are. Pickles are refused unless the "
+        "policy names a signed digest. `berth image verify NAME` gives each reason, `berth image "
+        "policy` what the policy asks for.",
+    ),
+    Code(
         "A007",
         "Who sends this is not known",
         "Alerts and values are taken from senders with a token: a file in the folder `senders` of "

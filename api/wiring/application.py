@@ -35,6 +35,7 @@ from engine.model.progress import RunStatus
 from engine.model.records import CAPACITY_REPORTS, SENDERS, Put
 from engine.model.signals import Signal
 from engine.ports import Watch
+from executors.training.tracking.experiments import Experiment
 
 
 class Application:
@@ -128,6 +129,10 @@ class Application:
     def attempts(self, run_id: str) -> tuple[Attempt, ...]:
         """Return all attempts of a run."""
         return self._runs.attempts(run_id)
+
+    def experiments(self, run_id: str) -> tuple[Experiment, ...]:
+        """Return the record of every training of a run."""
+        return self._runs.experiments(run_id)
 
     def log(self, run_id: str, task: str, number: int = 0) -> str:
         """Return the end of what an attempt wrote; number 0 is the newest attempt."""

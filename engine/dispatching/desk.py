@@ -34,7 +34,7 @@ from engine.ports import (
 )
 
 _LOG = logging.getLogger(__name__)
-_PLANS_KEPT = 64
+_PLANS_KEPT = 256
 LIVE = (AttemptState.INTENDED.value, AttemptState.RUNNING.value)
 """States of attempts that hold capacity."""
 

@@ -38,10 +38,13 @@ def in_order(spec: PipelineSpec) -> tuple[TaskSpec, ...]:
 def ancestors(spec: PipelineSpec, task: TaskSpec) -> tuple[TaskName, ...]:
     """Return every task before a task, direct or not, in order."""
     found = set(task.after)
-    for earlier in reversed(in_order(spec)):
+    if not found:
+        return ()
+    order = in_order(spec)
+    for earlier in reversed(order):
         if earlier.name in found:
             found.update(earlier.after)
-    return tuple(earlier.name for earlier in in_order(spec) if earlier.name in found)
+    return tuple(earlier.name for earlier in order if earlier.name in found)
 
 
 def judge(task: TaskSpec, tasks: Mapping[TaskName, TaskRun]) -> Judgement:

@@ -12,6 +12,7 @@ from typing import Any, cast
 from engine.model.errors import NotFoundError, RefusedError
 from engine.model.identifiers import Digest
 from executors.packaging import images
+from executors.packaging.security import attachments
 
 LATEST = "latest"
 SERVING = "serving"
@@ -56,6 +57,7 @@ class OciRegistry:
             known = images.read_index(layout) if (layout / "index.json").exists() else []
             entry = next(e for e in images.read_index(source) if e["digest"] == image.digest)
             images.write_index(layout, _with(known, entry, tag))
+            attachments.copy(source, layout, image.digest)
         return image.digest
 
     def images(self, name: str) -> Sequence[Digest]:

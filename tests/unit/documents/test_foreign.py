@@ -161,7 +161,7 @@ def test_what_does_not_map_of_argo_is_said(task: str, message: str) -> None:
         ("pipelineInfo: {name: x}\nroot: {}\n", "no task of it maps"),
         ("apiVersion: argoproj.io/v1\nspec: [", "is not YAML"),
         ("apiVersion: argoproj.io/v1\nspec: 3", "no task of it maps"),
-        ("apiVersion: argoproj.io/v1\nspec: {entrypoint: x, entrypoint: y}", "twice"),
+        ("apiVersion: argoproj.io/v1\nspec: {entrypoint: x, entrypoint: y}", "written before"),
         ("apiVersion: argoproj.io/v1\na: " + "[" * 1000, "deeper than"),
     ],
 )

@@ -70,7 +70,7 @@ def test_a_value_that_is_unset_is_not_a_number(pairs: bytes) -> None:
         ("message Answer { bytes anything = 1; }", lambda a: a.anything == b"1"),
         ("message Answer { bool result = 1; }", lambda a: a.result is True),
         ("message Answer { double value = 1; }", lambda a: a.value == 1.0),
-        ("message P { int32 label=1; repeated double scores=2; } message Answer { repeated P r=1; }",
+        ("message P { int32 label=1; repeated float scores=2; } message Answer { repeated P r=1; }",
          lambda a: (a.r[0].label, list(a.r[0].scores)) == (1, [0.0, 1.0])),
     ],
 )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Benchmarks of packages: images, their security, their models."""
