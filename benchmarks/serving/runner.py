@@ -106,7 +106,7 @@ def _calls(proto: bytes, features: Sequence[str], rows: np.ndarray, model: bytes
         if not message.rows:
             message.rows.add()
         setattr(message.rows[0], name, value)
-    asked = {"operation": "predict"}
+    asked: dict[str, bytes | str] = {"operation": "predict"}
     own = {**asked, "proto": proto}
     calls: Calls = {
         "/model": ("PUT", form({"model": model})),
@@ -114,7 +114,11 @@ def _calls(proto: bytes, features: Sequence[str], rows: np.ndarray, model: bytes
         "/model/configuration": ("PUT", form({"modelConfig": b"modelMethod=predict\n"})),
         "/model/methods/predict": ("POST", binary(message.SerializeToString())),
     }
-    for kind, part in (("CSV", {"csvFile": csv}), ("JSON", {"jsonFile": document})):
+    data: dict[str, dict[str, bytes | str]] = {
+        "CSV": {"csvFile": csv},
+        "JSON": {"jsonFile": document},
+    }
+    for kind, part in data.items():
         calls[f"/transform{kind}Default"] = ("POST", form({**part, **asked}))
         calls[f"/transform{kind}"] = ("POST", form({**part, **own, "model": model}))
         binary_name = "/getBinary" if kind == "CSV" else "/getBinaryJSON"
