@@ -186,6 +186,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "home": _path,
     "fleet": _path,
     "rules": _path,
+    "topology": _path,
     "demand": _path,
     "history": _path,
     "kubernetes": _path,
@@ -213,6 +214,7 @@ _PATHS = frozenset(
     {
         "fleet",
         "rules",
+        "topology",
         "demand",
         "history",
         "kubernetes",

@@ -15,6 +15,7 @@ class Settings:
 
     home: the data folder. fleet: the fleet file; None means this machine alone.
     rules: expert rules of the alarms; None means those that are built in.
+    topology: file that says what calls what and what stands together; None where nobody says.
     demand: file with past demand by pool, for capacity planning; None where there is none.
     history: file with past runs of tasks, to forecast from before there are own ones.
     kubernetes: settings of the Kubernetes clusters (`kubernetes.toml`); None where there are none.
@@ -42,6 +43,7 @@ class Settings:
     home: Path
     fleet: Path | None = None
     rules: Path | None = None
+    topology: Path | None = None
     demand: Path | None = None
     history: Path | None = None
     kubernetes: Path | None = None

@@ -6,9 +6,11 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 
+import forecasting
 from alarms.detection import drifting
 from alarms.detection.settings import DetectionSettings
 from alarms.grouping import super_alarms, topology
+from alarms.grouping.topology_file import Topology, load_topology
 from alarms.intake.inbox import Inbox
 from alarms.intake.prometheus import PrometheusSource, load_prometheus
 from alarms.notification.channels import Channel
@@ -74,6 +76,7 @@ def plans(
         parts.fleet,
         parts.clock,
         term,
+        forecasting.LearnedRemedies(),
     )
     reconciler = planning.ActionReconciler(
         parts.ledger, parts.planner, parts.fleet, parts.clock, term=term
@@ -178,6 +181,7 @@ def watcher(
     """
     settings = parts.settings
     rules = read_rules(settings)
+    told = read_topology(settings)
     # Series of one event alarm up to a few windows apart: each is looked at once a window.
     gap = max(
         super_alarms.GroupingSettings().gap_seconds, _WINDOWS_OF_ONE_EVENT * settings.window_seconds
@@ -190,10 +194,13 @@ def watcher(
             rated, drifting.watch_settings(settings.season_seconds / settings.clock_factor)
         ),
         super_alarms.SuperAlarmGrouper(
-            grouping.scaled(settings.clock_factor), topology=topology.topology(parts.fleet.fleet())
+            grouping.scaled(settings.clock_factor),
+            topology=[*topology.topology(parts.fleet.fleet()), *told.pairs],
         ),
         tree.HypothesisTree(
-            tree.CauseSettings(conversions=rules.conversions).scaled(settings.clock_factor)
+            tree.CauseSettings(conversions=rules.conversions, calls=told.calls).scaled(
+                settings.clock_factor
+            )
         ),
         notifiers,
         parts.clock,
@@ -213,6 +220,17 @@ def read_rules(settings: Settings) -> RuleSet:
     if settings.rules is None:
         return RuleSet()
     return load_rules(read_text(settings.rules, "rules"), str(settings.rules))
+
+
+def read_topology(settings: Settings) -> Topology:
+    """Return the topology of the settings' file, an empty one without a file.
+
+    Raises:
+        InvalidInputError: with all faults of the file.
+    """
+    if settings.topology is None:
+        return Topology()
+    return load_topology(read_text(settings.topology, "topology"), str(settings.topology))
 
 
 def _prometheus(parts: Parts) -> Sequence[SignalSource]:

@@ -164,15 +164,16 @@ def _onnx(data: bytes, *, with_probabilities: bool) -> Predict:
 
 def _skops(data: bytes, *, with_probabilities: bool) -> Predict:
     """Return the function that runs a skops model; only types of numpy and scikit-learn load."""
-    import skops.io  # noqa: PLC0415 - takes seconds, and almost every package is ONNX
+    # Takes seconds, and almost every package is ONNX.
+    from executors.persistence import skops_io  # noqa: PLC0415
 
     try:
-        types = skops.io.get_untrusted_types(data=data)
+        types = skops_io.get_untrusted_types(data=data)
         foreign = [found for found in types if not found.startswith(("numpy.", "sklearn."))]
         if foreign:
             message = f"model.skops holds types that are not trusted: {foreign}"
             raise DamagedError(message, fix="serve models of scikit-learn, or ONNX")
-        model: Any = skops.io.loads(data, trusted=types)
+        model: Any = skops_io.loads(data, trusted=types)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise DamagedError(f"model.skops is no skops model: {error}", fix=_AGAIN) from error
 
