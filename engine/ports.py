@@ -15,11 +15,13 @@ from engine.model.alarms import Alarm, Cause, Drift, Event, SuperAlarm
 from engine.model.capacity import DemandForecast, DemandSeries
 from engine.model.dispatches import AttemptOrder, Deployment, Observation
 from engine.model.errors import BerthError
+from engine.model.failures import Failure
 from engine.model.fleet import Fleet
 from engine.model.identifiers import AttemptId, Digest, PipelineName, SuperAlarmId
 from engine.model.plans import Incumbent, Placement, PlacementProblem
 from engine.model.profiles import Profile, RunRecord
 from engine.model.records import Collection, Column, Stored, Write
+from engine.model.remedies import Remedy
 from engine.model.scans import ScanReport
 from engine.model.signals import Signal
 from engine.model.specs import PipelineSpec, TaskSpec
@@ -192,6 +194,18 @@ class Executor(Protocol):
 
     def stop(self, attempt: AttemptId) -> None:
         """End an attempt; it is gone after its cluster's grace period at the latest."""
+        ...
+
+
+@runtime_checkable
+class RemedyChooser(Protocol):
+    """Chooses what the attempt after a failed one changes, or that none is worth it."""
+
+    def choose(self, failure: Failure) -> Remedy:
+        """Return the remedy, with the options that were weighed. Pure.
+
+        It learns from the past retries and runs that the failure brings along.
+        """
         ...
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 
+import forecasting
 from alarms.detection import drifting
 from alarms.detection.settings import DetectionSettings
 from alarms.grouping import super_alarms, topology
@@ -75,6 +76,7 @@ def plans(
         parts.fleet,
         parts.clock,
         term,
+        forecasting.LearnedRemedies(),
     )
     reconciler = planning.ActionReconciler(
         parts.ledger, parts.planner, parts.fleet, parts.clock, term=term

@@ -39,12 +39,27 @@ def order_for(view: RunView, attempt: Attempt) -> AttemptOrder:
             "task": documents.plain(task),
             "pipeline": view.spec.name,
             "seed": view.spec.seed,
-            "overrides": overrides(view.run, task.name),
+            "overrides": overrides(view.run, task.name) | _remedied(attempt),
             "upstream": outputs_before(view, task),
         },
         limits=attempt.held,
-        time_limit_seconds=time_limit_seconds(view.plan, attempt.pipeline, task),
+        time_limit_seconds=_time_limit(view, attempt, task),
     )
+
+
+def _remedied(attempt: Attempt) -> dict[str, Scalar]:
+    """Return the parameters that a remedy changed."""
+    changed = attempt.configuration
+    if changed is None or changed.batch_size is None:
+        return {}
+    return {"batch_size": changed.batch_size}
+
+
+def _time_limit(view: RunView, attempt: Attempt, task: TaskSpec) -> float | None:
+    """Return how long an attempt may take, longer where a remedy says so."""
+    seconds = time_limit_seconds(view.plan, attempt.pipeline, task)
+    factor = 1.0 if attempt.configuration is None else attempt.configuration.time_factor
+    return None if seconds is None else seconds * factor
 
 
 def inputs_of(view: RunView, task: TaskSpec) -> dict[str, Digest]:
@@ -125,18 +140,12 @@ def run_record(view: RunView, attempt: Attempt, speed: float) -> RunRecord | Non
     if usage is None or attempt.ended_at is None:
         return None
     task = view.spec.task(attempt.task)
-    learned = {
-        name: value
-        for outputs in outputs_before(view, task).values()
-        for name, value in outputs.items()
-        if name in _LEARNED_UPSTREAM
-    }
     seconds = max(usage.duration_seconds, 1e-6)
     return RunRecord(
         pipeline=attempt.pipeline,
         task=attempt.task,
         kind=task.kind,
-        attributes={**learned, **task.attributes},
+        attributes=attributes_before(view, task),
         ended_at=attempt.ended_at,
         duration_seconds=usage.duration_seconds * speed,
         cpu_cores_mean=usage.cpu_seconds / seconds,
@@ -146,6 +155,17 @@ def run_record(view: RunView, attempt: Attempt, speed: float) -> RunRecord | Non
         succeeded=attempt.state is AttemptState.SUCCEEDED,
         told=_told(view, task),
     )
+
+
+def attributes_before(view: RunView, task: TaskSpec) -> dict[str, Scalar]:
+    """Return what is known of a task before it runs: stated, and told by tasks before it."""
+    learned = {
+        name: value
+        for outputs in outputs_before(view, task).values()
+        for name, value in outputs.items()
+        if name in _LEARNED_UPSTREAM
+    }
+    return {**learned, **task.attributes}
 
 
 def _told(view: RunView, task: TaskSpec) -> Told | None:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from engine.dispatching import admission, deployments, observing, orders, outcomes, retrying
+from engine.dispatching import admission, deployments, observing, orders, outcomes, remedying
 from engine.dispatching.admission import pool_of
 from engine.dispatching.desk import Desk, RunView
 from engine.dispatching.grouping import STEPS_MOST, Group
@@ -30,7 +30,7 @@ from engine.model.dispatches import (
 from engine.model.errors import BerthError, FinalError, RefusedError, RetryableError
 from engine.model.fleet import Fleet
 from engine.model.identifiers import AttemptId, RunId, TaskName, attempt_id
-from engine.model.plans import Assignment, task_key
+from engine.model.plans import Assignment
 from engine.model.records import (
     ABSENT,
     ATTEMPTS,
@@ -165,7 +165,9 @@ def _advance(
     # Most tasks are started once: only others have attempts to look up.
     again = view.tasks[task.name].value.attempt > 0
     attempts = desk.attempts_of(view.run.run_id, task.name) if again else ()
-    assignment = view.plan.assignment(view.spec.name, task.name)
+    configuration = remedying.configured(attempts)
+    planned = view.plan.assignment(view.spec.name, task.name)
+    assignment = remedying.placed(planned, configuration, fleet)
     pool = pool_of(fleet, assignment.cluster, assignment.pool) if assignment else None
     if assignment is None or pool is None:
         nowhere = Judgement(reason=Reason.NO_PLACE, message="the plan has no place for it")
@@ -174,12 +176,12 @@ def _advance(
     if executor not in desk.executors:
         nobody = Judgement(reason=Reason.NO_PLACE, message=f"there is no executor {executor!r}")
         return _store(desk, view, task, nobody, step.group)
-    profile = view.plan.profiles.get(task_key(view.spec.name, task.name))
-    needed = admission.need(assignment, pool, retrying.memory_factor(attempts, profile))
+    needed = remedying.with_memory(admission.need(assignment), configuration)
     judgement = admission.admit(assignment, needed, fleet, holders)
     if not judgement.may_start:
         return _store(desk, view, task, judgement, step.group)
     attempt = _attempt(desk, view.tasks[task.name].value, assignment, needed, executor)
+    attempt = replace(attempt, configuration=configuration)
     # It counts as a holder at once; if it cannot be stored, others wait a step longer for it.
     holders.add(attempt)
     step.begun.add((view.run.run_id, task.name))
