@@ -30,7 +30,7 @@ from engine.model.dispatches import (
 from engine.model.errors import BerthError, FinalError, RefusedError, RetryableError
 from engine.model.fleet import Fleet
 from engine.model.identifiers import AttemptId, RunId, TaskName, attempt_id
-from engine.model.plans import Assignment, task_key
+from engine.model.plans import Assignment
 from engine.model.records import (
     ABSENT,
     ATTEMPTS,
