@@ -117,9 +117,7 @@ def test_a_leader_whom_nobody_followed_leads_on_in_the_same_term(
     assert first.look() == term
 
 
-def test_a_lease_whose_term_was_ended_by_other_means_is_lost(
-    ledger: SqlLedger, time: Time
-) -> None:
+def test_a_lease_whose_term_was_ended_by_other_means_is_lost(ledger: SqlLedger, time: Time) -> None:
     first = elector(ledger, "a", time)
     first.look()
     begin_term(ledger, ManualClock(), "somebody without a lease")
