@@ -21,7 +21,7 @@ def fleet(**changed: object) -> Fleet:
     (cluster,) = samples.fleet("a").clusters
     (usual,) = cluster.pools
     shape = replace(usual.shape, machine="large", memory_gib=64.0)
-    larger = replace(usual, name=PoolName("large"), shape=shape, **changed)  # type: ignore[arg-type]
+    larger = replace(usual, name=PoolName("large"), shape=shape, **changed)
     return Fleet(clusters=(replace(cluster, pools=(usual, larger)), *samples.fleet("b").clusters))
 
 
