@@ -49,7 +49,6 @@ def tune(  # noqa: PLR0913, PLR0917 - each is an option of the command
     """
     from dataclasses import replace
 
-    from executors.training.trials import comparing
     from executors.training.trials.study import Plan
 
     talk: Talk = context.obj
@@ -67,6 +66,13 @@ def tune(  # noqa: PLR0913, PLR0917 - each is an option of the command
     if against_all and eta > 1:
         whole = replace(plan, eta=None)
         found["no pruning"] = _search(talk, folder / "all", whole, workers)
+    _tell(talk, found)
+
+
+def _tell(talk: Talk, found: Mapping[str, Records]) -> None:
+    """Print what searches found, the first of them the one that counts, and hand its best on."""
+    from executors.training.trials import comparing
+
     best = next(iter(found.values())).best()
     if best is None:
         reasons = sorted({r.reason for r in next(iter(found.values())).trials.values() if r.reason})

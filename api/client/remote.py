@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from api.client.hands import RemoteHands
+from api.client.modelling import RemoteModels
 from api.client.transport import Transport
 from api.messages import answers, questions
 from api.messages.context import Context
@@ -40,6 +41,7 @@ class Remote:
         self._transport = Transport(url, timeout_seconds=timeout_seconds)
         self.url = self._transport.url
         self.hands = RemoteHands(self._transport)
+        self.models = RemoteModels(self._transport)
 
     def close(self) -> None:
         """Close all connections."""

@@ -24,6 +24,7 @@ from api.rest import (
     images,
     intake,
     metrics,
+    models,
     plans,
     runs,
 )
@@ -43,6 +44,7 @@ face.
 _MODULES = (
     plans,
     runs,
+    models,
     alarms,
     hands,
     intake,

@@ -16,6 +16,7 @@ from api.messages.notifying import NotifyQuestion, Routed
 from api.wiring import doctor, notifying, profile_desk
 from api.wiring.alarm_context import AlarmContext
 from api.wiring.hands_desk import HandsDesk
+from api.wiring.model_desk import ModelDesk
 from api.wiring.parts import Parts
 from api.wiring.plan_desk import PlanDesk
 from api.wiring.run_desk import RunDesk
@@ -54,6 +55,7 @@ class Application:
         self._profiles = profile_desk.ProfileDesk(parts)
         self.hands = HandsDesk(parts.ledger, parts.clock, self._watch.super_alarm)
         self._context = AlarmContext(parts.ledger, self.hands.judged)
+        self.models = ModelDesk(parts)
         self._loops = loops
         self._senders = Senders(parts.settings.senders_folder)
         if loops is not None:
@@ -68,6 +70,7 @@ class Application:
 
     def close(self) -> None:
         """Close the store."""
+        self.models.delivery.close()
         self.parts.close()
 
     # ------------------------------------------------------------------- plans

@@ -1,1 +1,1 @@
-"""Benchmarks of packages: images, their security, their models."""
+"""Benchmarks of packages: images, their security, and the way from a push to an answer."""

@@ -71,9 +71,8 @@ def train(
         threading.Thread(target=kill_worker, args=[folder], daemon=True).start()
     code = launch.run(launch.Start(workers=workers), program, folder, seconds_max=LIMIT_SECONDS)
     if code:
-        raise frame.BenchmarkError(
-            f"training ended with {code}:\n{(folder / 'log.txt').read_text()}"
-        )
+        lines = (folder / "log.txt").read_text(encoding="utf-8").splitlines()[-5:]
+        raise frame.BenchmarkError("\n".join([f"training ended with {code}", *lines]))
     return metrics.read(folder / metrics.NAME)
 
 

@@ -96,20 +96,29 @@ def outputs_before(view: RunView, task: TaskSpec) -> dict[str, Mapping[str, Scal
     return {name: view.tasks[name].value.outputs for name in ancestors(view.spec, task)}
 
 
-def condition_values(view: RunView, task: TaskSpec) -> dict[str, Mapping[str, object]]:
+def condition_values(view: RunView, task: TaskSpec) -> dict[str, object]:
     """Return what the condition of a task may read, by task name.
 
-    Of tasks before it the outputs; of every task its parameters, those of the run before those
-    of the spec, under `parameters`.
+    Of tasks before it the outputs, and how they ended under `state`; of every task its
+    parameters, those of the run before those of the spec, under `parameters`. Of a loop before it
+    the outputs of those tasks of it that succeeded, as a list.
     """
     outputs = outputs_before(view, task)
-    return {
-        each.name: {
+    values: dict[str, Mapping[str, object]] = {}
+    loops: dict[str, list[Mapping[str, object]]] = {}
+    for each in view.spec.tasks:
+        state = view.tasks[each.name].value.state
+        ended = {"state": state.value} if each.name in outputs else {}
+        values[each.name] = {
             **outputs.get(each.name, {}),
             "parameters": {**each.parameters, **overrides(view.run, each.name)},
+            **ended,
         }
-        for each in view.spec.tasks
-    }
+        if each.loop is not None and each.name in outputs:
+            found = loops.setdefault(each.loop, [])
+            if state is TaskState.SUCCEEDED:
+                found.append(values[each.name])
+    return {**values, **loops}
 
 
 def time_limit_seconds(plan: Plan, pipeline: str, task: TaskSpec) -> float | None:

@@ -14,7 +14,7 @@ from engine.dispatching import admission, deployments, observing, orders, outcom
 from engine.dispatching.admission import pool_of
 from engine.dispatching.desk import Desk, RunView
 from engine.dispatching.grouping import STEPS_MOST, Group
-from engine.dispatching.readiness import MAY_START, Judgement, in_order, judge
+from engine.dispatching.readiness import MAY_START, Judgement, bounded, in_order, judge
 from engine.model.dispatches import (
     Attempt,
     AttemptOrder,
@@ -142,9 +142,12 @@ def _advance(
     step: _Step,
 ) -> bool:
     fleet, holders = step.fleet, step.holders
-    judgement = judge(task, {name: stored.value for name, stored in view.tasks.items()})
+    tasks = {name: stored.value for name, stored in view.tasks.items()}
+    judgement = judge(task, tasks)
     if judgement.may_start:
         judgement = _condition(desk, view, task)
+    if judgement.may_start:
+        judgement = bounded(task, view.spec, tasks)
     if not judgement.may_start:
         return _store(desk, view, task, judgement, step.group)
     deployment: Stored[Deployment] | None = None

@@ -77,6 +77,7 @@ class Reason(StrEnum):
     NONE = ""
     UPSTREAM = "waits for upstream tasks"
     CAPACITY = "waits for capacity"
+    LOOP = "waits for others of its loop"
     NOT_BEFORE = "waits for its planned start"
     NO_PLACE = "no cluster may run it"
     CLUSTER_DOWN = "its cluster does not answer"

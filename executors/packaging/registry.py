@@ -110,6 +110,7 @@ class OciRegistry:
         partial = target.with_name(f".{target.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         images.write_image(partial, image.files, labels=image.labels)
+        attachments.copy(layout, partial, digest)
         partial.rename(target)
 
 

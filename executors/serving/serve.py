@@ -14,15 +14,19 @@ import os
 import signal
 import socket
 import sys
+import uuid
 from collections.abc import Generator
 from pathlib import Path
 from typing import cast
 
 import uvicorn
 import uvloop
+from starlette.types import ASGIApp
 
-from engine.model.errors import BerthError
+from engine.model.errors import BerthError, InvalidInputError
+from executors.serving.models import Prediction
 from executors.serving.packages import Packages
+from executors.serving.runner.process import beside
 from executors.serving.server import ModelServer
 from executors.serving.windows import Windows
 from executors.tasks.context import BadInputError, Task, TaskError
@@ -54,8 +58,9 @@ def run(task: Task) -> None:
     gc.freeze()  # what is loaded by now stays, so collections need not look at it
     windows = Windows(task)
     application = ModelServer(model, packages, windows)
+    served = _with_runner(task, application, windows)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(task, application, windows, listening, window_seconds))
+        runner.run(_serve(task, application, served, windows, listening, window_seconds))
 
 
 def listen(port: int) -> socket.socket:
@@ -92,13 +97,14 @@ class _Server(uvicorn.Server):
 async def _serve(
     task: Task,
     application: ModelServer,
+    served: ASGIApp,
     windows: Windows,
     listening: socket.socket,
     window_seconds: float,
 ) -> None:
-    """Serve until a signal ends it."""
+    """Serve until a signal ends it. `served` is the application with what stands beside it."""
     config = uvicorn.Config(
-        application,
+        served,
         loop="none",
         http="httptools",
         lifespan="off",
@@ -120,6 +126,33 @@ async def _serve(
         with contextlib.suppress(asyncio.CancelledError):
             await beside
         windows.flush([feature.name for feature in application.model.features])
+
+
+def _with_runner(task: Task, application: ModelServer, windows: Windows) -> ASGIApp:
+    """Return the server, with a model runner beside it when the parameter `runner_proto` says so.
+
+    Raises:
+        BadInputError: when the schema is none, or does not fit the model.
+    """
+    proto, configuration = task.settings.get("runner_proto"), task.settings.get("runner_config")
+    if not proto:
+        return application
+    folder = Path(task.environment["BERTH_FOLDER"])
+
+    def observe(found: Prediction, latency_ms: float) -> None:
+        windows.answered(uuid.uuid4().hex, found, latency_ms)
+
+    try:
+        return beside(
+            application,
+            application,
+            name=task.pipeline,
+            proto=folder / str(proto),
+            configuration=folder / str(configuration) if configuration else None,
+            observe=observe,
+        )
+    except InvalidInputError as error:
+        raise BadInputError(f"the model runner: {error.message}") from error
 
 
 async def _announce(task: Task, server: uvicorn.Server, listening: socket.socket) -> None:

@@ -71,7 +71,14 @@ def _join() -> loop.World:
     if gpu:
         torch.cuda.set_device(local)
     if size > 1:
-        torch.distributed.init_process_group("nccl" if gpu else "gloo")
+        # Workers that were started again meet in the store of those that died, whose addresses are
+        # still in it. Each start has names of its own.
+        start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        store, rank, size = next(torch.distributed.rendezvous("env://"))
+        own = torch.distributed.PrefixStore(f"start-{start}", store)
+        torch.distributed.init_process_group(
+            "nccl" if gpu else "gloo", store=own, rank=rank, world_size=size
+        )
     return loop.World(size=size, rank=rank, device=f"cuda:{local}" if gpu else "cpu")
 
 

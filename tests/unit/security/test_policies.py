@@ -214,3 +214,12 @@ def test_a_server_judges_the_layers_that_it_reads(tmp_path: Path) -> None:
     images.write_index(tmp_path, [entry])
     assert judging.judge(tmp_path, Policy(), whole=False).is_allowed
     assert not judging.judge(tmp_path, Policy()).is_allowed
+
+
+def test_the_gate_notices_what_is_taken_away(signed: Signed) -> None:
+    (signed.folder / "policy.yaml").write_text("policy: p\nsignatures: {by: signing.pub}\n")
+    gate = Gate({"BERTH_HOME": str(signed.folder)})
+    assert gate.check(signed.layout) == gate.check(signed.layout)
+    attachments.remove(signed.layout)
+    with pytest.raises(RefusedError):
+        gate.check(signed.layout)
