@@ -57,11 +57,11 @@ class ModelServer:
             Route("/v2/repository/models/{model}/load", self._load, methods=post),
             Route("/v2/repository/models/{model}/unload", self._unload, methods=post),
         ]
-        self._application = Application(self.service, Routes(self.service, more).application)
+        self.inference = Application(self.service, Routes(self.service, more).application)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        await self._application(scope, receive, send)
+        await self.inference(scope, receive, send)
 
     @property
     def model(self) -> ServedModel:

@@ -24,6 +24,7 @@ import uvloop
 from engine.model.errors import BerthError, InfeasibleError
 from executors.serving.runtime.shelf import Shelf
 from executors.serving.v2.application import Application
+from executors.serving.v2.http_protocol import InferenceProtocol
 from executors.serving.v2.routes import Routes
 from executors.serving.v2.service import InferenceService, Limits
 
@@ -83,7 +84,7 @@ def configuration(application: Any) -> uvicorn.Config:  # noqa: ANN401 - any ASG
     return uvicorn.Config(
         application,
         loop="none",
-        http="httptools",
+        http=InferenceProtocol,
         lifespan="off",
         ws="none",
         access_log=False,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,15 +38,32 @@ class Statistics:
     last_inference_ms: int = 0
 
 
-@dataclass(slots=True)
+Done = Callable[[list[Array] | None, RequestError | None], None]
+"""Told the outputs of a request or why there are none, once, in the thread of the loop."""
+
+
+@dataclass(slots=True, eq=False)
 class Item:
     """A request in the queue; `deadline` in the clock's seconds, infinite without one."""
 
     arrays: list[Array]
     rows: int
     deadline: float
-    future: asyncio.Future[list[Array]]
+    done: Done
     queued_ns: int
+    is_finished: bool = False
+
+    def succeed(self, outputs: list[Array]) -> None:
+        """Hand over the outputs, unless the request has been answered."""
+        if not self.is_finished:
+            self.is_finished = True
+            self.done(outputs, None)
+
+    def fail(self, error: RequestError) -> None:
+        """Hand over an error, unless the request has been answered."""
+        if not self.is_finished:
+            self.is_finished = True
+            self.done(None, error)
 
 
 @dataclass(slots=True)
@@ -81,8 +98,8 @@ class InlineBatcher:
         """Requests in the queue."""
         return len(self._queue.items)
 
-    def submit(self, arrays: list[Array], deadline: float) -> asyncio.Future[list[Array]]:
-        """Queue a request; the future holds the outputs.
+    def submit(self, arrays: list[Array], deadline: float, done: Done) -> None:
+        """Queue a request; `done` is told the outcome later.
 
         Raises:
             RequestError: when the queue is full.
@@ -90,15 +107,14 @@ class InlineBatcher:
         loop = self._loop or asyncio.get_running_loop()
         self._loop = loop
         rows = len(arrays[0]) if self._runner.stackable else 1
-        item = Item(arrays, rows, deadline, loop.create_future(), time.perf_counter_ns())
+        item = Item(arrays, rows, deadline, done, time.perf_counter_ns())
         if rows > ROWS_INLINE_MAX:
-            loop.run_in_executor(None, self._run_alone, item)
-            return item.future
+            loop.run_in_executor(None, self._run_alone, item, loop)
+            return
         self._queue.put(item)
         if not self._scheduled:
             self._scheduled = True
             loop.call_soon(self._flush)
-        return item.future
 
     def close(self) -> None:
         """Do nothing: there is no process to end."""
@@ -109,14 +125,13 @@ class InlineBatcher:
         for batch in batches(self._queue.items, self._rows_max):
             run_batch(self._runner.run, batch, self.statistics)
 
-    def _run_alone(self, item: Item) -> None:
+    def _run_alone(self, item: Item, loop: asyncio.AbstractEventLoop) -> None:
         """Run a large request in a thread and hand its outcome to the loop."""
-        loop = item.future.get_loop()
         began = time.perf_counter_ns()
         try:
             outputs = list(self._runner.run(item.arrays))
         except Exception as error:
-            loop.call_soon_threadsafe(_fail, item, wrapped(error))
+            loop.call_soon_threadsafe(item.fail, wrapped(error))
         else:
             loop.call_soon_threadsafe(_alone_done, item, outputs, self.statistics, began)
 
@@ -147,19 +162,20 @@ class RemoteBatcher:
         """Requests in the queue."""
         return len(self._queue.items)
 
-    def submit(self, arrays: list[Array], deadline: float) -> asyncio.Future[list[Array]]:
-        """Queue a request; the future holds the outputs.
+    def submit(self, arrays: list[Array], deadline: float, done: Done) -> None:
+        """Queue a request; `done` is told the outcome later.
 
         Raises:
             RequestError: when the queue is full.
         """
         loop = asyncio.get_running_loop()
         rows = len(arrays[0]) if self._stackable else 1
-        item = Item(arrays, rows, deadline, loop.create_future(), time.perf_counter_ns())
+        item = Item(arrays, rows, deadline, done, time.perf_counter_ns())
         self._queue.put(item)
+        if deadline < float("inf"):
+            loop.call_later(max(0.0, deadline - time.monotonic()), item.fail, _too_late())
         if self._pump is None or self._pump.done():
             self._pump = loop.create_task(self._serve())
-        return item.future
 
     async def _serve(self) -> None:
         """Run batches until nothing waits."""
@@ -174,7 +190,7 @@ class RemoteBatcher:
                 share(batch, outputs, self.statistics, began)
             except (RequestError, ValueError) as error:
                 if len(batch) == 1:
-                    _fail(batch[0], wrapped(error))
+                    batch[0].fail(wrapped(error))
                     self.statistics.fail_count += 1
                 else:
                     await self._one_by_one(batch)
@@ -186,14 +202,14 @@ class RemoteBatcher:
             try:
                 share([item], await self._run(item.arrays), self.statistics, began)
             except (RequestError, ValueError) as error:
-                _fail(item, wrapped(error))
+                item.fail(wrapped(error))
                 self.statistics.fail_count += 1
 
 
 Batcher = InlineBatcher | RemoteBatcher
 
 
-def batches(waiting: deque[Item], rows_max: int):  # noqa: ANN201
+def batches(waiting: deque[Item], rows_max: int) -> Iterator[list[Item]]:
     """Take what waits, in batches of equal shapes."""
     while waiting:
         first = waiting.popleft()
@@ -215,11 +231,11 @@ def batches(waiting: deque[Item], rows_max: int):  # noqa: ANN201
 
 def expired(item: Item) -> bool:
     """Answer a request whose deadline has passed, or that nobody waits for, without running it."""
-    if item.future.done():
+    if item.is_finished:
         return True
     if item.deadline >= time.monotonic():
         return False
-    _fail(item, RequestError("the deadline passed while the request waited", 504))
+    item.fail(_too_late())
     return True
 
 
@@ -243,7 +259,7 @@ def run_batch(
         if len(batch) == 1:
             statistics.fail_count += 1
             statistics.fail_ns += time.perf_counter_ns() - batch[0].queued_ns
-            _fail(batch[0], wrapped(error))
+            batch[0].fail(wrapped(error))
             return
         for item in batch:
             run_batch(run, [item], statistics)
@@ -269,8 +285,7 @@ def share(
         statistics.inference_count += item.rows
         statistics.queue_ns += began_ns - item.queued_ns
         statistics.success_ns += ended - item.queued_ns
-        if not item.future.done():
-            item.future.set_result(own)
+        item.succeed(own)
 
 
 def wrapped(error: BaseException) -> RequestError:
@@ -282,9 +297,8 @@ def wrapped(error: BaseException) -> RequestError:
     return RequestError(f"the model failed: {error}", 500)
 
 
-def _fail(item: Item, error: RequestError) -> None:
-    if not item.future.done():
-        item.future.set_exception(error)
+def _too_late() -> RequestError:
+    return RequestError("the deadline passed while the request waited", 504)
 
 
 def _alone_done(item: Item, outputs: list[Array], statistics: Statistics, began_ns: int) -> None:

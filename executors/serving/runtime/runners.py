@@ -56,7 +56,21 @@ class Runner(Protocol):
         ...
 
 
-def arrange(runner: Runner, tensors: Sequence[Tensor]) -> list[Array]:
+class Described(Protocol):
+    """What is known of a model wherever it runs."""
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What it is asked."""
+        ...
+
+    @property
+    def stackable(self) -> bool:
+        """Whether rows of several requests may run together."""
+        ...
+
+
+def arrange(runner: Described, tensors: Sequence[Tensor]) -> list[Array]:
     """Return a request's tensors in the order, type and shape of a model's inputs.
 
     A single tensor may have any name where the model has a single input.

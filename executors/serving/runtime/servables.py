@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from engine.model.errors import DamagedError
 from executors.serving.runtime import loading
-from executors.serving.runtime.batching import Batcher, InlineBatcher, RemoteBatcher
+from executors.serving.runtime.batching import Batcher, Done, InlineBatcher, RemoteBatcher
 from executors.serving.runtime.faults import RequestError, busy
 from executors.serving.runtime.hosted import HostedModel
 from executors.serving.runtime.runners import Runner, TensorSpec, arrange
@@ -60,20 +61,31 @@ class Servable:
             return not self.closed and self.runner.is_alive
         return not self.closed
 
-    async def infer(self, tensors: Sequence[Tensor], deadline: float) -> list[Array]:
-        """Return the outputs for a request.
+    def begin(self, tensors: Sequence[Tensor], deadline: float, done: Done) -> None:
+        """Start to answer a request; `done` is told the outcome.
 
         deadline: by the machine's monotonic clock, in seconds.
 
         Raises:
+            RequestError: when the request is at fault, or too much waits.
+        """
+        arrays = arrange(self.runner, tensors)
+        if isinstance(self.runner, HostedModel) and not self.is_ready:
+            self._restart()
+            raise busy("the process of the model is starting", 503)
+        self.batcher.submit(arrays, deadline, done)
+
+    async def infer(self, tensors: Sequence[Tensor], deadline: float) -> list[Array]:
+        """Return the outputs for a request.
+
+        Raises:
             RequestError: when the request or the model is at fault, too much waits, or time is up.
         """
-        arrays = arrange(self.runner, tensors)  # type: ignore[arg-type]  # the face of both
+        future: asyncio.Future[list[Array]] = asyncio.get_running_loop().create_future()
         self.open_requests += 1
         try:
-            if isinstance(self.batcher, InlineBatcher):
-                return await self.batcher.submit(arrays, deadline)
-            return await self._remote(self.batcher, arrays, deadline)
+            self.begin(tensors, deadline, functools.partial(settle, future))
+            return await future
         finally:
             self.open_requests -= 1
 
@@ -85,20 +97,6 @@ class Servable:
         self.closed = True
         if isinstance(self.runner, HostedModel):
             await self.runner.end()
-
-    async def _remote(
-        self, batcher: RemoteBatcher, arrays: list[Array], deadline: float
-    ) -> list[Array]:
-        """Ask the other process, no longer than the deadline allows."""
-        if not self.is_ready:
-            self._restart()
-            raise busy("the process of the model is starting", 503)
-        waits = None if deadline == float("inf") else max(0.0, deadline - time.monotonic())
-        try:
-            async with asyncio.timeout(waits):
-                return await batcher.submit(arrays, deadline)
-        except TimeoutError as error:
-            raise RequestError("the deadline passed", 504) from error
 
     def _restart(self) -> None:
         """Start the process of the model again, a few times at most."""
@@ -114,6 +112,18 @@ class Servable:
         hosted = await HostedModel.start(source, self.settings)
         self.batcher = remote_batcher(hosted, self.settings)
         self.runner = hosted
+
+
+def settle(
+    future: asyncio.Future[list[Array]], outputs: list[Array] | None, error: RequestError | None
+) -> None:
+    """Hand an outcome to whoever waits, if somebody still does."""
+    if future.done():
+        return
+    if outputs is None:
+        future.set_exception(error or RequestError("no outputs", 500))
+    else:
+        future.set_result(outputs)
 
 
 async def open_servable(

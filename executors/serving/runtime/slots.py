@@ -105,15 +105,11 @@ class Slot:
                 return current.named[routing.canary]
         return current.default
 
-    async def infer(
-        self, servable: Servable, tensors: Sequence[Tensor], deadline: float
-    ) -> list[Array]:
-        """Return the outputs of a version, and let the shadow answer the same request."""
-        answer = await servable.infer(tensors, deadline)
+    def mirror(self, asked: Servable, tensors: Sequence[Tensor], answer: list[Array]) -> None:
+        """Let the shadow, where there is one, answer a request that has been answered."""
         shadow = self.current.named.get(self.current.routing.shadow)
-        if shadow is not None and shadow is not servable:
-            self._spawn(self._shadow(shadow, servable, list(tensors), answer))
-        return answer
+        if shadow is not None and shadow is not asked:
+            self._spawn(self._shadow(shadow, asked, list(tensors), answer))
 
     def switch(self, following: Deployed) -> None:
         """Serve other versions from the next request on; those of two swaps ago are freed."""

@@ -40,9 +40,7 @@ class Application:
         target = None
         if scope["type"] == "http" and scope["method"] == "POST":
             path = scope["path"]
-            target = self._targets.get(path)
-            if target is None and path.endswith(_INFER):
-                target = self._target(path)
+            target = self.target(path) if path.endswith(_INFER) else None
         if target is None:
             await self._others(scope, receive, send)
             return
@@ -50,9 +48,12 @@ class Application:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    def _target(self, path: str) -> tuple[str, str] | None:
-        """Return model and version of a path, which is remembered."""
-        if not path.startswith(_MODELS):
+    def target(self, path: str) -> tuple[str, str] | None:
+        """Return model and version of a path to inference, None of any other."""
+        remembered = self._targets.get(path)
+        if remembered is not None:
+            return remembered
+        if not path.startswith(_MODELS) or not path.endswith(_INFER):
             return None
         parts = path[len(_MODELS) : -len(_INFER)].split("/")
         if len(parts) == 1:
@@ -80,12 +81,12 @@ class Application:
                 key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
             }
             body = await read_body(receive, headers, service.limits.body_bytes_max)
-            request = documents.read_infer(body, _json_length(headers))
+            request = documents.read_infer(body, json_length(headers))
             timeout = timeout_of(headers)
             answer = await service.infer(
                 target, request, headers, began=began, timeout_seconds=timeout
             )
-            return _answered(*documents.write_answer(answer), headers)
+            return answered(*documents.write_answer(answer), headers)
         except RequestError as error:
             status = error.status
             return refusal(error)
@@ -158,7 +159,12 @@ def refusal(error: RequestError) -> Answer:
     return error.status, headers, body
 
 
-def _json_length(headers: Mapping[str, str]) -> int | None:
+def json_length(headers: Mapping[str, str]) -> int | None:
+    """Return how much of a body is JSON where bytes follow it.
+
+    Raises:
+        RequestError: when the header is no number.
+    """
     found = headers.get("inference-header-content-length")
     if found is None:
         return None
@@ -168,13 +174,13 @@ def _json_length(headers: Mapping[str, str]) -> int | None:
     return int(found)
 
 
-def _answered(body: bytes, json_length: int | None, headers: Mapping[str, str]) -> Answer:
+def answered(body: bytes, json_size: int | None, headers: Mapping[str, str]) -> Answer:
     """Return an answer, compressed where the client wants that and it pays."""
     body, coding = compression.compress(body, headers.get("accept-encoding", ""))
-    kind = _JSON if json_length is None else _BINARY
+    kind = _JSON if json_size is None else _BINARY
     found = [kind, (b"content-length", str(len(body)).encode())]
-    if json_length is not None:
-        found.append((b"inference-header-content-length", str(json_length).encode()))
+    if json_size is not None:
+        found.append((b"inference-header-content-length", str(json_size).encode()))
     if coding:
         found.append((b"content-encoding", coding.encode()))
     return 200, found, body

@@ -83,11 +83,13 @@ def chosen(
 
 
 def check_outputs(request: InferRequest, specs: Sequence[TensorSpec]) -> None:
-    """Refuse a request for outputs that the model does not have, before it runs.
+    """Refuse a request that the model cannot serve, before it runs.
 
     Raises:
         RequestError: naming the output.
     """
+    if request.parameters:
+        _ = request.timeout_seconds
     if request.outputs:
         known = [spec.name for spec in specs]
         for wanted in request.outputs:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Protocol
 
 from executors.serving.runtime.batching import Statistics
-from executors.serving.runtime.faults import busy
+from executors.serving.runtime.faults import RequestError, busy
 from executors.serving.runtime.runners import TensorSpec
 from executors.serving.runtime.servables import Servable
 from executors.serving.runtime.shelf import Shelf
+from executors.serving.runtime.slots import Slot
+from executors.serving.runtime.tensors import Array
 from executors.serving.v2 import requests
 from executors.serving.v2.metrics import Metrics
 from executors.serving.v2.requests import InferAnswer, InferRequest
@@ -26,6 +29,7 @@ EXTENSIONS = (
     "berth_labels",
     "berth_rollback",
 )
+Reply = Callable[[InferAnswer | RequestError], None]
 _FOREVER = float("inf")
 
 
@@ -76,6 +80,35 @@ class InferenceService:
             raise busy(f"{self.open_requests} requests are open", 503)
         self.open_requests += 1
 
+    def begin(
+        self,
+        target: tuple[str, str],
+        request: InferRequest,
+        headers: Mapping[str, str],
+        reply: Reply,
+        *,
+        began: float,
+        timeout_seconds: float = _FOREVER,
+    ) -> None:
+        """Start to answer a request; `reply` is told the answer or the error.
+
+        target: model and version, "" for whichever is routed to. began: when its first byte was
+        seen, by the machine's monotonic clock.
+
+        Raises:
+            RequestError: when it cannot be answered at all; `reply` is not called then.
+        """
+        name, version = target
+        slot = self.shelf.slots.get(name) or self.shelf.slot(name)
+        servable = slot.choose(version, headers)
+        requests.check_outputs(request, servable.outputs)
+        timeout = timeout_seconds
+        if request.parameters:
+            timeout = min(timeout, request.timeout_seconds)
+        pending = _Pending(self, slot, servable, request, began, reply)
+        servable.begin(request.tensors, began + timeout, pending)
+        servable.open_requests += 1
+
     async def infer(
         self,
         target: tuple[str, str],
@@ -85,32 +118,23 @@ class InferenceService:
         began: float,
         timeout_seconds: float = _FOREVER,
     ) -> InferAnswer:
-        """Answer a request.
-
-        target: model and version, "" for whichever is routed to. began: when its first byte was
-        seen, by the machine's monotonic clock.
+        """Answer a request; as `begin`.
 
         Raises:
             RequestError: when it cannot be answered.
         """
-        name, version = target
-        slot = self.shelf.slots.get(name) or self.shelf.slot(name)
-        servable = slot.choose(version, headers)
-        requests.check_outputs(request, servable.outputs)
-        timeout = timeout_seconds
-        if request.parameters:
-            timeout = min(timeout, request.timeout_seconds)
-        arrays = await slot.infer(servable, request.tensors, began + timeout)
-        observer = self.observers.get(name)
-        answer = InferAnswer(
-            model=name,
-            version=servable.version,
-            request_id=request.request_id or (uuid.uuid4().hex if observer else ""),
-            outputs=requests.chosen(request, servable.outputs, arrays),
-        )
-        if observer:
-            observer.answered(servable, request, answer, (time.monotonic() - began) * 1000)
-        return answer
+        future: asyncio.Future[InferAnswer] = asyncio.get_running_loop().create_future()
+
+        def reply(answer: InferAnswer | RequestError) -> None:
+            if future.done():
+                return
+            if isinstance(answer, RequestError):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+
+        self.begin(target, request, headers, reply, began=began, timeout_seconds=timeout_seconds)
+        return await future
 
     def finish(self, name: str, status: int, began: float) -> None:
         """Count a request out."""
@@ -133,6 +157,39 @@ class InferenceService:
         """
         slot = self.shelf.slot(name)
         return slot.choose(version, {}) if version else slot.current.default
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A request that runs: turns outputs into an answer."""
+
+    service: InferenceService
+    slot: Slot
+    servable: Servable
+    request: InferRequest
+    began: float
+    reply: Reply
+
+    def __call__(self, outputs: list[Array] | None, error: RequestError | None) -> None:
+        """Take the outcome."""
+        servable, request = self.servable, self.request
+        servable.open_requests -= 1
+        if outputs is None:
+            self.reply(error or RequestError("the model gave no outputs", 500))
+            return
+        observer = self.service.observers.get(servable.name)
+        answer = InferAnswer(
+            model=servable.name,
+            version=servable.version,
+            request_id=request.request_id or (uuid.uuid4().hex if observer else ""),
+            outputs=requests.chosen(request, servable.outputs, outputs),
+        )
+        if observer:
+            took_ms = (time.monotonic() - self.began) * 1000
+            observer.answered(servable, request, answer, took_ms)
+        if self.slot.current.routing.shadow:
+            self.slot.mirror(servable, request.tensors, outputs)
+        self.reply(answer)
 
 
 def describe_server() -> dict[str, object]:
