@@ -7,7 +7,6 @@ batching without delay, KServe as its documentation says. One process each, as o
 import contextlib
 import json
 import os
-import pickle
 import shutil
 import socket
 import subprocess
@@ -15,9 +14,9 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks.serving import _peers, _servers
+from executors.serving.runtime.tensors import Array
 
 _TRITON_CONFIG = """
 name: "iris"
@@ -101,7 +100,7 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def mlserver(scratch: Path, rows: Any, labels: Any) -> Iterator[Competitor | None]:
+def mlserver(scratch: Path, rows: Array, labels: Array) -> Iterator[Competitor | None]:
     """Runs MLServer; None where it cannot be installed."""
     python = _peers.interpreter(_peers.MLSERVER)
     if python is None:
@@ -122,7 +121,7 @@ def mlserver(scratch: Path, rows: Any, labels: Any) -> Iterator[Competitor | Non
 
 
 @contextlib.contextmanager
-def triton(scratch: Path, rows: Any, labels: Any) -> Iterator[Competitor | None]:
+def triton(scratch: Path, rows: Array, labels: Array) -> Iterator[Competitor | None]:
     """Runs the Triton of nvidia-pytriton's wheel alone; None where it cannot be installed."""
     python = _peers.interpreter(_peers.TRITON)
     if python is None:
@@ -166,7 +165,7 @@ def triton(scratch: Path, rows: Any, labels: Any) -> Iterator[Competitor | None]
 
 
 @contextlib.contextmanager
-def kserve(scratch: Path, rows: Any, labels: Any) -> Iterator[Competitor | None]:
+def kserve(scratch: Path, rows: Array, labels: Array) -> Iterator[Competitor | None]:
     """Runs KServe's own model server; None where it cannot be installed."""
     python = _peers.interpreter(_peers.KSERVE)
     if python is None:
@@ -182,7 +181,7 @@ def kserve(scratch: Path, rows: Any, labels: Any) -> Iterator[Competitor | None]
         yield Competitor("KServe", http_port, grpc_port)
 
 
-def _train(python: Path, target: Path, rows: Any, labels: Any) -> None:
+def _train(python: Path, target: Path, rows: Array, labels: Array) -> None:
     """Trains the same classifier with the scikit-learn of a peer."""
     data = target.with_suffix(".json")
     data.write_text(json.dumps({"rows": rows.tolist(), "labels": labels.tolist()}))

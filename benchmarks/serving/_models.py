@@ -1,3 +1,4 @@
+# ruff: noqa: ANN401 - scikit-learn has no types
 """Real models for the serving benchmarks: iris, a small forest, a large forest, as repositories."""
 
 import json
@@ -11,6 +12,7 @@ from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
 
 from executors.packaging import convert
 
@@ -49,7 +51,8 @@ def write_skops(model: Any, folder: Path, **settings: object) -> Path:
 def write_onnx(model: Any, folder: Path, **settings: object) -> Path:
     """Writes a version as ONNX, converted as packages are."""
     folder.mkdir(parents=True, exist_ok=True)
-    data = convert.to_onnx(model, columns=4)
+    pipeline: Any = make_pipeline(model)  # fitted already
+    data = convert.to_onnx(pipeline, columns=4)
     if data is None:
         raise RuntimeError("skl2onnx does not know the model")
     (folder / "model.onnx").write_bytes(data)

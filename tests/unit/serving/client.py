@@ -1,3 +1,4 @@
+# ruff: noqa: ANN401 - messages are built at run time
 """A small client of both faces; it shares no code with the server but the message classes."""
 
 from __future__ import annotations
@@ -50,15 +51,16 @@ class Client:
         document = {"inputs": list(tensors) or [TENSOR], **more}
         return self.post(f"/v2/models/{model}/infer", document)
 
-    def call(self, name: str, body: bytes | None = None, timeout: float = 30, **fields: Any) -> Any:
+    def call(
+        self, method_name: str, body: bytes | None = None, *, timeout: float = 30, **fields: Any
+    ) -> Any:
         """Return the answer of a call over gRPC."""
-        answer = "ServerLive" if name == "x" else name
         with grpc.insecure_channel(f"127.0.0.1:{self.grpc_port}") as channel:
             method = channel.unary_unary(
-                f"/{SERVICE}/{name}",
+                f"/{SERVICE}/{method_name}",
                 request_serializer=lambda data: data,
-                response_deserializer=CLASSES[f"{answer}Response"].FromString,
+                response_deserializer=CLASSES[f"{method_name}Response"].FromString,
             )
-            data = body if body is not None else CLASSES[f"{name}Request"](**fields)
+            data = body if body is not None else CLASSES[f"{method_name}Request"](**fields)
             sent = data if isinstance(data, bytes) else data.SerializeToString()
             return method(sent, timeout=timeout)

@@ -6,14 +6,16 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 import skops.io
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 
 from executors.packaging import convert
@@ -24,6 +26,7 @@ from executors.serving.v2.routes import Routes
 from executors.serving.v2.service import InferenceService, Limits
 from tests.unit.serving.client import Client
 
+T = TypeVar("T")
 ROWS, LABELS = load_iris(return_X_y=True)
 
 
@@ -31,7 +34,8 @@ def write_version(folder: Path, *, onnx: bool = False, **settings: object) -> Pa
     """A classifier of iris as a version of a model."""
     folder.mkdir(parents=True)
     if onnx:
-        model = DecisionTreeClassifier(max_depth=3, random_state=1).fit(ROWS, LABELS)
+        model = make_pipeline(DecisionTreeClassifier(max_depth=3, random_state=1))
+        model.fit(ROWS, LABELS)
         data = convert.to_onnx(model, columns=4)
         assert data is not None
         (folder / "model.onnx").write_bytes(data)
@@ -47,10 +51,20 @@ def write_version(folder: Path, *, onnx: bool = False, **settings: object) -> Pa
     return folder
 
 
+class Quiet(standalone.Server):
+    """Handles no signals: it runs in a thread."""
+
+    async def serve_quietly(self, sockets: list[socket.socket]) -> None:
+        await self._serve(sockets)
+
+
 class Running:
     """A server in a thread of its own."""
 
-    def __init__(self, repository: Path, limits: Limits | None = None) -> None:
+    def __init__(
+        self, repository: Path, limits: Limits | None = None, *, with_grpc: bool = False
+    ) -> None:
+        self._grpc_wanted = 0 if with_grpc else None
         self.shelf = Shelf(folder=repository, audit=repository / "audit.jsonl", is_starting=True)
         self.service = InferenceService(shelf=self.shelf, limits=limits or Limits())
         self.repository = repository
@@ -66,16 +80,19 @@ class Running:
         await standalone.load_all(self.shelf)
         self.loop = asyncio.get_running_loop()
         application = Application(self.service, Routes(self.service).application)
-        self._server = standalone.Server(standalone.configuration(application))
-        self._server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-        async with standalone.rpc_server(self.service, "127.0.0.1", 0) as port:
+        self._server = Quiet(standalone.configuration(application))
+        async with standalone.rpc_server(self.service, "127.0.0.1", self._grpc_wanted) as port:
             self.grpc_port = port or 0
-            serving = asyncio.create_task(self._server._serve(sockets=[self._listening]))
+            serving = asyncio.create_task(self._server.serve_quietly([self._listening]))
             while not self._server.started:
                 await asyncio.sleep(0.005)
             self._started.set()
             await serving
         await self.shelf.close()
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the loop of the server."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(120)
 
     def end(self) -> None:
         self._server.should_exit = True
@@ -83,11 +100,11 @@ class Running:
         self._listening.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     repository = tmp_path_factory.mktemp("repository")
     write_version(repository / "iris" / "1")
-    found = Running(repository, Limits(body_bytes_max=1 << 20))
+    found = Running(repository, Limits(body_bytes_max=1 << 20), with_grpc=True)
     yield found
     found.end()
 

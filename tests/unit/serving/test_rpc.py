@@ -1,3 +1,4 @@
+# ruff: noqa: ANN401 - messages are built at run time
 """The gRPC face."""
 
 from __future__ import annotations
