@@ -43,9 +43,9 @@ def wait(ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
     limit = time.monotonic() + LIMIT_SECONDS
     while not ready():
         if process.poll() is not None:
-            raise RuntimeError(f"{process.args} ended with {process.returncode}")
+            raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
         if time.monotonic() > limit:
-            raise TimeoutError(f"{process.args} did not come up")
+            raise TimeoutError(f"{process.args!r} did not come up")
         time.sleep(0.05)
 
 

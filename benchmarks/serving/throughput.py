@@ -190,7 +190,7 @@ def grpc_body(row: Sequence[float]) -> bytes:
     request = messages.CLASSES["ModelInferRequest"](model_name="iris")
     request.inputs.add(name="features", datatype="FP64", shape=[1, 4])
     request.raw_input_contents.append(np.array(row, dtype="<f8").tobytes())
-    data = request.SerializeToString()
+    data: bytes = request.SerializeToString()
     return struct.pack(">BI", 0, len(data)) + data
 
 

@@ -31,7 +31,7 @@ class PackagedRunner:
     def __init__(self, model: ServedModel) -> None:
         self.model = model
         columns = [{"name": f.name, "unit": f.input_unit} for f in model.features]
-        self.inputs = (
+        self.inputs: tuple[TensorSpec, ...] = (
             TensorSpec(
                 name=INPUT,
                 datatype="FP64",
@@ -43,7 +43,8 @@ class PackagedRunner:
         label = TensorSpec(name=LABEL, datatype="INT64", shape=(FREE,))
         shape = (FREE, len(model.classes))
         probability = TensorSpec(name=PROBABILITY, datatype="FP32", shape=shape)
-        self.outputs = (label, probability) if model.has_probabilities else (label,)
+        both = (label, probability)
+        self.outputs: tuple[TensorSpec, ...] = both if model.has_probabilities else both[:1]
 
     def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
         """Return labels and probabilities.

@@ -92,6 +92,7 @@ class InlineBatcher:
         self._queue = _Queue(queue_max)
         self._scheduled = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._alone: set[asyncio.Future[None]] = set()  # the loop keeps only weak ones
 
     @property
     def waiting(self) -> int:
@@ -109,7 +110,9 @@ class InlineBatcher:
         rows = len(arrays[0]) if self._runner.stackable else 1
         item = Item(arrays, rows, deadline, done, time.perf_counter_ns())
         if rows > ROWS_INLINE_MAX:
-            loop.run_in_executor(None, self._run_alone, item, loop)
+            alone = loop.run_in_executor(None, self._run_alone, item, loop)
+            self._alone.add(alone)
+            alone.add_done_callback(self._alone.discard)
             return
         self._queue.put(item)
         if not self._scheduled:

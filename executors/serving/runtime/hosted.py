@@ -65,8 +65,8 @@ class HostedModel:
         except (TimeoutError, *_CLOSED) as error:
             await _end(process, streams[1])
             said = f"it ended with code {process.returncode}"
-            message = f"the process of the model in {str(folder)!r} did not come up: {said}"
-            raise DamagedError(message, fix="try it alone, or give it more memory") from error
+            problem = f"the process of the model in {str(folder)!r} did not come up: {said}"
+            raise DamagedError(problem, fix="try it alone, or give it more memory") from error
         except asyncio.CancelledError:
             await _end(process, streams[1])
             raise

@@ -17,7 +17,7 @@ import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -26,7 +26,7 @@ from engine.model.errors import DamagedError
 from executors.serving.runtime.faults import RequestError
 from executors.serving.runtime.runners import Runner, arrange
 from executors.serving.runtime.settings import ModelSettings, specs
-from executors.serving.runtime.tensors import BYTES, Tensor, checked_size, dtype_of
+from executors.serving.runtime.tensors import BYTES, Array, Tensor, checked_size, dtype_of
 
 GOLDEN = "golden.json"
 _RELATIVE = 1e-4
@@ -131,16 +131,19 @@ def _compare(runner: Runner, case: _Case, found: Sequence[Any], number: int) -> 
     for each in case.outputs:
         expected = _tensor(each)
         answer = by_name.get(each.name)
-        equal = answer is not None and answer.shape == expected.array.shape
-        if equal and each.datatype == BYTES:
-            equal = [_text(e) for e in answer.ravel()] == [_text(e) for e in expected.array.ravel()]
-        elif equal:
-            equal = np.allclose(
-                answer, expected.array, rtol=_RELATIVE, atol=_ABSOLUTE, equal_nan=True
-            )
-        if not equal:
+        if answer is None or not _equal(answer, expected):
             message = f"the model answers {each.name!r} of golden request {number} otherwise"
             raise DamagedError(message, fix="package the model again, or renew golden.json")
+
+
+def _equal(answer: Array, expected: Tensor) -> bool:
+    """Say whether an answer is what a golden request expects, but for rounding."""
+    wanted = expected.array
+    if answer.shape != wanted.shape:
+        return False
+    if expected.datatype == BYTES:
+        return [_text(e) for e in answer.ravel()] == [_text(e) for e in wanted.ravel()]
+    return bool(np.allclose(answer, wanted, rtol=_RELATIVE, atol=_ABSOLUTE, equal_nan=True))
 
 
 def _text(element: object) -> str:
@@ -148,24 +151,27 @@ def _text(element: object) -> str:
 
 
 def _onnx(file: Path, settings: ModelSettings) -> Runner:  # noqa: ARG001 - one form for all
-    return _library("onnx_runner").OnnxRunner(file)
+    return cast("Runner", _library("onnx_runner").OnnxRunner(file))
 
 
 def _sklearn(file: Path, settings: ModelSettings) -> Runner:
-    return _library("sklearn_runner").SklearnRunner(file, settings.outputs_given)
+    found = _library("sklearn_runner").SklearnRunner(file, settings.outputs_given)
+    return cast("Runner", found)
 
 
 def _torch(file: Path, settings: ModelSettings) -> Runner:
     module = _library("torch_runner")
-    return module.TorchRunner(file, specs(settings.inputs), specs(settings.outputs))
+    found = module.TorchRunner(file, specs(settings.inputs), specs(settings.outputs))
+    return cast("Runner", found)
 
 
 def _forecast(file: Path, settings: ModelSettings) -> Runner:  # noqa: ARG001 - as above
-    return _library("forecast_runner").ForecastRunner(file)
+    return cast("Runner", _library("forecast_runner").ForecastRunner(file))
 
 
 def _package(file: Path, settings: ModelSettings) -> Runner:  # noqa: ARG001 - as above
-    return importlib.import_module("executors.serving.packaged").open_package(file.parent)
+    module: Any = importlib.import_module("executors.serving.packaged")
+    return cast("Runner", module.open_package(file.parent))
 
 
 def _library(name: str) -> Any:  # noqa: ANN401 - a module whose import is heavy

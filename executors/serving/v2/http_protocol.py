@@ -109,7 +109,7 @@ class InferenceProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*arguments, **named)
-        application = self.config.app
+        application: Any = self.config.app
         self.inference: Application = getattr(application, "inference", application)
         self._exchange: _Exchange | None = None
         self._is_leaving = False
@@ -121,7 +121,8 @@ class InferenceProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Choose the way of a request."""
-        waiting = self.cycle is not None and not self.cycle.response_complete
+        cycle: Any = self.cycle  # None before the first request, whatever its type says
+        waiting = cycle is not None and not cycle.response_complete
         if self._is_open:
             # A request before the last was answered: its answer must not overtake. Clients that
             # do so repeat what was not answered.

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from engine.model.errors import BerthError, FinalError, NotFoundError
 from executors.serving.runtime.faults import RequestError
+from executors.serving.runtime.servables import Servable
 from executors.serving.v2 import documents, metrics, service
 from executors.serving.v2.application import read_body, refusal
 from executors.serving.v2.service import InferenceService
@@ -72,7 +73,7 @@ class Routes:
             },
         )
 
-    def _servable(self, request: Request) -> service.Servable:
+    def _servable(self, request: Request) -> Servable:
         parameters = request.path_params
         return self._service.servable(parameters["model"], parameters.get("version", ""))
 

@@ -39,7 +39,7 @@ def start(served: InferenceService, address: str) -> tuple[grpc.aio.Server, int]
     return server, server.add_insecure_port(address)
 
 
-class _Handlers(grpc.GenericRpcHandler):
+class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
     """Finds the handler of a method."""
 
     def __init__(self, served: InferenceService) -> None:
@@ -59,12 +59,12 @@ class _Handlers(grpc.GenericRpcHandler):
         began = time.monotonic()
         served = self._service
         name, status = "", 200
+        failure: RequestError | None = None
         try:
             served.enter()
         except RequestError as error:
             served.finish(name, error.status, began)
             return await _abort(context, error)
-        failure: RequestError | None = None
         try:
             message = _parse(CLASSES["ModelInferRequest"], body)
             name = message.model_name
@@ -84,7 +84,7 @@ class _Handlers(grpc.GenericRpcHandler):
             failure = RequestError(f"the server failed: {error!r}", _FAILED)
         finally:
             served.open_requests -= 1
-            status = failure.status if failure else status
+            status = status if failure is None else failure.status
             served.finish(name, status, began)
         return await _abort(context, failure)
 

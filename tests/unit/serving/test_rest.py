@@ -65,16 +65,16 @@ def test_numbers_of_any_type_become_what_the_model_wants(client: Client, datatyp
 
 def test_binary_data_goes_both_ways(client: Client) -> None:
     data = np.array([ROW, ROW]).tobytes()
-    tensor = {"name": "x", "shape": [2, 4], "datatype": "FP64"}
-    tensor["parameters"] = {"binary_data_size": len(data)}
+    size = {"binary_data_size": len(data)}
+    tensor = {"name": "x", "shape": [2, 4], "datatype": "FP64", "parameters": size}
     document = {"inputs": [tensor], "parameters": {"binary_data_output": True}}
     head = json.dumps(document).encode()
     headers = {"Inference-Header-Content-Length": str(len(head))}
     status, found, body = client.send("POST", INFER, head + data, headers)
-    size = int(found["inference-header-content-length"])
-    described = json.loads(body[:size])["outputs"]
+    start = int(found["inference-header-content-length"])
+    described = json.loads(body[:start])["outputs"]
     assert (status, described[0]["parameters"]) == (200, {"binary_data_size": 16})
-    assert np.frombuffer(body[size : size + 16], "<i8").tolist() == [0, 0]
+    assert np.frombuffer(body[start : start + 16], "<i8").tolist() == [0, 0]
 
 
 def test_bodies_may_be_compressed_both_ways(client: Client) -> None:
