@@ -16,6 +16,7 @@ from api.cli import (
     forecasting,
     hands,
     helping,
+    models,
     notifying,
     operating,
     planning,
@@ -39,6 +40,7 @@ _MODULES = (
     notifying,
     rules,
     operating,
+    models,
     demonstrating,
 )
 

@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -176,7 +176,7 @@ async def load_all(shelf: Shelf) -> None:
 @contextlib.asynccontextmanager
 async def rpc_server(
     service: InferenceService, host: str, port: int | None
-) -> AsyncIterator[int | None]:
+) -> AsyncGenerator[int | None]:
     """Serve gRPC meanwhile; gives the port, None when it is not wanted.
 
     Raises:

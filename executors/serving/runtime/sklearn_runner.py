@@ -66,9 +66,11 @@ def load(source: Path | bytes) -> Any:  # noqa: ANN401 - any estimator
     Raises:
         DamagedError: when it is none or holds types of other libraries.
     """
-    given = {"data": source} if isinstance(source, bytes) else {"file": source}
     try:
-        types = skops.io.get_untrusted_types(**given)
+        if isinstance(source, bytes):
+            types = skops.io.get_untrusted_types(data=source)
+        else:
+            types = skops.io.get_untrusted_types(file=source)
         foreign = [found for found in types if not found.startswith(TRUSTED)]
         if foreign:
             message = f"model.skops holds types that are not trusted: {foreign}"

@@ -123,21 +123,22 @@ class InferenceProtocol(HttpToolsProtocol):
         """Choose the way of a request."""
         cycle: Any = self.cycle  # None before the first request, whatever its type says
         waiting = cycle is not None and not cycle.response_complete
+        parser: Any = self.parser  # None after the connection is lost, when nobody calls this
         if self._is_open:
             # A request before the last was answered: its answer must not overtake. Clients that
             # do so repeat what was not answered.
             self._is_leaving = True
             return
         self._exchange = None
-        is_inference = self.parser.get_method() == _POST and self.url.endswith(_INFER)
+        is_inference = parser.get_method() == _POST and self.url.endswith(_INFER)
         if waiting or not is_inference or self.expect_100_continue:
             super().on_headers_complete()
             return
         target = self.inference.target(self.url.decode("latin-1"))
-        if target is None or b"%" in self.url or self.parser.should_upgrade():
+        if target is None or b"%" in self.url or parser.should_upgrade():
             super().on_headers_complete()
             return
-        keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
         self._exchange = _Exchange(self, target, keep_alive=keep_alive)
 
     def on_body(self, body: bytes) -> None:

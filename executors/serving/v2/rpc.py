@@ -22,6 +22,7 @@ from executors.serving.v2.routes import config_of, status_of
 from executors.serving.v2.service import InferenceService
 
 _OPTIONS_SIZE = ("grpc.max_receive_message_length", "grpc.max_send_message_length")
+_ANSWERED = 200
 _FAILED = 500
 Handler = Callable[[Any], Awaitable[Any]]
 
@@ -58,13 +59,12 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
         """Answer ModelInfer."""
         began = time.monotonic()
         served = self._service
-        name, status = "", 200
-        failure: RequestError | None = None
         try:
             served.enter()
         except RequestError as error:
-            served.finish(name, error.status, began)
+            served.finish("", error.status, began)
             return await _abort(context, error)
+        name, status = "", _ANSWERED
         try:
             message = _parse(CLASSES["ModelInferRequest"], body)
             name = message.model_name
@@ -80,11 +80,12 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
             return rpc_codec.write_answer(answer, raw=raw)
         except RequestError as error:
             failure = error
+            status = error.status
         except Exception as error:
             failure = RequestError(f"the server failed: {error!r}", _FAILED)
+            status = _FAILED
         finally:
             served.open_requests -= 1
-            status = status if failure is None else failure.status
             served.finish(name, status, began)
         return await _abort(context, failure)
 
