@@ -20,6 +20,7 @@ from sphinx.application import Sphinx
 
 from api.report.codes import code_text
 from engine import documents
+from engine.documents.foreign import TABLES
 from engine.model import errors
 
 PUBLIC_MODULES = ("berth", "engine.ports", "engine.testing", "engine.model")
@@ -48,8 +49,24 @@ def write_pages(app: Sphinx) -> None:
     write(target / "settings.md", generated_faces.settings_page())
     write(target / "pipeline.md", schema_page("pipeline", documents.pipeline_schema()))
     write(target / "fleet.md", schema_page("fleet", documents.fleet_schema()))
+    write(target / "foreign.md", foreign_page())
     for name, drawing in generated_pictures.pictures():
         write(target / name, drawing)
+
+
+def foreign_page() -> str:
+    """Returns every key that is read of Kubeflow's and Argo's documents."""
+    lines = [
+        "# Keys of Kubeflow Pipelines and Argo Workflows",
+        "",
+        "What `berth import` and `berth plan` read, and what of it has no counterpart. Keys marked",
+        "with a dash change nothing in Berth. Others are listed as unknown when they stand there.",
+    ]
+    for name, keys in TABLES.items():
+        lines += ["", f"## {name}", "", "| key | becomes | does not map |", "|---|---|---|"]
+        for key, said in keys.items():
+            lines.append(f"| `{key}` | {said.becomes or '-'} | {said.lost or '-'} |")
+    return "\n".join([*lines, ""])
 
 
 def write(path: Path, text: str) -> None:

@@ -15,11 +15,14 @@ from engine.model.alarms import Alarm, Cause, Drift, Event, SuperAlarm
 from engine.model.capacity import DemandForecast, DemandSeries
 from engine.model.dispatches import AttemptOrder, Deployment, Observation
 from engine.model.errors import BerthError
+from engine.model.failures import Failure
 from engine.model.fleet import Fleet
 from engine.model.identifiers import AttemptId, Digest, PipelineName, SuperAlarmId
 from engine.model.plans import Incumbent, Placement, PlacementProblem
 from engine.model.profiles import Profile, RunRecord
 from engine.model.records import Collection, Column, Stored, Write
+from engine.model.remedies import Remedy
+from engine.model.scans import ScanReport
 from engine.model.signals import Signal
 from engine.model.specs import PipelineSpec, TaskSpec
 
@@ -195,6 +198,18 @@ class Executor(Protocol):
 
 
 @runtime_checkable
+class RemedyChooser(Protocol):
+    """Chooses what the attempt after a failed one changes, or that none is worth it."""
+
+    def choose(self, failure: Failure) -> Remedy:
+        """Return the remedy, with the options that were weighed. Pure.
+
+        It learns from the past retries and runs that the failure brings along.
+        """
+        ...
+
+
+@runtime_checkable
 class BulkExecutor(Protocol):
     """An executor that starts many attempts at once; others need not."""
 
@@ -360,6 +375,22 @@ class ModelRegistry(Protocol):
 
         Raises:
             NotFoundError: when there is no such model or tag.
+        """
+        ...
+
+
+@runtime_checkable
+class Scanner(Protocol):
+    """Looks for what is dangerous in a model, an archive or an image, without loading it."""
+
+    def scan(self, path: Path) -> ScanReport:
+        """Return what was found in a file, a folder or an OCI layout; nothing in it is run.
+
+        The same content gives the same report. A check that could not be made (no network, no
+        program) is named in `not_run`, never left out silently.
+
+        Raises:
+            NotFoundError: when there is nothing at the path.
         """
         ...
 

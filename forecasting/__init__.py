@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from forecasting.learning.promises import weeks
     from forecasting.learning.store import LearningStore
     from forecasting.pools.forecaster import PoolForecaster
+    from forecasting.remedies.chooser import LearnedRemedies
     from forecasting.tasks import TaskForecaster
 
 __all__ = [
     "DemandChooser",
+    "LearnedRemedies",
     "LearningStore",
     "PoolForecaster",
     "TaskForecaster",
@@ -31,6 +33,7 @@ __all__ = [
 
 _HOMES = {
     "DemandChooser": "forecasting.demand",
+    "LearnedRemedies": "forecasting.remedies.chooser",
     "LearningStore": "forecasting.learning.store",
     "PoolForecaster": "forecasting.pools.forecaster",
     "TaskForecaster": "forecasting.tasks",

@@ -1,7 +1,8 @@
 """Hypotheses from calls: which service adds the time or the errors that a caller suffers from.
 
 Calls are known from labels that service meshes and tracing systems give (`client` and `server`,
-`source_workload` and `destination_workload`), requests and levels from signals of the services.
+`source_workload` and `destination_workload`) and from the topology file, requests and levels from
+signals of the services.
 """
 
 from __future__ import annotations
@@ -36,9 +37,12 @@ _LEVELS: Mapping[Measure, tuple[tuple[str, float], ...]] = {
 }
 
 
-def hypotheses(facts: Facts) -> list[Hypothesis]:
-    """Return the services that have most of the surplus of an alarmed caller as their own."""
-    calls = _calls(facts)
+def hypotheses(facts: Facts, known: Sequence[tuple[str, str]] = ()) -> list[Hypothesis]:
+    """Return the services that have most of the surplus of an alarmed caller as their own.
+
+    known: caller and callee of calls that need no labels.
+    """
+    calls = sorted({*known, *_labelled(facts)})
     if not calls:
         return []
     services = {name for pair in calls for name in pair}
@@ -82,7 +86,7 @@ def _hypothesis(cause: FlowCause, measure: Measure, total: float) -> Hypothesis:
     )
 
 
-def _calls(facts: Facts) -> list[tuple[str, str]]:
+def _labelled(facts: Facts) -> set[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
     labelled = [alarm.labels for alarm in facts.alarms]
     labelled += [series[-1].labels for series in facts.series]
@@ -91,7 +95,7 @@ def _calls(facts: Facts) -> list[tuple[str, str]]:
             caller, callee = labels.get(one, ""), labels.get(other, "")
             if caller and callee and caller != callee:
                 found.add((f"service:{caller}", f"service:{callee}"))
-    return sorted(found)
+    return found
 
 
 def _target(facts: Facts, services: set[str], measure: Measure) -> str | None:

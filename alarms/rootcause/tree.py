@@ -26,11 +26,13 @@ class CauseSettings:
     """Settings of the tree.
 
     conversions: further conversions of units, tried before the built-in ones.
+    calls: caller and callee of known calls, beside those that labels tell.
     causes_most: causes shown, "something else" among them; the least likely are left out.
     day_seconds: within which one change of a thing is usual.
     """
 
     conversions: tuple[Conversion, ...] = ()
+    calls: tuple[tuple[str, str], ...] = ()
     causes_most: int = 5
     day_seconds: float = 86_400.0
 
@@ -65,7 +67,7 @@ class HypothesisTree:
             *service.demand(facts),
             *changes.hypotheses(facts, self._settings.day_seconds),
             *components.hypotheses(facts, self._memory),
-            *calls.hypotheses(facts),
+            *calls.hypotheses(facts, self._settings.calls),
         ]
         found = patterns.weighed(facts, _distinct(found), self._memory)
         found.sort(key=lambda hypothesis: -hypothesis.weight)

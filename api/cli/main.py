@@ -13,15 +13,22 @@ import typer
 from api.cli import (
     alarming,
     demonstrating,
+    experiments,
     forecasting,
     hands,
     helping,
+    imaging,
+    importing,
+    model_runner,
+    modelling,
     models,
     notifying,
     operating,
     planning,
+    provisioning,
     rules,
     running,
+    training,
 )
 
 _HELP = """Plans, places and runs machine-learning pipelines over many clusters, and keeps watch.
@@ -35,12 +42,18 @@ _MODULES = (
     planning,
     forecasting,
     running,
+    experiments,
+    training,
+    modelling,
     alarming,
     hands,
+    importing,
+    model_runner,
     notifying,
     rules,
     operating,
     models,
+    provisioning,
     demonstrating,
 )
 
@@ -58,6 +71,11 @@ def application() -> typer.Typer:
     for module in _MODULES:
         for name, (kind, function) in module.COMMANDS.items():
             app.command(name, cls=kind)(function)
+    for name, (about, commands) in imaging.GROUPS.items():
+        group = typer.Typer(help=about, no_args_is_help=True, rich_markup_mode=None)
+        for verb, (kind, function) in commands.items():
+            group.command(verb, cls=kind)(function)
+        app.add_typer(group, name=name)
     return app
 
 

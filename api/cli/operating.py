@@ -31,6 +31,8 @@ def start(
 ) -> None:
     """Start the engine here; it runs until Ctrl-C or SIGTERM. Tasks that run go on without it.
 
+    Of several on one PostgreSQL, each with a name of its own in BERTH_REPLICA, one leads.
+
     Example: berth start --fleet fleet.yaml
     """
     from api.cli.serving import serve
@@ -46,6 +48,22 @@ def start(
         clock_factor=clock_factor,
     )
     serve(talk, settings)
+
+
+def migrate(context: typer.Context) -> None:
+    """Bring the database to what this version needs, and end; an engine that starts does it too.
+
+    Example: BERTH_DATABASE=postgresql+psycopg://berth@db/berth berth migrate
+    """
+    from engine import store
+    from engine.model.records import RUNS
+
+    talk: Talk = context.obj
+    settings = doors.settings_of(talk)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with store.open_ledger(settings.database_url) as ledger:
+        ledger.select(RUNS, limit=1)
+    talk.result("The database is ready.")
 
 
 def doctor(context: typer.Context) -> None:
@@ -191,6 +209,7 @@ def hours_of(text: str) -> int:
 
 COMMANDS = {
     "start": (FleetCommand, start),
+    "migrate": (FleetCommand, migrate),
     "doctor": (FleetCommand, doctor),
     "fleet": (FleetCommand, fleet),
     "cluster": (ChangingCommand, cluster),

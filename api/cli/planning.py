@@ -40,7 +40,7 @@ def check(context: typer.Context, files: Files) -> None:
 
     talk: Talk = context.obj
     with doors.either(talk) as door:
-        checked = door.check(CheckQuestion(documents=_documents(files)))
+        checked = door.check(CheckQuestion(documents=_documents(talk, files)))
     if talk.json:
         talk.value(checked)
         return
@@ -88,7 +88,7 @@ def plan(  # noqa: PLR0913 - each is an option of the command
     from engine.documents import read_amount
 
     talk: Talk = context.obj
-    documents = _documents(files)
+    documents = _documents(talk, files)
     question = PlanQuestion(
         documents=documents,
         mode=_mode(mode),
@@ -222,7 +222,7 @@ def _plan_of(talk: Talk, door: Remote | Application, plan: str) -> str:
     path = Path(plan)
     if path.suffix not in _FILES or not path.is_file():
         return plan
-    made = door.plan(PlanQuestion(documents=_documents([path]))).plan.plan_id
+    made = door.plan(PlanQuestion(documents=_documents(talk, [path]))).plan.plan_id
     talk.say(f"{path} is planned as {made}")
     return made
 
@@ -239,10 +239,23 @@ def _watched(
         return ask(watch)
 
 
-def _documents(files: list[Path]) -> tuple[Document, ...]:
-    from api.client.client import file_document
+def _documents(talk: Talk, files: list[Path]) -> tuple[Document, ...]:
+    """Return files as documents; those of Kubeflow and Argo as ours, told what does not map."""
+    from dataclasses import replace
 
-    return tuple(file_document(path) for path in files)
+    from api.cli.importing import tell
+    from api.client.client import file_document
+    from engine.documents import foreign
+
+    documents: list[Document] = []
+    for path in files:
+        document = file_document(path)
+        if foreign.is_foreign(document.text):
+            found = foreign.import_pipeline(document.text, name=document.name)
+            tell(talk, found, path)
+            document = replace(document, text=found.text)
+        documents.append(document)
+    return tuple(documents)
 
 
 def _print_plan(talk: Talk, answer: PlanAnswer) -> None:

@@ -17,12 +17,21 @@ FIX = "start it with `berth start`"
 def find_engine(home: Path, environment: Mapping[str, str]) -> str | None:
     """Return the base URL of the engine, or None when none runs on the data folder.
 
-    An engine that was killed leaves its file behind, so its process is looked for too.
+    An engine that was killed leaves its file behind, so its process is looked for too. Of
+    several replicas any will do.
     """
     if environment.get("BERTH_URL"):
         return environment["BERTH_URL"]
+    for path in (home / "engine.json", *sorted(home.glob("engine-*.json"))):
+        url = _read(path)
+        if url is not None:
+            return url
+    return None
+
+
+def _read(path: Path) -> str | None:
     try:
-        content: Any = json.loads((home / "engine.json").read_text("utf-8"))
+        content: Any = json.loads(path.read_text("utf-8"))
         pid, url = int(content["pid"]), str(content["url"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from api.client.hands import RemoteHands
+from api.client.modelling import RemoteModels
 from api.client.transport import Transport
 from api.messages import answers, questions
 from api.messages.context import Context
@@ -25,6 +26,7 @@ from engine.model.plans import Plan
 from engine.model.progress import RunStatus
 from engine.model.signals import Signal
 from engine.ports import Watch
+from executors.training.tracking.experiments import Experiment
 
 SOLVED_HEADER = "Berth-Solved-Seconds"
 
@@ -39,6 +41,7 @@ class Remote:
         self._transport = Transport(url, timeout_seconds=timeout_seconds)
         self.url = self._transport.url
         self.hands = RemoteHands(self._transport)
+        self.models = RemoteModels(self._transport)
 
     def close(self) -> None:
         """Close all connections."""
@@ -122,6 +125,11 @@ class Remote:
     def attempts(self, run_id: str) -> tuple[Attempt, ...]:
         """Return all attempts of a run."""
         return self._transport.value(tuple[Attempt, ...], "GET", f"/v1/runs/{run_id}/attempts")
+
+    def experiments(self, run_id: str) -> tuple[Experiment, ...]:
+        """Return the record of every training of a run."""
+        path = f"/v1/runs/{run_id}/experiments"
+        return self._transport.value(tuple[Experiment, ...], "GET", path)
 
     def log(self, run_id: str, task: str, number: int = 0) -> str:
         """Return the end of what an attempt wrote; number 0 is the newest attempt."""

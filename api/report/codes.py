@@ -112,6 +112,14 @@ _OURS = (
         "off those of others.",
     ),
     Code(
+        "P001",
+        "The policy refuses the image",
+        "What may be deployed is decided by a policy: who must have signed and built an image, how "
+        "bad its findings may be, in which formats its files are. Pickles are refused unless the "
+        "policy names a signed digest. `berth image verify NAME` gives each reason, `berth image "
+        "policy` what the policy asks for.",
+    ),
+    Code(
         "A007",
         "Who sends this is not known",
         "Alerts and values are taken from senders with a token: a file in the folder `senders` of "
@@ -149,6 +157,40 @@ _OURS = (
         "H413",
         "The request is too large",
         "The body is above the setting `request_bytes_max`.",
+    ),
+    Code(
+        "M001",
+        "The requirements of a model cannot be installed",
+        "The message holds the words of uv or pip, with the requirement at fault. Nothing was "
+        "built, and what serves stays.",
+    ),
+    Code(
+        "M002",
+        "`model.toml` has faults",
+        "All of them are named at once, each with what may stand there.",
+    ),
+    Code(
+        "M003",
+        "A model's files do not fit together",
+        "The examples in `golden.json`, the weights in `weights.json` and `model.toml` have to "
+        "agree; the message names the file and the row.",
+    ),
+    Code(
+        "M004",
+        "A model fails its tests",
+        "Size, schema, not-a-number, expected answers, latency, and where `history.json` tells of "
+        "it a loss that falls. The message has each test that does not hold.",
+    ),
+    Code(
+        "M005",
+        "A webhook's message is old or came before",
+        "Messages are taken once, and within five minutes where their time is signed. Push again.",
+    ),
+    Code(
+        "M006",
+        "A webhook's sender is not proven",
+        "Signature or token do not fit the secret that `berth model track` shows, or the push is "
+        "to another project.",
     ),
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from api.report import phrases, words
+from api.report import phrases, remedies, words
 from api.report.tables import PLAIN, Column, Style, following, paragraph, table
 from engine.model.dispatches import Reason, Run, RunState, TaskState
 from engine.model.progress import RunStatus, TaskStatus
@@ -42,7 +42,13 @@ def status_text(statuses: Sequence[RunStatus], style: Style = PLAIN, *, now: flo
 def run_text(status: RunStatus, style: Style = PLAIN, *, now: float) -> str:
     """Return one run with its tasks."""
     rows = [_row(task, style, now) for task in status.tasks]
-    return "\n\n".join([style.bold(_heading(status, style, now)), table(_COLUMNS, rows, style)])
+    blocks = [style.bold(_heading(status, style, now)), table(_COLUMNS, rows, style)]
+    blocks += [
+        paragraph(f"A try of {task.task} failed: {remedies.remedy_text(task.remedy)}.", style)
+        for task in status.tasks
+        if task.remedy is not None
+    ]
+    return "\n\n".join(blocks)
 
 
 def _heading(status: RunStatus, style: Style, now: float) -> str:

@@ -21,7 +21,10 @@ from api.rest import (
     fleet,
     forecasts,
     hands,
+    images,
     intake,
+    metrics,
+    models,
     plans,
     runs,
 )
@@ -36,6 +39,21 @@ Errors are problem documents (RFC 9457) with the members `kind`, `code`, `fix`, 
 apply `faults`, `clashes` and `changes`. Plans are canonical JSON: the same bytes through every
 face.
 """
+
+
+_MODULES = (
+    plans,
+    runs,
+    models,
+    alarms,
+    hands,
+    intake,
+    fleet,
+    forecasts,
+    images,
+    events,
+    metrics,
+)
 
 
 def create(application: Application) -> fastapi.FastAPI:
@@ -62,7 +80,7 @@ def create(application: Application) -> fastapi.FastAPI:
     app.add_exception_handler(bodies.TooLargeError, _too_large)
     app.add_exception_handler(intake.UnknownSenderError, intake.unknown_sender)
     app.add_exception_handler(Exception, _fault_of_ours)
-    for module in (plans, runs, alarms, hands, intake, fleet, forecasts, events):
+    for module in _MODULES:
         app.include_router(module.router)
     app.include_router(_about)
     return app

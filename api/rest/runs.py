@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from api.rest import answering
 from engine.model.dispatches import Attempt, Deployment, Run
 from engine.model.progress import RunStatus
+from executors.training.tracking.experiments import Experiment
 
 router = fastapi.APIRouter(tags=["runs"])
 
@@ -38,6 +39,12 @@ def one_run(application: answering.Served, run_id: str) -> Response:
 def attempts(application: answering.Served, run_id: str) -> Response:
     """Return every attempt of a run."""
     return answering.values(application.attempts(run_id))
+
+
+@router.get("/v1/runs/{run_id}/experiments", response_model=list[Experiment])
+def experiments(application: answering.Served, run_id: str) -> Response:
+    """Return what made each model of a run: data, code, parameters, environment, metrics."""
+    return answering.values(application.experiments(run_id))
 
 
 @router.get("/v1/runs/{run_id}/logs/{task}", response_class=PlainTextResponse)

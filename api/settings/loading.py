@@ -6,6 +6,7 @@ All faults are reported at once, each with the name by which the value was given
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ CODE_FILE = "U012"
 
 _PREFIX = "BERTH_"
 _PORT_MAX = 65_535
+_LEASE_LEAST_SECONDS, _LEASE_MOST_SECONDS = 1.0, 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,20 @@ def _positive(value: object) -> float:
     return number
 
 
+def _name(value: object) -> str:
+    name = _text(value)
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", name):
+        raise ValueError("a name of small letters, digits, `-` and `.` is needed")
+    return name
+
+
+def _lease(value: object) -> float:
+    seconds = _positive(value)
+    if not _LEASE_LEAST_SECONDS <= seconds <= _LEASE_MOST_SECONDS:
+        raise ValueError(f"{_LEASE_LEAST_SECONDS:g} to {_LEASE_MOST_SECONDS:g} seconds are needed")
+    return seconds
+
+
 def _zone(value: object) -> str:
     name = _text(value)
     try:
@@ -170,6 +186,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "home": _path,
     "fleet": _path,
     "rules": _path,
+    "topology": _path,
     "demand": _path,
     "history": _path,
     "kubernetes": _path,
@@ -179,6 +196,8 @@ _READERS: dict[str, Callable[[object], object]] = {
     "database": _text,
     "host": _text,
     "port": _whole(0, _PORT_MAX),
+    "replica": _name,
+    "lease_seconds": _lease,
     "zone": _zone,
     "clock_factor": _positive,
     "window_seconds": _positive,
@@ -195,6 +214,7 @@ _PATHS = frozenset(
     {
         "fleet",
         "rules",
+        "topology",
         "demand",
         "history",
         "kubernetes",

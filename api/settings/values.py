@@ -15,6 +15,7 @@ class Settings:
 
     home: the data folder. fleet: the fleet file; None means this machine alone.
     rules: expert rules of the alarms; None means those that are built in.
+    topology: file that says what calls what and what stands together; None where nobody says.
     demand: file with past demand by pool, for capacity planning; None where there is none.
     history: file with past runs of tasks, to forecast from before there are own ones.
     kubernetes: settings of the Kubernetes clusters (`kubernetes.toml`); None where there are none.
@@ -23,6 +24,9 @@ class Settings:
     prometheus: file with queries that are asked of Prometheus; None for none.
     channels: file with the channels of notifications; None for none.
     database: URL of the ledger; "" means `berth.sqlite` in the data folder.
+    replica: name of this engine among several on one data folder and one PostgreSQL, of which one
+        leads; "" means that it is alone. lease_seconds: how long the others wait for a leader
+        that is silent.
     port: 0 takes a free one. zone: IANA name of the zone in which times are told.
     clock_factor: how many times faster than the wall clock the engine waits: windows, seasons,
         cool-downs and waits are divided by it, measurements never are.
@@ -39,6 +43,7 @@ class Settings:
     home: Path
     fleet: Path | None = None
     rules: Path | None = None
+    topology: Path | None = None
     demand: Path | None = None
     history: Path | None = None
     kubernetes: Path | None = None
@@ -48,6 +53,8 @@ class Settings:
     database: str = ""
     host: str = "127.0.0.1"
     port: int = PORT
+    replica: str = ""
+    lease_seconds: float = 15.0
     zone: str = "UTC"
     clock_factor: float = 1.0
     window_seconds: float = 60.0
@@ -73,7 +80,7 @@ class Settings:
     @property
     def engine_file(self) -> Path:
         """Where a running engine writes its process id and address."""
-        return self.home / "engine.json"
+        return self.home / (f"engine-{self.replica}.json" if self.replica else "engine.json")
 
     @property
     def lock_file(self) -> Path:

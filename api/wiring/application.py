@@ -16,6 +16,7 @@ from api.messages.notifying import NotifyQuestion, Routed
 from api.wiring import doctor, notifying, profile_desk
 from api.wiring.alarm_context import AlarmContext
 from api.wiring.hands_desk import HandsDesk
+from api.wiring.model_desk import ModelDesk
 from api.wiring.parts import Parts
 from api.wiring.plan_desk import PlanDesk
 from api.wiring.run_desk import RunDesk
@@ -35,6 +36,7 @@ from engine.model.progress import RunStatus
 from engine.model.records import CAPACITY_REPORTS, SENDERS, Put
 from engine.model.signals import Signal
 from engine.ports import Watch
+from executors.training.tracking.experiments import Experiment
 
 
 class Application:
@@ -53,6 +55,7 @@ class Application:
         self._profiles = profile_desk.ProfileDesk(parts)
         self.hands = HandsDesk(parts.ledger, parts.clock, self._watch.super_alarm)
         self._context = AlarmContext(parts.ledger, self.hands.judged)
+        self.models = ModelDesk(parts)
         self._loops = loops
         self._senders = Senders(parts.settings.senders_folder)
         if loops is not None:
@@ -67,6 +70,7 @@ class Application:
 
     def close(self) -> None:
         """Close the store."""
+        self.models.delivery.close()
         self.parts.close()
 
     # ------------------------------------------------------------------- plans
@@ -128,6 +132,10 @@ class Application:
     def attempts(self, run_id: str) -> tuple[Attempt, ...]:
         """Return all attempts of a run."""
         return self._runs.attempts(run_id)
+
+    def experiments(self, run_id: str) -> tuple[Experiment, ...]:
+        """Return the record of every training of a run."""
+        return self._runs.experiments(run_id)
 
     def log(self, run_id: str, task: str, number: int = 0) -> str:
         """Return the end of what an attempt wrote; number 0 is the newest attempt."""

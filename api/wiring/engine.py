@@ -1,7 +1,8 @@
-"""The engine as a process: lock, term, loops, server, and a clean end."""
+"""The engine as a process: lock, term or lease, loops, server, and a clean end."""
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -18,13 +19,14 @@ from starlette.types import ASGIApp
 from api.settings import Settings
 from api.wiring import loop_parts, parts
 from api.wiring.application import Application
-from api.wiring.loops import Loop
+from api.wiring.leading import Alone, Standby
+from api.wiring.parts import Parts
 from engine import store
 from engine.model.errors import RefusedError
+from engine.testing.crash import CrashPoints
 
 _LOG = logging.getLogger("berth.engine")
 _BACKLOG = 256
-_JOIN_SECONDS = 20.0
 _SHUTDOWN_SECONDS = 3
 
 
@@ -55,22 +57,21 @@ class EngineProcess:
     def _run(self, ready: Callable[[str], None], stack: ExitStack) -> None:
         settings = self._settings
         parts.prepare_home(settings.home)
-        stack.enter_context(store.lock_folder(settings.home))
+        check_replica(settings)
+        stack.enter_context(store.lock_folder(settings.home, settings.replica))
         listener = stack.enter_context(listen(settings.host, settings.port))
         points = loop_parts.crash_points(settings)
         made = loop_parts.with_crashes(parts.build(settings), points)
         stack.callback(made.close)
-        term = store.begin_term(made.ledger, made.clock, f"{socket.gethostname()}:{os.getpid()}")
-        loops = [Loop(plan) for plan in loop_parts.plans(made, term, points)]
-        stack.callback(_stop, loops)
-        application = Application(made, loops=lambda: [loop.finding() for loop in loops])
+        loops = self._loops(made, points)
+        stack.callback(loops.stop)
+        application = Application(made, loops=loops.findings)
         server = _Server(_config(self._faces(application)), made.clock.stop)
         url = _url(settings.host, listener.getsockname()[1])
         write_address(settings.engine_file, url)
         stack.callback(settings.engine_file.unlink, missing_ok=True)
-        for loop in loops:
-            loop.start()
-        _LOG.info("term %d at %s on %s", term.number, url, settings.home)
+        loops.start()
+        _LOG.info("at %s on %s", url, settings.home)
         ready(url)
         # The server passes SIGTERM on when it has ended; without a handler it would end us
         # before anything is put away.
@@ -79,6 +80,31 @@ class EngineProcess:
             server.run(sockets=[listener])
         except KeyboardInterrupt:
             _LOG.info("stopped by hand")
+
+    def _loops(self, made: Parts, points: CrashPoints | None) -> Alone | Standby:
+        settings = self._settings
+        process = f"{settings.replica or socket.gethostname()}:{os.getpid()}"
+        beyond = loop_parts.kubernetes_executor(made)
+        make = functools.partial(loop_parts.plans, made, points=points, beyond=beyond)
+        if not settings.replica:
+            return Alone(make, store.begin_term(made.ledger, made.clock, process))
+        seconds = settings.lease_seconds
+        elector = store.Elector(made.ledger, made.clock, process, seconds=seconds)
+        return Standby(make, elector, seconds)
+
+
+def check_replica(settings: Settings) -> None:
+    """Refuse a replica without a store that several machines can share.
+
+    Raises:
+        RefusedError: when it has a name, and its database is no PostgreSQL.
+    """
+    if settings.replica and not settings.database_url.startswith("postgresql"):
+        raise RefusedError(
+            f"replica {settings.replica!r} has the database {settings.database_url!r}: several "
+            "engines need one PostgreSQL",
+            fix="set BERTH_DATABASE=postgresql+psycopg://USER:PASSWORD@HOST/NAME",
+        )
 
 
 class _Server(uvicorn.Server):
@@ -134,15 +160,3 @@ def write_address(path: Path, url: str) -> None:
     draft = path.with_suffix(".draft")
     draft.write_text(json.dumps({"pid": os.getpid(), "url": url}) + "\n", encoding="utf-8")
     draft.replace(path)
-
-
-def _stop(loops: list[Loop]) -> None:
-    """End the loops after the steps they are in."""
-    for loop in loops:
-        loop.stop()
-    for loop in loops:
-        if not loop.join(_JOIN_SECONDS):
-            _LOG.warning(
-                "a loop did not end in %.0f s; its step is repeated after the next start",
-                _JOIN_SECONDS,
-            )

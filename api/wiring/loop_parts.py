@@ -6,9 +6,11 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 
+import forecasting
 from alarms.detection import drifting
 from alarms.detection.settings import DetectionSettings
 from alarms.grouping import super_alarms, topology
+from alarms.grouping.topology_file import Topology, load_topology
 from alarms.intake.inbox import Inbox
 from alarms.intake.prometheus import PrometheusSource, load_prometheus
 from alarms.notification.channels import Channel
@@ -54,17 +56,27 @@ def with_crashes(parts: Parts, points: crash.CrashPoints | None) -> Parts:
     return dataclasses.replace(parts, ledger=crash.CrashingLedger(parts.ledger, points))
 
 
-def plans(parts: Parts, term: Term, points: crash.CrashPoints | None) -> tuple[LoopPlan, ...]:
-    """Return the loops of an engine: dispatch, plan, watch, learn, and one for each channel."""
+def plans(
+    parts: Parts,
+    term: Term,
+    *,
+    points: crash.CrashPoints | None = None,
+    beyond: Executor | None = None,
+) -> tuple[LoopPlan, ...]:
+    """Return the loops of an engine: dispatch, plan, watch, learn, and one for each channel.
+
+    beyond: the executor of Kubernetes, which outlives a term, as `kubernetes_executor` makes it.
+    """
     dispatcher = dispatching.Dispatcher(
         parts.ledger,
-        _executors(parts, points),
+        _executors(parts, points, beyond),
         FolderArtifacts(parts.settings.home / "artifacts"),
         _servers(points),
         expressions.CelConditions(),
         parts.fleet,
         parts.clock,
         term,
+        forecasting.LearnedRemedies(),
     )
     reconciler = planning.ActionReconciler(
         parts.ledger, parts.planner, parts.fleet, parts.clock, term=term
@@ -92,7 +104,25 @@ def plans(parts: Parts, term: Term, points: crash.CrashPoints | None) -> tuple[L
     )
 
 
-def _executors(parts: Parts, points: crash.CrashPoints | None) -> Mapping[str, Executor]:
+def kubernetes_executor(parts: Parts) -> Executor | None:
+    """Return the executor of Kubernetes clusters, None without any.
+
+    One a process: pods reach it under one address, whoever leads.
+    """
+    if parts.kubernetes is None:
+        return None
+    return kubernetes.KubernetesExecutor(
+        parts.settings.home,
+        parts.kubernetes,
+        FolderArtifacts(parts.settings.home / "artifacts"),
+        parts.clock,
+        replica=parts.settings.replica,
+    )
+
+
+def _executors(
+    parts: Parts, points: crash.CrashPoints | None, beyond: Executor | None
+) -> Mapping[str, Executor]:
     """Return executors by the name that clusters call them: ours, and those of plugins."""
     artifacts = FolderArtifacts(parts.settings.home / "artifacts")
     local = LocalExecutor(parts.settings.home, parts.fleet, artifacts, parts.clock)
@@ -100,10 +130,8 @@ def _executors(parts: Parts, points: crash.CrashPoints | None) -> Mapping[str, E
         name: plugin("berth.executors", name)() for name in plugins.load("berth.executors")
     }
     made["local"] = local
-    if parts.kubernetes is not None:
-        made["kubernetes"] = kubernetes.KubernetesExecutor(
-            parts.settings.home, parts.kubernetes, artifacts, parts.clock
-        )
+    if beyond is not None:
+        made["kubernetes"] = beyond
     if points is None:
         return made
     return {name: crash.crashing(executor, points) for name, executor in made.items()}
@@ -153,6 +181,7 @@ def watcher(
     """
     settings = parts.settings
     rules = read_rules(settings)
+    told = read_topology(settings)
     # Series of one event alarm up to a few windows apart: each is looked at once a window.
     gap = max(
         super_alarms.GroupingSettings().gap_seconds, _WINDOWS_OF_ONE_EVENT * settings.window_seconds
@@ -165,10 +194,13 @@ def watcher(
             rated, drifting.watch_settings(settings.season_seconds / settings.clock_factor)
         ),
         super_alarms.SuperAlarmGrouper(
-            grouping.scaled(settings.clock_factor), topology=topology.topology(parts.fleet.fleet())
+            grouping.scaled(settings.clock_factor),
+            topology=[*topology.topology(parts.fleet.fleet()), *told.pairs],
         ),
         tree.HypothesisTree(
-            tree.CauseSettings(conversions=rules.conversions).scaled(settings.clock_factor)
+            tree.CauseSettings(conversions=rules.conversions, calls=told.calls).scaled(
+                settings.clock_factor
+            )
         ),
         notifiers,
         parts.clock,
@@ -188,6 +220,17 @@ def read_rules(settings: Settings) -> RuleSet:
     if settings.rules is None:
         return RuleSet()
     return load_rules(read_text(settings.rules, "rules"), str(settings.rules))
+
+
+def read_topology(settings: Settings) -> Topology:
+    """Return the topology of the settings' file, an empty one without a file.
+
+    Raises:
+        InvalidInputError: with all faults of the file.
+    """
+    if settings.topology is None:
+        return Topology()
+    return load_topology(read_text(settings.topology, "topology"), str(settings.topology))
 
 
 def _prometheus(parts: Parts) -> Sequence[SignalSource]:

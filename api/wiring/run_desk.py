@@ -6,12 +6,14 @@ from pathlib import Path
 
 from api.wiring.parts import Parts
 from engine import dispatching
-from engine.model.dispatches import Attempt, Deployment, Run
+from engine.model.dispatches import Attempt, AttemptState, Deployment, Run
 from engine.model.errors import NotFoundError, RefusedError
 from engine.model.fleet import Fleet
 from engine.model.progress import RunStatus
 from engine.model.records import ATTEMPTS, DEPLOYMENTS, RUNS
 from executors import kubernetes
+from executors.training.tracking import experiments
+from executors.training.tracking.experiments import Experiment
 
 _LOG_BYTES_MAX = 256 * 1024
 
@@ -65,6 +67,16 @@ class RunDesk:
             ATTEMPTS, where={"run_id": run_id}, order_by="intended_at"
         )
         return tuple(stored.value for stored in found)
+
+    def experiments(self, run_id: str) -> tuple[Experiment, ...]:
+        """Return the record of every training of a run that ended and whose outputs are here."""
+        ended = {
+            a.task: a.attempt_id for a in self.attempts(run_id) if a.state is AttemptState.SUCCEEDED
+        }
+        folders = (self._parts.settings.home / "attempts" / a / "outputs" for a in ended.values())
+        return tuple(
+            experiments.read(folder) for folder in folders if (folder / experiments.NAME).exists()
+        )
 
     def log(self, run_id: str, task: str, number: int) -> str:
         """Return the end of what an attempt wrote; number 0 is the newest attempt.

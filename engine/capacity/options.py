@@ -89,6 +89,7 @@ def _rented(
         cost_micro_dollars_per_month=_by_the_hour(short, offer),
         keeps=1.0,
         reversible=True,
+        node_count=nodes,
     )
     rest = CapacityOption(
         name="move, rent the rest",
@@ -99,6 +100,7 @@ def _rented(
         cost_micro_dollars_per_month=_by_the_hour(left, offer),
         keeps=1.0,
         reversible=True,
+        node_count=_nodes(max(left), offer),
     )
     all_month = CapacityOption(
         name="rent",
@@ -106,6 +108,7 @@ def _rented(
         cost_micro_dollars_per_month=MicroDollars(round(month)),
         keeps=1.0,
         reversible=True,
+        node_count=nodes,
     )
     reserved = CapacityOption(
         name="reserve",
@@ -113,6 +116,7 @@ def _rented(
         cost_micro_dollars_per_month=MicroDollars(round(month * assumptions.reserved_price)),
         keeps=1.0,
         reversible=False,
+        node_count=nodes,
     )
     both = (rest,) if max(left) > _SPECK and sum(left) < sum(short) else ()
     return (by_hour, *both, all_month, reserved)
@@ -129,6 +133,7 @@ def _owned(short: Sequence[float], offer: Offer) -> tuple[CapacityOption, ...]:
             cost_micro_dollars_per_month=MicroDollars(round(month)),
             keeps=1.0,
             reversible=False,
+            node_count=nodes,
         ),
     )
 

@@ -74,23 +74,9 @@ def capacity(pool: Pool) -> Resources:
     return pool.shape.resources.times(pool.node_count)
 
 
-def need(assignment: Assignment, pool: Pool, memory_factor: float = 1.0) -> Resources:
-    """Return what a task holds on all of its nodes together.
-
-    memory_factor: grows the memory of a task that ran out of it, up to the whole pool.
-    """
-    planned = assignment.held.times(assignment.node_count)
-    memory = min(
-        planned.memory_gib * memory_factor, max(planned.memory_gib, capacity(pool).memory_gib)
-    )
-    return Resources(
-        cpu_cores=planned.cpu_cores,
-        memory_gib=memory,
-        gpu_count=planned.gpu_count,
-        gpu_memory_gib=planned.gpu_memory_gib,
-        disk_gib=planned.disk_gib,
-        network_mbps=planned.network_mbps,
-    )
+def need(assignment: Assignment) -> Resources:
+    """Return what a task holds on all of its nodes together."""
+    return assignment.held.times(assignment.node_count)
 
 
 def admit(assignment: Assignment, needed: Resources, fleet: Fleet, holders: Holders) -> Judgement:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from engine.dispatching.ladder import Ladder
 from engine.model.dispatches import Attempt, AttemptState, Run, TaskRun
 from engine.model.errors import ConflictError, DamagedError, RefusedError
 from engine.model.identifiers import AttemptId, PlanId, TaskName
@@ -22,6 +23,7 @@ from engine.model.records import (
     Write,
     task_run_key,
 )
+from engine.model.remedies import Retry
 from engine.model.specs import PipelineSpec
 from engine.ports import (
     ArtifactStore,
@@ -31,10 +33,11 @@ from engine.ports import (
     FleetSource,
     Ledger,
     ModelServer,
+    RemedyChooser,
 )
 
 _LOG = logging.getLogger(__name__)
-_PLANS_KEPT = 64
+_PLANS_KEPT = 256
 LIVE = (AttemptState.INTENDED.value, AttemptState.RUNNING.value)
 """States of attempts that hold capacity."""
 
@@ -54,7 +57,7 @@ class RunView:
 class Desk:
     """The ports of dispatching, and the term under which it writes.
 
-    executors: by the name that clusters call them.
+    executors: by the name that clusters call them. remedies: what follows failed attempts.
     """
 
     ledger: Ledger
@@ -65,6 +68,7 @@ class Desk:
     fleet_source: FleetSource
     clock: Clock
     term: Term
+    remedies: RemedyChooser = field(default_factory=Ladder)
     plans: dict[PlanId, Plan] = field(default_factory=dict, init=False, repr=False)
     """Plans read already; a plan never changes, and reading one takes milliseconds."""
     unseen: dict[AttemptId, float] = field(default_factory=dict, init=False, repr=False)
@@ -75,6 +79,9 @@ class Desk:
     """
     gone: dict[str, float] = field(default_factory=dict, init=False, repr=False)
     """Clusters that do not answer or left the fleet, with the instant since when; as `unseen`."""
+
+    retries: list[list[Retry]] = field(default_factory=list, init=False, repr=False)
+    """Past retries, once they were read (one list), kept up to date as attempts end."""
 
     def commit(self, name: str, *writes: Write) -> bool:
         """Write all or nothing under the term; false when somebody else wrote first.

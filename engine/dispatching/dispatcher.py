@@ -6,8 +6,14 @@ off at any line is simply taken again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from engine.dispatching import acting, deployments, ending, observing, starting
 from engine.dispatching.desk import Desk
+from engine.model.dispatches import Attempt
+from engine.model.fleet import Fleet
+from engine.model.identifiers import AttemptId
+from engine.model.records import Stored
 
 
 class Dispatcher(Desk):
@@ -22,16 +28,19 @@ class Dispatcher(Desk):
         """
         fleet = self.fleet_source.fleet()
         changed = observing.watch_clusters(self, fleet)
-        changed |= observing.observe(self, fleet, self.live_attempts())
-        changed |= observing.lose(self, fleet, self.live_attempts())
-        changed |= acting.act(self)
         live = self.live_attempts()
-        changed |= deployments.reconcile(self, fleet, live)
+        for look in (observing.observe, observing.lose, _act, deployments.reconcile):
+            if look(self, fleet, live):
+                changed, live = True, self.live_attempts()
         changed |= observing.stop_unwanted(self, fleet, live)
-        live = self.live_attempts()
+        live = self.live_attempts() if changed else live
         changed |= starting.advance(self, fleet, live)
         changed |= starting.start(self, fleet, live)
         if ending.end_runs(self):
             ending.collect(self)
             changed = True
         return changed
+
+
+def _act(desk: Desk, _fleet: Fleet, _live: Mapping[AttemptId, Stored[Attempt]]) -> bool:
+    return acting.act(desk)

@@ -39,12 +39,27 @@ def order_for(view: RunView, attempt: Attempt) -> AttemptOrder:
             "task": documents.plain(task),
             "pipeline": view.spec.name,
             "seed": view.spec.seed,
-            "overrides": overrides(view.run, task.name),
+            "overrides": overrides(view.run, task.name) | _remedied(attempt),
             "upstream": outputs_before(view, task),
         },
         limits=attempt.held,
-        time_limit_seconds=time_limit_seconds(view.plan, attempt.pipeline, task),
+        time_limit_seconds=_time_limit(view, attempt, task),
     )
+
+
+def _remedied(attempt: Attempt) -> dict[str, Scalar]:
+    """Return the parameters that a remedy changed."""
+    changed = attempt.configuration
+    if changed is None or changed.batch_size is None:
+        return {}
+    return {"batch_size": changed.batch_size}
+
+
+def _time_limit(view: RunView, attempt: Attempt, task: TaskSpec) -> float | None:
+    """Return how long an attempt may take, longer where a remedy says so."""
+    seconds = time_limit_seconds(view.plan, attempt.pipeline, task)
+    factor = 1.0 if attempt.configuration is None else attempt.configuration.time_factor
+    return None if seconds is None else seconds * factor
 
 
 def inputs_of(view: RunView, task: TaskSpec) -> dict[str, Digest]:
@@ -81,20 +96,29 @@ def outputs_before(view: RunView, task: TaskSpec) -> dict[str, Mapping[str, Scal
     return {name: view.tasks[name].value.outputs for name in ancestors(view.spec, task)}
 
 
-def condition_values(view: RunView, task: TaskSpec) -> dict[str, Mapping[str, object]]:
+def condition_values(view: RunView, task: TaskSpec) -> dict[str, object]:
     """Return what the condition of a task may read, by task name.
 
-    Of tasks before it the outputs; of every task its parameters, those of the run before those
-    of the spec, under `parameters`.
+    Of tasks before it the outputs, and how they ended under `state`; of every task its
+    parameters, those of the run before those of the spec, under `parameters`. Of a loop before it
+    the outputs of those tasks of it that succeeded, as a list.
     """
     outputs = outputs_before(view, task)
-    return {
-        each.name: {
+    values: dict[str, Mapping[str, object]] = {}
+    loops: dict[str, list[Mapping[str, object]]] = {}
+    for each in view.spec.tasks:
+        state = view.tasks[each.name].value.state
+        ended = {"state": state.value} if each.name in outputs else {}
+        values[each.name] = {
             **outputs.get(each.name, {}),
             "parameters": {**each.parameters, **overrides(view.run, each.name)},
+            **ended,
         }
-        for each in view.spec.tasks
-    }
+        if each.loop is not None and each.name in outputs:
+            found = loops.setdefault(each.loop, [])
+            if state is TaskState.SUCCEEDED:
+                found.append(values[each.name])
+    return {**values, **loops}
 
 
 def time_limit_seconds(plan: Plan, pipeline: str, task: TaskSpec) -> float | None:
@@ -116,18 +140,12 @@ def run_record(view: RunView, attempt: Attempt, speed: float) -> RunRecord | Non
     if usage is None or attempt.ended_at is None:
         return None
     task = view.spec.task(attempt.task)
-    learned = {
-        name: value
-        for outputs in outputs_before(view, task).values()
-        for name, value in outputs.items()
-        if name in _LEARNED_UPSTREAM
-    }
     seconds = max(usage.duration_seconds, 1e-6)
     return RunRecord(
         pipeline=attempt.pipeline,
         task=attempt.task,
         kind=task.kind,
-        attributes={**learned, **task.attributes},
+        attributes=attributes_before(view, task),
         ended_at=attempt.ended_at,
         duration_seconds=usage.duration_seconds * speed,
         cpu_cores_mean=usage.cpu_seconds / seconds,
@@ -137,6 +155,17 @@ def run_record(view: RunView, attempt: Attempt, speed: float) -> RunRecord | Non
         succeeded=attempt.state is AttemptState.SUCCEEDED,
         told=_told(view, task),
     )
+
+
+def attributes_before(view: RunView, task: TaskSpec) -> dict[str, Scalar]:
+    """Return what is known of a task before it runs: stated, and told by tasks before it."""
+    learned = {
+        name: value
+        for outputs in outputs_before(view, task).values()
+        for name, value in outputs.items()
+        if name in _LEARNED_UPSTREAM
+    }
+    return {**learned, **task.attributes}
 
 
 def _told(view: RunView, task: TaskSpec) -> Told | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engine.dispatching import orders, retrying
+from engine.dispatching import orders, remedying, retrying
 from engine.dispatching.admission import pool_of
 from engine.dispatching.desk import Desk
 from engine.model.dispatches import (
@@ -46,6 +46,14 @@ def settle(desk: Desk, stored: Stored[Attempt], seen: Observation, fleet: Fleet)
         spec = view.spec.task(attempt.task)
         earlier = desk.attempts_of(attempt.run_id, attempt.task)
         attempts = [each for each in earlier if each.number < attempt.number]
+        if is_failure(attempt, spec):
+            if attempt.state is not AttemptState.FAILED:
+                # A server that ends by itself, or a task that somebody else stopped: nobody asked.
+                attempt = replace(attempt, reason=_unasked(attempt))
+            remedy = remedying.remedied(desk, view, [*attempts, attempt], seen.last_lines, fleet)
+            attempt = replace(attempt, remedy=remedy)
+            writes[0] = Put(ATTEMPTS, attempt, stored.version)
+        remedying.note(desk, [*attempts, attempt], spec.kind)
         following = after(task.value, spec, [*attempts, attempt], seen, desk.clock)
         writes.append(Put(TASK_RUNS, following, task.version))
         pool = pool_of(fleet, attempt.cluster, attempt.pool)
@@ -91,11 +99,8 @@ def after(
             artifact=seen.artifact,
         )
     last = attempts[-1]
-    if seen.state in {AttemptState.SUCCEEDED, AttemptState.STOPPED}:
-        # A server that ends by itself, or a task that somebody else stopped: nobody asked.
-        last = replace(last, reason=Reason.KILLED)
-    attempts = [*attempts[:-1], last]
-    if retrying.may_retry(spec, attempts, now):
+    remedy = last.remedy
+    if remedy is not None and remedy.retries:
         waits = replace(ran, state=TaskState.WAITING, reason=last.reason, ended_at=None)
         if last.state is AttemptState.LOST:
             return replace(waits, waiting_for=(last.cluster,))
@@ -103,3 +108,12 @@ def after(
         pause = f"a pause of {seconds:g} s before attempt {last.number + 1}"
         return replace(waits, waiting_for=(pause,), not_before=clock.after(seconds))
     return replace(ran, state=TaskState.FAILED, reason=last.reason)
+
+
+def is_failure(attempt: Attempt, spec: TaskSpec) -> bool:
+    """Return whether something has to follow the end of an attempt. Pure."""
+    return attempt.state is not AttemptState.SUCCEEDED or spec.kind is TaskKind.SERVE
+
+
+def _unasked(attempt: Attempt) -> Reason:
+    return attempt.reason if attempt.state is AttemptState.LOST else Reason.KILLED

@@ -15,6 +15,7 @@ from engine.model.plans import Plan, task_key
 from engine.model.profiles import Quantiles
 from engine.model.progress import RunStatus, TaskStatus
 from engine.model.records import ATTEMPTS, DEPLOYMENTS, RUNS, TASK_RUNS
+from engine.model.remedies import Remedy
 from engine.model.specs import PipelineSpec, TaskKind
 from engine.ports import Ledger
 
@@ -84,11 +85,14 @@ def _run_status(
         for level in free
     }
     deployment = reader.ledger.get(DEPLOYMENTS, run.pipeline)
+    remedies = _remedies(reader, run, tasks)
     active = run.state is RunState.ACTIVE
     return RunStatus(
         run=run,
         tasks=tuple(
-            _task_status(plan, tasks[task.name], spans[_MEDIAN], spans[_LATE])
+            _task_status(
+                plan, tasks[task.name], (spans[_MEDIAN], spans[_LATE]), remedies.get(task.name)
+            )
             for task in spec.tasks
         ),
         end_seconds_p50=_end(spec, spans[_MEDIAN]) if active else None,
@@ -105,7 +109,22 @@ def _run_status(
     )
 
 
-def _task_status(plan: Plan, task: TaskRun, median: Spans, late: Spans) -> TaskStatus:
+def _remedies(reader: _Reader, run: Run, tasks: Mapping[TaskName, TaskRun]) -> dict[str, Remedy]:
+    """Return the newest remedy of each task that failed, or was tried more than once."""
+    troubled = (
+        task.attempt > 1 or task.state is TaskState.FAILED or task.not_before is not None
+        for task in tasks.values()
+    )
+    if not any(troubled):
+        return {}
+    found = reader.ledger.select(ATTEMPTS, where={"run_id": run.run_id}, order_by="intended_at")
+    return {s.value.task: s.value.remedy for s in found if s.value.remedy is not None}
+
+
+def _task_status(
+    plan: Plan, task: TaskRun, spans: tuple[Spans, Spans], remedy: Remedy | None
+) -> TaskStatus:
+    median, late = spans
     assignment = plan.assignment(task.pipeline, task.task)
     p50, p95 = median[task.task], late[task.task]
     open_ended = not task.state.is_terminal
@@ -126,6 +145,7 @@ def _task_status(plan: Plan, task: TaskRun, median: Spans, late: Spans) -> TaskS
         start_seconds_p95=p95.start if waits else None,
         end_seconds_p50=p50.end if open_ended else None,
         end_seconds_p95=p95.end if open_ended else None,
+        remedy=remedy,
     )
 
 

@@ -38,10 +38,13 @@ def in_order(spec: PipelineSpec) -> tuple[TaskSpec, ...]:
 def ancestors(spec: PipelineSpec, task: TaskSpec) -> tuple[TaskName, ...]:
     """Return every task before a task, direct or not, in order."""
     found = set(task.after)
-    for earlier in reversed(in_order(spec)):
+    if not found:
+        return ()
+    order = in_order(spec)
+    for earlier in reversed(order):
         if earlier.name in found:
             found.update(earlier.after)
-    return tuple(earlier.name for earlier in in_order(spec) if earlier.name in found)
+    return tuple(earlier.name for earlier in order if earlier.name in found)
 
 
 def judge(task: TaskSpec, tasks: Mapping[TaskName, TaskRun]) -> Judgement:
@@ -53,9 +56,22 @@ def judge(task: TaskSpec, tasks: Mapping[TaskName, TaskRun]) -> Judgement:
     pending = tuple(run.task for run in upstream if not run.state.is_terminal)
     if pending:
         return Judgement(reason=Reason.UPSTREAM, waiting_for=pending)
+    if task.join is Join.DONE:
+        return MAY_START
     if task.join is Join.ANY:
         return _any(upstream)
     return _all(upstream)
+
+
+def bounded(task: TaskSpec, spec: PipelineSpec, tasks: Mapping[TaskName, TaskRun]) -> Judgement:
+    """Return whether the bound of its loop lets a task start beside those that run."""
+    if task.at_once is None:
+        return MAY_START
+    others = [other.name for other in spec.tasks if other.loop == task.loop]
+    running = tuple(name for name in others if tasks[name].state is TaskState.RUNNING)
+    if len(running) < task.at_once:
+        return MAY_START
+    return Judgement(reason=Reason.LOOP, waiting_for=running)
 
 
 def _all(upstream: Sequence[TaskRun]) -> Judgement:

@@ -9,9 +9,9 @@ from engine.model.dispatches import (
     RETRYABLE_REASONS,
     Attempt,
     AttemptState,
-    Reason,
 )
 from engine.model.profiles import Profile
+from engine.model.remedies import FailureCause
 from engine.model.resources import Resource
 from engine.model.specs import TaskKind, TaskSpec
 
@@ -32,20 +32,21 @@ _SERVING_WINDOW_SECONDS = 3_600.0
 
 
 def may_retry(task: TaskSpec, attempts: Sequence[Attempt], now: float) -> bool:
-    """Return whether another attempt follows the last of `attempts`, which has ended.
+    """Return whether another attempt may follow the last of `attempts`, which has ended.
 
-    An attempt lost with its cluster, or that its cluster ended, does not count as a failure of
-    the task.
+    An attempt lost with its cluster, or that its cluster or somebody outside ended, does not count
+    as a failure of the task. Whether it is worth it, and with what, is for `remedying`.
     """
     last = attempts[-1]
-    if len(_counted(task, attempts, now)) >= MOST_ATTEMPTS:
+    if len(counted(task, attempts, now)) >= MOST_ATTEMPTS:
         return False
     if last.state is AttemptState.LOST:
         return True
     return last.reason in RETRYABLE_REASONS and failures(task, attempts, now) <= task.retries
 
 
-def _counted(task: TaskSpec, attempts: Sequence[Attempt], now: float) -> Sequence[Attempt]:
+def counted(task: TaskSpec, attempts: Sequence[Attempt], now: float) -> Sequence[Attempt]:
+    """Return the attempts that count: of a server those of the last hour, else all."""
     if task.kind is not TaskKind.SERVE:
         return attempts
     return [each for each in attempts if now - each.intended_at < _SERVING_WINDOW_SECONDS]
@@ -58,24 +59,29 @@ def pause_seconds(failures: int) -> float:
 
 def failures(task: TaskSpec, attempts: Sequence[Attempt], now: float) -> int:
     """Return how many attempts count as failures of the task itself."""
-    return sum(
-        each.state is not AttemptState.LOST and each.reason not in INFRASTRUCTURE_REASONS
-        for each in _counted(task, attempts, now)
-    )
+    return sum(not _is_of_others(each) for each in counted(task, attempts, now))
+
+
+def _is_of_others(attempt: Attempt) -> bool:
+    """Return whether an attempt failed for no fault of its task."""
+    if attempt.state is AttemptState.LOST or attempt.reason in INFRASTRUCTURE_REASONS:
+        return True
+    remedy = attempt.remedy
+    return remedy is not None and remedy.diagnosis.cause is FailureCause.INFRASTRUCTURE
 
 
 def tries(task: TaskSpec, attempts: Sequence[Attempt], now: float) -> int:
     """Return how many attempts ended, whoever was at fault, but for those lost with a cluster."""
-    return sum(each.state is not AttemptState.LOST for each in _counted(task, attempts, now))
+    return sum(each.state is not AttemptState.LOST for each in counted(task, attempts, now))
 
 
-def memory_factor(attempts: Sequence[Attempt], profile: Profile | None = None) -> float:
+def memory_factor(ran_out: int, profile: Profile | None = None) -> float:
     """Return by how much the planned memory has to grow for the next attempt.
 
+    ran_out: so many attempts ran out of memory.
     profile: of the task; says what each try after one that ran out of memory should hold. Without
         it, or beyond its last try, memory grows by the same factor each time.
     """
-    ran_out = sum(attempt.reason is Reason.OUT_OF_MEMORY for attempt in attempts)
     if profile is None or not ran_out:
         return float(MEMORY_GROWTH**ran_out)
     planned = profile.peak(Resource.MEMORY, HELD_LEVEL)

@@ -7,13 +7,14 @@ outcome was lost in a crash is started again under the same id, which changes no
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from engine.dispatching import admission, deployments, observing, orders, outcomes, retrying
+from engine.dispatching import admission, deployments, observing, orders, outcomes, remedying
 from engine.dispatching.admission import pool_of
 from engine.dispatching.desk import Desk, RunView
-from engine.dispatching.readiness import MAY_START, Judgement, in_order, judge
+from engine.dispatching.grouping import STEPS_MOST, Group
+from engine.dispatching.readiness import MAY_START, Judgement, bounded, in_order, judge
 from engine.model.dispatches import (
     Attempt,
     AttemptOrder,
@@ -29,7 +30,7 @@ from engine.model.dispatches import (
 from engine.model.errors import BerthError, FinalError, RefusedError, RetryableError
 from engine.model.fleet import Fleet
 from engine.model.identifiers import AttemptId, RunId, attempt_id
-from engine.model.plans import Assignment, task_key
+from engine.model.plans import Assignment
 from engine.model.records import (
     ABSENT,
     ATTEMPTS,
@@ -45,6 +46,18 @@ from engine.model.specs import TaskKind, TaskSpec
 from engine.ports import BulkExecutor, Executor
 
 _LOG = logging.getLogger(__name__)
+_STARTS_MOST = 4 * STEPS_MOST
+# Attempts that one step starts of an executor: what ends meanwhile is seen in the next step.
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What one pass over the waiting tasks shares."""
+
+    fleet: Fleet
+    live: dict[AttemptId, Stored[Attempt]]
+    holders: admission.Holders
+    group: Group
 
 
 def advance(desk: Desk, fleet: Fleet, live: dict[AttemptId, Stored[Attempt]]) -> bool:
@@ -53,6 +66,7 @@ def advance(desk: Desk, fleet: Fleet, live: dict[AttemptId, Stored[Attempt]]) ->
     live: attempts that hold capacity; those intended here are added.
     """
     changed = False
+    group = Group(desk)
     holders = admission.Holders.of(stored.value for stored in live.values())
     for stored in _runs(desk):
         view = desk.view(stored)
@@ -60,35 +74,54 @@ def advance(desk: Desk, fleet: Fleet, live: dict[AttemptId, Stored[Attempt]]) ->
             waits = view.tasks[task.name].value
             pauses = (waits.not_before or 0.0) > desk.clock.now()
             if waits.state is TaskState.WAITING and not pauses:
-                changed |= _advance(desk, view, task, fleet, live, holders)
-    return changed
+                changed |= _advance(desk, view, task, _Step(fleet, live, holders, group))
+    group.flush()
+    return changed | group.changed
 
 
 def start(desk: Desk, fleet: Fleet, live: Mapping[AttemptId, Stored[Attempt]]) -> bool:
-    """Call the executor for every intended attempt whose cluster answers.
+    """Call the executor for intended attempts whose cluster answers; the rest waits a step.
 
-    An executor that can starts many at once; each has a commit of its own all the same.
+    An executor that can starts many at once.
     """
-    ordered: dict[str, list[tuple[Stored[Attempt], AttemptOrder]]] = {}
-    views: dict[RunId, RunView] = {}
-    changed = False
+    wanted: dict[str, list[Stored[Attempt]]] = {}
     for stored in live.values():
         intended = stored.value.state is AttemptState.INTENDED
         if intended and admission.cluster_of(fleet, stored.value.cluster) is not None:
-            order = _order(desk, stored.value, views)
-            if order is not None:
-                ordered.setdefault(stored.value.executor, []).append((stored, order))
-    for name, wanted in ordered.items():
+            wanted.setdefault(stored.value.executor, []).append(stored)
+    changed = False
+    for name, attempts in wanted.items():
         executor = desk.executors[name]
-        if isinstance(executor, BulkExecutor):
-            told = executor.start_all([order for _, order in wanted])
-            for stored, order in wanted:
-                if order.attempt_id in told:
-                    changed |= _took(desk, stored, fleet, told[order.attempt_id])
-            continue
-        for stored, order in wanted:
-            changed |= _took(desk, stored, fleet, _tried(executor, order))
+        for first in range(0, min(len(attempts), _STARTS_MOST), STEPS_MOST):
+            chosen = attempts[first : first + STEPS_MOST]
+            tried, stored_any = _start(desk, executor, fleet, chosen)
+            changed |= stored_any
+            if tried < len(chosen):
+                # Its clusters are busy, or are left alone.
+                break
     return changed
+
+
+def _start(
+    desk: Desk, executor: Executor, fleet: Fleet, attempts: Sequence[Stored[Attempt]]
+) -> tuple[int, bool]:
+    """Start attempts; return how many need no other try now, and whether anything changed."""
+    views: dict[RunId, RunView] = {}
+    ordered = [(stored, _order(desk, stored.value, views)) for stored in attempts]
+    orders_ = [(stored, order) for stored, order in ordered if order is not None]
+    group = Group(desk)
+    changed = False
+    if isinstance(executor, BulkExecutor):
+        told = executor.start_all([order for _, order in orders_])
+        for stored, order in orders_:
+            if order.attempt_id in told:
+                changed |= _took(desk, stored, fleet, told[order.attempt_id], group)
+        group.flush()
+        return len(attempts) - len(orders_) + len(told), changed | group.changed
+    for stored, order in orders_:
+        changed |= _took(desk, stored, fleet, _tried(executor, order), group)
+        group.flush()
+    return len(attempts), changed | group.changed
 
 
 def _runs(desk: Desk) -> list[Stored[Run]]:
@@ -106,44 +139,49 @@ def _advance(
     desk: Desk,
     view: RunView,
     task: TaskSpec,
-    fleet: Fleet,
-    live: dict[AttemptId, Stored[Attempt]],
-    holders: admission.Holders,
+    step: _Step,
 ) -> bool:
-    judgement = judge(task, {name: stored.value for name, stored in view.tasks.items()})
+    fleet, holders = step.fleet, step.holders
+    tasks = {name: stored.value for name, stored in view.tasks.items()}
+    judgement = judge(task, tasks)
     if judgement.may_start:
         judgement = _condition(desk, view, task)
+    if judgement.may_start:
+        judgement = bounded(task, view.spec, tasks)
     if not judgement.may_start:
-        return _store(desk, view, task, judgement)
+        return _store(desk, view, task, judgement, step.group)
     deployment: Stored[Deployment] | None = None
     if task.kind is TaskKind.SERVE:
         deployment = desk.ledger.get(DEPLOYMENTS, view.spec.name)
         if deployment is None or deployment.value.run_id != view.run.run_id:
-            return deployments.want(desk, view, task, live)
+            return deployments.want(desk, view, task, step.live)
         if deployment.value.attempt_id is not None:
             # The last server's end is seen, but not yet noted in the deployment.
             return False
-    attempts = desk.attempts_of(view.run.run_id, task.name)
-    assignment = view.plan.assignment(view.spec.name, task.name)
+    # Most tasks are started once: only others have attempts to look up.
+    again = view.tasks[task.name].value.attempt > 0
+    attempts = desk.attempts_of(view.run.run_id, task.name) if again else ()
+    configuration = remedying.configured(attempts)
+    planned = view.plan.assignment(view.spec.name, task.name)
+    assignment = remedying.placed(planned, configuration, fleet)
     pool = pool_of(fleet, assignment.cluster, assignment.pool) if assignment else None
     if assignment is None or pool is None:
         nowhere = Judgement(reason=Reason.NO_PLACE, message="the plan has no place for it")
-        return _store(desk, view, task, nowhere)
+        return _store(desk, view, task, nowhere, step.group)
     executor = fleet.cluster(assignment.cluster).executor
     if executor not in desk.executors:
         nobody = Judgement(reason=Reason.NO_PLACE, message=f"there is no executor {executor!r}")
-        return _store(desk, view, task, nobody)
-    profile = view.plan.profiles.get(task_key(view.spec.name, task.name))
-    needed = admission.need(assignment, pool, retrying.memory_factor(attempts, profile))
+        return _store(desk, view, task, nobody, step.group)
+    needed = remedying.with_memory(admission.need(assignment), configuration)
     judgement = admission.admit(assignment, needed, fleet, holders)
     if not judgement.may_start:
-        return _store(desk, view, task, judgement)
+        return _store(desk, view, task, judgement, step.group)
     attempt = _attempt(desk, view.tasks[task.name].value, assignment, needed, executor)
-    if not _intend(desk, view, attempt, deployment):
-        return False
-    live[attempt.attempt_id] = Stored(attempt, ABSENT + 1)
+    attempt = replace(attempt, configuration=configuration)
+    # It counts as a holder at once; if it cannot be stored, others wait a step longer for it.
     holders.add(attempt)
-    return True
+    _intend(view, attempt, deployment, step)
+    return False
 
 
 def _condition(desk: Desk, view: RunView, task: TaskSpec) -> Judgement:
@@ -163,8 +201,11 @@ def _condition(desk: Desk, view: RunView, task: TaskSpec) -> Judgement:
     )
 
 
-def _store(desk: Desk, view: RunView, task: TaskSpec, judgement: Judgement) -> bool:
-    """Store why a task waits, or that it is over, unless that is known already."""
+def _store(desk: Desk, view: RunView, task: TaskSpec, judgement: Judgement, group: Group) -> bool:
+    """Store why a task waits, or that it is over, unless that is known already.
+
+    What is over is stored at once: the tasks after it are judged by it in the same step.
+    """
     stored = view.tasks[task.name]
     over = judgement.state.is_terminal
     judged = replace(
@@ -177,8 +218,13 @@ def _store(desk: Desk, view: RunView, task: TaskSpec, judgement: Judgement) -> b
     )
     if judged == stored.value:
         return False
-    step = judgement.state.value if over else "wait"
-    return _write(desk, view, f"dispatch.{step}:{task.name}", judged)
+    if not over:
+        group.add(f"dispatch.wait:{task.name}", *_put(view, judged), done=_kept(view, judged))
+        return False
+    written = desk.commit(f"dispatch.{judgement.state.value}:{task.name}", *_put(view, judged))
+    if written:
+        _kept(view, judged)()
+    return written
 
 
 def _attempt(
@@ -202,11 +248,8 @@ def _attempt(
 
 
 def _intend(
-    desk: Desk,
-    view: RunView,
-    attempt: Attempt,
-    deployment: Stored[Deployment] | None,
-) -> bool:
+    view: RunView, attempt: Attempt, deployment: Stored[Deployment] | None, step: _Step
+) -> None:
     """Store the intent; the executor is called for it afterwards, and after every crash."""
     running = replace(
         view.tasks[attempt.task].value,
@@ -225,29 +268,45 @@ def _intend(
     if deployment is not None:
         served = replace(deployment.value, attempt_id=attempt.attempt_id, endpoint="")
         writes.append(Put(DEPLOYMENTS, served, deployment.version))
-    return _write(desk, view, f"dispatch.intend:{attempt.task}", running, *writes)
+    keep = _kept(view, running)
+
+    def done() -> None:
+        keep()
+        step.live[attempt.attempt_id] = Stored(attempt, ABSENT + 1)
+
+    step.group.add(f"dispatch.intend:{attempt.task}", *_put(view, running), *writes, done=done)
 
 
-def _write(desk: Desk, view: RunView, name: str, task: TaskRun, *more: Write) -> bool:
-    """Commit a task, and what belongs to it, and keep the view up to date."""
+def _put(view: RunView, task: TaskRun) -> tuple[Write, ...]:
+    return (Put(TASK_RUNS, task, view.tasks[task.task].version),)
+
+
+def _kept(view: RunView, task: TaskRun) -> Callable[[], None]:
+    """Return what keeps a view up to date once a task is stored."""
     version = view.tasks[task.task].version
-    if not desk.commit(name, Put(TASK_RUNS, task, version), *more):
-        return False
-    view.tasks[task.task] = Stored(task, version + 1)
-    return True
+
+    def keep() -> None:
+        view.tasks[task.task] = Stored(task, version + 1)
+
+    return keep
 
 
 def _order(desk: Desk, attempt: Attempt, views: dict[RunId, RunView]) -> AttemptOrder | None:
     """Return the order for an attempt, or None when nobody waits for it.
 
-    views: of runs looked at before; what an order needs of one has ended and does not change.
+    views: of runs, read a moment ago.
     """
-    run = desk.run(attempt.run_id)
-    if run is None or not observing.is_wanted(desk, attempt):
-        return None
     if attempt.run_id not in views:
+        run = desk.run(attempt.run_id)
+        if run is None:
+            return None
         views[attempt.run_id] = desk.view(run)
-    return orders.order_for(views[attempt.run_id], attempt)
+    view = views[attempt.run_id]
+    task = view.tasks.get(attempt.task)
+    current = task is not None and outcomes.is_current(task.value, attempt)
+    if not current and not observing.is_wanted(desk, attempt):
+        return None
+    return orders.order_for(view, attempt)
 
 
 def _tried(executor: Executor, order: AttemptOrder) -> BerthError | None:
@@ -258,7 +317,13 @@ def _tried(executor: Executor, order: AttemptOrder) -> BerthError | None:
     return None
 
 
-def _took(desk: Desk, stored: Stored[Attempt], fleet: Fleet, error: BerthError | None) -> bool:
+def _took(
+    desk: Desk,
+    stored: Stored[Attempt],
+    fleet: Fleet,
+    error: BerthError | None,
+    group: Group,
+) -> bool:
     """Store what came of a start."""
     attempt = stored.value
     if isinstance(error, FinalError):
@@ -267,7 +332,8 @@ def _took(desk: Desk, stored: Stored[Attempt], fleet: Fleet, error: BerthError |
         return _postponed(desk, stored, fleet, error.message)
     desk.unseen.pop(attempt.attempt_id, None)
     running = replace(attempt, state=AttemptState.RUNNING)
-    return desk.commit(f"dispatch.started:{attempt.task}", Put(ATTEMPTS, running, stored.version))
+    group.add(f"dispatch.started:{attempt.task}", Put(ATTEMPTS, running, stored.version))
+    return False
 
 
 def _refused(desk: Desk, stored: Stored[Attempt], fleet: Fleet, error: FinalError) -> bool:

@@ -150,12 +150,21 @@ def _condition_faults(pipeline: _Pipeline, task: Outline) -> list[Fault]:
         if read.parameter is not None and read.task in known:
             if not read.guarded:
                 faults.extend(_missing_parameter(pipeline, task, read, known[read.task]))
+        elif read.task in _loops_before(pipeline, task) and not read.output:
+            continue  # a list, which may be empty
         elif read.task not in upstream:
             faults.append(_not_upstream(pipeline, task, read, upstream))
-        elif not read.guarded and in_order:
+        elif not read.guarded and in_order and read.output != expressions.STATE:
             source = pipeline.tasks[upstream[read.task]]
             faults.extend(_missing_output(pipeline, task, read, source))
     return faults
+
+
+def _loops_before(pipeline: _Pipeline, task: Outline) -> frozenset[str]:
+    """Return the loops upstream of a task, as conditions know them."""
+    before = nx.ancestors(pipeline.graph, task.name) - {task.name}
+    loops = {pipeline.tasks[name].loop for name in before}
+    return frozenset(expressions.variable(loop) for loop in loops if loop is not None)
 
 
 def _not_upstream(
@@ -169,6 +178,9 @@ def _not_upstream(
     elif known is not None:
         message = f"the condition reads `{known}`, which is not upstream of `{task.name}`"
         fix = f"add `{known}` to `after`"
+    elif read.task in _loops_before(pipeline, task):
+        message = f"`{read.task}` is a loop, so it is a list of outputs"
+        fix = f"write `{read.task}.exists(t, t.{read.output} ...)`"
     else:
         message = f"the condition reads `{read.task}`, which is no task of this pipeline"
         fix = f"write `{near[0]}`" if near else ""
@@ -205,7 +217,7 @@ def _missing_output(
     if _may_be_skipped(pipeline, source):
         why = f"`{source.name}` may be skipped"
     elif not _has_succeeded(pipeline, source, task):
-        why = f"`{source.name}` may have failed, and `join: any` goes on without it"
+        why = f"`{source.name}` may have failed, and `join: {task.join.value}` goes on without it"
     elif source.kind is None or source.own or not read.output or read.output in written:
         return []
     else:
@@ -225,6 +237,8 @@ def _may_be_skipped(pipeline: _Pipeline, source: Outline) -> bool:
     def skippable(task: Outline, before: list[bool]) -> bool:
         if task.when is not None:
             return True
+        if task.join is Join.DONE:
+            return False
         return bool(before) and (any(before) if task.join is Join.ALL else all(before))
 
     return _decided(pipeline, source, skippable)
@@ -236,6 +250,8 @@ def _has_succeeded(pipeline: _Pipeline, source: Outline, reader: Outline) -> boo
     def certain(task: Outline, before: list[bool]) -> bool:
         if task.name == source.name:
             return True
+        if task.join is Join.DONE:
+            return False
         return bool(before) and (any(before) if task.join is Join.ALL else all(before))
 
     return _decided(pipeline, reader, certain)

@@ -153,6 +153,20 @@ _PAGES = (
         "`beside` and `apart from` are about other tasks. Copies of one task that are to stand on "
         "machines of their own are asked for by its availability.",
     ),
+    Code(
+        "S023",
+        "A loop cannot be written out",
+        "`each` takes lists of values by parameter, which are combined (`family: [knn, tree]`), or "
+        "a list of mappings. A loop becomes at most 100 tasks, `NAME-1` to `NAME-N`; `at once` "
+        "says how many of them may run at the same time.",
+    ),
+    Code(
+        "S024",
+        "A pipeline of another system cannot be read",
+        "`berth import` and `berth plan` read the compiled form of Kubeflow Pipelines (version 2) "
+        "and workflows of Argo. What does not map is listed with its place; where no task maps, "
+        "nothing is left to plan.",
+    ),
     Code("B000", "Berth failed", "A failure without a code of its own; the message says more."),
     Code(
         "R000",
@@ -292,6 +306,14 @@ _PAGES = (
         "H015",
         "A run ended that nobody submitted",
         "Its features are what was known at submission, so that its end alone teaches nothing.",
+    ),
+    Code(
+        "M001",
+        "The model runner cannot use a file",
+        "A model is a package (its folder or a tar of it) or an ONNX file, a schema is proto2 or "
+        "proto3 in one file with a service, a configuration has `name=value` lines. The three must "
+        "fit: a field for each feature of the model, and one for its answer. The message names "
+        "what does not.",
     ),
 )
 

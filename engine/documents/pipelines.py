@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from engine.documents import checks
+from engine.documents import checks, loops
 from engine.documents.codecs.base import Schema
 from engine.documents.pipeline_form import PIPELINE
 from engine.documents.sources import Node, from_plain
@@ -43,11 +43,18 @@ def pipeline_from(
 
 
 def _spec(root: Node, name: str, as_of: float | None, faults: list[Fault]) -> PipelineSpec:
+    root = loops.expanded(root, faults)
     values = PIPELINE.gather(root, faults)
     faults.extend(checks.task_faults(root, outlines(root)))
     faults.extend(checks.deadline_faults(root, as_of))
     if faults:
-        raise InvalidInputError(name, sorted(faults, key=lambda item: (item.line, item.column)))
+        placed = sorted(faults, key=lambda item: (item.line, item.column))
+        # Every task of a loop has the faults of the loop, at the same place.
+        once = {
+            (f.code, f.line, f.column) if f.line else (f.code, f.path, f.message): f
+            for f in reversed(placed)
+        }
+        raise InvalidInputError(name, tuple(reversed(once.values())))
     return PIPELINE.build(values)
 
 
@@ -81,7 +88,8 @@ def filled_defaults(text: str, *, name: str = "the document") -> tuple[Filled, .
         InvalidInputError: when the document has faults.
     """
     root, faults = parse_yaml(text, name)
-    return tuple(_missing(PIPELINE.write(_spec(root, name, None, faults)), root))
+    spec = _spec(root, name, None, faults)
+    return tuple(_missing(PIPELINE.write(spec), loops.expanded(root, [])))
 
 
 def _missing(written: Mapping[str, object], node: Node) -> list[Filled]:

@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.documents.affinity_form import AFFINITIES, LABELS
-from engine.documents.codecs.base import Codec, Flag, Number, ScalarCodec, Schema, Text, Whole, Word
+from engine.documents.codecs.base import (
+    Codec,
+    Flag,
+    Name,
+    Number,
+    ScalarCodec,
+    Schema,
+    Text,
+    Whole,
+    Word,
+)
 from engine.documents.codecs.containers import Auto, Listed, Mapped
 from engine.documents.codecs.forms import Field, Form, Named, Values, present
 from engine.documents.codecs.quantities import (
@@ -22,6 +32,7 @@ from engine.documents.codecs.quantities import (
     RATE,
     VOLUME,
 )
+from engine.documents.loops import VALUES_MAX, Each
 from engine.documents.sources import Node, TroubleError, fault
 from engine.model.errors import Fault
 from engine.model.identifiers import TaskName
@@ -110,7 +121,8 @@ TASK_FIELDS: dict[str, Field] = {
     "after": Field(Listed(Text("a task")), "tasks that must have ended before"),
     "when": Field(Text("a condition", 2_000), "condition (CEL) on outputs of upstream tasks"),
     "join": Field(
-        Word(tuple(Join), "way to join"), "`all`: every upstream succeeded; `any`: at least one"
+        Word(tuple(Join), "way to join"),
+        "`all`: every upstream succeeded; `any`: at least one; `done`: however they ended",
     ),
     "command": Field(
         Listed(Text("a word", 10_000), unique=False), "program with arguments, instead of ours"
@@ -126,6 +138,9 @@ TASK_FIELDS: dict[str, Field] = {
     "schema": Field(Mapped(Text("a unit"), "columns with units"), "column: unit, as it arrives"),
     "model": Field(Listed(Text("a model family")), "families to train"),
     "trials": Field(Whole(1, 10_000), "configurations tried for each family"),
+    "each": Field(Each(), "loop: one task for each value, `{family: [knn, tree]}`"),
+    "at once": Field(Whole(1, VALUES_MAX), "how many tasks of the loop may run at the same time"),
+    "loop": Field(Name(), "the loop it is one of; written by Berth for `each`"),
     "parameters": Field(Mapped(ScalarCodec(), "parameters"), "values for the command"),
     "cpu": Field(Auto(CPU), "cores; `auto` (as for all resources) lets Berth forecast"),
     "memory": Field(Auto(MEMORY), "memory"),
@@ -193,6 +208,8 @@ def _build_task(values: Values) -> TaskSpec:
             parameters="parameters",
             gates="gates",
             retries="retries",
+            loop="loop",
+            at_once="at once",
             interruptible="interruptible",
             tolerates="tolerates",
             labels="labels",
@@ -242,6 +259,8 @@ def _take_task(task: TaskSpec) -> Values:
         "gpu": wishes if has_gpu else None,
         "gates": task.gates,
         "retries": task.retries,
+        "loop": task.loop,
+        "at once": task.at_once,
         "tolerates": task.tolerates or None,
         "interruptible": None if task.interruptible else False,
         "labels": task.labels or None,
@@ -271,6 +290,9 @@ class TaskForm(Form[TaskSpec]):
                         fix="remove it, or change `kind`",
                     )
                 )
+        if "at once" in members and not members.keys() & {"each", "loop"}:
+            message = "`at once` bounds a loop, and there is none"
+            faults.append(fault("S023", members["at once"], message, fix="add `each: ...`"))
         faults.extend(_model_faults(members.get("model"), values))
         shares = values.get("load by hour")
         if shares is not None and len(shares) != HOURS:
@@ -324,6 +346,7 @@ class Outline:
     own: bool
     parameters: frozenset[str]
     affinities: Mapping[str, tuple[str, ...]]
+    loop: str | None = None
 
 
 def outlines(root: Node) -> dict[str, Outline]:
@@ -347,4 +370,5 @@ def _outline(name: str, node: Node) -> Outline:
             key: tuple(name for affinity in values.get(key, ()) for name in affinity.tasks)
             for key in ("beside", "apart from")
         },
+        loop=values.get("loop"),
     )

@@ -34,7 +34,7 @@ _TOO_DEEP = f"is nested deeper than {DEPTH_MAX} levels"
 _TAG = "tag:yaml.org,2002:"
 
 
-def parse_yaml(text: str, name: str) -> tuple[Node, list[Fault]]:
+def parse_yaml(text: str, name: str, *, depth_max: int = DEPTH_MAX) -> tuple[Node, list[Fault]]:
     """Parse YAML 1.2 into a tree, with the faults that allow going on (a key written twice).
 
     Raises:
@@ -47,7 +47,7 @@ def parse_yaml(text: str, name: str) -> tuple[Node, list[Fault]]:
         raise InvalidInputError(name, [Fault(code="S001", message=message)])
     yaml = YAML(typ="safe", pure=True)
     # Refused while it is read: the parser takes seconds for what is a thousand levels deep.
-    yaml.max_depth = DEPTH_MAX + 1
+    yaml.max_depth = depth_max + 1
     try:
         root = yaml.compose(text)
     except YAMLError as error:
@@ -55,7 +55,7 @@ def parse_yaml(text: str, name: str) -> tuple[Node, list[Fault]]:
     if root is None:
         fix = "start from `berth init NAME`"
         raise InvalidInputError(name, [Fault(code="S001", message="is empty", fix=fix)])
-    walk = _Walk(lines)
+    walk = _Walk(lines, depth_max)
     try:
         tree = walk.node(root, "", NOWHERE, 0)
     except TroubleError as error:
@@ -82,7 +82,8 @@ def _syntax_fault(error: YAMLError, lines: list[str]) -> Fault:
 class _Walk:
     """Turns the parser's nodes into ours; keeps count and gathers faults that allow going on."""
 
-    def __init__(self, lines: list[str]) -> None:
+    def __init__(self, lines: list[str], depth_max: int) -> None:
+        self._depth_max = depth_max
         self._lines = lines
         self._count = 0
         self.faults: list[Fault] = []
@@ -92,7 +93,7 @@ class _Walk:
         self._count += 1
         place = self._place(raw)
         here = Node(path, None, place, key_place)
-        if depth > DEPTH_MAX:
+        if depth > self._depth_max:
             raise trouble("S001", here, _TOO_DEEP)
         if self._count > NODE_COUNT_MAX:
             raise trouble("S001", here, f"has more than {NODE_COUNT_MAX:,} values")

@@ -1,5 +1,6 @@
 """Conditions in the Common Expression Language (CEL), the only home of the `cel` library."""
 
+from engine.expressions.analysis import STATE as STATE
 from engine.expressions.analysis import Analysis as Analysis
 from engine.expressions.analysis import Read as Read
 from engine.expressions.analysis import SyntaxFaultError as SyntaxFaultError

@@ -17,6 +17,8 @@ import cel
 from engine.expressions import terms, tokens
 from engine.expressions.terms import Operator, Output, Place, Term
 
+STATE = "state"
+"""What reads as an output of every upstream task: how it ended (`a.state == "skipped"`)."""
 _RESERVED = re.compile(r"reserved identifier: (\w+)")
 _POSITION = re.compile(r"<input>:(\d+):(\d+): (.*)")
 

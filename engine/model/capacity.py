@@ -55,7 +55,8 @@ class CapacityOption:
     """One answer to a shortage.
 
     keeps: share of hours of the horizon without shortage at P95.
-    cost_micro_dollars_per_month: beside what is paid today.
+    cost_micro_dollars_per_month: beside what is paid today. node_count: nodes of the pool's
+        machine to have at most beside those there are; 0 where nothing is added.
     """
 
     name: str
@@ -63,6 +64,7 @@ class CapacityOption:
     cost_micro_dollars_per_month: MicroDollars
     keeps: float
     reversible: bool
+    node_count: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from engine.model.identifiers import (
     RunId,
     TaskName,
 )
+from engine.model.remedies import Configuration, Remedy
 from engine.model.resources import Resources
 from engine.model.specs import Scalar, TaskKind
 
@@ -76,6 +77,7 @@ class Reason(StrEnum):
     NONE = ""
     UPSTREAM = "waits for upstream tasks"
     CAPACITY = "waits for capacity"
+    LOOP = "waits for others of its loop"
     NOT_BEFORE = "waits for its planned start"
     NO_PLACE = "no cluster may run it"
     CLUSTER_DOWN = "its cluster does not answer"
@@ -206,6 +208,10 @@ class Attempt:
     reason: Reason = Reason.NONE
     message: str = ""
     usage: Usage | None = None
+    configuration: Configuration | None = None
+    """What a remedy changed for it; None for an attempt as planned."""
+    remedy: Remedy | None = None
+    """What follows it, once it failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +244,10 @@ class AttemptOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """What an executor sees of an attempt. Terminal ones carry outputs and an exit reason."""
+    """What an executor sees of an attempt. Terminal ones carry outputs and an exit reason.
+
+    last_lines: of what a command that failed wrote, oldest first; causes are read from them.
+    """
 
     attempt_id: AttemptId
     state: AttemptState
@@ -252,6 +261,7 @@ class Observation:
     outputs: Mapping[str, Scalar] = field(default_factory=dict)
     artifact: Digest | None = None
     usage: Usage | None = None
+    last_lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,6 +81,7 @@ class Cluster:
     availability: fraction of 30 days in which it answers.
     latency_ms: round trip between its callers and its servers, added to serving latency.
     reachable: false when it refuses or does not answer; nothing is placed there.
+    serves: whether its executor can run services.
     grace_seconds: longest time in which a stopped process may still be alive.
     transfer_micro_dollars_per_gib: price of moving data out, by region of the receiver.
     quota: most of a resource that one owner may hold, by owner, then by resource.
@@ -95,6 +96,7 @@ class Cluster:
     availability: float = 0.999
     latency_ms: float = 10.0
     reachable: bool = True
+    serves: bool = True
     grace_seconds: float = 10.0
     transfer_micro_dollars_per_gib: Mapping[str, MicroDollars] = field(default_factory=dict)
     quota: Mapping[str, Mapping[Resource, float]] = field(default_factory=dict)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from engine.model.dispatches import Reason, Run, TaskState
 from engine.model.identifiers import ClusterName, PoolName, TaskName
+from engine.model.remedies import Remedy
 from engine.model.specs import TaskKind
 
 
@@ -16,6 +17,7 @@ class TaskStatus:
     reason, message, waiting_for: why it is in this state; what it waits for, by name.
     cluster, pool: where it runs or ran, else where the plan puts it.
     attempt: number of the newest attempt, 0 before the first.
+    remedy: what followed, or follows, its last failed attempt; None where none failed.
     start_seconds_p50, start_seconds_p95: forecast start of a waiting task, else None.
     end_seconds_p50, end_seconds_p95: forecast end of a waiting or running task, else None;
         also None for a serve task and behind a task whose end nobody can tell.
@@ -36,6 +38,7 @@ class TaskStatus:
     start_seconds_p95: float | None = None
     end_seconds_p50: float | None = None
     end_seconds_p95: float | None = None
+    remedy: Remedy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,6 +49,20 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """Which of several engines leads: the one whose `renewals` go on going up.
+
+    holder: that engine, "" when it gave the lease back. seconds: how long others wait, each on a
+    clock of its own, after they last saw a renewal, before one of them takes over. It holds no
+    instant, so that clocks that differ or jump do no harm.
+    """
+
+    holder: str
+    seconds: float
+    renewals: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
     """How far a signal source was read; `position` is the source's own word for it."""
 
@@ -197,6 +211,7 @@ CAPACITY_REPORTS: Collection[CapacityReport] = Collection(
     "capacity_reports", CapacityReport, lambda v: v.report_id, {"as_of": lambda v: v.as_of}
 )
 TERMS: Collection[Term] = Collection("terms", Term, lambda _: "engine")
+LEASES: Collection[Lease] = Collection("leases", Lease, lambda _: "engine")
 CURSORS: Collection[Cursor] = Collection("cursors", Cursor, lambda v: v.source)
 FIRINGS: Collection[Firing] = Collection(
     "firings",
@@ -254,6 +269,7 @@ COLLECTIONS: tuple[Collection[Any], ...] = (
     CLUSTER_HEALTH,
     CAPACITY_REPORTS,
     TERMS,
+    LEASES,
     CURSORS,
     FIRINGS,
     DELIVERIES,

@@ -34,6 +34,8 @@ class Join(StrEnum):
     """Every upstream task succeeded; one that was skipped skips this one too."""
     ANY = "any"
     """All upstream tasks are terminal and at least one of them succeeded."""
+    DONE = "done"
+    """All upstream tasks are terminal, however they ended; `when` may read how (`a.state`)."""
 
 
 class Within(StrEnum):
@@ -182,6 +184,7 @@ class TaskSpec:
     model: families to train (`knn`, `tree`, `forest`, `svm`, `boosting`, `logistic`).
     trials: configurations tried for each family.
     retries: new attempts after a failure that may pass.
+    loop: the loop that it is one of, and at_once: how many of that may run at the same time.
     data_in: cluster in which the `volume_gib` that it reads lie; other clusters pay to move them.
     output_gib: what it hands on to those that wait for it; None to go by `volume_gib`.
     interruptible: whether it may run where machines are taken away, and then starts again from its
@@ -215,6 +218,8 @@ class TaskSpec:
     serving: Serving | None = None
     gates: Gates | None = None
     retries: int = 2
+    loop: TaskName | None = None
+    at_once: int | None = None
     interruptible: bool = True
     tolerates: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -16,8 +16,8 @@ from engine.model.errors import (
     DamagedError,
     RefusedError,
     RetryableError,
-    UnreachableError,
 )
+from engine.store import postgresql
 
 WRITES = "berth_writes"
 """Execution option of connections that will write: they take SQLite's one write lock first."""
@@ -26,8 +26,6 @@ _BUSY_SECONDS = 10.0
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
-_OVERTAKEN = frozenset({"40001", "40P01"})
-# PostgreSQL: serialization failure, deadlock. Nothing was written and the step may be repeated.
 
 
 def is_memory(url: URL) -> bool:
@@ -49,7 +47,17 @@ def options(url: URL) -> dict[str, Any]:
         return {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
     if url.get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": _BUSY_SECONDS}}
-    return {"isolation_level": "SERIALIZABLE", "pool_pre_ping": True}
+    return {
+        "isolation_level": "READ COMMITTED",
+        "pool_pre_ping": True,
+        "connect_args": dict(postgresql.CONNECTION),
+    }
+
+
+def readers(url: URL) -> dict[str, Any]:
+    """Return the execution options of connections that only read, one statement at a time."""
+    # A lone statement needs no transaction around it.
+    return {} if url.get_backend_name() == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
 
 
 def connect(url: URL) -> Engine:
@@ -89,12 +97,11 @@ def _begin(connection: Connection) -> None:
 
 def named(error: DBAPIError, where: str) -> BerthError:
     """Return the error of Berth that a foreign one stands for; `where` names the database."""
-    if isinstance(error, IntegrityError) or getattr(error.orig, "sqlstate", "") in _OVERTAKEN:
-        return ConflictError(f"somebody else wrote to {where} first; nothing was written")
     full_code = getattr(error.orig, "sqlite_errorcode", None)
     if full_code is None:
-        message = f"{where} does not answer: {error.orig}"
-        return UnreachableError(message, fix="check that the database runs and may be reached")
+        return postgresql.named(error, where)
+    if isinstance(error, IntegrityError):
+        return ConflictError(f"somebody else wrote to {where} first; nothing was written")
     code = full_code & 0xFF  # the upper bits only refine it
     if code in _DAMAGED:
         return DamagedError(

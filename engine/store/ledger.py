@@ -28,7 +28,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from engine.model import documents
 from engine.model.errors import RefusedError
 from engine.model.records import Collection, Column, Stored, Write
-from engine.store import batches, databases, schema
+from engine.store import batches, databases, postgresql, schema
 from engine.store.tables import TABLES
 
 T = TypeVar("T")
@@ -50,6 +50,8 @@ class SqlLedger:
         self._where = databases.place(self._url)
         self._engine = databases.connect(self._url)
         self._writing_engine = self._engine.execution_options(**{databases.WRITES: True})
+        self._reading_engine = self._engine.execution_options(**databases.readers(self._url))
+        self._locks_by_key = self._engine.dialect.name == "postgresql"
         self._writer = threading.Lock()
         # In memory there is one connection, which readers have to share with the writer.
         self._reader: AbstractContextManager[object] = (
@@ -112,6 +114,8 @@ class SqlLedger:
         _LOG.debug("commit %s: %d writes", name, len(writes))
         keys = batches.keys_by_collection(writes)
         with self._writing() as connection:
+            if self._locks_by_key:
+                postgresql.lock(connection, writes)
             versions = {table: _versions(connection, table, keys[table]) for table in keys}
             for table, changed in batches.changes(writes, versions).items():
                 _write(connection, TABLES[table], changed)
@@ -133,7 +137,7 @@ class SqlLedger:
 
     @contextmanager
     def _reading(self) -> Generator[Connection]:
-        with self._named(), self._reader, self._engine.connect() as connection:
+        with self._named(), self._reader, self._reading_engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -200,13 +204,13 @@ def _ordered(
 
 
 def _versions(connection: Connection, name: str, keys: set[str]) -> dict[str, int]:
-    """Return the stored versions of some keys, locked where the database locks rows."""
+    """Return the stored versions of some keys."""
     table = TABLES[name]
     versions: dict[str, int] = {}
     remaining = iter(sorted(keys))
     while chunk := list(islice(remaining, _KEYS_AT_ONCE)):
         query = select(table.c.key, table.c.version).where(table.c.key.in_(chunk))
-        rows = connection.execute(query.with_for_update())
+        rows = connection.execute(query)
         versions.update((row.key, row.version) for row in rows)
     return versions
 

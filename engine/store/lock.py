@@ -1,4 +1,4 @@
-"""Only one engine works on a data folder: a lock that ends with its process, even by kill -9."""
+"""Who works on a data folder: one engine, or replicas of one. Locks end with their process."""
 
 from __future__ import annotations
 
@@ -15,14 +15,19 @@ _NAME = "engine.lock"
 class FolderLock:
     """A held lock on a data folder; made by `lock_folder`."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, *descriptors: int) -> None:
+        self._descriptors = descriptors
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """The open files that hold it."""
+        return self._descriptors
 
     def release(self) -> None:
         """Let another engine have the folder; a second call does nothing."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+        self._descriptors = ()
 
     def __enter__(self) -> FolderLock:
         return self
@@ -36,27 +41,39 @@ class FolderLock:
         self.release()
 
 
-def lock_folder(home: Path) -> FolderLock:
+def lock_folder(home: Path, replica: str = "") -> FolderLock:
     """Lock a data folder for this process; the folder is made when it is missing.
 
     The lock is `flock(2)` on `HOME/engine.lock`, which also holds the pid. Child processes do
-    not inherit it.
+    not inherit it. Replicas share that lock, and each has one of its own, `engine-NAME.lock`.
 
     Raises:
         RefusedError: when another engine holds it; names its pid and the folder.
     """
     home.mkdir(parents=True, exist_ok=True)
-    path = home / _NAME
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if not replica:
+        return FolderLock(_locked(home, _NAME, fcntl.LOCK_EX))
+    shared = FolderLock(_locked(home, _NAME, fcntl.LOCK_SH))
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        own = _locked(home, f"engine-{replica}.lock", fcntl.LOCK_EX)
+    except RefusedError:
+        shared.release()
+        raise
+    return FolderLock(*shared.descriptors, own)
+
+
+def _locked(home: Path, name: str, kind: int) -> int:
+    descriptor = os.open(home / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError as error:
         pid = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
         os.close(descriptor)
         raise RefusedError(
             f"another engine (pid {pid}) works on the data folder {str(home)!r}",
-            fix=f"stop it (kill {pid}), or give this engine a folder of its own: BERTH_HOME=...",
+            fix=f"stop it (kill {pid}), give this engine a folder of its own (BERTH_HOME=...), "
+            "or start each of them with a name of its own: BERTH_REPLICA=...",
         ) from error
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
-    return FolderLock(descriptor)
+    return descriptor

@@ -8,9 +8,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from engine.model.errors import RefusedError
+from engine.store import postgresql
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -33,6 +34,8 @@ def migrate(connection: Connection, where: str) -> None:
     Raises:
         RefusedError: when a newer version of Berth wrote it.
     """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(postgresql.MIGRATION_LOCK)))
     current = MigrationContext.configure(connection).get_current_revision()
     config = _config(connection)
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}

@@ -49,10 +49,17 @@ class KubernetesExecutor:
 
     home: the data folder, for the endpoint's key and the logs of ended attempts.
     artifacts: what pods read and leave. clock: for attempts that wait for their image.
+    replica: name of this engine among those that share the data folder.
     """
 
     def __init__(
-        self, home: Path, clusters: KubernetesClusters, artifacts: ArtifactStore, clock: Clock
+        self,
+        home: Path,
+        clusters: KubernetesClusters,
+        artifacts: ArtifactStore,
+        clock: Clock,
+        *,
+        replica: str = "",
     ) -> None:
         self._home = home.absolute() / "kubernetes"
         self._clusters = clusters
@@ -60,7 +67,7 @@ class KubernetesExecutor:
         self._artifacts = artifacts
         self._clock = clock
         self._signer = endpoint.Signer(self._home / "key")
-        scratch = self._home / "transfers"
+        scratch = self._home / (f"transfers-{replica}" if replica else "transfers")
         shutil.rmtree(scratch, ignore_errors=True)
         self._endpoint = endpoint.ArtifactEndpoint(
             artifacts, self._signer, self._settings.listen, scratch

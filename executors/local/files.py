@@ -18,7 +18,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, TypedDict, cast
+from typing import Literal, NotRequired, TypedDict, cast
 
 ORDER = "order.json"
 LAUNCH = "launch.json"
@@ -67,7 +67,10 @@ class Claim(TypedDict):
 
 
 class Exit(TypedDict):
-    """How a command ended. `code` is negative for a signal; memory in bytes, times in seconds."""
+    """How a command ended. `code` is negative for a signal; memory in bytes, times in seconds.
+
+    last_lines: of its standard error, oldest first; absent in documents of older versions.
+    """
 
     ending: Ending
     code: int | None
@@ -76,6 +79,7 @@ class Exit(TypedDict):
     ended_at: float
     cpu_seconds: float
     memory_bytes_peak: int
+    last_lines: NotRequired[list[str]]
 
 
 def sync_folder(folder: Path) -> None:

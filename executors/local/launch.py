@@ -13,6 +13,7 @@ from string import Template
 from engine.model import documents
 from engine.model.dispatches import AttemptOrder
 from engine.model.errors import RefusedError
+from engine.model.specs import TaskKind
 from executors.local import files
 
 _THREAD_VARIABLES = (
@@ -22,6 +23,7 @@ _THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "LOKY_MAX_CPU_COUNT",
 )
+_SIGNING = "BERTH_SIGNING_"
 
 
 def folder_of(home: Path, attempt: str) -> Path:
@@ -75,7 +77,10 @@ def environment(order: AttemptOrder, home: Path, cores: int) -> dict[str, str]:
     here = str(Path(sys.executable).parent)
     path = os.pathsep.join([here, os.environ.get("PATH", os.defpath)])
     threads = dict.fromkeys(_THREAD_VARIABLES, str(max(1, cores)))
-    return {**os.environ, **threads, "PATH": path, **variables(order, home)}
+    # Only the task that packages, when its command is ours, may know how to sign.
+    signs = order.kind is TaskKind.PACKAGE and not order.command
+    own = {k: v for k, v in os.environ.items() if signs or not k.startswith(_SIGNING)}
+    return {**own, **threads, "PATH": path, **variables(order, home)}
 
 
 def cores_wanted(order: AttemptOrder, machine: Sequence[int]) -> int:

@@ -102,6 +102,7 @@ def ended(
             memory_gib_peak=document["memory_bytes_peak"] / 2**30,
             disk_gib=disk_bytes / 2**30,
         ),
+        last_lines=tuple(document.get("last_lines", ())),
     )
 
 

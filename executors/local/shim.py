@@ -22,10 +22,13 @@ from executors.local import files, processes
 
 _LOOK_SECONDS = 0.1
 """How often memory is looked at; a shorter time costs more than it finds."""
-_RESERVE_BYTES = 16_384
+_RESERVE_BYTES = 32_768
 """Disk kept for `exit.json`, so that a full disk cannot swallow how the task ended."""
 _TAIL_BYTES = 8_192
 _MESSAGE_CHARACTERS = 2_000
+_LINES = 20
+_LINE_CHARACTERS = 300
+"""Of the end of a failed command's log; causes are read from it."""
 _NOT_FOUND = 127
 
 
@@ -204,9 +207,14 @@ class Command:
 
     def _last_words(self) -> str:
         """Return the last line the command wrote to its standard error."""
+        said = self._last_lines()
+        return said[-1][:_MESSAGE_CHARACTERS] if said else ""
+
+    def _last_lines(self) -> list[str]:
+        """Return the last lines of its standard error that say something, cut to a width."""
         lines = self._tail.decode(errors="replace").split("\n")
         said = [line.strip() for line in lines if line.strip()]
-        return said[-1][:_MESSAGE_CHARACTERS] if said else ""
+        return said[-_LINES:]
 
     def _exit(self, ending: files.Ending, code: int | None, message: str) -> files.Exit:
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -218,6 +226,7 @@ class Command:
             ended_at=time.time(),
             cpu_seconds=used.ru_utime + used.ru_stime,
             memory_bytes_peak=max(self._peak, used.ru_maxrss * 1024),
+            last_lines=[line[:_LINE_CHARACTERS] for line in self._last_lines()] if code else [],
         )
 
 

@@ -16,10 +16,10 @@ from typing import Any, Protocol, cast
 import numpy as np
 import onnxruntime
 import skl2onnx
-import skops.io
 from numpy.typing import NDArray
 from skl2onnx.common.data_types import FloatTensorType
 
+from executors.persistence import skops_io
 from executors.tasks.context import BadInputError
 
 _TO_ONNX: Any = skl2onnx.to_onnx  # its annotations name neither its input nor its output
@@ -57,11 +57,11 @@ def load(path: Path) -> Trained:
         BadInputError: when it is no skops file or holds types of other libraries.
     """
     try:
-        types = skops.io.get_untrusted_types(file=path)
+        types = skops_io.get_untrusted_types(file=path)
         foreign = [name for name in types if not name.startswith(_TRUSTED)]
         if foreign:
             raise BadInputError(f"{path.name} holds types that are not trusted: {foreign}")
-        return cast("Trained", skops.io.load(path, trusted=types))
+        return cast("Trained", skops_io.load(path, trusted=types))
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise BadInputError(f"{path.name} is no model in skops form: {error}") from error
 

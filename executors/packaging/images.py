@@ -4,8 +4,9 @@
     index.json           the manifests in it
     blobs/sha256/HEX     manifest, config, layer
 
-The one layer is a plain tar with `models/model.onnx` (or `.skops`), `models/metadata.json` and
-`models/example.json`, so that it also serves as a model volume. It holds no times, owners or
+The one layer of a package is a plain tar with `models/model.onnx` (or `.skops`),
+`models/metadata.json` and `models/example.json`, so that it also serves as a model volume, and as
+the last layer of a whole image (`executors.packaging.oci`). It holds no times, owners or
 compression, and the same files always give the same manifest digest.
 """
 
@@ -23,17 +24,21 @@ from typing import Any, cast
 
 from engine.model.errors import DamagedError, NotFoundError
 from engine.model.identifiers import Digest
+from executors.packaging import archives
 
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 TAG = "org.opencontainers.image.ref.name"
+ROLE = "berth.layer"
+"""Annotation of a layer of a whole image: what it brings; a package is the layer `model`."""
 _FOLDER = "models"
 _LAYOUT = {"imageLayoutVersion": "1.0.0"}
 _DOCUMENT_BYTES_MAX = 4 << 20
 _EPOCH = "1970-01-01T00:00:00Z"
 _AGAIN = "package the model again"
+_LAYER_LIMITS = archives.Limits(bytes_max=8 << 30, entries_max=10_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +91,14 @@ def write_image(
     layout: Path, files: Mapping[str, bytes], *, labels: Mapping[str, str], tag: str = ""
 ) -> Digest:
     """Write a layout that holds one image; return the digest of its manifest."""
+    return write_package(layout, pack(files), labels=labels, tag=tag)
+
+
+def write_package(
+    layout: Path, layer: bytes, *, labels: Mapping[str, str], tag: str = ""
+) -> Digest:
+    """Write a layout that holds one package, given its one layer; return its digest."""
     (layout / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
-    layer = _tar(files)
     config = canonical(
         {
             "architecture": "amd64",
@@ -149,7 +160,7 @@ def read_image(layout: Path, digest: str | None = None) -> Image:
     if not isinstance(layers, list) or not layers:
         raise DamagedError(f"manifest {entry['digest']} lists no layers", fix=_AGAIN)
     files: dict[str, bytes] = {}
-    for layer in cast("list[object]", layers):
+    for layer in _of_the_model(cast("list[object]", layers)):
         files |= _untar(read_blob(layout, layer, LAYER_TYPE), layout)
     labels = config.get("config", {}).get("Labels", {})
     return Image(digest=digest_of(manifest_data), labels=labels, files=files)
@@ -219,7 +230,7 @@ def _object(data: bytes, name: str) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
-def _tar(files: Mapping[str, bytes]) -> bytes:
+def pack(files: Mapping[str, bytes]) -> bytes:
     """Return a tar of files in order of name, without anything that changes by itself."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
@@ -231,15 +242,18 @@ def _tar(files: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+def _of_the_model(layers: Sequence[object]) -> list[object]:
+    """Return the layers of the model: those marked so, or all where none is marked at all."""
+    marked = [
+        layer
+        for layer in layers
+        if isinstance(layer, dict)
+        and cast("dict[str, Any]", layer).get("annotations", {}).get(ROLE) == "model"
+    ]
+    return list(marked or layers)
+
+
 def _untar(data: bytes, layout: Path) -> dict[str, bytes]:
     """Return the files of a layer by name; nothing is written to disk."""
-    found: dict[str, bytes] = {}
-    try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-            for entry in archive:
-                reader = archive.extractfile(entry) if entry.isfile() else None
-                if reader is not None:
-                    found[entry.name.removeprefix(f"{_FOLDER}/")] = reader.read()
-    except tarfile.TarError as error:
-        raise DamagedError(f"a layer of {str(layout)!r} is no tar: {error}", fix=_AGAIN) from error
-    return found
+    found = archives.read_files(data, f"a layer of {str(layout)!r}", _LAYER_LIMITS)
+    return {name.removeprefix(f"{_FOLDER}/"): content for name, content in found.items()}

@@ -14,9 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.model.errors import BerthError
 from executors.packaging import convert, images
 from executors.packaging.registry import OciRegistry
-from executors.tasks.context import BadInputError, Task, read_json
+from executors.packaging.security import attaching
+from executors.packaging.security.signing.provenance import Build
+from executors.tasks.context import BadInputError, Task, TaskError, read_json
 
 _EXAMPLES = 16
 """Rows kept in the package, which a server answers before it serves the model."""
@@ -44,10 +47,30 @@ def run(task: Task) -> None:
         labels=_labels(task, description),
         tag=task.run_id,
     )
+    _attach(task, folder, description, digest)
     registry = task.environment.get("BERTH_MODELS")
     if registry:
         OciRegistry(Path(registry)).add(task.pipeline, task.outputs, tag=task.run_id)
     task.write_outputs({"digest": digest, "size_bytes": _size(task.outputs)})
+
+
+def _attach(task: Task, folder: Path, description: dict[str, Any], digest: str) -> None:
+    """Attach what is in the image, how it came to be, what a scan finds, and who says so."""
+    build = Build(
+        pipeline=task.pipeline,
+        task=task.name,
+        run=task.run_id,
+        parameters=dict(task.settings),
+        materials={
+            "data": str(description["data_digest"]),
+            "model.skops": images.digest_of((folder / "model.skops").read_bytes()),
+        },
+        version=metadata.version("berth"),
+    )
+    try:
+        attaching.attach(task.outputs, digest, build, environment=task.environment)
+    except BerthError as error:
+        raise TaskError(f"the package cannot be signed: {error.message}") from error
 
 
 def describe(

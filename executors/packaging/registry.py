@@ -12,6 +12,7 @@ from typing import Any, cast
 from engine.model.errors import NotFoundError, RefusedError
 from engine.model.identifiers import Digest
 from executors.packaging import images
+from executors.packaging.security import attachments
 
 LATEST = "latest"
 SERVING = "serving"
@@ -56,6 +57,7 @@ class OciRegistry:
             known = images.read_index(layout) if (layout / "index.json").exists() else []
             entry = next(e for e in images.read_index(source) if e["digest"] == image.digest)
             images.write_index(layout, _with(known, entry, tag))
+            attachments.copy(source, layout, image.digest)
         return image.digest
 
     def images(self, name: str) -> Sequence[Digest]:
@@ -108,6 +110,7 @@ class OciRegistry:
         partial = target.with_name(f".{target.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         images.write_image(partial, image.files, labels=image.labels)
+        attachments.copy(layout, partial, digest)
         partial.rename(target)
 
 

@@ -13,6 +13,7 @@ from executors.local.artifacts import FolderArtifacts
 from executors.packaging import images
 from executors.packaging.images import Image
 from executors.packaging.registry import SERVING, OciRegistry
+from executors.packaging.security.policies.gate import Gate
 from executors.serving import models
 from executors.serving.models import ServedModel
 
@@ -22,7 +23,8 @@ _LOG = logging.getLogger(__name__)
 class Packages:
     """Loads models by digest.
 
-    environment: variables of the task: `BERTH_MODELS` (registry) and `BERTH_ARTIFACTS` (store).
+    environment: variables of the task: `BERTH_MODELS` (registry), `BERTH_ARTIFACTS` (store) and
+    those of the policy, which is asked before anything is loaded.
     """
 
     def __init__(self, name: str, environment: Mapping[str, str]) -> None:
@@ -30,6 +32,7 @@ class Packages:
         registry = environment.get("BERTH_MODELS")
         self._registry = OciRegistry(Path(registry)) if registry else None
         self._artifacts = environment.get("BERTH_ARTIFACTS")
+        self._gate = Gate(environment)
 
     def load(self, digest: str, layout: Path | None = None) -> ServedModel:
         """Load and check the package of a digest: that of its manifest or of its artefact.
@@ -39,6 +42,7 @@ class Packages:
         Raises:
             NotFoundError: when nothing has this digest.
             DamagedError: when the package is not what it says it is.
+            RefusedError: when the policy refuses it.
         """
         return models.load(self._image(digest, layout), frozenset({digest}))
 
@@ -55,13 +59,17 @@ class Packages:
 
     def _image(self, digest: str, layout: Path | None) -> Image:
         if layout is not None:
-            return images.read_image(layout)
+            return self._checked(layout)
         if self._registry and digest in self._registry.images(self._name):
-            return images.read_image(self._registry.layout(self._name), digest)
+            return self._checked(self._registry.layout(self._name), digest)
         if not self._artifacts:
             raise NotFoundError(f"no package has the digest {digest!r}")
         with tempfile.TemporaryDirectory(prefix="berth-package-") as scratch:
             target = Path(scratch) / "package"
             store = FolderArtifacts(Path(self._artifacts))
             store.lay_out(Digest(digest), target, durable=False)
-            return images.read_image(target)
+            return self._checked(target)
+
+    def _checked(self, layout: Path, digest: str | None = None) -> Image:
+        """Read an image that the policy allows."""
+        return images.read_image(layout, self._gate.check(layout, digest).digest)

@@ -10,15 +10,19 @@ import asyncio
 import contextlib
 import json
 import socket
+import uuid
 from pathlib import Path
 from typing import cast
 
 import uvicorn
 import uvloop
+from starlette.types import ASGIApp
 
-from engine.model.errors import BerthError
+from engine.model.errors import BerthError, InvalidInputError
 from executors.serving import standalone
+from executors.serving.models import Prediction
 from executors.serving.packages import Packages
+from executors.serving.runner.process import beside
 from executors.serving.server import AUDIT, ModelServer
 from executors.serving.windows import Windows
 from executors.tasks.context import BadInputError, Task, TaskError
@@ -46,8 +50,9 @@ def run(task: Task) -> None:
     standalone.tune()
     windows = Windows(task)
     application = ModelServer(model, packages, windows, _audit(task))
+    served = _with_runner(task, application, windows)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(task, application, windows, listening, window_seconds))
+        runner.run(_serve(task, application, served, windows, listening, window_seconds))
 
 
 def listen(port: int) -> socket.socket:
@@ -65,26 +70,54 @@ def listen(port: int) -> socket.socket:
 async def _serve(
     task: Task,
     application: ModelServer,
+    served: ASGIApp,
     windows: Windows,
     listening: socket.socket,
     window_seconds: float,
 ) -> None:
-    """Serve until a signal ends it."""
-    server = standalone.Server(standalone.configuration(application))
+    """Serve until a signal ends it. `served` is the application with what stands beside it."""
+    server = standalone.Server(standalone.configuration(served, application.inference))
     grpc_wanted = int(task.number("grpc_port", _NO_PORT))
     wanted = None if grpc_wanted == _NO_PORT else grpc_wanted
     async with standalone.rpc_server(application.service, standalone.HOST, wanted) as grpc_port:
-        beside = asyncio.gather(
+        meanwhile = asyncio.gather(
             _announce(task, server, listening, grpc_port),
             _measure(application, windows, window_seconds),
         )
         try:
             await server.serve(sockets=[listening])
         finally:
-            beside.cancel()
+            meanwhile.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await beside
+                await meanwhile
             windows.flush([feature.name for feature in application.model.features])
+
+
+def _with_runner(task: Task, application: ModelServer, windows: Windows) -> ASGIApp:
+    """Return the server, with a model runner beside it when the parameter `runner_proto` says so.
+
+    Raises:
+        BadInputError: when the schema is none, or does not fit the model.
+    """
+    proto, configuration = task.settings.get("runner_proto"), task.settings.get("runner_config")
+    if not proto:
+        return application
+    folder = Path(task.environment["BERTH_FOLDER"])
+
+    def observe(found: Prediction, latency_ms: float) -> None:
+        windows.answered(uuid.uuid4().hex, found, latency_ms)
+
+    try:
+        return beside(
+            application,
+            application,
+            name=task.pipeline,
+            proto=folder / str(proto),
+            configuration=folder / str(configuration) if configuration else None,
+            observe=observe,
+        )
+    except InvalidInputError as error:
+        raise BadInputError(f"the model runner: {error.message}") from error
 
 
 async def _announce(

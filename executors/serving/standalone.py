@@ -79,10 +79,16 @@ class Server(uvicorn.Server):
         yield
 
 
-def configuration(application: Any) -> uvicorn.Config:  # noqa: ANN401 - any ASGI application
-    """Return how uvicorn serves models."""
-    return uvicorn.Config(
-        application,
+class ServingConfig(uvicorn.Config):
+    """Uvicorn's configuration, with the application that answers inference the short way."""
+
+    inference: Application
+
+
+def configuration(served: Any, inference: Application) -> ServingConfig:  # noqa: ANN401
+    """Return how uvicorn serves an application that answers inference as `inference` does."""
+    found = ServingConfig(
+        served,
         loop="none",
         http=InferenceProtocol,
         lifespan="off",
@@ -94,6 +100,8 @@ def configuration(application: Any) -> uvicorn.Config:  # noqa: ANN401 - any ASG
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         backlog=1024,
     )
+    found.inference = inference
+    return found
 
 
 def listen(port: int, host: str = HOST) -> socket.socket:
@@ -145,7 +153,7 @@ async def _serve(settings: ServerSettings, listening: socket.socket) -> None:
         service.draining = True
         return settings.drain_seconds
 
-    server = Server(configuration(application), leaving)
+    server = Server(configuration(application, application), leaving)
     tune()
     async with rpc_server(service, settings.host, settings.grpc_port) as grpc_port:
         port: int = listening.getsockname()[1]

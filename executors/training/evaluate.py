@@ -9,6 +9,7 @@ more than is allowed. How good that one is, its package says (tag `serving` of t
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from engine.model.errors import DamagedError, NotFoundError
 from executors.packaging import images
 from executors.packaging.registry import SERVING, OciRegistry
 from executors.tasks.context import BadInputError, GateError, Scalar, Task, write_json
+from executors.training import leaks
 
 Outputs = Mapping[str, Scalar]
 
@@ -38,9 +40,13 @@ def run(task: Task) -> None:
     quality = _number(passing[best], "quality")
     check_bound(best, quality, gates, served_quality(task))
     scores = {name: _number(outputs, "quality") for name, outputs in passing.items()}
+    leak = leaks.reported_on_test(passing)
     write_json(
-        task.outputs / "judgement.json", {"best": best, "refused": refused, "quality": scores}
+        task.outputs / "judgement.json",
+        {"best": best, "refused": refused, "quality": scores, "leak": str(leak or "")},
     )
+    if leak is not None:
+        sys.stderr.write(f"warning: {leak}; the quality of the best is too good by chance\n")
     task.write_outputs({"best": best, "quality": quality, "passed": True})
 
 

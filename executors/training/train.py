@@ -1,7 +1,7 @@
-"""The built-in `train` task: tunes one or more families and keeps the best model.
+"""The built-in `train` task: tunes one or more families, in a race, and keeps the best model.
 
-Writes `model.skops` (never pickle), `metrics.json`, held-out rows as `example.npy` for the
-package's checks, and passes the features' schema and reference on.
+Writes `model.skops` (never pickle), `metrics.json`, `experiment.json` (what made it), held-out rows
+as `example.npy` for the package's checks, and passes the features' schema and reference on.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import time
 import zlib
 
 import numpy as np
-import skops.io
 from numpy.typing import NDArray
 
+from executors.persistence import skops_io
 from executors.tasks.context import Origin, Task, write_json
-from executors.training import families, features, search
+from executors.training import families, features, leaks, racing, search
 from executors.training.families import Classifier
+from executors.training.tracking import experiments
 
 _TRIALS = 8
 _EXAMPLES = 512
@@ -30,21 +31,25 @@ def run(task: Task) -> None:
     trials = int(task.spec.get("trials") or _TRIALS)
     names = task.spec.get("model") or [*families.FAMILIES][:1]
     started = time.perf_counter()
-    found = {str(name): _tune(task, str(name), rows, labels, trials=trials) for name in names}
-    best = max(found, key=lambda name: found[name].quality)
-    outcome = found[best]
-    model = families.family(best).build(outcome.best.configuration, _seed(task, best))
+    folds = search.assign_folds(labels, seed=task.seed)
+    course = racing.Course(rows=rows, labels=labels, folds=folds, seed=task.seed)
+    found = {str(name): _tune(task, str(name), course, trials=trials) for name in names}
+    choice = search.choice_of(found, course, rules=racing.Rules())
+    best, outcome = choice.family, choice.outcome
+    model = families.family(best).build(outcome.best.configuration, task.seed)
     model.fit(rows, labels)
     seconds = time.perf_counter() - started
     holdout_quality = _quality(model, held_out)
-    skops.io.dump(model, task.outputs / "model.skops")
+    _, leak = leaks.shared_rows(training, held_out)
+    skops_io.dump(model, task.outputs / "model.skops")
     np.save(task.outputs / "example.npy", held_out[:_EXAMPLES])
     task.pass_on(folder, "schema.json", "reference.json")
-    write_json(task.outputs / "metrics.json", _metrics(best, found, holdout_quality))
+    experiments.write(task, [folder / "train.npy", folder / "holdout.npy"])
+    write_json(task.outputs / "metrics.json", _metrics(choice, holdout_quality, leak))
     task.write_outputs(
         {
-            "quality": outcome.quality,
-            "quality_std": outcome.quality_std,
+            "quality": choice.quality,
+            "quality_std": choice.quality_std,
             "holdout_quality": holdout_quality,
             "loss_first": outcome.loss_first,
             "loss_last": outcome.best.loss,
@@ -54,9 +59,7 @@ def run(task: Task) -> None:
     )
 
 
-def _tune(
-    task: Task, name: str, rows: NDArray[np.float64], labels: NDArray[np.int64], *, trials: int
-) -> search.Outcome:
+def _tune(task: Task, name: str, course: racing.Course, *, trials: int) -> search.Outcome:
     """Tune one family, with loss and precision of every fold as signals."""
     subject = f"model:{task.pipeline}/{name}"
 
@@ -66,13 +69,13 @@ def _tune(
         task.signal(origin, "loss", loss)
         task.signal(origin, "precision", precision)
 
-    seed = _seed(task, name)
     family = families.family(name)
-    return search.search(family, rows, labels, trials=trials, seed=seed, report=report)
+    configurations = family.configurations(trials, _seed(task, name))
+    return search.search(family, configurations, course, report=report)
 
 
 def _seed(task: Task, family: str) -> int:
-    """Return a seed of its own for each family, so that adding one changes no other."""
+    """Return a seed of its own for each family, so that adding one changes no other's draws."""
     return zlib.crc32(f"{task.seed}/{family}".encode())
 
 
@@ -84,28 +87,32 @@ def _quality(model: Classifier, rows: NDArray[np.float64]) -> float:
 
 
 def _metrics(
-    best: str, found: dict[str, search.Outcome], holdout_quality: float
+    choice: search.Choice, holdout_quality: float, leak: leaks.Leak | None
 ) -> dict[str, object]:
     """Return everything that was tried, for people."""
     return {
-        "best": best,
+        "best": choice.family,
+        "tied": list(choice.tied),
         "holdout_quality": holdout_quality,
-        "quality": found[best].quality,
-        "quality_std": found[best].quality_std,
+        "quality": choice.quality,
+        "quality_std": choice.quality_std,
+        "leak": "" if leak is None else str(leak),
         "families": {
             name: {
                 "quality": outcome.quality,
                 "quality_std": outcome.quality_std,
+                "operations": outcome.best.operations,
                 "trials": [
                     {
                         "configuration": dict(trial.configuration),
                         "score": trial.score,
-                        "loss": trial.loss,
+                        "folds": len(trial.losses),
+                        "loss": trial.loss if trial.losses else None,
                         "precision_by_fold": list(trial.precisions),
                     }
                     for trial in outcome.trials
                 ],
             }
-            for name, outcome in found.items()
+            for name, outcome in choice.outcomes.items()
         },
     }

@@ -9,6 +9,7 @@ quantiles are and what is reported of them follows from forecasts of the series'
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,11 +30,21 @@ _LEARNED_AGAIN = 28 * DAY
 _STEP = 25
 """Hours between origins: coprime to the day, so that each hour of day is an origin."""
 _HOUR = 3_600.0
+_MOST_REMEMBERED = 8
+"""Models that are kept: those of one report's back-tests, and the last one."""
+_Key = tuple[tuple[DemandSeries, ...], float, int, int]
 _DAY, _DAYS, _MODEL = "last day", "mean of three days", "boosted trees"
 
 
 class PoolForecaster:
-    """Forecasts demand of pools (the port `DemandForecaster`). It keeps no state."""
+    """Forecasts demand of pools (the port `DemandForecaster`).
+
+    Pools that are asked for beside each other are learned by the same models, which are kept for
+    the next of them; what is said follows from the arguments alone.
+    """
+
+    def __init__(self) -> None:
+        self._models: OrderedDict[_Key, boosting.SeasonalBoosting] = OrderedDict()
 
     def forecast(
         self,
@@ -56,7 +67,7 @@ class PoolForecaster:
         blocks = range(split, end, _LEARNED_AGAIN)
         past = rolling.join(
             [
-                _past(series, values, block, hours, _model(series, beside, block, hours, seed))
+                _past(series, values, block, hours, self._model(series, beside, block, hours, seed))
                 for block in blocks
             ]
         )
@@ -64,7 +75,7 @@ class PoolForecaster:
         honest = rolling.honesty(past, methods)
         # The last model learns from all there is; the errors of the earlier one stand for its.
         learned = any(method not in {_DAY, _DAYS} for method in methods)
-        model = _model(series, beside, end, hours, seed) if learned else None
+        model = self._model(series, beside, end, hours, seed) if learned else None
         horizons = np.arange(1, hours + 1)
         known = rows(values, np.full(hours, end), horizons)
         stated = rolling.quantiles(past, methods, _medians(known, model), horizons, known.scale)
@@ -77,6 +88,38 @@ class PoolForecaster:
             mase=honest.mase,
             coverage=honest.coverage,
         )
+
+    def _model(
+        self,
+        series: DemandSeries,
+        beside: Sequence[DemandSeries],
+        end: int,
+        hours: int,
+        seed: int,
+    ) -> boosting.SeasonalBoosting | None:
+        """Return a model of all series up to the same instant; None where this one is too short."""
+        if len(series.values) < LONG:
+            return None
+        until = series.starts_at + end * _HOUR
+        together = tuple(sorted((series, *beside), key=lambda one: (one.pool, one.starts_at)))
+        key = (together, until, hours, seed)
+        if key in self._models:
+            self._models.move_to_end(key)
+        else:
+            self._models[key] = boosting.fit(_known(together, until), hours=hours, seed=seed)
+            while len(self._models) > _MOST_REMEMBERED:
+                self._models.popitem(last=False)
+        return self._models[key]
+
+
+def _known(together: Sequence[DemandSeries], until: float) -> list[tuple[Vector, int]]:
+    """Return the values of each series that is long enough, and how many are known by then."""
+    known: list[tuple[Vector, int]] = []
+    for each in together:
+        count = min(len(each.values), math.floor((until - each.starts_at) / _HOUR))
+        if count >= LONG // 4 and not all(math.isnan(value) for value in each.values[:count]):
+            known.append((filled(each.values), count))
+    return known
 
 
 def _check(series: DemandSeries) -> None:
@@ -92,21 +135,6 @@ def _check(series: DemandSeries) -> None:
         faults.append(Fault(code="C004", message=message, path=series.pool))
     if faults:
         raise InvalidInputError(f"demand of {series.pool}", faults)
-
-
-def _model(
-    series: DemandSeries, beside: Sequence[DemandSeries], end: int, hours: int, seed: int
-) -> boosting.SeasonalBoosting | None:
-    """Return a model of all series up to the same instant; None where this one is too short."""
-    if len(series.values) < LONG:
-        return None
-    until = series.starts_at + end * _HOUR
-    learned: list[tuple[Vector, int]] = []
-    for each in (series, *beside):
-        there = min(len(each.values), math.floor((until - each.starts_at) / _HOUR))
-        if there >= LONG // 4 and not all(math.isnan(value) for value in each.values[:there]):
-            learned.append((filled(each.values), there))
-    return boosting.fit(learned, hours=hours, seed=seed)
 
 
 def _medians(known: Rows, model: boosting.SeasonalBoosting | None) -> dict[str, Vector]:

@@ -123,6 +123,8 @@ def _runs(
     for task in in_order(pipeline.tasks):
         upstream = [runs[name] for name in task.after if name in runs]
         joined = any(upstream) if task.join is Join.ANY and upstream else all(upstream)
+        # However those before it end, it runs: the plan reserves for it.
+        joined = joined or task.join is Join.DONE
         condition = conditions[task.name]
         runs[task.name] = joined and (condition is None or world[condition[0]] == condition[1])
     return runs

@@ -99,6 +99,8 @@ def _access(c: Candidate) -> Iterator[Refusal]:
     foreign = [taint for taint in c.pool.taints if taint not in _tolerated(c)]
     if foreign:
         yield Refusal(limit=Limit.TAINT, needs=f"leave for {foreign[0]}", has="none")
+    elif c.service is not None and not cluster.serves:
+        yield Refusal(limit=Limit.TAINT, needs="an executor that serves", has=cluster.executor)
     elif c.pool.interruptions_per_hour > 0:
         yield from _interruptions(c)
     shape = c.pool.shape

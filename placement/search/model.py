@@ -272,7 +272,7 @@ class _Model:
             upstream = self._instance.jobs[index]
             self.cp.add(self._starts[job.index] >= self._end(upstream))
             waits.append(self._placed(upstream))
-            if job.spec.join is Join.ALL:
+            if job.spec.join is not Join.ANY:
                 self.cp.add(placed <= waits[-1])
         if waits and job.spec.join is Join.ANY:
             self.cp.add(placed <= sum(waits))
@@ -348,7 +348,7 @@ class _Model:
 
     def _both(self, source: Job, target: Job) -> Expression:
         """Return whether both ends of an edge have a place."""
-        if target.spec.join is Join.ALL:
+        if target.spec.join is not Join.ANY:
             return self._placed(target)
         both = self.cp.new_bool_var("")
         first, second = self._placed(source), self._placed(target)

@@ -58,8 +58,9 @@ class Address:
     def _look(self) -> None:
         try:
             found = self._deployments()
-        except errors.BerthError:
-            # The engine is away; the model server goes on, and so do its callers.
+        except (errors.BerthError, RuntimeError):
+            # The engine is away, or the story is over and its client closed (RuntimeError): the
+            # model server goes on, and so do its callers.
             return
         self._endpoint = next((one.endpoint for one in found if one.endpoint), None)
 
@@ -81,6 +82,7 @@ class Traffic:
         requests_per_second: float,
     ) -> None:
         self.change: Callable[[Record], Record] = dict
+        self._truth: Callable[[Record, int], int] = lambda _record, label: label
         self._records = list(zip(records, labels, strict=True))
         self._endpoint = endpoint
         self._model = model
@@ -103,6 +105,10 @@ class Traffic:
             self._thread.join(10.0)
         self._http.close()
 
+    def relabel(self, truth: Callable[[Record, int], int]) -> None:
+        """Let what is true of a record change: `truth` makes of it and its label another label."""
+        self._truth = truth
+
     def reset(self) -> Tally:
         """Return what was counted since the last reset, and count from zero."""
         with self._lock:
@@ -120,7 +126,7 @@ class Traffic:
         while not self._stopping.is_set():
             record, label = self._records[number % len(self._records)]
             number += 1
-            self._send(f"q-{number}", self.change(record), label)
+            self._send(f"q-{number}", self.change(record), self._truth(record, label))
             self._send_labels()
             due = max(due + self._pause, time.monotonic() - 1.0)
             self._stopping.wait(max(0.0, due - time.monotonic()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from api.report import words
+from api.report import remedies, words
 from api.web import cells
 from api.web.views import plans as plan_views
 from engine.model import dispatches
@@ -158,6 +158,7 @@ def attempt_list(attempts: Sequence[dispatches.Attempt]) -> cells.Table:
             ("CPU used", "number"),
             ("Took", "number"),
             ("Exit code", "number"),
+            ("What follows", "text"),
         ],
         [_attempt(attempt) for attempt in attempts],
     )
@@ -175,7 +176,17 @@ def _attempt(attempt: dispatches.Attempt) -> tuple[cells.Cell | str, ...]:
         words.duration(used.cpu_seconds if used else None),
         words.duration(used.duration_seconds if used else None),
         words.NOTHING if attempt.exit_code is None else str(attempt.exit_code),
+        _follows(attempt),
     )
+
+
+def _follows(attempt: dispatches.Attempt) -> cells.Cell:
+    """Return the remedy of a failed attempt, with what was weighed."""
+    if attempt.remedy is None:
+        return cells.Cell(words.NOTHING)
+    weighed = remedies.options_text(attempt.remedy)
+    note = f"weighed: {weighed}" if weighed else ""
+    return cells.Cell(remedies.remedy_text(attempt.remedy), note=note)
 
 
 def deployments(serving: Sequence[dispatches.Deployment], now: float) -> cells.Table:

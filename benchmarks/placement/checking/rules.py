@@ -281,6 +281,9 @@ def _first(
     wants_gpu = max(held(Resource.GPU, s) for s in uses(task, profile)[2]) > 0
     for taint in _foreign(pipeline, task, profile, pool)[:1]:
         yield Violation(limit=Limit.TAINT, needs=f"leave for {taint}", has="none")
+    if profile.duration_seconds is None and not cluster.serves:
+        needs = "an executor that serves"
+        yield Violation(limit=Limit.TAINT, needs=needs, has=cluster.executor)
     if shape.cpu_cores <= 0 or shape.memory_gib <= 0:
         yield Violation(limit=Limit.UNKNOWN_SHAPE, needs="a known shape", has=shape.machine)
     if not wants_gpu:

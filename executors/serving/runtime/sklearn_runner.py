@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import skops.io
 
 from engine.model.errors import DamagedError
+from executors.persistence import skops_io
 from executors.serving.runtime.runners import FREE, TensorSpec
 from executors.serving.runtime.tensors import Array, datatype_of
 
@@ -68,17 +68,17 @@ def load(source: Path | bytes) -> Any:  # noqa: ANN401 - any estimator
     """
     try:
         if isinstance(source, bytes):
-            types = skops.io.get_untrusted_types(data=source)
+            types = skops_io.get_untrusted_types(data=source)
         else:
-            types = skops.io.get_untrusted_types(file=source)
+            types = skops_io.get_untrusted_types(file=source)
         foreign = [found for found in types if not found.startswith(TRUSTED)]
         if foreign:
             message = f"model.skops holds types that are not trusted: {foreign}"
             raise DamagedError(message, fix="serve models of scikit-learn, or ONNX")
         if isinstance(source, bytes):
-            model: Any = skops.io.loads(source, trusted=types)
+            model: Any = skops_io.loads(source, trusted=types)
         else:
-            model = skops.io.load(source, trusted=types)
+            model = skops_io.load(source, trusted=types)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         message = f"model.skops is no skops model: {error}"
         raise DamagedError(message, fix="package the model again") from error

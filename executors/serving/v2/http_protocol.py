@@ -105,12 +105,12 @@ class _Exchange:
 
 
 class InferenceProtocol(HttpToolsProtocol):
-    """Uvicorn's protocol; the application is an `Application` or holds one as `inference`."""
+    """Uvicorn's protocol; its configuration holds the application as `inference`."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*arguments, **named)
-        application: Any = self.config.app
-        self.inference: Application = getattr(application, "inference", application)
+        config: Any = self.config  # a `ServingConfig`
+        self.inference: Application = config.inference
         self._exchange: _Exchange | None = None
         self._is_leaving = False
 

@@ -1,4 +1,4 @@
-"""The SQL ledger keeps the contract of the port, in memory and on disk."""
+"""The SQL ledger keeps the contract of the port: in memory, on disk and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from engine.ports import Ledger
 from engine.store import open_ledger
 from engine.testing.ledger_suite import LedgerSuite
+from tests.support import postgresql
 
 
 class TestInMemory(LedgerSuite):
@@ -23,4 +24,21 @@ class TestOnDisk(LedgerSuite):
     @pytest.fixture
     def ledger(self, tmp_path: Path) -> Iterator[Ledger]:
         with open_ledger(f"sqlite:///{tmp_path}/berth.sqlite") as ledger:
+            yield ledger
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[tuple[postgresql.PostgresqlServer, str]]:
+    """A server, and the name of a database of it that holds nothing but the tables."""
+    with postgresql.running() as made:
+        url = made.database()
+        open_ledger(url).close()
+        yield made, url.partition("@/")[2].partition("?")[0]
+
+
+class TestOnPostgresql(LedgerSuite):
+    @pytest.fixture
+    def ledger(self, server: tuple[postgresql.PostgresqlServer, str]) -> Iterator[Ledger]:
+        made, migrated = server
+        with open_ledger(made.database(migrated)) as ledger:
             yield ledger

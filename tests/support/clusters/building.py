@@ -1,7 +1,7 @@
 """Programs of real clusters, built from Go modules once a machine.
 
-The modules and their versions stand in `tests/tools/{etcd,k8s,kwok}/go.mod`. What is built is kept
-outside the repository, in `$BERTH_CACHE` or `~/.cache/berth`, in a folder named by the hash of
+The modules and their versions stand in `tests/tools/{etcd,k8s,kwok,helm}/go.mod`. What is built is
+kept outside the repository, in `$BERTH_CACHE` or `~/.cache/berth`, in a folder named by the hash of
 those files, so that a change of version builds anew and nothing else does.
 """
 
@@ -47,6 +47,7 @@ PROGRAMS = {
             for name in (*PLANE[1:], "kubelet", "kubectl")
         ),
         Program("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok"),
+        Program("helm", "helm", "helm.sh/helm/v3/cmd/helm"),
     )
 }
 

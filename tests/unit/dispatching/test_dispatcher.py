@@ -41,7 +41,7 @@ from engine.model.records import (
     Write,
 )
 from engine.model.resources import Resources
-from engine.model.specs import PipelineSpec, TaskKind, TaskSpec
+from engine.model.specs import Join, PipelineSpec, TaskKind, TaskSpec
 from engine.testing import samples
 from engine.testing.fakes import Outcome
 from engine.testing.world import FixedConditions, World
@@ -284,7 +284,40 @@ class TestConditions:
         task = world.task("r-1", "train")
         assert (task.state, task.reason, world.run("r-1").state) == (state, reason, run_state)
         asked = world.conditions.asked["good"]
-        assert asked == {"etl": {"rows": 3, "parameters": {}}, "train": {"parameters": {}}}
+        etl = {"rows": 3, "parameters": {}, "state": "succeeded"}
+        assert asked == {"etl": etl, "train": {"parameters": {}}}
+        world.close()
+
+    def test_a_loop_is_read_as_a_list_and_runs_as_many_at_once_as_it_may(self) -> None:
+        running: list[int] = []
+        loop = [
+            TaskSpec(name=TaskName(f"t-{n}"), kind=TaskKind.ETL, loop=TaskName("t"), at_once=1)
+            for n in (1, 2, 3)
+        ]
+        names = tuple(task.name for task in loop)
+        after = TaskSpec(name=TaskName("a"), kind=TaskKind.ETL, after=names)
+        yes = replace(after, name=TaskName("yes"), when="size(t) == 3 && t.all(x, x.rows == 3)")
+        no = replace(after, name=TaskName("no"), when='t_1.state != "succeeded"')
+        end = TaskSpec(
+            name=TaskName("end"),
+            kind=TaskKind.ETL,
+            after=(no.name,),
+            join=Join.DONE,
+            when='no.state == "skipped"',
+        )
+
+        def behave(order: AttemptOrder) -> Outcome:
+            states = [world.task("r-1", name).state for name in names]
+            running.append(states.count(TaskState.RUNNING))
+            return Outcome(outputs={"rows": 3})
+
+        world = World(behave=behave)
+        world.conditions = CelConditions()  # type: ignore[assignment]
+        world.submit(samples.pipeline(*loop, yes, no, end))
+        world.settle(world.engine())
+        states = {name: world.task("r-1", name).state.value for name in ("yes", "no", "end")}
+        assert states == {"yes": "succeeded", "no": "skipped", "end": "succeeded"}
+        assert max(running[:3]) == 1
         world.close()
 
     def test_it_reads_parameters_those_of_the_run_first(self, world: World) -> None:

@@ -17,11 +17,12 @@ from engine.testing.world import World
 
 ONE = samples.pipeline(TaskSpec(name=TaskName("etl"), kind=TaskKind.ETL))
 FAILS = Outcome(state=AttemptState.FAILED, reason=Reason.EXIT_CODE, message="no such column")
+FAILS_ELSE = Outcome(state=AttemptState.FAILED, reason=Reason.EXIT_CODE, message="no such row")
 
 
 def behave(order: AttemptOrder) -> Outcome:
-    """Let the third attempt succeed."""
-    return Outcome() if order.attempt_id.endswith(".3") else FAILS
+    """Let the third attempt succeed; the first two fail of different things."""
+    return {"1": FAILS, "2": FAILS_ELSE}.get(order.attempt_id[-1], Outcome())
 
 
 @pytest.fixture

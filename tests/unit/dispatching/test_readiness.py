@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.dispatching.readiness import ancestors, in_order, judge
+from engine.dispatching.readiness import ancestors, bounded, in_order, judge
 from engine.model.dispatches import Reason, TaskRun, TaskState
 from engine.model.identifiers import PipelineName, RunId, TaskName
 from engine.model.specs import Join, TaskKind, TaskSpec
@@ -53,6 +53,9 @@ FAILS = (SKIPPED, Reason.UPSTREAM_FAILED)
         (Join.ANY, SKIPPED, SKIPPED, SKIPS),
         (Join.ANY, FAILED, SKIPPED, FAILS),
         (Join.ANY, DONE, TaskState.WAITING, WAITS),
+        (Join.DONE, FAILED, SKIPPED, STARTS),
+        (Join.DONE, TaskState.CANCELLED, DONE, STARTS),
+        (Join.DONE, DONE, TaskState.RUNNING, WAITS),
     ],
 )
 def test_two_upstream_tasks_decide(
@@ -85,3 +88,18 @@ def test_ancestors_are_direct_and_indirect() -> None:
     spec = chain()
     assert ancestors(spec, spec.task("package")) == ("etl", "train")
     assert ancestors(spec, spec.task("etl")) == ()
+
+
+@pytest.mark.parametrize(
+    ("running", "waiting_for"), [(TaskState.SUCCEEDED, ()), (TaskState.RUNNING, (A,))]
+)
+def test_a_loop_runs_no_more_at_once_than_it_may(
+    running: TaskState, waiting_for: tuple[TaskName, ...]
+) -> None:
+    tasks = [
+        TaskSpec(name=name, kind=TaskKind.ETL, loop=TaskName("l"), at_once=1) for name in (A, B)
+    ]
+    spec = pipeline(*tasks)
+    runs = {A: ran(A, running), B: ran(B, TaskState.WAITING)}
+    assert bounded(tasks[1], spec, runs).waiting_for == waiting_for
+    assert bounded(tasks[1], spec, runs).may_start is (not waiting_for)

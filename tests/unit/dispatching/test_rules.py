@@ -90,11 +90,9 @@ class TestAdmission:
         judgement = admission.admit(place, samples.HELD, known.fleet(), Holders())
         assert (judgement.reason, judgement.waiting_for) == (Reason.CLUSTER_DOWN, ("a",))
 
-    def test_memory_grows_up_to_the_whole_pool(self) -> None:
-        clusters = samples.fleet("a", node_count=1)
-        pool = clusters.cluster("a").pool(samples.POOL)
-        grown = [admission.need(assigned(clusters), pool, f).memory_gib for f in (1.0, 1.5, 99.0)]
-        assert grown == [1.0, 1.5, 4.0]
+    def test_a_task_needs_what_all_of_its_nodes_hold(self) -> None:
+        place = replace(assigned(samples.fleet("a")), node_count=3)
+        assert admission.need(place) == samples.HELD.times(3)
 
     def test_a_pool_is_found_whether_or_not_it_answers(self) -> None:
         clusters = samples.fleet("a")
@@ -129,8 +127,7 @@ class TestRetries:
         assert not retrying.may_retry(ETL, [*old, new], 90_001.0)
 
     def test_memory_grows_with_every_time_it_ran_out(self) -> None:
-        out = attempt(reason=Reason.OUT_OF_MEMORY)
-        assert retrying.memory_factor([attempt(), out, out]) == 2.25
+        assert retrying.memory_factor(2) == 2.25
 
     @pytest.mark.parametrize(("times", "factor"), [(0, 1.0), (1, 1.2), (2, 2.0), (3, 3.0)])
     def test_memory_grows_as_the_profile_says_and_beyond_it_by_a_factor(
@@ -140,13 +137,11 @@ class TestRetries:
         profile = plan.profiles["heart/etl"]
         held = profile.peak(Resource.MEMORY, retrying.HELD_LEVEL)
         profile = replace(profile, memory_retries_gib=(0.5 * held, 1.2 * held, 2.0 * held))
-        out = attempt(reason=Reason.OUT_OF_MEMORY)
-        assert retrying.memory_factor([out] * times, profile) == pytest.approx(factor)
+        assert retrying.memory_factor(times, profile) == pytest.approx(factor)
 
     def test_a_profile_that_says_nothing_of_retries_leaves_the_factor(self) -> None:
         plan = samples.plan(samples.chain(), samples.fleet("a"))
-        out = attempt(reason=Reason.OUT_OF_MEMORY)
-        assert retrying.memory_factor([out], plan.profiles["heart/etl"]) == 1.5
+        assert retrying.memory_factor(1, plan.profiles["heart/etl"]) == 1.5
 
 
 class TestTimeLimit:

@@ -11,7 +11,7 @@ import pytest
 
 from executors.packaging.registry import OciRegistry
 from executors.tasks.context import BadInputError, GateError
-from executors.training import evaluate, families, features, search
+from executors.training import evaluate, families, features, scores, search
 from tests.support.heart_tasks import HeartTasks
 
 GOOD: dict[str, object] = {"quality": 0.8, "loss_first": 0.5, "loss_last": 0.2}
@@ -119,7 +119,7 @@ def test_the_honest_estimate_is_below_the_best_of_many_coins() -> None:
 
 
 def test_precision_without_any_call_is_nought() -> None:
-    assert search.precision_of(np.array([0, 0]), np.array([0, 1]), 1) == 0.0
+    assert scores.precision_of(np.array([0, 0]), np.array([0, 1]), 1) == 0.0
 
 
 def compare(tmp_path: Path, models: dict[str, dict[str, object]], **spec: object) -> HeartTasks:

@@ -54,6 +54,14 @@ def test_regions_match_by_name_and_by_continent(regions: tuple[str, ...], ok: bo
         assert bound(found) == (Limit.REGION, "us", "eu-1", "")
 
 
+def test_services_stay_off_clusters_that_run_only_what_ends() -> None:
+    service = make.serving("t")
+    cluster = make.cluster("c", executor="kubernetes", serves=False)
+    found = verdict(cluster, task=service, profile=make.profile(service))
+    assert bound(found)[:3] == (Limit.TAINT, "an executor that serves", "kubernetes")
+    assert verdict(cluster).ruling is Ruling.CHOSEN
+
+
 def test_other_providers_are_refused() -> None:
     found = verdict(make.cluster("c", provider=Provider.AWS), providers=("azure", "gcp"))
     assert bound(found) == (Limit.PROVIDER, "azure or gcp", "aws", "")

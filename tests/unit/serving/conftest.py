@@ -80,7 +80,7 @@ class Running:
         await standalone.load_all(self.shelf)
         self.loop = asyncio.get_running_loop()
         application = Application(self.service, Routes(self.service).application)
-        self._server = Quiet(standalone.configuration(application))
+        self._server = Quiet(standalone.configuration(application, application))
         async with standalone.rpc_server(self.service, "127.0.0.1", self._grpc_wanted) as port:
             self.grpc_port = port or 0
             serving = asyncio.create_task(self._server.serve_quietly([self._listening]))

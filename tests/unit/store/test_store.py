@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Table, create_engine, make_url, select
+from sqlalchemy import Table, create_engine, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.schema import CreateTable
 
@@ -172,10 +172,6 @@ class TestUrls:
         assert "secret" not in caught.value.message
         assert caught.value.fix == "pip install 'berth[postgres]'"
 
-    def test_other_databases_are_asked_for_serializable_transactions(self) -> None:
-        url = make_url("postgresql+psycopg://localhost/berth")
-        assert databases.options(url)["isolation_level"] == "SERIALIZABLE"
-
     def test_other_engines_are_left_as_they_are(self, monkeypatch: pytest.MonkeyPatch) -> None:
         made = object()
         monkeypatch.setattr(databases, "create_engine", lambda *_args, **_options: made)
@@ -185,10 +181,6 @@ class TestUrls:
     def test_every_table_can_be_made_on_postgresql(self, table: Table) -> None:
         text = str(CreateTable(table).compile(dialect=POSTGRESQL))
         assert "body TEXT NOT NULL" in text
-
-    def test_rows_are_locked_where_the_database_can(self) -> None:
-        query = select(TABLES["runs"].c.key).with_for_update()
-        assert "FOR UPDATE" in str(query.compile(dialect=POSTGRESQL))
 
 
 class TestErrors:
@@ -292,3 +284,18 @@ def test_several_missing_columns_are_found(ledger: SqlLedger) -> None:
     ledger.commit("test", [cursor()])
     assert ledger.select(ATTEMPTS, where={"cluster": None}) == []
     assert ledger.select(ATTEMPTS, where={"cluster": [None, "eu"]}) == []
+
+
+class TestReplicas:
+    def test_replicas_share_a_folder_each_with_its_own_name(self, tmp_path: Path) -> None:
+        with lock_folder(tmp_path, "a"), lock_folder(tmp_path, "b"):
+            with pytest.raises(RefusedError, match="another engine"):
+                lock_folder(tmp_path, "a")
+            with pytest.raises(RefusedError) as caught:
+                lock_folder(tmp_path)
+            assert "BERTH_REPLICA" in caught.value.fix
+        lock_folder(tmp_path).release()
+
+    def test_where_one_engine_is_alone_no_replica_starts(self, tmp_path: Path) -> None:
+        with lock_folder(tmp_path), pytest.raises(RefusedError):
+            lock_folder(tmp_path, "a")

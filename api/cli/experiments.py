@@ -1,0 +1,80 @@
+"""Commands about what was trained: compare, reproduce."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from api.cli import doors, names
+from api.cli.frame import Command, Talk
+
+
+def compare(
+    context: typer.Context,
+    first: Annotated[str, typer.Argument(metavar="RUN", help="A run.", autocompletion=names.runs)],
+    second: Annotated[
+        str, typer.Argument(metavar="OTHER", help="Another run.", autocompletion=names.runs)
+    ],
+) -> None:
+    """Hold two runs' trainings beside each other: metrics, data, code, parameters, environment.
+
+    Example: berth compare r-1 r-2
+    """
+    from api.report.experiments import compared_text
+
+    talk: Talk = context.obj
+    with doors.either(talk) as door:
+        found = (door.experiments(first), door.experiments(second))
+    if talk.json:
+        talk.value([*found[0], *found[1]])
+    else:
+        talk.result(compared_text(first, second, found, talk.style()))
+
+
+def reproduce(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run.", autocompletion=names.runs)],
+    task: Annotated[str, typer.Option(help="Only this task.")] = "",
+    minutes: Annotated[float, typer.Option(help="Most minutes for a task.", min=0.1)] = 60.0,
+) -> None:
+    """Do a run's trainings again here, from what was kept of them. Exit code 1 when one differs.
+
+    Example: berth reproduce r-1
+    """
+    from api.report.experiments import again_text
+    from engine.model.dispatches import AttemptState
+    from engine.model.errors import NotFoundError
+    from executors.training.tracking import reproducing
+
+    talk: Talk = context.obj
+    home = doors.settings_of(talk).home
+    with doors.either(talk) as door:
+        trained = {one.task for one in door.experiments(run)}
+        attempts = {
+            a.task: a.attempt_id
+            for a in door.attempts(run)
+            if a.state is AttemptState.SUCCEEDED and a.task in trained and task in {"", a.task}
+        }
+    if not attempts:
+        message = f"{run} has no training to do again" + (f" called {task!r}" if task else "")
+        raise NotFoundError(message, fix=f"berth status {run}")
+    found = []
+    for name, attempt in attempts.items():
+        talk.say(f"training {name} again ...")
+        found.append(reproducing.again(home, attempt, seconds_max=60 * minutes))
+    if talk.json:
+        import json
+
+        content = [
+            {"task": a.task, "before": dict(a.before), "after": dict(a.after), "same": a.reproduced}
+            for a in found
+        ]
+        talk.result(json.dumps(content, sort_keys=True))
+    else:
+        talk.result(again_text(found, talk.style()))
+    if not all(one.reproduced for one in found):
+        raise typer.Exit(1)
+
+
+COMMANDS = {"compare": (Command, compare), "reproduce": (Command, reproduce)}

@@ -1,0 +1,241 @@
+"""Commands that train here: tune, train, compress. They need no engine.
+
+In a task of a pipeline (`command: [berth, tune, ...]`) they also write the small outputs that gates
+and conditions read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from api.cli.frame import Command, Talk
+
+if TYPE_CHECKING:
+    from executors.training.trials.standing import Records
+    from executors.training.trials.study import Plan
+
+
+def tune(  # noqa: PLR0913, PLR0917 - each is an option of the command
+    context: typer.Context,
+    objective: Annotated[
+        str, typer.Argument(metavar="FILE.py:FUNCTION", help="What is tried; or MODULE:FUNCTION.")
+    ],
+    space: Annotated[
+        list[str], typer.Option(help="A parameter: `lr=0.001..1 log`, `hidden=32|64`.")
+    ],
+    folder: Annotated[Path, typer.Option(help="Where the study is kept.")] = Path("study"),
+    trials: Annotated[int, typer.Option(help="Configurations.", min=1, max=100_000)] = 27,
+    epochs: Annotated[int, typer.Option(help="Of a trial that is never stopped.", min=1)] = 9,
+    eta: Annotated[int, typer.Option(help="The best of so many go on; 1 stops nobody.", min=1)] = 3,
+    sampler: Annotated[str, typer.Option(help="`random`, or one of Optuna: `tpe`.")] = "random",
+    seed: Annotated[int, typer.Option(help="Seed of all draws.")] = 0,
+    workers: Annotated[int, typer.Option(help="Trials at once.", min=1, max=256)] = 1,
+    epoch_minutes: Annotated[float, typer.Option(help="Most minutes of an epoch.")] = 60.0,
+    *,
+    against_all: Annotated[
+        bool, typer.Option("--against-all", help="Also run without stopping anybody, to compare.")
+    ] = False,
+) -> None:
+    """Search hyper-parameters: trials as processes, the worse ones stopped early.
+
+    Run again after any kill, it goes on where it was.
+
+    Example: berth tune fit.py:objective --space "lr=0.001..1 log" --space "hidden=32|64"
+    """
+    from dataclasses import replace
+
+    from executors.training.trials.study import Plan
+
+    talk: Talk = context.obj
+    plan = Plan(
+        objective=objective,
+        space=tuple(space),
+        trials=trials,
+        epochs=epochs,
+        eta=eta if eta > 1 else None,
+        sampler=sampler,
+        seed=seed,
+        epoch_seconds_max=60 * epoch_minutes,
+    )
+    found = {"halving" if eta > 1 else "no pruning": _search(talk, folder, plan, workers)}
+    if against_all and eta > 1:
+        whole = replace(plan, eta=None)
+        found["no pruning"] = _search(talk, folder / "all", whole, workers)
+    _tell(talk, found)
+
+
+def _tell(talk: Talk, found: Mapping[str, Records]) -> None:
+    """Print what searches found, the first of them the one that counts, and hand its best on."""
+    from executors.training.trials import comparing
+
+    best = next(iter(found.values())).best()
+    if best is None:
+        reasons = sorted({r.reason for r in next(iter(found.values())).trials.values() if r.reason})
+        _refuse("no trial came to a loss", f"the trials said: {'; '.join(reasons[:3])}")
+        return
+    at_best = min(best.values.values(), key=lambda values: values["loss"])
+    outputs = {
+        "quality": at_best.get("accuracy", -at_best["loss"]),
+        "loss_first": best.values[min(best.values)]["loss"],
+        "loss_last": at_best["loss"],
+        "best_trial": best.number,
+        **{f"best.{name}": value for name, value in best.parameters.items()},
+    }
+    _hand_on(outputs)
+    if talk.json:
+        import json
+
+        talk.result(json.dumps(outputs, sort_keys=True))
+    elif talk.quiet:
+        talk.result(str(best.number))
+    else:
+        parameters = ", ".join(f"{name} {value}" for name, value in best.parameters.items())
+        text = [comparing.comparison(found), comparing.learning_curves(next(iter(found.values())))]
+        talk.result("\n\n".join([*text, f"Best: trial {best.number} with {parameters}"]))
+
+
+def _search(talk: Talk, folder: Path, plan: Plan, workers: int) -> Records:
+    """Run a study, telling of every trial that fails."""
+    import time
+
+    from executors.training.trials.study import Study
+
+    def watch(event: Mapping[str, object]) -> None:
+        if event["event"] == "ended" and event.get("reason"):
+            talk.say(f"trial {event['trial']}: {event['reason']}")
+
+    with Study(folder, plan, clock=time.monotonic) as study:
+        return study.run(workers, watch=watch)
+
+
+def train(  # noqa: PLR0913, PLR0917 - each is an option of the command
+    context: typer.Context,
+    program: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE.py[:FUNCTION]", help="A recipe, or a script with arguments."),
+    ],
+    folder: Annotated[Path, typer.Option(help="For checkpoints and metrics.")] = Path("training"),
+    workers: Annotated[int, typer.Option(help="Processes on this machine.", min=1, max=512)] = 1,
+    checkpoint_steps: Annotated[int, typer.Option(help="Steps between checkpoints.", min=1)] = 100,
+    memory: Annotated[int, typer.Option(help="MiB for a pass, to find its samples.")] = 1024,
+    minutes: Annotated[float, typer.Option(help="Most minutes of it.", min=0.01)] = 1440.0,
+    nodes: Annotated[int, typer.Option(help="Machines that train together.", min=1)] = 1,
+    address: Annotated[str, typer.Option(help="HOST:PORT of the first of several.")] = "",
+    *,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Only say whether so many workers pay.")
+    ] = False,
+) -> None:
+    """Train with several workers by torchrun (extra `torch`); go on from the last checkpoint.
+
+    Example: berth train net.py:recipe --workers 2
+    """
+    from executors.training.parallel import launch, metrics, prediction
+
+    talk: Talk = context.obj
+    start = launch.Start(workers=workers, nodes=nodes, address=address)
+    is_recipe = ":" in program[0]
+    if probe and is_recipe:
+        words = launch.recipe_program(program[0], folder, ["--probe"])
+        _ended(launch.run(start, words, folder, seconds_max=60 * minutes), folder)
+        found = prediction.read(folder)
+        said = "pay" if found.pays else "do not pay"
+        talk.result(
+            f"{workers} workers {said}: about {found.speed_up:.2f} times one. A step takes one "
+            f"{1e3 * found.alone_seconds:.1f} ms, each of them {1e3 * found.together_seconds:.1f} "
+            f"ms and {1e3 * found.exchange_seconds:.1f} ms of exchange."
+        )
+        return
+    options = [f"--checkpoint-steps={checkpoint_steps}", f"--memory-mib={memory}"]
+    words = launch.recipe_program(program[0], folder, options) if is_recipe else program
+    _ended(launch.run(start, words, folder, seconds_max=60 * minutes), folder)
+    lines = metrics.read(folder / metrics.NAME)
+    if not lines:
+        talk.result(f"done; {folder / 'log.txt'} has what it said")
+        return
+    first, last = lines[0]["loss"], lines[-1]["loss"]
+    _hand_on({"quality": -last, "loss_first": first, "loss_last": last, "steps": len(lines)})
+    talk.result(f"{len(lines)} steps by {workers} workers: loss {first:.4f} to {last:.4f}")
+
+
+def _ended(code: int, folder: Path) -> None:
+    """Raise what a training that did not end well said last."""
+    from executors.training.parallel import launch
+
+    if not code:
+        return
+    log = folder / "log.txt"
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    said = lines[-1] if lines else "it said nothing"
+    if code == launch.TOO_LONG:
+        said = "it took longer than it may; run it again to go on from its checkpoint"
+    _refuse(f"the training ended with {code}: {said}", f"{log} has all of it")
+
+
+def compress(
+    context: typer.Context,
+    task: Annotated[
+        str, typer.Argument(metavar="FILE.py:FUNCTION", help="Returns what is compressed.")
+    ],
+    out: Annotated[Path, typer.Option(help="Where the network is written.")] = Path("model.onnx"),
+) -> None:
+    """Prune, factorise and quantise a network within its budget of quality (extra `torch`).
+
+    Example: berth compress net.py:compression --out small.onnx
+    """
+    import importlib
+    import importlib.util
+    import time
+
+    from engine.model.errors import NotFoundError
+    from executors.training.trials.host import LoadError, load
+
+    talk: Talk = context.obj
+    if importlib.util.find_spec("torch") is None:
+        raise NotFoundError("torch is not installed", fix="pip install 'berth[torch]'")
+    compressing = importlib.import_module("executors.training.compression.compressing")
+    try:
+        make: Any = load(task)[0]
+        found = compressing.compress(make(), clock=time.perf_counter)
+    except LoadError as error:
+        raise NotFoundError(str(error), fix="name a function of a file") from error
+    out.write_bytes(found.onnx)
+    first, chosen = found.forms[0], found.chosen
+    _hand_on(
+        {
+            "quality": chosen.quality,
+            "quality_before": first.quality,
+            "operations_share": chosen.multiply_adds / first.multiply_adds,
+            "faster": first.latency_seconds / chosen.latency_seconds,
+        }
+    )
+    talk.result(f"{found.table()}\n\n{out}: {chosen.name}, {len(found.onnx) / 1000:.0f} kB")
+
+
+def _refuse(message: str, fix: str) -> None:
+    """End with an error."""
+    from engine.model.errors import FinalError
+
+    raise FinalError(message, fix=fix)
+
+
+def _hand_on(outputs: Mapping[str, object]) -> None:
+    """Write the small outputs of a task, when this runs as one."""
+    import json
+
+    given = os.environ.get("BERTH_OUTPUTS")
+    if given:
+        text = json.dumps(outputs, sort_keys=True)
+        (Path(given) / "outputs.json").write_text(text + "\n", encoding="utf-8")
+
+
+COMMANDS = {
+    "tune": (Command, tune),
+    "train": (Command, train),
+    "compress": (Command, compress),
+}

@@ -1,0 +1,1 @@
+"""Benchmarks of models and of the runs that make them."""

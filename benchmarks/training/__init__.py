@@ -1,0 +1,1 @@
+"""Benchmarks of training: search, parallel training, choice, compression."""

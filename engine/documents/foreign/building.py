@@ -1,0 +1,126 @@
+"""What both readers share: names, resources, kinds, and the tasks that come out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from engine.documents.codecs.base import NAME_LENGTH_MAX
+from engine.model.specs import Scalar
+
+DEPTH_MAX = 16
+"""Groups within groups."""
+TASKS_MAX = 1_000
+_KINDS = (
+    ("train", ("train", "fit", "tune", "learn")),
+    ("evaluate", ("eval", "compare", "validate", "score", "pick")),
+    ("package", ("package", "build", "image")),
+    ("features", ("feature", "prepare", "preprocess", "transform")),
+)
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)([A-Za-z]*)")
+_BYTES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
+          "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Task:
+    """A task as it will be written; `when` holds conditions that all must be true."""
+
+    name: str
+    line: int
+    after: list[str] = field(default_factory=list)
+    when: list[str] = field(default_factory=list)
+    keys: dict[str, object] = field(default_factory=dict)
+    parameters: dict[str, Scalar] = field(default_factory=dict)
+    each: list[dict[str, Scalar]] | None = None
+
+
+def name_of(text: str, taken: Iterable[str]) -> str:
+    """Return a name of ours, near to another system's, that is not taken."""
+    plain = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    plain = plain if plain[:1].isalpha() else f"t-{plain}".strip("-")
+    plain = plain[: NAME_LENGTH_MAX - 4].strip("-")
+    known = set(taken)
+    if plain not in known:
+        return plain
+    return next(f"{plain}-{n}" for n in range(2, TASKS_MAX + 2) if f"{plain}-{n}" not in known)
+
+
+def kind_of(name: str) -> str:
+    """Return the kind that a name suggests: it only guides the forecast of a task's needs."""
+    for kind, words in _KINDS:
+        if any(word in name for word in words):
+            return kind
+    return "etl"
+
+
+def cores(text: str) -> str | None:
+    """Return a quantity of CPU of Kubernetes in our words."""
+    match = _QUANTITY.fullmatch(text.strip())
+    if match is None or match[2] not in {"", "m"}:
+        return None
+    return f"{float(match[1]) / (1000 if match[2] else 1):g} cores"
+
+
+def gib(text: str) -> str | None:
+    """Return a quantity of memory of Kubernetes in our words."""
+    match = _QUANTITY.fullmatch(text.strip())
+    if match is None or match[2] not in _BYTES:
+        return None
+    return f"{float(match[1]) * _BYTES[match[2]] / 2**30:.4g} GiB"
+
+
+def written(name: str, tasks: Iterable[Task]) -> dict[str, object]:
+    """Return a pipeline document of ours."""
+    found: dict[str, object] = {}
+    for task in tasks:
+        keys: dict[str, object] = {"kind": kind_of(task.name)}
+        if task.after:
+            keys["after"] = list(dict.fromkeys(task.after))
+        if task.when:
+            whens = list(dict.fromkeys(task.when))
+            parts = whens if len(whens) == 1 else [f"({when})" for when in whens]
+            keys["when"] = " && ".join(parts)
+        keys.update(task.keys)
+        if task.each:
+            keys["each"] = task.each
+        if task.parameters:
+            keys["parameters"] = dict(task.parameters)
+        found[task.name] = keys
+    return {"pipeline": name_of(name, ()), "tasks": found}
+
+
+def literal(value: Scalar) -> str:
+    """Return a value as CEL has it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def scalar(text: str) -> Scalar:
+    """Return a text as a number or truth where it is one."""
+    if text in {"true", "false"}:
+        return text == "true"
+    for kind in (int, float):
+        try:
+            value = kind(text)
+        except ValueError:
+            continue
+        # Not a number, and infinity, are no values of ours.
+        return value if abs(value) < float("inf") else text
+    return text
+
+
+def flattened(value: object) -> dict[str, Scalar]:
+    """Return an item of a loop as parameters: `item`, or `item.key` for each key of a mapping."""
+    if isinstance(value, Mapping):
+        return {
+            f"item.{key}": inner
+            for key, inner in value.items()
+            if isinstance(inner, str | int | float | bool)
+        }
+    return {"item": value} if isinstance(value, str | int | float | bool) else {}

@@ -1,0 +1,114 @@
+"""Weights: in the artefact store; their digests in `weights.json`, which git keeps."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, cast
+
+from engine.model.errors import DamagedError, NotFoundError, RefusedError
+from engine.model.identifiers import Digest
+from executors.local.artifacts import FolderArtifacts
+from executors.packaging import images
+from executors.packaging.repository import settings
+
+_PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".npy.pkl", ".dill")
+_AGAIN = "`berth model add` the file again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weight:
+    """One file of weights: digest of its bytes, and of the artefact that holds it."""
+
+    digest: Digest
+    artifact: Digest
+    size_bytes: int
+
+
+def add(folder: Path, file: Path, artifacts: FolderArtifacts) -> Weight:
+    """Keep a file of weights and write its digest into the model's folder.
+
+    Raises:
+        NotFoundError: when there is no such file.
+        RefusedError: when it is a pickle: loading one runs what stands in it.
+    """
+    if not file.is_file():
+        raise NotFoundError(f"there is no file {str(file)!r} to add")
+    if file.name.endswith(_PICKLES) or file.read_bytes()[:2] in {
+        b"\x80\x03",
+        b"\x80\x04",
+        b"\x80\x05",
+    }:
+        message = f"{file.name!r} is a pickle, which runs code when it is loaded"
+        raise RefusedError(message, fix="save it with `berth.save_model`: ONNX, skops or pt2")
+    weight = Weight(
+        digest=images.digest_of(file.read_bytes()),
+        artifact=artifacts.put(file),
+        size_bytes=file.stat().st_size,
+    )
+    listed = folder / settings.WEIGHTS_FILE
+    known: dict[str, Any] = json.loads(listed.read_bytes()) if listed.exists() else {}
+    known[file.name] = {
+        "digest": weight.digest,
+        "artifact": weight.artifact,
+        "size_bytes": weight.size_bytes,
+    }
+    images.write_file(listed, json.dumps(known, indent=2, sort_keys=True).encode() + b"\n")
+    return weight
+
+
+def read(data: bytes) -> dict[str, Weight]:
+    """Read a `weights.json`.
+
+    Raises:
+        DamagedError: when it is none; with the entry at fault.
+    """
+    try:
+        given = cast("Mapping[str, Any]", json.loads(data))
+        found = {
+            name: Weight(
+                digest=Digest(str(entry["digest"])),
+                artifact=Digest(str(entry["artifact"])),
+                size_bytes=int(entry["size_bytes"]),
+            )
+            for name, entry in given.items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        message = f"{settings.WEIGHTS_FILE} is damaged: {error!r}"
+        raise DamagedError(message, fix=_AGAIN) from error
+    for name in found:
+        if PurePosixPath(name).name != name or name.startswith("."):
+            raise DamagedError(f"{name!r} in {settings.WEIGHTS_FILE} is no file name", fix=_AGAIN)
+    return found
+
+
+def fetch(wanted: Mapping[str, Weight], artifacts: FolderArtifacts) -> dict[str, bytes]:
+    """Return weights by name, each checked.
+
+    Raises:
+        NotFoundError: when the store has none of this digest.
+        DamagedError: when it is another file.
+    """
+    found: dict[str, bytes] = {}
+    with tempfile.TemporaryDirectory(prefix="berth-weights-") as scratch:
+        for number, (name, weight) in enumerate(sorted(wanted.items())):
+            target = Path(scratch) / str(number)
+            artifacts.lay_out(weight.artifact, target, durable=False)
+            found[name] = target.read_bytes()
+    check(found, wanted)
+    return found
+
+
+def check(found: Mapping[str, bytes], wanted: Mapping[str, Weight]) -> None:
+    """Compare weights with their digests.
+
+    Raises:
+        DamagedError: when one is another file.
+    """
+    for name, data in found.items():
+        if images.digest_of(data) != wanted[name].digest:
+            message = f"{name!r} is not what {settings.WEIGHTS_FILE} says"
+            raise DamagedError(message, fix=_AGAIN)

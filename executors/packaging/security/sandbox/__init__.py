@@ -1,0 +1,8 @@
+"""A process with limits and without network, in which the untrusted is opened.
+
+running       starts it, gives it one call, reads its answer with distrust
+inside        what runs in it: imports trusted code, confines itself, makes the call
+confinement   limits, namespaces, Landlock and seccomp; what could not be applied is told
+filters       the seccomp filter
+calls         what is done in it: scanning, unpacking
+"""

@@ -1,0 +1,55 @@
+"""What runs in the confined process: `python -m` this module, with one call on standard input.
+
+The called function's module is imported before the process confines itself: it is ours, and
+needs files that are closed to it afterwards.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from engine.model.errors import BerthError
+from executors.packaging.security.sandbox import confinement
+from executors.packaging.security.sandbox.confinement import Bounds
+
+_SYSTEM = ("/usr/lib", "/lib", "/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache", "/dev/null")
+_SEEN = ("/dev/urandom", "/proc/self", "/sys/devices/system/cpu")
+
+
+def main() -> int:
+    """Make the call; return the exit code."""
+    told: dict[str, Any] = json.load(sys.stdin)
+    # What is called may print; only the answer goes where the answer is expected.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    module, _, name = str(told["call"]).partition(":")
+    function = getattr(importlib.import_module(module), name)
+    ours = [sys.prefix, sys.base_prefix, sysconfig.get_path("stdlib"), told["root"]]
+    reads = [Path(path) for path in (*ours, *_SYSTEM, *_SEEN, *told["reads"])]
+    done = confinement.confine(
+        Bounds(**told["bounds"]), reads=reads, writes=[Path(path) for path in told["writes"]]
+    )
+    answer: dict[str, Any] = {"applied": done.applied, "missing": done.missing}
+    try:
+        answer["value"] = function(**told["arguments"])
+    except BerthError as error:
+        answer["error"] = {
+            "kind": type(error).__name__,
+            "message": error.message,
+            "fix": error.fix,
+        }
+    except MemoryError:
+        answer["error"] = {"kind": "DamagedError", "message": "it needs more memory than allowed"}
+    json.dump(answer, answers)
+    answers.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

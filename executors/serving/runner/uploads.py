@@ -1,0 +1,153 @@
+"""A model that somebody uploads: a packaged image as a tar, or a bare ONNX file.
+
+Nothing of it is executed: packages hold ONNX or skops with trusted types only. A tar is read in
+memory; links, devices and paths that leave it are refused, and so is what unpacks to more than the
+limit. A bare ONNX file is served with features by position.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from engine.model.errors import BerthError
+from executors.packaging import images
+from executors.serving import models
+from executors.serving.models import Feature, ServedModel
+from executors.serving.runner.errors import CallError
+
+UNPACKED_MAX = 512 << 20
+"""Bytes that a package may have unpacked."""
+_FILES_MAX = 1_000
+_TAR_MAGIC = b"ustar"
+_TAR_MAGIC_AT = 257
+_MATRIX = 2
+
+
+def load(data: bytes) -> ServedModel:
+    """Load and check an uploaded model.
+
+    Raises:
+        CallError: when it is none, or fails on its own example.
+    """
+    if not data:
+        raise CallError("the model is empty", status=422)
+    if data[_TAR_MAGIC_AT : _TAR_MAGIC_AT + len(_TAR_MAGIC)] == _TAR_MAGIC:
+        with tempfile.TemporaryDirectory(prefix="berth-runner-") as scratch:
+            layout = Path(scratch)
+            unpack(data, layout)
+            return _package(layout)
+    return _onnx(data)
+
+
+def unpack(data: bytes, layout: Path) -> None:
+    """Write the files of a tar below a folder.
+
+    Raises:
+        CallError: when it is no tar, or holds what a package never does.
+    """
+    total = 0
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+            for count, entry in enumerate(archive):
+                path = PurePosixPath(entry.name)
+                if path.is_absolute() or ".." in path.parts or count >= _FILES_MAX:
+                    raise CallError(f"the package holds {entry.name[:80]!r}", status=422)
+                if entry.isdir():
+                    continue
+                total += entry.size
+                if not entry.isfile() or total > UNPACKED_MAX:
+                    text = f"{entry.name[:80]!r} of the package is no plain file, or too large"
+                    raise CallError(text, status=422)
+                _write(layout.joinpath(*path.parts), archive, entry)
+    except (tarfile.TarError, OSError, ValueError) as error:
+        raise CallError(f"the package is no tar: {error}", status=422) from error
+
+
+def _write(path: Path, archive: tarfile.TarFile, entry: tarfile.TarInfo) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    reader = archive.extractfile(entry)
+    path.write_bytes(reader.read() if reader is not None else b"")
+
+
+def load_folder(layout: Path) -> ServedModel:
+    """Load and check a package from its folder; errors as of `load`."""
+    return _package(layout)
+
+
+def _package(layout: Path) -> ServedModel:
+    marker = next(iter(sorted(layout.rglob("oci-layout"))), None)
+    if marker is None:
+        fix = "send the folder of `berth`'s package task as a tar, or a .onnx file"
+        raise CallError("the tar holds no `oci-layout`", status=422, fix=fix)
+    try:
+        return models.load(images.read_image(marker.parent), frozenset())
+    except BerthError as error:
+        raise CallError(error.message, status=422, fix=error.fix) from error
+
+
+def _onnx(data: bytes) -> ServedModel:
+    """Load a bare ONNX model with one input of shape [rows, width] and a whole-number label."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(
+            data, sess_options=options, providers=["CPUExecutionProvider"]
+        )
+        width, outputs = _shape(session)
+        metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
+    except models.RUNTIME_ERRORS as error:
+        text = f"the model is neither a package nor ONNX: {str(error)[:300]}"
+        raise CallError(text, status=422, fix="send a tar of a package, or a .onnx file") from error
+    named = [name for name in metadata.get("features", "").split(",") if name]
+    names = named if len(named) == width else [f"f{index}" for index in range(width)]
+    source = session.get_inputs()[0].name
+
+    def predict(
+        rows: models.Rows,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
+        found = session.run(outputs, {source: rows.astype(np.float32)})
+        chances = np.asarray(found[1], dtype=np.float32) if len(outputs) > 1 else None
+        return np.asarray(found[0]).reshape(len(rows)), chances
+
+    digest = images.digest_of(data)
+    model = ServedModel(
+        name="uploaded",
+        digest=digest,
+        names=frozenset({digest}),
+        features=tuple(Feature(name=n, unit="", input_unit="", factor=1.0) for n in names),
+        classes=(),
+        has_probabilities=len(outputs) > 1,
+        family="onnx",
+        factors=np.ones(width),
+        predict=predict,
+    )
+    try:
+        model.infer(np.zeros((2, width)))
+    except models.RUNTIME_ERRORS as error:
+        text = f"the model fails on rows of {width} zeros: {str(error)[:300]}"
+        raise CallError(text, status=422) from error
+    return model
+
+
+def _shape(session: onnxruntime.InferenceSession) -> tuple[int, list[str]]:
+    """Return how many numbers a row has, and the outputs to ask for."""
+    inputs = session.get_inputs()
+    shape = inputs[0].shape if len(inputs) == 1 else []
+    if len(shape) != _MATRIX or not isinstance(shape[1], int) or inputs[0].type != "tensor(float)":
+        found = [(each.name, each.type, each.shape) for each in inputs]
+        raise ValueError(f"its inputs are {found}, expected one float tensor [rows, width]")
+    outputs = [each for each in session.get_outputs() if each.type.startswith("tensor(")]
+    if not outputs:
+        raise ValueError("it has no output that is a tensor")
+    chances = [each.name for each in outputs[1:] if each.type == "tensor(float)"]
+    return shape[1], [outputs[0].name, *chances[:1]]

@@ -1,0 +1,115 @@
+"""Starts torchrun on this machine, for a recipe or for a script of the user's own.
+
+torch itself is not imported here. On Kubernetes each pod of an Indexed Job runs the same command
+with `--nnodes` and the address of the first pod.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.model.errors import NotFoundError
+
+_GRACE_SECONDS = 10.0
+TOO_LONG = 124
+"""Exit code of a training that was ended because it took too long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """How workers are started.
+
+    workers: on this machine. restarts: how often all workers are started again after one died.
+    threads: of each worker; 0 for an even share of the cores.
+    nodes, address: machines that train together, and `HOST:PORT` of one at which all meet; a
+    single machine finds its own port.
+    """
+
+    workers: int = 1
+    restarts: int = 3
+    threads: int = 1
+    nodes: int = 1
+    address: str = ""
+
+
+def command(start: Start, program: Sequence[str]) -> list[str]:
+    """Return the command line for a module (`-m NAME`) or a script with arguments.
+
+    That of torchrun; a single worker needs none.
+    """
+    if start.workers == start.nodes == 1:
+        return [sys.executable, *program]
+    found = [
+        *(sys.executable, "-m", "torch.distributed.run"),
+        f"--nproc-per-node={start.workers}",
+        f"--max-restarts={start.restarts}",
+    ]
+    if start.nodes == 1:
+        found.append("--standalone")
+    else:
+        found += [
+            f"--nnodes={start.nodes}",
+            "--rdzv-backend=c10d",
+            f"--rdzv-endpoint={start.address}",
+        ]
+    return [*found, *program]
+
+
+def recipe_program(recipe: str, folder: Path, options: Sequence[str] = ()) -> list[str]:
+    """Return what torchrun runs to train a recipe in a folder."""
+    return ["-m", "executors.training.parallel.worker", recipe, str(folder), *options]
+
+
+def run(start: Start, program: Sequence[str], folder: Path, *, seconds_max: float) -> int:
+    """Run to the end; return the exit code. Output goes to `log.txt` in the folder.
+
+    A training that takes longer than `seconds_max` is ended; it goes on from its checkpoint when it
+    is run again.
+
+    Raises:
+        NotFoundError: when torch is not installed.
+    """
+    if importlib.util.find_spec("torch") is None:
+        message = "torch is not installed, which parallel training needs"
+        raise NotFoundError(message, fix="pip install 'berth[torch]'")
+    folder.mkdir(parents=True, exist_ok=True)
+    threads = start.threads or max(1, (os.cpu_count() or 1) // start.workers)
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    for left in reversed(range(start.restarts + 1)):
+        with (folder / "log.txt").open("ab") as log:
+            process = subprocess.Popen(
+                command(start, program), stdout=log, stderr=subprocess.STDOUT, env=environment
+            )
+        code = _wait(process, seconds_max)
+        # A worker that is killed is started again, as torchrun does with several.
+        if code >= 0 or not left:
+            return code
+    return 1
+
+
+def _wait(process: subprocess.Popen[bytes], seconds_max: float) -> int:
+    """Return the exit code; end what never ends, or what nobody wants to wait for."""
+    try:
+        return process.wait(seconds_max)
+    except subprocess.TimeoutExpired:
+        return _end(process)
+    except BaseException:
+        _end(process)
+        raise
+
+
+def _end(process: subprocess.Popen[bytes]) -> int:
+    """Ask a process to end, torchrun with its workers, and then make it; return 124."""
+    process.terminate()
+    try:
+        process.wait(_GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    return TOO_LONG

@@ -1,0 +1,53 @@
+"""Whether more workers pay: predicted from a short probe, before anything is trained.
+
+Three kinds of step are taken in turn, in one start of the workers (`probing`): of the whole batch
+by one worker while the others wait; of the slices by all of them at once, without a word between
+them, which shows how far they get into each other's way; and of the slices with their gradients
+summed, which shows what the exchange adds. A few steps tell about a training of thousands.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+NAME = "probe.json"
+PAYS = 1.1
+"""A speed-up below this is not worth a second worker's money."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Seconds of a step: of one worker alone, of each of `workers` at once, of the exchange."""
+
+    workers: int
+    alone_seconds: float
+    together_seconds: float
+    exchange_seconds: float
+
+    @property
+    def speed_up(self) -> float:
+        """How many times faster than one worker."""
+        return self.alone_seconds / (self.together_seconds + self.exchange_seconds)
+
+    @property
+    def pays(self) -> bool:
+        """Whether so many workers are worth it."""
+        return self.speed_up >= PAYS
+
+
+def quiet(seconds: Sequence[float]) -> float:
+    """Return the median of the quarter that took least: the machine while nobody else is at work.
+
+    >>> quiet([5.0, 1.0, 9.0, 1.2, 1.1, 7.0, 8.0, 6.0])
+    1.05
+    """
+    return statistics.median(sorted(seconds)[: max(len(seconds) // 4, 1)])
+
+
+def read(folder: Path) -> Probe:
+    """Return what was measured."""
+    return Probe(**json.loads((folder / NAME).read_text(encoding="utf-8")))

@@ -1,0 +1,69 @@
+"""Debian's docker-registry as a process on a port of the kernel's choice."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+
+LIMIT_SECONDS = 20.0
+PROGRAM = shutil.which("docker-registry")
+_CONFIG = """\
+version: 0.1
+log: {{level: info}}
+storage:
+  filesystem: {{rootdirectory: {root}}}
+  delete: {{enabled: true}}
+http: {{addr: "127.0.0.1:{port}"}}
+{auth}
+"""
+
+
+class RegistryProcess:
+    """A registry that keeps its images below a folder.
+
+    htpasswd: a file of logins; None lets everybody in.
+    """
+
+    def __init__(self, folder: Path, htpasswd: Path | None = None) -> None:
+        self._folder = folder
+        self._auth = ""
+        if htpasswd is not None:
+            self._auth = f"auth: {{htpasswd: {{realm: berth, path: {htpasswd}}}}}"
+        self.host = ""
+
+    def __enter__(self) -> RegistryProcess:
+        self.start(0)
+        return self
+
+    def start(self, port: int) -> None:
+        """Start it; 0 lets the kernel choose the port."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        config = self._folder / "config.yml"
+        config.write_text(
+            _CONFIG.format(root=self._folder / "data", port=port, auth=self._auth), "utf-8"
+        )
+        log = self._folder / "log.txt"
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(
+                [str(PROGRAM), "serve", str(config)], stdout=file, stderr=file
+            )
+        end = time.monotonic() + LIMIT_SECONDS
+        while not (found := re.search(r"listening on ([\d.]+:\d+)", log.read_text("utf-8"))):
+            assert self.process.poll() is None, log.read_text("utf-8")
+            assert time.monotonic() < end, "the registry did not come up"
+            time.sleep(0.01)
+        self.host = found[1]
+
+    def kill(self) -> None:
+        """Kill it, as a machine that loses power does."""
+        self.process.kill()
+        self.process.wait(LIMIT_SECONDS)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self.kill()

@@ -1,0 +1,110 @@
+"""What a confined process cannot do, and what becomes of one that tries."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.model.errors import BerthError, DamagedError, NotFoundError, RefusedError
+from executors.packaging.security.sandbox import calls, filters
+from executors.packaging.security.sandbox.confinement import Bounds
+from executors.packaging.security.sandbox.running import Call, run
+from tests.unit.security.test_scanning import HOSTILE
+
+
+def attempt(function: str, **arguments: object) -> str:
+    """Return what a confined call says when it fails."""
+    with pytest.raises(BerthError) as caught:
+        run(Call(function=function, arguments=arguments))
+    return caught.value.message
+
+
+@pytest.fixture(scope="module")
+def confined() -> tuple[str, ...]:
+    """Measures that this machine's kernel and rights allow."""
+    return run(Call(function="builtins:dict", arguments={})).applied
+
+
+def test_what_is_applied_is_told(confined: tuple[str, ...]) -> None:
+    answer = run(Call(function="builtins:dict", arguments={"a": 1}))
+    assert answer.value == {"a": 1}
+    assert len(answer.applied) + len(answer.missing) == 5
+    assert answer.applied == confined
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "needs"),
+    [
+        ("socket:create_connection", {"address": ["127.0.0.1", 9]}, "system calls"),
+        ("os:fork", {}, "system calls"),
+        ("os:listdir", {"path": "/root"}, "files"),
+        ("os:mkdir", {"path": "/tmp/not-to-be-made"}, "files"),
+    ],
+)
+def test_a_confined_process_may_not(
+    confined: tuple[str, ...], function: str, arguments: dict[str, Any], needs: str
+) -> None:
+    if needs not in confined:
+        pytest.skip(f"this machine does not allow: {needs}")
+    assert "ermi" in attempt(function, **arguments)
+
+
+def test_too_much_memory_is_a_plain_error(tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(bytes(64 << 20))
+    with pytest.raises(DamagedError):
+        calls.ConfinedScanner(Bounds(memory_bytes=80 << 20)).scan(tmp_path)
+
+
+def test_too_much_time_is_a_plain_error() -> None:
+    with pytest.raises(DamagedError, match="longer than"):
+        run(Call(function="signal:pause", arguments={}, seconds=0.5))
+
+
+def test_the_environment_stays_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BERTH_SIGNING_PASSPHRASE", "sesame")
+    found = run(Call(function="os:getenv", arguments={"key": "BERTH_SIGNING_PASSPHRASE"}))
+    assert found.value is None
+
+
+def test_errors_of_ours_come_back(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="absent"):
+        calls.ConfinedScanner().scan(tmp_path / "absent")
+
+
+def archive(folder: Path, **files: bytes) -> Path:
+    with tarfile.open(folder / "a.tar.gz", "w:gz") as found:
+        for name, data in files.items():
+            entry = tarfile.TarInfo(f"in/{name}")
+            entry.size = len(data)
+            found.addfile(entry, io.BytesIO(data))
+    return folder / "a.tar.gz"
+
+
+def test_a_harmless_archive_is_unpacked(tmp_path: Path) -> None:
+    names = calls.unpack(archive(tmp_path, one=b"1", two=b"22"), tmp_path / "out")
+    assert names == ("in/one", "in/two")
+    assert (tmp_path / "out" / "in" / "two").read_bytes() == b"22"
+
+
+@pytest.mark.parametrize("name", ["up.tar", "link-out.tar", "twice.zip", "device.tar", "bomb.zip"])
+def test_nothing_of_a_hostile_archive_is_unpacked(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(HOSTILE[name])
+    with pytest.raises(RefusedError):
+        calls.unpack(tmp_path / name, tmp_path / "out")
+    assert {path.name for path in tmp_path.iterdir()} == {name}
+
+
+def test_a_folder_that_is_there_is_not_unpacked_into(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="already"):
+        calls.unpack(archive(tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize("machine", filters.TABLES)
+def test_a_filter_is_whole_instructions(machine: str) -> None:
+    steps = filters.program(filters.TABLES[machine])
+    assert len(steps) % 8 == 0
+    assert len(steps) // 8 == 14 + 2 * len(filters.TABLES[machine].refused)

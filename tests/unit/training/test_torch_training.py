@@ -1,0 +1,293 @@
+"""Parallel training and compression. One file, since every process pays for importing torch."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.model.errors import DamagedError, RefusedError
+from executors.training.parallel import launch, metrics, prediction
+
+pytestmark = pytest.mark.xdist_group("torch")
+
+torch: Any = pytest.importorskip("torch", reason="the extra `torch` is not installed")
+batches: Any = importlib.import_module("executors.training.parallel.batches")
+checkpoints: Any = importlib.import_module("executors.training.parallel.checkpoints")
+loop: Any = importlib.import_module("executors.training.parallel.loop")
+optimisers: Any = importlib.import_module("executors.training.parallel.optimisers")
+schedules: Any = importlib.import_module("executors.training.parallel.schedules")
+recipes: Any = importlib.import_module("executors.training.parallel.recipe")
+chains: Any = importlib.import_module("executors.training.compression.chains")
+compressing: Any = importlib.import_module("executors.training.compression.compressing")
+export: Any = importlib.import_module("executors.training.compression.export")
+low_rank: Any = importlib.import_module("executors.training.compression.low_rank")
+operations: Any = importlib.import_module("executors.training.compression.operations")
+pruning: Any = importlib.import_module("executors.training.compression.pruning")
+
+RECIPE = """
+import torch
+from executors.training.parallel.recipe import Recipe
+
+def summed(outputs, targets):
+    return torch.nn.functional.cross_entropy(outputs, targets, reduction="sum")
+
+def recipe():
+    torch.manual_seed(0)
+    inputs = torch.randn(203, 6, dtype=torch.float64)
+    model = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    return Recipe(
+        model=model.double(), inputs=inputs, targets=inputs.argmax(1) % 3, loss=summed, epochs=2,
+        global_batch=50, micro_batch=16, learning_rate=0.2, warm_up_steps=3,
+    )
+
+def wrong():
+    return "no recipe"
+"""
+
+
+def recipe(**fields: object) -> Any:
+    space: dict[str, Any] = {}
+    exec(RECIPE, space)
+    made = space["recipe"]()
+    values = {name: getattr(made, name) for name in made.__slots__}
+    return recipes.Recipe(**{**values, **fields})
+
+
+def trained(folder: Path, made: Any, **limits: Any) -> list[float]:
+    folder.mkdir(exist_ok=True)
+    ends = loop.Limits(**{"checkpoint_steps": 3, **limits})
+    loop.train(made, folder, loop.World(), ends, clock=time.perf_counter)
+    return [line["loss"] for line in metrics.read(folder / metrics.NAME)]
+
+
+def test_two_workers_take_the_steps_of_one(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(RECIPE)
+    program = launch.recipe_program(f"{tmp_path / 'net.py'}:recipe", tmp_path / "two")
+    code = launch.run(launch.Start(workers=2), program, tmp_path / "two", seconds_max=300)
+    assert code == 0, (tmp_path / "two" / "log.txt").read_text()
+    two = [line["loss"] for line in metrics.read(tmp_path / "two" / metrics.NAME)]
+    one = trained(tmp_path / "one", recipe())
+    assert len(one) == 10
+    assert np.abs(np.subtract(one, two)).max() < 1e-12
+    state = checkpoints.load(tmp_path / "two")
+    assert (state["step"], state["workers"]) == (10, 2)
+
+
+def test_what_is_no_recipe_is_refused_by_the_worker(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(RECIPE)
+    program = launch.recipe_program(f"{tmp_path / 'net.py'}:wrong", tmp_path / "w")
+    assert launch.run(launch.Start(), program, tmp_path / "w", seconds_max=300) == 65
+    assert "returned str, expected a Recipe" in (tmp_path / "w" / "log.txt").read_text()
+
+
+def test_a_training_that_never_ends_is_ended(tmp_path: Path) -> None:
+    (tmp_path / "forever.py").write_text("import time\ntime.sleep(600)\n")
+    program = [str(tmp_path / "forever.py")]
+    assert launch.run(launch.Start(), program, tmp_path, seconds_max=0.5) == launch.TOO_LONG
+
+
+def test_a_script_that_is_killed_is_started_again(tmp_path: Path) -> None:
+    text = "import os, pathlib\np = pathlib.Path('again')\nif p.exists(): raise SystemExit(7)\n"
+    (tmp_path / "once.py").write_text(
+        text.replace("'again'", repr(str(tmp_path / "again")))
+        + ("p.touch()\nos.kill(os.getpid(), 9)\n")
+    )
+    program = [str(tmp_path / "once.py")]
+    assert launch.run(launch.Start(), program, tmp_path, seconds_max=60) == 7
+
+
+def test_several_workers_are_started_by_torchrun() -> None:
+    words = launch.command(launch.Start(workers=2, nodes=3, address="first:29500"), ["net.py", "x"])
+    assert "--nproc-per-node=2" in words
+    assert "--rdzv-endpoint=first:29500" in words
+    assert words[-2:] == ["net.py", "x"]
+
+
+def test_passes_of_any_size_take_the_same_step(tmp_path: Path) -> None:
+    curves = [trained(tmp_path / str(n), recipe(micro_batch=n)) for n in (1, 50)]
+    assert np.abs(np.subtract(curves[0], curves[1])).max() < 1e-12
+
+
+def test_a_training_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    whole = trained(tmp_path / "whole", recipe())
+    trained(tmp_path / "parts", recipe(), seconds_max=-1.0)
+    assert len(metrics.read(tmp_path / "parts" / metrics.NAME)) == 1
+    with (tmp_path / "parts" / metrics.NAME).open("a") as file:
+        file.write('{"step": 2, "loss": 0.0}\n{"step": 3, "lo')
+    assert trained(tmp_path / "parts", recipe()) == whole
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    (tmp_path / checkpoints.NAME).write_bytes(b"rubbish")
+    with pytest.raises(DamagedError, match="damaged"):
+        checkpoints.load(tmp_path)
+
+
+def test_a_loss_that_is_no_number_ends_the_training(tmp_path: Path) -> None:
+    with pytest.raises(loop.DivergedError, match="the loss of step"):
+        trained(tmp_path, recipe(learning_rate=1e200))
+
+
+def test_half_precision_learns_too(tmp_path: Path) -> None:
+    made = recipe(half=True)
+    single = recipe(half=True, model=made.model.float(), inputs=made.inputs.float())
+    losses = trained(tmp_path, single)
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "radam", "lars", "lamb"])
+def test_every_optimiser_lowers_a_bowl(name: str) -> None:
+    weights = torch.nn.Parameter(torch.full((3, 2), 2.0))
+    bias = torch.nn.Parameter(torch.full((3,), 2.0))
+    rate = 20.0 if name == "lars" else 0.05
+    found = optimisers.optimiser(name, [weights, bias], rate=rate, momentum=0.5, decay=0.01)
+    before = float((weights**2).sum().detach())
+    for _ in range(40):
+        found.zero_grad()
+        ((weights**2).sum() + (bias**2).sum() / 100).backward()
+        found.step()
+    assert float((weights**2).sum().detach()) < before / 2
+
+
+def test_lamb_moves_each_layer_by_its_size() -> None:
+    small, large = (torch.nn.Parameter(torch.full((2, 2), size)) for size in (0.01, 100.0))
+    found = optimisers.optimiser("lamb", [small, large], rate=0.1, momentum=0, decay=0)
+    small.grad = large.grad = torch.ones(2, 2)
+    found.step()
+    assert small.detach().numpy() == pytest.approx(0.009)
+    assert large.detach().numpy() == pytest.approx(90.0)
+
+
+def test_unknown_words_are_refused() -> None:
+    with pytest.raises(RefusedError, match="no optimiser 'oracle'"):
+        optimisers.optimiser("oracle", [], rate=1, momentum=0, decay=0)
+    with pytest.raises(RefusedError, match="no scaling 'log'"):
+        schedules.scaled(1.0, batch=2, base_batch=1, scaling="log")
+
+
+def test_memory_of_a_pass_grows_with_its_samples() -> None:
+    made = recipe()
+    need = batches.measure(made.model, made.inputs, made.targets, made.loss)
+    weights = sum(p.numel() * 8 for p in made.model.parameters())
+    assert 4 * weights <= need.fixed_bytes < 4 * weights + 1_000
+    assert 6 * 8 <= need.sample_bytes < 1_000
+    assert batches.micro_batch(need, memory_bytes=1 << 20, most=64) == 64
+    assert batches.micro_batch(need, memory_bytes=need.fixed_bytes + 10_000, most=64) in {16, 32}
+    with pytest.raises(RefusedError, match="one sample needs"):
+        batches.micro_batch(need, memory_bytes=100, most=64)
+
+
+def test_more_workers_pay_only_where_they_are_faster(tmp_path: Path) -> None:
+    seconds = {"alone_seconds": 1.0, "together_seconds": 0.5}
+    (tmp_path / prediction.NAME).write_text(
+        json.dumps({"workers": 2, "exchange_seconds": 0.1, **seconds})
+    )
+    assert prediction.read(tmp_path).speed_up == pytest.approx(1 / 0.6)
+    assert prediction.read(tmp_path).pays
+    slow = prediction.Probe(workers=2, exchange_seconds=0.5, **seconds)
+    assert not slow.pays
+
+
+def network() -> Any:
+    nn = torch.nn
+    torch.manual_seed(0)
+    made = nn.Sequential(
+        nn.Sequential(nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU()),
+        *(nn.MaxPool2d(2), nn.Dropout(0.1), nn.Conv2d(6, 8, 3, stride=2), nn.ReLU()),
+        *(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3)),
+    )
+    return made.eval()
+
+
+ROWS = np.random.default_rng(0).standard_normal((64, 1, 12, 12)).astype(np.float32)
+
+
+def answers(model: Any) -> Any:
+    return export.eager(model)(ROWS)
+
+
+def test_removing_channels_that_are_nought_changes_no_answer() -> None:
+    model = network()
+    with torch.no_grad():
+        for layer, norm in ((model[0][0], model[0][1]), (model[3], None), (model[7], None)):
+            half = layer.weight.shape[0] // 2
+            for part in (layer, norm):
+                if part is not None:
+                    part.weight[::2] = 0
+                    part.bias[::2] = 0
+            assert half
+    small = pruning.pruned(model, 0.5)
+    assert operations.parameters(small) < operations.parameters(model) / 2
+    assert np.abs(answers(small) - answers(model)).max() < 1e-5
+
+
+def test_pruning_leaves_the_last_layer_and_two_channels() -> None:
+    small = pruning.pruned(network(), 0.99)
+    assert [layer.weight.shape[0] for layer in small if isinstance(layer, chains.WEIGHTED)] == [
+        *(2, 2, 2, 3)
+    ]
+    assert answers(small).shape == (64, 3)
+
+
+def test_multiply_adds_are_counted_by_hand() -> None:
+    sample = torch.from_numpy(ROWS[:1])
+    by_hand = 12 * 12 * 6 * 9 + 2 * 2 * 8 * 6 * 9 + 8 * 16 + 16 * 3
+    assert operations.multiply_adds(network(), sample) == by_hand
+
+
+def test_a_layer_of_low_rank_becomes_two_with_the_same_answers() -> None:
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(144, 40)).eval()
+    with torch.no_grad():
+        left, right = torch.randn(40, 3), torch.randn(3, 144)
+        model[1].weight.copy_(left @ right)
+    thin = low_rank.factorised(model, 0.9999999)
+    assert [tuple(layer.weight.shape) for layer in list(thin)[1:]] == [(3, 144), (40, 3)]
+    assert np.abs(answers(thin) - answers(model)).max() < 1e-3
+    full = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(144, 2))
+    assert len(list(low_rank.factorised(full, 0.99))) == 2
+
+
+def test_onnx_answers_as_torch_does() -> None:
+    model = network()
+    data = export.to_onnx(model, torch.from_numpy(ROWS[:1]))
+    assert np.abs(export.session(data)(ROWS) - answers(model)).max() < 1e-4
+
+
+def test_a_network_that_is_no_row_of_known_layers_is_refused() -> None:
+    with pytest.raises(RefusedError, match="the network has LSTM"):
+        chains.layers(torch.nn.Sequential(torch.nn.LSTM(3, 3), torch.nn.Linear(3, 3)))
+    with pytest.raises(RefusedError, match="no layer with weights"):
+        chains.layers(torch.nn.ReLU())
+
+
+@pytest.mark.parametrize("budget", [0.05, -1.0])
+def test_only_what_stays_within_the_budget_is_kept(budget: float) -> None:
+    model = network()
+    labels = answers(model).argmax(axis=1)
+    ticks = itertools.count()
+    found = compressing.compress(
+        compressing.Task(
+            model=model,
+            tune=lambda _: None,
+            rows=ROWS,
+            labels=labels,
+            calibration=ROWS,
+            budget=budget,
+            shares=(0.01, 0.9),
+        ),
+        clock=lambda: math.sqrt(next(ticks)),
+    )
+    least = 1.0 - budget
+    assert found.forms[0].quality == 1.0
+    assert all(form.accepted == (form.quality >= least) for form in found.forms)
+    assert (found.chosen == found.forms[0]) == (budget < 0)
+    assert export.session(found.onnx)(ROWS).shape == (64, 3)
+    assert "chosen" in found.table()
