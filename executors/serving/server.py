@@ -69,6 +69,11 @@ class ModelServer:
         runner = self.shelf.slot(self._name).current.default.runner
         return cast("PackagedRunner", runner).model
 
+    @model.setter
+    def model(self, model: ServedModel) -> None:
+        """Serve another model from the next request on; the runner beside it swaps so too."""
+        self.shelf.put(self._name, packaged.servable_of(self._name, model))
+
     async def swap(self, digest: str, layout: Path | None = None) -> None:
         """Serve another package; until it is loaded and checked, the old one serves.
 
@@ -84,7 +89,7 @@ class ModelServer:
                 raise RequestError(f"the package holds {model.name!r}, not {self._name!r}")
             if self._noting is not None:
                 await self._noting  # tags are set in the order of the swaps
-            self.shelf.put(self._name, packaged.servable_of(self._name, model))
+            self.model = model
             self._noting = asyncio.create_task(
                 asyncio.to_thread(self._packages.note_serving, model)
             )

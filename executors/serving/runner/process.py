@@ -30,10 +30,7 @@ _SWITCH_SECONDS = 0.0005
 class Serves(Protocol):
     """A server with one model in service, which is one reference."""
 
-    @property
-    def model(self) -> ServedModel:
-        """What serves now."""
-        ...
+    model: ServedModel
 
 
 class ServerSlot:
