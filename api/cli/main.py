@@ -21,6 +21,7 @@ from api.cli import (
     importing,
     model_runner,
     modelling,
+    models,
     notifying,
     operating,
     planning,
@@ -51,6 +52,7 @@ _MODULES = (
     notifying,
     rules,
     operating,
+    models,
     provisioning,
     demonstrating,
 )

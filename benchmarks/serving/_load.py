@@ -16,13 +16,13 @@ from pathlib import Path
 RETRY_SECONDS = 0.01
 
 
-def request(host: str, rows: Sequence[Sequence[float]]) -> bytes:
+def request(host: str, model: str, rows: Sequence[Sequence[float]]) -> bytes:
     """Returns an inference request as bytes."""
     data = [value for row in rows for value in row]
     shape = [len(rows), len(rows[0])]
     tensor = {"name": "features", "shape": shape, "datatype": "FP64", "data": data}
     body = json.dumps({"inputs": [tensor]}).encode()
-    head = f"POST /v2/models/heart/infer HTTP/1.1\r\nHost: {host}\r\n"
+    head = f"POST /v2/models/{model}/infer HTTP/1.1\r\nHost: {host}\r\n"
     head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
@@ -60,20 +60,27 @@ async def loop(
         writer.close()
 
 
-async def main(host: str, port: int, connections: int, rows: list[list[float]]) -> list[object]:
+async def main(
+    address: tuple[str, int], model: str, connections: int, rows: list[list[float]]
+) -> list[object]:
     """Runs the loops until the standard input is closed."""
     stop = asyncio.Event()
-    sent = [request(host, [row]) for row in rows]
+    sent = [request(address[0], model, [row]) for row in rows]
     log: list[object] = []
     running = asyncio.get_running_loop()
     running.add_reader(sys.stdin, stop.set)
-    await asyncio.gather(*(loop((host, port), sent, stop, log) for _ in range(connections)))
+    await asyncio.gather(*(loop(address, sent, stop, log) for _ in range(connections)))
     return log
 
 
 if __name__ == "__main__":
     options = json.loads(sys.argv[1])
     answers = asyncio.run(
-        main(options["host"], options["port"], options["connections"], options["rows"])
+        main(
+            (options["host"], options["port"]),
+            options.get("model", "heart"),
+            options["connections"],
+            options["rows"],
+        )
     )
     Path(options["log"]).write_text(json.dumps(answers), encoding="utf-8")

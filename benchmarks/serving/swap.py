@@ -1,10 +1,13 @@
-"""Requests that fail, and how long they wait, while the model is swapped 50 times under load.
+"""Requests that fail, and how long they wait, while models are swapped under load.
 
 Two heart-disease models (nearest neighbours and a tree) are trained and packaged from
 `training/heart-disease*.csv` by the built-in tasks; the model server runs as a task of the local
 executor; a second process keeps eight connections busy with held-out records, each sending the
 next request when it has the last answer. Every 100 ms the engine's port swaps the model. An
 answer is stale when its request began after the swap to another version was acknowledged.
+
+Then the standalone server is swapped 100 times among frameworks and schemas, with a forest of
+193 MB among them (`_big_swap`).
 """
 
 import json
@@ -19,7 +22,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from benchmarks import frame
-from benchmarks.serving import _heart
+from benchmarks.serving import _big_swap, _heart
 from engine.model.dispatches import Deployment
 from engine.model.identifiers import Digest, TaskName
 from executors.serving import HttpModelServer
@@ -68,6 +71,7 @@ def run(context: frame.Context) -> Iterator[frame.Figure]:
     finally:
         heart.stop()
     yield from figures(swaps, answers, began)
+    yield from _big_swap.run(context)
 
 
 def under_load(

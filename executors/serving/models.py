@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from engine.model.errors import DamagedError
 from engine.model.identifiers import Digest
 from executors.packaging.images import Image
+from executors.serving.runtime import onnx_runner
+from executors.serving.runtime.onnx_runner import RUNTIME_ERRORS as RUNTIME_ERRORS
 
 Rows = NDArray[np.float64]
 Predict = Callable[[Rows], tuple[NDArray[np.int64], NDArray[np.float32] | None]]
-_STATE: Any = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
-RUNTIME_ERRORS: tuple[type[Exception], ...] = (
-    _STATE.Fail,
-    _STATE.InvalidArgument,
-    _STATE.InvalidGraph,
-    _STATE.InvalidProtobuf,
-    _STATE.NoModel,
-    _STATE.NotImplemented,
-    _STATE.RuntimeException,
-    ValueError,
-)
-"""What a model can raise; the errors of onnxruntime share no base class of their own."""
 _AGAIN = "package the model again"
 
 
@@ -142,16 +129,7 @@ def _predictor(image: Image, *, with_probabilities: bool) -> Predict:
 
 def _onnx(data: bytes, *, with_probabilities: bool) -> Predict:
     """Return the function that runs an ONNX model in this thread only."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        session: Any = onnxruntime.InferenceSession(
-            data, sess_options=options, providers=["CPUExecutionProvider"]
-        )
-    except RUNTIME_ERRORS as error:
-        raise DamagedError(f"model.onnx is no ONNX model: {error}", fix=_AGAIN) from error
+    session = onnx_runner.session(data)
     name = session.get_inputs()[0].name
     outputs = ["label", "probabilities"] if with_probabilities else ["label"]
 
@@ -165,17 +143,9 @@ def _onnx(data: bytes, *, with_probabilities: bool) -> Predict:
 def _skops(data: bytes, *, with_probabilities: bool) -> Predict:
     """Return the function that runs a skops model; only types of numpy and scikit-learn load."""
     # Takes seconds, and almost every package is ONNX.
-    from executors.persistence import skops_io  # noqa: PLC0415
+    from executors.serving.runtime import sklearn_runner  # noqa: PLC0415
 
-    try:
-        types = skops_io.get_untrusted_types(data=data)
-        foreign = [found for found in types if not found.startswith(("numpy.", "sklearn."))]
-        if foreign:
-            message = f"model.skops holds types that are not trusted: {foreign}"
-            raise DamagedError(message, fix="serve models of scikit-learn, or ONNX")
-        model: Any = skops_io.loads(data, trusted=types)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise DamagedError(f"model.skops is no skops model: {error}", fix=_AGAIN) from error
+    model = sklearn_runner.load(data)
 
     def predict(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
         labels = np.asarray(model.predict(rows), dtype=np.int64)

@@ -8,14 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
-import os
-import signal
 import socket
-import sys
 import uuid
-from collections.abc import Generator
 from pathlib import Path
 from typing import cast
 
@@ -24,20 +19,18 @@ import uvloop
 from starlette.types import ASGIApp
 
 from engine.model.errors import BerthError, InvalidInputError
+from executors.serving import standalone
 from executors.serving.models import Prediction
 from executors.serving.packages import Packages
 from executors.serving.runner.process import beside
-from executors.serving.server import ModelServer
+from executors.serving.server import AUDIT, ModelServer
 from executors.serving.windows import Windows
 from executors.tasks.context import BadInputError, Task, TaskError
 
-_HOST = "127.0.0.1"
 _WINDOW_SECONDS = 1.0
 _STARTING_SECONDS = 0.01
-_SHUTDOWN_SECONDS = 5
-_SWITCH_SECONDS = 0.0005
-"""How long the loop may hold the interpreter while a swap's thread waits for it. With Python's own
-5 ms a swap under load takes several times as long: its thread waits anew after every read."""
+_NO_PORT = -1
+"""Without the parameter `grpc_port` no gRPC is served; 0 lets the kernel choose."""
 
 
 def run(task: Task) -> None:
@@ -54,10 +47,9 @@ def run(task: Task) -> None:
     task.write_outputs({})
     window_seconds = max(0.05, task.number("window_seconds", _WINDOW_SECONDS))
     listening = listen(int(task.number("port", 0)))
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    gc.freeze()  # what is loaded by now stays, so collections need not look at it
+    standalone.tune()
     windows = Windows(task)
-    application = ModelServer(model, packages, windows)
+    application = ModelServer(model, packages, windows, _audit(task))
     served = _with_runner(task, application, windows)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(task, application, served, windows, listening, window_seconds))
@@ -69,29 +61,10 @@ def listen(port: int) -> socket.socket:
     Raises:
         TaskError: when the port is in use.
     """
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((_HOST, port))
-    except OSError as error:
-        listening.close()
-        raise TaskError(f"port {port} of {_HOST} cannot be used: {error.strerror}") from error
-    return listening
-
-
-class _Server(uvicorn.Server):
-    """Uvicorn, but signals only end it: its own handling raises them again when it is done.
-
-    That would end the process before the last window is written.
-    """
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Let open requests finish on SIGTERM and SIGINT."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
+        return standalone.listen(port)
+    except BerthError as error:
+        raise TaskError(error.message) from error
 
 
 async def _serve(
@@ -103,29 +76,21 @@ async def _serve(
     window_seconds: float,
 ) -> None:
     """Serve until a signal ends it. `served` is the application with what stands beside it."""
-    config = uvicorn.Config(
-        served,
-        loop="none",
-        http="httptools",
-        lifespan="off",
-        ws="none",
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-        backlog=1024,
-    )
-    server = _Server(config)
-    beside = asyncio.gather(
-        _announce(task, server, listening), _measure(application, windows, window_seconds)
-    )
-    try:
-        await server.serve(sockets=[listening])
-    finally:
-        beside.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await beside
-        windows.flush([feature.name for feature in application.model.features])
+    server = standalone.Server(standalone.configuration(served, application.inference))
+    grpc_wanted = int(task.number("grpc_port", _NO_PORT))
+    wanted = None if grpc_wanted == _NO_PORT else grpc_wanted
+    async with standalone.rpc_server(application.service, standalone.HOST, wanted) as grpc_port:
+        meanwhile = asyncio.gather(
+            _announce(task, server, listening, grpc_port),
+            _measure(application, windows, window_seconds),
+        )
+        try:
+            await server.serve(sockets=[listening])
+        finally:
+            meanwhile.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await meanwhile
+            windows.flush([feature.name for feature in application.model.features])
 
 
 def _with_runner(task: Task, application: ModelServer, windows: Windows) -> ASGIApp:
@@ -155,15 +120,15 @@ def _with_runner(task: Task, application: ModelServer, windows: Windows) -> ASGI
         raise BadInputError(f"the model runner: {error.message}") from error
 
 
-async def _announce(task: Task, server: uvicorn.Server, listening: socket.socket) -> None:
+async def _announce(
+    task: Task, server: uvicorn.Server, listening: socket.socket, grpc_port: int | None
+) -> None:
     """Say where the server listens as soon as it does."""
     while not server.started:
         await asyncio.sleep(_STARTING_SECONDS)
     port = cast("tuple[str, int]", listening.getsockname())[1]
     path = Path(task.environment["BERTH_ENDPOINT"])
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(json.dumps({"url": f"http://{_HOST}:{port}", "pid": os.getpid()}))
-    partial.replace(path)
+    standalone.write_endpoint(path, standalone.HOST, port, grpc_port)
 
 
 async def _measure(application: ModelServer, windows: Windows, seconds: float) -> None:
@@ -192,3 +157,9 @@ def _digest_asked_for(task: Task, name: str) -> str:
         return str(document["inputs"][name])
     except (OSError, ValueError, KeyError, TypeError):
         return ""  # started by hand; it answers to the digest of its manifest
+
+
+def _audit(task: Task) -> Path | None:
+    """Return where swaps are recorded: beside the order of the attempt."""
+    folder = task.environment.get("BERTH_ATTEMPT", "")
+    return Path(folder) / AUDIT if folder else None

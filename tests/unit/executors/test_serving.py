@@ -17,9 +17,13 @@ from engine.model.errors import BerthError, DamagedError, NotFoundError, Unreach
 from engine.model.identifiers import Digest, PipelineName, RunId, TaskName
 from executors.packaging import images
 from executors.packaging.images import Image
-from executors.serving import HttpModelServer, models, protocol, serve
+from executors.serving import HttpModelServer, models, serve
 from executors.serving.models import Prediction, ServedModel
+from executors.serving.packaged import PackagedRunner
 from executors.serving.packages import Packages
+from executors.serving.runtime.faults import RequestError
+from executors.serving.runtime.runners import arrange
+from executors.serving.v2 import documents, requests
 from executors.serving.windows import Windows
 from executors.tasks.context import BadInputError, Task, TaskError
 from tests.support.heart_tasks import HeartTasks
@@ -49,33 +53,42 @@ def model() -> ServedModel:
     )
 
 
-def parse(model: ServedModel, *tensors: object, **more: object) -> protocol.InferRequest:
-    return protocol.parse_infer(json.dumps({"inputs": list(tensors), **more}).encode(), model)
+def rows_of(model: ServedModel, *tensors: object, **more: object) -> Any:
+    request = documents.read_infer(json.dumps({"inputs": list(tensors), **more}).encode())
+    runner = PackagedRunner(model)
+    requests.check_outputs(request, runner.outputs)
+    return arrange(runner, request.tensors)[0]
 
 
 def test_data_may_be_nested(model: ServedModel) -> None:
-    request = parse(model, {**TENSOR, "shape": [2, 2], "data": [[1, 2], [3, None]]})
-    assert np.array_equal(request.rows, [[1, 2], [3, np.nan]], equal_nan=True)
+    rows = rows_of(model, {**TENSOR, "shape": [2, 2], "data": [[1, 2], [3, None]]})
+    assert np.array_equal(rows, [[1, 2], [3, np.nan]], equal_nan=True)
 
 
-def test_outputs_may_be_chosen(model: ServedModel) -> None:
-    assert parse(model, TENSOR, outputs=[{"name": "label"}]).outputs == ("label",)
+def test_columns_may_come_in_any_order(model: ServedModel) -> None:
+    a = {**TENSOR, "name": "a", "shape": [2]}
+    b = {**TENSOR, "name": "b", "shape": [2, 1], "data": [3, 4]}
+    assert rows_of(model, b, a).tolist() == [[1, 3], [2, 4]]
 
 
 @pytest.mark.parametrize(
     ("tensors", "message"),
     [
-        ([], "`inputs` is missing or empty"),
-        ([3], "an input is int"),
-        ([{**TENSOR, "name": 3}], "has the name 3"),
-        ([{**TENSOR, "datatype": "BYTES"}], "has datatype 'BYTES'"),
+        ([], "`inputs` is empty"),
+        ([3], "got `int` - at `$.inputs[0]`"),
+        ([{**TENSOR, "name": 3}], "at `$.inputs[0].name`"),
+        ([{**TENSOR, "datatype": "BYTES"}], "expected BYTES"),
+        ([{**TENSOR, "datatype": "BYTES", "data": ["a", "b"]}], "has datatype 'BYTES'"),
+        ([{**TENSOR, "datatype": "FP128"}], "has datatype 'FP128'"),
         ([{**TENSOR, "shape": [1, -2]}], "has shape"),
         ([{**TENSOR, "shape": [1, 3]}], "has 2 values"),
         ([{**TENSOR, "data": "12"}], "has no `data`"),
         ([{**TENSOR, "data": ["1", "2"]}], "holds text"),
         ([{**TENSOR, "data": ["1", None]}], "holds text"),
+        ([{**TENSOR, "data": [True, False]}], "holds True"),
+        ([{**TENSOR, "datatype": "INT8", "data": [1, 300]}], "cannot hold"),
         ([{**TENSOR, "data": [[1], [2, 3]]}], "is not a regular list"),
-        ([{**TENSOR, "data": [{}, None]}], "is not a regular list"),
+        ([{**TENSOR, "data": [{}, None]}], "holds {}"),
         ([{**TENSOR, "shape": [2]}], "expected [rows, 2]"),
         ([{**TENSOR, "shape": [0, 2], "data": []}], "has 0 rows"),
         ([{**TENSOR, "name": "a", "shape": [2]}], "missing ['b']"),
@@ -87,31 +100,34 @@ def test_outputs_may_be_chosen(model: ServedModel) -> None:
     ],
 )
 def test_bad_tensors_are_named(model: ServedModel, tensors: list[object], message: str) -> None:
-    with pytest.raises(protocol.RequestError) as caught:
-        parse(model, *tensors)
+    with pytest.raises(RequestError) as caught:
+        rows_of(model, *tensors)
     assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"id": 3}, "`id` is 3"),
-        ({"outputs": {}}, "is no list"),
+        ({"id": 3}, r"at `\$.id`"),
+        ({"outputs": {}}, r"at `\$.outputs`"),
         ({"outputs": [{"name": "x"}]}, "no output 'x'"),
-        ({"outputs": ["label"]}, "no output ''"),
+        ({"outputs": ["label"]}, r"at `\$.outputs\[0\]`"),
+        ({"parameters": {"timeout": "soon"}}, "parameter 'timeout'"),
     ],
 )
 def test_bad_requests_are_explained(
     model: ServedModel, more: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(protocol.RequestError, match=message):
-        parse(model, TENSOR, **more)
+    with pytest.raises(RequestError, match=message):
+        rows_of(model, TENSOR, **more)
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[1]", b'{"inputs": [NaN]}'])
-def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
-    with pytest.raises(protocol.RequestError):
-        protocol.parse_json(body)
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[1]", b'{"inputs": [NaN]}', b'{"inputs": ' + b"[" * 100_000]
+)
+def test_a_body_that_is_no_request_is_refused(body: bytes) -> None:
+    with pytest.raises(RequestError):
+        documents.read_infer(body)
 
 
 def test_a_package_answers_its_example(heart: HeartTasks) -> None:

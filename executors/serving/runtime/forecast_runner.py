@@ -1,0 +1,79 @@
+"""ARIMA models of statsmodels, kept as JSON: order, parameters and the series they continue.
+
+The library's own format is pickle. Rebuilding the model and smoothing with known parameters gives
+the same forecasts without executing a file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from statsmodels.tsa.arima.model import ARIMA
+
+from engine.model.errors import DamagedError
+from executors.serving.runtime.runners import TensorSpec
+from executors.serving.runtime.tensors import Array
+
+STEPS = "steps"
+STEPS_MAX = 10_000
+_ALPHA = 0.05
+
+
+class ForecastRunner:
+    """Forecasts `steps` steps: `mean`, `lower` and `upper` (95 % interval), each [steps]."""
+
+    platform = "statsmodels_arima"
+    stackable = False
+    inputs = (TensorSpec(name=STEPS, datatype="INT64", shape=(1,)),)
+    outputs = tuple(
+        TensorSpec(name=name, datatype="FP64", shape=(-1,)) for name in ("mean", "lower", "upper")
+    )
+
+    def __init__(self, source: Path) -> None:
+        """Rebuild the model.
+
+        Raises:
+            DamagedError: when the file does not hold one.
+        """
+        try:
+            document = json.loads(source.read_bytes())
+            model = ARIMA(
+                np.array(document["series"], dtype=float),
+                order=tuple(document["order"]),
+                seasonal_order=tuple(document.get("seasonal_order", (0, 0, 0, 0))),
+                trend=document.get("trend"),
+            )
+            self._results: Any = model.smooth(np.array(document["parameters"], dtype=float))
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            message = f"{source.name} is no ARIMA model: {error!r}"
+            raise DamagedError(message, fix="write it with `save_arima`") from error
+
+    def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
+        """Return mean, lower and upper bounds.
+
+        Raises:
+            ValueError: when the number of steps is none.
+        """
+        steps = int(inputs[0][0])
+        if not 1 <= steps <= STEPS_MAX:
+            raise ValueError(f"{STEPS!r} is {steps}, expected 1 to {STEPS_MAX}")
+        found = self._results.get_forecast(steps)
+        bounds = np.asarray(found.conf_int(alpha=_ALPHA))
+        return [np.asarray(found.predicted_mean), bounds[:, 0].copy(), bounds[:, 1].copy()]
+
+
+def save_arima(results: Any, path: Path) -> None:  # noqa: ANN401 - statsmodels has no types
+    """Write a fitted ARIMA model to `model.arima.json`."""
+    specification = results.model._spec_arima  # noqa: SLF001 - the only place of the trend
+    document = {
+        "order": list(specification.order),
+        "seasonal_order": list(specification.seasonal_order),
+        "trend": results.model.trend,
+        "series": np.asarray(results.model.data.orig_endog, dtype=float).ravel().tolist(),
+        "parameters": np.asarray(results.params, dtype=float).tolist(),
+    }
+    path.write_text(json.dumps(document), encoding="utf-8")

@@ -1,0 +1,129 @@
+"""A model in a process of its own, seen from the server.
+
+Reading a model of hundreds of megabytes holds the interpreter for long stretches even in a thread.
+In another process it holds up nobody; what is swapped then is which process answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from engine.model.errors import DamagedError
+from executors.serving.runtime import wire
+from executors.serving.runtime.faults import RequestError, busy
+from executors.serving.runtime.runners import TensorSpec
+from executors.serving.runtime.settings import ModelSettings
+from executors.serving.runtime.tensors import Array
+
+LOAD_SECONDS_MAX = 600.0
+_END_SECONDS = 5.0
+_CLOSED = (OSError, asyncio.IncompleteReadError, EOFError)
+
+
+class HostedModel:
+    """A runner's face whose work is done elsewhere; `run` is for one caller at a time."""
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        ready: wire.Ready,
+    ) -> None:
+        self.platform = ready.platform
+        self.stackable = ready.stackable
+        self.inputs: tuple[TensorSpec, ...] = wire.unpack_specs(ready.inputs)
+        self.outputs: tuple[TensorSpec, ...] = wire.unpack_specs(ready.outputs)
+        self._process = process
+        self._reader, self._writer = streams
+
+    @classmethod
+    async def start(cls, folder: Path, settings: ModelSettings) -> HostedModel:
+        """Start a process and wait until its model is loaded and proved.
+
+        Raises:
+            DamagedError: when the model cannot be loaded, answers wrongly, or ends its process.
+        """
+        ours, theirs = socket.socketpair()
+        given = msgspec.json.encode(settings).decode()
+        command = [sys.executable, "-m", "executors.serving.runtime.worker"]
+        with theirs:
+            process = subprocess.Popen(
+                [*command, str(theirs.fileno()), str(folder), given], pass_fds=[theirs.fileno()]
+            )
+        streams = await asyncio.open_connection(sock=ours)
+        try:
+            async with asyncio.timeout(LOAD_SECONDS_MAX):
+                message = await _receive(streams[0])
+        except (TimeoutError, *_CLOSED) as error:
+            await _end(process, streams[1])
+            said = f"it ended with code {process.returncode}"
+            problem = f"the process of the model in {str(folder)!r} did not come up: {said}"
+            raise DamagedError(problem, fix="try it alone, or give it more memory") from error
+        except asyncio.CancelledError:
+            await _end(process, streams[1])
+            raise
+        if isinstance(message, wire.Ready):
+            return cls(process, streams, message)
+        await _end(process, streams[1])
+        said = message.message if isinstance(message, wire.Refused) else "no answer"
+        raise DamagedError(said, fix="package the model again")
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
+    @property
+    def process_id(self) -> int:
+        """The process of the model."""
+        return self._process.pid
+
+    async def run(self, inputs: Sequence[Array]) -> list[Array]:
+        """Return the outputs.
+
+        Raises:
+            ValueError: when the model cannot answer these values.
+            RequestError: when it fails otherwise, or its process has ended.
+        """
+        try:
+            self._writer.write(wire.encode(wire.Work(wire.pack(inputs))))
+            await self._writer.drain()
+            message = await _receive(self._reader)
+        except _CLOSED as error:
+            raise busy("the process of the model has ended; it is started again", 503) from error
+        if isinstance(message, wire.Work):
+            return wire.unpack(message.tensors)
+        said = message.message if isinstance(message, wire.Refused) else "no answer"
+        if isinstance(message, wire.Refused) and message.is_values:
+            raise ValueError(said)
+        raise RequestError(f"the model failed: {said}", 500)
+
+    async def end(self) -> None:
+        """End the process."""
+        await _end(self._process, self._writer)
+
+
+async def _receive(reader: asyncio.StreamReader) -> wire.Message:
+    """Read one frame."""
+    (length,) = wire.LENGTH.unpack(await reader.readexactly(wire.LENGTH.size))
+    return wire.decode(await reader.readexactly(length))
+
+
+async def _end(process: subprocess.Popen[bytes], writer: asyncio.StreamWriter) -> None:
+    """Close the socket, at which a worker ends; kill one that does not."""
+    writer.close()
+    with contextlib.suppress(*_CLOSED):
+        await writer.wait_closed()
+    try:
+        await asyncio.to_thread(process.wait, _END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        await asyncio.to_thread(process.wait)
