@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
@@ -41,10 +42,11 @@ def names(world: World) -> list[str]:
 
 
 def test_steps_share_a_commit_and_are_told_of_it(world: World, desk: Desk) -> None:
-    counted, done = Counted(world), []
+    counted = Counted(world)
+    done: list[str] = []
     group = Group(desk)
     for name in "abc":
-        group.add(f"step:{name}", new(name), done=lambda name=name: done.append(name))
+        group.add(f"step:{name}", new(name), done=partial(done.append, name))
     assert (names(world), done, group.changed) == ([], [], False)
     group.flush()
     assert (counted.names, done, group.changed) == (["step:a+2"], ["a", "b", "c"], True)
@@ -64,7 +66,7 @@ def test_only_the_step_that_meets_another_writer_is_left_out(world: World, desk:
     done: list[str] = []
     group = Group(desk)
     for name in "abc":
-        group.add(f"step:{name}", new(name), done=lambda name=name: done.append(name))
+        group.add(f"step:{name}", new(name), done=partial(done.append, name))
     group.flush()
     assert (names(world), done) == (["a", "b", "c"], ["a", "c"])
 
