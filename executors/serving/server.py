@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from engine.model.errors import NotFoundError
 from executors.serving import packaged
 from executors.serving.models import ServedModel
 from executors.serving.packaged import PackagedRunner, WindowObserver
@@ -107,7 +108,11 @@ class ModelServer:
         digest, path = given.get("digest"), given.get("path")
         if not isinstance(digest, str):
             raise RequestError("`parameters.digest` is missing, expected the package's digest")
-        await self.swap(digest, Path(str(path)) if path else None)
+        try:
+            await self.swap(digest, Path(str(path)) if path else None)
+        except NotFoundError as error:
+            # The path exists; what is missing is what the body names.
+            raise RequestError(error.message, 422) from error
         return Json({"name": self._name, "digest": digest, "version": self.model.digest})
 
     async def _unload(self, request: Request) -> Json:
