@@ -191,7 +191,7 @@ def figures(
         stale += sum(version not in {each.version, ""} for *_, version in inside)
     small = [(each.done - each.asked) * 1000 for each in swaps if not each.is_big]
     large = [each.done - each.asked for each in swaps if each.is_big]
-    yield frame.at_least("swaps to another schema and framework", len(swaps), len(swaps))
+    yield frame.informs("swaps to another schema and framework", len(swaps))
     yield frame.informs("requests", len(answers))
     yield frame.at_most("failed requests, large models too", failed, 0, anchor="MLServer 17 a swap")
     yield frame.at_most("stale answers, large models too", stale, 0)
