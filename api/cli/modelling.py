@@ -125,19 +125,17 @@ def _list(talk: Talk, words: Sequence[str], _: Path | None) -> None:
     from api.report.modelling import models_text, releases_text
 
     with doors.either(talk) as door:
-        if words:
-            events = door.models.releases(words[0])
-            shown = releases_text(events, talk.style())
-        else:
-            models = door.models.models()
-            shown = models_text(models, talk.style())
+        events = door.models.releases(words[0]) if words else ()
+        models = () if words else door.models.models()
     if talk.json:
         talk.value(events if words else models)
     elif talk.quiet:
         names = [e.commit for e in events] if words else [m.name for m in models]
         talk.result("\n".join(names))
+    elif words:
+        talk.result(releases_text(events, talk.style()))
     else:
-        talk.result(shown)
+        talk.result(models_text(models, talk.style()))
 
 
 def _promote(talk: Talk, words: Sequence[str], _: Path | None) -> None:

@@ -14,6 +14,8 @@ from api.cli.frame import FleetCommand, Talk
 if TYPE_CHECKING:
     from api.report import provisioning
 
+_NODE_CLASS_PARTS = 3
+
 
 def provision(
     context: typer.Context,
@@ -71,7 +73,7 @@ def _node_class(text: str) -> provisioning.NodeClass:
     from api.report import provisioning
 
     parts = text.split("/")
-    if len(parts) != len(provisioning.NodeClass.__slots__) or not all(parts):
+    if len(parts) != _NODE_CLASS_PARTS or not all(parts):
         raise _usage(f"`--node-class` is {text!r}", "write it as GROUP/KIND/NAME")
     group, kind, name = parts
     return provisioning.NodeClass(group=group, kind=kind, name=name)

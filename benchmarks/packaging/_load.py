@@ -21,8 +21,7 @@ PAUSE_SECONDS = 0.002
 async def loop(options: dict[str, Any], number: int, stop: asyncio.Event, log: list[Any]) -> None:
     """Sends requests one after another until told to stop."""
     rows: Sequence[Sequence[float]] = options["rows"]
-    head = _load.request(options["host"], [rows[number % len(rows)]])
-    sent = head.replace(b"/v2/models/heart/", f"/v2/models/{options['model']}/".encode())
+    sent = _load.request(options["host"], options["model"], [rows[number % len(rows)]])
     while not stop.is_set():
         began = time.monotonic()
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
@@ -63,12 +63,22 @@ def judge(task: TaskSpec, tasks: Mapping[TaskName, TaskRun]) -> Judgement:
     return _all(upstream)
 
 
-def bounded(task: TaskSpec, spec: PipelineSpec, tasks: Mapping[TaskName, TaskRun]) -> Judgement:
-    """Return whether the bound of its loop lets a task start beside those that run."""
+def bounded(
+    task: TaskSpec,
+    spec: PipelineSpec,
+    tasks: Mapping[TaskName, TaskRun],
+    begun: Collection[TaskName] = (),
+) -> Judgement:
+    """Return whether the bound of its loop lets a task start beside those that run.
+
+    begun: tasks that were just given an attempt, which `tasks` does not show yet.
+    """
     if task.at_once is None:
         return MAY_START
     others = [other.name for other in spec.tasks if other.loop == task.loop]
-    running = tuple(name for name in others if tasks[name].state is TaskState.RUNNING)
+    running = tuple(
+        name for name in others if name in begun or tasks[name].state is TaskState.RUNNING
+    )
     if len(running) < task.at_once:
         return MAY_START
     return Judgement(reason=Reason.LOOP, waiting_for=running)

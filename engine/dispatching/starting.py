@@ -29,7 +29,7 @@ from engine.model.dispatches import (
 )
 from engine.model.errors import BerthError, FinalError, RefusedError, RetryableError
 from engine.model.fleet import Fleet
-from engine.model.identifiers import AttemptId, RunId, attempt_id
+from engine.model.identifiers import AttemptId, RunId, TaskName, attempt_id
 from engine.model.plans import Assignment
 from engine.model.records import (
     ABSENT,
@@ -58,6 +58,8 @@ class _Step:
     live: dict[AttemptId, Stored[Attempt]]
     holders: admission.Holders
     group: Group
+    begun: set[tuple[RunId, TaskName]]
+    """Tasks given an attempt in this pass; the views show them only once it is written."""
 
 
 def advance(desk: Desk, fleet: Fleet, live: dict[AttemptId, Stored[Attempt]]) -> bool:
@@ -68,13 +70,14 @@ def advance(desk: Desk, fleet: Fleet, live: dict[AttemptId, Stored[Attempt]]) ->
     changed = False
     group = Group(desk)
     holders = admission.Holders.of(stored.value for stored in live.values())
+    step = _Step(fleet, live, holders, group, set())
     for stored in _runs(desk):
         view = desk.view(stored)
         for task in in_order(view.spec):
             waits = view.tasks[task.name].value
             pauses = (waits.not_before or 0.0) > desk.clock.now()
             if waits.state is TaskState.WAITING and not pauses:
-                changed |= _advance(desk, view, task, _Step(fleet, live, holders, group))
+                changed |= _advance(desk, view, task, step)
     group.flush()
     return changed | group.changed
 
@@ -147,7 +150,8 @@ def _advance(
     if judgement.may_start:
         judgement = _condition(desk, view, task)
     if judgement.may_start:
-        judgement = bounded(task, view.spec, tasks)
+        begun = {name for run, name in step.begun if run == view.run.run_id}
+        judgement = bounded(task, view.spec, tasks, begun)
     if not judgement.may_start:
         return _store(desk, view, task, judgement, step.group)
     deployment: Stored[Deployment] | None = None
@@ -180,6 +184,7 @@ def _advance(
     attempt = replace(attempt, configuration=configuration)
     # It counts as a holder at once; if it cannot be stored, others wait a step longer for it.
     holders.add(attempt)
+    step.begun.add((view.run.run_id, task.name))
     _intend(view, attempt, deployment, step)
     return False
 

@@ -170,7 +170,7 @@ def variables(base: Base) -> list[str]:
         "PYTHONUNBUFFERED": "1",
         "OMP_NUM_THREADS": "1",
     }
-    given = dict(variable.partition("=")[::2] for variable in base.environment)
+    given = {entry.partition("=")[0]: entry.partition("=")[2] for entry in base.environment}
     return [f"{name}={value}" for name, value in sorted({**ours, **given, **_forced(ours)}.items())]
 
 

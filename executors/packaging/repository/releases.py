@@ -138,4 +138,5 @@ class Journal:
 
 
 def _event(given: dict[str, Any]) -> Event:
-    return Event(**{**given, "kind": Kind(given["kind"])})
+    fields: dict[str, Any] = {**given, "kind": Kind(given["kind"])}
+    return Event(**fields)

@@ -159,7 +159,7 @@ class _Reader:
             return ""
         return value
 
-    def _choice(self, key: str, kinds: type[Any], value: str) -> Any:  # noqa: ANN401 - any enum
+    def _choice(self, key: str, kinds: Any, value: str) -> Any:  # noqa: ANN401 - any enum
         known = [kind.value for kind in kinds]
         if value in known:
             return kinds(value)

@@ -103,7 +103,7 @@ class Model:
         rows = self._rows_of(inputs)
         factors = self._numpy.array([float(f.get("factor", 1.0)) for f in self.features])
         found = self.predict(rows * factors)
-        outputs = [self._tensor(_NAMES.get(name, name), found[name]) for name in found]
+        outputs = [self.tensor(_NAMES.get(name, name), found[name]) for name in found]
         answer = {"model_name": self.name, "model_version": self.version, "outputs": outputs}
         return {**answer, "id": str(request["id"])} if request.get("id") else answer
 
@@ -111,7 +111,7 @@ class Model:
         """Return the metadata of the model as the protocol has it."""
         tensor = {"name": "features", "datatype": "FP64", "shape": [-1, len(self.features)]}
         sample = self.predict(self.rows(self.example["rows"][:1]))
-        outputs = [self._tensor(_NAMES.get(name, name), sample[name]) for name in sample]
+        outputs = [self.tensor(_NAMES.get(name, name), sample[name]) for name in sample]
         for output in outputs:
             del output["data"]
             output["shape"] = [-1, *output["shape"][1:]]
@@ -149,7 +149,8 @@ class Model:
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise RequestError(f"tensor {name!r}: {error}") from error
 
-    def _tensor(self, name: str, values: Values) -> dict[str, Any]:
+    def tensor(self, name: str, values: Values) -> dict[str, Any]:
+        """Return an output as the protocol has it."""
         array = self._numpy.asarray(values)
         datatype = _DATATYPES.get(str(array.dtype), "BYTES")
         data = array.reshape(-1).tolist()
@@ -327,7 +328,7 @@ def measure(model: Model, repeats: int) -> dict[str, Any]:
         began = time.perf_counter()
         model.predict(row)
         times.append((time.perf_counter() - began) * 1000)
-    tensors = [model._tensor(name, values) for name, values in outputs.items()]  # noqa: SLF001
+    tensors = [model.tensor(name, values) for name, values in outputs.items()]
     return {"outputs": tensors, "latencies_ms": times, "error": model.check()}
 
 

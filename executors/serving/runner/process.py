@@ -30,7 +30,15 @@ _SWITCH_SECONDS = 0.0005
 class Serves(Protocol):
     """A server with one model in service, which is one reference."""
 
-    model: ServedModel
+    @property
+    def model(self) -> ServedModel:
+        """What serves now."""
+        ...
+
+    @model.setter
+    def model(self, model: ServedModel) -> None:
+        """Serve another model from the next request on."""
+        ...
 
 
 class ServerSlot:

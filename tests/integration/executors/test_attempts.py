@@ -330,3 +330,12 @@ def test_an_endpoint_is_seen(cluster: LocalCluster) -> None:
     )
     cluster.executor.start(cluster.order(program + LASTS))
     assert cluster.until(lambda seen: seen.endpoint != "").endpoint == "http://x"
+
+
+def test_a_failed_command_leaves_its_last_lines_and_one_that_succeeds_none(
+    cluster: LocalCluster,
+) -> None:
+    program = "import sys; [sys.stderr.write(f'line {n}\\n') for n in range(30)]; "
+    failed = cluster.run(cluster.order(program + "sys.exit(3)", "fails"))
+    assert failed.last_lines == tuple(f"line {number}" for number in range(10, 30))
+    assert cluster.run(cluster.order(program + WRITES, "succeeds")).last_lines == ()

@@ -60,6 +60,9 @@ def test_all_wrong_values_are_named_at_once_with_where_they_came_from(tmp_path: 
         ("host", 3),
         ("fleet", ""),
         ("zone", "nowhere"),
+        ("replica", "Not A Name"),
+        ("lease_seconds", 0.5),
+        ("lease_seconds", 1_000),
     ],
 )
 def test_a_wrong_value_is_refused(tmp_path: Path, name: str, value: object) -> None:

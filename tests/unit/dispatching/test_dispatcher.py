@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.dispatching import cancel, submit, submit_once
+from engine.dispatching import cancel, desk, submit, submit_once
 from engine.dispatching.desk import spec_of
 from engine.expressions import CelConditions
 from engine.model.dispatches import (
@@ -445,7 +445,8 @@ class TestPlaces:
         with pytest.raises(DamagedError, match=run.plan_id):
             world.engine().step()
 
-    def test_plans_are_read_once(self, world: World) -> None:
+    def test_plans_are_read_once(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(desk, "_PLANS_KEPT", 64)
         engine = world.engine()
         for number in range(70):
             plan = samples.plan(ONE, world.clusters.clusters, as_of=float(number))

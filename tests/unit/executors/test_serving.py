@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from engine.model.dispatches import Deployment
 from engine.model.errors import BerthError, DamagedError, NotFoundError, UnreachableError
@@ -53,7 +54,7 @@ def model() -> ServedModel:
     )
 
 
-def rows_of(model: ServedModel, *tensors: object, **more: object) -> Any:
+def rows_of(model: ServedModel, *tensors: object, **more: object) -> NDArray[Any]:
     request = documents.read_infer(json.dumps({"inputs": list(tensors), **more}).encode())
     runner = PackagedRunner(model)
     requests.check_outputs(request, runner.outputs)
