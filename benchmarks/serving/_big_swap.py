@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import skops.io
-from sklearn.datasets import make_classification
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
@@ -33,6 +32,8 @@ QUICK_BIG_EVERY = 10
 PAUSE_SECONDS = 0.1
 CONNECTIONS = 8
 BIG_MB = 193
+NODE_BYTES = 64 + 3 * 8
+"""A node of a tree of scikit-learn, with the shares of three classes."""
 STALL_MS = 50.0
 ROLLBACK_MS = 100.0
 ANCHOR = "MLServer 608 ms, in its worker 269 ms; Triton 2,690 ms"
@@ -97,18 +98,21 @@ def write_versions(folder: Path) -> float:
 
 
 def write_large(folder: Path) -> float:
-    """Writes a forest of at least `BIG_MB` on disk, without compression as a pickle would be."""
-    rows, labels = make_classification(20_000, 4, n_informative=4, n_redundant=0, random_state=7)
-    forest: Any = RandomForestClassifier(20, random_state=7, n_jobs=2)
+    """Writes a forest of at least `BIG_MB` in memory; returns its size there in MB."""
+    generator = np.random.default_rng(7)
+    rows = generator.random((100_000, 4)) * 8
+    labels = generator.integers(0, 3, 100_000)  # chance has no pattern, so trees grow large
+    forest: Any = RandomForestClassifier(2, max_features=1, random_state=7, n_jobs=2)
     forest.fit(rows, labels)
-    one = sum(tree.tree_.node_count for tree in forest.estimators_) / 20 * 64 / 1e6
-    forest.set_params(n_estimators=int(BIG_MB / one) + 1, warm_start=True).fit(rows, labels)
+    one_mb = sum(tree.tree_.node_count for tree in forest.estimators_) / 2 * NODE_BYTES / 1e6
+    trees = int(BIG_MB / one_mb) + 1
+    forest.set_params(n_estimators=trees, warm_start=True).fit(rows, labels)
     forest.set_params(n_jobs=1)
     folder.mkdir(parents=True)
     file = folder / "model.skops"
     skops.io.dump(forest, file)
     nodes = sum(tree.tree_.node_count for tree in forest.estimators_)
-    return float(max(file.stat().st_size, nodes * 64)) / 1e6
+    return float(nodes * NODE_BYTES) / 1e6
 
 
 def loaded(server: _servers.Address, log: Path) -> subprocess.Popen[bytes]:
@@ -187,7 +191,7 @@ def figures(
         stale += sum(version not in {each.version, ""} for *_, version in inside)
     small = [(each.done - each.asked) * 1000 for each in swaps if not each.is_big]
     large = [each.done - each.asked for each in swaps if each.is_big]
-    yield frame.at_least("swaps to another schema and framework", len(swaps), len(swaps))
+    yield frame.informs("swaps to another schema and framework", len(swaps))
     yield frame.informs("requests", len(answers))
     yield frame.at_most("failed requests, large models too", failed, 0, anchor="MLServer 17 a swap")
     yield frame.at_most("stale answers, large models too", stale, 0)
