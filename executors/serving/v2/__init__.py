@@ -7,5 +7,4 @@ routes       everything but inference
 metrics      the page that Prometheus reads
 messages     protobuf messages in a private pool
 rpc          the gRPC service
-conformance  checks that any server of the protocol can be asked to pass
 """
