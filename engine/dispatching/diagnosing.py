@@ -122,9 +122,11 @@ def _first_look(attempt: Attempt, lines: Sequence[str]) -> Diagnosis:
         return Diagnosis(cause=cause, rule=rule, words=_short(attempt.message))
     if attempt.reason is Reason.KILLED:
         return _killed(attempt)
-    spoken = _spoken(lines)
-    if spoken is not None:
-        return spoken
+    return _spoken(lines) or _by_exit(attempt, lines)
+
+
+def _by_exit(attempt: Attempt, lines: Sequence[str]) -> Diagnosis:
+    """Return what exit code and exception say where no words are known."""
     if attempt.exit_code is not None and attempt.exit_code - 128 == _SIGKILL:
         return _killed(attempt)
     if attempt.exit_code in _USER_CODES:

@@ -144,14 +144,7 @@ def _advance(
     task: TaskSpec,
     step: _Step,
 ) -> bool:
-    fleet, holders = step.fleet, step.holders
-    tasks = {name: stored.value for name, stored in view.tasks.items()}
-    judgement = judge(task, tasks)
-    if judgement.may_start:
-        judgement = _condition(desk, view, task)
-    if judgement.may_start:
-        begun = {name for run, name in step.begun if run == view.run.run_id}
-        judgement = bounded(task, view.spec, tasks, begun)
+    judgement = _judged(desk, view, task, step)
     if not judgement.may_start:
         return _store(desk, view, task, judgement, step.group)
     deployment: Stored[Deployment] | None = None
@@ -162,6 +155,30 @@ def _advance(
         if deployment.value.attempt_id is not None:
             # The last server's end is seen, but not yet noted in the deployment.
             return False
+    return _begin(desk, view, task, deployment, step)
+
+
+def _judged(desk: Desk, view: RunView, task: TaskSpec, step: _Step) -> Judgement:
+    """Return whether tasks before it, its condition and its loop let a task start."""
+    tasks = {name: stored.value for name, stored in view.tasks.items()}
+    judgement = judge(task, tasks)
+    if judgement.may_start:
+        judgement = _condition(desk, view, task)
+    if judgement.may_start:
+        begun = {name for run, name in step.begun if run == view.run.run_id}
+        judgement = bounded(task, view.spec, tasks, begun)
+    return judgement
+
+
+def _begin(
+    desk: Desk,
+    view: RunView,
+    task: TaskSpec,
+    deployment: Stored[Deployment] | None,
+    step: _Step,
+) -> bool:
+    """Intend an attempt where there is room for it; else store what the task waits for."""
+    fleet, holders = step.fleet, step.holders
     # Most tasks are started once: only others have attempts to look up.
     again = view.tasks[task.name].value.attempt > 0
     attempts = desk.attempts_of(view.run.run_id, task.name) if again else ()

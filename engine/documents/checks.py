@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import networkx as nx
@@ -138,26 +138,31 @@ def _condition_faults(pipeline: _Pipeline, task: Outline) -> list[Fault]:
         at = node.place.within(error.offset, 1)
         fix = error.fix or "see `berth help S013`"
         return [fault("S013", node, f"the condition cannot be parsed: {error}", at=at, fix=fix)]
+    return list(_read_faults(pipeline, task, condition.reads))
+
+
+def _read_faults(
+    pipeline: _Pipeline, task: Outline, reads: Sequence[expressions.Read]
+) -> Iterator[Fault]:
+    """Yield a fault for each value that a condition reads and that may not be there."""
     upstream = {
         expressions.variable(name): name
         for name in sorted(nx.ancestors(pipeline.graph, task.name) - {task.name})
     }
     before = pipeline.graph.subgraph({task.name} | nx.ancestors(pipeline.graph, task.name))
     in_order = nx.is_directed_acyclic_graph(before)
-    faults: list[Fault] = []
     known = {expressions.variable(name): name for name in pipeline.tasks}
-    for read in condition.reads:
+    for read in reads:
         if read.parameter is not None and read.task in known:
             if not read.guarded:
-                faults.extend(_missing_parameter(pipeline, task, read, known[read.task]))
+                yield from _missing_parameter(pipeline, task, read, known[read.task])
         elif read.task in _loops_before(pipeline, task) and not read.output:
             continue  # a list, which may be empty
         elif read.task not in upstream:
-            faults.append(_not_upstream(pipeline, task, read, upstream))
+            yield _not_upstream(pipeline, task, read, upstream)
         elif not read.guarded and in_order and read.output != expressions.STATE:
             source = pipeline.tasks[upstream[read.task]]
-            faults.extend(_missing_output(pipeline, task, read, source))
-    return faults
+            yield from _missing_output(pipeline, task, read, source)
 
 
 def _loops_before(pipeline: _Pipeline, task: Outline) -> frozenset[str]:

@@ -93,26 +93,38 @@ def expanded(root: Node, faults: list[Fault]) -> Node:
     instances: dict[str, list[str]] = {}
     written: dict[str, Node] = {}
     for name, task in (tasks.members or {}).items():
-        rows: Sequence[Mapping[str, Scalar]] = ()
-        if _loops(task):
-            try:
-                rows = Each().read((task.members or {})["each"])
-            except TroubleError as error:
-                faults.extend(error.faults)
-                written[name] = _without(task)
-                continue
-        if not rows:
+        if not _loops(task):
             written[name] = task
             continue
-        instances[name] = [f"{name}-{number}" for number in range(1, len(rows) + 1)]
-        for one, row in zip(instances[name], rows, strict=True):
-            if one in (tasks.members or {}):
-                text = f"the loop `{name}` becomes `{one}`, which stands here too"
-                faults.append(fault("S023", task, text, at=task.key_place, fix="rename one"))
-            written[one] = _instance(task, name, one, row)
+        try:
+            single = _written_out(task, name)
+        except TroubleError as error:
+            faults.extend(error.faults)
+            written[name] = _without(task)
+            continue
+        instances[name] = list(single)
+        taken = single.keys() & (tasks.members or {}).keys()
+        faults.extend(_taken(task, name, one) for one in sorted(taken))
+        written |= single
     members = {name: _after(task, instances) for name, task in written.items()}
     inner = Node(tasks.path, members, tasks.place, tasks.key_place)
     return Node(root.path, {**(root.members or {}), "tasks": inner}, root.place, root.key_place)
+
+
+def _written_out(task: Node, name: str) -> dict[str, Node]:
+    """Return the tasks of a loop, by name.
+
+    Raises:
+        TroubleError: with what is wrong with the values of the loop.
+    """
+    rows = Each().read((task.members or {})["each"])
+    names = [f"{name}-{number}" for number in range(1, len(rows) + 1)]
+    return {one: _instance(task, name, one, row) for one, row in zip(names, rows, strict=True)}
+
+
+def _taken(task: Node, loop: str, one: str) -> Fault:
+    text = f"the loop `{loop}` becomes `{one}`, which stands here too"
+    return fault("S023", task, text, at=task.key_place, fix="rename one")
 
 
 def _loops(task: Node) -> bool:

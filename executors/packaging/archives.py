@@ -11,6 +11,7 @@ import gzip
 import importlib
 import io
 import os
+import shutil
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -121,21 +122,24 @@ def unpack(source: IO[bytes], name: str, target: Path, limits: Limits | None = N
     partial = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with tarfile.open(fileobj=source, mode="r:*") as archive:
-            entries = list(checked(archive, name, limits or Limits()))
-            for entry in entries:
-                place = partial / _plain(entry.name)
-                if entry.isdir():
-                    place.mkdir(parents=True, exist_ok=True)
-                    continue
-                place.parent.mkdir(parents=True, exist_ok=True)
-                reader = cast("IO[bytes]", archive.extractfile(entry))
-                with place.open("xb") as file:
-                    while chunk := reader.read(_CHUNK_BYTES):
-                        file.write(chunk)
+            for entry in list(checked(archive, name, limits or Limits())):
+                _write(archive, entry, partial / _plain(entry.name))
     except (tarfile.TarError, EOFError, ValueError, OSError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
         raise DamagedError(f"{name} cannot be unpacked: {error}", fix=_AGAIN) from error
     partial.mkdir(parents=True, exist_ok=True)
     partial.rename(target)
+
+
+def _write(archive: tarfile.TarFile, entry: tarfile.TarInfo, place: Path) -> None:
+    """Write one entry, which must not be there yet."""
+    if entry.isdir():
+        place.mkdir(parents=True, exist_ok=True)
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    reader = cast("IO[bytes]", archive.extractfile(entry))
+    with place.open("xb") as file:
+        shutil.copyfileobj(reader, file, _CHUNK_BYTES)
 
 
 def checked(archive: tarfile.TarFile, name: str, limits: Limits) -> Iterator[tarfile.TarInfo]:

@@ -225,16 +225,7 @@ class Reader:
         task.each = scope.each
         if "image" in found:
             task.keys["image"] = depending.put_in(found["image"].shown(), scope.values)
-        words = [w for key in ("command", "args") for w in _items(found.get(key))]
-        texts = [depending.put_in(word.shown(), scope.values) for word in words]
-        if is_script and "source" in found:
-            source = depending.put_in(found["source"].shown(), scope.values)
-            shell = task_shell(texts)
-            texts = [*shell, source]
-            if len(shell) < 2:  # noqa: PLR2004 - an interpreter and its option
-                self.notes.add(node, "the script's interpreter is not known to take a text")
-        for text in texts:
-            self._unknown(node, text, scope)
+        texts = self._texts(node, found, scope, is_script=is_script)
         if texts:
             task.keys["command"] = [text or " " for text in texts]
         self._resources(found.get("resources"), task)
@@ -245,11 +236,25 @@ class Reader:
             task.keys["join"] = scope.join.value
         if scope.each and scope.at_once:
             task.keys["at once"] = min(scope.at_once, len(scope.each))
-        for name, value in scope.values.items():
-            if name.startswith("inputs.parameters.") and "{{" not in value:
-                task.parameters[name.removeprefix("inputs.parameters.")] = building.scalar(value)
+        task.parameters |= _parameters(scope)
         self.tasks.append(task)
         return own
+
+    def _texts(
+        self, node: Node, found: Mapping[str, Node], scope: Scope, *, is_script: bool
+    ) -> list[str]:
+        """Return the words that a container runs; a script is the last word of its shell."""
+        words = [w for key in ("command", "args") for w in _items(found.get(key))]
+        texts = [depending.put_in(word.shown(), scope.values) for word in words]
+        if is_script and "source" in found:
+            source = depending.put_in(found["source"].shown(), scope.values)
+            shell = task_shell(texts)
+            texts = [*shell, source]
+            if len(shell) < 2:  # noqa: PLR2004 - an interpreter and its option
+                self.notes.add(node, "the script's interpreter is not known to take a text")
+        for text in texts:
+            self._unknown(node, text, scope)
+        return texts
 
     def _unknown(self, node: Node, text: str, scope: Scope) -> None:
         """Note what a command would be told while the workflow runs."""
@@ -273,6 +278,16 @@ class Reader:
                     task.keys["gpu"] = {"count": int(value.shown())}
                 else:
                     self.notes.add(value, f"the resource `{name}` does not map")
+
+
+def _parameters(scope: Scope) -> dict[str, Scalar]:
+    """Return the inputs of a template whose values are known."""
+    start = "inputs.parameters."
+    return {
+        name.removeprefix(start): building.scalar(value)
+        for name, value in scope.values.items()
+        if name.startswith(start) and "{{" not in value
+    }
 
 
 def task_shell(words: list[str]) -> list[str]:

@@ -211,11 +211,7 @@ class Reader:
         task.parameters = {k: v for k, v in scope.values.items() if isinstance(v, Scalar)}
         if scope.each:
             task.parameters = {k: v for k, v in task.parameters.items() if v != f"{{{{{k}}}}}"}
-        if "image" in container:
-            task.keys["image"] = container["image"].shown()
-        words = [word for key in ("command", "args") for word in _items(container.get(key))]
-        if words:
-            task.keys["command"] = [self._word(word, scope.values) for word in words]
+        self._command(container, task, scope)
         self._resources(container.get("resources"), task)
         retry = self.notes.members(members.get("retryPolicy"), "KFP retry")
         if "maxRetryCount" in retry and retry["maxRetryCount"].shown().isdigit():
@@ -226,6 +222,14 @@ class Reader:
             task.keys["at once"] = scope.at_once
         self.tasks.append(task)
         return own
+
+    def _command(self, container: Mapping[str, Node], task: Task, scope: Scope) -> None:
+        """Give a task the image and the words that its container runs."""
+        if "image" in container:
+            task.keys["image"] = container["image"].shown()
+        words = [word for key in ("command", "args") for word in _items(container.get(key))]
+        if words:
+            task.keys["command"] = [self._word(word, scope.values) for word in words]
 
     def _word(self, word: Node, values: Mapping[str, Value]) -> str:
         """Return a word of a command with the values that are known put in."""

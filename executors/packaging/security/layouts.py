@@ -126,15 +126,18 @@ def layer_files(manifest: Manifest) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]
         _check_file(path, str(layer["digest"]))
         try:
             with path.open("rb") as raw, _unpacked(raw) as plain:
-                counted = cast("IO[bytes]", Counted(plain, _LAYER_BYTES_MAX))
-                with tarfile.open(fileobj=counted, mode="r|") as archive:
-                    for entry in archive:
-                        if Path(entry.name).name.startswith(_WHITEOUT):
-                            continue
-                        yield entry, archive.extractfile(entry) if entry.isreg() else None
+                yield from _entries(cast("IO[bytes]", Counted(plain, _LAYER_BYTES_MAX)))
         except UNPACKING_ERRORS as error:
             message = f"layer {layer['digest']} of {str(manifest.layout)!r} is no archive: {error}"
             raise DamagedError(message, fix=_FIX) from error
+
+
+def _entries(layer: IO[bytes]) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
+    """Yield the entries of one layer but for those that take others away."""
+    with tarfile.open(fileobj=layer, mode="r|") as archive:
+        for entry in archive:
+            if not Path(entry.name).name.startswith(_WHITEOUT):
+                yield entry, archive.extractfile(entry) if entry.isreg() else None
 
 
 def check_layers(manifest: Manifest) -> None:

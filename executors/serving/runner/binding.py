@@ -86,11 +86,7 @@ def infer(binding: Binding, model: ServedModel, message: Message) -> tuple[bytes
 def _extract(
     descriptor: Descriptor, features: Sequence[str], configuration: Mapping[str, str]
 ) -> Extract:
-    names = {
-        key.removeprefix("input."): value
-        for key, value in configuration.items()
-        if key.startswith("input.")
-    }
+    names = _configured(configuration)
     repeated = [f for f in descriptor.fields if f.message_type is not None and is_repeated(f)]
     for field in repeated:
         inner = cast("Descriptor", field.message_type)
@@ -111,6 +107,16 @@ def _extract(
     message = f"`{descriptor.full_name}` has no number for each of: {', '.join(features[:30])}"
     fix = "name fields as the features, or configure `input.FIELD=FEATURE`"
     raise CallError(message, status=409, fix=fix)
+
+
+def _configured(configuration: Mapping[str, str]) -> dict[str, str]:
+    """Return the feature of each field that the configuration names."""
+    start = "input."
+    return {
+        key.removeprefix(start): value
+        for key, value in configuration.items()
+        if key.startswith(start)
+    }
 
 
 def _plain(name: str) -> str:

@@ -98,26 +98,30 @@ def is_repeated(field: FieldDescriptor) -> bool:
 
 def _check_columns(descriptor: Descriptor, columns: Mapping[str, list[int]]) -> None:
     known = leaves(descriptor)
-    unknown = [name for name in columns if name not in known]
-    missing = [
-        name
-        for name, field in known.items()
-        if name not in columns and not field.has_presence and not is_repeated(field)
-    ]
-    twice = [
-        name
-        for name, where in columns.items()
-        if len(where) > 1 and name in known and not is_repeated(known[name])
-    ]
-    if not unknown and not missing and not twice and columns:
+    misfits = _misfits(known, columns)
+    if columns and not any(misfits.values()):
         return
     parts = [
         f"{what} {', '.join(repr(name) for name in names[:10])}"
-        for what, names in (("unknown", unknown), ("missing", missing), ("twice", twice))
+        for what, names in misfits.items()
         if names
     ]
     message = f"the columns do not fit `{descriptor.full_name}`: {'; '.join(parts)}"
     raise CallError(message, fix=f"its fields are: {', '.join(list(known)[:50])}")
+
+
+def _misfits(
+    known: Mapping[str, FieldDescriptor], columns: Mapping[str, list[int]]
+) -> dict[str, list[str]]:
+    """Return the columns that do not fit, by what is wrong with them."""
+    single = {name: field for name, field in known.items() if not is_repeated(field)}
+    return {
+        "unknown": [name for name in columns if name not in known],
+        "missing": [
+            name for name, field in single.items() if name not in columns and not field.has_presence
+        ],
+        "twice": [name for name, where in columns.items() if len(where) > 1 and name in single],
+    }
 
 
 def _filler(

@@ -156,23 +156,25 @@ def _finding_refusals(
     policy: Policy, report: ScanReport, digest: str, *, signed: bool
 ) -> Iterator[Refusal]:
     """Yield a refusal for pickles, and one for each of the other findings that is too bad."""
-    counted = [f for f in report.findings if not any(a.covers(f) for a in policy.allowed)]
     pickles = [f for f in report.findings if f.kind is FindingKind.PICKLE]
     allowed = policy.pickle_of(digest) if signed else None
     refused = [f for f in pickles if not allowed or f.severity is FindingSeverity.CRITICAL]
     if refused:
         yield _pickle_refusal(refused[0], digest, named=allowed is not None)
-    bad = [
-        f
-        for f in counted
-        if f.kind is not FindingKind.PICKLE and f.severity.rank > policy.worst.rank
-    ]
+    bad = [found for found in report.findings if _is_too_bad(policy, found)]
     for found in bad[:_SHOWN_MAX]:
         message = f"{found.severity.value}: {found.place}: {found.message}"
         yield Refusal(reason=RefusalReason.FINDING, message=message, fix=found.fix)
     if len(bad) > _SHOWN_MAX:
         message = f"{len(bad) - _SHOWN_MAX} more findings are worse than {policy.worst.value}"
         yield Refusal(reason=RefusalReason.FINDING, message=message, fix="see `berth image scan`")
+
+
+def _is_too_bad(policy: Policy, found: Finding) -> bool:
+    """Return whether a finding that is no pickle is worse than allowed, and not let pass."""
+    if found.kind is FindingKind.PICKLE or found.severity.rank <= policy.worst.rank:
+        return False
+    return not any(allowed.covers(found) for allowed in policy.allowed)
 
 
 def _pickle_refusal(found: Finding, digest: str, *, named: bool) -> Refusal:
