@@ -127,12 +127,19 @@ def _leave(folder: Path, order: Mapping[str, Any], ended: files.Exit, told: Path
 
 
 def _tell(told: Path, result: Mapping[str, object], code: int) -> int:
-    """Write the termination message; outputs that do not fit are read from the artefact."""
+    """Write the termination message.
+
+    Outputs that do not fit are read from the artefact; of the last lines the oldest go first.
+    """
     document = dict(result)
     document["message"] = str(document.get("message", ""))[:_WORDS_MAX]
     content = files.dump(document)
     if len(content) > MESSAGE_BYTES_MAX:
         document.pop("outputs", None)
+        content = files.dump(document)
+    lines = list(cast("list[str]", document.get("last_lines", [])))
+    while lines and len(content) > MESSAGE_BYTES_MAX:
+        document["last_lines"] = lines = lines[1:]
         content = files.dump(document)
     told.write_bytes(content)
     return code

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -65,6 +65,8 @@ class Told:
     outputs: Mapping[str, Any] = field(default_factory=dict)
     fault: str = ""
     """Why outputs of a command that succeeded cannot be taken."""
+    last_lines: Sequence[str] = ()
+    """Of what a command that failed wrote, oldest first."""
 
 
 def told(message: str) -> Told | None:
@@ -194,6 +196,7 @@ def _as_told(job: Document, word: Told) -> Observation:
         outputs=dict(word.outputs),
         artifact=Digest(word.artifact) if word.artifact else None,
         usage=_usage(word),
+        last_lines=tuple(word.last_lines),
     )
 
 

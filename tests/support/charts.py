@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "deploy" / "helm" / "berth"
 MANIFESTS = ROOT / "deploy" / "manifests"
 NAMESPACE = "berth"
+KUBERNETES = "1.36.2"
+"""The version that is rendered for; without a cluster Helm assumes an old one."""
 MONITOR = ("--set", "serviceMonitor.enabled=true", "--show-only", "templates/service-monitor.yaml")
 RENDERED: dict[str, tuple[str, ...]] = {"berth.yaml": (), "service-monitor.yaml": MONITOR}
 """The plain manifests, each with the arguments of Helm that make it."""
@@ -37,7 +39,8 @@ def helm(*arguments: str) -> str:
 
 def rendered(*arguments: str) -> str:
     """Return the chart as text."""
-    return helm("template", "berth", str(CHART), "--namespace", NAMESPACE, *arguments)
+    where = ("--kube-version", KUBERNETES, "--namespace", NAMESPACE)
+    return helm("template", "berth", str(CHART), *where, *arguments)
 
 
 def documents(text: str) -> list[dict[str, Any]]:

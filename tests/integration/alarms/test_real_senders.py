@@ -152,8 +152,15 @@ def test_prometheus_alone_sends_alerts_and_values(
     prometheus(tmp_path, start, alertmanagers, write)
     until(lambda: alarms_of(engine, "prom") >= {"Always", "Down"}, 60)
     until(lambda: engine.get("/v1/senders").json()[0]["values"] > 100, 60)
-    signals = until(lambda: engine.get("/v1/signals").json(), 60)
-    assert any(signal["subject"].startswith("instance:127.0.0.1") for signal in signals)
+    found = until(
+        lambda: [
+            signal["subject"]
+            for signal in engine.get("/v1/signals").json()
+            if signal["subject"].startswith("instance:127.0.0.1")
+        ],
+        60,
+    )
+    assert found
 
 
 def test_alertmanager_sends_its_webhook(tmp_path: Path, start: Start, engine: httpx.Client) -> None:

@@ -20,7 +20,7 @@ from engine.testing.watch_suites import alarm, group
 
 
 def test_the_documented_example_is_read() -> None:
-    page = Path("docs/reference/topology.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/reference/topology.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     found = load_topology(example, "topology.yaml")
     assert found == Topology(
@@ -37,6 +37,9 @@ def test_circles_are_read_and_repetition_is_not() -> None:
     found = load_topology("calls: {a: [b, b], b: [a]}", "t.yaml")
     assert found.calls == (("service:a", "service:b"), ("service:b", "service:a"))
     assert load_topology("{}", "t.yaml") == Topology()
+
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def foreign(subject: str, at: float, namespace: str) -> Alarm:

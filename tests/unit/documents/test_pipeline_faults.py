@@ -91,7 +91,7 @@ def test_an_unknown_key_like_no_other_comes_with_all(task_fault: TaskFault) -> N
         ("after: null", "S004", "a list was expected, not nothing"),
         ("gpu: many", "S004", "the GPUs was expected, not 'many'"),
         ("gpu: {count: 3.5}", "S004", "a whole number"),
-        ("join: some", "S005", "'some' is no way to join; use `all` or `any`"),
+        ("join: some", "S005", "'some' is no way to join; use `all`, `any` or `done`"),
     ],
 )
 def test_values_that_cannot_be_meant_are_refused(

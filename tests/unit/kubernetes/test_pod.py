@@ -206,3 +206,11 @@ def test_an_address_that_cannot_be_listened_on_is_named(tmp_path: Path) -> None:
     store, signer = FolderArtifacts(tmp_path / "a"), endpoint.Signer(tmp_path / "key")
     with pytest.raises(InvalidInputError, match="here:there"):
         endpoint.ArtifactEndpoint(store, signer, "here:there", tmp_path)
+
+
+def test_as_many_last_lines_are_told_as_a_cluster_keeps(pod: Pod) -> None:
+    program = "import sys; [print(n, 'x' * 280, file=sys.stderr) for n in range(20)]; sys.exit(3)"
+    _, told = pod.run(program)
+    numbers = [int(line.split()[0]) for line in told.last_lines]
+    assert 5 < len(numbers) < 20
+    assert numbers == list(range(20 - len(numbers), 20))
