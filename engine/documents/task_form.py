@@ -238,7 +238,7 @@ def _take_task(task: TaskSpec) -> Values:
         "kind": task.kind,
         "after": task.after or None,
         "when": task.when,
-        "join": task.join if len(task.after) > 1 or task.join is Join.ANY else None,
+        "join": task.join if len(task.after) > 1 or task.join is not Join.ALL else None,
         "command": task.command or None,
         "image": task.image,
         "reads": task.reads,
