@@ -41,6 +41,7 @@ class Reader:
     def __init__(self, root: Node) -> None:
         self.notes = Notes()
         self.tasks: list[Task] = []
+        self._opened = 0
         self._root = root
         spec = (root.members or {}).get("spec")
         outer = self.notes.members(spec, "Argo workflow")
@@ -88,6 +89,12 @@ class Reader:
         return self._body(template, scope, called)
 
     def _body(self, template: Node, scope: Scope, called: str) -> list[str]:
+        self._opened += 1
+        if self._opened > building.OPENED_MAX:
+            if self._opened == building.OPENED_MAX + 1:
+                message = f"over {building.OPENED_MAX} uses of templates are not read"
+                self.notes.add(template, message)
+            return []
         members = self.notes.members(template, "Argo template")
         values = dict(scope.values)
         for node in _items(_at(members.get("inputs"), "parameters")):
@@ -205,7 +212,8 @@ class Reader:
                 items = json.loads(depending.put_in(items, scope.values))
             except ValueError:
                 items = None
-        rows = [building.flattened(item) for item in cast("list[object]", items or [])]
+        listed = cast("list[object]", items) if isinstance(items, list) else []
+        rows = [building.flattened(item) for item in listed]
         if not rows or not all(rows) or scope.each is not None:
             why = "a loop in a loop" if scope.each is not None else "its values are not known yet"
             self.notes.add(node, f"this loop does not map: {why}; its task runs once")
@@ -230,7 +238,7 @@ class Reader:
             task.keys["command"] = [text or " " for text in texts]
         self._resources(found.get("resources"), task)
         limit = self.notes.members(members.get("retryStrategy"), "Argo retry").get("limit")
-        if limit is not None and limit.shown().isdigit():
+        if limit is not None and limit.shown().isdecimal():
             task.keys["retries"] = min(100, int(limit.shown()))
         if scope.join is not None and scope.after:
             task.keys["join"] = scope.join.value
@@ -274,7 +282,7 @@ class Reader:
                     task.keys.setdefault("memory", gib)
                 elif name == "ephemeral-storage" and (gib := building.gib(value.shown())):
                     task.keys.setdefault("disk", gib)
-                elif name == _GPU and value.shown().isdigit():
+                elif name == _GPU and value.shown().isdecimal():
                     task.keys["gpu"] = {"count": int(value.shown())}
                 else:
                     self.notes.add(value, f"the resource `{name}` does not map")
@@ -303,6 +311,8 @@ def task_shell(words: list[str]) -> list[str]:
 def _sequence(node: Node) -> list[object]:
     """Return the numbers of `withSequence`, as texts do not pad them."""
     count, start, end = (_whole(_at(node, key)) for key in ("count", "start", "end"))
+    if end is None and not count:
+        return []
     first = start or 0
     last = end if end is not None else first + (count or 0) - 1
     step = 1 if last >= first else -1
@@ -317,7 +327,7 @@ def _before(node: Node, names: Mapping[str, Node]) -> set[str]:
 
 
 def _whole(node: Node | None) -> int | None:
-    return int(node.shown()) if node is not None and node.shown().isdigit() else None
+    return int(node.shown()) if node is not None and node.shown().isdecimal() else None
 
 
 def _at(node: Node | None, *keys: str) -> Node | None:

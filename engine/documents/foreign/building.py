@@ -11,6 +11,8 @@ from engine.model.specs import Scalar
 
 DEPTH_MAX = 16
 """Groups within groups."""
+OPENED_MAX = 1_000
+"""Templates, groups and tasks that are read: what uses itself twice doubles with each level."""
 TASKS_MAX = 1_000
 _KINDS = (
     ("train", ("train", "fit", "tune", "learn")),

@@ -60,10 +60,11 @@ class Reader:
         deployment = self._top.get("deploymentSpec")
         executors = _at(deployment, "executors")
         self._executors = (executors.members or {}) if executors else {}
+        self._opened = 0
 
     def read(self) -> dict[str, object]:
         """Return the pipeline."""
-        root = self._top["root"]
+        root = self._top.get("root")
         values: dict[str, Value] = {}
         inputs = _at(root, "inputDefinitions", "parameters")
         for name, node in ((inputs.members or {}) if inputs else {}).items():
@@ -110,6 +111,11 @@ class Reader:
         dag = _at(component, "dag", "tasks")
         if component is None or (dag is None and _at(component, "executorLabel") is None):
             self.notes.add(node, f"the component of `{name}` is not in the document")
+            return []
+        self._opened += 1
+        if self._opened > building.OPENED_MAX:
+            if self._opened == building.OPENED_MAX + 1:
+                self.notes.add(node, f"over {building.OPENED_MAX} tasks and groups are not read")
             return []
         if dag is not None:
             if inner.depth > building.DEPTH_MAX:
@@ -180,7 +186,7 @@ class Reader:
     def _loop(self, members: Mapping[str, Node], scope: Scope) -> Scope:
         iterator = members.get("parameterIterator")
         limit = _at(members.get("iteratorPolicy"), "parallelismLimit")
-        at_once = int(limit.shown()) if limit is not None and limit.shown().isdigit() else None
+        at_once = int(limit.shown()) if limit is not None and limit.shown().isdecimal() else None
         if iterator is None:
             return scope
         raw, item = _at(iterator, "items", "raw"), _at(iterator, "itemInput")
@@ -214,7 +220,7 @@ class Reader:
         self._command(container, task, scope)
         self._resources(container.get("resources"), task)
         retry = self.notes.members(members.get("retryPolicy"), "KFP retry")
-        if "maxRetryCount" in retry and retry["maxRetryCount"].shown().isdigit():
+        if "maxRetryCount" in retry and retry["maxRetryCount"].shown().isdecimal():
             task.keys["retries"] = min(100, int(retry["maxRetryCount"].shown()))
         if scope.join is not None:
             task.keys["join"] = scope.join.value
@@ -265,7 +271,7 @@ class Reader:
         if accelerator is not None:
             kind_ = _at(accelerator, "resourceType") or _at(accelerator, "type")
             count = _at(accelerator, "resourceCount") or _at(accelerator, "count")
-            number = int(count.shown()) if count and count.shown().isdigit() else 1
+            number = int(count.shown()) if count and count.shown().isdecimal() else 1
             task.keys["gpu"] = {"kind": _gpu(kind_.shown()) if kind_ else "auto", "count": number}
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from engine.documents import read_pipeline
 from engine.documents.foreign import Imported, import_pipeline
+from engine.model.errors import InvalidInputError
 from engine.model.specs import Join, PipelineSpec
 
 DONE = "triggerPolicy: {strategy: ALL_UPSTREAM_TASKS_COMPLETED}"
@@ -475,3 +476,53 @@ def test_lines_count_from_the_start_of_the_text() -> None:
     alone, _ = imported(argo("{name: a, template: one, hooks: {}}"))
     second, _ = imported("---\n" + argo("{name: a, template: one, hooks: {}}"))
     assert second.notes[0].line == alone.notes[0].line + 1
+
+
+@pytest.mark.parametrize("items", ["withItems: 3", "withParam: '3'", "withParam: '{\"k\": 1}'"])
+def test_a_loop_of_argo_over_what_is_no_list_is_said(items: str) -> None:
+    found, _ = imported(argo(f"{{name: a, template: one, {items}}}"))
+    assert "this loop does not map" in said(found)
+
+
+@pytest.mark.parametrize("sequence", ["{count: 0}", "{}"])
+def test_a_sequence_of_argo_without_numbers_is_said(sequence: str) -> None:
+    found, _ = imported(argo(f"{{name: a, template: one, withSequence: {sequence}}}"))
+    assert "this loop does not map" in said(found)
+
+
+def test_digits_of_other_scripts_are_no_retries() -> None:
+    templates = "  - {name: s, container: {image: i}, retryStrategy: {limit: '²'}}"
+    _, spec = imported(argo("{name: a, template: s}", templates=templates))
+    assert (
+        spec.tasks[0].retries
+        == read_pipeline("pipeline: p\ntasks: {a: {kind: etl}}", name="p", as_of=0.0)
+        .tasks[0]
+        .retries
+    )
+
+
+def test_a_pipeline_of_kfp_without_a_root_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="no task of it maps"):
+        import_pipeline("pipelineInfo: {name: p}", name="f.yaml")
+
+
+def test_a_template_that_uses_itself_twice_is_read_in_bounded_steps() -> None:
+    twice = "[[{name: a, template: t}], [{name: b, template: t}], [{name: c, template: one}]]"
+    found, _ = imported(
+        argo(
+            "{name: a, template: one}",
+            "{name: b, template: t}",
+            templates=f"  - {{name: t, steps: {twice}}}",
+        )
+    )
+    assert "over 1000 uses of templates are not read" in said(found)
+    assert len(found.notes) <= 1_001
+
+
+def test_a_group_of_kfp_that_uses_itself_twice_is_read_in_bounded_steps() -> None:
+    inner = "".join(f"{name}: {{componentRef: {{name: g}}}}, " for name in "xy")
+    components = f"  g: {{dag: {{tasks: {{{inner}z: {{componentRef: {{name: one}}}}}}}}}}"
+    found, _ = imported(
+        kfp("a: {componentRef: {name: one}}", "b: {componentRef: {name: g}}", components=components)
+    )
+    assert "over 1000 tasks and groups are not read" in said(found)
