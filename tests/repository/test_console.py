@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -43,15 +45,13 @@ def followed(path: Path) -> bool:
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[console.Reader]:
     folder = tmp_path_factory.mktemp("reader")
     shutil.copytree(console.EXAMPLES, folder / "examples")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        for name in [name for name in os.environ if name.startswith("BERTH_")]:
-            patch.delenv(name)
-        for name, value in console.environment().items():
-            patch.setenv(name, value)
+    # What documents export must not reach other tests of this process.
+    with mock.patch.dict(os.environ, console.environment(), clear=True), contextlib.chdir(folder):
         one = console.Reader(folder)
-        yield one
-        one.leave()
+        try:
+            yield one
+        finally:
+            one.leave()
 
 
 @pytest.mark.slow
