@@ -22,6 +22,10 @@ OF_THE_STORY = "tests/story/"
 NOT_COUNTED = ("tests/property/", "tests/repository/", OF_THE_STORY)
 """Tests that repeat what others test in earnest: counting lines only makes them slower."""
 
+COMPILES = ("placement", "openb", "roadef", "reassign")
+"""Tests that may be the first of a fresh clone to need compiled loops, at times in every worker."""
+COMPILING_SECONDS = 600.0
+
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Give tests of the story the time that telling it takes."""
@@ -29,6 +33,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.slow)
         item.add_marker(pytest.mark.network)
         item.add_marker(pytest.mark.timeout(stories.LONGEST_SECONDS + 120.0))
+    elif any(word in item.nodeid for word in COMPILES):
+        item.add_marker(pytest.mark.timeout(COMPILING_SECONDS))
 
 
 @contextlib.contextmanager
