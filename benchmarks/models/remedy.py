@@ -51,8 +51,6 @@ RETRIES = 2
 MACHINE_FACTOR = 4.0
 """Largest machine: so many times the largest need of the workflow."""
 MOST_TRIES = 60
-HOPELESS_MOST = 5.0
-"""Per cent that are tried once more, before the first of their words taught that it is in vain."""
 PIPELINE = "workflow"
 CLUSTER, POOL = "c", "p"
 
@@ -129,8 +127,7 @@ def of_all(total: Tally, injected: Injections) -> Iterator[frame.Figure]:
     for name in ("user error", "hopeless"):
         share = 100.0 * injected.again[name] / max(injected.count[name], 1)
         said = f"{injected.count[name]} injected; doubling repeats each {RETRIES} times"
-        most = 0.0 if name == "user error" else HOPELESS_MOST
-        yield frame.at_most(f"{name}: tried again", share, most, unit="%", anchor=said)
+        yield frame.at_most(f"{name}: tried again", share, 0.0, unit="%", anchor=said)
     count = injected.count["hopeless"]
     mean = injected.tries["hopeless"] / max(count, 1)
     yield frame.informs("hopeless: tries, mean", mean, anchor=f"doubling {1 + RETRIES}")
