@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +29,7 @@ class Talk:
     """How one call of a command talks: what the common options asked for.
 
     given: settings that were named on the command line (`home`, `fleet`, ...).
+    options: values of the further options that its kind of command declares, by name.
     """
 
     json: bool = False
@@ -39,6 +40,7 @@ class Talk:
     progress: bool = False
     url: str = ""
     given: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def result(self, text: str) -> None:
         """Print a result."""
@@ -172,9 +174,13 @@ class Command(TyperCommand):
     """A command with the common options; the function finds them as `context.obj`, a `Talk`."""
 
     groups: tuple[str, ...] = ("common",)
+    declares: Callable[..., None] | None = None
+    """Declares further options, which the function finds in `Talk.options`."""
 
     def __init__(self, name: str | None, **options: Any) -> None:  # noqa: ANN401 - as in typer
-        extra = [option for group in self.groups for option in _shared(group)]
+        further = _options(self.declares) if self.declares is not None else []
+        extra = [*further, *(option for group in self.groups for option in _shared(group))]
+        self._further = [param.name for param in further]
         self._own = [param.name for param in extra]
         options["params"] = [*(options.get("params") or ()), *extra]
         super().__init__(name, **options)
@@ -182,7 +188,8 @@ class Command(TyperCommand):
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer's own types are private
         """Run the command; its errors end the process with their exit code."""
         values = {name: ctx.params.pop(name) for name in self._own if name in ctx.params}
-        ctx.obj = talk = _talk(values)
+        further = {name: values.pop(name) for name in self._further}
+        ctx.obj = talk = replace(_talk(values), options=further)
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:

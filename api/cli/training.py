@@ -20,7 +20,32 @@ if TYPE_CHECKING:
     from executors.training.trials.study import Plan
 
 
-def tune(  # noqa: PLR0913, PLR0917 - each is an option of the command
+def _searching(
+    *,
+    trials: Annotated[int, typer.Option(help="Configurations.", min=1, max=100_000)] = 27,
+    epochs: Annotated[int, typer.Option(help="Of a trial that is never stopped.", min=1)] = 9,
+    eta: Annotated[int, typer.Option(help="The best of so many go on; 1 stops nobody.", min=1)] = 3,
+    sampler: Annotated[str, typer.Option(help="`random`, or one of Optuna: `tpe`.")] = "random",
+    seed: Annotated[int, typer.Option(help="Seed of all draws.")] = 0,
+    workers: Annotated[int, typer.Option(help="Trials at once.", min=1, max=256)] = 1,
+    epoch_minutes: Annotated[float, typer.Option(help="Most minutes of an epoch.")] = 60.0,
+) -> None:
+    """Declare how a search goes about it."""
+
+
+def _working(
+    *,
+    workers: Annotated[int, typer.Option(help="Processes on this machine.", min=1, max=512)] = 1,
+    checkpoint_steps: Annotated[int, typer.Option(help="Steps between checkpoints.", min=1)] = 100,
+    memory: Annotated[int, typer.Option(help="MiB for a pass, to find its samples.")] = 1024,
+    minutes: Annotated[float, typer.Option(help="Most minutes of it.", min=0.01)] = 1440.0,
+    nodes: Annotated[int, typer.Option(help="Machines that train together.", min=1)] = 1,
+    address: Annotated[str, typer.Option(help="HOST:PORT of the first of several.")] = "",
+) -> None:
+    """Declare how workers train together."""
+
+
+def tune(
     context: typer.Context,
     objective: Annotated[
         str, typer.Argument(metavar="FILE.py:FUNCTION", help="What is tried; or MODULE:FUNCTION.")
@@ -29,13 +54,6 @@ def tune(  # noqa: PLR0913, PLR0917 - each is an option of the command
         list[str], typer.Option(help="A parameter: `lr=0.001..1 log`, `hidden=32|64`.")
     ],
     folder: Annotated[Path, typer.Option(help="Where the study is kept.")] = Path("study"),
-    trials: Annotated[int, typer.Option(help="Configurations.", min=1, max=100_000)] = 27,
-    epochs: Annotated[int, typer.Option(help="Of a trial that is never stopped.", min=1)] = 9,
-    eta: Annotated[int, typer.Option(help="The best of so many go on; 1 stops nobody.", min=1)] = 3,
-    sampler: Annotated[str, typer.Option(help="`random`, or one of Optuna: `tpe`.")] = "random",
-    seed: Annotated[int, typer.Option(help="Seed of all draws.")] = 0,
-    workers: Annotated[int, typer.Option(help="Trials at once.", min=1, max=256)] = 1,
-    epoch_minutes: Annotated[float, typer.Option(help="Most minutes of an epoch.")] = 60.0,
     *,
     against_all: Annotated[
         bool, typer.Option("--against-all", help="Also run without stopping anybody, to compare.")
@@ -52,16 +70,18 @@ def tune(  # noqa: PLR0913, PLR0917 - each is an option of the command
     from executors.training.trials.study import Plan
 
     talk: Talk = context.obj
+    asked, eta = talk.options, int(talk.options["eta"])
     plan = Plan(
         objective=objective,
         space=tuple(space),
-        trials=trials,
-        epochs=epochs,
+        trials=asked["trials"],
+        epochs=asked["epochs"],
         eta=eta if eta > 1 else None,
-        sampler=sampler,
-        seed=seed,
-        epoch_seconds_max=60 * epoch_minutes,
+        sampler=asked["sampler"],
+        seed=asked["seed"],
+        epoch_seconds_max=60 * asked["epoch_minutes"],
     )
+    workers = int(asked["workers"])
     found = {"halving" if eta > 1 else "no pruning": _search(talk, folder, plan, workers)}
     if against_all and eta > 1:
         whole = replace(plan, eta=None)
@@ -113,19 +133,13 @@ def _search(talk: Talk, folder: Path, plan: Plan, workers: int) -> Records:
         return study.run(workers, watch=watch)
 
 
-def train(  # noqa: PLR0913, PLR0917 - each is an option of the command
+def train(
     context: typer.Context,
     program: Annotated[
         list[str],
         typer.Argument(metavar="FILE.py[:FUNCTION]", help="A recipe, or a script with arguments."),
     ],
     folder: Annotated[Path, typer.Option(help="For checkpoints and metrics.")] = Path("training"),
-    workers: Annotated[int, typer.Option(help="Processes on this machine.", min=1, max=512)] = 1,
-    checkpoint_steps: Annotated[int, typer.Option(help="Steps between checkpoints.", min=1)] = 100,
-    memory: Annotated[int, typer.Option(help="MiB for a pass, to find its samples.")] = 1024,
-    minutes: Annotated[float, typer.Option(help="Most minutes of it.", min=0.01)] = 1440.0,
-    nodes: Annotated[int, typer.Option(help="Machines that train together.", min=1)] = 1,
-    address: Annotated[str, typer.Option(help="HOST:PORT of the first of several.")] = "",
     *,
     probe: Annotated[
         bool, typer.Option("--probe", help="Only say whether so many workers pay.")
@@ -138,11 +152,13 @@ def train(  # noqa: PLR0913, PLR0917 - each is an option of the command
     from executors.training.parallel import launch, metrics, prediction
 
     talk: Talk = context.obj
-    start = launch.Start(workers=workers, nodes=nodes, address=address)
+    asked, workers = talk.options, int(talk.options["workers"])
+    start = launch.Start(workers=workers, nodes=asked["nodes"], address=asked["address"])
+    seconds_max = 60 * asked["minutes"]
     is_recipe = ":" in program[0]
     if probe and is_recipe:
         words = launch.recipe_program(program[0], folder, ["--probe"])
-        _ended(launch.run(start, words, folder, seconds_max=60 * minutes), folder)
+        _ended(launch.run(start, words, folder, seconds_max=seconds_max), folder)
         found = prediction.read(folder)
         said = "pay" if found.pays else "do not pay"
         talk.result(
@@ -151,9 +167,12 @@ def train(  # noqa: PLR0913, PLR0917 - each is an option of the command
             f"ms and {1e3 * found.exchange_seconds:.1f} ms of exchange."
         )
         return
-    options = [f"--checkpoint-steps={checkpoint_steps}", f"--memory-mib={memory}"]
+    options = [
+        f"--checkpoint-steps={asked['checkpoint_steps']}",
+        f"--memory-mib={asked['memory']}",
+    ]
     words = launch.recipe_program(program[0], folder, options) if is_recipe else program
-    _ended(launch.run(start, words, folder, seconds_max=60 * minutes), folder)
+    _ended(launch.run(start, words, folder, seconds_max=seconds_max), folder)
     lines = metrics.read(folder / metrics.NAME)
     if not lines:
         talk.result(f"done; {folder / 'log.txt'} has what it said")
@@ -234,8 +253,20 @@ def _hand_on(outputs: Mapping[str, object]) -> None:
         (Path(given) / "outputs.json").write_text(text + "\n", encoding="utf-8")
 
 
+class _Search(Command):
+    """A command that searches, with the options of that."""
+
+    declares = staticmethod(_searching)
+
+
+class _Work(Command):
+    """A command that several workers carry out, with the options of that."""
+
+    declares = staticmethod(_working)
+
+
 COMMANDS = {
-    "tune": (Command, tune),
-    "train": (Command, train),
+    "tune": (_Search, tune),
+    "train": (_Work, train),
     "compress": (Command, compress),
 }
