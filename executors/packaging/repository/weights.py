@@ -43,7 +43,9 @@ def add(folder: Path, file: Path, artifacts: FolderArtifacts) -> Weight:
         b"\x80\x05",
     }:
         message = f"{file.name!r} is a pickle, which runs code when it is loaded"
-        raise RefusedError(message, fix="save it with `berth.save_model`: ONNX, skops or pt2")
+        raise RefusedError(
+            message, fix="save it as ONNX, with skops, or with `torch.export.save` (.pt2)"
+        )
     weight = Weight(
         digest=images.digest_of(file.read_bytes()),
         artifact=artifacts.put(file),

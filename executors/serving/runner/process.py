@@ -15,6 +15,7 @@ import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.model.errors import Fault, InvalidInputError
+from executors.serving import standalone
 from executors.serving.models import ServedModel
 from executors.serving.runner import texts, uploads
 from executors.serving.runner.errors import CallError
@@ -149,17 +150,9 @@ def serve(
     """Serve until SIGTERM or SIGINT. `ready` is told the address.
 
     Raises:
-        InvalidInputError: when the address cannot be used.
+        InfeasibleError: when the address cannot be used.
     """
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-    except OSError as error:
-        listening.close()
-        message = f"port {port} of {host} cannot be used: {error.strerror}"
-        fault = Fault(code="M001", message=message, fix="choose another with `--port`")
-        raise InvalidInputError("the command line", [fault]) from error
+    listening = standalone.listen(port, host)
     sys.setswitchinterval(_SWITCH_SECONDS)
     config = uvicorn.Config(
         RunnerServer(runner, context=context),

@@ -17,7 +17,26 @@ torch: Any = importlib.import_module("torch")
 _TINY = 1e-9
 
 
-class Lars(torch.optim.Optimizer):
+class _ByLayer(torch.optim.Optimizer):
+    """Moves the weights of one layer after the other, each by its own rule."""
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # noqa: ANN401 - torch's own
+        """Take one step; `closure` computes loss and gradients first, and its loss is returned."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        with torch.no_grad():
+            for group in self.param_groups:
+                for weights in (p for p in group["params"] if p.grad is not None):
+                    self._move(weights, group)
+        return loss
+
+    def _move(self, weights: Any, group: dict[str, Any]) -> None:  # noqa: ANN401 - a tensor
+        raise NotImplementedError
+
+
+class Lars(_ByLayer):
     """Momentum with a learning rate of its own for each layer.
 
     trust: share of the weights' size that a step has at a learning rate of 1.
@@ -35,14 +54,6 @@ class Lars(torch.optim.Optimizer):
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust}
         super().__init__(parameters, defaults)
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # noqa: ANN401 - torch's own
-        """Take one step."""
-        with torch.no_grad():
-            for group in self.param_groups:
-                for weights in (p for p in group["params"] if p.grad is not None):
-                    self._move(weights, group)
-        return closure() if closure is not None else None
-
     def _move(self, weights: Any, group: dict[str, Any]) -> None:  # noqa: ANN401 - a tensor
         gradient, rate = weights.grad, group["lr"]
         if weights.ndim > 1:
@@ -57,7 +68,7 @@ class Lars(torch.optim.Optimizer):
         weights.sub_(state["velocity"])
 
 
-class Lamb(torch.optim.Optimizer):
+class Lamb(_ByLayer):
     """Adam whose step is scaled to the size of each layer's weights."""
 
     def __init__(
@@ -71,14 +82,6 @@ class Lamb(torch.optim.Optimizer):
     ) -> None:
         defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         super().__init__(parameters, defaults)
-
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # noqa: ANN401 - torch's own
-        """Take one step."""
-        with torch.no_grad():
-            for group in self.param_groups:
-                for weights in (p for p in group["params"] if p.grad is not None):
-                    self._move(weights, group)
-        return closure() if closure is not None else None
 
     def _move(self, weights: Any, group: dict[str, Any]) -> None:  # noqa: ANN401 - a tensor
         state = self.state[weights]

@@ -195,7 +195,6 @@ def test_tune_says_why_no_trial_came_to_anything(
 def test_train_says_what_a_script_that_failed_said_last(
     berth: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("torch", reason="the extra `torch` is not installed")
     (tmp_path / "script.py").write_text("raise SystemExit('out of luck')\n")
     assert berth("train", str(tmp_path / "script.py"), "--folder", str(tmp_path / "t")) == 1
     assert "the training ended with 1: out of luck" in capsys.readouterr().err

@@ -18,7 +18,7 @@ from executors.training.parallel import launch, metrics, prediction
 
 pytestmark = pytest.mark.xdist_group("torch")
 
-torch: Any = pytest.importorskip("torch", reason="the extra `torch` is not installed")
+torch: Any = importlib.import_module("torch")
 batches: Any = importlib.import_module("executors.training.parallel.batches")
 checkpoints: Any = importlib.import_module("executors.training.parallel.checkpoints")
 loop: Any = importlib.import_module("executors.training.parallel.loop")
@@ -291,3 +291,18 @@ def test_only_what_stays_within_the_budget_is_kept(budget: float) -> None:
     assert (found.chosen == found.forms[0]) == (budget < 0)
     assert export.session(found.onnx)(ROWS).shape == (64, 3)
     assert "chosen" in found.table()
+
+
+@pytest.mark.parametrize("name", ["lars", "lamb"])
+def test_a_closure_gives_the_gradients_of_the_step_and_its_loss_before_it(name: str) -> None:
+    weights = torch.nn.Parameter(torch.ones(2, 2))
+    found = optimisers.optimiser(name, [weights], rate=0.1, momentum=0.9, decay=0.0)
+
+    def closure() -> Any:
+        found.zero_grad()
+        loss = (weights**2).sum()
+        loss.backward()
+        return loss
+
+    assert found.step(closure).item() == 4.0
+    assert float(weights.detach().sum()) < 4.0
