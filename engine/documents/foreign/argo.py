@@ -15,6 +15,7 @@ from typing import cast
 from engine.documents.foreign import building, depending
 from engine.documents.foreign.building import Task
 from engine.documents.foreign.tables import Notes
+from engine.documents.loops import VALUES_MAX
 from engine.documents.sources import Node, plain
 from engine.model.specs import Join, Scalar
 
@@ -216,6 +217,10 @@ class Reader:
         rows = [building.flattened(item) for item in listed]
         if not rows or not all(rows) or scope.each is not None:
             why = "a loop in a loop" if scope.each is not None else "its values are not known yet"
+            self.notes.add(node, f"this loop does not map: {why}; its task runs once")
+            return scope
+        if len(rows) > VALUES_MAX:
+            why = f"it has {len(rows)} values, more than {VALUES_MAX}"
             self.notes.add(node, f"this loop does not map: {why}; its task runs once")
             return scope
         return replace(scope, each=rows)

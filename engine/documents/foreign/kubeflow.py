@@ -16,6 +16,7 @@ from typing import cast
 from engine.documents.foreign import building
 from engine.documents.foreign.building import Task, literal
 from engine.documents.foreign.tables import Notes
+from engine.documents.loops import VALUES_MAX
 from engine.documents.sources import Node, plain
 from engine.model.specs import Join, Scalar
 
@@ -165,10 +166,10 @@ class Reader:
 
         def put(found: re.Match[str]) -> str:
             value = scope.values.get(found[1])
-            if isinstance(value, Output):
+            if isinstance(value, Output) and value.key.isidentifier():
                 outputs.append(value)
                 return _read(value)
-            if value is None:
+            if value is None or isinstance(value, Output):
                 unknown.append(found[1])
                 return "null"
             return literal(value)
@@ -186,7 +187,8 @@ class Reader:
     def _loop(self, members: Mapping[str, Node], scope: Scope) -> Scope:
         iterator = members.get("parameterIterator")
         limit = _at(members.get("iteratorPolicy"), "parallelismLimit")
-        at_once = int(limit.shown()) if limit is not None and limit.shown().isdecimal() else None
+        # None of them, or 0, is no limit.
+        at_once = (limit is not None and limit.shown().isdecimal() and int(limit.shown())) or None
         if iterator is None:
             return scope
         raw, item = _at(iterator, "items", "raw"), _at(iterator, "itemInput")
@@ -194,13 +196,15 @@ class Reader:
             items: object = json.loads(raw.shown()) if raw is not None else None
         except ValueError:
             items = None
-        if not isinstance(items, list) or item is None or scope.each is not None:
-            why = "a loop in a loop" if scope.each is not None else "its values come from a task"
+        rows: list[dict[str, Scalar]] | None = None
+        if isinstance(items, list) and item is not None:
+            rows = [_row(item.shown(), value) for value in cast("list[object]", items)]
+        why = _why_not(rows, inner=scope.each is not None)
+        if why or not rows:
             self.notes.add(iterator, f"this loop does not map: {why}; its tasks run once")
             return scope
-        rows = [_row(item.shown(), value) for value in cast("list[object]", items)]
-        values = {**scope.values, **{name: f"{{{{{name}}}}}" for name in rows[0]}} if rows else {}
-        return replace(scope, each=rows, values=values or scope.values, at_once=at_once)
+        values = {**scope.values, **{name: f"{{{{{name}}}}}" for name in rows[0]}}
+        return replace(scope, each=rows, values=values, at_once=at_once)
 
     def _container(
         self, name: str, node: Node, component: Node, scope: Scope, members: Mapping[str, Node]
@@ -308,6 +312,19 @@ def _before(node: Node) -> set[str]:
     return found
 
 
+def _why_not(rows: list[dict[str, Scalar]] | None, *, inner: bool) -> str:
+    """Return why a loop cannot be one of ours; "" when it can."""
+    if inner:
+        return "a loop in a loop"
+    if rows is None:
+        return "its values come from a task"
+    if not rows or not all(rows):
+        return "it has no values, or an empty one"
+    if len(rows) > VALUES_MAX:
+        return f"it has {len(rows)} values, more than {VALUES_MAX}"
+    return ""
+
+
 def _row(item: str, value: object) -> dict[str, Scalar]:
     """Return the parameters of one turn of a loop."""
     if isinstance(value, Mapping):
@@ -320,6 +337,4 @@ def _row(item: str, value: object) -> dict[str, Scalar]:
 
 def _read(output: Output) -> str:
     """Return an output as conditions read it."""
-    task = output.task.replace("-", "_")
-    plain_key = output.key.isidentifier()
-    return f"{task}.{output.key}" if plain_key else f'{task}["{output.key}"]'
+    return f"{output.task.replace('-', '_')}.{output.key}"

@@ -189,6 +189,9 @@ def loop_of_kfp(raw: str, component: str = "one") -> str:
             "its values come from a task",
         ),
         (loop_of_kfp("[1, 2]", "nested"), "a loop in a loop"),
+        (loop_of_kfp("[]"), "it has no values, or an empty one"),
+        (loop_of_kfp("[{}]"), "it has no values, or an empty one"),
+        (loop_of_kfp(str([*range(101)])), "it has 101 values, more than 100"),
     ],
 )
 def test_a_loop_of_kfp_that_does_not_map_is_said(task: str, why: str) -> None:
@@ -526,3 +529,26 @@ def test_a_group_of_kfp_that_uses_itself_twice_is_read_in_bounded_steps() -> Non
         kfp("a: {componentRef: {name: one}}", "b: {componentRef: {name: g}}", components=components)
     )
     assert "over 1000 tasks and groups are not read" in said(found)
+
+
+def test_no_limit_of_a_loop_of_kfp_is_none_of_ours() -> None:
+    limited = loop_of_kfp("[1, 2]").removesuffix("}") + ", iteratorPolicy: {parallelismLimit: 0}}"
+    _, spec = imported(kfp(limited))
+    assert [task.at_once for task in spec.tasks] == [None, None]
+
+
+def test_a_long_loop_of_argo_is_said() -> None:
+    found, _ = imported(argo("{name: a, template: one, withSequence: {count: 101}}"))
+    assert "it has 101 values, more than 100" in said(found)
+
+
+def test_a_condition_of_kfp_on_an_output_that_has_no_name_of_ours_is_false_and_said() -> None:
+    given = "{taskOutputParameter: {producerTask: a, outputParameterKey: a-b}}"
+    second = (
+        "b: {componentRef: {name: one}, dependentTasks: [a], "
+        f"inputs: {{parameters: {{n: {given}}}}}, "
+        f'triggerPolicy: {{condition: "{READS} > 0"}}}}'
+    )
+    found, spec = imported(kfp("a: {componentRef: {name: one}}", second))
+    assert "the condition reads what is not known here: n" in said(found)
+    assert spec.task("b").when == "false"
