@@ -225,12 +225,13 @@ def ci(
     Example: berth ci init gitlab
     """
     from api.messages.files import read_text
-    from executors.packaging.repository import settings
+    from executors.packaging.repository import settings, starting
     from executors.packaging.triggers.ci import Host, write
 
     talk: Talk = context.obj
     if verb != "init" or host not in list(Host):
         raise _usage(f"`berth ci {verb} {host}` is not understood", "write `berth ci init gitlab`")
+    starting.require(folder)
     name = settings.read(read_text(folder / settings.FILE, "model")).name
     if talk.dry_run:
         talk.result(f"a file for {host} would be written")

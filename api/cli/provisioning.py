@@ -42,10 +42,15 @@ def provision(
     from api.report import provisioning
     from engine.model import documents
     from engine.model.capacity import CapacityReport
+    from engine.model.errors import DamagedError, Fault, InvalidInputError
 
     talk: Talk = context.obj
     chosen = _node_class(node_class)
-    found = documents.decode(CapacityReport, read_text(report, "report"))
+    try:
+        found = documents.decode(CapacityReport, read_text(report, "report"))
+    except DamagedError as error:
+        fault = Fault(code="S001", message=error.message, fix="see `berth capacity --json`")
+        raise InvalidInputError(str(report), [fault]) from error
     if terraform is None and karpenter is None:
         raise _usage("nothing to write", "name a folder with `--terraform` or `--karpenter`")
     written: dict[Path, str] = {}

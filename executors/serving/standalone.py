@@ -21,7 +21,7 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from engine.model.errors import BerthError, InfeasibleError
+from engine.model.errors import BerthError, InfeasibleError, NotFoundError
 from executors.serving.runtime.shelf import Shelf
 from executors.serving.v2.application import Application
 from executors.serving.v2.http_protocol import InferenceProtocol
@@ -133,9 +133,13 @@ def run(settings: ServerSettings) -> None:
     """Serve every model of a folder until a signal ends it.
 
     Raises:
+        NotFoundError: when there is no such folder.
         InfeasibleError: when a port is in use.
         BerthError: when no model can be loaded.
     """
+    if not settings.folder.is_dir():
+        message = f"there is no folder {str(settings.folder)!r} to serve models of"
+        raise NotFoundError(message, fix="name a folder of models; it may be empty")
     listening = listen(settings.port, settings.host)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, listening))

@@ -18,7 +18,7 @@ from engine.model.errors import DamagedError, NotFoundError
 from executors.packaging import images
 from executors.packaging.registry import SERVING, OciRegistry
 from executors.tasks.context import BadInputError, GateError, Scalar, Task, write_json
-from executors.training import leaks
+from executors.training import reported
 
 Outputs = Mapping[str, Scalar]
 
@@ -40,7 +40,7 @@ def run(task: Task) -> None:
     quality = _number(passing[best], "quality")
     check_bound(best, quality, gates, served_quality(task))
     scores = {name: _number(outputs, "quality") for name, outputs in passing.items()}
-    leak = leaks.reported_on_test(passing)
+    leak = reported.reported_on_test(passing)
     write_json(
         task.outputs / "judgement.json",
         {"best": best, "refused": refused, "quality": scores, "leak": str(leak or "")},

@@ -3,32 +3,19 @@
 Three ways in which that happens, each found from what is at hand: several models are judged on the
 held-out rows and the best score is reported (`HeldOut`, `chosen_on_test`); the same record stands
 on both sides of the split (`shared_rows`); the rows that chose and the rows that judge overlap
-(`overlap`).
+(`overlap`). What small outputs alone tell is found in `executors.training.reported`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from executors.training.reported import Leak
+
 _DRAWS = 500
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leak:
-    """One leak: what happened, how many models or rows, and about how much too good it looks."""
-
-    what: str
-    count: int
-    optimism: float = 0.0
-
-    def __str__(self) -> str:
-        """Return it as a sentence for people."""
-        more = f"; the estimate is about {self.optimism:.3f} too high" if self.optimism else ""
-        return f"{self.what}{more}"
 
 
 class LeakError(Exception):
@@ -93,24 +80,6 @@ def chosen_on_test(right: Mapping[str, NDArray[np.bool_]], *, seed: int = 0) -> 
     optimism = max(float(right[best].mean() - np.mean(elsewhere)), 0.0)
     what = f"{best!r} was chosen among {len(right)} models by their scores on the held-out rows"
     return Leak(what=what, count=len(right), optimism=optimism)
-
-
-def reported_on_test(models: Mapping[str, Mapping[str, object]]) -> Leak | None:
-    """Return the leak of comparing models by a quality that each measured on held-out rows.
-
-    models: small outputs of training tasks. One whose `quality` is exactly its `holdout_quality`,
-    or that says `quality_on: holdout`, was judged by the rows that are to judge the choice.
-    """
-    leaking = sorted(
-        name
-        for name, outputs in models.items()
-        if outputs.get("quality_on") == "holdout"
-        or ("holdout_quality" in outputs and outputs.get("quality") == outputs["holdout_quality"])
-    )
-    if len(leaking) < 2:  # noqa: PLR2004 - one model is no choice
-        return None
-    what = f"{', '.join(leaking)} are compared by their scores on the held-out rows"
-    return Leak(what=what, count=len(leaking))
 
 
 def shared_rows(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from executors.persistence import skops_io
 from executors.tasks.context import Origin, Task, write_json
-from executors.training import families, features, leaks, racing, search
+from executors.training import families, features, leaks, racing, reported, search
 from executors.training.families import Classifier
 from executors.training.tracking import experiments
 
@@ -87,7 +87,7 @@ def _quality(model: Classifier, rows: NDArray[np.float64]) -> float:
 
 
 def _metrics(
-    choice: search.Choice, holdout_quality: float, leak: leaks.Leak | None
+    choice: search.Choice, holdout_quality: float, leak: reported.Leak | None
 ) -> dict[str, object]:
     """Return everything that was tried, for people."""
     return {

@@ -59,15 +59,24 @@ def ignore(folder: Path, file: str) -> None:
         path.write_text(f"{known}/{file}\n", encoding="utf-8")
 
 
+def require(folder: Path) -> None:
+    """Refuse a folder that is no repository of a model.
+
+    Raises:
+        RefusedError: when it is none.
+    """
+    if not (folder / settings.FILE).exists():
+        fix = "go to the model's folder, or `berth model init NAME`"
+        raise RefusedError(f"{str(folder)!r} holds no {settings.FILE}", fix=fix)
+
+
 def push(folder: Path, message: str) -> tuple[str, str]:
     """Commit what changed and push it; return the commit and what the hook said.
 
     Raises:
         RefusedError: when the folder is no repository of a model, or the push is refused.
     """
-    if not (folder / settings.FILE).exists():
-        fix = "go to the model's folder, or `berth model init NAME`"
-        raise RefusedError(f"{str(folder)!r} holds no {settings.FILE}", fix=fix)
+    require(folder)
     git.run(folder, "add", "-A")
     if git.run(folder, "status", "--porcelain"):
         git.run(folder, "-c", "commit.gpgsign=false", "commit", "-q", "-m", message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from executors.training import leaks
+from executors.training import leaks, reported
 
 ROWS = np.arange(40, dtype=np.float64).reshape(20, 2)
 LABELS = np.array([0, 1] * 10)
@@ -49,7 +49,7 @@ def test_choosing_among_coins_on_the_test_is_flagged_with_its_optimism() -> None
 def test_qualities_measured_on_held_out_rows_are_flagged(
     models: dict[str, dict[str, object]], flagged: bool
 ) -> None:
-    assert (leaks.reported_on_test(models) is not None) == flagged
+    assert (reported.reported_on_test(models) is not None) == flagged
 
 
 def test_rows_on_both_sides_of_a_split_are_counted() -> None:
