@@ -88,7 +88,11 @@ def _started(folder: Path, proto: Path) -> tuple["subprocess.Popen[str]", Caller
     )
     assert process.stderr is not None
     line = process.stderr.readline()
-    address = urlsplit(next(word for word in line.split() if word.startswith("http")))
+    said = next((word for word in line.split() if word.startswith("http")), None)
+    if said is None:
+        process.kill()
+        raise RuntimeError(f"the runner did not start: {line}{process.stderr.read()}")
+    address = urlsplit(said)
     caller = Caller(str(address.hostname), address.port or 0)
     return process, caller
 

@@ -83,7 +83,9 @@ def load_folder(layout: Path) -> ServedModel:
 
 
 def _package(layout: Path) -> ServedModel:
-    marker = next(iter(sorted(layout.rglob("oci-layout"))), None)
+    # What is attached to a package stands in a layout of its own below that of the package.
+    found = layout.rglob("oci-layout")
+    marker = min(found, key=lambda each: (len(each.parts), each), default=None)
     if marker is None:
         fix = "send the folder of `berth`'s package task as a tar, or a .onnx file"
         raise CallError("the tar holds no `oci-layout`", status=422, fix=fix)

@@ -10,8 +10,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from engine.model.errors import InvalidInputError
+from executors.packaging import images
 from executors.serving.runner import OwnSlot, Runner, RunnerServer, compile_schema, process, uploads
 from executors.serving.runner.errors import CallError
+from tests.support.heart_tasks import HeartTasks
 from tests.unit.executors.runner.conftest import PAIRS, model_of
 
 CSV = {"csvFile": b"a,b\n2,1\n1,2\n"}
@@ -145,3 +147,16 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         process.from_files(None, proto, None)
     with pytest.raises(InvalidInputError, match="No such file"):
         process.from_files(tmp_path / "gone.onnx", None, None)
+
+
+def test_a_package_as_it_is_made_is_loaded_from_its_folder_and_from_a_tar(
+    heart: HeartTasks,
+) -> None:
+    layout = heart.outputs("package-tree")
+    assert (layout / "attached").is_dir()
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.add(layout, ".")
+    digest = images.read_image(layout).digest
+    assert uploads.load_folder(layout).digest == digest
+    assert uploads.load(packed.getvalue()).digest == digest
