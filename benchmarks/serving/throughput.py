@@ -154,8 +154,8 @@ def wrk(port: int, connections: int, script: Path, seconds: int) -> Measured:
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     return Measured(
         rate=float(re.findall(r"Requests/sec:\s+([\d.]+)", text)[0]),
-        p50_ms=_ms(re.findall(r"50%\s+(\S+)", text)[0]),
-        p99_ms=_ms(re.findall(r"99%\s+(\S+)", text)[0]),
+        p50_ms=_ms(re.findall(r"^\s+50%\s+(\S+)", text, re.MULTILINE)[0]),
+        p99_ms=_ms(re.findall(r"^\s+99%\s+(\S+)", text, re.MULTILINE)[0]),
         failed=int(bad.group(1)) if bad else 0,
     )
 
