@@ -20,6 +20,9 @@ from executors.packaging.oci.layers import LayerCache
 
 FEATURES = ("sepal_length", "sepal_width", "petal_length", "petal_width")
 REQUIREMENTS = "numpy\nscikit-learn\nuvicorn\n"
+"""Of the image whose time is an anchor."""
+SERVING = REQUIREMENTS + "onnxruntime\n"
+"""What the image needs besides to serve its model, which is ONNX."""
 PEERS = Path("~/.cache/berth/peers").expanduser()
 LAYERS = Path("~/.cache/berth/base-layers").expanduser()
 
