@@ -6,18 +6,23 @@ harms no other.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
 
 from engine.model.errors import BerthError
-from executors.kubernetes import access, jobs
+from executors.kubernetes import access, jobs, rights
 from executors.kubernetes.api import Api, Document
 from executors.kubernetes.gate import Gate
 from executors.kubernetes.nodes import keep_node
 from executors.kubernetes.reflector import INACTIVITY_SECONDS, Reflector
+from executors.kubernetes.serving import objects
 from executors.kubernetes.settings import ClusterSettings, KubernetesSettings
 
+_LOG = logging.getLogger(__name__)
+RIGHTS_SECONDS = 60.0
+"""How long until rights that were not enough are looked at again."""
 SILENT_SECONDS = 100.0
 """A server that said nothing for so long, although a watch is open, does not answer."""
 TROUBLED_SECONDS = 15.0
@@ -46,7 +51,11 @@ class ClusterLink:
         self.jobs: Reflector | None = None
         self.pods: Reflector | None = None
         self.nodes: Reflector | None = None
+        self.services: Reflector | None = None
+        self.deployments: Reflector | None = None
         self._inactivity_seconds = inactivity_seconds
+        self._serves = False
+        self._asks_at = 0.0
         try:
             self._connect()
         except BerthError as error:
@@ -69,6 +78,9 @@ class ClusterLink:
         self.jobs = self._reflector(f"/apis/batch/v1{here}/jobs", jobs.keep_job, ours)
         self.pods = self._reflector(f"/api/v1{here}/pods", jobs.keep_pod, ours)
         self.nodes = self._reflector("/api/v1/nodes", keep_node, "")
+        services, deployments = f"/api/v1{here}/services", f"/apis/apps/v1{here}/deployments"
+        self.services = self._reflector(services, objects.keep_service, ours)
+        self.deployments = self._reflector(deployments, objects.keep_deployment, ours)
 
     def _reflector(self, path: str, keep: object, selector: str) -> Reflector:
         assert self.api is not None  # noqa: S101 - made just before
@@ -81,10 +93,27 @@ class ClusterLink:
         )
 
     def watch_work(self) -> None:
-        """Begin to watch Jobs and pods."""
+        """Begin to watch Jobs and pods, and servers where those may be had."""
         for each in (self.jobs, self.pods):
             if each is not None:
                 each.start()
+        if self.serves:
+            for each in (self.services, self.deployments):
+                if each is not None:
+                    each.start()
+
+    @property
+    def serves(self) -> bool:
+        """Whether our rights there are enough for servers; asked now and then until they are."""
+        if not self.given.serves or self.api is None:
+            return False
+        if not self._serves and time.monotonic() >= self._asks_at:
+            self._asks_at = time.monotonic() + RIGHTS_SECONDS
+            try:
+                self._serves = rights.may_serve(self.api, self.namespace)
+            except BerthError as error:
+                _LOG.info("rights on %s: %s", self.given.name, error.message)
+        return self._serves
 
     def watch_nodes(self) -> None:
         """Begin to watch nodes."""
@@ -116,7 +145,8 @@ class ClusterLink:
 
     def stop(self) -> None:
         """End every watch."""
-        for each in (self.jobs, self.pods, self.nodes):
+        every = (self.jobs, self.pods, self.nodes, self.services, self.deployments)
+        for each in every:
             if each is not None:
                 each.stop()
 

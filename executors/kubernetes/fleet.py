@@ -50,6 +50,6 @@ def cluster(link: ClusterLink) -> Cluster:
         pools=tuple(each.pool for each in nodes.pools(found, link.settings.prices)),
         executor="kubernetes",
         reachable=link.is_reachable,
-        serves=False,  # it runs Jobs only so far
+        serves=link.serves,
         grace_seconds=given.grace_seconds,
     )

@@ -151,7 +151,15 @@ def _sources() -> dict[str, bytes]:
             inside = path.relative_to(root)
             if path.is_file() and not _LEFT_OUT & set(inside.parts):
                 found[f"{_HOME}/{package}/{inside.as_posix()}"] = path.read_bytes()
-    return found
+    return found | _described()
+
+
+def _described() -> dict[str, bytes]:
+    """Return what says that Berth is installed: its version, and its entry points."""
+    installed = metadata.distribution(_DISTRIBUTION)
+    folder = f"{_HOME}/{_DISTRIBUTION}-{installed.version}.dist-info"
+    told = {name: installed.read_text(name) for name in ("METADATA", "entry_points.txt")}
+    return {f"{folder}/{name}": text.encode() for name, text in told.items() if text}
 
 
 def _packed(files: Mapping[str, bytes], python: str) -> bytes:
