@@ -11,7 +11,7 @@ import importlib.util
 import io
 import re
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import IO
@@ -45,17 +45,20 @@ _PASSWD = b"root:x:0:0:root:/root:/sbin/nologin\nberth:x:65532:65532:berth:/tmp:
 _GROUP = b"root:x:0:\nberth:x:65532:\n"
 
 
-def build(cache: LayerCache, environment: Mapping[str, str]) -> Built:
+def build(
+    cache: LayerCache, environment: Mapping[str, str], only: Collection[str] | None = None
+) -> Built:
     """Return Berth's image; only the layer of Berth itself is made anew when nothing else changed.
 
-    environment: as `dependencies.Installer` wants it.
+    environment: as `dependencies.Installer` wants it. only: of Berth's libraries, where the image
+    shall be small and run tasks of one kind; all by default.
 
     Raises:
         NotFoundError: when the base or uv is not there, or Berth is not installed.
         RetryableError: when Debian's archive or the index does not answer.
     """
     base = bases.find(bases.DEBIAN, cache, environment)
-    wanted = Wanted(requirements=requirements(), version=base.version, is_compiled=True)
+    wanted = Wanted(requirements=requirements(only), version=base.version)
     installer = Installer(environment)
     layers = [*base.layers, installer.layer(wanted, cache), _application(cache, base.python)]
     variables = {
@@ -95,8 +98,10 @@ def build(cache: LayerCache, environment: Mapping[str, str]) -> Built:
     return Built(digest=digest, manifest=manifest, config=config, layers=tuple(layers))
 
 
-def requirements() -> str:
+def requirements(only: Collection[str] | None = None) -> str:
     """Return what Berth needs in its image, each in the version that is installed here.
+
+    only: names of those that shall be in it; all by default.
 
     Raises:
         NotFoundError: when Berth is not installed, so that nobody says what it needs.
@@ -112,6 +117,8 @@ def requirements() -> str:
         extra = _EXTRA.search(marker)
         found = _NAME.match(requirement)
         if found is None or (extra is not None and extra[1] not in EXTRAS):
+            continue
+        if only is not None and found[0] not in only:
             continue
         lines.append(_as_installed(requirement.strip(), found[0]))
     return "\n".join(sorted(lines)) + "\n"
