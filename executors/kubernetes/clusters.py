@@ -12,12 +12,11 @@ import time
 from collections.abc import Iterator, Sequence
 
 from engine.model.errors import BerthError
-from executors.kubernetes import access, jobs, rights
+from executors.kubernetes import access, jobs, kept, rights
 from executors.kubernetes.api import Api, Document
 from executors.kubernetes.gate import Gate
 from executors.kubernetes.nodes import keep_node
 from executors.kubernetes.reflector import INACTIVITY_SECONDS, Reflector
-from executors.kubernetes.serving import objects
 from executors.kubernetes.settings import ClusterSettings, KubernetesSettings
 
 _LOG = logging.getLogger(__name__)
@@ -79,8 +78,8 @@ class ClusterLink:
         self.pods = self._reflector(f"/api/v1{here}/pods", jobs.keep_pod, ours)
         self.nodes = self._reflector("/api/v1/nodes", keep_node, "")
         services, deployments = f"/api/v1{here}/services", f"/apis/apps/v1{here}/deployments"
-        self.services = self._reflector(services, objects.keep_service, ours)
-        self.deployments = self._reflector(deployments, objects.keep_deployment, ours)
+        self.services = self._reflector(services, kept.keep_service, ours)
+        self.deployments = self._reflector(deployments, kept.keep_deployment, ours)
 
     def _reflector(self, path: str, keep: object, selector: str) -> Reflector:
         assert self.api is not None  # noqa: S101 - made just before

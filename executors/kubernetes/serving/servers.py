@@ -23,7 +23,7 @@ from engine.model.errors import (
 )
 from engine.model.identifiers import AttemptId
 from engine.ports import Clock
-from executors.kubernetes import jobs
+from executors.kubernetes import jobs, kept
 from executors.kubernetes.api import APPLY, FIELD_MANAGER, Api, Document
 from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
 from executors.kubernetes.serving import PORT, objects, rollout
@@ -320,7 +320,7 @@ class Servers:
     def _find(link: ClusterLink, name: str) -> Document | None:
         path = f"/api/v1/namespaces/{link.namespace}/services/{name}"
         try:
-            return objects.keep_service(_api(link).call("GET", path))
+            return kept.keep_service(_api(link).call("GET", path))
         except NotFoundError:
             return None
 

@@ -24,7 +24,7 @@ OLD, NEW = "sha256:old", "sha256:new"
 
 def live(strategy: Strategy, **rules: float) -> State:
     two = {"replicas_least": 2, "replicas_most": 2}
-    return State(package=OLD, rules=Rules(strategy=strategy, **{**two, **rules}))  # type: ignore[arg-type]
+    return State(package=OLD, rules=Rules(strategy=strategy, **{**two, **rules}))
 
 
 def pods(package: str, replicas: int = 2, *, well: bool = True, failed: bool = False) -> Seen:

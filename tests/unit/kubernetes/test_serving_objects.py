@@ -17,7 +17,7 @@ from engine.model.identifiers import (
 )
 from engine.model.resources import Resources
 from engine.model.specs import TaskKind
-from executors.kubernetes import jobs
+from executors.kubernetes import jobs, kept
 from executors.kubernetes.api import Document
 from executors.kubernetes.serving import objects
 from executors.kubernetes.serving.rollout import Desired, Rules, State, Strategy
@@ -47,15 +47,15 @@ def server() -> objects.Server:
 def test_a_server_is_known_from_its_service_alone() -> None:
     made = server()
     service = objects.service(made, Desired(deployments={}, selected=""))
-    assert objects.load(service["metadata"]["annotations"][objects.SERVING]) == made
+    assert objects.load(service["metadata"]["annotations"][kept.SERVING]) == made
 
 
 def test_all_colours_get_requests_unless_one_is_chosen() -> None:
     made = server()
     every = objects.service(made, Desired(deployments={}, selected=""))["spec"]["selector"]
     one = objects.service(made, Desired(deployments={}, selected="green"))["spec"]["selector"]
-    assert set(every) == {objects.SERVER}
-    assert one == {**every, objects.COLOUR: "green"}
+    assert set(every) == {kept.SERVER}
+    assert one == {**every, kept.COLOUR: "green"}
 
 
 def test_no_pod_leaves_before_another_is_ready_by_its_own_word() -> None:
@@ -69,12 +69,12 @@ def test_no_pod_leaves_before_another_is_ready_by_its_own_word() -> None:
 
 
 def seen(**status: object) -> Document:
-    return objects.keep_deployment(
+    return kept.keep_deployment(
         {
             "metadata": {"name": "a", "uid": "u", "resourceVersion": "1", "generation": 3},
             "spec": {
                 "replicas": 2,
-                "template": {"metadata": {"annotations": {objects.PACKAGE: "sha256:1"}}},
+                "template": {"metadata": {"annotations": {kept.PACKAGE: "sha256:1"}}},
             },
             "status": status,
         }
