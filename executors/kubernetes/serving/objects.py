@@ -142,7 +142,11 @@ def _pod(server: Server, told: Mapping[str, str], *, image: str, python: str) ->
         "command": [python, "-m", "executors.kubernetes.serving.pod"],
         "env": [{"name": name, "value": value.replace("$", "$$")} for name, value in told.items()],
         "ports": [{"name": "http", "containerPort": PORT}],
-        "resources": {"requests": dict(server.resources), "limits": dict(server.resources)},
+        # A share of the processor is asked for, but what others leave may be used to start with.
+        "resources": {
+            "requests": dict(server.resources),
+            "limits": {name: value for name, value in server.resources.items() if name != "cpu"},
+        },
         "startupProbe": {**probe, "failureThreshold": PROGRESS_SECONDS},
         "readinessProbe": {**probe, "failureThreshold": 2},
         "livenessProbe": {

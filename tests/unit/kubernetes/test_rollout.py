@@ -114,3 +114,10 @@ def test_asking_twice_changes_nothing() -> None:
 def test_the_pods_that_come_are_as_many_as_the_autoscaler_has() -> None:
     state = replace(begun(Strategy.BLUE_GREEN), rules=Rules(replicas_least=1, replicas_most=9))
     assert desired(state, {BLUE: pods(OLD, 5)}).deployments[GREEN].replicas_least == 5
+
+
+def test_what_was_kept_gets_no_requests_when_another_way_is_taken() -> None:
+    kept = moved(begun(Strategy.BLUE_GREEN), {BLUE: pods(OLD), GREEN: pods(NEW)}, 1.0)
+    rolls = asked(kept, "sha256:newest", Rules(strategy=Strategy.ROLLING), 2.0)
+    assert desired(rolls, {BLUE: pods(OLD), GREEN: pods(NEW)}).selected == GREEN
+    assert desired(rolls, {GREEN: pods(NEW)}).selected == ""
