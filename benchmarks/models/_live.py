@@ -113,25 +113,34 @@ def prepared(home: Path, heart: Path) -> workspace.Workspace:
     )
 
 
-def drift(made: Stage, truth: Truth, *, ramp_seconds: float) -> None:
-    """Lets the truth change: upstream at once, for callers in four steps over some seconds."""
+def unchanged(record: Mapping[str, str], label: int) -> int:
+    """Returns the label as the file has it."""
+    del record
+    return label
+
+
+def drift(made: Stage, truth: Truth, *, ramp_seconds: float, before: Truth = unchanged) -> None:
+    """Lets the truth change: upstream at once, for callers in four steps over some seconds.
+
+    `before` is what was true until then.
+    """
     rows = workspace.read_rows(made.space.upstream)
     changed = [{**row, "target": str(truth(row, int(row["target"])))} for row in rows]
     workspace.write_rows(made.space.upstream, changed)
     callers = playing(made)
     for part in range(1, _PARTS + 1):
-        callers.relabel(partly(truth, part / _PARTS))
+        callers.relabel(partly(truth, part / _PARTS, before))
         if part < _PARTS:
             made.pause(ramp_seconds / _PARTS)
 
 
-def partly(truth: Truth, share: float) -> Callable[[workspace.Record, int], int]:
+def partly(truth: Truth, share: float, before: Truth) -> Callable[[workspace.Record, int], int]:
     """Returns what is true while a change has come to a share of the records only."""
 
     def label_of(record: workspace.Record, label: int) -> int:
         words = {name: repr(value) for name, value in record.items()}
         changed = random.Random(repr(sorted(words.items()))).random() < share
-        return truth(words, label) if changed else label
+        return truth(words, label) if changed else before(words, label)
 
     return label_of
 

@@ -2,10 +2,16 @@
 
 The product's engine runs as a process with the local executor and its real serve task, over real
 heart records (`training/heart*.csv`); callers send twenty requests a second throughout and the
-truth half a second later. Two drifts are replayed. First what the label means turns round over some
-seconds, as when a clinic reverses its coding: inputs look as before, answers are wrong, and a
-retraining on recent records cures it. Then labels become a coin's: nothing can be learned, the gate
-refuses what was trained, the old model serves on, and guards keep the engine from trying for ever.
+truth half a second later. The engine's clock runs sixty times as fast, so a minute here is an hour
+to it. After an hour and a quarter of good answers two drifts are replayed. First what the label
+means turns round over some seconds, as when a clinic reverses its coding: inputs look as before,
+answers are wrong, and a retraining on recent records cures it. Then labels become a coin's: nothing
+can be learned, the gate refuses what was trained, the old model serves on, and guards keep the
+engine from trying for ever.
+
+The calm before each drift is part of the protocol. A model whose answers go wrong within minutes of
+its deployment is, to the product, a deployment that broke something and not a drift, and what is
+normal has to be seen for some windows before anything is abnormal.
 """
 
 import itertools
@@ -19,20 +25,23 @@ from benchmarks.models import _live
 from engine.model import alarms, dispatches
 
 RAMP_SECONDS = 8.0
+CALM_SECONDS = 75.0
+AGAIN_CALM_SECONDS = 60.0
 SETTLED_SECONDS = 8.0
-CURE_SECONDS = 240.0
+CURE_SECONDS = 180.0
 WATCHED_SECONDS = 90.0
 QUICK_WATCHED_SECONDS = 45.0
 TIMES_PER_DAY = 2
 
 
 def run(context: frame.Context) -> Iterator[frame.Figure]:
-    """Yields the figures; takes some five minutes."""
+    """Yields the figures; takes some six minutes."""
     heart = context.file("training/heart*.csv")
-    with _live.stage(context.scratch / "learned", heart) as made:
-        yield from cured(made)
     watched = QUICK_WATCHED_SECONDS if context.quick else WATCHED_SECONDS
-    with _live.stage(context.scratch / "coin", heart) as made:
+    with _live.stage(context.scratch / "live", heart) as made:
+        yield from cured(made)
+        _live.playing(made).reset()
+        made.pause(AGAIN_CALM_SECONDS)
         yield from guarded(made, watched)
 
 
@@ -52,7 +61,7 @@ def cured(made: Stage) -> Iterator[frame.Figure]:
     """Yields what became of a drift that can be learned."""
     callers = _live.playing(made)
     callers.reset()
-    made.pause(SETTLED_SECONDS)
+    made.pause(CALM_SECONDS)
     before = callers.reset()
     serving = serving_of(made)
     began = time.monotonic()
@@ -89,16 +98,20 @@ def guarded(made: Stage, watched_seconds: float) -> Iterator[frame.Figure]:
     callers = _live.playing(made)
     callers.reset()
     serving = serving_of(made)
-    _live.drift(made, coin, ramp_seconds=RAMP_SECONDS)
-    _live.waited(made, CURE_SECONDS, lambda: bool(retrains(made)))
+    known = {one.action_id for one in retrains(made)}
+    _live.drift(made, coin, ramp_seconds=RAMP_SECONDS, before=turned)
+    _live.waited(
+        made, CURE_SECONDS, lambda: any(one.action_id not in known for one in retrains(made))
+    )
     made.pause(watched_seconds)
     tally = callers.reset()
-    asked = retrains(made)
-    let = [one for one in asked if all(guard.allows for guard in one.guards)]
+    every = retrains(made)
+    asked = [one for one in every if one.action_id not in known]
+    let = [one for one in every if all(guard.allows for guard in one.guards)]
     held = [one for one in asked if not all(guard.allows for guard in one.guards)]
     refused = sorted({g.name for one in held for g in one.guards if not g.allows})
-    yield frame.at_least("coin: retrainings let through", len(let), 1)
-    yield frame.at_most("coin: retrainings let through on one day", len(let), TIMES_PER_DAY)
+    yield frame.at_least("coin: retrainings wanted", len(asked), 1)
+    yield frame.at_most("both drifts: retrainings let through on one day", len(let), TIMES_PER_DAY)
     yield frame.informs("coin: retrainings held back", len(held), anchor=", ".join(refused))
     yield frame.at_most(
         "coin: models swapped in",
