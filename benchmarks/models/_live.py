@@ -135,14 +135,9 @@ def drift(made: Stage, truth: Truth, *, ramp_seconds: float, before: Truth = unc
 
 
 def partly(truth: Truth, share: float, before: Truth) -> Callable[[workspace.Record, int], int]:
-    """Returns what is true while a change has come to a share of the records only."""
-
-    def label_of(record: workspace.Record, label: int) -> int:
-        words = {name: repr(value) for name, value in record.items()}
-        changed = random.Random(repr(sorted(words.items()))).random() < share
-        return truth(words, label) if changed else before(words, label)
-
-    return label_of
+    """Returns the same of a record with numbers."""
+    of_words = partly_of(truth, share, before)
+    return lambda record, label: of_words({k: repr(v) for k, v in record.items()}, label)
 
 
 def playing(made: Stage) -> traffic.Traffic:
@@ -150,6 +145,16 @@ def playing(made: Stage) -> traffic.Traffic:
     if made.callers is None:
         raise RuntimeError("nobody calls the model")
     return made.callers
+
+
+def partly_of(truth: Truth, share: float, before: Truth) -> Truth:
+    """Returns what is true while a change has come to a share of the records only."""
+
+    def label_of(words: Mapping[str, str], label: int) -> int:
+        changed = random.Random(repr(sorted(words.items()))).random() < share
+        return truth(words, label) if changed else before(words, label)
+
+    return label_of
 
 
 def waited(made: Stage, seconds: float, done: Callable[[], bool]) -> float:
