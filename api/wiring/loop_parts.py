@@ -63,7 +63,7 @@ def plans(
     points: crash.CrashPoints | None = None,
     beyond: Executor | None = None,
 ) -> tuple[LoopPlan, ...]:
-    """Return the loops of an engine: dispatch, plan, watch, learn, and one for each channel.
+    """Return the loops of an engine: dispatch, plan, watch, learn, size, one for each channel.
 
     beyond: the executor of Kubernetes, which outlives a term, as `kubernetes_executor` makes it.
     """
@@ -98,6 +98,11 @@ def plans(
         LoopPlan(
             name="learn",
             step=profile_desk.nightly(parts, parts.settings.scaled(_NIGHT_SECONDS)),
+            pause_seconds=max(parts.settings.scaled(_LEARN_PAUSE_SECONDS), _PAUSE_SECONDS),
+        ),
+        LoopPlan(
+            name="size",
+            step=profile_desk.hourly(parts, term),
             pause_seconds=max(parts.settings.scaled(_LEARN_PAUSE_SECONDS), _PAUSE_SECONDS),
         ),
         *(_courier(parts, term, channel) for channel in channels),
