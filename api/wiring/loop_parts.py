@@ -259,7 +259,7 @@ def _notifiers(parts: Parts, channels: Sequence[Channel]) -> Sequence[Notifier]:
 def _courier(parts: Parts, term: Term, channel: Channel) -> LoopPlan:
     """Return the loop that sends the messages of a channel; a slow target holds up no other."""
     desk = Desk(parts.ledger, parts.clock, watching.WatchPolicy(), term)
-    courier = Courier(desk, channel.name, target_of(channel))
+    courier = Courier(desk, channel, target_of(channel))
     return LoopPlan(
         name=f"channel {channel.name}", step=courier.step, pause_seconds=_COURIER_PAUSE_SECONDS
     )
