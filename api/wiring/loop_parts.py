@@ -63,7 +63,7 @@ def plans(
     points: crash.CrashPoints | None = None,
     beyond: Executor | None = None,
 ) -> tuple[LoopPlan, ...]:
-    """Return the loops of an engine: dispatch, plan, watch, learn, and one for each channel.
+    """Return the loops of an engine: dispatch, plan, watch, learn, size, one for each channel.
 
     beyond: the executor of Kubernetes, which outlives a term, as `kubernetes_executor` makes it.
     """
@@ -98,6 +98,11 @@ def plans(
         LoopPlan(
             name="learn",
             step=profile_desk.nightly(parts, parts.settings.scaled(_NIGHT_SECONDS)),
+            pause_seconds=max(parts.settings.scaled(_LEARN_PAUSE_SECONDS), _PAUSE_SECONDS),
+        ),
+        LoopPlan(
+            name="size",
+            step=profile_desk.hourly(parts, term),
             pause_seconds=max(parts.settings.scaled(_LEARN_PAUSE_SECONDS), _PAUSE_SECONDS),
         ),
         *(_courier(parts, term, channel) for channel in channels),
@@ -254,7 +259,7 @@ def _notifiers(parts: Parts, channels: Sequence[Channel]) -> Sequence[Notifier]:
 def _courier(parts: Parts, term: Term, channel: Channel) -> LoopPlan:
     """Return the loop that sends the messages of a channel; a slow target holds up no other."""
     desk = Desk(parts.ledger, parts.clock, watching.WatchPolicy(), term)
-    courier = Courier(desk, channel.name, target_of(channel))
+    courier = Courier(desk, channel, target_of(channel))
     return LoopPlan(
         name=f"channel {channel.name}", step=courier.step, pause_seconds=_COURIER_PAUSE_SECONDS
     )
