@@ -55,7 +55,7 @@ class Application:
         self._profiles = profile_desk.ProfileDesk(parts)
         self.hands = HandsDesk(parts.ledger, parts.clock, self._watch.super_alarm)
         self._context = AlarmContext(parts.ledger, self.hands.judged)
-        self.models = ModelDesk(parts)
+        self.models = ModelDesk(parts, is_engine=loops is not None)
         self._loops = loops
         self._senders = Senders(parts.settings.senders_folder)
         if loops is not None:
