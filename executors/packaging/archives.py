@@ -77,7 +77,10 @@ def pack_tree(root: Path, prefix: str, sink: IO[bytes], *, leave_out: Iterable[s
     leave_out: names of files and folders that are left out wherever they stand.
     """
     skipped = frozenset(leave_out)
-    with tarfile.open(fileobj=sink, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+    buffered = io.BufferedWriter(_Passing(sink), _CHUNK_BYTES)
+    with tarfile.open(
+        fileobj=buffered, mode="w", format=tarfile.PAX_FORMAT, copybufsize=_CHUNK_BYTES
+    ) as archive:
         for folder in reversed(PurePosixPath(prefix).parents):
             if str(folder) != ".":
                 archive.addfile(_entry(f"{folder}/", tarfile.DIRTYPE, 0o755))
@@ -92,6 +95,30 @@ def pack_tree(root: Path, prefix: str, sink: IO[bytes], *, leave_out: Iterable[s
             entry.size = status.st_size
             with path.open("rb") as file:
                 archive.addfile(entry, file)
+    buffered.flush()
+
+
+class _Passing(io.RawIOBase):
+    """Passes large blocks on to what can only be written to."""
+
+    def __init__(self, sink: IO[bytes]) -> None:
+        self._sink = sink
+        self._size = 0
+
+    def writable(self) -> bool:
+        """Return that it can be written to."""
+        return True
+
+    def write(self, data: Any, /) -> int:  # noqa: ANN401 - any buffer
+        """Pass bytes on."""
+        block = bytes(data)
+        self._sink.write(block)
+        self._size += len(block)
+        return len(block)
+
+    def tell(self) -> int:
+        """Return how much was passed on."""
+        return self._size
 
 
 def read_files(data: bytes, name: str, limits: Limits | None = None) -> dict[str, bytes]:

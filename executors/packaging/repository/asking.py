@@ -62,13 +62,14 @@ class ImageServer:
     """
 
     def __init__(self, surroundings: Surroundings) -> None:
+        interpreter = _interpreter(surroundings.version)
         self._folder = tempfile.TemporaryDirectory(prefix="berth-asked-")
         home = Path(self._folder.name)
         self._said = home / "said.txt"
         variables = gates.variables(home, None)
         if surroundings.libraries:
             variables["PYTHONPATH"] = ":".join(map(str, surroundings.libraries))
-        command = [_interpreter(surroundings.version), "-S", str(Path(serve.__file__)), "wait"]
+        command = [interpreter, "-S", str(Path(serve.__file__)), "wait"]
         with self._said.open("wb") as said:
             self._process = subprocess.Popen(
                 [*command, *_MODULES[surroundings.kind]],

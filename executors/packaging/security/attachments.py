@@ -120,8 +120,7 @@ def add(
     """Add parts to an attachment; those that it holds already change nothing."""
     known = read(layout, digest, suffix)
     added = [part for part in parts if part not in known]
-    if added:
-        write(layout, digest, suffix, [*known, *added], durable=durable)
+    write(layout, digest, suffix, [*known, *added], durable=durable)
 
 
 def copy(source: Path, target: Path, digest: str) -> None:
