@@ -37,6 +37,7 @@ from engine.model.records import CAPACITY_REPORTS, SENDERS, Put
 from engine.model.signals import Signal
 from engine.ports import Watch
 from executors.training.tracking.experiments import Experiment
+from executors.training.tracking.exporting import Exported
 
 
 class Application:
@@ -136,6 +137,10 @@ class Application:
     def experiments(self, run_id: str) -> tuple[Experiment, ...]:
         """Return the record of every training of a run."""
         return self._runs.experiments(run_id)
+
+    def export(self, run_id: str, address: str = "") -> tuple[Exported, ...]:
+        """Export every training of a run to MLflow, at an address or where the settings say."""
+        return self._runs.export(run_id, address)
 
     def log(self, run_id: str, task: str, number: int = 0) -> str:
         """Return the end of what an attempt wrote; number 0 is the newest attempt."""

@@ -378,8 +378,11 @@ def ended(
     *,
     cpu_share: float = 1.0,
 ) -> Attempt:
-    """Returns an attempt that ended: well without a reason."""
-    seconds = case.hours * 3_600.0
+    """Returns an attempt that ended: well without a reason.
+
+    The traces round to hours, and so the shortest runs to nothing; none takes less than a second.
+    """
+    seconds = max(case.hours * 3_600.0, 1.0)
     return Attempt(
         attempt_id=AttemptId(f"r-1.{case.task}.{number}"),
         run_id=RunId("r-1"),
