@@ -78,7 +78,7 @@ def pack_tree(root: Path, prefix: str, sink: IO[bytes], *, leave_out: Iterable[s
     """
     skipped = frozenset(leave_out)
     buffered = io.BufferedWriter(_Passing(sink), _CHUNK_BYTES)
-    with tarfile.open(
+    with tarfile.TarFile(
         fileobj=buffered, mode="w", format=tarfile.PAX_FORMAT, copybufsize=_CHUNK_BYTES
     ) as archive:
         for folder in reversed(PurePosixPath(prefix).parents):

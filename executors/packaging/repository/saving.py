@@ -136,6 +136,10 @@ def _onnx(data: bytes, rows: Rows) -> _Saved:
 def _estimator(model: Any, rows: Rows) -> _Saved:  # noqa: ANN401 - any estimator
     """Return an estimator as ONNX where both agree, else as skops."""
     predicted = np.asarray(model.predict(rows))
+    if not np.issubdtype(predicted.dtype, np.number):
+        message = f"the model answers {predicted.ravel()[0]!r}, which is no number"
+        raise RefusedError(message, fix="train it on classes that are whole numbers")
+    has_labels = bool(np.issubdtype(predicted.dtype, np.integer))
     converted = _converted(model, rows.shape[1])
     if converted is not None:
         saved = _onnx(converted, rows)
@@ -148,17 +152,14 @@ def _estimator(model: Any, rows: Rows) -> _Saved:  # noqa: ANN401 - any estimato
         kind=Format.SKOPS,
         file="model.skops",
         data=skops.dumps(model),
-        answers={"labels": predicted.tolist()},
+        answers={"labels" if has_labels else "label": predicted.tolist()},
         libraries=("numpy", "scikit-learn", "skops"),
-        has_labels=True,
+        has_labels=has_labels,
     )
 
 
 def _converted(model: Any, columns: int) -> bytes | None:  # noqa: ANN401 - any estimator
-    """Return an estimator as ONNX; None when skl2onnx does not know it, or its labels are texts."""
-    classes = getattr(model, "classes_", None)
-    if classes is not None and not np.issubdtype(np.asarray(classes).dtype, np.integer):
-        return None
+    """Return an estimator as ONNX; None when skl2onnx does not know it."""
     convert: Any = importlib.import_module("executors.packaging.convert")
     pipeline: Any = importlib.import_module("sklearn.pipeline").Pipeline
     stepped = model if hasattr(model, "steps") else pipeline([("model", model)])

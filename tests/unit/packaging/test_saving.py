@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import HuberRegressor, LinearRegression, LogisticRegression
 from sklearn.neighbors import LocalOutlierFactor
 
 from engine.model.errors import RefusedError
@@ -37,12 +38,14 @@ def test_an_estimator_becomes_onnx(tmp_path: Path, model: LogisticRegression) ->
 
 
 def test_what_onnx_cannot_hold_becomes_skops(tmp_path: Path) -> None:
-    labels = np.array(["no", "yes", "no", "yes"])
-    model = LogisticRegression().fit(ROWS, labels)
-    file = save_model(model, ROWS, tmp_path / "m", name="churn", features=["age", "spend"])
+    model = HuberRegressor().fit(ROWS, LABELS)
+    convert = "executors.packaging.convert.to_onnx"
+    with mock.patch(convert, return_value=None):
+        file = save_model(model, ROWS, tmp_path / "m", name="churn", features=["age", "spend"])
     assert file.name == "model.skops"
     golden = json.loads((tmp_path / "m/golden.json").read_text())
-    assert golden["labels"] == labels.tolist()
+    assert golden["outputs"]["label"] == model.predict(ROWS).tolist()
+    assert judged(tmp_path / "m", file) == []
     assert '"age", "spend"' in (tmp_path / "m/model.toml").read_text()
 
 
@@ -58,6 +61,7 @@ def test_what_cannot_be_saved_is_refused(tmp_path: Path) -> None:
         (object(), ROWS, "m"),
         (LocalOutlierFactor(n_neighbors=2), ROWS, "m"),
         (b"no onnx", ROWS, "m"),
+        (LogisticRegression().fit(ROWS, ["a", "b", "a", "b"]), ROWS, "m"),
         (fitted, ROWS[0], "m"),
         (fitted, ROWS, "../m"),
     ):
