@@ -24,12 +24,13 @@ from engine.ports import Clock, ModelServer
 from executors.local.artifacts import FolderArtifacts
 from executors.packaging import images
 from executors.packaging.registry import OciRegistry
-from executors.packaging.repository import gates, git, golden, settings, weights
-from executors.packaging.repository.asking import ImageServer, ImageServers
-from executors.packaging.repository.attesting import Attestor, Made
-from executors.packaging.repository.building import Images
+from executors.packaging.repository import gates, git, settings, weights
 from executors.packaging.repository.clock import StageClock, Step
 from executors.packaging.repository.gates import Gate
+from executors.packaging.repository.image import golden
+from executors.packaging.repository.image.asking import ImageServer, ImageServers
+from executors.packaging.repository.image.attesting import Attestor, Made
+from executors.packaging.repository.image.building import Images
 from executors.packaging.repository.package import Package, assemble
 from executors.packaging.repository.releases import Event, Journal, Kind, Stage
 from executors.packaging.repository.settings import Format, ModelSettings, Promotion

@@ -14,9 +14,9 @@ from engine.model.errors import DamagedError, InvalidInputError, NotFoundError, 
 from executors.packaging import archives
 from executors.packaging.oci import distribution
 from executors.packaging.registry import OciRegistry
-from executors.packaging.repository import asking
-from executors.packaging.repository.asking import ImageServer, ImageServers, Surroundings
 from executors.packaging.repository.delivery import Delivery
+from executors.packaging.repository.image import asking
+from executors.packaging.repository.image.asking import ImageServer, ImageServers, Surroundings
 from executors.packaging.repository.settings import Format
 from executors.packaging.security import attachments
 from executors.packaging.security.attachments import Suffix

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import cast
 
+from engine.model.identifiers import Digest
 from executors.packaging import archives, images
 from executors.packaging.oci import bases, distribution
 from executors.packaging.oci.builder import Builder, Built, Recipe, write_context
 from executors.packaging.oci.dependencies import Installer, Wanted
 from executors.packaging.oci.distribution import Registry
 from executors.packaging.oci.layers import Layer, LayerCache, Role
-from executors.packaging.repository.asking import Surroundings
+from executors.packaging.repository.image.asking import Surroundings
 from executors.packaging.repository.package import Package
 from executors.packaging.repository.settings import ModelSettings
 from executors.packaging.security import attachments, layouts
@@ -195,7 +196,7 @@ def _is_library(name: str) -> bool:
 
 def _part(folder: Path, entry: Mapping[str, object]) -> Layer:
     """Return a part of an attachment as it is pushed."""
-    digest = images.Digest(str(entry["digest"]))
+    digest = Digest(str(entry["digest"]))
     data = images.blob_path(folder, digest).read_bytes()
     return Layer(
         role=Role.MODEL,

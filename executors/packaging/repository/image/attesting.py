@@ -19,7 +19,7 @@ from engine.model.scans import ScanReport
 from executors.packaging import images
 from executors.packaging.oci.builder import Built
 from executors.packaging.oci.layers import key_of
-from executors.packaging.repository import building
+from executors.packaging.repository.image import building
 from executors.packaging.repository.package import Package
 from executors.packaging.security import attaching, components, layouts, sbom
 from executors.packaging.security.attaching import Known
