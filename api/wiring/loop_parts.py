@@ -27,6 +27,7 @@ from api.wiring import notifying, profile_desk
 from api.wiring.loops import LoopPlan
 from api.wiring.parts import Parts, plugin
 from api.wiring.rules_file import RulesFile
+from api.wiring.run_desk import RunDesk
 from engine import dispatching, expressions, planning, plugins, watching
 from engine.model.records import Term
 from engine.ports import Executor, ModelServer, Notifier, SignalSource
@@ -40,6 +41,7 @@ _PAUSE_SECONDS = 0.2
 _NIGHT_SECONDS = 86_400.0
 _LEARN_PAUSE_SECONDS = 60.0
 _COURIER_PAUSE_SECONDS = 1.0
+_EXPORT_PAUSE_SECONDS = 5.0
 _LOOKS_PER_WINDOW = 4
 _WINDOWS_OF_ONE_EVENT = 3
 
@@ -106,7 +108,16 @@ def plans(
             pause_seconds=max(parts.settings.scaled(_LEARN_PAUSE_SECONDS), _PAUSE_SECONDS),
         ),
         *(_courier(parts, term, channel) for channel in channels),
+        *_tracking(parts),
     )
+
+
+def _tracking(parts: Parts) -> tuple[LoopPlan, ...]:
+    """Return the loop that exports trainings, where MLflow is configured."""
+    if not parts.settings.mlflow:
+        return ()
+    step = RunDesk(parts).export_new
+    return (LoopPlan(name="export", step=step, pause_seconds=_EXPORT_PAUSE_SECONDS),)
 
 
 def kubernetes_executor(parts: Parts) -> Executor | None:
