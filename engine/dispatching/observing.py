@@ -34,8 +34,9 @@ Live = Mapping[AttemptId, Stored[Attempt]]
 def watch_clusters(desk: Desk, fleet: Fleet) -> bool:
     """Store which clusters answer, with an event when one stops or begins to."""
     changed = False
+    known = {each.value.cluster: each for each in desk.ledger.select(CLUSTER_HEALTH)}
     for cluster in fleet.clusters:
-        stored = desk.ledger.get(CLUSTER_HEALTH, cluster.name)
+        stored = known.get(cluster.name)
         if stored is not None and stored.value.reachable == cluster.reachable:
             continue
         health = ClusterHealth(

@@ -29,7 +29,7 @@ from engine.model.errors import (
 )
 from engine.model.identifiers import AttemptId
 from engine.ports import ArtifactStore, Clock
-from executors.kubernetes import endpoint, jobs, nodes, paths, verdicts
+from executors.kubernetes import endpoint, jobs, paths, verdicts
 from executors.kubernetes.api import APPLY, FIELD_MANAGER, Document, ExistsError
 from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
 from executors.kubernetes.pod import ORDER
@@ -74,7 +74,6 @@ class KubernetesExecutor:
         )
         self._seen: dict[str, tuple[tuple[str, str], Observation]] = {}
         self._stuck: dict[str, float] = {}
-        self._places: dict[str, tuple[int, dict[str, jobs.Place]]] = {}
         self._workers: dict[str, ThreadPoolExecutor] = {}
 
     # ------------------------------------------------------------------ starting
@@ -153,16 +152,11 @@ class KubernetesExecutor:
             environment={ORDER: json.dumps(self._told(order), sort_keys=True)},
         )
 
-    def _place(self, link: ClusterLink, pool: str) -> jobs.Place:
-        changes = link.nodes.changes if link.nodes is not None else 0
-        known = self._places.get(link.given.name)
-        if known is None or known[0] != changes:
-            found = link.nodes.objects() if link.nodes is not None else []
-            made = nodes.pools(found, self._settings.prices)
-            known = changes, {str(each.pool.name): each.place for each in made}
-            self._places[link.given.name] = known
-        if pool in known[1]:
-            return known[1][pool]
+    @staticmethod
+    def _place(link: ClusterLink, pool: str) -> jobs.Place:
+        for each in link.pools():
+            if each.pool.name == pool:
+                return each.place
         message = f"cluster {link.given.name!r} has no pool {pool!r} now"
         raise UnreachableError(message, fix="place the task elsewhere or wait")
 
