@@ -29,7 +29,7 @@ from engine.model.errors import (
 )
 from engine.model.identifiers import AttemptId
 from engine.ports import ArtifactStore, Clock
-from executors.kubernetes import endpoint, jobs, paths, verdicts
+from executors.kubernetes import drift, endpoint, jobs, paths, verdicts
 from executors.kubernetes.api import APPLY, FIELD_MANAGER, Document, ExistsError
 from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
 from executors.kubernetes.pod import ORDER
@@ -222,14 +222,22 @@ class KubernetesExecutor:
             yield last
 
     def _is_gone(self, attempt: AttemptId) -> bool:
-        """Ask every cluster for a Job that the watch does not show: a list may be behind."""
-        name = jobs.name_of(self._clusters.installation, attempt)
-        links = [link for link in self._clusters.links().values() if link.api is not None]
+        """Ask every cluster for a Job that the watch does not show: a list may be behind.
+
+        One that is there lost the labels by which it is found, which are set again.
+        """
+        installation = self._clusters.installation
+        name = jobs.name_of(installation, attempt)
         try:
-            return not any(self._asked(link, name) for link in links)
+            for link in self._clusters.links().values():
+                job = self._asked(link, name) if link.api is not None else None
+                if job is not None and link.api is not None:
+                    drift.restore(link.api, job, attempt=attempt, installation=installation)
+                    return False
         except BerthError as error:
             _LOG.info("%s cannot be asked for: %s", attempt, error.message)
             return False
+        return True
 
     def _observe(self, link: ClusterLink, job: Document, pod: Document | None) -> Observation:
         attempt = str(job["attempt"])
