@@ -41,6 +41,9 @@ NAMESPACED = (
 CLUSTER_WIDE = _rights("", "nodes", "get list watch")
 """On the cluster, to read only."""
 
+OPTIONAL = _rights("", "pods", "list watch")
+"""On the cluster, to read only, for those who want plans to count what others run there."""
+
 _EVERYBODY = ("selfsubject",)
 # Reviews of one's own rights, which every user has.
 
@@ -66,7 +69,7 @@ def missing(has: Iterable[Right]) -> tuple[Right, ...]:
 
 def needless(has: Iterable[Right]) -> tuple[Right, ...]:
     """Return what is granted beyond the list."""
-    return tuple(sorted(frozenset(has) - NAMESPACED - CLUSTER_WIDE))
+    return tuple(sorted(frozenset(has) - NAMESPACED - CLUSTER_WIDE - OPTIONAL))
 
 
 def _covers(has: frozenset[Right], wanted: Right) -> bool:
