@@ -73,6 +73,7 @@ class KubernetesExecutor:
             artifacts, self._signer, self._settings.listen, scratch
         )
         self._seen: dict[str, tuple[tuple[str, str], Observation]] = {}
+        self._homes: dict[str, str] = {}
         self._stuck: dict[str, float] = {}
         self._workers: dict[str, ThreadPoolExecutor] = {}
 
@@ -222,25 +223,26 @@ class KubernetesExecutor:
             yield last
 
     def _is_gone(self, attempt: AttemptId) -> bool:
-        """Ask every cluster for a Job that the watch does not show: a list may be behind.
+        """Ask its cluster for a Job that the watch does not show: a list may be behind.
 
         One that is there lost the labels by which it is found, which are set again.
         """
         installation = self._clusters.installation
-        name = jobs.name_of(installation, attempt)
+        link = self._clusters.links().get(self._homes.get(attempt, ""))
+        if link is None or link.api is None or link.jobs is None or not link.jobs.is_synced:
+            return False
         try:
-            for link in self._clusters.links().values():
-                job = self._asked(link, name) if link.api is not None else None
-                if job is not None and link.api is not None:
-                    drift.restore(link.api, job, attempt=attempt, installation=installation)
-                    return False
+            job = self._asked(link, jobs.name_of(installation, attempt))
+            if job is not None:
+                drift.restore(link.api, job, attempt=attempt, installation=installation)
         except BerthError as error:
             _LOG.info("%s cannot be asked for: %s", attempt, error.message)
             return False
-        return True
+        return job is None
 
     def _observe(self, link: ClusterLink, job: Document, pod: Document | None) -> Observation:
         attempt = str(job["attempt"])
+        self._homes[attempt] = link.given.name
         version = (str(job["version"]), "" if pod is None else str(pod["version"]))
         known = self._seen.get(attempt)
         if known is not None and (known[0] == version or known[1].state.is_terminal):
@@ -391,6 +393,7 @@ class KubernetesExecutor:
             except (NotFoundError, ConflictError):
                 _LOG.info("%s was removed by somebody else", name)
         self._seen.pop(attempt, None)
+        self._homes.pop(attempt, None)
 
     def close(self) -> None:
         """End the endpoint, the watches and the threads; what runs goes on."""

@@ -43,7 +43,7 @@ class KubernetesFleetSource:
             if link.nodes is not None:
                 link.nodes.wait_synced(max(0.0, end - time.monotonic()))
             if link.others is not None and link.is_reachable:
-                link.others.wait_synced(max(0.0, end - time.monotonic()))
+                link.others.wait_told(max(0.0, end - time.monotonic()))
 
     def _cluster(self, link: ClusterLink) -> Cluster:
         """Return one cluster as it is now, described anew only where its pools changed."""

@@ -67,6 +67,7 @@ class Reflector:
         self._objects: dict[Key, Document] = {}
         self._version = ""
         self._synced = threading.Event()
+        self._told = threading.Event()
         self._stopped = threading.Event()
         self._response: urllib3.BaseHTTPResponse | None = None
         self._thread: threading.Thread | None = None
@@ -97,6 +98,10 @@ class Reflector:
     def wait_synced(self, seconds: float) -> bool:
         """Return whether everything was listed once, waiting for it at most so long."""
         return self._synced.wait(seconds)
+
+    def wait_told(self, seconds: float) -> None:
+        """Wait until everything was listed once, or the server refused it; at most so long."""
+        self._told.wait(seconds)
 
     @property
     def is_synced(self) -> bool:
@@ -138,6 +143,7 @@ class Reflector:
             except RefusedError as error:
                 # Rights do not come by asking often.
                 self._refusal = error.message
+                self._told.set()
                 self._stopped.wait(_REFUSED_SECONDS)
                 continue
             except GoneError as error:
@@ -181,6 +187,7 @@ class Reflector:
         self._version = str(page["metadata"]["resourceVersion"])
         self.lists += 1
         self._synced.set()
+        self._told.set()
 
     def _watch(self) -> None:
         """Take in events until the server ends the watch."""
