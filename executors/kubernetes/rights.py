@@ -93,6 +93,16 @@ def role_manifests(namespace: str, *, user: str) -> Iterator[tuple[str, Document
     yield f"{base}/clusterrolebindings", binding
 
 
+def optional_manifests(*, user: str) -> Iterator[tuple[str, Document]]:
+    """Yield the roles that let a user see what others run, as `role_manifests` does."""
+    name = f"berth-{user}-others"
+    subject = {"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}
+    base = "/apis/rbac.authorization.k8s.io/v1"
+    yield f"{base}/clusterroles", _role("ClusterRole", name, OPTIONAL)
+    binding = _binding("ClusterRoleBinding", "ClusterRole", name, subject)
+    yield f"{base}/clusterrolebindings", binding
+
+
 def _role(kind: str, name: str, rights: Iterable[Right]) -> Document:
     verbs: dict[tuple[str, str], list[str]] = {}
     for right in sorted(rights):
