@@ -86,7 +86,7 @@ def plans(
     channels = notifying.read_channels(parts.settings)
     window = parts.settings.scaled(parts.settings.window_seconds)
     signals = LocalSignals(parts.settings.home, parts.fleet, parts.clock, window_seconds=window)
-    sources = (signals, *_prometheus(parts))
+    sources = (signals, *_beyond(parts, window), *_prometheus(parts))
     rated = detection_of(parts.settings)
     watch = watcher(parts, term, sources, _notifiers(parts, channels), rated)
     return (
@@ -247,6 +247,13 @@ def read_topology(settings: Settings) -> Topology:
     if settings.topology is None:
         return Topology()
     return load_topology(read_text(settings.topology, "topology"), str(settings.topology))
+
+
+def _beyond(parts: Parts, window_seconds: float) -> Sequence[SignalSource]:
+    """Return what looks at Kubernetes clusters, where there are any."""
+    if parts.kubernetes is None:
+        return ()
+    return (kubernetes.KubernetesSignals(parts.fleet, parts.clock, window_seconds=window_seconds),)
 
 
 def _prometheus(parts: Parts) -> Sequence[SignalSource]:

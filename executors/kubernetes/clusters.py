@@ -1,27 +1,31 @@
 """The clusters of an installation: a guarded connection and caches each, made when first asked.
 
 What goes wrong with one cluster (its kubeconfig, its certificate, its server) is kept with it and
-harms no other.
+harms no other. The kubeconfig is looked at again while the engine runs: new contexts are clusters
+from then on, and changed credentials are used at once.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
 
-from engine.model.errors import BerthError
-from executors.kubernetes import access, jobs
+from engine.model.errors import BerthError, UnreachableError
+from executors.kubernetes import access, jobs, nodes, occupancy
 from executors.kubernetes.api import Api, Document
 from executors.kubernetes.gate import Gate
-from executors.kubernetes.nodes import keep_node
 from executors.kubernetes.reflector import INACTIVITY_SECONDS, Reflector
 from executors.kubernetes.settings import ClusterSettings, KubernetesSettings
 
+_LOG = logging.getLogger(__name__)
 SILENT_SECONDS = 100.0
 """A server that said nothing for so long, although a watch is open, does not answer."""
 TROUBLED_SECONDS = 15.0
 """One whose last request failed is given so long: a single failure is no outage."""
+LOOK_SECONDS = 2.0
+"""Time between two looks at the kubeconfig, and least time between two sums over all pods."""
 
 
 class ClusterLink:
@@ -46,7 +50,10 @@ class ClusterLink:
         self.jobs: Reflector | None = None
         self.pods: Reflector | None = None
         self.nodes: Reflector | None = None
+        self.others: Reflector | None = None
         self._inactivity_seconds = inactivity_seconds
+        self._pools: tuple[tuple[int, int, bool], float, tuple[nodes.NodePool, ...]] | None = None
+        self.fingerprint = ""
         try:
             self._connect()
         except BerthError as error:
@@ -54,6 +61,7 @@ class ClusterLink:
 
     def _connect(self) -> None:
         path, given = self.settings.kubeconfig, self.given
+        self.fingerprint = access.fingerprint(path, given.context)
         client = access.connect(
             path,
             given.context,
@@ -68,15 +76,22 @@ class ClusterLink:
         here = f"/namespaces/{self.namespace}"
         self.jobs = self._reflector(f"/apis/batch/v1{here}/jobs", jobs.keep_job, ours)
         self.pods = self._reflector(f"/api/v1{here}/pods", jobs.keep_pod, ours)
-        self.nodes = self._reflector("/api/v1/nodes", keep_node, "")
+        self.nodes = self._reflector("/api/v1/nodes", nodes.keep_node, "")
+        self.others = self._reflector(
+            "/api/v1/pods",
+            occupancy.keep_request,
+            occupancy.selector(self.installation),
+            occupancy.FIELDS,
+        )
 
-    def _reflector(self, path: str, keep: object, selector: str) -> Reflector:
+    def _reflector(self, path: str, keep: object, selector: str, fields: str = "") -> Reflector:
         assert self.api is not None  # noqa: S101 - made just before
         return Reflector(
             self.api,
             path,
             keep,  # type: ignore[arg-type]  # each is a function from document to document
             selector=selector,
+            fields=fields,
             inactivity_seconds=self._inactivity_seconds,
         )
 
@@ -87,9 +102,27 @@ class ClusterLink:
                 each.start()
 
     def watch_nodes(self) -> None:
-        """Begin to watch nodes."""
-        if self.nodes is not None:
-            self.nodes.start()
+        """Begin to watch nodes, and what others run on them."""
+        for each in (self.nodes, self.others):
+            if each is not None:
+                each.start()
+
+    def pools(self) -> tuple[nodes.NodePool, ...]:
+        """Return the pools as they are now, made anew only after a change of nodes or pods."""
+        if self.nodes is None:
+            return ()
+        knows = self.others is not None and self.others.is_synced and not self.others.refusal
+        counts = self.nodes.changes, self.others.changes if self.others else 0, knows
+        now, last = time.monotonic(), self._pools
+        if last is not None:
+            # Pods come and go by the second on a large cluster; nodes do not.
+            waits = now - last[1] < LOOK_SECONDS and (counts[0], knows) == (last[0][0], last[0][2])
+            if counts == last[0] or waits:
+                return last[2]
+        held = occupancy.taken(self.others.objects()) if knows and self.others else None
+        made = nodes.pools(self.nodes.objects(), self.settings.prices, held)
+        self._pools = (counts, now, made)
+        return made
 
     @property
     def is_reachable(self) -> bool:
@@ -116,9 +149,17 @@ class ClusterLink:
 
     def stop(self) -> None:
         """End every watch."""
-        for each in (self.jobs, self.pods, self.nodes):
+        for each in (self.jobs, self.pods, self.nodes, self.others):
             if each is not None:
                 each.stop()
+
+    def retire(self, why: BerthError | None) -> None:
+        """Let go of the cluster, without waiting for its watches to end; why: for who asks."""
+        for each in (self.jobs, self.pods, self.nodes, self.others):
+            if each is not None:
+                each.stop(0.0)
+        self.trouble, self.api = why, None
+        self.fingerprint = ""
 
 
 class KubernetesClusters:
@@ -139,6 +180,8 @@ class KubernetesClusters:
         self._inactivity_seconds = inactivity_seconds
         self._links: dict[str, ClusterLink] | None = None
         self._lock = threading.Lock()
+        self._looked_at = 0.0
+        self._stamp = (0, 0)
 
     def given(self) -> Sequence[ClusterSettings]:
         """Return the clusters of the settings, or one for each context of the kubeconfig.
@@ -152,16 +195,59 @@ class KubernetesClusters:
         return [ClusterSettings(name=each.name, context=each.name) for each in found]
 
     def links(self) -> dict[str, ClusterLink]:
-        """Return every cluster by name."""
+        """Return every cluster by name, as the kubeconfig has them now.
+
+        A cluster whose context vanished stays, in trouble: what runs there may be alive.
+        """
         with self._lock:
             if self._links is None:
-                self._links = {
-                    each.name: ClusterLink(
-                        each, self.settings, self.installation, self._inactivity_seconds
-                    )
-                    for each in self.given()
-                }
-            return self._links
+                self._stamp = self._stamped()
+                self._links = {each.name: self._made(each) for each in self.given()}
+            elif time.monotonic() - self._looked_at >= LOOK_SECONDS:
+                self._look(self._links)
+            else:
+                return self._links
+            self._looked_at = time.monotonic()
+            return self._links or {}
+
+    def _made(self, given: ClusterSettings) -> ClusterLink:
+        return ClusterLink(given, self.settings, self.installation, self._inactivity_seconds)
+
+    def _stamped(self) -> tuple[int, int]:
+        try:
+            found = self.settings.kubeconfig.stat()
+        except OSError:
+            return (0, 0)
+        return found.st_mtime_ns, found.st_size
+
+    def _look(self, links: dict[str, ClusterLink]) -> None:
+        """Follow a kubeconfig that changed; one that cannot be read changes nothing."""
+        stamp = self._stamped()
+        if stamp == self._stamp:
+            return
+        try:
+            known = {each.name: each for each in self.given()}
+            prints = {
+                each.name: access.fingerprint(self.settings.kubeconfig, each.context)
+                for each in known.values()
+            }
+        except BerthError as error:
+            _LOG.warning("the kubeconfig changed and cannot be used: %s", error.message)
+            return
+        self._stamp = stamp
+        changed = dict(links)
+        for name, given in known.items():
+            old = links.get(name)
+            if old is None or old.fingerprint != prints[name]:
+                _LOG.info("cluster %s: %s", name, "new" if old is None else "connected anew")
+                if old is not None:
+                    old.retire(None)
+                changed[name] = self._made(given)
+        for name in links.keys() - known.keys():
+            message = f"context {links[name].given.context!r} is not in the kubeconfig any more"
+            links[name].retire(UnreachableError(message, fix="restore it, or restart the engine"))
+        # Whoever goes through the old dictionary is not disturbed.
+        self._links = changed
 
     def stop(self) -> None:
         """End every watch of every cluster."""

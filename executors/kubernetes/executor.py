@@ -29,7 +29,7 @@ from engine.model.errors import (
 )
 from engine.model.identifiers import AttemptId
 from engine.ports import ArtifactStore, Clock
-from executors.kubernetes import endpoint, jobs, nodes, paths, verdicts
+from executors.kubernetes import drift, endpoint, jobs, paths, verdicts
 from executors.kubernetes.api import APPLY, FIELD_MANAGER, Document, ExistsError
 from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
 from executors.kubernetes.pod import ORDER
@@ -73,8 +73,8 @@ class KubernetesExecutor:
             artifacts, self._signer, self._settings.listen, scratch
         )
         self._seen: dict[str, tuple[tuple[str, str], Observation]] = {}
+        self._homes: dict[str, str] = {}
         self._stuck: dict[str, float] = {}
-        self._places: dict[str, tuple[int, dict[str, jobs.Place]]] = {}
         self._workers: dict[str, ThreadPoolExecutor] = {}
 
     # ------------------------------------------------------------------ starting
@@ -153,16 +153,11 @@ class KubernetesExecutor:
             environment={ORDER: json.dumps(self._told(order), sort_keys=True)},
         )
 
-    def _place(self, link: ClusterLink, pool: str) -> jobs.Place:
-        changes = link.nodes.changes if link.nodes is not None else 0
-        known = self._places.get(link.given.name)
-        if known is None or known[0] != changes:
-            found = link.nodes.objects() if link.nodes is not None else []
-            made = nodes.pools(found, self._settings.prices)
-            known = changes, {str(each.pool.name): each.place for each in made}
-            self._places[link.given.name] = known
-        if pool in known[1]:
-            return known[1][pool]
+    @staticmethod
+    def _place(link: ClusterLink, pool: str) -> jobs.Place:
+        for each in link.pools():
+            if each.pool.name == pool:
+                return each.place
         message = f"cluster {link.given.name!r} has no pool {pool!r} now"
         raise UnreachableError(message, fix="place the task elsewhere or wait")
 
@@ -228,17 +223,26 @@ class KubernetesExecutor:
             yield last
 
     def _is_gone(self, attempt: AttemptId) -> bool:
-        """Ask every cluster for a Job that the watch does not show: a list may be behind."""
-        name = jobs.name_of(self._clusters.installation, attempt)
-        links = [link for link in self._clusters.links().values() if link.api is not None]
+        """Ask its cluster for a Job that the watch does not show: a list may be behind.
+
+        One that is there lost the labels by which it is found, which are set again.
+        """
+        installation = self._clusters.installation
+        link = self._clusters.links().get(self._homes.get(attempt, ""))
+        if link is None or link.api is None or link.jobs is None or not link.jobs.is_synced:
+            return False
         try:
-            return not any(self._asked(link, name) for link in links)
+            job = self._asked(link, jobs.name_of(installation, attempt))
+            if job is not None:
+                drift.restore(link.api, job, attempt=attempt, installation=installation)
         except BerthError as error:
             _LOG.info("%s cannot be asked for: %s", attempt, error.message)
             return False
+        return job is None
 
     def _observe(self, link: ClusterLink, job: Document, pod: Document | None) -> Observation:
         attempt = str(job["attempt"])
+        self._homes[attempt] = link.given.name
         version = (str(job["version"]), "" if pod is None else str(pod["version"]))
         known = self._seen.get(attempt)
         if known is not None and (known[0] == version or known[1].state.is_terminal):
@@ -389,6 +393,7 @@ class KubernetesExecutor:
             except (NotFoundError, ConflictError):
                 _LOG.info("%s was removed by somebody else", name)
         self._seen.pop(attempt, None)
+        self._homes.pop(attempt, None)
 
     def close(self) -> None:
         """End the endpoint, the watches and the threads; what runs goes on."""

@@ -41,6 +41,9 @@ NAMESPACED = (
 CLUSTER_WIDE = _rights("", "nodes", "get list watch")
 """On the cluster, to read only."""
 
+OPTIONAL = _rights("", "pods", "list watch")
+"""On the cluster, to read only, for those who want plans to count what others run there."""
+
 _EVERYBODY = ("selfsubject",)
 # Reviews of one's own rights, which every user has.
 
@@ -66,7 +69,7 @@ def missing(has: Iterable[Right]) -> tuple[Right, ...]:
 
 def needless(has: Iterable[Right]) -> tuple[Right, ...]:
     """Return what is granted beyond the list."""
-    return tuple(sorted(frozenset(has) - NAMESPACED - CLUSTER_WIDE))
+    return tuple(sorted(frozenset(has) - NAMESPACED - CLUSTER_WIDE - OPTIONAL))
 
 
 def _covers(has: frozenset[Right], wanted: Right) -> bool:
@@ -87,6 +90,16 @@ def role_manifests(namespace: str, *, user: str) -> Iterator[tuple[str, Document
     yield f"{here}/rolebindings", _binding("RoleBinding", "Role", f"berth-{user}", subject)
     yield f"{base}/clusterroles", _role("ClusterRole", f"berth-{user}", CLUSTER_WIDE)
     binding = _binding("ClusterRoleBinding", "ClusterRole", f"berth-{user}", subject)
+    yield f"{base}/clusterrolebindings", binding
+
+
+def optional_manifests(*, user: str) -> Iterator[tuple[str, Document]]:
+    """Yield the roles that let a user see what others run, as `role_manifests` does."""
+    name = f"berth-{user}-others"
+    subject = {"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}
+    base = "/apis/rbac.authorization.k8s.io/v1"
+    yield f"{base}/clusterroles", _role("ClusterRole", name, OPTIONAL)
+    binding = _binding("ClusterRoleBinding", "ClusterRole", name, subject)
     yield f"{base}/clusterrolebindings", binding
 
 
