@@ -13,13 +13,16 @@ import time
 from collections.abc import Iterator, Sequence
 
 from engine.model.errors import BerthError, UnreachableError
-from executors.kubernetes import access, jobs, nodes, occupancy
+from executors.kubernetes import access, jobs, nodes, occupancy, rights
 from executors.kubernetes.api import Api, Document
 from executors.kubernetes.gate import Gate
 from executors.kubernetes.reflector import INACTIVITY_SECONDS, Reflector
+from executors.kubernetes.serving import objects
 from executors.kubernetes.settings import ClusterSettings, KubernetesSettings
 
 _LOG = logging.getLogger(__name__)
+RIGHTS_SECONDS = 60.0
+"""How long until rights that were not enough are looked at again."""
 SILENT_SECONDS = 100.0
 """A server that said nothing for so long, although a watch is open, does not answer."""
 TROUBLED_SECONDS = 15.0
@@ -51,8 +54,12 @@ class ClusterLink:
         self.pods: Reflector | None = None
         self.nodes: Reflector | None = None
         self.others: Reflector | None = None
+        self.services: Reflector | None = None
+        self.deployments: Reflector | None = None
         self._inactivity_seconds = inactivity_seconds
         self._pools: tuple[tuple[int, int, bool], float, tuple[nodes.NodePool, ...]] | None = None
+        self._serves = False
+        self._asks_at = 0.0
         self.fingerprint = ""
         try:
             self._connect()
@@ -83,6 +90,9 @@ class ClusterLink:
             occupancy.selector(self.installation),
             occupancy.FIELDS,
         )
+        services, deployments = f"/api/v1{here}/services", f"/apis/apps/v1{here}/deployments"
+        self.services = self._reflector(services, objects.keep_service, ours)
+        self.deployments = self._reflector(deployments, objects.keep_deployment, ours)
 
     def _reflector(self, path: str, keep: object, selector: str, fields: str = "") -> Reflector:
         assert self.api is not None  # noqa: S101 - made just before
@@ -96,10 +106,27 @@ class ClusterLink:
         )
 
     def watch_work(self) -> None:
-        """Begin to watch Jobs and pods."""
+        """Begin to watch Jobs and pods, and servers where those may be had."""
         for each in (self.jobs, self.pods):
             if each is not None:
                 each.start()
+        if self.serves:
+            for each in (self.services, self.deployments):
+                if each is not None:
+                    each.start()
+
+    @property
+    def serves(self) -> bool:
+        """Whether our rights there are enough for servers; asked now and then until they are."""
+        if not self.given.serves or self.api is None:
+            return False
+        if not self._serves and time.monotonic() >= self._asks_at:
+            self._asks_at = time.monotonic() + RIGHTS_SECONDS
+            try:
+                self._serves = rights.may_serve(self.api, self.namespace)
+            except BerthError as error:
+                _LOG.info("rights on %s: %s", self.given.name, error.message)
+        return self._serves
 
     def watch_nodes(self) -> None:
         """Begin to watch nodes, and what others run on them."""
@@ -149,7 +176,8 @@ class ClusterLink:
 
     def stop(self) -> None:
         """End every watch."""
-        for each in (self.jobs, self.pods, self.nodes, self.others):
+        every = (self.jobs, self.pods, self.nodes, self.others, self.services, self.deployments)
+        for each in every:
             if each is not None:
                 each.stop()
 

@@ -28,11 +28,13 @@ from engine.model.errors import (
     UnreachableError,
 )
 from engine.model.identifiers import AttemptId
+from engine.model.specs import TaskKind
 from engine.ports import ArtifactStore, Clock
 from executors.kubernetes import drift, endpoint, jobs, paths, verdicts
 from executors.kubernetes.api import APPLY, FIELD_MANAGER, Document, ExistsError
 from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
 from executors.kubernetes.pod import ORDER
+from executors.kubernetes.serving.servers import Servers
 from executors.local import files, results
 
 _LOG = logging.getLogger(__name__)
@@ -72,6 +74,7 @@ class KubernetesExecutor:
         self._endpoint = endpoint.ArtifactEndpoint(
             artifacts, self._signer, self._settings.listen, scratch
         )
+        self.servers = Servers(clusters, clock, self._package_address)
         self._seen: dict[str, tuple[tuple[str, str], Observation]] = {}
         self._homes: dict[str, str] = {}
         self._stuck: dict[str, float] = {}
@@ -90,6 +93,9 @@ class KubernetesExecutor:
         """
         link = self._link(order.cluster)
         link.watch_work()
+        if order.kind is TaskKind.SERVE:
+            self.servers.start(link, order, self._place(link, order.pool))
+            return
         self._create(link, self.render(order))
 
     def start_all(self, orders: Sequence[AttemptOrder]) -> Mapping[AttemptId, BerthError | None]:
@@ -163,9 +169,7 @@ class KubernetesExecutor:
 
     def _told(self, order: AttemptOrder) -> dict[str, object]:
         """Return what the runner in the pod is told."""
-        base = self._settings.endpoint
-        if self._settings.listen.endswith(":0") and not self._settings.artifacts_url:
-            base = f"http://{self._settings.listen.rpartition(':')[0]}:{self._endpoint.port}"
+        base = self._base()
         shipped = {place: self._artifacts.put(path) for place, path in shipped_files(order).items()}
         return {
             "attempt_id": order.attempt_id,
@@ -190,6 +194,15 @@ class KubernetesExecutor:
             "outputs": self._signer.address(base, "outputs", order.attempt_id),
         }
 
+    def _base(self) -> str:
+        """Return the URL at which pods find the artefacts."""
+        if self._settings.listen.endswith(":0") and not self._settings.artifacts_url:
+            return f"http://{self._settings.listen.rpartition(':')[0]}:{self._endpoint.port}"
+        return self._settings.endpoint
+
+    def _package_address(self, digest: str) -> str:
+        return self._signer.address(self._base(), "inputs", digest)
+
     # ----------------------------------------------------------------- observing
 
     def observe(self) -> Sequence[Observation]:
@@ -203,7 +216,8 @@ class KubernetesExecutor:
             link.watch_work()
         seen = [self._observe(link, *work) for link in links for work in link.works()]
         known = {each.attempt_id for each in seen}
-        return [*seen, *self._vanished(known)]
+        served = [each for link in links for each in self.servers.observe(link)]
+        return [*seen, *self._vanished(known), *served]
 
     def _vanished(self, known: set[AttemptId]) -> Iterator[Observation]:
         """Yield what is said of attempts that were seen to run and whose Job is not there."""
@@ -329,6 +343,7 @@ class KubernetesExecutor:
         Raises:
             RetryableError: when its cluster does not answer.
         """
+        self.servers.stop(attempt)
         name = jobs.name_of(self._clusters.installation, attempt)
         for link in self._clusters.links().values():
             if link.jobs is None:
@@ -378,6 +393,7 @@ class KubernetesExecutor:
 
     def forget(self, attempt: AttemptId) -> None:
         """Remove the Job of an attempt that has ended, and only that one."""
+        self.servers.forget(attempt)
         name = jobs.name_of(self._clusters.installation, attempt)
         for link in self._clusters.links().values():
             job = link.jobs.get(link.namespace, name) if link.jobs is not None else None

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from executors.kubernetes.api import Document
+from executors.kubernetes.api import Api, Document
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -30,11 +30,20 @@ def _rights(group: str, resource: str, verbs: str) -> frozenset[Right]:
     return frozenset(Right(group, resource, verb) for verb in verbs.split())
 
 
+SERVING = (
+    _rights("", "services", "get list watch create patch delete")
+    | _rights("apps", "deployments", "get list watch create patch delete")
+    | _rights("apps", "deployments/scale", "get patch")
+    | _rights("autoscaling", "horizontalpodautoscalers", "create patch delete")
+)
+"""In the namespace of the tasks, where models are to be served too."""
+
 NAMESPACED = (
     _rights("batch", "jobs", "get list watch create patch delete")
     | _rights("batch", "jobs/status", "get")
     | _rights("", "pods", "get list watch")
     | _rights("", "pods/log", "get")
+    | SERVING
 )
 """In the namespace of the tasks."""
 
@@ -79,6 +88,18 @@ def _covers(has: frozenset[Right], wanted: Right) -> bool:
         for resource in (wanted.resource, "*")
         for verb in (wanted.verb, "*")
     )
+
+
+def may_serve(api: Api, namespace: str) -> bool:
+    """Return whether our rights in a namespace are enough for servers; errors as `Api.call`."""
+    path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectRulesReview",
+        "spec": {"namespace": namespace},
+    }
+    has = granted(api.call("POST", path, body=body))
+    return all(_covers(has, right) for right in SERVING)
 
 
 def role_manifests(namespace: str, *, user: str) -> Iterator[tuple[str, Document]]:

@@ -1,8 +1,8 @@
 """Programs of real clusters, built from Go modules once a machine.
 
-The modules and their versions stand in `tests/tools/{etcd,k8s,kwok,helm}/go.mod`. What is built is
-kept outside the repository, in `$BERTH_CACHE` or `~/.cache/berth`, in a folder named by the hash of
-those files, so that a change of version builds anew and nothing else does.
+The modules and their versions stand in `tests/tools/{etcd,k8s,kwok,helm,pause}/go.mod`. What is
+built is kept outside the repository, in `$BERTH_CACHE` or `~/.cache/berth`, in a folder named by
+the hash of those files, so that a change of version builds anew and nothing else does.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from pathlib import Path
 MODULES = Path(__file__).resolve().parents[2] / "tools"
 PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 """Programs of a control plane."""
+NODE = ("kubelet", "kubectl", "pause")
+"""Programs of a real node, beside those of Debian."""
 
 _VERSION = re.compile(r"k8s\.io/kubernetes v(\d+)\.(\d+)\.(\d+)")
 
@@ -48,6 +50,7 @@ PROGRAMS = {
         ),
         Program("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok"),
         Program("helm", "helm", "helm.sh/helm/v3/cmd/helm"),
+        Program("pause", "pause", "."),
     )
 }
 
@@ -55,7 +58,8 @@ PROGRAMS = {
 def folder(module: str) -> Path:
     """Return where the programs of a module are kept; it may not be there yet."""
     root = os.environ.get("BERTH_CACHE") or Path.home() / ".cache" / "berth"
-    digest = hashlib.sha256((MODULES / module / "go.mod").read_bytes()).hexdigest()
+    sources = [MODULES / module / "go.mod", *sorted((MODULES / module).glob("*.go"))]
+    digest = hashlib.sha256(b"".join(each.read_bytes() for each in sources)).hexdigest()
     return Path(root) / "programs" / f"{module}-{digest[:16]}"
 
 
