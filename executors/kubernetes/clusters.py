@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from engine.model.errors import BerthError
-from executors.kubernetes import access, jobs
+from executors.kubernetes import access, jobs, kueue
 from executors.kubernetes.api import Api, Document
 from executors.kubernetes.gate import Gate
 from executors.kubernetes.nodes import keep_node
@@ -46,6 +46,11 @@ class ClusterLink:
         self.jobs: Reflector | None = None
         self.pods: Reflector | None = None
         self.nodes: Reflector | None = None
+        self.workloads: Reflector | None = None
+        self.queues: kueue.Queues | None = None
+        self.workers: dict[str, ClusterLink] = {}
+        """The clusters that this one's MultiKueue sends Jobs to, by its name for them."""
+        self._asked_for_queues = False
         self._inactivity_seconds = inactivity_seconds
         try:
             self._connect()
@@ -86,6 +91,38 @@ class ClusterLink:
             if each is not None:
                 each.start()
 
+    @property
+    def has_queues(self) -> bool:
+        """Whether Jobs wait in a queue of Kueue here; watches the workloads once that is known.
+
+        Raises:
+            RetryableError: when the cluster was not asked yet and does not answer.
+        """
+        if self.given.queue and self.api is not None and not self._asked_for_queues:
+            spoken = kueue.version(self.api)
+            self._asked_for_queues = True
+            if spoken:
+                self.queues = kueue.Queues(self.api, self.namespace, spoken)
+                self.workloads = self._reflector(self.queues.path, kueue.keep_workload, "")
+                self.workloads.start()
+        return self.queues is not None
+
+    def tend_queues(self) -> list[tuple[Document, str]]:
+        """Nominate and take back what is to be; return the Jobs to be ended, each with the reason.
+
+        Raises:
+            RetryableError: when the cluster does not answer.
+        """
+        if not self.has_queues or self.jobs is None or self.queues is None:
+            return []
+        ours = {each["name"]: each for each in self.jobs.objects() if not each["origin"]}
+        return list(self.queues.tend(ours, self._workloads()))
+
+    def _workloads(self) -> dict[str, Document]:
+        """Return the workloads by the name of their Job."""
+        known = self.workloads.objects() if self.workloads is not None else []
+        return {each["job"]: each for each in known if each["job"]}
+
     def watch_nodes(self) -> None:
         """Begin to watch nodes."""
         if self.nodes is not None:
@@ -104,19 +141,31 @@ class ClusterLink:
         return time.monotonic() - newest <= patience
 
     def works(self) -> Iterator[tuple[Document, Document | None]]:
-        """Yield every Job of ours with its newest pod."""
+        """Yield every Job of ours with its newest pod, wherever that runs.
+
+        Copies that another cluster's MultiKueue made are left to the one it made them from.
+        """
         if self.jobs is None or self.pods is None:
             return
         newest: dict[str, Document] = {}
-        for pod in self.pods.objects():
-            newest[pod["job"]] = pod
+        where: dict[str, ClusterLink] = {}
+        for link in (*self.workers.values(), self):
+            for pod in link.pods.objects() if link.pods is not None else ():
+                newest[pod["job"]] = pod
+                where[pod["job"]] = link
+        workloads = self._workloads()
         for job in self.jobs.objects():
-            if job["attempt"]:
-                yield job, newest.get(job["name"])
+            if not job["attempt"] or job["origin"]:
+                continue
+            pod, workload = newest.get(job["name"]), workloads.get(job["name"])
+            if workload is not None:
+                link = where.get(job["name"], self)
+                job = kueue.judged(job, workload, pod, reachable=link.is_reachable)  # noqa: PLW2901
+            yield job, pod
 
     def stop(self) -> None:
         """End every watch."""
-        for each in (self.jobs, self.pods, self.nodes):
+        for each in (self.jobs, self.pods, self.nodes, self.workloads):
             if each is not None:
                 each.stop()
 
@@ -161,7 +210,16 @@ class KubernetesClusters:
                     )
                     for each in self.given()
                 }
+                for link in self._links.values():
+                    manager = self._links.get(link.given.via)
+                    if manager is not None:
+                        manager.workers[link.given.worker or link.given.name] = link
             return self._links
+
+    def entry(self, name: str) -> str:
+        """Return the cluster on which the Jobs of a cluster are made: itself, or its manager."""
+        link = self.links().get(name)
+        return link.given.via or name if link is not None else name
 
     def stop(self) -> None:
         """End every watch of every cluster."""

@@ -33,7 +33,7 @@ def main() -> int:
     given = parser.parse_args()
     try:
         if given.what == "build":
-            building.build((*building.PLANE, "helm"))
+            building.build((*building.PLANE, "helm", "kueue"))
         elif given.what == "up":
             up(given.folder, given.control_planes, given.nodes)
         elif given.what == "down":
