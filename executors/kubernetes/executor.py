@@ -34,7 +34,7 @@ from executors.kubernetes import drift, endpoint, jobs, kueue, paths, verdicts
 from executors.kubernetes.api import APPLY, FIELD_MANAGER, Document, ExistsError
 from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
 from executors.kubernetes.pod import ORDER
-from executors.kubernetes.serving.servers import Servers
+from executors.kubernetes.servers import Servers
 from executors.local import files, results
 
 _LOG = logging.getLogger(__name__)

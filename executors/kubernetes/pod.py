@@ -150,7 +150,7 @@ def _report(order: Mapping[str, Any], told: Path, code: int) -> int:
     """Bring the termination message to the engine as well, where the pod will not be kept."""
     if order.get("result"):
         try:
-            _patiently(functools.partial(_put, order["result"], told.read_bytes()))
+            patiently(functools.partial(_put, order["result"], told.read_bytes()))
         except TransferError as error:
             sys.stderr.write(f"the result could not be left: {error}\n")
     return code
