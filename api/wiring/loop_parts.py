@@ -28,6 +28,7 @@ from api.wiring import notifying, profile_desk
 from api.wiring.loops import LoopPlan
 from api.wiring.parts import Parts, plugin
 from api.wiring.rules_file import RulesFile
+from api.wiring.run_desk import RunDesk
 from api.wiring.servers import EngineServers
 from engine import dispatching, expressions, planning, plugins, watching
 from engine.model.records import Term
@@ -45,6 +46,7 @@ _PAUSE_SECONDS = 0.2
 _NIGHT_SECONDS = 86_400.0
 _LEARN_PAUSE_SECONDS = 60.0
 _COURIER_PAUSE_SECONDS = 1.0
+_EXPORT_PAUSE_SECONDS = 5.0
 _SCALE_PAUSE_SECONDS = 30.0
 _LOOKS_PER_WINDOW = 4
 _WINDOWS_OF_ONE_EVENT = 3
@@ -69,7 +71,7 @@ def plans(
     points: crash.CrashPoints | None = None,
     beyond: KubernetesExecutor | None = None,
 ) -> tuple[LoopPlan, ...]:
-    """Return the loops of an engine: dispatch, plan, watch, learn, and one for each channel.
+    """Return the loops of an engine: dispatch, plan, watch, learn, size, one for each channel.
 
     beyond: the executor of Kubernetes, which outlives a term, as `kubernetes_executor` makes it.
     """
@@ -91,7 +93,7 @@ def plans(
     channels = notifying.read_channels(parts.settings)
     window = parts.settings.scaled(parts.settings.window_seconds)
     signals = LocalSignals(parts.settings.home, parts.fleet, parts.clock, window_seconds=window)
-    sources = (signals, *_prometheus(parts))
+    sources = (signals, *_beyond(parts, window), *_prometheus(parts))
     rated = detection_of(parts.settings)
     watch = watcher(parts, term, sources, _notifiers(parts, channels), rated)
     return (
@@ -107,9 +109,23 @@ def plans(
             step=profile_desk.nightly(parts, parts.settings.scaled(_NIGHT_SECONDS)),
             pause_seconds=max(parts.settings.scaled(_LEARN_PAUSE_SECONDS), _PAUSE_SECONDS),
         ),
+        LoopPlan(
+            name="size",
+            step=profile_desk.hourly(parts, term),
+            pause_seconds=max(parts.settings.scaled(_LEARN_PAUSE_SECONDS), _PAUSE_SECONDS),
+        ),
         *_scaling(servers, beyond),
         *(_courier(parts, term, channel) for channel in channels),
+        *_tracking(parts),
     )
+
+
+def _tracking(parts: Parts) -> tuple[LoopPlan, ...]:
+    """Return the loop that exports trainings, where MLflow is configured."""
+    if not parts.settings.mlflow:
+        return ()
+    step = RunDesk(parts).export_new
+    return (LoopPlan(name="export", step=step, pause_seconds=_EXPORT_PAUSE_SECONDS),)
 
 
 def _scaling(servers: EngineServers, beyond: KubernetesExecutor | None) -> Sequence[LoopPlan]:
@@ -243,6 +259,13 @@ def read_topology(settings: Settings) -> Topology:
     return load_topology(read_text(settings.topology, "topology"), str(settings.topology))
 
 
+def _beyond(parts: Parts, window_seconds: float) -> Sequence[SignalSource]:
+    """Return what looks at Kubernetes clusters, where there are any."""
+    if parts.kubernetes is None:
+        return ()
+    return (kubernetes.KubernetesSignals(parts.fleet, parts.clock, window_seconds=window_seconds),)
+
+
 def _prometheus(parts: Parts) -> Sequence[SignalSource]:
     """Return the Prometheus server that is asked for signals, where the settings name one."""
     path = parts.settings.prometheus
@@ -264,7 +287,7 @@ def _notifiers(parts: Parts, channels: Sequence[Channel]) -> Sequence[Notifier]:
 def _courier(parts: Parts, term: Term, channel: Channel) -> LoopPlan:
     """Return the loop that sends the messages of a channel; a slow target holds up no other."""
     desk = Desk(parts.ledger, parts.clock, watching.WatchPolicy(), term)
-    courier = Courier(desk, channel.name, target_of(channel))
+    courier = Courier(desk, channel, target_of(channel))
     return LoopPlan(
         name=f"channel {channel.name}", step=courier.step, pause_seconds=_COURIER_PAUSE_SECONDS
     )

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from engine.model.dispatches import AttemptOrder
 from engine.model.errors import RefusedError
 from engine.model.specs import TaskKind
+from executors.kubernetes import kueue
 from executors.kubernetes.api import FIELD_MANAGER, Document
 from executors.kubernetes.settings import KubernetesSettings
 
@@ -208,6 +209,7 @@ def keep_job(item: Document) -> Document:
     metadata: Document = item["metadata"]
     status: Document = item.get("status") or {}
     annotations: Document = metadata.get("annotations") or {}
+    labels: Document = metadata.get("labels") or {}
     return {
         "namespace": metadata.get("namespace", ""),
         "name": metadata["name"],
@@ -218,6 +220,9 @@ def keep_job(item: Document) -> Document:
         "attempt": annotations.get(ATTEMPT, ""),
         "stopped": annotations.get(STOPPED, ""),
         "spec_hash": annotations.get(SPEC_HASH, ""),
+        "queue": labels.get(kueue.QUEUE, ""),
+        "origin": labels.get(kueue.ORIGIN, ""),
+        "worker": annotations.get(kueue.WORKER, ""),
         "suspended": bool(item["spec"].get("suspend")),
         "active": status.get("active", 0),
         "terminating": status.get("terminating", 0),

@@ -53,14 +53,15 @@ def main(environment: Mapping[str, str]) -> int:
         _prepare(folder, order, environment)
     except TransferError as error:
         result = _not_run(started_at, f"its inputs could not be fetched: {error}")
-        return _tell(told, result, _EXIT_NOT_TRANSFERRED)
+        code = _tell(told, result, _EXIT_NOT_TRANSFERRED)
+        return _report(order, told, code)
     launch = files.read_launch(folder)
     assert launch is not None  # noqa: S101 - written just before
     os.chdir(folder)
     os.environ.update(_variables(order, folder))
     ended = Command(folder, launch).run()
     _show(folder / files.LOG)
-    return _leave(folder, order, ended, told)
+    return _report(order, told, _leave(folder, order, ended, told))
 
 
 def _prepare(folder: Path, order: Mapping[str, Any], environment: Mapping[str, str]) -> None:
@@ -144,6 +145,22 @@ def _tell(told: Path, result: Mapping[str, object], code: int) -> int:
         content = files.dump(document)
     told.write_bytes(content)
     return code
+
+
+def _report(order: Mapping[str, Any], told: Path, code: int) -> int:
+    """Bring the termination message to the engine as well, where the pod will not be kept."""
+    if order.get("result"):
+        try:
+            patiently(functools.partial(_put, order["result"], told.read_bytes()))
+        except TransferError as error:
+            sys.stderr.write(f"the result could not be left: {error}\n")
+    return code
+
+
+def _put(address: str, content: bytes) -> None:
+    request = urllib.request.Request(address, data=content, method="PUT")  # noqa: S310
+    with urllib.request.urlopen(request, timeout=_TRANSFER_TIMEOUT_SECONDS):  # noqa: S310
+        return
 
 
 def _not_run(started_at: float, why: str) -> dict[str, object]:

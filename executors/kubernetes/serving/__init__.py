@@ -1,7 +1,7 @@
 """Serve tasks on Kubernetes: a Service with one or two Deployments behind it.
 
-`rollout` decides what follows from what is seen, `objects` writes it as manifests, `servers` does
-it on a cluster, and `pod` runs in every pod.
+`rollout` decides what follows from what is seen, `objects` writes it as manifests, and `pod` runs
+in every pod. `executors.kubernetes.servers` does it on a cluster.
 """
 
 PORT = 8080
