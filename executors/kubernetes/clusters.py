@@ -209,9 +209,9 @@ class ClusterLink:
         newest: dict[str, Document] = {}
         where: dict[str, ClusterLink] = {}
         for link in (*self.workers.values(), self):
-            for pod in link.pods.objects() if link.pods is not None else ():
-                newest[pod["job"]] = pod
-                where[pod["job"]] = link
+            for each in link.pods.objects() if link.pods is not None else ():
+                newest[each["job"]] = each
+                where[each["job"]] = link
         workloads = self._workloads()
         for job in self.jobs.objects():
             if not job["attempt"] or job["origin"]:
