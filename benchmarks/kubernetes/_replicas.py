@@ -164,7 +164,7 @@ def replicas(place: fixtures.Place, scratch: Path, tasks: int, seed: int) -> Ite
     try:
         url = server.database()
         home = scratch / "f2"
-        told = _FORKS.SimpleQueue()
+        told: multiprocessing.queues.SimpleQueue[dict[str, float]] = _FORKS.SimpleQueue()
         flood = _FORKS.Process(target=_flood, args=(place, home, url, tasks))
         flood.start()
         flood.join()
