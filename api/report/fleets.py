@@ -37,7 +37,7 @@ def fleet_text(fleet: Fleet, style: Style = PLAIN, *, only: str = "") -> str:
     commands = ["berth plan FILE", "berth doctor"]
     if only:
         commands = ["berth fleet", "berth alarms"]
-    columns = _COLUMNS
+    columns: tuple[Column, ...] = _COLUMNS
     if any(pool.taken is not None for cluster in fleet.clusters for pool in cluster.pools):
         columns = (*_COLUMNS[:-1], _OTHERS, _COLUMNS[-1])
     else:
