@@ -24,6 +24,7 @@ from engine.model.records import Collection, Column, Stored, Write
 from engine.model.remedies import Remedy
 from engine.model.scans import ScanReport
 from engine.model.signals import Signal
+from engine.model.sizing import ServiceSize, ServiceUse, SizingPolicy
 from engine.model.specs import PipelineSpec, TaskSpec
 
 T = TypeVar("T")
@@ -127,6 +128,20 @@ class DemandForecaster(Protocol):
 
         Raises:
             InvalidInputError: when the series is too short to say anything (under 48 values).
+        """
+        ...
+
+
+@runtime_checkable
+class ServiceSizer(Protocol):
+    """Says what running services should hold."""
+
+    def sizes(
+        self, services: Sequence[ServiceUse], policy: SizingPolicy, *, at: float
+    ) -> Sequence[ServiceSize]:
+        """Return a recommendation for each service, in their order. Pure.
+
+        at: when the last measured hour ended.
         """
         ...
 

@@ -175,7 +175,15 @@ def _advance(
         if deployment.value.attempt_id is not None:
             # The last server's end is seen, but not yet noted in the deployment.
             return False
+        if any(_serves(each.value, view, task) for each in step.live.values()):
+            # The last server was given up, and may still be alive.
+            return False
     return _begin(desk, view, task, deployment, step)
+
+
+def _serves(attempt: Attempt, view: RunView, task: TaskSpec) -> bool:
+    """Return whether an attempt is a server of the same task, of whatever run."""
+    return (attempt.pipeline, attempt.task) == (view.spec.name, task.name)
 
 
 def _judged(desk: Desk, view: RunView, task: TaskSpec, step: _Step) -> Judgement:

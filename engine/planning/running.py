@@ -13,13 +13,14 @@ from engine.model.records import (
     ATTEMPTS,
     CLUSTER_HEALTH,
     DEPLOYMENTS,
+    PIPELINES,
     PLANS,
     RUN_RECORDS,
     RUNS,
     TASK_RUNS,
 )
 from engine.model.resources import Resources
-from engine.model.specs import TaskKind
+from engine.model.specs import PipelineSpec, TaskKind
 from engine.ports import FleetSource, Ledger
 
 HISTORY_LENGTH_MAX = 20_000
@@ -88,6 +89,12 @@ def plan_of_run(ledger: Ledger, run_id: str) -> Plan | None:
     run = ledger.get(RUNS, run_id)
     plan = ledger.get(PLANS, run.value.plan_id) if run else None
     return plan.value if plan else None
+
+
+def spec_of(ledger: Ledger, pipeline: str) -> PipelineSpec | None:
+    """Return a pipeline as it was last submitted, None when nobody submitted it."""
+    stored = ledger.get(PIPELINES, pipeline)
+    return None if stored is None else stored.value
 
 
 def running_reservations(

@@ -10,16 +10,19 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from engine.model.errors import BerthError, UnreachableError
-from executors.kubernetes import access, jobs, nodes, occupancy
+from executors.kubernetes import access, jobs, kueue, nodes, occupancy, rights
 from executors.kubernetes.api import Api, Document
 from executors.kubernetes.gate import Gate
 from executors.kubernetes.reflector import INACTIVITY_SECONDS, Reflector
+from executors.kubernetes.serving import objects
 from executors.kubernetes.settings import ClusterSettings, KubernetesSettings
 
 _LOG = logging.getLogger(__name__)
+RIGHTS_SECONDS = 60.0
+"""How long until rights that were not enough are looked at again."""
 SILENT_SECONDS = 100.0
 """A server that said nothing for so long, although a watch is open, does not answer."""
 TROUBLED_SECONDS = 15.0
@@ -51,8 +54,17 @@ class ClusterLink:
         self.pods: Reflector | None = None
         self.nodes: Reflector | None = None
         self.others: Reflector | None = None
+        self.services: Reflector | None = None
+        self.deployments: Reflector | None = None
+        self.workloads: Reflector | None = None
+        self.queues: kueue.Queues | None = None
+        self.workers: dict[str, ClusterLink] = {}
+        """The clusters that this one's MultiKueue sends Jobs to, by its name for them."""
+        self._asked_for_queues = False
         self._inactivity_seconds = inactivity_seconds
         self._pools: tuple[tuple[int, int, bool], float, tuple[nodes.NodePool, ...]] | None = None
+        self._serves = False
+        self._asks_at = 0.0
         self.fingerprint = ""
         try:
             self._connect()
@@ -83,6 +95,9 @@ class ClusterLink:
             occupancy.selector(self.installation),
             occupancy.FIELDS,
         )
+        services, deployments = f"/api/v1{here}/services", f"/apis/apps/v1{here}/deployments"
+        self.services = self._reflector(services, objects.keep_service, ours)
+        self.deployments = self._reflector(deployments, objects.keep_deployment, ours)
 
     def _reflector(self, path: str, keep: object, selector: str, fields: str = "") -> Reflector:
         assert self.api is not None  # noqa: S101 - made just before
@@ -96,10 +111,59 @@ class ClusterLink:
         )
 
     def watch_work(self) -> None:
-        """Begin to watch Jobs and pods."""
+        """Begin to watch Jobs and pods, and servers where those may be had."""
         for each in (self.jobs, self.pods):
             if each is not None:
                 each.start()
+        if self.serves:
+            for each in (self.services, self.deployments):
+                if each is not None:
+                    each.start()
+
+    @property
+    def serves(self) -> bool:
+        """Whether our rights there are enough for servers; asked now and then until they are."""
+        if not self.given.serves or self.api is None:
+            return False
+        if not self._serves and time.monotonic() >= self._asks_at:
+            self._asks_at = time.monotonic() + RIGHTS_SECONDS
+            try:
+                self._serves = rights.may_serve(self.api, self.namespace)
+            except BerthError as error:
+                _LOG.info("rights on %s: %s", self.given.name, error.message)
+        return self._serves
+
+    @property
+    def has_queues(self) -> bool:
+        """Whether Jobs wait in a queue of Kueue here; watches the workloads once that is known.
+
+        Raises:
+            RetryableError: when the cluster was not asked yet and does not answer.
+        """
+        if self.given.queue and self.api is not None and not self._asked_for_queues:
+            spoken = kueue.version(self.api)
+            self._asked_for_queues = True
+            if spoken:
+                self.queues = kueue.Queues(self.api, self.namespace, spoken)
+                self.workloads = self._reflector(self.queues.path, kueue.keep_workload, "")
+                self.workloads.start()
+        return self.queues is not None
+
+    def tend_queues(self) -> list[tuple[Document, str]]:
+        """Nominate and take back what is to be; return the Jobs to be ended, each with the reason.
+
+        Raises:
+            RetryableError: when the cluster does not answer.
+        """
+        if not self.has_queues or self.jobs is None or self.queues is None:
+            return []
+        ours = {each["name"]: each for each in self.jobs.objects() if not each["origin"]}
+        return list(self.queues.tend(ours, self._workloads()))
+
+    def _workloads(self) -> dict[str, Document]:
+        """Return the workloads by the name of their Job."""
+        known = self.workloads.objects() if self.workloads is not None else []
+        return {each["job"]: each for each in known if each["job"]}
 
     def watch_nodes(self) -> None:
         """Begin to watch nodes, and what others run on them."""
@@ -137,19 +201,35 @@ class ClusterLink:
         return time.monotonic() - newest <= patience
 
     def works(self) -> Iterator[tuple[Document, Document | None]]:
-        """Yield every Job of ours with its newest pod."""
+        """Yield every Job of ours with its newest pod, wherever that runs.
+
+        Copies that another cluster's MultiKueue made are left to the one it made them from.
+        """
         if self.jobs is None or self.pods is None:
             return
         newest: dict[str, Document] = {}
-        for pod in self.pods.objects():
-            newest[pod["job"]] = pod
+        where: dict[str, ClusterLink] = {}
+        for link in (*self.workers.values(), self):
+            for pod in link.pods.objects() if link.pods is not None else ():
+                newest[pod["job"]] = pod
+                where[pod["job"]] = link
+        workloads = self._workloads()
         for job in self.jobs.objects():
-            if job["attempt"]:
-                yield job, newest.get(job["name"])
+            if not job["attempt"] or job["origin"]:
+                continue
+            pod, workload = newest.get(job["name"]), workloads.get(job["name"])
+            if workload is not None:
+                link = where.get(job["name"], self)
+                job = kueue.judged(job, workload, pod, reachable=link.is_reachable)  # noqa: PLW2901
+            yield job, pod
 
     def stop(self) -> None:
         """End every watch."""
-        for each in (self.jobs, self.pods, self.nodes, self.others):
+        every = (
+            *(self.jobs, self.pods, self.nodes, self.others),
+            *(self.services, self.deployments, self.workloads),
+        )
+        for each in every:
             if each is not None:
                 each.stop()
 
@@ -203,6 +283,7 @@ class KubernetesClusters:
             if self._links is None:
                 self._stamp = self._stamped()
                 self._links = {each.name: self._made(each) for each in self.given()}
+                _send_through(self._links)
             elif time.monotonic() - self._looked_at >= LOOK_SECONDS:
                 self._look(self._links)
             else:
@@ -246,11 +327,25 @@ class KubernetesClusters:
         for name in links.keys() - known.keys():
             message = f"context {links[name].given.context!r} is not in the kubeconfig any more"
             links[name].retire(UnreachableError(message, fix="restore it, or restart the engine"))
+        _send_through(changed)
         # Whoever goes through the old dictionary is not disturbed.
         self._links = changed
+
+    def entry(self, name: str) -> str:
+        """Return the cluster on which the Jobs of a cluster are made: itself, or its manager."""
+        link = self.links().get(name)
+        return link.given.via or name if link is not None else name
 
     def stop(self) -> None:
         """End every watch of every cluster."""
         with self._lock:
             for link in (self._links or {}).values():
                 link.stop()
+
+
+def _send_through(links: Mapping[str, ClusterLink]) -> None:
+    """Tell managers of MultiKueue which of the clusters they send Jobs to."""
+    for link in links.values():
+        manager = links.get(link.given.via)
+        if manager is not None:
+            manager.workers[link.given.worker or link.given.name] = link

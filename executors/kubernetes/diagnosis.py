@@ -108,7 +108,7 @@ def _rights(link: ClusterLink, api: Api) -> Diagnosis:
         "spec": {"namespace": link.namespace},
     }
     has = rights.granted(api.call("POST", path, body=body))
-    lacks, beyond = rights.missing(has), rights.needless(has)
+    lacks, beyond = rights.missing(has, queued=link.has_queues), rights.needless(has)
     if lacks:
         shown = ", ".join(map(str, lacks[:_SHOWN]))
         message = f"lacks rights in namespace {link.namespace!r}: {shown}"

@@ -52,7 +52,7 @@ class KubernetesFleetSource:
         if known is None or known[0] is not pools:
             known = pools, described(link, pools)
             self._known[link] = known
-        return dataclasses.replace(known[1], reachable=link.is_reachable)
+        return dataclasses.replace(known[1], reachable=link.is_reachable, serves=link.serves)
 
 
 def described(link: ClusterLink, pools: tuple[nodes.NodePool, ...]) -> Cluster:
@@ -67,6 +67,5 @@ def described(link: ClusterLink, pools: tuple[nodes.NodePool, ...]) -> Cluster:
         continent=given.continent or nodes.continent(region),
         pools=tuple(each.pool for each in pools),
         executor="kubernetes",
-        serves=False,  # it runs Jobs only so far
         grace_seconds=given.grace_seconds,
     )
