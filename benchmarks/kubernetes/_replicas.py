@@ -175,9 +175,9 @@ def replicas(place: fixtures.Place, scratch: Path, tasks: int, seed: int) -> Ite
             raise frame.BenchmarkError("F2: the process that watches the flood failed")
         found = told.get()
     finally:
-        for each in (*members.values(), node):
-            each.kill()
-            each.join()
+        for process in (*members.values(), node):
+            process.kill()
+            process.join()
         server.stop()
     yield frame.informs("F2 replicas: kill -9 of a replica", kills)
     yield frame.informs("F2 replicas: replicas halted for longer than the lease", halts)
