@@ -124,6 +124,9 @@ class ClusterLink:
         """Whether our rights there are enough for servers; asked now and then until they are."""
         if not self.given.serves or self.api is None:
             return False
+        if self.api.gate.trouble:
+            # Whoever looks at the fleet does not wait for a cluster that does not answer.
+            return self._serves
         if not self._serves and time.monotonic() >= self._asks_at:
             self._asks_at = time.monotonic() + RIGHTS_SECONDS
             try:
@@ -224,19 +227,20 @@ class ClusterLink:
 
     def stop(self) -> None:
         """End every watch."""
+        for each in self._reflectors():
+            each.stop()
+
+    def _reflectors(self) -> list[Reflector]:
         every = (
             *(self.jobs, self.pods, self.nodes, self.others),
             *(self.services, self.deployments, self.workloads),
         )
-        for each in every:
-            if each is not None:
-                each.stop()
+        return [each for each in every if each is not None]
 
     def retire(self, why: BerthError | None) -> None:
         """Let go of the cluster, without waiting for its watches to end; why: for who asks."""
-        for each in (self.jobs, self.pods, self.nodes, self.others):
-            if each is not None:
-                each.stop(0.0)
+        for each in self._reflectors():
+            each.stop(0.0)
         self.trouble, self.api = why, None
         self.fingerprint = ""
 
