@@ -50,6 +50,7 @@ PROGRAMS = {
         Program("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok"),
         Program("helm", "helm", "helm.sh/helm/v3/cmd/helm"),
         Program("kueue", "kueue", "sigs.k8s.io/kueue/cmd/kueue"),
+        Program("tofu", "tofu", "github.com/opentofu/opentofu/cmd/tofu"),
     )
 }
 
