@@ -73,7 +73,7 @@ def _prepare(folder: Path, order: Mapping[str, Any], environment: Mapping[str, s
     wanted |= {folder / "folder" / place: where for place, where in order["files"].items()}
     for target, address in wanted.items():
         target.parent.mkdir(parents=True, exist_ok=True)
-        _patiently(functools.partial(_fetch, address, target))
+        patiently(functools.partial(fetch, address, target))
     variables = _variables(order, folder)
     command = [Template(word).safe_substitute(variables) for word in order["command"]]
     launch = files.Launch(
@@ -117,7 +117,7 @@ def _leave(folder: Path, order: Mapping[str, Any], ended: files.Exit, told: Path
         try:
             outputs = results.read_outputs(folder / files.OUTPUTS)
             send = functools.partial(_send, folder / files.OUTPUTS, order["outputs"])
-            result["artifact"] = _patiently(send)
+            result["artifact"] = patiently(send)
         except TransferError as error:
             return _tell(told, _not_run(ended["started_at"], str(error)), _EXIT_NOT_TRANSFERRED)
         except Exception as error:
@@ -150,7 +150,7 @@ def _report(order: Mapping[str, Any], told: Path, code: int) -> int:
     """Bring the termination message to the engine as well, where the pod will not be kept."""
     if order.get("result"):
         try:
-            _patiently(functools.partial(_put, order["result"], told.read_bytes()))
+            patiently(functools.partial(_put, order["result"], told.read_bytes()))
         except TransferError as error:
             sys.stderr.write(f"the result could not be left: {error}\n")
     return code
@@ -187,7 +187,7 @@ def _show(log: Path) -> None:
 # -------------------------------------------------------------------- transfers
 
 
-def _patiently(transfer: Callable[[], T]) -> T:
+def patiently(transfer: Callable[[], T]) -> T:
     """Repeat a transfer until it succeeds, is refused, or has been tried for long.
 
     Raises:
@@ -210,7 +210,7 @@ def _patiently(transfer: Callable[[], T]) -> T:
         pause = min(2.0 * pause, _LONGEST_PAUSE_SECONDS)
 
 
-def _fetch(address: str, target: Path) -> None:
+def fetch(address: str, target: Path) -> None:
     """Lay an artefact out at a place that does not exist."""
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

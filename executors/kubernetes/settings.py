@@ -43,6 +43,8 @@ class ClusterSettings:
     namespace: "" takes that of the context. provider, region, continent: where nodes do not say.
     grace_seconds: how long a cluster may not answer before its attempts count as lost.
     connections: requests at a time; writes_per_second: 0 for no limit.
+    serves: whether models may be served there. reached_by: how their endpoints are told, by the
+    name of their Service, or by the address of a pod (`pod`) for those outside of the cluster.
     queue: Kueue's LocalQueue in the namespace that Jobs wait in, where the cluster has Kueue.
     via: the cluster whose Kueue sends Jobs here (MultiKueue); worker: how that calls this one.
     """
@@ -56,6 +58,8 @@ class ClusterSettings:
     grace_seconds: float = 900.0
     connections: int = 4
     writes_per_second: float = 20.0
+    serves: bool = True
+    reached_by: str = "service"
     queue: str = ""
     via: str = ""
     worker: str = ""
@@ -200,6 +204,18 @@ def _whole(value: object) -> int:
     return value
 
 
+def _yes_or_no(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("true or false is needed")
+    return value
+
+
+def _way(value: object) -> str:
+    if value not in {"service", "pod"}:
+        raise ValueError("one of service, pod is needed")
+    return str(value)
+
+
 def _price(kind: str, value: object, faults: list[Fault]) -> float:
     try:
         return _number(value)
@@ -236,6 +252,8 @@ _CLUSTER_READERS: Mapping[str, Callable[[object], object]] = {
     "grace_seconds": _number,
     "connections": _whole,
     "writes_per_second": _number,
+    "serves": _yes_or_no,
+    "reached_by": _way,
     "queue": _text,
     "via": _text,
     "worker": _text,

@@ -22,6 +22,8 @@ from pathlib import Path
 MODULES = Path(__file__).resolve().parents[2] / "tools"
 PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 """Programs of a control plane."""
+NODE = ("kubelet", "kubectl", "pause")
+"""Programs of a real node, beside those of Debian."""
 
 _VERSION = re.compile(r"k8s\.io/kubernetes v(\d+)\.(\d+)\.(\d+)")
 
@@ -49,6 +51,7 @@ PROGRAMS = {
         ),
         Program("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok"),
         Program("helm", "helm", "helm.sh/helm/v3/cmd/helm"),
+        Program("pause", "pause", "."),
         Program("kueue", "kueue", "sigs.k8s.io/kueue/cmd/kueue"),
         Program("tofu", "tofu", "github.com/opentofu/opentofu/cmd/tofu"),
     )
@@ -58,7 +61,8 @@ PROGRAMS = {
 def folder(module: str) -> Path:
     """Return where the programs of a module are kept; it may not be there yet."""
     root = os.environ.get("BERTH_CACHE") or Path.home() / ".cache" / "berth"
-    digest = hashlib.sha256((MODULES / module / "go.mod").read_bytes()).hexdigest()
+    sources = [MODULES / module / "go.mod", *sorted((MODULES / module).glob("*.go"))]
+    digest = hashlib.sha256(b"".join(each.read_bytes() for each in sources)).hexdigest()
     return Path(root) / "programs" / f"{module}-{digest[:16]}"
 
 
