@@ -35,7 +35,7 @@ def main() -> int:
     try:
         if given.what == "build":
             real = building.NODE if given.nodes == nodes.KUBELET else ()
-            building.build((*building.PLANE, "helm", "kueue", *real))
+            building.build((*building.PLANE, "helm", *real))
         elif given.what == "up":
             up(given.folder, given.control_planes, given.nodes)
         elif given.what == "down":

@@ -57,6 +57,11 @@ def test_an_unknown_key_comes_with_those_alike(task_fault: TaskFault) -> None:
     assert (fault.code, fault.candidates, fault.fix) == ("S002", ("memory",), "write `memory`")
 
 
+@pytest.mark.parametrize("field", ["hostPath", "privileged", "nodeName", "serviceAccountName"])
+def test_fields_of_pods_are_no_keys_of_tasks(task_fault: TaskFault, field: str) -> None:
+    assert f"unknown key `{field}`" in task_fault(f"{field}: x").message
+
+
 def test_an_unknown_key_like_no_other_comes_with_all(task_fault: TaskFault) -> None:
     fault = task_fault("zzz: 4 GiB")
     assert "known keys: kind, after" in fault.fix
