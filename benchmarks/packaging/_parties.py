@@ -65,8 +65,11 @@ class Server:
 class Engine:
     """`berth start` on a data folder."""
 
-    def __init__(self, home: Path, variables: dict[str, str]) -> None:
+    def __init__(
+        self, home: Path, variables: dict[str, str], *, limit_seconds: float = LIMIT_SECONDS
+    ) -> None:
         self._home = home
+        self._limit_seconds = limit_seconds
         self._variables = {**variables, "BERTH_HOME": str(home)}
 
     def berth(self, *arguments: str, cwd: Path) -> str:
@@ -78,7 +81,7 @@ class Engine:
             cwd=cwd,
             capture_output=True,
             text=True,
-            timeout=LIMIT_SECONDS,
+            timeout=self._limit_seconds,
             check=False,
         )
         if done.returncode:

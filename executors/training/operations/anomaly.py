@@ -161,7 +161,7 @@ def _learn(network: NextValue, windows: Windows, steps: int, seed: int) -> list[
         torch.nn.utils.clip_grad_norm_(network.parameters(), _CLIP)
         optimiser.step()
         schedule.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     return [float(np.mean(part)) for part in np.array_split(losses, _LOSSES) if len(part)]
 
 

@@ -143,7 +143,7 @@ def _learn(
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     network.eval()
     return network, [float(np.mean(part)) for part in np.array_split(losses, _LOSSES) if len(part)]
 
