@@ -98,7 +98,8 @@ def top(scores: NDArray[np.float64], culprits: NDArray[np.int64], most: int) -> 
 
 def surprises(fired: Fired) -> Fired:
     """Return -log of how often each pair fired; one that never did counts as half a time."""
-    return -np.log((fired.sum(axis=0) + 0.5) / (len(fired) + 1.0)).astype(np.float32)
+    found: Fired = -np.log((fired.sum(axis=0) + 0.5) / (len(fired) + 1.0)).astype(np.float32)
+    return found
 
 
 def _by_folds(
