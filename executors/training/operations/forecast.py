@@ -60,7 +60,7 @@ def train(order: Order) -> Trained:
     candidate = _Candidate(chosen, season, parameters, history)
     errors, naive, inside = _judge(values, horizon, candidate)
     skills = 1.0 - errors / np.maximum(naive, 1e-12)
-    fitted = _fit(values[-history:], chosen, season, parameters)
+    fitted = _fit(values[-history:], chosen, season)
     steps = list(range(1, min(horizon, _EXAMPLES) + 1))
     return Trained(
         template=Template.FORECAST,
@@ -122,17 +122,14 @@ def _model(values: Values, order: tuple[int, int, int], season: int) -> Any:  # 
     return ARIMA(values, order=order, seasonal_order=seasonal, trend=trend)
 
 
-def _fit(
-    values: Values, order: tuple[int, int, int], season: int, start: Values | None = None
-) -> Any:  # noqa: ANN401
-    """Return a fitted model; `start` are parameters that fitted other values well."""
+def _fit(values: Values, order: tuple[int, int, int], season: int) -> Any:  # noqa: ANN401
     with warnings.catch_warnings():
         # It warns of starting values and of fits that were cut short; AIC judges both.
         warnings.simplefilter("ignore")
         # The innovations algorithm costs a tenth of the filter, whose state has two seasons.
         model = _model(values, order, season)
         options = {"minimize_kwargs": {"options": {"maxiter": _ITERATIONS_MAX}}}
-        return model.fit(start, method="innovations_mle", method_kwargs=options, cov_type="none")
+        return model.fit(method="innovations_mle", method_kwargs=options, cov_type="none")
 
 
 def _choose(values: Values, season: int) -> tuple[tuple[int, int, int], Values, float]:

@@ -17,11 +17,11 @@ SERVICES = ("front", "cart", "shop", "pay")
 
 
 def write_metric(path: Path, *, steps: int = 260, labelled: bool = False) -> Path:
-    """A metric with a season of twelve steps; labelled, with a spike near its end."""
+    """A metric with a season of four steps; labelled, with a spike near its end."""
     dice = random.Random(3)
     lines = ["timestamp,value,label" if labelled else "timestamp,value"]
     for step in range(steps):
-        value = 50 + 20 * math.sin(2 * math.pi * step / 12) + dice.gauss(0, 1)
+        value = 50 + 20 * math.sin(2 * math.pi * step / 4) + dice.gauss(0, 1)
         spike = labelled and 200 <= step < 203
         lines.append(f"{step * 300},{value + 200 * spike:.4f}" + f",{int(spike)}" * labelled)
     path.write_text("\n".join(lines) + "\n")
@@ -61,7 +61,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def forecast(data: Path) -> Trained:
-    settings = {"season": "12", "horizon": 12, "history": 120}
+    settings = {"season": "4", "horizon": 12, "history": 80}
     order = Order(source=data / "metric.csv", settings=settings, seed=1)
     return template.train(Template.FORECAST, order)
 
