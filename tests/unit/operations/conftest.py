@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
@@ -34,7 +35,7 @@ def write_cases(folder: Path) -> Path:
     nodes = [{"id": name, "type": "Service"} for name in SERVICES]
     edges = [
         {"source": one, "target": other, "label": "calls"}
-        for one, other in zip(SERVICES, SERVICES[1:], strict=False)
+        for one, other in itertools.pairwise(SERVICES)
     ]
     (folder / "topology.json").write_text(json.dumps({"nodes": nodes, "edges": edges}))
     alerts, labels = ["case,entity,signal"], ["case,entity"]
