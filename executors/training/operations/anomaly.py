@@ -62,6 +62,8 @@ def train(order: Order) -> Trained:
     Raises:
         BadInputError: when the data or a setting are not what it needs.
     """
+    # Sums of several threads round in another order each time.
+    torch.set_num_threads(1)
     window = order.whole("window", _WINDOW, least=8, most=512)
     flagged = order.share("flagged", _FALSE)
     wanted = order.weights_format()

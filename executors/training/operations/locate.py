@@ -45,6 +45,8 @@ def train(order: Order) -> Trained:
     Raises:
         BadInputError: when the data or a setting are not what it needs.
     """
+    # Sums of several threads round in another order each time.
+    torch.set_num_threads(1)
     system = cases.load(order.source)
     folds = order.whole("folds", _FOLDS, least=2, most=100)
     steps = order.whole("steps", _STEPS)
