@@ -222,6 +222,14 @@ def test_model_families_are_known(faults: Faults) -> None:
     assert [fault.candidates for fault in found] == [("forest",), ("svm",)]
 
 
+def test_a_model_of_operations_stands_alone_and_reads_its_data(faults: Faults) -> None:
+    found = faults(pipeline("  t: {kind: train, reads: a.csv, model: [arima, knn]}"))
+    assert [fault.code for fault in found] == ["S004"]
+    assert "cannot race" in found[0].message
+    found = faults(pipeline("  t: {kind: train, model: graph}"))
+    assert [fault.fix for fault in found] == ["add `reads: FILE`"]
+
+
 def test_an_unknown_upstream_task_comes_with_one_alike(faults: Faults) -> None:
     (fault,) = faults(pipeline("  etl: {kind: etl}\n  t: {kind: train, after: et}"))
     assert (fault.code, fault.candidates, fault.column) == ("S010", ("etl",), 27)
