@@ -11,6 +11,7 @@ import contextlib
 import json
 import socket
 import uuid
+from collections.abc import Generator
 from pathlib import Path
 from typing import cast
 
@@ -19,7 +20,7 @@ import uvloop
 from starlette.types import ASGIApp
 
 from engine.model.errors import BerthError, InvalidInputError
-from executors.serving import standalone
+from executors.serving import standalone, tracing
 from executors.serving.models import Prediction
 from executors.serving.packages import Packages
 from executors.serving.runner.process import beside
@@ -49,10 +50,29 @@ def run(task: Task) -> None:
     listening = listen(int(task.number("port", 0)))
     standalone.tune()
     windows = Windows(task)
-    application = ModelServer(model, packages, windows, _audit(task))
-    served = _with_runner(task, application, windows)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(task, application, served, windows, listening, window_seconds))
+    with _tracer(task) as tracer:
+        application = ModelServer(model, packages, windows, _audit(task), tracer)
+        served = _with_runner(task, application, windows)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(task, application, served, windows, listening, window_seconds))
+
+
+@contextlib.contextmanager
+def _tracer(task: Task) -> Generator[tracing.Tracer | None]:
+    """Give what the environment asks for; at the end, what is recorded is sent.
+
+    Raises:
+        BadInputError: when its variables cannot be understood.
+    """
+    try:
+        found = tracing.from_environment(task.environment, f"berth-{task.pipeline}")
+    except InvalidInputError as error:
+        raise BadInputError(f"traces: {error.message}") from error
+    try:
+        yield found
+    finally:
+        if found is not None:
+            found.close()
 
 
 def listen(port: int) -> socket.socket:
