@@ -40,7 +40,7 @@ _UNAVAILABLE = 503
 _FAILED = 500
 _NANO = 1e9
 _TRACE = tracing_context.HEADER.encode()
-_TRIES_MAX = 50
+_TRIES_MAX = 10_000
 _LOOK_SECONDS = 0.25
 """How long a request waits for news before it tries again what is known."""
 _REFUSALS_MAX = 8
