@@ -20,10 +20,11 @@ import uvloop
 from starlette.types import ASGIApp
 
 from engine.model.errors import BerthError, InvalidInputError
+from executors.packaging.security.policies.gate import Gate
 from executors.serving import standalone, tracing
 from executors.serving.models import Prediction
 from executors.serving.packages import Packages
-from executors.serving.runner.process import beside
+from executors.serving.runner.process import Files, beside
 from executors.serving.server import AUDIT, ModelServer
 from executors.serving.windows import Windows
 from executors.tasks.context import BadInputError, Task, TaskError
@@ -132,8 +133,12 @@ def _with_runner(task: Task, application: ModelServer, windows: Windows) -> ASGI
             application,
             application,
             name=task.pipeline,
-            proto=folder / str(proto),
-            configuration=folder / str(configuration) if configuration else None,
+            files=Files(
+                proto=folder / str(proto),
+                configuration=folder / str(configuration) if configuration else None,
+                gate=Gate(task.environment),
+                audit=_audit(task),
+            ),
             observe=observe,
         )
     except InvalidInputError as error:
