@@ -51,7 +51,8 @@ def run(task: Task) -> None:
     listening = listen(int(task.number("port", 0)))
     standalone.tune()
     windows = Windows(task)
-    with _tracer(task) as tracer:
+    packages.processes.warm()
+    with contextlib.closing(packages.processes), _tracer(task) as tracer:
         application = ModelServer(model, packages, windows, _audit(task), tracer)
         served = _with_runner(task, application, windows)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

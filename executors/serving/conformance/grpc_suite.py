@@ -36,13 +36,17 @@ Message = Any
 """A message of the protocol; its class is built at run time."""
 
 
+def _serialized(message: Message) -> bytes:
+    return bytes(message.SerializeToString())
+
+
 def call(address: ServerAddress, method_name: str, request: Message = None) -> Message:
     """Ask a server; an empty request without one."""
     given = request if request is not None else CLASSES[f"{method_name}Request"]()
     with grpc.insecure_channel(f"{address.host}:{address.grpc_port}") as channel:
         method = channel.unary_unary(
             f"/{SERVICE}/{method_name}",
-            request_serializer=lambda message: message.SerializeToString(),
+            request_serializer=_serialized,
             response_deserializer=CLASSES[f"{method_name}Response"].FromString,
         )
         return method(given, timeout=address.timeout_seconds)

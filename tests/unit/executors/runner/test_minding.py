@@ -11,7 +11,7 @@ import pytest
 from executors.packaging.security.policies.gate import Gate
 from executors.packaging.security.signing import keys
 from executors.serving.models import ServedModel
-from executors.serving.runner import Runner, process
+from executors.serving.runner import OwnSlot, Runner, process
 from executors.serving.runner.errors import CallError
 from executors.serving.runner.runner import Parts
 from executors.serving.runner.schema import compile_schema
@@ -58,13 +58,13 @@ def test_a_package_is_put_only_if_the_policy_allows_it(heart: HeartTasks, tmp_pa
     with pytest.raises(Exception, match="strict"):
         process.from_files(layout, process.Files(gate=gate))
     with pytest.raises(CallError, match="bare file") as refused:
-        Runner(process.OwnSlot(), gate=gate).load(b"onnx")
+        Runner(OwnSlot(), gate=gate).load(b"onnx")
     assert refused.value.status == 403
 
 
 def test_what_another_policy_allowed_is_judged_again(tmp_path: Path) -> None:
     gate = Gate({"BERTH_HOME": str(tmp_path)})
-    runner = Runner(process.OwnSlot(), gate=gate)
+    runner = Runner(OwnSlot(), gate=gate)
     with pytest.raises(CallError, match="neither a package nor ONNX"):
         runner.load(b"onnx")
     (tmp_path / "policy.yaml").write_text("policy: x\nworst: lowest\n")
