@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import socket
-import sys
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -29,8 +28,6 @@ from executors.serving.runner.server import CONTEXT, Observe, RunnerServer
 from executors.tasks.context import append_line
 
 _SHUTDOWN_SECONDS = 5
-_SWITCH_SECONDS = 0.0005
-"""How long the loop may hold the interpreter while a swap's thread waits for it, as in `serve`."""
 
 
 class Serves(Protocol):
@@ -194,7 +191,7 @@ def serve(
         InfeasibleError: when the address cannot be used.
     """
     listening = standalone.listen(port, host)
-    sys.setswitchinterval(_SWITCH_SECONDS)
+    standalone.tune()
     config = uvicorn.Config(
         RunnerServer(runner, context=context),
         loop="none",

@@ -93,6 +93,10 @@ class _Recent(Generic[T]):
         self._make = make
         self._values: OrderedDict[bytes, T] = OrderedDict()
 
+    def knows(self, data: bytes) -> bool:
+        """Say whether nothing has to be made for these bytes."""
+        return hashlib.sha256(data).digest() in self._values
+
     def of(self, data: bytes) -> T:
         key = hashlib.sha256(data).digest()
         known = self._values.get(key)
@@ -202,6 +206,13 @@ class Runner:
 
     def _uploads(self) -> _Recent[ServedModel]:
         return _Recent(lambda data: uploads.load(data, self._gate))
+
+    def knows(self, model: bytes, schema: bytes) -> bool:
+        """Say whether a model and a schema are at hand; each may be empty for none."""
+        return all(
+            not data or recent.knows(data)
+            for data, recent in ((model, self._models), (schema, self._schemas))
+        )
 
     def compile(self, data: bytes) -> Schema:
         """Compile an uploaded schema; errors as of `compile_schema`."""
