@@ -82,6 +82,15 @@ class Gate:
             raise RefusedError(message, fix=verdict.refusals[0].fix, code=CODE)
         return verdict
 
+    def policy(self) -> Policy:
+        """Return the policy that holds now; another object when it changed.
+
+        Raises:
+            InvalidInputError: when it has faults.
+        """
+        self._renew()
+        return self._policy
+
     def _renew(self) -> None:
         """Read the policy again when its file changed."""
         path = policy_path(self._environment)
