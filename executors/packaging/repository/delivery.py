@@ -13,13 +13,14 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.model.dispatches import Deployment
 from engine.model.errors import BerthError, NotFoundError, RefusedError
 from engine.model.identifiers import Digest, PipelineName, RunId, TaskName
+from engine.model.scans import ScanReport
 from engine.ports import Clock, ModelServer
 from executors.local.artifacts import FolderArtifacts
 from executors.packaging import images
@@ -159,6 +160,8 @@ class Delivery:
                     )
                 )
                 raise
+            finally:
+                self._servers.put_away()
 
     def _deliver(self, name: str, commit: str, journal: Journal) -> Delivered:
         clock = StageClock()
@@ -178,33 +181,46 @@ class Delivery:
                     golden.compare(server.endpoint(), name, package.example)
         finally:
             if server is not None:
-                server.end()
-        digest, image = self._keep(Made(package=package, built=built, commit=commit), clock)
-        stages: list[Stage] = []
-        released = Event(
-            at=self._clock.now(), kind=Kind.RELEASED, commit=commit, package=digest, image=image
-        )
-        journal.append(released)
-        if given.test:
-            with clock.measure(Step.DEPLOY_TEST):
-                self._deploy(given, released, Stage.TEST, journal)
-            with clock.measure(Step.GOLDEN):
-                golden.compare(given.test, name, package.example)
-            stages.append(Stage.TEST)
-        if given.promotion is Promotion.AFTER_TESTS and given.production:
-            with clock.measure(Step.DEPLOY):
-                self._deploy(given, released, Stage.PRODUCTION, journal)
-            stages.append(Stage.PRODUCTION)
-        self._prepare(package)
+                self._servers.give_back(server)
+        made = Made(package=package, built=built, commit=commit)
+        with ThreadPoolExecutor(1) as beside:
+            digest, image, report = self._keep(made, clock)
+            attested = beside.submit(self._attest, made, report)
+            stages = self._serve(made, digest, image, clock)
+            self._prepare(package)
+        self._tell(attested, commit, journal)
         return Delivered(
             name=name,
             commit=commit,
             package=digest,
             image=image,
             gates=judged,
-            stages=tuple(stages),
+            stages=stages,
             seconds=clock.seconds,
         )
+
+    def _serve(
+        self, made: Made, package: Digest, image: str, clock: StageClock
+    ) -> tuple[Stage, ...]:
+        """Note the release, and let the servers serve it as the model's settings say."""
+        given, commit = made.package.settings, made.commit
+        journal = self.journal(given.name)
+        stages: list[Stage] = []
+        released = Event(
+            at=self._clock.now(), kind=Kind.RELEASED, commit=commit, package=package, image=image
+        )
+        journal.append(released)
+        if given.test:
+            with clock.measure(Step.DEPLOY_TEST):
+                self._deploy(given, released, Stage.TEST, journal)
+            with clock.measure(Step.GOLDEN):
+                golden.compare(given.test, given.name, made.package.example)
+            stages.append(Stage.TEST)
+        if given.promotion is Promotion.AFTER_TESTS and given.production:
+            with clock.measure(Step.DEPLOY):
+                self._deploy(given, released, Stage.PRODUCTION, journal)
+            stages.append(Stage.PRODUCTION)
+        return tuple(stages)
 
     def try_folder(self, folder: Path) -> tuple[Gate, ...]:
         """Return the tests of the model in a working folder; nothing is kept.
@@ -274,25 +290,49 @@ class Delivery:
         if self._is_awaiting and package.settings.is_asked:
             self._servers.prepare(self._images.surroundings(package))
 
-    def _keep(self, made: Made, clock: StageClock) -> tuple[Digest, str]:
+    def _keep(self, made: Made, clock: StageClock) -> tuple[Digest, str, ScanReport]:
         """Attach and judge; then keep the package where servers find it, and push the image.
 
-        Returns the digest of the package, and where the image is.
+        Returns the digest of the package, where the image is, and what a scan found.
         """
         given, built = made.package.settings, made.built
         with tempfile.TemporaryDirectory(prefix="berth-package-") as scratch:
-            folder, image = Path(scratch) / "package", Path(scratch) / "image"
+            folder = Path(scratch) / "package"
             with clock.measure(Step.ATTEST):
                 labels = {"org.opencontainers.image.title": given.name, "berth.image": built.digest}
                 layer, tag = built.model.data or b"", made.commit[:12]
                 digest = images.write_package(folder, layer, labels=labels, tag=tag, durable=False)
-                self._attestor.attach(made, folder, digest, image)
-            with clock.measure(Step.PUSH), ThreadPoolExecutor(2) as beside:
+                report = self._attestor.package(made, folder, digest)
+            with clock.measure(Step.PUSH), ThreadPoolExecutor(1) as beside:
                 keeping = beside.submit(self._registry.add, given.name, folder, tag=tag)
-                attached = beside.submit(self._images.push_attached, given, image)
                 where = self._images.push(given, built, made.commit)
-                attached.result()
-                return keeping.result(), where
+                return keeping.result(), where, report
+
+    def _attest(self, made: Made, report: ScanReport) -> None:
+        """Attach all to the image, and push that beside it.
+
+        This goes on while the package is already served: until it is done, who asks for a
+        signature of the image finds none and refuses it.
+        """
+        if not made.package.settings.image:
+            return
+        with tempfile.TemporaryDirectory(prefix="berth-attached-") as scratch:
+            self._attestor.image(made, Path(scratch), report)
+            self._images.push_attached(made.package.settings, Path(scratch))
+
+    def _tell(self, attested: Future[None], commit: str, journal: Journal) -> None:
+        """Note in the journal when what is attached to an image could not be pushed."""
+        try:
+            attested.result()
+        except BerthError as error:
+            journal.append(
+                Event(
+                    at=self._clock.now(),
+                    kind=Kind.UNATTESTED,
+                    commit=commit,
+                    reason=f"{error.message}; {error.fix}",
+                )
+            )
 
     def _deploy(
         self,
