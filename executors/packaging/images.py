@@ -18,6 +18,7 @@ import json
 import os
 import tarfile
 from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ _LAYOUT = {"imageLayoutVersion": "1.0.0"}
 _DOCUMENT_BYTES_MAX = 4 << 20
 _EPOCH = "1970-01-01T00:00:00Z"
 _AGAIN = "package the model again"
+_WAITERS_MAX = 16
 _TOGETHER: ContextVar[list[Path] | None] = ContextVar("together", default=None)
 _LAYER_LIMITS = archives.Limits(bytes_max=8 << 30, entries_max=10_000)
 
@@ -152,9 +154,15 @@ def together() -> Generator[None]:
         yield
     finally:
         _TOGETHER.reset(token)
-    for path in written:
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+    if written:
+        # A file system writes its journal once for all who wait at the same time.
+        with ThreadPoolExecutor(min(len(written), _WAITERS_MAX)) as waiters:
+            list(waiters.map(_wait_for_disk, written))
+
+
+def _wait_for_disk(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def write_file(path: Path, data: bytes, *, durable: bool = True) -> None:

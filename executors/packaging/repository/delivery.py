@@ -57,6 +57,14 @@ class Delivered:
     seconds: Mapping[str, float]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """A package that is kept, and what a scan found in it."""
+
+    digest: Digest
+    report: ScanReport
+
+
 class Delivery:
     """Delivers pushes. May be used from several threads; one model is delivered at a time.
 
@@ -164,6 +172,11 @@ class Delivery:
                 self._servers.put_away()
 
     def _deliver(self, name: str, commit: str, journal: Journal) -> Delivered:
+        # What is thrown away is put away last, when the new model serves already.
+        with tempfile.TemporaryDirectory(prefix="berth-delivery-") as scratch:
+            return self._delivered(name, commit, journal, Path(scratch))
+
+    def _delivered(self, name: str, commit: str, journal: Journal, scratch: Path) -> Delivered:
         clock = StageClock()
         with clock.measure(Step.READ):
             package = self._package(name, commit)
@@ -176,23 +189,20 @@ class Delivery:
                 _refuse_failed(name, judged)
             with clock.measure(Step.BUILD):
                 built = self._images.build(package, commit)
-            with clock.measure(Step.GOLDEN):
-                if server is not None:
-                    golden.compare(server.endpoint(), name, package.example)
+            made = Made(package=package, built=built, commit=commit)
+            kept, image = self._keep(made, server, clock, scratch / "package")
         finally:
             if server is not None:
                 self._servers.give_back(server)
-        made = Made(package=package, built=built, commit=commit)
         with ThreadPoolExecutor(1) as beside:
-            digest, image, report = self._keep(made, clock)
-            attested = beside.submit(self._attest, made, report)
-            stages = self._serve(made, digest, image, clock)
+            attested = beside.submit(self._attest, made, kept.report, scratch / "image")
+            stages = self._serve(made, kept.digest, image, clock)
             self._prepare(package)
         self._tell(attested, commit, journal)
         return Delivered(
             name=name,
             commit=commit,
-            package=digest,
+            package=kept.digest,
             image=image,
             gates=judged,
             stages=stages,
@@ -290,35 +300,45 @@ class Delivery:
         if self._is_awaiting and package.settings.is_asked:
             self._servers.prepare(self._images.surroundings(package))
 
-    def _keep(self, made: Made, clock: StageClock) -> tuple[Digest, str, ScanReport]:
-        """Attach and judge; then keep the package where servers find it, and push the image.
+    def _keep(
+        self, made: Made, server: ImageServer | None, clock: StageClock, folder: Path
+    ) -> tuple[_Kept, str]:
+        """Keep the package and push the image, once the image's server and the policy agree.
 
-        Returns the digest of the package, where the image is, and what a scan found.
+        The blobs, which nobody names yet, are sent meanwhile. Returns what was kept, and where the
+        image is.
         """
-        given, built = made.package.settings, made.built
-        with tempfile.TemporaryDirectory(prefix="berth-package-") as scratch:
-            folder = Path(scratch) / "package"
+        given = made.package.settings
+        with ThreadPoolExecutor(2) as beside:
+            sending = beside.submit(self._images.send, given, made.built)
+            keeping = beside.submit(self._kept, made, folder)
+            with clock.measure(Step.GOLDEN):
+                if server is not None:
+                    golden.compare(server.endpoint(), given.name, made.package.example)
             with clock.measure(Step.ATTEST):
-                labels = {"org.opencontainers.image.title": given.name, "berth.image": built.digest}
-                layer, tag = built.model.data or b"", made.commit[:12]
-                digest = images.write_package(folder, layer, labels=labels, tag=tag, durable=False)
-                report = self._attestor.package(made, folder, digest)
-            with clock.measure(Step.PUSH), ThreadPoolExecutor(1) as beside:
-                keeping = beside.submit(self._registry.add, given.name, folder, tag=tag)
-                where = self._images.push(given, built, made.commit)
-                return keeping.result(), where, report
+                kept = keeping.result()
+            with clock.measure(Step.PUSH):
+                sending.result()
+                return kept, self._images.push(given, made.built, made.commit)
 
-    def _attest(self, made: Made, report: ScanReport) -> None:
+    def _kept(self, made: Made, folder: Path) -> _Kept:
+        """Attach to the package, ask the policy, and keep the package where servers find it."""
+        name, built, tag = made.package.settings.name, made.built, made.commit[:12]
+        labels = {"org.opencontainers.image.title": name, "berth.image": built.digest}
+        layer = built.model.data or b""
+        digest = images.write_package(folder, layer, labels=labels, tag=tag, durable=False)
+        report = self._attestor.package(made, folder, digest)
+        return _Kept(digest=self._registry.add(name, folder, tag=tag), report=report)
+
+    def _attest(self, made: Made, report: ScanReport, folder: Path) -> None:
         """Attach all to the image, and push that beside it.
 
         This goes on while the package is already served: until it is done, who asks for a
         signature of the image finds none and refuses it.
         """
-        if not made.package.settings.image:
-            return
-        with tempfile.TemporaryDirectory(prefix="berth-attached-") as scratch:
-            self._attestor.image(made, Path(scratch), report)
-            self._images.push_attached(made.package.settings, Path(scratch))
+        if made.package.settings.image:
+            self._attestor.image(made, folder, report)
+            self._images.push_attached(made.package.settings, folder)
 
     def _tell(self, attested: Future[None], commit: str, journal: Journal) -> None:
         """Note in the journal when what is attached to an image could not be pushed."""

@@ -134,6 +134,7 @@ def test_what_could_not_be_attached_to_an_image_is_told(
         raise UnreachableError("the registry is away")
 
     monkeypatch.setattr(Images, "push", lambda *_: "registry.example.org/churn@sha256:0")
+    monkeypatch.setattr(Images, "send", lambda *_: None)
     monkeypatch.setattr(Images, "push_attached", fails)
     text = (world.work / "model.toml").read_text()
     world.write("model.toml", text + 'image = "registry.example.org/churn"\n')

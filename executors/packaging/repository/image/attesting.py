@@ -7,6 +7,7 @@ read once and kept by their digests, for it changes only with the requirements.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -74,7 +75,7 @@ class Attestor:
         """
         report = OfflineScanner().scan_image(layouts.manifest_of(layout, digest))
         self._attach(made, layout, digest, report, "")
-        self._gate.check(layout, digest)
+        self._gate.check(layout, digest, report)
         return report
 
     def image(self, made: Made, folder: Path, report: ScanReport) -> None:
@@ -133,9 +134,14 @@ def _build(made: Made, reference: str) -> Build:
         run=f"git-{made.commit[:12]}",
         parameters=parameters,
         materials=materials,
-        version=metadata.version("berth"),
+        version=_version(),
         reference=reference,
     )
+
+
+@functools.cache
+def _version() -> str:
+    return metadata.version("berth")
 
 
 def _name_of(made: Made) -> str:
