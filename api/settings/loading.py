@@ -173,6 +173,13 @@ def _lease(value: object) -> float:
     return seconds
 
 
+def _sizing(value: object) -> str:
+    name = _text(value)
+    if name not in {"advise", "apply"}:
+        raise ValueError("`advise` or `apply` is needed")
+    return name
+
+
 def _zone(value: object) -> str:
     name = _text(value)
     try:
@@ -200,6 +207,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "replica": _name,
     "lease_seconds": _lease,
     "zone": _zone,
+    "sizing": _sizing,
     "clock_factor": _positive,
     "window_seconds": _positive,
     "season_seconds": _positive,

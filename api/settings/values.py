@@ -35,6 +35,8 @@ class Settings:
         the clock factor.
     forecaster, placer: names of installed plugins to use instead of the built-in ones; "" for
         those.
+    sizing: what the hourly sizes of services are for: `advise` tells people, `apply` also restarts
+        a service whose new size repays it.
     work_limit: deterministic work units of the solver for one plan, about a second each.
     request_bytes_max: largest body of a request that is read.
     crash_at, crash_record: for tests of recovery: the crash points at which to die (`POINT` or
@@ -64,6 +66,7 @@ class Settings:
     seed: int = 0
     forecaster: str = ""
     placer: str = ""
+    sizing: str = "advise"
     work_limit: float = 4.0
     request_bytes_max: int = 4_194_304
     crash_at: str = ""

@@ -35,6 +35,7 @@ from engine.model.plans import Plan
 from engine.model.progress import RunStatus
 from engine.model.records import CAPACITY_REPORTS, SENDERS, Put
 from engine.model.signals import Signal
+from engine.model.sizing import ServiceSize
 from engine.ports import Watch
 from executors.training.tracking.experiments import Experiment
 from executors.training.tracking.exporting import Exported
@@ -193,6 +194,10 @@ class Application:
     def task_history(self, task: str) -> TaskHistory:
         """Return what is said of a task's next run, and the runs behind it."""
         return self._profiles.task_history(task)
+
+    def sizes(self) -> tuple[ServiceSize, ...]:
+        """Return what running services should hold, as it was last told of each."""
+        return self._profiles.sizes()
 
     def forecast(self, question: questions.ForecastQuestion) -> tuple[DemandFan, ...]:
         """Return the forecast of a pool's demand, or of every pool's."""

@@ -215,7 +215,10 @@ def _torch(folder: Path, metadata: Mapping[str, Any]) -> Predict:
 
     def predict(rows: Values) -> Mapping[str, Values]:
         with torch.inference_mode():
-            return {"output": module(torch.from_numpy(rows.astype("float32"))).numpy()}
+            found = module(torch.from_numpy(rows.astype("float32")))
+        if isinstance(found, tuple):  # a classifier of ours
+            return dict(zip(("label", "probabilities"), (e.numpy() for e in found), strict=True))
+        return {"output": found.numpy()}
 
     return predict
 
@@ -224,6 +227,8 @@ def _series(folder: Path, metadata: Mapping[str, Any]) -> Predict:
     """Return a forecaster: each row is how many steps ahead, the answer what is expected there."""
     numpy: Any = importlib.import_module("numpy")
     arima: Any = importlib.import_module("statsmodels.tsa.arima.model")
+    if str(metadata["file"]).endswith(".json"):
+        return _interval(json.loads((folder / metadata["file"]).read_bytes()), numpy, arima)
     with numpy.load(folder / metadata["file"], allow_pickle=False) as stored:
         order = tuple(int(value) for value in stored["order"])
         seasonal = tuple(int(value) for value in stored["seasonal_order"])
@@ -235,6 +240,28 @@ def _series(folder: Path, metadata: Mapping[str, Any]) -> Predict:
         steps = rows[:, 0].astype(int)
         path = numpy.asarray(fitted.forecast(max(1, int(steps.max()))))
         return {"output": path[numpy.clip(steps, 1, len(path)) - 1]}
+
+    return predict
+
+
+def _interval(stored: Mapping[str, Any], numpy: Any, arima: Any) -> Predict:  # noqa: ANN401
+    """Return a forecaster of the `arima` template: what is expected, and a 95 % interval."""
+    model = arima.ARIMA(
+        numpy.array(stored["series"]),
+        order=tuple(stored["order"]),
+        seasonal_order=tuple(stored["seasonal_order"]),
+        trend=stored["trend"],
+    )
+    fitted = model.smooth(numpy.array(stored["parameters"]))
+
+    def predict(rows: Values) -> Mapping[str, Values]:
+        steps = rows[:, 0].astype(int)
+        if not (steps >= 1).all() or steps.max() > ROWS_MAX:
+            raise ValueError(f"`steps` must be 1 to {ROWS_MAX}")
+        found = fitted.get_forecast(int(steps.max()))
+        bounds = numpy.asarray(found.conf_int(alpha=0.05))
+        columns = (numpy.asarray(found.predicted_mean), bounds[:, 0], bounds[:, 1])
+        return {n: c[steps - 1] for n, c in zip(("mean", "lower", "upper"), columns, strict=True)}
 
     return predict
 
