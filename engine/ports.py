@@ -24,6 +24,7 @@ from engine.model.records import Collection, Column, Stored, Write
 from engine.model.remedies import Remedy
 from engine.model.scans import ScanReport
 from engine.model.signals import Signal
+from engine.model.sizing import ServiceSize, ServiceUse, SizingPolicy
 from engine.model.specs import PipelineSpec, TaskSpec
 
 T = TypeVar("T")
@@ -35,6 +36,10 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """Return seconds since 1970 in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never jump when the wall clock is set; only differences count."""
         ...
 
     def wait(self, seconds: float) -> None:
@@ -123,6 +128,20 @@ class DemandForecaster(Protocol):
 
         Raises:
             InvalidInputError: when the series is too short to say anything (under 48 values).
+        """
+        ...
+
+
+@runtime_checkable
+class ServiceSizer(Protocol):
+    """Says what running services should hold."""
+
+    def sizes(
+        self, services: Sequence[ServiceUse], policy: SizingPolicy, *, at: float
+    ) -> Sequence[ServiceSize]:
+        """Return a recommendation for each service, in their order. Pure.
+
+        at: when the last measured hour ended.
         """
         ...
 

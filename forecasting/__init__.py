@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from forecasting.learning.store import LearningStore
     from forecasting.pools.forecaster import PoolForecaster
     from forecasting.remedies.chooser import LearnedRemedies
+    from forecasting.services import HourlySizer
     from forecasting.tasks import TaskForecaster
 
 __all__ = [
     "DemandChooser",
+    "HourlySizer",
     "LearnedRemedies",
     "LearningStore",
     "PoolForecaster",
@@ -33,6 +35,7 @@ __all__ = [
 
 _HOMES = {
     "DemandChooser": "forecasting.demand",
+    "HourlySizer": "forecasting.services",
     "LearnedRemedies": "forecasting.remedies.chooser",
     "LearningStore": "forecasting.learning.store",
     "PoolForecaster": "forecasting.pools.forecaster",

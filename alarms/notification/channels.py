@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,8 @@ from engine.model.errors import Fault, InvalidInputError
 CHANNELS_MOST = 16
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _QUIET = re.compile(r"(\d\d):(\d\d)-(\d\d):(\d\d)(?: (\S+))?")
+_DIGEST = re.compile(r"([1-9]\d{0,3})([mhd])")
+_UNIT_SECONDS = {"m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _HOURS, _MINUTES = 24, 60
 
 
@@ -63,6 +66,8 @@ class Channel:
 
     owners: whose super-alarms it gets; without any it gets those that no other channel gets.
     least: severity below which it is told nothing. quiet: when only critical ones are sent.
+    digest_seconds: what is for information only waits for the next multiple of so many seconds,
+        and is told in one message; 0 tells each at once.
     url, link: of the target, and of Berth's own pages for the link in a message.
     token: read from `token_file`: a Slack token, PagerDuty's routing key, a webhook's bearer
         token, or the password of a mail server. to, sender: addresses, or Slack's channel.
@@ -78,10 +83,17 @@ class Channel:
     owners: tuple[str, ...] = ()
     least: Severity = Severity.WARNING
     quiet: Quiet | None = None
+    digest_seconds: float = 0.0
     link: str = ""
 
+    def digests(self, group: SuperAlarm) -> bool:
+        """Return whether a group is told in a digest."""
+        return self.digest_seconds > 0 and group.severity is Severity.INFO
+
     def due_at(self, group: SuperAlarm, now: float) -> float:
-        """Return when people may be called about a group: now, or after the quiet hours."""
+        """Return when people may be told: now, after the quiet hours, or in the next digest."""
+        if self.digests(group):
+            return (math.floor(now / self.digest_seconds) + 1) * self.digest_seconds
         if self.quiet is None or group.severity is Severity.CRITICAL:
             return now
         return self.quiet.over_at(now)
@@ -103,7 +115,7 @@ def routed(
 _KEYS = frozenset(
     {
         "name", "kind", "url", "to", "sender", "user", "token", "token_file", "owners", "least",
-        "quiet", "link",
+        "quiet", "digest", "link",
     }
 )  # fmt: skip
 _NEEDS: Mapping[ChannelKind, tuple[str, ...]] = {
@@ -179,7 +191,7 @@ class _Faults:
         self.found.append(Fault(code=code, message=message, path=f"{self.path}.{key}", fix=fix))
 
 
-_TEXTS = ("name", "kind", "url", "sender", "user", "token", "least", "quiet", "link")
+_TEXTS = ("name", "kind", "url", "sender", "user", "token", "least", "quiet", "digest", "link")
 
 
 def _channel(
@@ -198,6 +210,7 @@ def _channel(
     to, owners = (_texts(table.get(key, []), key, here) for key in ("to", "owners"))
     token = tokens.get(str(table.get("token_file", "")), texts["token"]).strip()
     quiet = _quiet(texts["quiet"], here) if texts["quiet"] else None
+    digest_seconds = _digest(texts["digest"], texts["kind"], here) if texts["digest"] else 0.0
     if not here.found:
         _needed(ChannelKind(texts["kind"]), {**texts, "to": to, "token": token}, here)
     faults += here.found
@@ -214,6 +227,7 @@ def _channel(
         owners=owners,
         least=Severity(least),
         quiet=quiet,
+        digest_seconds=digest_seconds,
         link=texts["link"].rstrip("/"),
     )
 
@@ -250,6 +264,18 @@ def _texts(value: object, key: str, here: _Faults) -> tuple[str, ...]:
         here.add(key, f"`{key}` must be a list of texts")
         return ()
     return tuple(str(item) for item in items)
+
+
+def _digest(text: str, kind: str, here: _Faults) -> float:
+    """Return the seconds between two digests."""
+    found = _DIGEST.fullmatch(text)
+    if found is None:
+        here.add("digest", f"{text!r} is no time between digests", fix="write `30m`, `4h` or `1d`")
+        return 0.0
+    if kind == ChannelKind.PAGERDUTY:
+        fix = "set `least` to keep what is for information from it"
+        here.add("digest", "PagerDuty takes one event an incident, no digests", fix=fix)
+    return int(found[1]) * _UNIT_SECONDS[found[2]]
 
 
 def _quiet(text: str, here: _Faults) -> Quiet | None:

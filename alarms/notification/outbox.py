@@ -8,6 +8,7 @@ crash a message may be sent again, with the same key, by which targets deduplica
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -108,9 +109,11 @@ def changed(message: Message, group: SuperAlarm, channel: Channel, now: float) -
     )
     is_open = group.state is SuperAlarmState.OPEN
     calls = is_open and (is_worse or is_other or is_forgotten)
-    # What was not sent yet keeps its call, and its time unless it may be called at once.
+    # What was not sent yet keeps its call, and its time unless it may be called at once; what is
+    # told in digests waits for the next one with every change.
     is_late = message.state is MessageState.WAITING and message.pings > message.sent_pings
-    due_at = channel.due_at(group, now) if calls or is_late else now
+    waits = calls or is_late or channel.digests(group)
+    due_at = channel.due_at(group, now) if waits else now
     return dataclasses.replace(
         message,
         group=group,
@@ -131,36 +134,54 @@ def _cause(group: SuperAlarm) -> str:
 class Courier:
     """Sends what is due in one channel. Used by one thread."""
 
-    def __init__(self, desk: Desk, name: str, target: Target) -> None:
+    def __init__(self, desk: Desk, channel: Channel, target: Target) -> None:
         self._desk = desk
-        self._name = name
+        self._channel = channel
         self._target = target
 
     def step(self) -> bool:
         """Send what is due; return whether anything was tried."""
-        where = {"channel": self._name, "state": MessageState.WAITING.value}
+        where = {"channel": self._channel.name, "state": MessageState.WAITING.value}
         now = self._desk.clock.now()
         waiting = self._desk.ledger.select(MESSAGES, where=where, order_by="due_at", limit=_AT_ONCE)
         due = [stored for stored in waiting if stored.value.due_at <= now]
+        digest = [stored for stored in due if self._channel.digests(stored.value.group)]
         for stored in due:
-            self._deliver(stored)
+            if stored not in digest:
+                self._deliver([stored])
+        if digest:
+            self._deliver(digest)
         return bool(due)
 
-    def _deliver(self, stored: Stored[Message]) -> None:
-        """Send one message and note how it went."""
-        message, now = stored.value, self._desk.clock.now()
+    def _deliver(self, together: Sequence[Stored[Message]]) -> None:
+        """Send one message, or several as one digest, and note how each went."""
+        now = self._desk.clock.now()
+        first = together[0].value
+        others = tuple(stored.value.group for stored in together[1:])
+        message = dataclasses.replace(first, others=others)
+        if self._channel.digests(first.group):
+            # Each digest is a message of its own: there is none before it to edit.
+            message = dataclasses.replace(message, reference="", sent_pings=0)
         try:
             reference = self._target.send(message)
         except RetryableError as error:
             why = error.message
             _LOG.warning("%s is not told yet: %s", message.message_id, why)
-            self._note(stored, lambda known: _delayed(known, why, now))
+            self._note_all(together, lambda known, _: _delayed(known, why, now))
         except FinalError as error:
             result = f"{error.message} ({error.code})"
             _LOG.warning("%s cannot be told: %s", message.message_id, result)
-            self._note(stored, lambda known: _failed(known, result))
+            self._note_all(together, lambda known, _: _failed(known, result))
         else:
-            self._note(stored, lambda known: _sent(known, message, reference))
+            kept = "" if self._channel.digests(first.group) else reference
+            self._note_all(together, lambda known, told: _sent(known, told, kept))
+
+    def _note_all(
+        self, together: Sequence[Stored[Message]], change: Callable[[Message, Message], Message]
+    ) -> None:
+        """Store what came of a try for each message that was in it."""
+        for stored in together:
+            self._note(stored, functools.partial(_changed_by, change, stored.value))
 
     def _note(self, stored: Stored[Message], change: Callable[[Message], Message]) -> None:
         """Store what came of a try; of a message that changed meanwhile only what was sent."""
@@ -173,6 +194,13 @@ class Courier:
                 newer.value, reference=told.reference, sent_pings=told.sent_pings
             )
             self._desk.commit("outbox.sent", Put(MESSAGES, merged, newer.version))
+
+
+def _changed_by(
+    change: Callable[[Message, Message], Message], told: Message, known: Message
+) -> Message:
+    """Return what a message becomes, given what was told of it."""
+    return change(known, told)
 
 
 def _sent(known: Message, message: Message, reference: str) -> Message:

@@ -167,8 +167,10 @@ class Email:
         mail["Subject"] = wording.headline(message).replace("\n", " ")
         mail["From"] = self._channel.sender
         mail["To"] = ", ".join(self._channel.to)
+        if message.others:
+            name = wording.key_of(message).replace("/", ".")
         root = f"<{name}@berth>"
-        is_first = event == "trigger"
+        is_first = event in {"trigger", "digest"}
         mail["Message-ID"] = root if is_first else f"<{name}.{message.pings}.{event}@berth>"
         if not is_first:
             mail["In-Reply-To"] = mail["References"] = root

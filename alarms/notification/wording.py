@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from alarms.notification.files import message_of
-from engine.model.alarms import SuperAlarmState
+from engine.model import documents
+from engine.model.alarms import SuperAlarm, SuperAlarmState
 from engine.model.messages import Message
 
 _SIGNS = {"critical": "!!", "warning": "!", "info": "i"}
@@ -13,12 +14,20 @@ KEY_CHARACTERS_MOST = 255
 
 
 def key_of(message: Message) -> str:
-    """Return the key by which every target deduplicates: the same for all edits and repeats."""
+    """Return the key by which every target deduplicates: the same for all edits and repeats.
+
+    A digest has one that follows from what it tells of.
+    """
+    if message.others:
+        told = [group.super_alarm_id for group in (message.group, *message.others)]
+        return f"berth/digest/{documents.letters(f'{told} {message.revision}', 12)}"
     return f"berth/{message.group.super_alarm_id}"[:KEY_CHARACTERS_MOST]
 
 
 def event_of(message: Message) -> str:
-    """Return what a message does: `trigger`, `again`, `edit`, `acknowledge` or `resolve`."""
+    """Return what a message does: `trigger`, `again`, `edit`, `acknowledge`, `digest` ..."""
+    if message.others:
+        return "digest"
     if message.group.state is SuperAlarmState.RESOLVED:
         return "resolve"
     if message.sent_pings == 0:
@@ -32,7 +41,13 @@ def event_of(message: Message) -> str:
 
 def headline(message: Message) -> str:
     """Return one line: severity by sign and word, what, how many alarms, state."""
-    group = message.group
+    if message.others:
+        return f"[i info] {1 + len(message.others)} super-alarms for information"
+    return _line(message.group)
+
+
+def _line(group: SuperAlarm) -> str:
+    """Return the headline of one super-alarm."""
     count = len(group.alarms)
     alarms = f"{count} alarm{'' if count == 1 else 's'}"
     sign = _SIGNS[group.severity.value]
@@ -41,6 +56,8 @@ def headline(message: Message) -> str:
 
 def text_of(message: Message, link: str = "") -> str:
     """Return a message as plain text: headline, cause, radius, what to do next."""
+    if message.others:
+        return _digest(message, link)
     group, likely = message.group, message.group.likely
     lines = [headline(message)]
     if likely is not None:
@@ -60,9 +77,20 @@ def text_of(message: Message, link: str = "") -> str:
     return "\n".join(lines)
 
 
+def _digest(message: Message, link: str) -> str:
+    """Return a digest as plain text: a line for each super-alarm."""
+    lines = [headline(message)]
+    for group in (message.group, *message.others):
+        likely = "" if group.likely is None else f"; likely cause: {group.likely.title}"
+        place = f"{link}/alarms/{group.super_alarm_id}" if link else group.super_alarm_id
+        lines.append(f"{_line(group)}{likely} ({place})")
+    lines.append("berth alarms show SUPER-ALARM tells more of one")
+    return "\n".join(lines)
+
+
 def webhook_body(message: Message, link: str = "") -> dict[str, Any]:
-    """Return the body for a webhook."""
-    return {
+    """Return the body for a webhook; a digest lists its further super-alarms under `others`."""
+    body: dict[str, Any] = {
         "version": 1,
         "dedup_key": key_of(message),
         "event": event_of(message),
@@ -71,6 +99,9 @@ def webhook_body(message: Message, link: str = "") -> dict[str, Any]:
         "text": text_of(message, link),
         "link": f"{link}/alarms/{message.group.super_alarm_id}" if link else "",
     }
+    if message.others:
+        body["others"] = [message_of(group) for group in message.others]
+    return body
 
 
 def slack_body(message: Message, link: str = "") -> dict[str, Any]:

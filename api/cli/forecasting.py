@@ -86,6 +86,7 @@ def profile(
     Example: berth profile churn/train --history
     """
     from api.report.profiles import history_text, profile_page
+    from api.report.sizes import size_text
 
     talk: Talk = context.obj
     with doors.either(talk) as door:
@@ -97,6 +98,8 @@ def profile(
     if found.profile is not None:
         key = f"{found.pipeline}/{found.task}"
         blocks.append(profile_page(key, found.profile, talk.style()))
+    if found.size is not None:
+        blocks.append(size_text(found.size, talk.style()))
     if history or found.profile is None:
         blocks.append(history_text(found, talk.style()))
     talk.result("\n\n".join(blocks))

@@ -153,6 +153,7 @@ def capacity(
     from api.messages.files import read_text
     from api.messages.questions import CapacityQuestion
     from api.report.capacity import capacity_text
+    from api.report.sizes import sizes_text
 
     talk: Talk = context.obj
     question = CapacityQuestion(
@@ -168,6 +169,7 @@ def capacity(
     talk.say("forecasting ...")
     with doors.either(talk, sends_fleet=True) as door:
         report = door.capacity(question)
+        sizes = () if talk.json or talk.quiet else door.sizes()
     if html is not None:
         _write_page(talk, html, report)
     if talk.json:
@@ -175,7 +177,9 @@ def capacity(
     elif talk.quiet:
         talk.result(report.verdict)
     else:
-        talk.result(capacity_text(report))
+        talk.result(
+            "\n\n".join(filter(None, (capacity_text(report), sizes_text(sizes, talk.style()))))
+        )
 
 
 def _write_page(talk: Talk, path: Path, report: CapacityReport) -> None:

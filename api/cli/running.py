@@ -64,18 +64,22 @@ def status(
 
     Example: berth status churn
     """
+    from api.report.sizes import change_lines
     from api.report.statuses import status_text
 
     talk: Talk = context.obj
     with doors.engine(talk) as engine:
         now = engine.health().now
         found = engine.status(name)
+        sizes = () if talk.json or talk.quiet else engine.sizes()
     if talk.json:
         talk.value(found)
     elif talk.quiet:
         talk.result("\n".join(f"{item.run.run_id} {item.run.state.value}" for item in found))
     else:
-        talk.result(status_text(found, talk.style(), now=now))
+        shown = {item.run.pipeline for item in found}
+        lines = [line for size in sizes if size.pipeline in shown for line in change_lines(size)]
+        talk.result("\n\n".join([*lines, status_text(found, talk.style(), now=now)]))
 
 
 def watch(

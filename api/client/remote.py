@@ -25,8 +25,10 @@ from engine.model.messages import Message
 from engine.model.plans import Plan
 from engine.model.progress import RunStatus
 from engine.model.signals import Signal
+from engine.model.sizing import ServiceSize
 from engine.ports import Watch
 from executors.training.tracking.experiments import Experiment
+from executors.training.tracking.exporting import Exported
 
 SOLVED_HEADER = "Berth-Solved-Seconds"
 
@@ -131,6 +133,10 @@ class Remote:
         path = f"/v1/runs/{run_id}/experiments"
         return self._transport.value(tuple[Experiment, ...], "GET", path)
 
+    def export(self, run_id: str) -> tuple[Exported, ...]:
+        """Export every training of a run to the MLflow that the engine's settings name."""
+        return self._transport.value(tuple[Exported, ...], "POST", f"/v1/runs/{run_id}/export")
+
     def log(self, run_id: str, task: str, number: int = 0) -> str:
         """Return the end of what an attempt wrote; number 0 is the newest attempt."""
         path = f"/v1/runs/{run_id}/logs/{task}"
@@ -195,6 +201,10 @@ class Remote:
     def task_history(self, task: str) -> TaskHistory:
         """Return what is said of a task's next run, and the runs behind it."""
         return self._transport.value(TaskHistory, "GET", "/v1/profiles", query={"task": task})
+
+    def sizes(self) -> tuple[ServiceSize, ...]:
+        """Return what running services should hold, as it was last told of each."""
+        return self._transport.value(tuple[ServiceSize, ...], "GET", "/v1/sizes")
 
     def forecast(self, question: questions.ForecastQuestion) -> tuple[DemandFan, ...]:
         """Return the forecast of a pool's demand, or of every pool's."""

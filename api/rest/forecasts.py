@@ -11,6 +11,7 @@ from api.messages import questions
 from api.rest import answering, bodies
 from engine.model.capacity import DemandFan
 from engine.model.learning import LearningReport, ModelVersion, TaskHistory
+from engine.model.sizing import ServiceSize
 
 router = fastapi.APIRouter(tags=["forecasts"])
 
@@ -21,6 +22,12 @@ Raw = Annotated[bodies.RawBody, fastapi.Depends(bodies.raw_body)]
 def task_history(application: answering.Served, task: str) -> Response:
     """Return what is said of the next run of `TASK` or `PIPELINE/TASK`, and its past runs."""
     return answering.value(application.task_history(task))
+
+
+@router.get("/v1/sizes", response_model=list[ServiceSize])
+def sizes(application: answering.Served) -> Response:
+    """Return what running services should hold, as it was last told of each."""
+    return answering.values(application.sizes())
 
 
 @router.post("/v1/forecast", response_model=list[DemandFan])

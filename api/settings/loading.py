@@ -173,6 +173,13 @@ def _lease(value: object) -> float:
     return seconds
 
 
+def _sizing(value: object) -> str:
+    name = _text(value)
+    if name not in {"advise", "apply"}:
+        raise ValueError("`advise` or `apply` is needed")
+    return name
+
+
 def _zone(value: object) -> str:
     name = _text(value)
     try:
@@ -193,12 +200,14 @@ _READERS: dict[str, Callable[[object], object]] = {
     "senders": _path,
     "prometheus": _path,
     "channels": _path,
+    "mlflow": _text,
     "database": _text,
     "host": _text,
     "port": _whole(0, _PORT_MAX),
     "replica": _name,
     "lease_seconds": _lease,
     "zone": _zone,
+    "sizing": _sizing,
     "clock_factor": _positive,
     "window_seconds": _positive,
     "season_seconds": _positive,

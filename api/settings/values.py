@@ -23,6 +23,7 @@ class Settings:
         `senders` in the data folder.
     prometheus: file with queries that are asked of Prometheus; None for none.
     channels: file with the channels of notifications; None for none.
+    mlflow: address of MLflow's tracking server, to which trainings are exported; "" for none.
     database: URL of the ledger; "" means `berth.sqlite` in the data folder.
     replica: name of this engine among several on one data folder and one PostgreSQL, of which one
         leads; "" means that it is alone. lease_seconds: how long the others wait for a leader
@@ -34,6 +35,8 @@ class Settings:
         the clock factor.
     forecaster, placer: names of installed plugins to use instead of the built-in ones; "" for
         those.
+    sizing: what the hourly sizes of services are for: `advise` tells people, `apply` also restarts
+        a service whose new size repays it.
     work_limit: deterministic work units of the solver for one plan, about a second each.
     request_bytes_max: largest body of a request that is read.
     crash_at, crash_record: for tests of recovery: the crash points at which to die (`POINT` or
@@ -50,6 +53,7 @@ class Settings:
     senders: Path | None = None
     prometheus: Path | None = None
     channels: Path | None = None
+    mlflow: str = ""
     database: str = ""
     host: str = "127.0.0.1"
     port: int = PORT
@@ -62,6 +66,7 @@ class Settings:
     seed: int = 0
     forecaster: str = ""
     placer: str = ""
+    sizing: str = "advise"
     work_limit: float = 4.0
     request_bytes_max: int = 4_194_304
     crash_at: str = ""

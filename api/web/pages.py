@@ -46,6 +46,7 @@ class Pages:
         runs = self._desk.newest(records.RUNS, "created_at")
         active = [run for run in runs if run.state is dispatches.RunState.ACTIVE]
         serving = self._desk.newest(records.DEPLOYMENTS, "")
+        sizes = {each.pipeline: each for each in self._desk.newest(records.SERVICE_SIZES, "at")}
         return self._desk.page(
             "overview.html",
             title="Overview",
@@ -60,7 +61,7 @@ class Pages:
             ],
             groups=alarm_views.group_list(going, now),
             watched=self._alarming.watched(),
-            serving=run_views.deployments(serving, now),
+            serving=run_views.deployments(serving, sizes, now),
             runs=run_views.run_list(runs[:RUNS_SHOWN], now),
         )
 

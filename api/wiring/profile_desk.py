@@ -14,12 +14,14 @@ from engine.model.errors import Fault, InvalidInputError, NotFoundError
 from engine.model.learning import LearningReport, ModelVersion, TaskHistory
 from engine.model.plans import task_key
 from engine.model.profiles import RunRecord
-from engine.model.records import PLANS
+from engine.model.records import DEPLOYMENTS, PLANS, SERVICE_SIZES, Term
+from engine.model.sizing import ServiceSize, SizingPolicy
 from engine.model.specs import PipelineSpec, TaskSpec
 
 _PLANS_READ = 200
 _MOST_NAMED = 8
 _HOUR_SECONDS = 3_600.0
+_LEAST_BETWEEN_SECONDS = 300.0
 
 
 def runs_known(parts: Parts) -> tuple[RunRecord, ...]:
@@ -79,6 +81,7 @@ class ProfileDesk:
                 task=mine[0].task,
                 profile=None,
                 runs=tuple(r for r in mine if r.pipeline == mine[0].pipeline),
+                size=self._size(mine[0].pipeline, mine[0].task),
             )
         pipeline, spec = found
         profile = self._parts.forecaster.profile(pipeline, spec, self._parts.fleet.fleet(), history)
@@ -87,6 +90,19 @@ class ProfileDesk:
             task=spec.name,
             profile=profile,
             runs=tuple(r for r in mine if r.pipeline == pipeline.name),
+            size=self._size(pipeline.name, spec.name),
+        )
+
+    def sizes(self) -> tuple[ServiceSize, ...]:
+        """Return what running services should hold, as it was last told of each."""
+        stored = self._parts.ledger.select(SERVICE_SIZES)
+        serving = {each.value.pipeline for each in self._parts.ledger.select(DEPLOYMENTS)}
+        return tuple(each.value for each in stored if each.value.pipeline in serving)
+
+    def _size(self, pipeline: str, task: str) -> ServiceSize | None:
+        """Return what a running service should hold, None for a task that does not serve."""
+        return next(
+            (each for each in self.sizes() if (each.pipeline, each.task) == (pipeline, task)), None
         )
 
     def _planned(self, task: str) -> tuple[PipelineSpec, TaskSpec] | None:
@@ -169,6 +185,36 @@ def nightly(parts: Parts, every_seconds: float) -> Callable[[], bool]:
         newest = max((run.ended_at for run in planning.history(parts.ledger)), default=0.0)
         learned_to = max((v.to_seconds for v in parts.learning.versions()), default=0.0)
         return newest > learned_to and refit(parts) is not None
+
+    return step
+
+
+def hourly(parts: Parts, term: Term) -> Callable[[], bool]:
+    """Return the step of a loop that sizes services once an hour; true when there was one.
+
+    A look costs seconds of processor time, so that a fast clock does not make it more frequent
+    than every five minutes of the wall clock.
+    """
+    hour = parts.settings.scaled(_HOUR_SECONDS)
+    policy = SizingPolicy(applies=parts.settings.sizing == "apply")
+    sizing = planning.ServiceSizing(
+        parts.ledger,
+        forecasting.HourlySizer(forecasting.DemandChooser, seed=parts.settings.seed),
+        parts.clock,
+        policy,
+        hour_seconds=hour,
+        term=term,
+    )
+    every = max(hour, _LEAST_BETWEEN_SECONDS)
+    looked_at: list[float] = [parts.clock.now()]
+
+    def step() -> bool:
+        now = parts.clock.now()
+        if now - looked_at[0] < every:
+            return False
+        looked_at[0] = now
+        sizing.step()
+        return False
 
     return step
 

@@ -1,10 +1,13 @@
-"""Actions that dispatching owns: roll back, stop, retry. The watch loop asks, this loop does."""
+"""Actions that dispatching owns: roll back, stop, retry, and a server's restart with a new size.
+
+Others ask, this loop does.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from engine.dispatching import deployments, submission
+from engine.dispatching import deployments, restarting, submission
 from engine.dispatching.desk import Desk
 from engine.model.alarms import Action, ActionKind, ActionState
 from engine.model.dispatches import Reason, Run, RunState, TaskRun, TaskState
@@ -28,6 +31,9 @@ def act(desk: Desk) -> bool:
     asked = desk.ledger.select(
         ACTIONS, where={"kind": _OWNED, "state": _OPEN}, order_by="wanted_at"
     )
+    resizes = {"kind": ActionKind.RESIZE.value, "state": ActionState.STARTED.value}
+    for stored in desk.ledger.select(ACTIONS, where=resizes, order_by="wanted_at"):
+        changed |= restarting.restart(desk, stored)
     for stored in asked:
         if stored.value.kind is ActionKind.ROLL_BACK:
             changed |= _roll_back(desk, stored)
@@ -129,6 +135,4 @@ def _again(task: TaskRun) -> TaskRun:
 
 
 def _finish(desk: Desk, stored: Stored[Action], state: ActionState, result: str) -> bool:
-    ended = replace(stored.value, state=state, result=result, ended_at=desk.clock.now())
-    step = stored.value.kind.value.replace(" ", "-")
-    return desk.commit(f"action.{step}-ended", Put(ACTIONS, ended, stored.version))
+    return restarting.finish(desk, stored, state, result)

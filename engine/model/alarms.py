@@ -152,6 +152,8 @@ class ActionKind(StrEnum):
     STOP = "stop"
     ROLL_BACK = "roll back"
     RETRAIN = "retrain"
+    RESIZE = "resize"
+    """Asked for by the sizing of services, not by watching."""
 
 
 class ActionState(StrEnum):

@@ -103,6 +103,7 @@ class Reason(StrEnum):
     INFRASTRUCTURE = "its cluster could not run it"
     IMAGE = "its image cannot be had"
     ADMISSION = "refused by its cluster"
+    RESIZED = "starts again with another size"
 
 
 INFRASTRUCTURE_REASONS = frozenset(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.model.profiles import Profile, RunRecord
+from engine.model.sizing import ServiceSize
 from engine.model.specs import TaskKind
 
 
@@ -79,9 +80,11 @@ class TaskHistory:
     """A task with what is said of its next run, and the past runs behind that, newest first.
 
     profile: None where no plan has the task, so that nothing is known of it but its runs.
+    size: what it should hold as a running service; None for a task that does not serve now.
     """
 
     pipeline: str
     task: str
     profile: Profile | None
     runs: tuple[RunRecord, ...]
+    size: ServiceSize | None = None

@@ -26,6 +26,8 @@ class Message:
     group: the newest state that is to be told; revision counts its changes.
     pings: how often people were or are to be called; a change without a ping is a quiet edit.
     tries: since the last success; reference: what the target calls it, to edit it there.
+    others: further super-alarms of which the same message tells, in a digest; of a stored message
+        none.
     """
 
     message_id: str
@@ -40,3 +42,4 @@ class Message:
     tries: int = 0
     reference: str = ""
     result: str = ""
+    others: tuple[SuperAlarm, ...] = ()

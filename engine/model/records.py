@@ -20,6 +20,7 @@ from engine.model.messages import Message
 from engine.model.plans import Plan
 from engine.model.profiles import RunRecord
 from engine.model.signals import Signal
+from engine.model.sizing import ServiceSize
 from engine.model.specs import PipelineSpec
 
 T = TypeVar("T")
@@ -252,6 +253,9 @@ MESSAGES: Collection[Message] = Collection(
         "due_at": lambda v: v.due_at,
     },
 )
+SERVICE_SIZES: Collection[ServiceSize] = Collection(
+    "service_sizes", ServiceSize, lambda v: v.pipeline, {"at": lambda v: v.at}
+)
 
 COLLECTIONS: tuple[Collection[Any], ...] = (
     PIPELINES,
@@ -278,5 +282,6 @@ COLLECTIONS: tuple[Collection[Any], ...] = (
     FOLDINGS,
     FEEDBACK,
     MESSAGES,
+    SERVICE_SIZES,
 )
 """Every collection, in the order of the loop."""

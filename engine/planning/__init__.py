@@ -15,6 +15,7 @@ from engine.planning.running import current_fleet as current_fleet
 from engine.planning.running import history as history
 from engine.planning.running import running_reservations as running_reservations
 from engine.planning.running import standing_servers as standing_servers
+from engine.planning.sizing import ServiceSizing as ServiceSizing
 from engine.planning.sweeps import Point as Point
 from engine.planning.sweeps import Sweep as Sweep
 from engine.planning.sweeps import sweep as sweep

@@ -32,8 +32,8 @@ from engine.model.records import (
     Term,
     Write,
 )
-from engine.model.specs import Deadline, PipelineSpec
-from engine.planning import differences, running
+from engine.model.specs import Deadline, PipelineSpec, TaskKind
+from engine.planning import differences, resizing, running
 from engine.planning.planner import Planner
 from engine.ports import Clock, FleetSource, Ledger
 
@@ -67,6 +67,8 @@ class ActionReconciler:
         changed = False
         for stored in self._open(ActionKind.REPLAN, ActionState.WANTED):
             changed |= self._carried_out(stored)
+        for stored in self._open(ActionKind.RESIZE, ActionState.WANTED):
+            changed |= self._carried_out(stored)
         for stored in self._open(ActionKind.RETRAIN, ActionState.WANTED):
             changed |= self._carried_out(stored)
         for stored in self._open(ActionKind.RETRAIN, ActionState.STARTED):
@@ -82,6 +84,8 @@ class ActionReconciler:
         try:
             if action.kind is ActionKind.REPLAN:
                 return self._replan(stored)
+            if action.kind is ActionKind.RESIZE:
+                return self._resize(stored)
             return self._retrain(stored)
         except FinalError as error:
             failed = self._ended(action, ActionState.FAILED, f"{error.message} ({error.code})")
@@ -126,18 +130,24 @@ class ActionReconciler:
             done = replace(done, plan_id=last.plan_id, run_id=affected[-1].value.run_id)
         return self._commit("plan.replan", stored, done, writes)
 
-    def _around(self, run: Run, old: Plan) -> Plan:
-        """Return a plan for what is left of a run, on the clusters that answer."""
+    def _around(self, run: Run, old: Plan, sized: PipelineSpec | None = None) -> Plan:
+        """Return a plan for what is left of a run, on the clusters that answer.
+
+        sized: the pipeline with another size of its server, which starts anew then.
+        """
         now = self._clock.now()
         fleet = running.current_fleet(self._ledger, self._fleet_source)
         tasks = _tasks(self._ledger, run.run_id)
-        spec = _spec(old, run.pipeline)
+        spec = sized or _spec(old, run.pipeline)
         # A running task on a cluster that does not answer counts as one without a place.
         live = [task for task in tasks if task.state is TaskState.RUNNING]
         fixed = running.running_assignments(self._ledger, old, fleet, live)
         held_elsewhere = running.standing_servers(self._ledger, fleet, [run.pipeline])
         serving = {a.task for a in fixed}
         fixed += tuple(a for a in held_elsewhere if a.task not in serving)
+        if sized is not None:
+            servers = {task.name for task in spec.tasks if task.kind is TaskKind.SERVE}
+            fixed = tuple(each for each in fixed if each.task not in servers)
         request = replace(
             old.request,
             pipelines=(_with_promise(spec, old),),
@@ -151,10 +161,45 @@ class ActionReconciler:
             },
             done={run.pipeline: tuple(t.task for t in tasks if t.state.is_terminal)},
             reservations=running.running_reservations(
-                self._ledger, now, without_runs=[run.run_id], serving_planned=[run.pipeline]
+                self._ledger,
+                now,
+                fleet=fleet,
+                without_runs=[run.run_id],
+                serving_planned=[run.pipeline],
             ),
         )
         return self._best(request)
+
+    def _resize(self, stored: Stored[Action]) -> bool:
+        """Plan the server of a pipeline with another size; dispatching restarts it then.
+
+        Raises:
+            FinalError: when nothing serves any more, or no place has room for the new size.
+        """
+        action = stored.value
+        deployment = self._ledger.get(DEPLOYMENTS, action.pipeline or "")
+        run = self._ledger.get(RUNS, deployment.value.run_id) if deployment else None
+        if deployment is None or run is None:
+            raise FinalError(f"nothing serves {action.pipeline!r} any more", code="S012")
+        old = _plan(self._ledger, run.value)
+        spec = resizing.resized(_spec(old, run.value.pipeline), action.parameters)
+        plan = self._around(run.value, old, spec)
+        if plan.placement.unplaced:
+            raise FinalError(resizing.no_room(plan), code="S012")
+        started = replace(
+            action,
+            state=ActionState.STARTED,
+            run_id=run.value.run_id,
+            plan_id=plan.plan_id,
+            result=f"plan {plan.plan_id} holds {resizing.in_words(action.parameters)}",
+        )
+        moved = replace(run.value, plan_id=plan.plan_id)
+        writes = [
+            *_new_plan(self._ledger, plan),
+            Put(RUNS, moved, run.version),
+            Put(EVENTS, self._news(moved, f"{action.subject}: {started.result}")),
+        ]
+        return self._commit("plan.resize", stored, started, writes)
 
     def _best(self, request: PlanRequest) -> Plan:
         """Return the plan in the asked mode, or the one that keeps most when not all can hold."""
@@ -230,7 +275,7 @@ class ActionReconciler:
             request,
             fixed=running.standing_servers(self._ledger, fleet, [spec.name]),
             reservations=running.running_reservations(
-                self._ledger, now, serving_planned=[spec.name]
+                self._ledger, now, fleet=fleet, serving_planned=[spec.name]
             ),
         )
         plan = self._best(request)

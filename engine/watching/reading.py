@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from engine.model.alarms import Alarm
 from engine.model.errors import RetryableError
 from engine.model.records import ALARMS, CURSORS, SIGNALS, Cursor, Put, Write
 from engine.model.signals import Signal
+from engine.model.sizing import USE_SIGNALS
 from engine.ports import Detector, SignalSource
 from engine.watching.desk import Desk
 from engine.watching.recent import Recent
@@ -77,7 +78,7 @@ class Reading:
         )
         signals = [stored.value for stored in reversed(newest)]
         self._recent.add(signals)
-        repeated = self._detector.observe(signals)
+        repeated = self._detector.observe(_tested(signals))
         _LOG.debug("replayed %d signals with %d alarms", len(signals), len(repeated))
 
     def _read(self) -> Batch:
@@ -94,9 +95,15 @@ class Reading:
             if position != before:
                 batch.cursors.append(Cursor(source=source.name, position=position))
         batch.signals.sort(key=lambda signal: signal.at)
-        batch.alarms = list(self._detector.observe(batch.signals))
+        tested = _tested(batch.signals)
+        batch.alarms = list(self._detector.observe(tested))
         self._recent.add(batch.signals)
         return batch
+
+
+def _tested(signals: Iterable[Signal]) -> list[Signal]:
+    """Return the signals that may alarm: what a service uses of its machine is for its size."""
+    return [signal for signal in signals if signal.name not in USE_SIGNALS]
 
 
 def _is_finite(signal: Signal) -> bool:

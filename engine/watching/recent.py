@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from engine.model.signals import Signal
+from engine.model.sizing import USE_SIGNALS
 
 
 class Recent:
@@ -24,8 +25,13 @@ class Recent:
             self._series.setdefault(signal.series, deque(maxlen=self._values)).append(signal)
 
     def signals(self) -> list[Signal]:
-        """Return everything that is remembered."""
-        return [signal for series in self._series.values() for signal in series]
+        """Return everything that is remembered but what services are sized by."""
+        return [
+            signal
+            for series in self._series.values()
+            for signal in series
+            if signal.name not in USE_SIGNALS
+        ]
 
     def of(self, series: str) -> list[Signal]:
         """Return what is remembered of one series, oldest first."""

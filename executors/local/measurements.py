@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict, cast
 
 from engine.clocks import SystemClock
-from engine.model import documents
+from engine.model import documents, sizing
 from engine.model.dispatches import AttemptOrder
 from engine.model.errors import DamagedError
 from engine.model.fleet import Cluster
 from engine.model.signals import Layer, Signal
+from engine.model.specs import TaskKind
 from engine.ports import Clock, FleetSource
 from executors.local import files, processes
 
@@ -110,7 +112,8 @@ class LocalSignals:
     def _machine(self, clusters: Iterable[Cluster], now: float) -> list[Signal]:
         """Look at each local cluster once."""
         local = [cluster for cluster in clusters if cluster.executor == "local"]
-        pids = self._living()
+        living = self._living()
+        pids = {name: [pid for pid, _ in found] for name, found in living.items()}
         elapsed = now - self._cpu_at if self._cpu_at is not None else 0.0
         cpu = {pid: processes.cpu_seconds(pid) for found in pids.values() for pid in found}
         signals: list[Signal] = []
@@ -124,16 +127,23 @@ class LocalSignals:
                 "processes": float(len(mine)),
             }
             signals += [_cluster_signal(cluster, name, values[name], now) for name in values]
+            for pid, order in living.get(cluster.name, []):
+                if order.kind is TaskKind.SERVE:
+                    seconds = max(0.0, cpu[pid] - self._cpu.get(pid, cpu[pid]))
+                    cores = seconds / elapsed if elapsed > 0 else math.nan
+                    gib = processes.memory_bytes(pid) / 2**30
+                    signals += _service_signals(order, now, cores, gib)
         self._cpu, self._cpu_at = cpu, now
         return signals
 
-    def _living(self) -> dict[str, list[int]]:
-        """Return the shims that run, by cluster."""
-        found: dict[str, list[int]] = {}
+    def _living(self) -> dict[str, list[tuple[int, AttemptOrder]]]:
+        """Return the shims that run, with what each was asked to run, by cluster."""
+        found: dict[str, list[tuple[int, AttemptOrder]]] = {}
         for folder in self._folders():
             claim = None if (folder / files.EXIT).exists() else files.read_claim(folder)
             if claim is not None and processes.is_alive(claim["pid"], claim["identity"]):
-                found.setdefault(self._order(folder).cluster, []).append(claim["pid"])
+                order = self._order(folder)
+                found.setdefault(order.cluster, []).append((claim["pid"], order))
         return found
 
 
@@ -154,6 +164,29 @@ def _cluster_signal(cluster: Cluster, name: str, value: float, now: float) -> Si
             "region": cluster.region,
         },
     )
+
+
+def _service_signals(order: AttemptOrder, now: float, cores: float, gib: float) -> list[Signal]:
+    """Return what a service uses, for its size; cores that are not known yet are left out."""
+    values = {"service_cpu_cores": cores, "service_memory_gib": gib}
+    return [
+        Signal(
+            name=name,
+            layer=Layer.MACHINE,
+            subject=sizing.use_subject(order.pipeline, order.task),
+            at=now,
+            value=value,
+            unit=sizing.USE_SIGNALS[name].unit,
+            labels={
+                "pipeline": order.pipeline,
+                "task": order.task,
+                "cluster": order.cluster,
+                "pool": order.pool,
+            },
+        )
+        for name, value in values.items()
+        if math.isfinite(value)
+    ]
 
 
 def _parse(position: str) -> _Position:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from api.report import remedies, words
+from api.report import sizes as sizes_report
 from api.web import cells
 from api.web.views import plans as plan_views
 from engine.model import dispatches
+from engine.model.sizing import ServiceSize
 
 RUN_TONES = {
     dispatches.RunState.ACTIVE: cells.Tone.BUSY,
@@ -189,11 +191,22 @@ def _follows(attempt: dispatches.Attempt) -> cells.Cell:
     return cells.Cell(remedies.remedy_text(attempt.remedy), note=note)
 
 
-def deployments(serving: Sequence[dispatches.Deployment], now: float) -> cells.Table:
-    """Return what serves now."""
+def deployments(
+    serving: Sequence[dispatches.Deployment], sizes: Mapping[str, ServiceSize], now: float
+) -> cells.Table:
+    """Return what serves now, and by pipeline what it should hold where that repays a restart."""
     return cells.table(
         "What serves",
-        ["Pipeline", "State", "Model", "From run", "Since", ("Swaps", "number"), "Address"],
+        [
+            "Pipeline",
+            "State",
+            "Model",
+            "From run",
+            "Since",
+            ("Swaps", "number"),
+            "Address",
+            ("Should hold", "text"),
+        ],
         (
             (
                 one.pipeline,
@@ -205,6 +218,7 @@ def deployments(serving: Sequence[dispatches.Deployment], now: float) -> cells.T
                 cells.moment(one.swapped_at, now),
                 str(one.swaps),
                 one.endpoint or words.NOTHING,
+                sizes_report.changes_in_words(sizes.get(one.pipeline)),
             )
             for one in serving
         ),

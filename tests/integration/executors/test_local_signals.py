@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from engine.model.specs import TaskKind
 from engine.testing.clocks import ManualClock
 from executors.local import LocalSignals, files, processes
 from tests.support.local_cluster import LASTS, WRITES, LocalCluster, wait_for
@@ -131,3 +133,18 @@ def test_a_damaged_position_starts_anew(
 ) -> None:
     assert len(source.read(position)[0]) == 4
     assert "damaged" in caplog.text
+
+
+def test_what_a_service_uses_is_measured(
+    cluster: LocalCluster, source: LocalSignals, clock: ManualClock
+) -> None:
+    order = replace(cluster.order("held = bytearray(100 << 20); " + LASTS), kind=TaskKind.SERVE)
+    cluster.executor.start(order)
+
+    def measured() -> dict[str, float]:
+        clock.advance(1.0)
+        signals, _ = source.read("")
+        return {s.name: s.value for s in signals if s.subject == "service:heart/task"}
+
+    wait_for(lambda: measured().get("service_memory_gib", 0.0) > 0.1)
+    assert measured().keys() == {"service_cpu_cores", "service_memory_gib"}

@@ -10,9 +10,17 @@ from engine.dispatching import cancel
 from engine.model import documents
 from engine.model.alarms import Action, ActionKind, ActionState
 from engine.model.dispatches import AttemptOrder, AttemptState, Reason, RunState, TaskState
-from engine.model.identifiers import Digest, PipelineName, SuperAlarmId, TaskName
-from engine.model.records import ACTIONS, DEPLOYMENTS, Delete, Put
+from engine.model.identifiers import (
+    Digest,
+    PipelineName,
+    PlanId,
+    RunId,
+    SuperAlarmId,
+    TaskName,
+)
+from engine.model.records import ACTIONS, ATTEMPTS, DEPLOYMENTS, PLANS, RUNS, Delete, Put
 from engine.model.specs import Scalar, TaskKind, TaskSpec
+from engine.testing import samples
 from engine.testing.fakes import Outcome
 from engine.testing.samples import chain, pipeline
 from engine.testing.world import World
@@ -198,3 +206,58 @@ def test_what_a_person_called_off_is_not_tried_again() -> None:
     assert outcome(world).state is ActionState.FAILED
     assert world.task("r-1", "etl").state is TaskState.FAILED
     world.close()
+
+
+class TestResize:
+    """A resize has its plan already; the server is restarted under it."""
+
+    def resized(self, world: World, gib: float) -> None:
+        served(world, 1)
+        run = world.run("r-1")
+        plan = world.ledger.get(PLANS, run.plan_id)
+        assert plan is not None
+        placement = plan.value.placement
+        assignments = tuple(
+            replace(each, held=replace(each.held, memory_gib=gib)) if each.task == "serve" else each
+            for each in placement.assignments
+        )
+        other = replace(
+            plan.value,
+            plan_id=PlanId("p-resized1"),
+            placement=replace(placement, assignments=assignments),
+        )
+        moved = replace(run, plan_id=other.plan_id)
+        world.ledger.commit("test", [Put(PLANS, other), Put(RUNS, moved)])
+        ask(world, ActionKind.RESIZE)
+        started = replace(outcome(world), state=ActionState.STARTED, run_id=run.run_id)
+        world.ledger.commit("test", [Put(ACTIONS, started)])
+
+    def test_the_server_starts_again_with_its_new_size(self, world: World) -> None:
+        self.resized(world, 7.0)
+        world.settle(world.engine())
+        assert world.attempt("r-1.serve.1").state is AttemptState.STOPPED
+        assert world.attempt("r-1.serve.2").held.memory_gib == 7.0
+        assert world.deployment().serving == package(1)
+        assert outcome(world).state is ActionState.DONE
+
+    def test_no_two_servers_are_alive_at_once(self, world: World) -> None:
+        self.resized(world, 7.0)
+        engine = world.engine()
+        for _ in range(20):
+            engine.step()
+            world.clock.advance(1.0)
+            live = world.ledger.select(ATTEMPTS, where={"state": ["intended", "running"]})
+            assert len([each for each in live if each.value.task == "serve"]) <= 1
+
+    def test_a_server_of_that_size_is_left_alone(self, world: World) -> None:
+        self.resized(world, samples.HELD.memory_gib)
+        world.settle(world.engine())
+        assert world.deployment().attempt_id == "r-1.serve.1"
+        assert outcome(world).state is ActionState.DONE
+
+    def test_another_run_that_serves_ends_it(self, world: World) -> None:
+        self.resized(world, 7.0)
+        strange = replace(outcome(world), run_id=RunId("r-9"))
+        world.ledger.commit("test", [Put(ACTIONS, strange)])
+        world.settle(world.engine())
+        assert outcome(world).result == "another run serves since"

@@ -81,7 +81,7 @@ def test_an_attempt_has_what_it_held_and_used(attempt: dispatches.Attempt) -> No
 
 def test_a_deployment_that_lags_is_a_warning(deployment: dispatches.Deployment) -> None:
     late = dataclasses.replace(deployment, serving=None, endpoint="")
-    well, ill = runs.deployments([deployment, late], AT + 5).rows
+    well, ill = runs.deployments([deployment, late], {}, AT + 5).rows
     assert [well[n].text for n in (1, 2)] == ["serving", "sha256:0123456789ab"]
     assert (ill[1].tone, ill[2].text, ill[6].text) == (cells.Tone.WARN, NOTHING, NOTHING)
 

@@ -109,6 +109,8 @@ def test_what_is_critical_does_not_wait() -> None:
         '[[channel]]\nname = "a"\nkind = "webhook"\nurl = 3\nleast = "some"\nulr = "x"',
         '[[channel]]\nname = "a"\nkind = "webhook"\nurl = "x"\nowners = 3',
         '[[channel]]\nname = "a"\nkind = "webhook"\nurl = "x"\nquiet = "night"',
+        '[[channel]]\nname = "a"\nkind = "webhook"\nurl = "x"\ndigest = "often"',
+        '[[channel]]\nname = "a"\nkind = "pagerduty"\ntoken = "x"\ndigest = "4h"',
         '[[channel]]\nname = "a"\nkind = "webhook"\nurl = "x"\nquiet = "25:00-07:00"',
         '[[channel]]\nname = "a"\nkind = "webhook"\nurl = "x"\nquiet = "22:00-07:00 Mars"',
         '[[channel]]\nname = "a"\nkind = "webhook"\nurl = "x"\n' * 2,

@@ -19,6 +19,7 @@ from alarms.notification.outbox import (
 from alarms.notification.wording import event_of, key_of
 from engine.model.alarms import Cause, CauseKind, Severity, SuperAlarm, SuperAlarmState
 from engine.model.errors import BerthError, RefusedError, UnreachableError
+from engine.model.identifiers import SuperAlarmId
 from engine.model.messages import Message, MessageState
 from engine.model.records import MESSAGES, PIPELINES, Put
 from engine.store import SqlLedger, begin_term, open_ledger
@@ -80,7 +81,7 @@ def post() -> Iterator[Post]:
         desk = Desk(ledger, clock, WatchPolicy(), begin_term(ledger, clock, "test"))
         notifier = OutboxNotifier(ledger, clock, [OPS])
         target.notifier = notifier
-        yield Post(ledger, clock, target, notifier, Courier(desk, "ops", target))
+        yield Post(ledger, clock, target, notifier, Courier(desk, OPS, target))
 
 
 def grown(told: SuperAlarm, **changes: object) -> SuperAlarm:
@@ -166,3 +167,52 @@ def test_owners_are_those_of_pipelines_and_labels(post: Post) -> None:
     post.ledger.commit("test", [Put(PIPELINES, owned)])
     told = grown(group(alarm("a", 1.0, team="sre")), pipelines=("heart", "gone"))
     assert owners_of(post.ledger, told) == ["sre", "team-heart"]
+
+
+class TestDigest:
+    """What is for information only comes together, at full hours."""
+
+    INFO = dataclasses.replace(group(), severity=Severity.INFO)
+    OTHER = dataclasses.replace(INFO, super_alarm_id=SuperAlarmId("SA-other"))
+
+    @pytest.fixture
+    def digests(self, post: Post) -> Post:
+        hourly = dataclasses.replace(OPS, least=Severity.INFO, digest_seconds=3_600.0)
+        desk = Desk(
+            post.ledger, post.clock, WatchPolicy(), begin_term(post.ledger, post.clock, "d")
+        )
+        notifier = OutboxNotifier(post.ledger, post.clock, [hourly])
+        return dataclasses.replace(
+            post, notifier=notifier, courier=Courier(desk, hourly, post.target)
+        )
+
+    def test_two_become_one_message(self, digests: Post) -> None:
+        assert digests.tell(self.INFO) == []
+        assert digests.tell(self.OTHER) == []
+        digests.clock.advance(2_600.0)
+        assert digests.courier.step()
+        assert [event for event, _ in digests.target.told] == ["digest"]
+        states = {stored.value.state for stored in digests.ledger.select(MESSAGES)}
+        assert states == {MessageState.SENT}
+        assert not digests.courier.step()
+
+    def test_a_digest_that_failed_comes_again_with_the_same_key(self, digests: Post) -> None:
+        digests.tell(self.INFO)
+        digests.tell(self.OTHER)
+        first, second = (stored.value for stored in digests.ledger.select(MESSAGES))
+        digest = dataclasses.replace(first, others=(second.group,))
+        again = dataclasses.replace(digest, tries=3, due_at=digest.due_at + 20.0)
+        assert key_of(again) == key_of(digest)
+        assert key_of(digest).startswith("berth/digest/")
+
+    def test_a_change_waits_for_the_next_one(self, digests: Post) -> None:
+        digests.tell(self.INFO)
+        digests.clock.advance(2_600.0)
+        assert digests.tell(self.INFO) == ["trigger"]
+        assert digests.tell(grown(self.INFO, state=SuperAlarmState.RESOLVED)) == []
+        digests.clock.advance(3_600.0)
+        assert digests.courier.step()
+
+    def test_what_got_worse_is_told_at_once(self, digests: Post) -> None:
+        digests.tell(self.INFO)
+        assert digests.tell(grown(self.INFO, severity=Severity.CRITICAL)) == ["trigger"]
