@@ -12,6 +12,10 @@ class SystemClock:
         """Return seconds since 1970 in UTC."""
         return time.time()
 
+    def monotonic(self) -> float:
+        """Return seconds since some instant; nobody can set them."""
+        return time.monotonic()
+
     def wait(self, seconds: float) -> None:
         """Sleep; a negative time returns at once."""
         time.sleep(max(0.0, seconds))

@@ -38,6 +38,10 @@ class Clock(Protocol):
         """Return seconds since 1970 in UTC."""
         ...
 
+    def monotonic(self) -> float:
+        """Return seconds that never jump when the wall clock is set; only differences count."""
+        ...
+
     def wait(self, seconds: float) -> None:
         """Return after so many seconds of this clock."""
         ...

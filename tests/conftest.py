@@ -10,6 +10,8 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from engine.store import schema
+from tests.support import fresh_databases
 from tests.support import story as stories
 
 # How long an example takes says nothing about it on a machine that does other work as well.
@@ -67,6 +69,13 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
         return (yield)
     with _uncounted():
         return (yield)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fresh_databases() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schema, "migrate", fresh_databases.remembering(schema.migrate))
+        yield
 
 
 def scope_of(nodeid: str) -> str:

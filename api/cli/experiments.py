@@ -1,4 +1,4 @@
-"""Commands about what was trained: compare, reproduce."""
+"""Commands about what was trained: compare, reproduce, export."""
 
 from __future__ import annotations
 
@@ -77,4 +77,34 @@ def reproduce(
         raise typer.Exit(1)
 
 
-COMMANDS = {"compare": (Command, compare), "reproduce": (Command, reproduce)}
+def export(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run.", autocompletion=names.runs)],
+    to: Annotated[
+        str, typer.Option(metavar="URL", help="MLflow's tracking server [as in the settings].")
+    ] = "",
+) -> None:
+    """Export a run's trainings to MLflow; those that are there already stay as they are.
+
+    Example: berth export r-1 --to http://127.0.0.1:5000
+    """
+    talk: Talk = context.obj
+    if to:
+        with doors.local(talk) as application:
+            found = application.export(run, to)
+    else:
+        with doors.either(talk) as door:
+            found = door.export(run)
+    if talk.json:
+        talk.value(found)
+    elif not found:
+        talk.result(f"{run} has no training to export.")
+    else:
+        talk.result("\n".join(one.url if talk.quiet else f"{one.task}  {one.url}" for one in found))
+
+
+COMMANDS = {
+    "compare": (Command, compare),
+    "reproduce": (Command, reproduce),
+    "export": (Command, export),
+}

@@ -25,6 +25,21 @@ _Target = Annotated[
 ]
 
 
+def build(
+    context: typer.Context,
+    reference: Annotated[str, typer.Argument(help="Where it goes: HOST[:PORT]/NAME[:TAG].")],
+) -> None:
+    """Build the image that holds this Berth, and push it: what Kubernetes clusters run tasks in.
+
+    Example: berth image build registry.example/berth:0.1
+    """
+    from api.wiring.own_image import push_own
+
+    talk: Talk = context.obj
+    pushed = push_own(doors.settings_of(talk).home, reference, os.environ)
+    _tell(talk, {"image": pushed.image, "bytes": pushed.size_bytes}, pushed.image)
+
+
 def scan(
     context: typer.Context,
     target: _Target,
@@ -214,6 +229,7 @@ GROUPS: dict[str, tuple[str, dict[str, tuple[type[Command], Callable[..., None]]
     "image": (
         "Look into images, archives and models without loading them; sign and verify them.",
         {
+            "build": (Command, build),
             "scan": (Command, scan),
             "sbom": (Command, sbom),
             "keys": (Command, keys),

@@ -1,13 +1,20 @@
-"""Commands about models: serving a folder of them."""
+"""Commands about models: serving a folder of them, and one address for all that serve."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from api.cli import doors
 from api.cli.frame import Command, Talk
+from engine.model.errors import BerthError
+
+if TYPE_CHECKING:
+    from api.client.remote import Remote
+    from engine.model.dispatches import Deployment
 
 
 def serve(
@@ -47,4 +54,70 @@ def serve(
     standalone.run(settings)
 
 
-COMMANDS = {"serve": (Command, serve)}
+class _Deployments:
+    """Asks the running engine what serves, on a connection that is kept while it answers."""
+
+    def __init__(self, talk: Talk) -> None:
+        self._talk = talk
+        self._kept = ExitStack()
+        self._engine: Remote | None = None
+
+    def __call__(self) -> tuple[Deployment, ...]:
+        """Return what serves.
+
+        Raises:
+            BerthError: when no engine answers; one that was started anew is found next time.
+        """
+        try:
+            if self._engine is None:
+                self._engine = self._kept.enter_context(doors.engine(self._talk))
+            return self._engine.deployments()
+        except BerthError:
+            self._kept.close()
+            self._engine = None
+            raise
+
+
+def gateway(
+    context: typer.Context,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of REST, 0 for a free one.")] = 8760,
+    refresh_seconds: Annotated[
+        float, typer.Option(help="Ask the engine so often where models serve.", min=0.05)
+    ] = 1.0,
+    wait_seconds: Annotated[
+        float, typer.Option(help="How long a request waits for a model that is moved.", min=0)
+    ] = 60.0,
+    waiting_max: Annotated[
+        int, typer.Option(help="Requests of a model that may wait; others get 503.", min=0)
+    ] = 1024,
+    drain_seconds: Annotated[
+        float, typer.Option(help="Go on so long after SIGTERM, saying not ready.")
+    ] = 0.0,
+) -> None:
+    """Answer for every model that serves, wherever it serves now, until Ctrl-C or SIGTERM.
+
+    A model that the engine moves to another cluster keeps its address here, and no request fails.
+
+    Example: berth gateway --port 8760
+    """
+    from executors.serving.gateway import gateway as gateways
+    from executors.serving.gateway import process
+
+    talk: Talk = context.obj
+
+    settings = process.GatewaySettings(
+        source=_Deployments(talk),
+        host=host,
+        port=port,
+        refresh_seconds=refresh_seconds,
+        drain_seconds=drain_seconds,
+        limits=gateways.Limits(wait_seconds=wait_seconds, waiting_max=waiting_max),
+        announce=lambda found: talk.say(
+            f"The gateway is at http://{host}:{found}/v2. Stop it with Ctrl-C."
+        ),
+    )
+    process.run(settings)
+
+
+COMMANDS = {"serve": (Command, serve), "gateway": (Command, gateway)}

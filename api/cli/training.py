@@ -137,9 +137,18 @@ def train(
     context: typer.Context,
     program: Annotated[
         list[str],
-        typer.Argument(metavar="FILE.py[:FUNCTION]", help="A recipe, or a script with arguments."),
+        typer.Argument(
+            metavar="FILE.py[:FUNCTION]",
+            help="A recipe, a script with arguments, or `arima`, `transformer`, `graph`.",
+        ),
     ],
     folder: Annotated[Path, typer.Option(help="For checkpoints and metrics.")] = Path("training"),
+    data: Annotated[
+        Path | None, typer.Option(help="What `arima`, `transformer` or `graph` learns from.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="One of its settings: `season=24`.")
+    ] = None,
     *,
     probe: Annotated[
         bool, typer.Option("--probe", help="Only say whether so many workers pay.")
@@ -147,11 +156,17 @@ def train(
 ) -> None:
     """Train with several workers by torchrun (extra `torch`); go on from the last checkpoint.
 
+    `arima`, `transformer` and `graph` train a model of operations instead: the folder is then a
+    model's, for `berth model init`.
+
     Example: berth train net.py:recipe --workers 2
     """
     from executors.training.parallel import launch, metrics, prediction
 
     talk: Talk = context.obj
+    if data is not None or settings:
+        _train_template(talk, program, folder, data, settings or [])
+        return
     asked, workers = talk.options, int(talk.options["workers"])
     start = launch.Start(workers=workers, nodes=asked["nodes"], address=asked["address"])
     seconds_max = 60 * asked["minutes"]
@@ -180,6 +195,50 @@ def train(
     first, last = lines[0]["loss"], lines[-1]["loss"]
     _hand_on({"quality": -last, "loss_first": first, "loss_last": last, "steps": len(lines)})
     talk.result(f"{len(lines)} steps by {workers} workers: loss {first:.4f} to {last:.4f}")
+
+
+def _train_template(
+    talk: Talk, program: list[str], folder: Path, data: Path | None, given: list[str]
+) -> None:
+    """Train a model of operations, and write it as the folder of a model."""
+    from api.report.tables import following
+    from executors.tasks.context import TaskError
+    from executors.training.operations import folder as folders
+    from executors.training.operations import template
+
+    if len(program) != 1 or program[0] not in template.TEMPLATES:
+        known = ", ".join(sorted(template.TEMPLATES))
+        _refuse(f"{' '.join(program)!r} takes no `--data` or `--set`", f"only {known} do")
+    if data is None or not data.exists():
+        _refuse(f"there is no data at {str(data)!r}", "name it with `--data FILE`")
+        return
+    values = dict(each.partition("=")[::2] for each in given)
+    seed = str(values.pop("seed", "0"))
+    if not seed.isdigit():
+        _refuse(f"the seed is {seed!r}", "give a whole number: `--set seed=7`")
+    order = template.Order(source=data, settings=values, seed=int(seed))
+    try:
+        trained = template.train(template.Template(program[0]), order)
+    except TaskError as error:
+        _refuse(str(error), "see docs/how-to/train.md")
+        return
+    outputs = trained.outputs()
+    _hand_on(outputs)
+    name = folder.absolute().name
+    folders.write(trained, folder, name)
+    if talk.json:
+        import json
+
+        talk.result(json.dumps(outputs, sort_keys=True))
+        return
+    said = [
+        f"quality  {trained.quality:.3f}  ({trained.quality_name})",
+        f"beside   {trained.baseline:.3f}  ({trained.baseline_name})",
+        f"{folder} is written: {trained.file}, {len(trained.weights) / 1000:.0f} kB.",
+    ]
+    steps = (f"berth model init {name} --folder {folder}", f"cd {folder}")
+    more = following(*steps, f"berth model add {trained.file}", "berth model push")
+    talk.result(str(folder) if talk.quiet else "\n".join([*said, "", more]))
 
 
 def _ended(code: int, folder: Path) -> None:

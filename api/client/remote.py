@@ -28,6 +28,7 @@ from engine.model.signals import Signal
 from engine.model.sizing import ServiceSize
 from engine.ports import Watch
 from executors.training.tracking.experiments import Experiment
+from executors.training.tracking.exporting import Exported
 
 SOLVED_HEADER = "Berth-Solved-Seconds"
 
@@ -131,6 +132,10 @@ class Remote:
         """Return the record of every training of a run."""
         path = f"/v1/runs/{run_id}/experiments"
         return self._transport.value(tuple[Experiment, ...], "GET", path)
+
+    def export(self, run_id: str) -> tuple[Exported, ...]:
+        """Export every training of a run to the MLflow that the engine's settings name."""
+        return self._transport.value(tuple[Exported, ...], "POST", f"/v1/runs/{run_id}/export")
 
     def log(self, run_id: str, task: str, number: int = 0) -> str:
         """Return the end of what an attempt wrote; number 0 is the newest attempt."""

@@ -19,11 +19,15 @@ _COLUMNS = (
     Column(title="PRICE", right=True),
     Column(title="STATE"),
 )
+_OTHERS = Column(title="OTHERS HOLD", rank=1)
 _FINDING_COLUMNS = (Column(title="WHAT"), Column(title="HOW"), Column(title="IT SAYS"))
 
 
 def fleet_text(fleet: Fleet, style: Style = PLAIN, *, only: str = "") -> str:
-    """Return a line for each pool; `only` keeps one cluster."""
+    """Return a line for each pool; `only` keeps one cluster.
+
+    What others hold is shown where any cluster tells it.
+    """
     rows = [
         row
         for cluster in fleet.clusters
@@ -33,7 +37,20 @@ def fleet_text(fleet: Fleet, style: Style = PLAIN, *, only: str = "") -> str:
     commands = ["berth plan FILE", "berth doctor"]
     if only:
         commands = ["berth fleet", "berth alarms"]
-    return f"{table(_COLUMNS, rows, style)}\n\n{following(*commands)}"
+    columns: tuple[Column, ...] = _COLUMNS
+    if any(pool.taken is not None for cluster in fleet.clusters for pool in cluster.pools):
+        columns = (*_COLUMNS[:-1], _OTHERS, _COLUMNS[-1])
+    else:
+        rows = [(*row[:-2], row[-1]) for row in rows]
+    return f"{table(columns, rows, style)}\n\n{following(*commands)}"
+
+
+def held_by_others(pool: Pool) -> str:
+    """Return what work that is not this engine's holds of a pool, `-` where nobody says."""
+    if pool.taken is None:
+        return "-"
+    told = f"{pool.taken.cpu_cores:g} cpu, {pool.taken.memory_gib:g} GiB"
+    return told + (f", {pool.taken.gpu_count:g} GPUs" if pool.taken.gpu_count else "")
 
 
 def _row(cluster: Cluster, pool: Pool) -> tuple[str, ...]:
@@ -49,6 +66,7 @@ def _row(cluster: Cluster, pool: Pool) -> tuple[str, ...]:
         shape.machine,
         has,
         f"{words.money(pool.price_micro_dollars_per_hour)}/h",
+        held_by_others(pool),
         "answers" if cluster.reachable else "down",
     )
 
@@ -57,7 +75,7 @@ def _without_pools(cluster: Cluster) -> tuple[str, ...]:
     """Return the line of a cluster of which no node is known, so that it is not overlooked."""
     where = f"{cluster.provider.value}, {cluster.region}"
     state = "answers" if cluster.reachable else "down"
-    return (cluster.name, where, "-", "0", "-", "-", "-", state)
+    return (cluster.name, where, "-", "0", "-", "-", "-", "-", state)
 
 
 def findings_text(found: Sequence[Finding], style: Style = PLAIN, *, engine: bool) -> str:

@@ -11,6 +11,7 @@ from api.rest import answering
 from engine.model.dispatches import Attempt, Deployment, Run
 from engine.model.progress import RunStatus
 from executors.training.tracking.experiments import Experiment
+from executors.training.tracking.exporting import Exported
 
 router = fastapi.APIRouter(tags=["runs"])
 
@@ -45,6 +46,12 @@ def attempts(application: answering.Served, run_id: str) -> Response:
 def experiments(application: answering.Served, run_id: str) -> Response:
     """Return what made each model of a run: data, code, parameters, environment, metrics."""
     return answering.values(application.experiments(run_id))
+
+
+@router.post("/v1/runs/{run_id}/export", response_model=list[Exported])
+def export(application: answering.Served, run_id: str) -> Response:
+    """Export every training of a run to the MLflow that the engine's settings name."""
+    return answering.values(application.export(run_id))
 
 
 @router.get("/v1/runs/{run_id}/logs/{task}", response_class=PlainTextResponse)

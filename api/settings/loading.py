@@ -200,6 +200,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "senders": _path,
     "prometheus": _path,
     "channels": _path,
+    "mlflow": _text,
     "database": _text,
     "host": _text,
     "port": _whole(0, _PORT_MAX),

@@ -23,6 +23,7 @@ class Settings:
         `senders` in the data folder.
     prometheus: file with queries that are asked of Prometheus; None for none.
     channels: file with the channels of notifications; None for none.
+    mlflow: address of MLflow's tracking server, to which trainings are exported; "" for none.
     database: URL of the ledger; "" means `berth.sqlite` in the data folder.
     replica: name of this engine among several on one data folder and one PostgreSQL, of which one
         leads; "" means that it is alone. lease_seconds: how long the others wait for a leader
@@ -52,6 +53,7 @@ class Settings:
     senders: Path | None = None
     prometheus: Path | None = None
     channels: Path | None = None
+    mlflow: str = ""
     database: str = ""
     host: str = "127.0.0.1"
     port: int = PORT

@@ -38,6 +38,7 @@ from engine.model.signals import Signal
 from engine.model.sizing import ServiceSize
 from engine.ports import Watch
 from executors.training.tracking.experiments import Experiment
+from executors.training.tracking.exporting import Exported
 
 
 class Application:
@@ -56,7 +57,7 @@ class Application:
         self._profiles = profile_desk.ProfileDesk(parts)
         self.hands = HandsDesk(parts.ledger, parts.clock, self._watch.super_alarm)
         self._context = AlarmContext(parts.ledger, self.hands.judged)
-        self.models = ModelDesk(parts)
+        self.models = ModelDesk(parts, is_engine=loops is not None)
         self._loops = loops
         self._senders = Senders(parts.settings.senders_folder)
         if loops is not None:
@@ -137,6 +138,10 @@ class Application:
     def experiments(self, run_id: str) -> tuple[Experiment, ...]:
         """Return the record of every training of a run."""
         return self._runs.experiments(run_id)
+
+    def export(self, run_id: str, address: str = "") -> tuple[Exported, ...]:
+        """Export every training of a run to MLflow, at an address or where the settings say."""
+        return self._runs.export(run_id, address)
 
     def log(self, run_id: str, task: str, number: int = 0) -> str:
         """Return the end of what an attempt wrote; number 0 is the newest attempt."""

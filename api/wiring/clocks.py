@@ -46,6 +46,10 @@ class VirtualClock(ScaledClock):
         """Return the instant that was set last."""
         return self._now
 
+    def monotonic(self) -> float:
+        """Return the same: nobody sets this clock back."""
+        return self._now
+
     def set(self, instant: float) -> None:
         """Go on to an instant; an earlier one changes nothing."""
         self._now = max(self._now, instant)

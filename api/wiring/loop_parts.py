@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import forecasting
 from alarms.detection import drifting
@@ -27,19 +28,26 @@ from api.wiring import notifying, profile_desk
 from api.wiring.loops import LoopPlan
 from api.wiring.parts import Parts, plugin
 from api.wiring.rules_file import RulesFile
+from api.wiring.run_desk import RunDesk
+from api.wiring.servers import EngineServers
 from engine import dispatching, expressions, planning, plugins, watching
 from engine.model.records import Term
-from engine.ports import Executor, ModelServer, Notifier, SignalSource
+from engine.ports import Executor, Notifier, SignalSource
 from engine.testing import crash
 from engine.watching.desk import Desk
 from executors import kubernetes
 from executors.local import FolderArtifacts, LocalExecutor, LocalSignals
 from executors.serving import HttpModelServer
 
+if TYPE_CHECKING:
+    from executors.kubernetes import KubernetesExecutor
+
 _PAUSE_SECONDS = 0.2
 _NIGHT_SECONDS = 86_400.0
 _LEARN_PAUSE_SECONDS = 60.0
 _COURIER_PAUSE_SECONDS = 1.0
+_EXPORT_PAUSE_SECONDS = 5.0
+_SCALE_PAUSE_SECONDS = 30.0
 _LOOKS_PER_WINDOW = 4
 _WINDOWS_OF_ONE_EVENT = 3
 
@@ -61,17 +69,18 @@ def plans(
     term: Term,
     *,
     points: crash.CrashPoints | None = None,
-    beyond: Executor | None = None,
+    beyond: KubernetesExecutor | None = None,
 ) -> tuple[LoopPlan, ...]:
     """Return the loops of an engine: dispatch, plan, watch, learn, size, one for each channel.
 
     beyond: the executor of Kubernetes, which outlives a term, as `kubernetes_executor` makes it.
     """
+    servers = EngineServers(parts.ledger, parts.clock, HttpModelServer(), beyond)
     dispatcher = dispatching.Dispatcher(
         parts.ledger,
         _executors(parts, points, beyond),
         FolderArtifacts(parts.settings.home / "artifacts"),
-        _servers(points),
+        servers if points is None else crash.CrashingModelServer(servers, points),
         expressions.CelConditions(),
         parts.fleet,
         parts.clock,
@@ -84,7 +93,7 @@ def plans(
     channels = notifying.read_channels(parts.settings)
     window = parts.settings.scaled(parts.settings.window_seconds)
     signals = LocalSignals(parts.settings.home, parts.fleet, parts.clock, window_seconds=window)
-    sources = (signals, *_prometheus(parts))
+    sources = (signals, *_beyond(parts, window), *_prometheus(parts))
     rated = detection_of(parts.settings)
     watch = watcher(parts, term, sources, _notifiers(parts, channels), rated)
     return (
@@ -105,11 +114,28 @@ def plans(
             step=profile_desk.hourly(parts, term),
             pause_seconds=max(parts.settings.scaled(_LEARN_PAUSE_SECONDS), _PAUSE_SECONDS),
         ),
+        *_scaling(servers, beyond),
         *(_courier(parts, term, channel) for channel in channels),
+        *_tracking(parts),
     )
 
 
-def kubernetes_executor(parts: Parts) -> Executor | None:
+def _tracking(parts: Parts) -> tuple[LoopPlan, ...]:
+    """Return the loop that exports trainings, where MLflow is configured."""
+    if not parts.settings.mlflow:
+        return ()
+    step = RunDesk(parts).export_new
+    return (LoopPlan(name="export", step=step, pause_seconds=_EXPORT_PAUSE_SECONDS),)
+
+
+def _scaling(servers: EngineServers, beyond: KubernetesExecutor | None) -> Sequence[LoopPlan]:
+    """Return the loop that keeps autoscalers at the forecast, where there are any."""
+    if beyond is None:
+        return ()
+    return (LoopPlan(name="scale", step=servers.scale, pause_seconds=_SCALE_PAUSE_SECONDS),)
+
+
+def kubernetes_executor(parts: Parts) -> KubernetesExecutor | None:
     """Return the executor of Kubernetes clusters, None without any.
 
     One a process: pods reach it under one address, whoever leads.
@@ -140,11 +166,6 @@ def _executors(
     if points is None:
         return made
     return {name: crash.crashing(executor, points) for name, executor in made.items()}
-
-
-def _servers(points: crash.CrashPoints | None) -> ModelServer:
-    servers = HttpModelServer()
-    return servers if points is None else crash.CrashingModelServer(servers, points)
 
 
 def detection_of(settings: Settings) -> detection.Detection:
@@ -236,6 +257,13 @@ def read_topology(settings: Settings) -> Topology:
     if settings.topology is None:
         return Topology()
     return load_topology(read_text(settings.topology, "topology"), str(settings.topology))
+
+
+def _beyond(parts: Parts, window_seconds: float) -> Sequence[SignalSource]:
+    """Return what looks at Kubernetes clusters, where there are any."""
+    if parts.kubernetes is None:
+        return ()
+    return (kubernetes.KubernetesSignals(parts.fleet, parts.clock, window_seconds=window_seconds),)
 
 
 def _prometheus(parts: Parts) -> Sequence[SignalSource]:

@@ -26,9 +26,12 @@ _WAITING_MAX = 16
 
 
 class ModelDesk:
-    """Answers what concerns models in repositories. May be used from several threads."""
+    """Answers what concerns models in repositories. May be used from several threads.
 
-    def __init__(self, parts: Parts) -> None:
+    is_engine: whether it belongs to an engine, which awaits pushes.
+    """
+
+    def __init__(self, parts: Parts, *, is_engine: bool = False) -> None:
         home = parts.settings.home
         self.delivery = Delivery(
             home,
@@ -36,6 +39,7 @@ class ModelDesk:
             parts.clock,
             os.environ,
             command=f"BERTH_HOME={shlex.quote(str(home))} {shlex.quote(sys.executable)} -m berth",
+            is_awaiting=is_engine,
         )
         self._clock = parts.clock
         self._webhooks = Webhooks(home / "webhooks")

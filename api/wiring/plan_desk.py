@@ -73,7 +73,10 @@ class PlanDesk:
             seed=specs[0].seed if question.seed is None else question.seed,
             horizon_hours=question.horizon_hours,
             reservations=planning.running_reservations(
-                parts.ledger, now, serving_planned={item.pipeline for item in standing}
+                parts.ledger,
+                now,
+                fleet=fleet,
+                serving_planned={item.pipeline for item in standing},
             ),
             fixed=standing,
             work_limit=parts.settings.work_limit,

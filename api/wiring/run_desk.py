@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+from dataclasses import asdict
 from pathlib import Path
 
 from api.wiring.parts import Parts
@@ -14,8 +17,11 @@ from engine.model.records import ATTEMPTS, DEPLOYMENTS, RUNS
 from executors import kubernetes
 from executors.training.tracking import experiments
 from executors.training.tracking.experiments import Experiment
+from executors.training.tracking.exporting import Exported, Tracker, Training
 
 _LOG_BYTES_MAX = 256 * 1024
+_NEW_MAX = 200
+"""Newest attempts of which trainings are exported by themselves."""
 
 
 class RunDesk:
@@ -76,6 +82,64 @@ class RunDesk:
         folders = (self._parts.settings.home / "attempts" / a / "outputs" for a in ended.values())
         return tuple(
             experiments.read(folder) for folder in folders if (folder / experiments.NAME).exists()
+        )
+
+    def export(self, run_id: str, address: str = "") -> tuple[Exported, ...]:
+        """Export every training of a run to MLflow, at an address or where the settings say.
+
+        Raises:
+            RefusedError: when no address is known, or MLflow refuses.
+            UnreachableError: when it does not answer.
+        """
+        where = address or self._parts.settings.mlflow
+        if not where:
+            fix = "set `mlflow` in berth.toml or BERTH_MLFLOW, or name one with --to"
+            raise RefusedError("no address of MLflow is known", fix=fix)
+        tracker = Tracker(where, os.environ)
+        try:
+            return tuple(
+                tracker.export(training)
+                for attempt in self.attempts(run_id)
+                if (training := self._training(attempt)) is not None
+            )
+        finally:
+            tracker.close()
+
+    def export_new(self) -> bool:
+        """Export the trainings that ended since; return whether there were any.
+
+        A mark in the attempt's folder remembers what was exported where.
+        """
+        found = False
+        done = {"state": AttemptState.SUCCEEDED.value}
+        newest = self._parts.ledger.select(
+            ATTEMPTS, where=done, order_by="intended_at", descending=True, limit=_NEW_MAX
+        )
+        for stored in newest:
+            mark = self._outputs(stored.value).parent / "exported.json"
+            if mark.exists() or self._training(stored.value) is None:
+                continue
+            exported = self.export(stored.value.run_id)
+            mark.write_text(json.dumps([asdict(one) for one in exported]), encoding="utf-8")
+            found = True
+        return found
+
+    def _outputs(self, attempt: Attempt) -> Path:
+        return self._parts.settings.home / "attempts" / attempt.attempt_id / "outputs"
+
+    def _training(self, attempt: Attempt) -> Training | None:
+        """Return the training that an attempt was; None when it was none, or is not here."""
+        folder = self._outputs(attempt)
+        is_done = attempt.state is AttemptState.SUCCEEDED
+        if not is_done or not (folder / experiments.NAME).exists():
+            return None
+        return Training(
+            pipeline=attempt.pipeline,
+            run=attempt.run_id,
+            attempt=attempt.attempt_id,
+            started_at=attempt.started_at or attempt.intended_at,
+            ended_at=attempt.ended_at or attempt.intended_at,
+            experiment=experiments.read(folder),
         )
 
     def log(self, run_id: str, task: str, number: int) -> str:

@@ -54,13 +54,25 @@ class Stage:
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @contextlib.contextmanager
-    def engine(self, inactivity: float = 50.0) -> Iterator[_world.Engine]:
+    def engine(
+        self,
+        inactivity: float = 50.0,
+        *,
+        discovers: bool = False,
+        member: _world.Member | None = None,
+    ) -> Iterator[_world.Engine]:
         """Start an engine of its own store whose requests go through the proxy."""
         number = next(self.numbers)
         config = self.proxy.kubeconfig(self.place.kubeconfig, self.scratch / f"config-{number}")
         given = _world.settings(self.place, connections=4, kubeconfig=config)
         self.proxy.seen.clear()
-        made = _world.Engine(self.scratch / f"home-{number}", given, inactivity_seconds=inactivity)
+        made = _world.Engine(
+            self.scratch / f"home-{number}",
+            given,
+            discovers=discovers,
+            inactivity_seconds=inactivity,
+            member=member,
+        )
         try:
             yield made
         finally:
@@ -289,73 +301,3 @@ def firsts(engine: _world.Engine) -> dict[str, Reason]:
     """Return the reason of each task's first attempt, once it has ended."""
     ended = [each for each in engine.attempts() if each.number == 1 and each.state.is_terminal]
     return {each.task: each.reason for each in ended}
-
-
-def deleted(stage: Stage) -> Iterator[frame.Figure]:
-    """F18: somebody deletes a Job of ours while it runs."""
-    stage.node.script = runs_on
-    with stage.engine() as engine:
-        stage.submit(engine, 1)
-        step_until(engine, lambda: engine.count(AttemptState.RUNNING) == 1)
-        link = engine.clusters.links()[_world.CLUSTER]
-        step_until(engine, lambda: bool(link.pods and link.pods.objects()), 30.0)
-        (attempt,) = engine.attempts()
-        path = f"/apis/batch/v1/namespaces/{stage.place.namespace}/jobs/"
-        name = attempt.handle.rpartition("/")[2]
-        stage.place.admin.call("DELETE", path + name, body={"propagationPolicy": "Background"})
-        took = step_until(engine, lambda: firsts(engine).get("task-0") is Reason.KILLED, 60.0)
-        yield frame.at_most("F18 deleted: time until it is told", took, 30, unit="s")
-    stage.node.script = ends_well
-
-
-def refused(stage: Stage) -> Iterator[frame.Figure]:
-    """F20: an admission policy refuses one task of ten."""
-    for path, body in policy(stage.place.namespace):
-        stage.place.admin.call("POST", path, body=body)
-    time.sleep(5.0)  # the policy takes effect a moment after it is made
-    with stage.engine() as engine:
-        stage.submit(engine)
-        began = time.monotonic()
-        step_until(engine, lambda: firsts(engine).get("task-0") is not None, 30.0)
-        took = time.monotonic() - began
-        step_until(engine, lambda: done(engine, TASKS - 1))
-        first = next(each for each in engine.attempts() if each.task == "task-0")
-        told = first.reason is Reason.ADMISSION and "no poison here" in first.message
-        yield frame.at_most("F20 refused: time until it is told", took, 1, unit="s")
-        yield frame.at_least("F20 refused: told with the cluster's words", float(told), 1)
-        yield frame.at_least("F20 refused: others that succeeded", successes(engine.attempts()), 9)
-
-
-def policy(namespace: str) -> Iterator[tuple[str, Document]]:
-    """Yield a policy that refuses Jobs of the task `task-0` in a namespace."""
-    base = "/apis/admissionregistration.k8s.io/v1"
-    expression = "object.metadata.labels['berth.dev/task'] != 'task-0'"
-    rule = {
-        "apiGroups": ["batch"],
-        "apiVersions": ["v1"],
-        "operations": ["CREATE"],
-        "resources": ["jobs"],
-    }
-    here = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
-    yield (
-        f"{base}/validatingadmissionpolicies",
-        {
-            "metadata": {"name": namespace},
-            "spec": {
-                "failurePolicy": "Fail",
-                "matchConstraints": {"resourceRules": [rule]},
-                "validations": [{"expression": expression, "message": "no poison here"}],
-            },
-        },
-    )
-    yield (
-        f"{base}/validatingadmissionpolicybindings",
-        {
-            "metadata": {"name": namespace},
-            "spec": {
-                "policyName": namespace,
-                "validationActions": ["Deny"],
-                "matchResources": {"namespaceSelector": here},
-            },
-        },
-    )

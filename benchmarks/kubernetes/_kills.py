@@ -51,7 +51,9 @@ class DyingPoints(crash.CrashPoints):
 
 def figures(place: fixtures.Place, scratch: Path, kills: int, seed: int) -> Iterator[frame.Figure]:
     """Yield what is left after so many kills."""
-    node = _FORKS.Process(target=_node, args=(place, scratch / "f1-node"), daemon=True)
+    node = _FORKS.Process(
+        target=play_node, args=(place, scratch / "f1-node", "node-f1"), daemon=True
+    )
     node.start()
     try:
         yield from _killed(place, scratch / "f1", kills, seed)
@@ -60,10 +62,10 @@ def figures(place: fixtures.Place, scratch: Path, kills: int, seed: int) -> Iter
         node.join()
 
 
-def _node(place: fixtures.Place, folder: Path) -> None:
-    """Play the node until killed."""
+def play_node(place: fixtures.Place, folder: Path, name: str) -> None:
+    """Play a node that ends pods at once, until killed."""
     api = fixtures.api_of(place.plane.kubeconfig, place.context)
-    kubelet = ProcessKubelet(api, "node-f1", folder, pool="nodes")
+    kubelet = ProcessKubelet(api, name, folder, pool="nodes")
     kubelet.script = _faults.ends_well
     kubelet.start()
     while True:

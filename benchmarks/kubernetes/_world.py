@@ -15,7 +15,7 @@ from engine.model import documents
 from engine.model.dispatches import Attempt, AttemptOrder, AttemptState
 from engine.model.fleet import Fleet
 from engine.model.identifiers import ClusterName, PipelineName, RunId, TaskName, attempt_id
-from engine.model.records import ATTEMPTS
+from engine.model.records import ATTEMPTS, Term
 from engine.model.specs import PipelineSpec, TaskKind, TaskSpec
 from engine.ports import FleetSource, Ledger
 from engine.testing import crash, samples
@@ -91,31 +91,50 @@ def fleet() -> Fleet:
     )
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """What tells one engine from others on the same store; database: "" for SQLite in its home."""
+
+    name: str = ""
+    database: str = ""
+    clock: SystemClock = dataclasses.field(default_factory=SystemClock)
+    term: Term | None = None
+
+
 class Engine:
-    """The dispatch loop of an engine, with a store of full durability and one cluster."""
+    """The dispatch loop of an engine, with a store of full durability and one cluster.
+
+    discovers: take the fleet as the nodes are; otherwise one large cluster that always answers.
+    """
 
     def __init__(
         self,
         home: Path,
         given: KubernetesSettings,
         *,
-        source: FleetSource | None = None,
+        discovers: bool = False,
         inactivity_seconds: float = 50.0,
         points: crash.CrashPoints | None = None,
+        member: Member | None = None,
     ) -> None:
         home.mkdir(parents=True, exist_ok=True)
-        self.clock = SystemClock()
+        member = member or Member()
+        self.home = home
+        self.clock = member.clock
         passed = points or crash.CrashPoints()
-        opened = store.open_ledger(f"sqlite:///{home / 'berth.sqlite'}")
+        opened = store.open_ledger(member.database or f"sqlite:///{home / 'berth.sqlite'}")
         self._close_ledger = opened.close
         self.ledger: Ledger = crash.CrashingLedger(opened, passed) if points else opened
         self.clusters = KubernetesClusters(
             given, kubernetes.installation_of(home), inactivity_seconds=inactivity_seconds
         )
-        kubernetes.KubernetesFleetSource(self.clusters).fleet()
+        found = kubernetes.KubernetesFleetSource(self.clusters)
+        found.fleet()
         artifacts = FolderArtifacts(home / "artifacts")
-        self.executor = KubernetesExecutor(home, self.clusters, artifacts, self.clock)
-        self.source = source or samples.FixedFleet(fleet())
+        self.executor = KubernetesExecutor(
+            home, self.clusters, artifacts, self.clock, replica=member.name
+        )
+        self.source: FleetSource = found if discovers else samples.FixedFleet(fleet())
         self.dispatcher = dispatching.Dispatcher(
             self.ledger,
             {"kubernetes": crash.crashing(self.executor, passed) if points else self.executor},
@@ -124,7 +143,7 @@ class Engine:
             expressions.CelConditions(),
             self.source,
             self.clock,
-            store.begin_term(self.ledger, self.clock, "benchmark"),
+            member.term or store.begin_term(self.ledger, self.clock, "benchmark"),
         )
 
     def submit(self, spec: PipelineSpec) -> None:

@@ -113,27 +113,31 @@ def prepared(home: Path, heart: Path) -> workspace.Workspace:
     )
 
 
-def drift(made: Stage, truth: Truth, *, ramp_seconds: float) -> None:
-    """Lets the truth change: upstream at once, for callers in four steps over some seconds."""
+def unchanged(record: Mapping[str, str], label: int) -> int:
+    """Returns the label as the file has it."""
+    del record
+    return label
+
+
+def drift(made: Stage, truth: Truth, *, ramp_seconds: float, before: Truth = unchanged) -> None:
+    """Lets the truth change: upstream at once, for callers in four steps over some seconds.
+
+    `before` is what was true until then.
+    """
     rows = workspace.read_rows(made.space.upstream)
     changed = [{**row, "target": str(truth(row, int(row["target"])))} for row in rows]
     workspace.write_rows(made.space.upstream, changed)
     callers = playing(made)
     for part in range(1, _PARTS + 1):
-        callers.relabel(partly(truth, part / _PARTS))
+        callers.relabel(partly(truth, part / _PARTS, before))
         if part < _PARTS:
             made.pause(ramp_seconds / _PARTS)
 
 
-def partly(truth: Truth, share: float) -> Callable[[workspace.Record, int], int]:
-    """Returns what is true while a change has come to a share of the records only."""
-
-    def label_of(record: workspace.Record, label: int) -> int:
-        words = {name: repr(value) for name, value in record.items()}
-        changed = random.Random(repr(sorted(words.items()))).random() < share
-        return truth(words, label) if changed else label
-
-    return label_of
+def partly(truth: Truth, share: float, before: Truth) -> Callable[[workspace.Record, int], int]:
+    """Returns the same of a record with numbers."""
+    of_words = partly_of(truth, share, before)
+    return lambda record, label: of_words({k: repr(v) for k, v in record.items()}, label)
 
 
 def playing(made: Stage) -> traffic.Traffic:
@@ -141,6 +145,16 @@ def playing(made: Stage) -> traffic.Traffic:
     if made.callers is None:
         raise RuntimeError("nobody calls the model")
     return made.callers
+
+
+def partly_of(truth: Truth, share: float, before: Truth) -> Truth:
+    """Returns what is true while a change has come to a share of the records only."""
+
+    def label_of(words: Mapping[str, str], label: int) -> int:
+        changed = random.Random(repr(sorted(words.items()))).random() < share
+        return truth(words, label) if changed else before(words, label)
+
+    return label_of
 
 
 def waited(made: Stage, seconds: float, done: Callable[[], bool]) -> float:

@@ -34,12 +34,16 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Injected:
-    """An end that is not about memory. lines: of the log, as a format of one number."""
+    """An end that is not about memory.
+
+    lines: of the log, as a format of one number. cpu_share: of one processor, as measured.
+    """
 
     name: str
     reason: Reason
     exit_code: int | None
     lines: tuple[str, ...]
+    cpu_share: float = 1.0
 
 
 TRACEBACK = 'File "train.py", line {0}, in <module>'
@@ -90,7 +94,13 @@ HOPELESS = (
         exit_code=3,
         lines=("solver: singular system at step {0}",),
     ),
-    Injected(name="hangs", reason=Reason.TIMED_OUT, exit_code=-15, lines=()),
+    Injected(name="hangs", reason=Reason.TIMED_OUT, exit_code=-15, lines=(), cpu_share=0.001),
+    Injected(
+        name="no answer in numbers",
+        reason=Reason.EXIT_CODE,
+        exit_code=1,
+        lines=(TRACEBACK, "numpy.linalg.LinAlgError: Matrix is not positive definite"),
+    ),
 )
 INFRASTRUCTURE = (
     Injected(name="evicted", reason=Reason.EVICTED, exit_code=None, lines=()),

@@ -7,7 +7,8 @@ a run that needs more runs out of memory, is lost as a whole, and the product sa
 rules (`engine.dispatching.diagnosing`, `remedying`), then its chooser (`forecasting.remedies`),
 which learns online from runs and retries as they end. Cost is memory times hours of every try.
 Blind doubling doubles until it is enough; an oracle holds the need in the second try. Injected, one
-in ten runs each: user errors, hopeless tasks and failures of the cluster, with words of programs.
+in ten runs each: user errors, hopeless tasks and failures of the cluster, with words of programs;
+and, so that giving up always would show, ends that pass and slow ones that more time helps.
 """
 
 import argparse
@@ -133,6 +134,8 @@ def of_all(total: Tally, injected: Injections) -> Iterator[frame.Figure]:
     yield frame.informs("hopeless: tries, mean", mean, anchor=f"doubling {1 + RETRIES}")
     flaky = 100.0 * injected.again["flaky"] / max(injected.count["flaky"], 1)
     yield frame.informs("failures of unknown words that pass: tried again", flaky, unit="%")
+    slow = 100.0 * injected.again["slow"] / max(injected.count["slow"], 1)
+    yield frame.informs("slow ones that work until their time is over: given more", slow, unit="%")
     wrongly = injected.count["infrastructure"] - injected.again["infrastructure"]
     yield frame.at_most("failures of the cluster that used up retries", wrongly, 0)
     saved = 1.0 - (total.first + total.ours + injected.ours) / (
@@ -207,6 +210,8 @@ class Replay:
             self._infrastructure(case, runs)
         elif dice < 4 * INJECTED_SHARE:
             self._flaky(case, runs)
+        elif dice < 5 * INJECTED_SHARE:
+            self._slow(case, runs)
         if case.first_gib < case.need_gib:
             self._memory(case, runs)
 
@@ -243,7 +248,16 @@ class Replay:
         held = self._machine if how.name == "more than any machine" else case.first_gib
         attempts: list[Attempt] = []
         while len(attempts) < MOST_TRIES:
-            attempts.append(ended(case, len(attempts) + 1, held, how.reason, how.exit_code))
+            attempts.append(
+                ended(
+                    case,
+                    len(attempts) + 1,
+                    held,
+                    how.reason,
+                    how.exit_code,
+                    cpu_share=how.cpu_share,
+                )
+            )
             self._injected.ours += held * case.hours * (len(attempts) > 1)
             lines = _remedy_cases.spoken(how, self._dice)
             if not self._decide(case, attempts, lines, runs).retries:
@@ -277,6 +291,16 @@ class Replay:
         lines = (f"lost the lock of shard {self._dice.randrange(1, 1_000)}",)
         if self._decide(case, attempts, lines, runs).retries:
             self._injected.again["flaky"] += 1
+            attempts.append(ended(case, 2, case.first_gib, None))
+            self._learn(attempts)
+
+    def _slow(self, case: Case, runs: tuple[RunRecord, ...]) -> None:
+        """Works until its time is over, as what is larger than usual does; more time helps it."""
+        self._injected.count["slow"] += 1
+        attempts = [ended(case, 1, case.first_gib, Reason.TIMED_OUT, -15)]
+        remedy = self._decide(case, attempts, (), runs)
+        if remedy.retries and remedy.configuration is not None:
+            self._injected.again["slow"] += remedy.configuration.time_factor > 1.0
             attempts.append(ended(case, 2, case.first_gib, None))
             self._learn(attempts)
 
@@ -346,10 +370,19 @@ def noted(attempt: Attempt, remedy: Remedy) -> Attempt:
 
 
 def ended(
-    case: Case, number: int, held: float, reason: Reason | None, exit_code: int | None = None
+    case: Case,
+    number: int,
+    held: float,
+    reason: Reason | None,
+    exit_code: int | None = None,
+    *,
+    cpu_share: float = 1.0,
 ) -> Attempt:
-    """Returns an attempt that ended: well without a reason."""
-    seconds = case.hours * 3_600.0
+    """Returns an attempt that ended: well without a reason.
+
+    The traces round to hours, and so the shortest runs to nothing; none takes less than a second.
+    """
+    seconds = max(case.hours * 3_600.0, 1.0)
     return Attempt(
         attempt_id=AttemptId(f"r-1.{case.task}.{number}"),
         run_id=RunId("r-1"),
@@ -366,5 +399,5 @@ def ended(
         fence=1,
         reason=reason or Reason.COMPLETED,
         exit_code=exit_code,
-        usage=Usage(duration_seconds=seconds, cpu_seconds=0.0, memory_gib_peak=0.0),
+        usage=Usage(duration_seconds=seconds, cpu_seconds=cpu_share * seconds, memory_gib_peak=0.0),
     )

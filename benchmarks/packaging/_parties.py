@@ -105,10 +105,18 @@ class Engine:
 class Load:
     """A second process that keeps some connections busy; its answers are there when it ended."""
 
-    def __init__(self, endpoint: str, folder: Path, rows: Sequence[Sequence[float]]) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        folder: Path,
+        rows: Sequence[Sequence[float]],
+        *,
+        model: str = "iris",
+        connections: int = 4,
+    ) -> None:
         host, _, port = endpoint.removeprefix("http://").partition(":")
         self._log = folder / "answers.json"
-        options = {"host": host, "port": int(port), "connections": 4, "model": "iris"}
+        options = {"host": host, "port": int(port), "connections": connections, "model": model}
         self._options = {**options, "rows": rows, "log": str(self._log)}
         self.answers: list[Answer] = []
 

@@ -18,6 +18,7 @@ from placement.packing.repacking import Repacker, RepackingSettings
 from placement.packing.windows import Place, place_together
 
 WARM_PODS = 200
+PIECE_MILLI = 200
 
 
 class Knowledge(enum.Enum):
@@ -53,6 +54,7 @@ class Outcome:
     Attributes:
         allocated_percent: GPU allocated at each percentage asked for, by percentage.
         fragment_percent: Fragment at the end of arrivals.
+        pieces_percent: GPU idle at the end on devices of which less than `PIECE_MILLI` is idle.
         arrived: Pods that came.
         placed: Pods placed.
         moves: Pods moved.
@@ -64,6 +66,7 @@ class Outcome:
 
     allocated_percent: dict[int, float]
     fragment_percent: float
+    pieces_percent: float
     arrived: int
     placed: int
     moves: int
@@ -90,6 +93,7 @@ def replay(trace: Trace, arrivals: Arrivals, way: Way, percents: Sequence[int]) 
     return Outcome(
         allocated_percent={percent: curve.allocated_percent(percent) for percent in percents},
         fragment_percent=curve.fragment_percent(percents[-1]),
+        pieces_percent=curve.pieces_percent(),
         arrived=len(asked),
         placed=packer.placed,
         moves=packer.moves,
@@ -163,6 +167,11 @@ class _Curve:
     def allocated_percent(self, percent: int) -> float:
         """Returns the mean allocation while this percentage was asked for."""
         return round(float(np.mean(in_bucket(self._allocated, self._asked, percent))), 2)
+
+    def pieces_percent(self) -> float:
+        """Returns what is idle now in pieces of devices, in percent of all GPUs."""
+        devices = self._room.devices_milli
+        return float(devices[devices < PIECE_MILLI].sum()) / self._gpus / 10
 
     def fragment_percent(self, percent: int) -> float:
         """Returns the mean fragment in percent of all GPUs."""

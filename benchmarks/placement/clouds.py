@@ -17,6 +17,7 @@ from pathlib import Path
 from benchmarks.frame import BenchmarkError, Context, Figure, informs
 from benchmarks.placement import _clouds_anchor as anchor
 from benchmarks.placement import _clouds_berth as berth
+from benchmarks.placement import _clouds_bound as bound
 from benchmarks.placement._clouds_judge import Judged, Plan, judge
 from benchmarks.placement._clouds_world import Pipeline, World, read
 
@@ -54,7 +55,7 @@ def run(context: Context) -> Iterator[Figure]:
         if world.name.startswith(TIGHT):
             tight.append((ours, alone))
         yield from _figures(world, ours, alone)
-        yield _most(world, alone)
+        yield from _limits(world, alone)
         yield informs(f"{world.name}: bound on money at this weight", planned.bound_usd, unit="USD")
         yield informs(f"{world.name}: planning", planned.cpu_seconds, unit="CPU s")
     if tight:
@@ -101,21 +102,34 @@ def _figures(world: World, ours: Judged, alone: Judged) -> Iterator[Figure]:
     )
 
 
-def _most(world: World, alone: Judged) -> Figure:
-    """Return the most that any plan can save that keeps what the anchor keeps, and whether more is.
+def _limits(world: World, alone: Judged) -> Iterator[Figure]:
+    """Yield the most that any plan can save that keeps what the anchor keeps, and whether more is.
 
     No pipeline costs less than by itself in an empty fleet, and one that has no way there has none.
+    Where that leaves the bar open, all of them together are bounded by what room there is.
     """
     first = [_by_itself(world, pipeline) for pipeline in world.pipelines]
     names = [pipeline.name for pipeline in world.pipelines]
-    least = sum(one.usd for name, one in zip(names, first, strict=True) if name in alone.kept)
+    by_name = {n: one.usd for n, one in zip(names, first, strict=True) if n in alone.kept}
+    least = sum(by_name.values())
     most = sum(one.weight for one in first)
-    return informs(
+    how = "each pipeline in an empty fleet"
+    tight = world.name.startswith(TIGHT)
+    if tight and most <= alone.weight and _saved(least, alone.usd) >= SAVED_PERCENT:
+        least, how = max(least, bound.least_usd(world, by_name)), "the room of all pools in sum"
+    saved = _saved(least, alone.usd)
+    yield informs(
         f"{world.name}: money that any plan can save at that weight, at most",
-        _saved(least, alone.usd),
+        saved,
         unit="%",
-        anchor=f"each pipeline in an empty fleet; a weight of {most:g} has a way there at all",
+        anchor=f"by {how}; a weight of {most:g} has a way at all",
     )
+    if tight:
+        yield informs(
+            f"{world.name}: whether any plan can meet the bar (0: proven that none can)",
+            float(saved >= SAVED_PERCENT or most > alone.weight),
+            anchor=f"{alone.weight:g} kept by the anchor",
+        )
 
 
 def _by_itself(world: World, pipeline: Pipeline) -> Judged:

@@ -17,7 +17,14 @@ from fractions import Fraction
 
 from benchmarks import frame
 from benchmarks.placement import _openb as openb
-from benchmarks.placement._openb_replay import Knowledge, Outcome, Way, replay, warm
+from benchmarks.placement._openb_replay import (
+    PIECE_MILLI,
+    Knowledge,
+    Outcome,
+    Way,
+    replay,
+    warm,
+)
 from placement.packing.policies import FillSettings, Policy
 from placement.packing.repacking import RepackingSettings
 
@@ -197,6 +204,12 @@ def _on_default(
         4.4,
         unit="% of GPUs",
         anchor=f"FGD {_mean([outcome.fragment_percent for outcome in fgd]):.2f}",
+    )
+    # No move joins these: each is what a pod leaves of its own device.
+    yield frame.informs(
+        f"default: idle in pieces of less than {PIECE_MILLI} milli",
+        _mean([outcome.pieces_percent for outcome in ours]),
+        unit="% of GPUs",
     )
     longest = max(ours, key=lambda outcome: outcome.seconds)
     yield frame.at_most(

@@ -6,7 +6,7 @@ A cluster is a ledger of declared capacity: what attempts hold counts, not what 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from engine.dispatching.readiness import MAY_START, Judgement
 from engine.model.dispatches import Attempt, Reason
@@ -70,8 +70,16 @@ def pool_of(fleet: Fleet, cluster: str, pool: str) -> Pool | None:
 
 
 def capacity(pool: Pool) -> Resources:
-    """Return what all nodes of a pool have."""
-    return pool.shape.resources.times(pool.node_count)
+    """Return what all nodes of a pool have, less what others' work holds there."""
+    has = pool.shape.resources.times(pool.node_count)
+    if pool.taken is None:
+        return has
+    return replace(
+        has,
+        cpu_cores=max(0.0, has.cpu_cores - pool.taken.cpu_cores),
+        memory_gib=max(0.0, has.memory_gib - pool.taken.memory_gib),
+        gpu_count=max(0.0, has.gpu_count - pool.taken.gpu_count),
+    )
 
 
 def need(assignment: Assignment) -> Resources:

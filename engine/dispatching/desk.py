@@ -72,13 +72,13 @@ class Desk:
     plans: dict[PlanId, Plan] = field(default_factory=dict, init=False, repr=False)
     """Plans read already; a plan never changes, and reading one takes milliseconds."""
     unseen: dict[AttemptId, float] = field(default_factory=dict, init=False, repr=False)
-    """Attempts whose executor has no news of them, with the instant since when.
+    """Attempts whose executor has no news of them, with the monotonic instant since when.
 
     A grace period counts from what this engine saw itself. What is stored may be from before a
     restart, in which a cluster came back and went again.
     """
     gone: dict[str, float] = field(default_factory=dict, init=False, repr=False)
-    """Clusters that do not answer or left the fleet, with the instant since when; as `unseen`."""
+    """Clusters that do not answer or left the fleet, since which monotonic instant; as `unseen`."""
 
     retries: list[list[Retry]] = field(default_factory=list, init=False, repr=False)
     """Past retries, once they were read (one list), kept up to date as attempts end."""

@@ -64,6 +64,16 @@ _WORDS: Mapping[FailureCause, str] = {
     ),
 }
 _RULES = tuple((cause, re.compile(pattern, re.IGNORECASE)) for cause, pattern in _WORDS.items())
+_NUMBERS = re.compile(
+    r"\bsingular\b|\bLinAlgError\b|not positive[- ](semi)?definite|\binfeasible\b|\bunbounded\b"
+    r"|(did not|does not|failed to) converge|\bdiverged\b"
+    r"|\b(loss|gradients?|weights) (is|are|became) (nan|inf)",
+    re.IGNORECASE,
+)
+"""Ends that numbers bring about: the same numbers bring about the same end. They count only as the
+last words, for libraries warn of such things and go on."""
+_IDLE_SHARE = 0.005
+"""Of one processor; a task that used less until its time was over was waiting, not working."""
 _EXCEPTION = re.compile(r"^(?:\w+\.)*(\w+(?:Error|Exception|Exit|NotFound))\b")
 _USER_EXCEPTIONS = frozenset(
     {
@@ -115,6 +125,11 @@ def _first_look(attempt: Attempt, lines: Sequence[str]) -> Diagnosis:
         return Diagnosis(cause=FailureCause.INFRASTRUCTURE, rule="it was lost with its cluster")
     if attempt.reason in _BY_REASON:
         cause, rule = _BY_REASON[attempt.reason]
+        if cause is FailureCause.TIMED_OUT and _was_idle(attempt):
+            cause, rule = (
+                FailureCause.HOPELESS,
+                "it hung: its processor was idle",
+            )
         # A gate or an input that was refused is explained by the task, in its last words.
         missing = _spoken(lines) if attempt.reason is Reason.BAD_INPUT else None
         if missing is not None and missing.cause is FailureCause.MISSING_INPUT:
@@ -135,10 +150,19 @@ def _by_exit(attempt: Attempt, lines: Sequence[str]) -> Diagnosis:
     exception = _exception(lines)
     if exception is not None:
         return exception
+    said = [line for line in lines if line.strip()]
+    if said and _NUMBERS.search(said[-1]) and "warning" not in said[-1].lower():
+        rule = "its last words are of numbers, and the same numbers end alike"
+        return Diagnosis(cause=FailureCause.HOPELESS, rule=rule, words=_short(said[-1]))
     code = "" if attempt.exit_code is None else f" {attempt.exit_code}"
     rule = f"no rule knows exit code{code}"
-    said = [line for line in lines if line.strip()]
     return Diagnosis(cause=FailureCause.UNKNOWN, rule=rule, words=_short(said[-1]) if said else "")
+
+
+def _was_idle(attempt: Attempt) -> bool:
+    """Return whether an attempt used hardly any processor; 0 is what was not measured."""
+    used = attempt.usage
+    return used is not None and 0 < used.cpu_seconds < _IDLE_SHARE * used.duration_seconds
 
 
 def _killed(attempt: Attempt) -> Diagnosis:

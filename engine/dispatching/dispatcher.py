@@ -34,8 +34,9 @@ class Dispatcher(Desk):
                 changed, live = True, self.live_attempts()
         changed |= observing.stop_unwanted(self, fleet, live)
         live = self.live_attempts() if changed else live
-        changed |= starting.advance(self, fleet, live)
-        changed |= starting.start(self, fleet, live)
+        views = starting.advance(self, fleet, live)
+        changed |= views.changed
+        changed |= starting.start(self, fleet, live, views.of_run)
         if ending.end_runs(self):
             ending.collect(self)
             changed = True

@@ -34,8 +34,9 @@ Live = Mapping[AttemptId, Stored[Attempt]]
 def watch_clusters(desk: Desk, fleet: Fleet) -> bool:
     """Store which clusters answer, with an event when one stops or begins to."""
     changed = False
+    known = {each.value.cluster: each for each in desk.ledger.select(CLUSTER_HEALTH)}
     for cluster in fleet.clusters:
-        stored = desk.ledger.get(CLUSTER_HEALTH, cluster.name)
+        stored = known.get(cluster.name)
         if stored is not None and stored.value.reachable == cluster.reachable:
             continue
         health = ClusterHealth(
@@ -73,10 +74,11 @@ def lose(desk: Desk, fleet: Fleet, live: Live) -> bool:
     """Give up attempts whose cluster has not answered for longer than its grace period.
 
     The period counts from when this engine first saw the cluster gone, while it goes on seeing
-    that: until its end an attempt may be alive, and must not have a successor.
+    that: until its end an attempt may be alive, and must not have a successor. It is counted by a
+    clock that nobody can set, so that a jump of the wall clock ends no attempt.
     """
     changed = False
-    now = desk.clock.now()
+    now, elapsed = desk.clock.now(), desk.clock.monotonic()
     used = {stored.value.cluster for stored in live.values()}
     gone = {name for name in used if cluster_of(fleet, name) is None}
     for name in desk.gone.keys() - gone:
@@ -85,15 +87,16 @@ def lose(desk: Desk, fleet: Fleet, live: Live) -> bool:
         attempt = stored.value
         if attempt.cluster not in gone:
             continue
-        since = max(desk.gone.setdefault(attempt.cluster, now), attempt.intended_at)
-        if now - since >= _grace_seconds(fleet, attempt.cluster):
+        gone_seconds = elapsed - desk.gone.setdefault(attempt.cluster, elapsed)
+        grace_seconds = _grace_seconds(fleet, attempt.cluster)
+        if min(gone_seconds, now - attempt.intended_at) >= grace_seconds:
             changed |= outcomes.settle(desk, stored, _lost(attempt, now), fleet)
     return changed
 
 
 def is_given_up(desk: Desk, attempt: Attempt, fleet: Fleet) -> bool:
     """Note that an executor has no news of an attempt; return whether its grace has passed."""
-    now = desk.clock.now()
+    now = desk.clock.monotonic()
     since = desk.unseen.setdefault(attempt.attempt_id, now)
     return now - since >= _grace_seconds(fleet, attempt.cluster)
 

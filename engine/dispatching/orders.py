@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from engine.dispatching.bounds import replica_bounds
 from engine.dispatching.desk import RunView
 from engine.dispatching.readiness import ancestors
 from engine.model import documents
@@ -41,10 +42,19 @@ def order_for(view: RunView, attempt: Attempt) -> AttemptOrder:
             "seed": view.spec.seed,
             "overrides": overrides(view.run, task.name) | _remedied(attempt),
             "upstream": outputs_before(view, task),
+            **_replicas(view, attempt, task),
         },
         limits=attempt.held,
         time_limit_seconds=_time_limit(view, attempt, task),
     )
+
+
+def _replicas(view: RunView, attempt: Attempt, task: TaskSpec) -> dict[str, list[int]]:
+    """Return the bounds within which a server may be scaled when it starts."""
+    if task.kind is not TaskKind.SERVE:
+        return {}
+    profile = view.plan.profiles.get(task_key(attempt.pipeline, task.name))
+    return {"replicas": list(replica_bounds(profile, attempt.intended_at))}
 
 
 def _remedied(attempt: Attempt) -> dict[str, Scalar]:

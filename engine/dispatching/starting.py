@@ -62,7 +62,18 @@ class _Step:
     """Tasks given an attempt in this pass; the views show them only once it is written."""
 
 
-def advance(desk: Desk, fleet: Fleet, live: dict[AttemptId, Stored[Attempt]]) -> bool:
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """What came of a pass over the waiting tasks.
+
+    of_run: the runs that were gone through, kept up to date, so that nobody reads them again.
+    """
+
+    changed: bool
+    of_run: dict[RunId, RunView]
+
+
+def advance(desk: Desk, fleet: Fleet, live: dict[AttemptId, Stored[Attempt]]) -> Advanced:
     """Go through every waiting task once that does not pause; return whether anything changed.
 
     live: attempts that hold capacity; those intended here are added.
@@ -71,21 +82,27 @@ def advance(desk: Desk, fleet: Fleet, live: dict[AttemptId, Stored[Attempt]]) ->
     group = Group(desk)
     holders = admission.Holders.of(stored.value for stored in live.values())
     step = _Step(fleet, live, holders, group, set())
+    views: dict[RunId, RunView] = {}
     for stored in _runs(desk):
-        view = desk.view(stored)
+        view = views[stored.value.run_id] = desk.view(stored)
         for task in in_order(view.spec):
             waits = view.tasks[task.name].value
             pauses = (waits.not_before or 0.0) > desk.clock.now()
             if waits.state is TaskState.WAITING and not pauses:
                 changed |= _advance(desk, view, task, step)
     group.flush()
-    return changed | group.changed
+    return Advanced(changed | group.changed, views)
 
 
-def start(desk: Desk, fleet: Fleet, live: Mapping[AttemptId, Stored[Attempt]]) -> bool:
+def start(
+    desk: Desk,
+    fleet: Fleet,
+    live: Mapping[AttemptId, Stored[Attempt]],
+    views: dict[RunId, RunView],
+) -> bool:
     """Call the executor for intended attempts whose cluster answers; the rest waits a step.
 
-    An executor that can starts many at once.
+    An executor that can starts many at once. views: of runs, as `advance` left them.
     """
     wanted: dict[str, list[Stored[Attempt]]] = {}
     for stored in live.values():
@@ -97,7 +114,7 @@ def start(desk: Desk, fleet: Fleet, live: Mapping[AttemptId, Stored[Attempt]]) -
         executor = desk.executors[name]
         for first in range(0, min(len(attempts), _STARTS_MOST), STEPS_MOST):
             chosen = attempts[first : first + STEPS_MOST]
-            tried, stored_any = _start(desk, executor, fleet, chosen)
+            tried, stored_any = _start(desk, executor, fleet, chosen, views)
             changed |= stored_any
             if tried < len(chosen):
                 # Its clusters are busy, or are left alone.
@@ -106,10 +123,13 @@ def start(desk: Desk, fleet: Fleet, live: Mapping[AttemptId, Stored[Attempt]]) -
 
 
 def _start(
-    desk: Desk, executor: Executor, fleet: Fleet, attempts: Sequence[Stored[Attempt]]
+    desk: Desk,
+    executor: Executor,
+    fleet: Fleet,
+    attempts: Sequence[Stored[Attempt]],
+    views: dict[RunId, RunView],
 ) -> tuple[int, bool]:
     """Start attempts; return how many need no other try now, and whether anything changed."""
-    views: dict[RunId, RunView] = {}
     ordered = [(stored, _order(desk, stored.value, views)) for stored in attempts]
     orders_ = [(stored, order) for stored, order in ordered if order is not None]
     group = Group(desk)

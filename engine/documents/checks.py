@@ -83,7 +83,6 @@ def _after_faults(pipeline: _Pipeline, task: Outline) -> list[Fault]:
 def _affinity_faults(pipeline: _Pipeline, task: Outline) -> list[Fault]:
     """Return the faults of names under `beside` and `apart from`."""
     faults: list[Fault] = []
-    others = [name for name in pipeline.tasks if name != task.name]
     for key, names in task.affinities.items():
         node = pipeline.node(f"tasks.{task.name}.{key}")
         for name in names:
@@ -92,6 +91,7 @@ def _affinity_faults(pipeline: _Pipeline, task: Outline) -> list[Fault]:
                 message = f"`{name}` is to stand {key} itself"
                 faults.append(fault("S022", at, message, fix="name another task"))
             elif name not in pipeline.tasks:
+                others = [other for other in pipeline.tasks if other != task.name]
                 near = alike(name, others)
                 fix = f"write `{near[0]}`" if near else f"tasks are: {', '.join(others) or 'none'}"
                 message = f"`{task.name}` is to stand {key} `{name}`, no task of this pipeline"

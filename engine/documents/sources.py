@@ -7,7 +7,8 @@ REST; only the places differ: line and column for YAML, a path alone for the oth
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -38,6 +39,7 @@ class Place:
 
 
 NOWHERE = Place()
+_WORD = re.compile(r"[^.\[]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +82,18 @@ class Node:
         """Return the node of a path below this one, or the nearest one above it."""
         if path == self.path:
             return self
-        children = self.members.values() if self.members is not None else (self.items or ())
-        for child in children:
+        for child in self._candidates(path):
             if path == child.path or path.startswith((f"{child.path}.", f"{child.path}[")):
                 return child.find(path) or child
         return None
+
+    def _candidates(self, path: str) -> Iterable[Node]:
+        """Return the children that may lie on a path: the one its next word names, or all."""
+        if self.members is None:
+            return self.items or ()
+        word = _WORD.match(path, len(self.path) + 1 if self.path else 0)
+        child = self.members.get(word[0]) if word else None
+        return self.members.values() if child is None else (child,)
 
 
 @dataclass(slots=True)

@@ -45,7 +45,10 @@ from engine.model.specs import (
     Wishes,
 )
 
-MODEL_FAMILIES = ("knn", "tree", "forest", "svm", "boosting", "logistic")
+TEMPLATES = ("arima", "transformer", "graph")
+"""Models of operations, each trained alone on the data that its task reads."""
+
+MODEL_FAMILIES = ("knn", "tree", "forest", "svm", "boosting", "logistic", *TEMPLATES)
 """Families that the built-in train command knows."""
 
 HOURS = 24
@@ -317,6 +320,13 @@ def _model_faults(node: Node | None, values: Values) -> list[Fault]:
             Word(MODEL_FAMILIES, "model family").read(item)
         except TroubleError as error:
             faults.extend(error.faults)
+    named = [family for family in values["model"] if family in TEMPLATES]
+    if named and len(values["model"]) > 1:
+        message = f"`{named[0]}` is trained on data of its own and cannot race with others"
+        faults.append(fault("S004", node, message, fix="give it a train task of its own"))
+    if named and not values.get("reads"):
+        message = f"`{named[0]}` is trained on what its task reads, and this one reads nothing"
+        faults.append(fault("S004", node, message, fix="add `reads: FILE`"))
     return faults
 
 

@@ -56,6 +56,8 @@ class Pool:
     gpu_speed: the same for tasks that use its GPUs; None where it is `speed` for all.
     interruptions_per_hour: how often, on average, a node is taken away from who runs on it; above
         0 the price is that of such machines.
+    zones: availability zones in which its nodes are, where that is known.
+    taken: what work that is not this engine's holds on all nodes together; None where nobody says.
     """
 
     name: PoolName
@@ -67,6 +69,8 @@ class Pool:
     gpu_speed: float | None = None
     taints: tuple[str, ...] = ()
     interruptions_per_hour: float = 0.0
+    zones: tuple[str, ...] = ()
+    taken: Resources | None = None
 
     def speed_of(self, gpu_count: float) -> float:
         """Return how many reference seconds of a task with so many GPUs pass in a second."""

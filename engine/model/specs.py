@@ -181,7 +181,8 @@ class TaskSpec:
 
     when: a CEL expression over outputs of upstream tasks and parameters of any; false skips it.
     reads: paths or URIs of the data; relative paths stand below the pipeline's `folder`.
-    model: families to train (`knn`, `tree`, `forest`, `svm`, `boosting`, `logistic`).
+    model: families to train (`knn`, `tree`, `forest`, `svm`, `boosting`, `logistic`), or one of
+        the models of operations (`arima`, `transformer`, `graph`), trained on what the task reads.
     trials: configurations tried for each family.
     retries: new attempts after a failure that may pass.
     loop: the loop that it is one of, and at_once: how many of that may run at the same time.

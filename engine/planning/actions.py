@@ -161,7 +161,11 @@ class ActionReconciler:
             },
             done={run.pipeline: tuple(t.task for t in tasks if t.state.is_terminal)},
             reservations=running.running_reservations(
-                self._ledger, now, without_runs=[run.run_id], serving_planned=[run.pipeline]
+                self._ledger,
+                now,
+                fleet=fleet,
+                without_runs=[run.run_id],
+                serving_planned=[run.pipeline],
             ),
         )
         return self._best(request)
@@ -271,7 +275,7 @@ class ActionReconciler:
             request,
             fixed=running.standing_servers(self._ledger, fleet, [spec.name]),
             reservations=running.running_reservations(
-                self._ledger, now, serving_planned=[spec.name]
+                self._ledger, now, fleet=fleet, serving_planned=[spec.name]
             ),
         )
         plan = self._best(request)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from engine.model.dispatches import Attempt, AttemptState, TaskRun, TaskState
@@ -26,6 +26,8 @@ from engine.ports import FleetSource, Ledger
 HISTORY_LENGTH_MAX = 20_000
 """Newest run records that profiles are learned from."""
 
+OTHERS = "other work"
+"""Who holds what is not this engine's."""
 _LIVE = (AttemptState.INTENDED.value, AttemptState.RUNNING.value)
 _UNDECIDED = (TaskState.WAITING.value, TaskState.RUNNING.value)
 
@@ -99,11 +101,13 @@ def running_reservations(
     ledger: Ledger,
     now: float,
     *,
+    fleet: Fleet | None = None,
     without_runs: Collection[str] = (),
     serving_planned: Collection[str] = (),
 ) -> tuple[Reservation, ...]:
     """Return what running plans hold from `now` on: live attempts, and tasks still to come.
 
+    fleet: as it is now; what work that is not this engine's holds of its pools is added.
     without_runs: runs that are planned anew and hold nothing beside the new plan.
     serving_planned: pipelines whose server is part of the new plan (`standing_servers`), so
         that it is not counted twice.
@@ -128,7 +132,22 @@ def running_reservations(
         else:
             continue
         found.append(replace(held, labels=_labels(plan, task)))
+    found.extend(_of_others(fleet, now) if fleet is not None else ())
     return tuple(sorted(found, key=lambda item: (item.cluster, item.pool, item.holder)))
+
+
+def _of_others(fleet: Fleet, now: float) -> Iterator[Reservation]:
+    """Yield what others hold; nobody says for how long, so without an end."""
+    for cluster in fleet.clusters:
+        for pool in cluster.pools:
+            if pool.taken is not None and pool.taken != Resources():
+                yield Reservation(
+                    cluster=cluster.name,
+                    pool=pool.name,
+                    holder=OTHERS,
+                    held=pool.taken,
+                    from_seconds=now,
+                )
 
 
 def _labels(plan: Plan | None, task: TaskRun) -> Mapping[str, str]:

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from executors.kubernetes.paths import installation_of as installation_of
     from executors.kubernetes.paths import log_path as log_path
     from executors.kubernetes.settings import read_settings as read_settings
+    from executors.kubernetes.signals import KubernetesSignals as KubernetesSignals
 
 _HOMES = {
     "KubernetesClusters": "executors.kubernetes.clusters",
     "KubernetesExecutor": "executors.kubernetes.executor",
     "KubernetesFleetSource": "executors.kubernetes.fleet",
+    "KubernetesSignals": "executors.kubernetes.signals",
     "installation_of": "executors.kubernetes.paths",
     "log_path": "executors.kubernetes.paths",
     "diagnose": "executors.kubernetes.diagnosis",

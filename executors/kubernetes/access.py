@@ -6,7 +6,9 @@ check of certificates, run a command of the kubeconfig) is looked at first.
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -66,6 +68,24 @@ def contexts(path: Path) -> tuple[Context, ...]:
         )
         for each in _list(document, "contexts")
     )
+
+
+def fingerprint(path: Path, context: str) -> str:
+    """Return what changes when a context, its cluster or its user change; "" when it is not there.
+
+    Raises:
+        InvalidInputError: when the kubeconfig cannot be read.
+    """
+    document = read(path)
+    chosen = _named(document, "contexts", context, "context")
+    if chosen is None:
+        return ""
+    parts = [
+        chosen,
+        _named(document, "clusters", str(chosen.get("cluster", "")), "cluster"),
+        _named(document, "users", str(chosen.get("user", "")), "user"),
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def faults(path: Path, context: str, exec_allowed: Sequence[str]) -> list[Fault]:

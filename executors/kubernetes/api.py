@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import email.utils
 import json
+import time
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, cast
+from urllib.parse import urlencode
 
 import urllib3
 from kubernetes import client
@@ -32,6 +34,8 @@ FIELD_MANAGER = "berth"
 REQUEST_SECONDS = 15.0
 _ANSWER_BYTES_MAX = 256 * 1024**2
 _WORDS_MAX = 2_000
+_SIGNED_SECONDS = 10.0
+"""How long a token is used before the library is asked whether it has to be renewed."""
 
 Document = dict[str, Any]
 
@@ -59,6 +63,8 @@ class Api:
         self.name = name
         self.gate = gate
         self._client = api_client
+        self._signed: dict[str, str] = {}
+        self._signed_at = -_SIGNED_SECONDS
 
     def call(
         self,
@@ -177,19 +183,18 @@ class Api:
         headers: dict[str, str],
         timeout: float | tuple[float, float],
     ) -> urllib3.BaseHTTPResponse:
-        _, url, signed, content, _ = self._client.param_serialize(
-            method,
-            path,
-            query_params=list((query or {}).items()),
-            header_params=headers,
-            auth_settings=["BearerToken"],
-        )
+        # The library would sign in anew for each request, which reads the whole environment.
+        if time.monotonic() - self._signed_at >= _SIGNED_SECONDS:
+            signed = dict(self._client.default_headers)
+            self._client.update_params_for_auth(signed, [], ["BearerToken"], "", "GET", None)
+            self._signed, self._signed_at = signed, time.monotonic()
         content = None if body is None else json.dumps(body, separators=(",", ":"))
+        asked = f"?{urlencode(query)}" if query else ""
         return self._client.rest_client.pool_manager.request(
             method,
-            url,
+            f"{self._client.configuration.host}{path}{asked}",
             body=content,
-            headers=signed,
+            headers={**self._signed, **headers},
             timeout=_timeout(timeout),
             preload_content=False,
         )
@@ -208,6 +213,8 @@ class Api:
         if status < HTTPStatus.MULTIPLE_CHOICES:
             self.gate.succeeded()
             return
+        if status == HTTPStatus.UNAUTHORIZED:
+            self._signed_at = -_SIGNED_SECONDS
         error = failure(self.name, status, content)
         if isinstance(error, BusyError | UnreachableError) and blames_server:
             self.gate.failed(error.message, retry_after_seconds(answer.headers.get("Retry-After")))

@@ -1,27 +1,34 @@
 """The clusters of an installation: a guarded connection and caches each, made when first asked.
 
 What goes wrong with one cluster (its kubeconfig, its certificate, its server) is kept with it and
-harms no other.
+harms no other. The kubeconfig is looked at again while the engine runs: new contexts are clusters
+from then on, and changed credentials are used at once.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from engine.model.errors import BerthError
-from executors.kubernetes import access, jobs
+from engine.model.errors import BerthError, UnreachableError
+from executors.kubernetes import access, jobs, kueue, nodes, occupancy, rights
 from executors.kubernetes.api import Api, Document
 from executors.kubernetes.gate import Gate
-from executors.kubernetes.nodes import keep_node
 from executors.kubernetes.reflector import INACTIVITY_SECONDS, Reflector
+from executors.kubernetes.serving import objects
 from executors.kubernetes.settings import ClusterSettings, KubernetesSettings
 
+_LOG = logging.getLogger(__name__)
+RIGHTS_SECONDS = 60.0
+"""How long until rights that were not enough are looked at again."""
 SILENT_SECONDS = 100.0
 """A server that said nothing for so long, although a watch is open, does not answer."""
 TROUBLED_SECONDS = 15.0
 """One whose last request failed is given so long: a single failure is no outage."""
+LOOK_SECONDS = 2.0
+"""Time between two looks at the kubeconfig, and least time between two sums over all pods."""
 
 
 class ClusterLink:
@@ -46,7 +53,19 @@ class ClusterLink:
         self.jobs: Reflector | None = None
         self.pods: Reflector | None = None
         self.nodes: Reflector | None = None
+        self.others: Reflector | None = None
+        self.services: Reflector | None = None
+        self.deployments: Reflector | None = None
+        self.workloads: Reflector | None = None
+        self.queues: kueue.Queues | None = None
+        self.workers: dict[str, ClusterLink] = {}
+        """The clusters that this one's MultiKueue sends Jobs to, by its name for them."""
+        self._asked_for_queues = False
         self._inactivity_seconds = inactivity_seconds
+        self._pools: tuple[tuple[int, int, bool], float, tuple[nodes.NodePool, ...]] | None = None
+        self._serves = False
+        self._asks_at = 0.0
+        self.fingerprint = ""
         try:
             self._connect()
         except BerthError as error:
@@ -54,6 +73,7 @@ class ClusterLink:
 
     def _connect(self) -> None:
         path, given = self.settings.kubeconfig, self.given
+        self.fingerprint = access.fingerprint(path, given.context)
         client = access.connect(
             path,
             given.context,
@@ -68,28 +88,105 @@ class ClusterLink:
         here = f"/namespaces/{self.namespace}"
         self.jobs = self._reflector(f"/apis/batch/v1{here}/jobs", jobs.keep_job, ours)
         self.pods = self._reflector(f"/api/v1{here}/pods", jobs.keep_pod, ours)
-        self.nodes = self._reflector("/api/v1/nodes", keep_node, "")
+        self.nodes = self._reflector("/api/v1/nodes", nodes.keep_node, "")
+        self.others = self._reflector(
+            "/api/v1/pods",
+            occupancy.keep_request,
+            occupancy.selector(self.installation),
+            occupancy.FIELDS,
+        )
+        services, deployments = f"/api/v1{here}/services", f"/apis/apps/v1{here}/deployments"
+        self.services = self._reflector(services, objects.keep_service, ours)
+        self.deployments = self._reflector(deployments, objects.keep_deployment, ours)
 
-    def _reflector(self, path: str, keep: object, selector: str) -> Reflector:
+    def _reflector(self, path: str, keep: object, selector: str, fields: str = "") -> Reflector:
         assert self.api is not None  # noqa: S101 - made just before
         return Reflector(
             self.api,
             path,
             keep,  # type: ignore[arg-type]  # each is a function from document to document
             selector=selector,
+            fields=fields,
             inactivity_seconds=self._inactivity_seconds,
         )
 
     def watch_work(self) -> None:
-        """Begin to watch Jobs and pods."""
+        """Begin to watch Jobs and pods, and servers where those may be had."""
         for each in (self.jobs, self.pods):
             if each is not None:
                 each.start()
+        if self.serves:
+            for each in (self.services, self.deployments):
+                if each is not None:
+                    each.start()
+
+    @property
+    def serves(self) -> bool:
+        """Whether our rights there are enough for servers; asked now and then until they are."""
+        if not self.given.serves or self.api is None:
+            return False
+        if not self._serves and time.monotonic() >= self._asks_at:
+            self._asks_at = time.monotonic() + RIGHTS_SECONDS
+            try:
+                self._serves = rights.may_serve(self.api, self.namespace)
+            except BerthError as error:
+                _LOG.info("rights on %s: %s", self.given.name, error.message)
+        return self._serves
+
+    @property
+    def has_queues(self) -> bool:
+        """Whether Jobs wait in a queue of Kueue here; watches the workloads once that is known.
+
+        Raises:
+            RetryableError: when the cluster was not asked yet and does not answer.
+        """
+        if self.given.queue and self.api is not None and not self._asked_for_queues:
+            spoken = kueue.version(self.api)
+            self._asked_for_queues = True
+            if spoken:
+                self.queues = kueue.Queues(self.api, self.namespace, spoken)
+                self.workloads = self._reflector(self.queues.path, kueue.keep_workload, "")
+                self.workloads.start()
+        return self.queues is not None
+
+    def tend_queues(self) -> list[tuple[Document, str]]:
+        """Nominate and take back what is to be; return the Jobs to be ended, each with the reason.
+
+        Raises:
+            RetryableError: when the cluster does not answer.
+        """
+        if not self.has_queues or self.jobs is None or self.queues is None:
+            return []
+        ours = {each["name"]: each for each in self.jobs.objects() if not each["origin"]}
+        return list(self.queues.tend(ours, self._workloads()))
+
+    def _workloads(self) -> dict[str, Document]:
+        """Return the workloads by the name of their Job."""
+        known = self.workloads.objects() if self.workloads is not None else []
+        return {each["job"]: each for each in known if each["job"]}
 
     def watch_nodes(self) -> None:
-        """Begin to watch nodes."""
-        if self.nodes is not None:
-            self.nodes.start()
+        """Begin to watch nodes, and what others run on them."""
+        for each in (self.nodes, self.others):
+            if each is not None:
+                each.start()
+
+    def pools(self) -> tuple[nodes.NodePool, ...]:
+        """Return the pools as they are now, made anew only after a change of nodes or pods."""
+        if self.nodes is None:
+            return ()
+        knows = self.others is not None and self.others.is_synced and not self.others.refusal
+        counts = self.nodes.changes, self.others.changes if self.others else 0, knows
+        now, last = time.monotonic(), self._pools
+        if last is not None:
+            # Pods come and go by the second on a large cluster; nodes do not.
+            waits = now - last[1] < LOOK_SECONDS and (counts[0], knows) == (last[0][0], last[0][2])
+            if counts == last[0] or waits:
+                return last[2]
+        held = occupancy.taken(self.others.objects()) if knows and self.others else None
+        made = nodes.pools(self.nodes.objects(), self.settings.prices, held)
+        self._pools = (counts, now, made)
+        return made
 
     @property
     def is_reachable(self) -> bool:
@@ -104,21 +201,45 @@ class ClusterLink:
         return time.monotonic() - newest <= patience
 
     def works(self) -> Iterator[tuple[Document, Document | None]]:
-        """Yield every Job of ours with its newest pod."""
+        """Yield every Job of ours with its newest pod, wherever that runs.
+
+        Copies that another cluster's MultiKueue made are left to the one it made them from.
+        """
         if self.jobs is None or self.pods is None:
             return
         newest: dict[str, Document] = {}
-        for pod in self.pods.objects():
-            newest[pod["job"]] = pod
+        where: dict[str, ClusterLink] = {}
+        for link in (*self.workers.values(), self):
+            for pod in link.pods.objects() if link.pods is not None else ():
+                newest[pod["job"]] = pod
+                where[pod["job"]] = link
+        workloads = self._workloads()
         for job in self.jobs.objects():
-            if job["attempt"]:
-                yield job, newest.get(job["name"])
+            if not job["attempt"] or job["origin"]:
+                continue
+            pod, workload = newest.get(job["name"]), workloads.get(job["name"])
+            if workload is not None:
+                link = where.get(job["name"], self)
+                job = kueue.judged(job, workload, pod, reachable=link.is_reachable)  # noqa: PLW2901
+            yield job, pod
 
     def stop(self) -> None:
         """End every watch."""
-        for each in (self.jobs, self.pods, self.nodes):
+        every = (
+            *(self.jobs, self.pods, self.nodes, self.others),
+            *(self.services, self.deployments, self.workloads),
+        )
+        for each in every:
             if each is not None:
                 each.stop()
+
+    def retire(self, why: BerthError | None) -> None:
+        """Let go of the cluster, without waiting for its watches to end; why: for who asks."""
+        for each in (self.jobs, self.pods, self.nodes, self.others):
+            if each is not None:
+                each.stop(0.0)
+        self.trouble, self.api = why, None
+        self.fingerprint = ""
 
 
 class KubernetesClusters:
@@ -139,6 +260,8 @@ class KubernetesClusters:
         self._inactivity_seconds = inactivity_seconds
         self._links: dict[str, ClusterLink] | None = None
         self._lock = threading.Lock()
+        self._looked_at = 0.0
+        self._stamp = (0, 0)
 
     def given(self) -> Sequence[ClusterSettings]:
         """Return the clusters of the settings, or one for each context of the kubeconfig.
@@ -152,19 +275,77 @@ class KubernetesClusters:
         return [ClusterSettings(name=each.name, context=each.name) for each in found]
 
     def links(self) -> dict[str, ClusterLink]:
-        """Return every cluster by name."""
+        """Return every cluster by name, as the kubeconfig has them now.
+
+        A cluster whose context vanished stays, in trouble: what runs there may be alive.
+        """
         with self._lock:
             if self._links is None:
-                self._links = {
-                    each.name: ClusterLink(
-                        each, self.settings, self.installation, self._inactivity_seconds
-                    )
-                    for each in self.given()
-                }
-            return self._links
+                self._stamp = self._stamped()
+                self._links = {each.name: self._made(each) for each in self.given()}
+                _send_through(self._links)
+            elif time.monotonic() - self._looked_at >= LOOK_SECONDS:
+                self._look(self._links)
+            else:
+                return self._links
+            self._looked_at = time.monotonic()
+            return self._links or {}
+
+    def _made(self, given: ClusterSettings) -> ClusterLink:
+        return ClusterLink(given, self.settings, self.installation, self._inactivity_seconds)
+
+    def _stamped(self) -> tuple[int, int]:
+        try:
+            found = self.settings.kubeconfig.stat()
+        except OSError:
+            return (0, 0)
+        return found.st_mtime_ns, found.st_size
+
+    def _look(self, links: dict[str, ClusterLink]) -> None:
+        """Follow a kubeconfig that changed; one that cannot be read changes nothing."""
+        stamp = self._stamped()
+        if stamp == self._stamp:
+            return
+        try:
+            known = {each.name: each for each in self.given()}
+            prints = {
+                each.name: access.fingerprint(self.settings.kubeconfig, each.context)
+                for each in known.values()
+            }
+        except BerthError as error:
+            _LOG.warning("the kubeconfig changed and cannot be used: %s", error.message)
+            return
+        self._stamp = stamp
+        changed = dict(links)
+        for name, given in known.items():
+            old = links.get(name)
+            if old is None or old.fingerprint != prints[name]:
+                _LOG.info("cluster %s: %s", name, "new" if old is None else "connected anew")
+                if old is not None:
+                    old.retire(None)
+                changed[name] = self._made(given)
+        for name in links.keys() - known.keys():
+            message = f"context {links[name].given.context!r} is not in the kubeconfig any more"
+            links[name].retire(UnreachableError(message, fix="restore it, or restart the engine"))
+        _send_through(changed)
+        # Whoever goes through the old dictionary is not disturbed.
+        self._links = changed
+
+    def entry(self, name: str) -> str:
+        """Return the cluster on which the Jobs of a cluster are made: itself, or its manager."""
+        link = self.links().get(name)
+        return link.given.via or name if link is not None else name
 
     def stop(self) -> None:
         """End every watch of every cluster."""
         with self._lock:
             for link in (self._links or {}).values():
                 link.stop()
+
+
+def _send_through(links: Mapping[str, ClusterLink]) -> None:
+    """Tell managers of MultiKueue which of the clusters they send Jobs to."""
+    for link in links.values():
+        manager = links.get(link.given.via)
+        if manager is not None:
+            manager.workers[link.given.worker or link.given.name] = link

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.model.errors import BerthError
+from engine.model.errors import BerthError, RefusedError
 from executors.kubernetes import rights
 from executors.kubernetes.api import Api
 from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
@@ -49,7 +49,7 @@ def _cluster(link: ClusterLink) -> Iterator[Diagnosis]:
         message = link.trouble.message if link.trouble else "it cannot be reached"
         yield Diagnosis(cluster=name, fine=False, message=message, fix="mend the kubeconfig")
         return
-    for look in (_version, _clock, _rights):
+    for look in (_version, _clock, _rights, _others):
         try:
             yield look(link, api)
         except BerthError as error:
@@ -88,6 +88,18 @@ def _clock(link: ClusterLink, api: Api) -> Diagnosis:
     return Diagnosis(cluster=link.given.name, fine=fine, message=message, fix=fix)
 
 
+def _others(link: ClusterLink, api: Api) -> Diagnosis:
+    """Ask whether what others run may be seen; not to see it is no illness."""
+    name = link.given.name
+    try:
+        api.call("GET", "/api/v1/pods", query={"limit": 1})
+    except RefusedError:
+        message = "what others run on its nodes is not known: plans count on all of their room"
+        fix = "allow `list` and `watch` of pods on the whole cluster, if plans shall count it"
+        return Diagnosis(cluster=name, fine=True, message=message, fix=fix)
+    return Diagnosis(cluster=name, fine=True, message="what others run on its nodes is counted")
+
+
 def _rights(link: ClusterLink, api: Api) -> Diagnosis:
     path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
     body = {
@@ -96,7 +108,7 @@ def _rights(link: ClusterLink, api: Api) -> Diagnosis:
         "spec": {"namespace": link.namespace},
     }
     has = rights.granted(api.call("POST", path, body=body))
-    lacks, beyond = rights.missing(has), rights.needless(has)
+    lacks, beyond = rights.missing(has, queued=link.has_queues), rights.needless(has)
     if lacks:
         shown = ", ".join(map(str, lacks[:_SHOWN]))
         message = f"lacks rights in namespace {link.namespace!r}: {shown}"

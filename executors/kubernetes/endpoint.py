@@ -27,6 +27,7 @@ from executors.local import files
 
 _LOG = logging.getLogger(__name__)
 _BYTES_MAX = 64 * 1024**3
+_RESULT_BYTES_MAX = 16_384
 _MEMBERS_MAX = 100_000
 _CHUNK_BYTES = 1 << 20
 _STATUS_OK, _STATUS_REFUSED, _STATUS_BAD = 200, 403, 400
@@ -47,7 +48,7 @@ class Signer:
         return hmac.new(self._key, f"{what} {name}".encode(), hashlib.sha256).hexdigest()
 
     def address(self, base: str, what: str, name: str) -> str:
-        """Return a signed address; what: `inputs` or `outputs`."""
+        """Return a signed address; what: `inputs`, `outputs` or `results`."""
         return f"{base}/{what}/{quote(name)}?signature={self.sign(what, name)}"
 
     def is_valid(self, what: str, name: str, signature: str) -> bool:
@@ -68,9 +69,10 @@ class ArtifactEndpoint:
     def __init__(self, store: ArtifactStore, signer: Signer, listen: str, scratch: Path) -> None:
         host, _, port = listen.rpartition(":")
         scratch.mkdir(parents=True, exist_ok=True)
-        handler = type(
-            "Handler", (_Handler,), {"store": store, "signer": signer, "scratch": scratch}
-        )
+        self._results = scratch.parent / "results"
+        self._results.mkdir(exist_ok=True)
+        known = {"store": store, "signer": signer, "scratch": scratch, "results": self._results}
+        handler = type("Handler", (_Handler,), known)
         try:
             self._server = ThreadingHTTPServer((host, int(port)), handler)
         except (OSError, ValueError, OverflowError) as error:
@@ -90,6 +92,15 @@ class ArtifactEndpoint:
         """The port it listens on."""
         return int(self._server.server_address[1])
 
+    def result(self, attempt: AttemptId) -> bytes:
+        """Return what the runner of an attempt left about its end, nothing when it did not."""
+        path = _result_path(self._results, attempt)
+        return path.read_bytes() if path.exists() else b""
+
+    def forget(self, attempt: AttemptId) -> None:
+        """Remove what the runner of an attempt left."""
+        _result_path(self._results, attempt).unlink(missing_ok=True)
+
     def stop(self) -> None:
         """End it."""
         self._server.shutdown()
@@ -98,13 +109,14 @@ class ArtifactEndpoint:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One request: `GET /inputs/DIGEST` or `PUT /outputs/ATTEMPT`, signed."""
+    """One request, signed: `GET /inputs/DIGEST`, `PUT /outputs/ATTEMPT`, `PUT /results/ATTEMPT`."""
 
     protocol_version = "HTTP/1.1"
     timeout = 300
     store: ArtifactStore
     signer: Signer
     scratch: Path
+    results: Path
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002, ARG002 - the base has it
         """Log quietly: addresses hold signatures."""
@@ -131,14 +143,19 @@ class _Handler(BaseHTTPRequestHandler):
                 shutil.copyfileobj(file, self.wfile, _CHUNK_BYTES)
 
     def do_PUT(self) -> None:
-        """Keep an archive as an artefact and answer with its digest."""
-        name = self._signed("outputs")
+        """Keep an archive as an artefact and answer with its digest; keep a result as it is."""
+        is_result = self.path.startswith("/results/")
+        name = self._signed("results" if is_result else "outputs")
         told = self.headers.get("Content-Length") or ""
         size = int(told) if told.isascii() and told.isdigit() else -1
-        if name is None or not 0 <= size <= _BYTES_MAX:
+        if name is None or not 0 <= size <= (_RESULT_BYTES_MAX if is_result else _BYTES_MAX):
             self.close_connection = True
             if name is not None:
                 self._answer(_STATUS_BAD, "the length is missing or too large")
+            return
+        if is_result:
+            files.write_durably(_result_path(self.results, AttemptId(name)), self.rfile.read(size))
+            self._answer(_STATUS_OK, "")
             return
         with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
             try:
@@ -173,6 +190,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+
+def _result_path(folder: Path, attempt: AttemptId) -> Path:
+    return folder / hashlib.sha256(attempt.encode()).hexdigest()
 
 
 class _Limited:

@@ -28,11 +28,13 @@ from engine.model.errors import (
     UnreachableError,
 )
 from engine.model.identifiers import AttemptId
+from engine.model.specs import TaskKind
 from engine.ports import ArtifactStore, Clock
-from executors.kubernetes import endpoint, jobs, nodes, paths, verdicts
+from executors.kubernetes import drift, endpoint, jobs, kueue, paths, verdicts
 from executors.kubernetes.api import APPLY, FIELD_MANAGER, Document, ExistsError
 from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
 from executors.kubernetes.pod import ORDER
+from executors.kubernetes.servers import Servers
 from executors.local import files, results
 
 _LOG = logging.getLogger(__name__)
@@ -72,9 +74,10 @@ class KubernetesExecutor:
         self._endpoint = endpoint.ArtifactEndpoint(
             artifacts, self._signer, self._settings.listen, scratch
         )
+        self.servers = Servers(clusters, clock, self._package_address)
         self._seen: dict[str, tuple[tuple[str, str], Observation]] = {}
+        self._homes: dict[str, str] = {}
         self._stuck: dict[str, float] = {}
-        self._places: dict[str, tuple[int, dict[str, jobs.Place]]] = {}
         self._workers: dict[str, ThreadPoolExecutor] = {}
 
     # ------------------------------------------------------------------ starting
@@ -88,8 +91,11 @@ class KubernetesExecutor:
             RefusedError: when it refuses the Job; its own words are kept.
             NotFoundError: when an input is not in the artefact store.
         """
-        link = self._link(order.cluster)
+        link = self._link(self._clusters.entry(order.cluster))
         link.watch_work()
+        if order.kind is TaskKind.SERVE:
+            self.servers.start(link, order, self._place(link, order.pool))
+            return
         self._create(link, self.render(order))
 
     def start_all(self, orders: Sequence[AttemptOrder]) -> Mapping[AttemptId, BerthError | None]:
@@ -100,7 +106,7 @@ class KubernetesExecutor:
         """
         by_cluster: dict[str, list[AttemptOrder]] = {}
         for order in orders:
-            by_cluster.setdefault(order.cluster, []).append(order)
+            by_cluster.setdefault(self._clusters.entry(order.cluster), []).append(order)
         waiting = []
         for name, wanted in by_cluster.items():
             link = self._clusters.links().get(name)
@@ -144,33 +150,38 @@ class KubernetesExecutor:
     def render(self, order: AttemptOrder) -> Document:
         """Return the Job of an order, without sending it; errors as `start`."""
         link = self._link(order.cluster)
-        return jobs.render(
+        entry = self._link(self._clusters.entry(order.cluster))
+        job = jobs.render(
             order,
             installation=self._clusters.installation,
-            namespace=link.namespace,
+            namespace=entry.namespace,
             place=self._place(link, order.pool),
             settings=self._settings,
             environment={ORDER: json.dumps(self._told(order), sort_keys=True)},
         )
+        if entry.has_queues:
+            worker = "" if entry is link else link.given.worker or link.given.name
+            return kueue.queued(job, entry.given.queue, worker=worker)
+        if entry is not link:
+            message = f"cluster {entry.given.name!r} has no Kueue to send Jobs to {order.cluster!r}"
+            raise UnreachableError(message, fix="install Kueue there, or remove `via`")
+        return job
 
-    def _place(self, link: ClusterLink, pool: str) -> jobs.Place:
-        changes = link.nodes.changes if link.nodes is not None else 0
-        known = self._places.get(link.given.name)
-        if known is None or known[0] != changes:
-            found = link.nodes.objects() if link.nodes is not None else []
-            made = nodes.pools(found, self._settings.prices)
-            known = changes, {str(each.pool.name): each.place for each in made}
-            self._places[link.given.name] = known
-        if pool in known[1]:
-            return known[1][pool]
+    @staticmethod
+    def _place(link: ClusterLink, pool: str) -> jobs.Place:
+        for each in link.pools():
+            if each.pool.name == pool:
+                return each.place
         message = f"cluster {link.given.name!r} has no pool {pool!r} now"
         raise UnreachableError(message, fix="place the task elsewhere or wait")
 
     def _told(self, order: AttemptOrder) -> dict[str, object]:
         """Return what the runner in the pod is told."""
-        base = self._settings.endpoint
-        if self._settings.listen.endswith(":0") and not self._settings.artifacts_url:
-            base = f"http://{self._settings.listen.rpartition(':')[0]}:{self._endpoint.port}"
+        base = self._base()
+        result = {}
+        if self._clusters.entry(order.cluster) != order.cluster:
+            # MultiKueue removes Job and pod from the worker as soon as they have ended.
+            result["result"] = self._signer.address(base, "results", order.attempt_id)
         shipped = {place: self._artifacts.put(path) for place, path in shipped_files(order).items()}
         return {
             "attempt_id": order.attempt_id,
@@ -193,7 +204,17 @@ class KubernetesExecutor:
                 for place, digest in shipped.items()
             },
             "outputs": self._signer.address(base, "outputs", order.attempt_id),
+            **result,
         }
+
+    def _base(self) -> str:
+        """Return the URL at which pods find the artefacts."""
+        if self._settings.listen.endswith(":0") and not self._settings.artifacts_url:
+            return f"http://{self._settings.listen.rpartition(':')[0]}:{self._endpoint.port}"
+        return self._settings.endpoint
+
+    def _package_address(self, digest: str) -> str:
+        return self._signer.address(self._base(), "inputs", digest)
 
     # ----------------------------------------------------------------- observing
 
@@ -206,9 +227,19 @@ class KubernetesExecutor:
         links = [link for link in self._clusters.links().values() if link.api is not None]
         for link in links:
             link.watch_work()
+            self._tend(link)
         seen = [self._observe(link, *work) for link in links for work in link.works()]
         known = {each.attempt_id for each in seen}
-        return [*seen, *self._vanished(known)]
+        served = [each for link in links for each in self.servers.observe(link)]
+        return [*seen, *self._vanished(known), *served]
+
+    def _tend(self, link: ClusterLink) -> None:
+        """Do what the queues of a cluster need, and end what Kueue took back."""
+        try:
+            for job, why in link.tend_queues():
+                self._end(link, job, why)
+        except RetryableError as error:
+            _LOG.info("the queues of %s: %s", link.given.name, error.message)
 
     def _vanished(self, known: set[AttemptId]) -> Iterator[Observation]:
         """Yield what is said of attempts that were seen to run and whose Job is not there."""
@@ -228,17 +259,26 @@ class KubernetesExecutor:
             yield last
 
     def _is_gone(self, attempt: AttemptId) -> bool:
-        """Ask every cluster for a Job that the watch does not show: a list may be behind."""
-        name = jobs.name_of(self._clusters.installation, attempt)
-        links = [link for link in self._clusters.links().values() if link.api is not None]
+        """Ask its cluster for a Job that the watch does not show: a list may be behind.
+
+        One that is there lost the labels by which it is found, which are set again.
+        """
+        installation = self._clusters.installation
+        link = self._clusters.links().get(self._homes.get(attempt, ""))
+        if link is None or link.api is None or link.jobs is None or not link.jobs.is_synced:
+            return False
         try:
-            return not any(self._asked(link, name) for link in links)
+            job = self._asked(link, jobs.name_of(installation, attempt))
+            if job is not None:
+                drift.restore(link.api, job, attempt=attempt, installation=installation)
         except BerthError as error:
             _LOG.info("%s cannot be asked for: %s", attempt, error.message)
             return False
+        return job is None
 
     def _observe(self, link: ClusterLink, job: Document, pod: Document | None) -> Observation:
         attempt = str(job["attempt"])
+        self._homes[attempt] = link.given.name
         version = (str(job["version"]), "" if pod is None else str(pod["version"]))
         known = self._seen.get(attempt)
         if known is not None and (known[0] == version or known[1].state.is_terminal):
@@ -258,10 +298,12 @@ class KubernetesExecutor:
         self._seen[attempt] = (version, seen)
         return seen
 
-    @staticmethod
-    def _newest_pod(link: ClusterLink, job: Document) -> Document | None:
+    def _newest_pod(self, link: ClusterLink, job: Document) -> Document | None:
         """Ask for the pod of an ended Job: the watch of pods may be behind that of Jobs."""
         assert link.api is not None  # noqa: S101 - it has Jobs
+        if job["worker"]:
+            told = self._endpoint.result(AttemptId(job["attempt"]))
+            return kueue.told_pod(told, job) if told else None
         path = f"/api/v1/namespaces/{link.namespace}/pods"
         query = {"labelSelector": f"batch.kubernetes.io/job-name={job['name']}"}
         found = link.api.call("GET", path, query=query).get("items") or []
@@ -325,6 +367,7 @@ class KubernetesExecutor:
         Raises:
             RetryableError: when its cluster does not answer.
         """
+        self.servers.stop(attempt)
         name = jobs.name_of(self._clusters.installation, attempt)
         for link in self._clusters.links().values():
             if link.jobs is None:
@@ -332,7 +375,7 @@ class KubernetesExecutor:
             job = link.jobs.get(link.namespace, name)
             if job is None and not link.jobs.is_synced and link.api is not None:
                 job = self._asked(link, name)
-            if job is not None and not job["stopped"]:
+            if job is not None and not job["stopped"] and not job["origin"]:
                 self._stop(link, job)
 
     def _asked(self, link: ClusterLink, name: str) -> Document | None:
@@ -362,6 +405,8 @@ class KubernetesExecutor:
                 },
                 "spec": {"activeDeadlineSeconds": 1, "suspend": False},
             }
+            if job["queue"]:
+                del body["spec"]  # Kueue takes it back: see `kueue.Queues`
             query = {"fieldManager": f"{FIELD_MANAGER}-stop", "force": "true"}
             try:
                 link.api.call("PATCH", path, query=query, body=body, content_type=APPLY)
@@ -374,10 +419,11 @@ class KubernetesExecutor:
 
     def forget(self, attempt: AttemptId) -> None:
         """Remove the Job of an attempt that has ended, and only that one."""
+        self.servers.forget(attempt)
         name = jobs.name_of(self._clusters.installation, attempt)
         for link in self._clusters.links().values():
             job = link.jobs.get(link.namespace, name) if link.jobs is not None else None
-            if job is None or link.api is None:
+            if job is None or link.api is None or job["origin"]:
                 continue
             path = f"/apis/batch/v1/namespaces/{link.namespace}/jobs/{name}"
             body = {
@@ -389,6 +435,8 @@ class KubernetesExecutor:
             except (NotFoundError, ConflictError):
                 _LOG.info("%s was removed by somebody else", name)
         self._seen.pop(attempt, None)
+        self._homes.pop(attempt, None)
+        self._endpoint.forget(attempt)
 
     def close(self) -> None:
         """End the endpoint, the watches and the threads; what runs goes on."""

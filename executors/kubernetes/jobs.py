@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from engine.model.dispatches import AttemptOrder
 from engine.model.errors import RefusedError
 from engine.model.specs import TaskKind
+from executors.kubernetes import kueue
 from executors.kubernetes.api import FIELD_MANAGER, Document
 from executors.kubernetes.settings import KubernetesSettings
 
@@ -29,6 +30,19 @@ CONTAINER = "task"
 GPU = "nvidia.com/gpu"
 OVERHEAD_MIB = 96
 """Memory of the runner beside the task."""
+
+POD_SECURITY: Document = {
+    "runAsNonRoot": True,
+    "runAsUser": 65532,
+    "runAsGroup": 65532,
+    "fsGroup": 65532,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+CONTAINER_SECURITY: Document = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+}
+"""What the strictest of Kubernetes's pod security standards, `restricted`, asks for."""
 
 _NAME_MAX = 52
 """Pods are called as their Job and six characters more; a host name has 63 at most."""
@@ -77,9 +91,9 @@ def render(
         RefusedError: when this executor cannot run such a task.
     """
     if order.kind is TaskKind.SERVE:
-        message = f"task {order.task!r} serves a model, which Berth does not do on Kubernetes yet"
-        raise RefusedError(message, fix="place it on a local cluster", code="G021")
-    labels = _labels(order, installation)
+        message = f"task {order.task!r} serves a model, which no Job does"
+        raise RefusedError(message, fix="it is started as a Deployment", code="G021")
+    told = labels(order, installation)
     limit = order.time_limit_seconds
     spec: Document = {
         "backoffLimit": 0,
@@ -90,7 +104,7 @@ def render(
         "ttlSecondsAfterFinished": settings.ttl_seconds,
         "template": {
             "metadata": {
-                "labels": labels,
+                "labels": told,
                 "annotations": {ATTEMPT: order.attempt_id},
             },
             "spec": _pod(order, place, settings, environment),
@@ -104,7 +118,7 @@ def render(
         "metadata": {
             "name": name_of(installation, order.attempt_id),
             "namespace": namespace,
-            "labels": labels,
+            "labels": told,
             "annotations": {ATTEMPT: order.attempt_id, SPEC_HASH: spec_hash(order)},
         },
         "spec": spec,
@@ -122,7 +136,8 @@ def label(text: str) -> str:
     return _NOT_A_LABEL.sub("-", text)[:_LABEL_MAX].strip("-._")
 
 
-def _labels(order: AttemptOrder, installation: str) -> dict[str, str]:
+def labels(order: AttemptOrder, installation: str) -> dict[str, str]:
+    """Return the labels of everything that is made for an order."""
     return {
         "app.kubernetes.io/name": label(order.pipeline),
         "app.kubernetes.io/instance": label(order.run_id),
@@ -145,7 +160,7 @@ def _pod(
     settings: KubernetesSettings,
     environment: Mapping[str, str],
 ) -> Document:
-    resources = _resources(order)
+    limits = resources(order)
     return {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
@@ -153,13 +168,7 @@ def _pod(
         "terminationGracePeriodSeconds": max(1, math.ceil(settings.stop_seconds)),
         "nodeSelector": dict(place.selector),
         "tolerations": [dict(each) for each in place.tolerations],
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 65532,
-            "runAsGroup": 65532,
-            "fsGroup": 65532,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": POD_SECURITY,
         "containers": [
             {
                 "name": CONTAINER,
@@ -170,12 +179,9 @@ def _pod(
                     {"name": key, "value": value.replace("$", "$$")}
                     for key, value in environment.items()
                 ],
-                "resources": {"requests": resources, "limits": resources},
+                "resources": {"requests": limits, "limits": limits},
                 "terminationMessagePolicy": "File",
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "capabilities": {"drop": ["ALL"]},
-                },
+                "securityContext": CONTAINER_SECURITY,
                 "volumeMounts": [{"name": "work", "mountPath": "/berth"}],
             }
         ],
@@ -183,7 +189,8 @@ def _pod(
     }
 
 
-def _resources(order: AttemptOrder) -> dict[str, str]:
+def resources(order: AttemptOrder) -> dict[str, str]:
+    """Return what a pod of an order asks for, and is held to."""
     limits = order.limits
     found = {
         "cpu": f"{max(10, round(limits.cpu_cores * 1000))}m",
@@ -202,6 +209,7 @@ def keep_job(item: Document) -> Document:
     metadata: Document = item["metadata"]
     status: Document = item.get("status") or {}
     annotations: Document = metadata.get("annotations") or {}
+    labels: Document = metadata.get("labels") or {}
     return {
         "namespace": metadata.get("namespace", ""),
         "name": metadata["name"],
@@ -212,6 +220,9 @@ def keep_job(item: Document) -> Document:
         "attempt": annotations.get(ATTEMPT, ""),
         "stopped": annotations.get(STOPPED, ""),
         "spec_hash": annotations.get(SPEC_HASH, ""),
+        "queue": labels.get(kueue.QUEUE, ""),
+        "origin": labels.get(kueue.ORIGIN, ""),
+        "worker": annotations.get(kueue.WORKER, ""),
         "suspended": bool(item["spec"].get("suspend")),
         "active": status.get("active", 0),
         "terminating": status.get("terminating", 0),
@@ -244,6 +255,10 @@ def keep_pod(item: Document) -> Document:
         "reason": status.get("reason", ""),
         "message": status.get("message", ""),
         "ip": status.get("podIP", ""),
+        "is_ready": any(
+            each["type"] == "Ready" and each["status"] == "True"
+            for each in status.get("conditions") or ()
+        ),
         "state": statuses[0].get("state") or {},
         "conditions": {
             each["type"]: (each["status"], each.get("reason", ""), each.get("message", ""))

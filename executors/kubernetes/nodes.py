@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from engine.model.fleet import NodeShape, Pool, Provider
 from engine.model.identifiers import FREE, MicroDollars, PoolName
+from engine.model.resources import Resources
 from executors.kubernetes.api import Document
 from executors.kubernetes.jobs import GPU, Place
 
@@ -24,12 +25,13 @@ GROUPS = (
 )
 TYPE = "node.kubernetes.io/instance-type"
 REGION = "topology.kubernetes.io/region"
+ZONE = "topology.kubernetes.io/zone"
 _READ = frozenset(
     {
         *GROUPS,
         TYPE,
         REGION,
-        "topology.kubernetes.io/zone",
+        ZONE,
         "nvidia.com/gpu.product",
         "nvidia.com/gpu.memory",
         "eks.amazonaws.com/capacityType",
@@ -73,9 +75,9 @@ def keep_node(item: Document) -> Document:
     metadata: Document = item["metadata"]
     spec: Document = item.get("spec") or {}
     status: Document = item.get("status") or {}
+    # Without its version: a heartbeat changes nothing that is read.
     return {
         "name": metadata["name"],
-        "version": metadata["resourceVersion"],
         "labels": {k: v for k, v in (metadata.get("labels") or {}).items() if k in _READ},
         "taints": [
             (each["key"], each.get("value", ""), each["effect"])
@@ -115,17 +117,22 @@ class NodePool:
     place: Place
 
 
-def pools(nodes: Iterable[Document], prices: Mapping[str, MicroDollars]) -> tuple[NodePool, ...]:
+def pools(
+    nodes: Iterable[Document],
+    prices: Mapping[str, MicroDollars],
+    taken: Mapping[str, Resources] | None = None,
+) -> tuple[NodePool, ...]:
     """Return the pools of nodes that can be used, by name.
 
     prices: of a node by instance type; those that are not in it cost nothing.
+    taken: what others hold of each node, by its name; None where that is not known.
     """
     groups: dict[str, list[Document]] = {}
     for node in nodes:
         control = any(key == _CONTROL for key, _, _ in node["taints"])
         if node["usable"] and not control:
             groups.setdefault(_name(node), []).append(node)
-    return tuple(_pool(name, groups[name], prices) for name in sorted(groups))
+    return tuple(_pool(name, groups[name], prices, taken) for name in sorted(groups))
 
 
 def provider(nodes: Iterable[Document], otherwise: Provider) -> Provider:
@@ -160,7 +167,12 @@ def _name(node: Document) -> str:
     return re.sub(r"[^a-z0-9-]+", "-", _group(node)[1].lower()).strip("-") or "nodes"
 
 
-def _pool(name: str, nodes: list[Document], prices: Mapping[str, MicroDollars]) -> NodePool:
+def _pool(
+    name: str,
+    nodes: list[Document],
+    prices: Mapping[str, MicroDollars],
+    taken: Mapping[str, Resources] | None,
+) -> NodePool:
     """Return the pool of alike nodes; where they differ, the least of them counts."""
     first = nodes[0]
     labels: dict[str, str] = first["labels"]
@@ -190,6 +202,10 @@ def _pool(name: str, nodes: list[Document], prices: Mapping[str, MicroDollars]) 
         price_micro_dollars_per_hour=prices.get(machine, FREE),
         taints=tuple(sorted({key for key, _, _ in taints})),
         interruptions_per_hour=0.05 if spot else 0.0,
+        zones=tuple(sorted({str(n["labels"][ZONE]) for n in nodes if ZONE in n["labels"]})),
+        taken=None
+        if taken is None
+        else _sum(taken[n["name"]] for n in nodes if n["name"] in taken),
     )
     tolerations = tuple(
         {"key": key, "operator": "Equal", "value": value, "effect": effect}
@@ -197,3 +213,10 @@ def _pool(name: str, nodes: list[Document], prices: Mapping[str, MicroDollars]) 
     )
     place = Place(selector={key: value} if key else {}, tolerations=tolerations)
     return NodePool(pool=pool, place=place)
+
+
+def _sum(amounts: Iterable[Resources]) -> Resources:
+    total = Resources()
+    for each in amounts:
+        total = total.plus(each)
+    return total

@@ -52,14 +52,15 @@ def main(environment: Mapping[str, str]) -> int:
         _prepare(folder, order, environment)
     except TransferError as error:
         result = _not_run(started_at, f"its inputs could not be fetched: {error}")
-        return _tell(told, result, _EXIT_NOT_TRANSFERRED)
+        code = _tell(told, result, _EXIT_NOT_TRANSFERRED)
+        return _report(order, told, code)
     launch = files.read_launch(folder)
     assert launch is not None  # noqa: S101 - written just before
     os.chdir(folder)
     os.environ.update(_variables(order, folder))
     ended = Command(folder, launch).run()
     _show(folder / files.LOG)
-    return _leave(folder, order, ended, told)
+    return _report(order, told, _leave(folder, order, ended, told))
 
 
 def _prepare(folder: Path, order: Mapping[str, Any], environment: Mapping[str, str]) -> None:
@@ -72,7 +73,7 @@ def _prepare(folder: Path, order: Mapping[str, Any], environment: Mapping[str, s
     wanted |= {folder / "folder" / place: where for place, where in order["files"].items()}
     for target, address in wanted.items():
         target.parent.mkdir(parents=True, exist_ok=True)
-        _patiently(functools.partial(_fetch, address, target))
+        patiently(functools.partial(fetch, address, target))
     variables = _variables(order, folder)
     command = [Template(word).safe_substitute(variables) for word in order["command"]]
     launch = files.Launch(
@@ -116,7 +117,7 @@ def _leave(folder: Path, order: Mapping[str, Any], ended: files.Exit, told: Path
         try:
             outputs = results.read_outputs(folder / files.OUTPUTS)
             send = functools.partial(_send, folder / files.OUTPUTS, order["outputs"])
-            result["artifact"] = _patiently(send)
+            result["artifact"] = patiently(send)
         except TransferError as error:
             return _tell(told, _not_run(ended["started_at"], str(error)), _EXIT_NOT_TRANSFERRED)
         except Exception as error:
@@ -145,6 +146,22 @@ def _tell(told: Path, result: Mapping[str, object], code: int) -> int:
     return code
 
 
+def _report(order: Mapping[str, Any], told: Path, code: int) -> int:
+    """Bring the termination message to the engine as well, where the pod will not be kept."""
+    if order.get("result"):
+        try:
+            patiently(functools.partial(_put, order["result"], told.read_bytes()))
+        except TransferError as error:
+            sys.stderr.write(f"the result could not be left: {error}\n")
+    return code
+
+
+def _put(address: str, content: bytes) -> None:
+    request = urllib.request.Request(address, data=content, method="PUT")  # noqa: S310
+    with urllib.request.urlopen(request, timeout=_TRANSFER_TIMEOUT_SECONDS):  # noqa: S310
+        return
+
+
 def _not_run(started_at: float, why: str) -> dict[str, object]:
     """Return what is told of an attempt that a transfer ended."""
     ended = files.Exit(
@@ -170,7 +187,7 @@ def _show(log: Path) -> None:
 # -------------------------------------------------------------------- transfers
 
 
-def _patiently(transfer: Callable[[], T]) -> T:
+def patiently(transfer: Callable[[], T]) -> T:
     """Repeat a transfer until it succeeds, is refused, or has been tried for long.
 
     Raises:
@@ -193,7 +210,7 @@ def _patiently(transfer: Callable[[], T]) -> T:
         pause = min(2.0 * pause, _LONGEST_PAUSE_SECONDS)
 
 
-def _fetch(address: str, target: Path) -> None:
+def fetch(address: str, target: Path) -> None:
     """Lay an artefact out at a place that does not exist."""
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

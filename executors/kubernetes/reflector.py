@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 
 import urllib3
 
-from engine.model.errors import BerthError
+from engine.model.errors import BerthError, RefusedError
 from executors.kubernetes.api import Api, Document, GoneError
 
 _LOG = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ _FIRST_PAUSE_SECONDS = 0.8
 _LAST_PAUSE_SECONDS = 30.0
 _DOUBLINGS = 6
 _OBJECTS_MAX = 1_000_000
+_REFUSED_SECONDS = 60.0
 
 Key = tuple[str, str]
 """Namespace and name."""
@@ -40,7 +41,8 @@ Key = tuple[str, str]
 class Reflector:
     """Keeps objects of one path in memory, in a thread of its own.
 
-    path: of the list; selector: label selector. keep: what is read of an object.
+    path: of the list; selector: label selector; fields: field selector. keep: what is read of an
+    object.
     """
 
     def __init__(
@@ -50,22 +52,26 @@ class Reflector:
         keep: Callable[[Document], Document],
         *,
         selector: str = "",
+        fields: str = "",
         inactivity_seconds: float = INACTIVITY_SECONDS,
         chance: random.Random | None = None,
     ) -> None:
         self._api = api
         self._path = path
         self._keep = keep
-        self._selector = {"labelSelector": selector} if selector else {}
+        wanted = {"labelSelector": selector, "fieldSelector": fields}
+        self._selector = {key: value for key, value in wanted.items() if value}
         self._inactivity_seconds = inactivity_seconds
         self._chance = chance or random.Random()  # noqa: S311 - jitter, no secret
         self._lock = threading.Lock()
         self._objects: dict[Key, Document] = {}
         self._version = ""
         self._synced = threading.Event()
+        self._told = threading.Event()
         self._stopped = threading.Event()
         self._response: urllib3.BaseHTTPResponse | None = None
         self._thread: threading.Thread | None = None
+        self._refusal = ""
         self.contact_at = 0.0
         """Monotonic instant at which the server last said anything."""
         self.changes = 0
@@ -93,6 +99,10 @@ class Reflector:
         """Return whether everything was listed once, waiting for it at most so long."""
         return self._synced.wait(seconds)
 
+    def wait_told(self, seconds: float) -> None:
+        """Wait until everything was listed once, or the server refused it; at most so long."""
+        self._told.wait(seconds)
+
     @property
     def is_synced(self) -> bool:
         """Whether everything was listed once."""
@@ -114,6 +124,11 @@ class Reflector:
         with self._lock:
             self._objects.setdefault(key_of(item), kept)
 
+    @property
+    def refusal(self) -> str:
+        """Why the server does not let this be read; "" when it does."""
+        return self._refusal
+
     # ------------------------------------------------------------------ watching
 
     def _run(self) -> None:
@@ -122,8 +137,15 @@ class Reflector:
             try:
                 if not self._version:
                     self.list_once()
+                self._refusal = ""
                 self._watch()
                 failures = 0
+            except RefusedError as error:
+                # Rights do not come by asking often.
+                self._refusal = error.message
+                self._told.set()
+                self._stopped.wait(_REFUSED_SECONDS)
+                continue
             except GoneError as error:
                 _LOG.info("%s of %s: %s", self._path, self._api.name, error.message)
                 self._version = ""
@@ -165,6 +187,7 @@ class Reflector:
         self._version = str(page["metadata"]["resourceVersion"])
         self.lists += 1
         self._synced.set()
+        self._told.set()
 
     def _watch(self) -> None:
         """Take in events until the server ends the watch."""
@@ -192,12 +215,14 @@ class Reflector:
         self._version = str(item["metadata"]["resourceVersion"])
         if event["type"] == "BOOKMARK":
             return
+        key, kept = key_of(item), None if event["type"] == "DELETED" else self._keep(item)
         with self._lock:
-            self.changes += 1
-            if event["type"] == "DELETED":
-                self._objects.pop(key_of(item), None)
+            # A change of what is not kept, such as a heartbeat, is none.
+            self.changes += self._objects.get(key) != kept
+            if kept is None:
+                self._objects.pop(key, None)
             else:
-                self._objects[key_of(item)] = self._keep(item)
+                self._objects[key] = kept
 
 
 def key_of(item: Document) -> Key:

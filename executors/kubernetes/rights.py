@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from executors.kubernetes.api import Document
+from executors.kubernetes.api import Api, Document
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -30,16 +30,33 @@ def _rights(group: str, resource: str, verbs: str) -> frozenset[Right]:
     return frozenset(Right(group, resource, verb) for verb in verbs.split())
 
 
+SERVING = (
+    _rights("", "services", "get list watch create patch delete")
+    | _rights("apps", "deployments", "get list watch create patch delete")
+    | _rights("apps", "deployments/scale", "get patch")
+    | _rights("autoscaling", "horizontalpodautoscalers", "create patch delete")
+)
+"""In the namespace of the tasks, where models are to be served too."""
+
 NAMESPACED = (
     _rights("batch", "jobs", "get list watch create patch delete")
     | _rights("batch", "jobs/status", "get")
     | _rights("", "pods", "get list watch")
     | _rights("", "pods/log", "get")
+    | SERVING
 )
 """In the namespace of the tasks."""
 
+KUEUE = _rights("kueue.x-k8s.io", "workloads", "get list watch patch") | _rights(
+    "kueue.x-k8s.io", "workloads/status", "patch"
+)
+"""Beside those, where Jobs wait in a queue of Kueue or are sent on by its MultiKueue."""
+
 CLUSTER_WIDE = _rights("", "nodes", "get list watch")
 """On the cluster, to read only."""
+
+OPTIONAL = _rights("", "pods", "list watch")
+"""On the cluster, to read only, for those who want plans to count what others run there."""
 
 _EVERYBODY = ("selfsubject",)
 # Reviews of one's own rights, which every user has.
@@ -58,15 +75,19 @@ def granted(review: Document) -> frozenset[Right]:
     )
 
 
-def missing(has: Iterable[Right]) -> tuple[Right, ...]:
-    """Return what is needed and not granted, `*` counting as everything."""
+def missing(has: Iterable[Right], *, queued: bool = False) -> tuple[Right, ...]:
+    """Return what is needed and not granted, `*` counting as everything.
+
+    queued: whether Jobs wait in a queue of Kueue.
+    """
     known = frozenset(has)
-    return tuple(sorted(right for right in NAMESPACED | CLUSTER_WIDE if not _covers(known, right)))
+    wanted = NAMESPACED | CLUSTER_WIDE | (KUEUE if queued else frozenset())
+    return tuple(sorted(right for right in wanted if not _covers(known, right)))
 
 
 def needless(has: Iterable[Right]) -> tuple[Right, ...]:
     """Return what is granted beyond the list."""
-    return tuple(sorted(frozenset(has) - NAMESPACED - CLUSTER_WIDE))
+    return tuple(sorted(frozenset(has) - NAMESPACED - CLUSTER_WIDE - OPTIONAL - KUEUE))
 
 
 def _covers(has: frozenset[Right], wanted: Right) -> bool:
@@ -78,15 +99,43 @@ def _covers(has: frozenset[Right], wanted: Right) -> bool:
     )
 
 
-def role_manifests(namespace: str, *, user: str) -> Iterator[tuple[str, Document]]:
-    """Yield the roles for a user as path and body of the requests that make them."""
+def may_serve(api: Api, namespace: str) -> bool:
+    """Return whether our rights in a namespace are enough for servers; errors as `Api.call`."""
+    path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectRulesReview",
+        "spec": {"namespace": namespace},
+    }
+    has = granted(api.call("POST", path, body=body))
+    return all(_covers(has, right) for right in SERVING)
+
+
+def role_manifests(
+    namespace: str, *, user: str, queued: bool = False
+) -> Iterator[tuple[str, Document]]:
+    """Yield the roles for a user as path and body of the requests that make them.
+
+    queued: with the rights for queues of Kueue.
+    """
     subject = {"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}
     base = "/apis/rbac.authorization.k8s.io/v1"
     here = f"{base}/namespaces/{namespace}"
-    yield f"{here}/roles", _role("Role", f"berth-{user}", NAMESPACED)
+    rights = NAMESPACED | (KUEUE if queued else frozenset())
+    yield f"{here}/roles", _role("Role", f"berth-{user}", rights)
     yield f"{here}/rolebindings", _binding("RoleBinding", "Role", f"berth-{user}", subject)
     yield f"{base}/clusterroles", _role("ClusterRole", f"berth-{user}", CLUSTER_WIDE)
     binding = _binding("ClusterRoleBinding", "ClusterRole", f"berth-{user}", subject)
+    yield f"{base}/clusterrolebindings", binding
+
+
+def optional_manifests(*, user: str) -> Iterator[tuple[str, Document]]:
+    """Yield the roles that let a user see what others run, as `role_manifests` does."""
+    name = f"berth-{user}-others"
+    subject = {"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}
+    base = "/apis/rbac.authorization.k8s.io/v1"
+    yield f"{base}/clusterroles", _role("ClusterRole", name, OPTIONAL)
+    binding = _binding("ClusterRoleBinding", "ClusterRole", name, subject)
     yield f"{base}/clusterrolebindings", binding
 
 

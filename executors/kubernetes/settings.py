@@ -8,6 +8,11 @@ artifacts_url = "http://berth:8751"    # how pods reach that
 [clusters.east]                        # a context; without tables all contexts are taken
 namespace = "ml"
 provider = "aws"
+queue = "team"                         # Kueue's LocalQueue there, if it has Kueue
+
+[clusters.west]
+via = "east"                           # MultiKueue: east's Kueue sends Jobs to west ...
+worker = "west"                        # ... which it knows by this name
 
 [prices]                               # US dollars per hour of a node, by instance type
 "m5.2xlarge" = 0.384
@@ -18,7 +23,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -38,6 +43,10 @@ class ClusterSettings:
     namespace: "" takes that of the context. provider, region, continent: where nodes do not say.
     grace_seconds: how long a cluster may not answer before its attempts count as lost.
     connections: requests at a time; writes_per_second: 0 for no limit.
+    serves: whether models may be served there. reached_by: how their endpoints are told, by the
+    name of their Service, or by the address of a pod (`pod`) for those outside of the cluster.
+    queue: Kueue's LocalQueue in the namespace that Jobs wait in, where the cluster has Kueue.
+    via: the cluster whose Kueue sends Jobs here (MultiKueue); worker: how that calls this one.
     """
 
     name: str
@@ -49,6 +58,11 @@ class ClusterSettings:
     grace_seconds: float = 900.0
     connections: int = 4
     writes_per_second: float = 20.0
+    serves: bool = True
+    reached_by: str = "service"
+    queue: str = ""
+    via: str = ""
+    worker: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +113,7 @@ def read_settings(path: Path) -> KubernetesSettings:
     if "kubeconfig" not in values and not faults:
         fix = 'add `kubeconfig = "FILE"`'
         faults.append(Fault(code=CODE, message="`kubeconfig` is missing", fix=fix))
+    faults.extend(_via_faults(clusters))
     if faults:
         raise InvalidInputError(str(path), faults)
     kubeconfig = path.parent / Path(str(values.pop("kubeconfig"))).expanduser()
@@ -111,6 +126,26 @@ def _cluster(name: str, table: object, faults: list[Fault]) -> ClusterSettings:
     values = _values(_table(table, place, faults), _CLUSTER_READERS, f"{place}.", faults)
     known = ClusterSettings(name=name, context=name)
     return dataclasses.replace(known, **values)  # type: ignore[arg-type]  # checked by the readers
+
+
+def _via_faults(clusters: tuple[ClusterSettings, ...]) -> Iterator[Fault]:
+    """Yield what is wrong with clusters that are reached through others."""
+    known = {each.name: each for each in clusters}
+    for each in clusters:
+        place = f"clusters.{each.name}.via"
+        manager = known.get(each.via)
+        if not each.via:
+            continue
+        if manager is None or manager is each or manager.via:
+            message = (
+                f"`{place}` is {each.via!r}, which is no other cluster that Jobs can be made on"
+            )
+            fix = f"name one of {', '.join(sorted(known.keys() - {each.name})) or 'the clusters'}"
+            yield Fault(code=CODE, message=message, path=place, fix=fix)
+        elif not manager.queue:
+            message = f"`{place}` is {each.via!r}, which has no `queue`"
+            fix = f'add `queue = "NAME"` of a LocalQueue to `clusters.{each.via}`'
+            yield Fault(code=CODE, message=message, path=place, fix=fix)
 
 
 def _table(value: object, place: str, faults: list[Fault]) -> dict[str, object]:
@@ -169,6 +204,18 @@ def _whole(value: object) -> int:
     return value
 
 
+def _yes_or_no(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("true or false is needed")
+    return value
+
+
+def _way(value: object) -> str:
+    if value not in {"service", "pod"}:
+        raise ValueError("one of service, pod is needed")
+    return str(value)
+
+
 def _price(kind: str, value: object, faults: list[Fault]) -> float:
     try:
         return _number(value)
@@ -205,4 +252,9 @@ _CLUSTER_READERS: Mapping[str, Callable[[object], object]] = {
     "grace_seconds": _number,
     "connections": _whole,
     "writes_per_second": _number,
+    "serves": _yes_or_no,
+    "reached_by": _way,
+    "queue": _text,
+    "via": _text,
+    "worker": _text,
 }

@@ -141,7 +141,7 @@ def running(job: Document, pod: Document | None) -> Observation:
 def _waits(job: Document, pod: Document | None) -> str:
     """Return what a pod that does not run yet waits for."""
     if job["suspended"]:
-        return "it is suspended"
+        return str(job.get("waits") or "it is suspended")
     if pod is None:
         return "its pod is not made yet"
     status, reason, message = pod["conditions"].get("PodScheduled", ("", "", ""))

@@ -13,7 +13,7 @@ import io
 import os
 import shutil
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
@@ -77,7 +77,10 @@ def pack_tree(root: Path, prefix: str, sink: IO[bytes], *, leave_out: Iterable[s
     leave_out: names of files and folders that are left out wherever they stand.
     """
     skipped = frozenset(leave_out)
-    with tarfile.open(fileobj=sink, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+    buffered = io.BufferedWriter(_Passing(sink), _CHUNK_BYTES)
+    with tarfile.TarFile(
+        fileobj=buffered, mode="w", format=tarfile.PAX_FORMAT, copybufsize=_CHUNK_BYTES
+    ) as archive:
         for folder in reversed(PurePosixPath(prefix).parents):
             if str(folder) != ".":
                 archive.addfile(_entry(f"{folder}/", tarfile.DIRTYPE, 0o755))
@@ -92,6 +95,30 @@ def pack_tree(root: Path, prefix: str, sink: IO[bytes], *, leave_out: Iterable[s
             entry.size = status.st_size
             with path.open("rb") as file:
                 archive.addfile(entry, file)
+    buffered.flush()
+
+
+class _Passing(io.RawIOBase):
+    """Passes large blocks on to what can only be written to."""
+
+    def __init__(self, sink: IO[bytes]) -> None:
+        self._sink = sink
+        self._size = 0
+
+    def writable(self) -> bool:
+        """Return that it can be written to."""
+        return True
+
+    def write(self, data: Any, /) -> int:  # noqa: ANN401 - any buffer
+        """Pass bytes on."""
+        block = bytes(data)
+        self._sink.write(block)
+        self._size += len(block)
+        return len(block)
+
+    def tell(self) -> int:
+        """Return how much was passed on."""
+        return self._size
 
 
 def read_files(data: bytes, name: str, limits: Limits | None = None) -> dict[str, bytes]:
@@ -129,6 +156,40 @@ def unpack(source: IO[bytes], name: str, target: Path, limits: Limits | None = N
         raise DamagedError(f"{name} cannot be unpacked: {error}", fix=_AGAIN) from error
     partial.mkdir(parents=True, exist_ok=True)
     partial.rename(target)
+
+
+def unpack_some(
+    source: IO[bytes],
+    name: str,
+    target: Path,
+    wanted: Callable[[str], bool],
+    limits: Limits | None = None,
+) -> None:
+    """Write those plain files of a tar or tar.gz below `target` whose path is wanted.
+
+    Links and special files, which layers of a system have, are passed over. A file that is there
+    already, of a lower layer, is replaced.
+
+    Raises:
+        DamagedError: a path that leaves the folder, more bytes than the limits, or no tar.
+    """
+    allowed = limits or Limits()
+    total = 0
+    try:
+        with tarfile.open(fileobj=source, mode="r|*") as archive:
+            for entry in archive:
+                if not entry.isfile() or not wanted(entry.name):
+                    continue
+                _check_name(entry.name, name)
+                total += entry.size
+                if total > allowed.bytes_max:
+                    message = f"{name} unpacks to over {allowed.bytes_max} bytes"
+                    raise DamagedError(message, fix="use a smaller base")
+                place = target / _plain(entry.name)
+                place.unlink(missing_ok=True)
+                _write(archive, entry, place)
+    except (tarfile.TarError, EOFError, ValueError, OSError) as error:
+        raise DamagedError(f"{name} cannot be unpacked: {error}", fix=_AGAIN) from error
 
 
 def _write(archive: tarfile.TarFile, entry: tarfile.TarInfo, place: Path) -> None:

@@ -79,7 +79,8 @@ def convert(model: Trained, path: Path, rows: NDArray[np.float64]) -> Converted:
 
 def to_onnx(model: Trained, *, columns: int) -> bytes | None:
     """Return a model as ONNX, or None when skl2onnx does not know it."""
-    options = {id(model.steps[-1][1]): {"zipmap": False}}
+    is_classifier = hasattr(model, "classes_")
+    options = {id(model.steps[-1][1]): {"zipmap": False}} if is_classifier else {}
     try:
         with warnings.catch_warnings():
             # skl2onnx asks for attributes that scikit-learn is about to drop.

@@ -95,9 +95,12 @@ def write_image(
 
 
 def write_package(
-    layout: Path, layer: bytes, *, labels: Mapping[str, str], tag: str = ""
+    layout: Path, layer: bytes, *, labels: Mapping[str, str], tag: str = "", durable: bool = True
 ) -> Digest:
-    """Write a layout that holds one package, given its one layer; return its digest."""
+    """Write a layout that holds one package, given its one layer; return its digest.
+
+    durable: False for a folder that is read at once and thrown away.
+    """
     (layout / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
     config = canonical(
         {
@@ -112,33 +115,36 @@ def write_package(
         {
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,
-            "config": _keep(layout, CONFIG_TYPE, config),
-            "layers": [_keep(layout, LAYER_TYPE, layer)],
+            "config": _keep(layout, CONFIG_TYPE, config, durable=durable),
+            "layers": [_keep(layout, LAYER_TYPE, layer, durable=durable)],
             "annotations": dict(labels),
         }
     )
-    entry = _keep(layout, MANIFEST_TYPE, manifest)
+    entry = _keep(layout, MANIFEST_TYPE, manifest, durable=durable)
     if tag:
         entry["annotations"] = {TAG: tag}
-    write_index(layout, [entry])
+    write_index(layout, [entry], durable=durable)
     return digest_of(manifest)
 
 
-def write_index(layout: Path, manifests: Sequence[Mapping[str, Any]]) -> None:
-    """Write what makes a folder of blobs a layout, durably, the list of its manifests last."""
+def write_index(
+    layout: Path, manifests: Sequence[Mapping[str, Any]], *, durable: bool = True
+) -> None:
+    """Write what makes a folder of blobs a layout, the list of its manifests last."""
     index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": list(manifests)}
     if not (layout / "oci-layout").exists():
-        write_file(layout / "oci-layout", canonical(_LAYOUT))
-    write_file(layout / "index.json", canonical(index))
+        write_file(layout / "oci-layout", canonical(_LAYOUT), durable=durable)
+    write_file(layout / "index.json", canonical(index), durable=durable)
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Replace a file, whole or not at all, durably."""
+def write_file(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Replace a file, whole or not at all, and so that it outlives a crash if `durable`."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     with partial.open("wb") as file:
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
     partial.replace(path)
 
 
@@ -204,10 +210,10 @@ def read_blob(layout: Path, descriptor: object, media_type: str) -> bytes:
     return data
 
 
-def _keep(layout: Path, media_type: str, data: bytes) -> dict[str, Any]:
+def _keep(layout: Path, media_type: str, data: bytes, *, durable: bool) -> dict[str, Any]:
     """Write a blob and return its descriptor."""
     digest = digest_of(data)
-    write_file(blob_path(layout, digest), data)
+    write_file(blob_path(layout, digest), data, durable=durable)
     return {"mediaType": media_type, "digest": digest, "size": len(data)}
 
 

@@ -7,6 +7,8 @@ registry under the pipeline's name. The same model, data and run give the same d
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,67 @@ from executors.tasks.context import BadInputError, Task, TaskError, read_json
 
 _EXAMPLES = 16
 """Rows kept in the package, which a server answers before it serves the model."""
+_TEMPLATE = "template.json"
+"""What the train task of a model of operations says of it (`training.operations`)."""
+_MADE_WITH = {"onnx": ("torch", "onnx"), "torch": ("torch",), "series": ("statsmodels",)}
 _FORMATS = {"model.onnx": "onnx", "model.skops": "skops"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """What goes into a package: files by name, what they say of the model, what it was made of."""
+
+    files: Mapping[str, bytes]
+    description: Mapping[str, Any]
+    materials: Mapping[str, str]
 
 
 def run(task: Task) -> None:
     """Convert, describe, write, keep."""
+    made = _of_template(task) if list(task.upstream_folders(_TEMPLATE)) else _of_classifier(task)
+    description = made.description
+    digest = images.write_image(
+        task.outputs, made.files, labels=_labels(task, description), tag=task.run_id
+    )
+    _attach(task, made.materials, digest)
+    registry = task.environment.get("BERTH_MODELS")
+    if registry:
+        OciRegistry(Path(registry)).add(task.pipeline, task.outputs, tag=task.run_id)
+    task.write_outputs({"digest": digest, "size_bytes": _size(task.outputs)})
+
+
+def _of_template(task: Task) -> _Made:
+    """Return the package of a model of operations, stored in its final form already."""
+    folder = task.upstream_folder(_TEMPLATE)
+    given = read_json(folder / _TEMPLATE)
+    record = read_json(folder / "experiment.json")
+    try:
+        file = str(given["file"])
+        weights = (folder / file).read_bytes()
+        materials = {file: images.digest_of(weights), **record["data"]}
+        known = {library: metadata.version(library) for library in _MADE_WITH[str(given["format"])]}
+    except (OSError, KeyError, TypeError) as error:
+        raise BadInputError(f"{_TEMPLATE} of the train task is damaged: {error!r}") from error
+    description = {
+        **given,
+        "name": task.pipeline,
+        "run": task.run_id,
+        "data_digest": images.digest_of(images.canonical(record["data"])),
+        "made_with": known,
+    }
+    return _Made(
+        files={
+            file: weights,
+            "metadata.json": images.canonical(description),
+            "example.json": images.canonical(read_json(folder / "example.json")),
+        },
+        description=description,
+        materials=materials,
+    )
+
+
+def _of_classifier(task: Task) -> _Made:
+    """Return the package of a trained scikit-learn pipeline, as ONNX where that is faithful."""
     folder = task.upstream_folder("model.skops")
     model = convert.load(folder / "model.skops")
     rows = _examples(folder / "example.npy")
@@ -37,34 +95,28 @@ def run(task: Task) -> None:
         labels = convert.run_onnx(converted.data, rows)
     example = {"rows": _with_nulls(rows[:_EXAMPLES]), "labels": labels[:_EXAMPLES].tolist()}
     description = describe(task, folder, model, converted)
-    digest = images.write_image(
-        task.outputs,
-        {
+    return _Made(
+        files={
             converted.file: converted.data,
             "metadata.json": images.canonical(description),
             "example.json": images.canonical(example),
         },
-        labels=_labels(task, description),
-        tag=task.run_id,
+        description=description,
+        materials={
+            "data": str(description["data_digest"]),
+            "model.skops": images.digest_of((folder / "model.skops").read_bytes()),
+        },
     )
-    _attach(task, folder, description, digest)
-    registry = task.environment.get("BERTH_MODELS")
-    if registry:
-        OciRegistry(Path(registry)).add(task.pipeline, task.outputs, tag=task.run_id)
-    task.write_outputs({"digest": digest, "size_bytes": _size(task.outputs)})
 
 
-def _attach(task: Task, folder: Path, description: dict[str, Any], digest: str) -> None:
+def _attach(task: Task, materials: Mapping[str, str], digest: str) -> None:
     """Attach what is in the image, how it came to be, what a scan finds, and who says so."""
     build = Build(
         pipeline=task.pipeline,
         task=task.name,
         run=task.run_id,
         parameters=dict(task.settings),
-        materials={
-            "data": str(description["data_digest"]),
-            "model.skops": images.digest_of((folder / "model.skops").read_bytes()),
-        },
+        materials=dict(materials),
         version=metadata.version("berth"),
     )
     try:
@@ -98,7 +150,7 @@ def describe(
     }
 
 
-def _labels(task: Task, description: dict[str, Any]) -> dict[str, str]:
+def _labels(task: Task, description: Mapping[str, Any]) -> dict[str, str]:
     """Return the image's labels, by the names of the OCI annotations where there are some."""
     return {
         "org.opencontainers.image.title": task.pipeline,

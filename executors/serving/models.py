@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from executors.serving.runtime.onnx_runner import RUNTIME_ERRORS as RUNTIME_ERRO
 Rows = NDArray[np.float64]
 Predict = Callable[[Rows], tuple[NDArray[np.int64], NDArray[np.float32] | None]]
 _AGAIN = "package the model again"
+_SERIES = ".arima.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +45,22 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What a model gives that answers values, not labels: names of its outputs, and how.
+
+    run: of rows in the model's units, one array for each output, its first dimension the rows.
+    """
+
+    names: tuple[str, ...]
+    run: Callable[[Rows], Sequence[NDArray[np.float64]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServedModel:
-    """One version of a model. `names` are all digests under which people may ask for it."""
+    """One version of a model. `names` are all digests under which people may ask for it.
+
+    answers: of a model that answers values; `predict` then refuses.
+    """
 
     name: str
     digest: Digest
@@ -56,9 +71,14 @@ class ServedModel:
     family: str
     factors: Rows
     predict: Predict
+    answers: Answers | None = None
 
     def infer(self, rows: Rows) -> Prediction:
-        """Answer rows of shape (n, features) in the units in which requests arrive."""
+        """Answer rows of shape (n, features) in the units in which requests arrive.
+
+        Raises:
+            ValueError: when the model answers values, not labels.
+        """
         converted = rows * self.factors
         labels, probabilities = self.predict(converted)
         return Prediction(labels=labels, probabilities=probabilities, rows=converted)
@@ -81,6 +101,7 @@ def load(image: Image, names: frozenset[str]) -> ServedModel:
             )
             for column in metadata["features"]
         )
+        answers = _answers_of(image)
         model = ServedModel(
             name=str(metadata["name"]),
             digest=image.digest,
@@ -90,10 +111,17 @@ def load(image: Image, names: frozenset[str]) -> ServedModel:
             has_probabilities=bool(metadata["probabilities"]),
             family=str(metadata["family"]),
             factors=np.array([feature.factor for feature in features]),
-            predict=_predictor(image, with_probabilities=bool(metadata["probabilities"])),
+            predict=_no_labels
+            if answers is not None
+            else _predictor(image, with_probabilities=bool(metadata["probabilities"])),
+            answers=answers,
         )
         example = image.document("example.json")
         rows = np.array(example["rows"], dtype=np.float64).reshape(-1, len(features))
+        if answers is not None:
+            values = {n: np.array(v, dtype=np.float64) for n, v in example["outputs"].items()}
+            _check_values(model.digest, answers, rows, values)
+            return model
         expected = np.array(example["labels"], dtype=np.int64)
     except (KeyError, TypeError, ValueError) as error:
         message = f"the metadata of package {image.digest} is damaged: {error!r}"
@@ -115,6 +143,41 @@ def _check(model: ServedModel, rows: Rows, expected: NDArray[np.int64]) -> None:
         raise DamagedError(message, fix=_AGAIN)
 
 
+def _check_values(
+    digest: str, answers: Answers, rows: Rows, expected: Mapping[str, NDArray[np.float64]]
+) -> None:
+    """Let a model that answers values answer its example."""
+    try:
+        found = dict(zip(answers.names, answers.run(rows), strict=True))
+    except RUNTIME_ERRORS as error:
+        message = f"package {digest} fails on its own example: {error}"
+        raise DamagedError(message, fix=_AGAIN) from error
+    for name, values in expected.items():
+        mine = found.get(name)
+        if mine is None or mine.shape != values.shape or not np.allclose(mine, values, rtol=1e-4):
+            message = f"package {digest} answers {name!r} of its example otherwise"
+            raise DamagedError(message, fix=_AGAIN)
+
+
+def _no_labels(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
+    """Refuse to answer labels: the model answers values."""
+    raise ValueError(f"the model answers values, no labels, to {len(rows)} rows")
+
+
+def _answers_of(image: Image) -> Answers | None:
+    """Return how a package that answers values does so; None for one that answers labels."""
+    file = str(image.metadata["file"])
+    if not file.endswith(_SERIES):
+        return None
+    if file not in image.files:
+        raise DamagedError(f"{file!r} is missing from the model package", fix=_AGAIN)
+    # Takes seconds, and few packages are forecasts.
+    from executors.serving.runtime import forecast_runner  # noqa: PLC0415
+
+    forecast = forecast_runner.ForecastRunner(image.files[file])
+    return Answers(names=forecast_runner.NAMES, run=lambda rows: forecast.at(rows[:, 0]))
+
+
 def _predictor(image: Image, *, with_probabilities: bool) -> Predict:
     """Return the function that runs the model file of a package."""
     file = str(image.metadata["file"])
@@ -124,7 +187,9 @@ def _predictor(image: Image, *, with_probabilities: bool) -> Predict:
         return _onnx(image.files[file], with_probabilities=with_probabilities)
     if file.endswith(".skops"):
         return _skops(image.files[file], with_probabilities=with_probabilities)
-    raise DamagedError(f"{file!r} is neither ONNX nor skops", fix=_AGAIN)
+    if file.endswith(".pt2"):
+        return _torch(image.files[file], with_probabilities=with_probabilities)
+    raise DamagedError(f"{file!r} is none of ONNX, skops, torch and series", fix=_AGAIN)
 
 
 def _onnx(data: bytes, *, with_probabilities: bool) -> Predict:
@@ -151,5 +216,19 @@ def _skops(data: bytes, *, with_probabilities: bool) -> Predict:
         labels = np.asarray(model.predict(rows), dtype=np.int64)
         chances = model.predict_proba(rows).astype(np.float32) if with_probabilities else None
         return labels, chances
+
+    return predict
+
+
+def _torch(data: bytes, *, with_probabilities: bool) -> Predict:
+    """Return the function that runs an exported program of torch that answers labels."""
+    # Takes seconds and an extra, and few packages are of torch.
+    from executors.serving.runtime import torch_runner  # noqa: PLC0415
+
+    call = torch_runner.program(data)
+
+    def predict(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
+        found = call([rows.astype(np.float32)])
+        return found[0], found[1] if with_probabilities else None
 
     return predict

@@ -23,7 +23,10 @@ PROBABILITY = "probability"
 
 
 class PackagedRunner:
-    """Rows in the units in which requests arrive; answers `label` and, with most, `probability`."""
+    """Rows in the units in which requests arrive; answers `label` and, with most, `probability`.
+
+    A model that answers values has the outputs that it names.
+    """
 
     platform = "berth"
     stackable = True
@@ -45,6 +48,11 @@ class PackagedRunner:
         probability = TensorSpec(name=PROBABILITY, datatype="FP32", shape=shape)
         both = (label, probability)
         self.outputs: tuple[TensorSpec, ...] = both if model.has_probabilities else both[:1]
+        if model.answers is not None:
+            self.outputs = tuple(
+                TensorSpec(name=name, datatype="FP64", shape=(FREE,))
+                for name in model.answers.names
+            )
 
     def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
         """Return labels and probabilities.
@@ -53,6 +61,8 @@ class PackagedRunner:
             ValueError: when the model cannot answer these values.
         """
         try:
+            if self.model.answers is not None:
+                return self.model.answers.run(inputs[0] * self.model.factors)
             found = self.model.infer(inputs[0])
         except models.RUNTIME_ERRORS as error:
             raise ValueError(str(error)) from error

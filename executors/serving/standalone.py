@@ -148,6 +148,7 @@ def run(settings: ServerSettings) -> None:
 async def _serve(settings: ServerSettings, listening: socket.socket) -> None:
     shelf = Shelf(folder=settings.folder, audit=settings.audit)
     shelf.is_starting = True
+    shelf.processes.warm()
     await load_all(shelf)
     shelf.is_starting = False
     service = InferenceService(shelf=shelf, limits=settings.limits)

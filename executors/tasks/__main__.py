@@ -30,7 +30,8 @@ class _LeftOut(importlib.abc.MetaPathFinder):
     """Keeps libraries from being found.
 
     Scikit-learn imports pandas wherever it is installed, for a second of processor time in every
-    task. Tasks pass arrays only, and scikit-learn does without what cannot be imported.
+    task. Tasks pass arrays only, and scikit-learn does without what cannot be imported; statsmodels
+    does not, so it may have pandas.
     """
 
     def find_spec(
@@ -40,7 +41,7 @@ class _LeftOut(importlib.abc.MetaPathFinder):
         target: ModuleType | None = None,  # noqa: ARG002 - as above
     ) -> ModuleSpec | None:
         """Refuse the library, leave any other to the next finder."""
-        if fullname == "pandas":
+        if fullname == "pandas" and "statsmodels" not in sys.modules:
             raise ModuleNotFoundError("left out of built-in tasks", name=fullname)
         return None
 

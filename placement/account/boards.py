@@ -24,15 +24,20 @@ class Demand:
 
 
 class ViewedBoard(Board):
-    """A board whose copies share each bucket, and its view, until one of them changes it."""
+    """A board whose copies share each bucket, and its view, until one of them changes it.
 
-    __slots__ = ("_blocked", "_node_views", "_views")
+    What is given back is taken off the views at once, and off the bucket itself (`_owed` until
+    then) only where that is looked at: for most tasks the views say it all.
+    """
+
+    __slots__ = ("_blocked", "_node_views", "_owed", "_views")
 
     def __init__(self, instance: Instance) -> None:
         super().__init__(instance)
         self._views: list[View | None] = [None for _ in instance.buckets]
         self._node_views: list[NodesView | None] = [None for _ in instance.buckets]
         self._blocked: dict[tuple[int, Amounts], Blocked] = {}
+        self._owed: dict[int, tuple[tuple[Claim, tuple[int, ...]], ...]] = {}
 
     def copy(self) -> Self:
         """Return a copy; both copy a bucket before they next change it."""
@@ -41,7 +46,13 @@ class ViewedBoard(Board):
         twin._views = self._views.copy()  # noqa: SLF001 - of the same class
         twin._node_views = self._node_views.copy()  # noqa: SLF001 - of the same class
         twin._blocked = self._blocked  # noqa: SLF001 - of the same class
+        twin._owed = self._owed.copy()  # noqa: SLF001 - of the same class
         return twin
+
+    def timeline(self, bucket: int) -> Timeline:
+        """Return what is taken of one bucket."""
+        self._settle(bucket)
+        return super().timeline(bucket)
 
     def look(self) -> None:
         """Make the views of all that changed: worth it before many moves are tried."""
@@ -63,17 +74,19 @@ class ViewedBoard(Board):
         if job.seat >= 0:
             super().remove(job, option, start_ms)
             return
-        where = self._where[job.index]
-        seen = [
-            (bucket, self._claim(job, option, bucket, start_ms), self._views[bucket], nodes)
-            for bucket, nodes in ((b, self._node_views[b]) for b in option.buckets)
-        ]
-        super().remove(job, option, start_ms)
-        for bucket, claim, view, nodes in seen:
-            if view is not None:
-                self._views[bucket] = view.without(claim.spans)
+        where = self._where.pop(job.index)
+        self._stands.pop(job.index, None)
+        for bucket in option.buckets:
+            claim = self._claim(job, option, bucket, start_ms)
+            given = (claim, where if bucket == option.pool_index else ())
+            view, nodes = self._views[bucket], self._node_views[bucket]
+            if view is None:
+                self._give(bucket, *given)
+                continue
+            self._views[bucket] = view.without(claim.spans)
             if nodes is not None:
                 self._node_views[bucket] = nodes.without(where, claim.node_spans)
+            self._owed[bucket] = (*self._owed.get(bucket, ()), given)
         self._forget({*option.buckets})
 
     def demands(self, job: Job, option: Option, start_ms: int) -> Iterator[Demand]:
@@ -85,7 +98,8 @@ class ViewedBoard(Board):
             line, view = self._lines[bucket], self._views[bucket]
             held = self._seats.get((bucket, job.line, job.seat)) if job.seat >= 0 else None
             if held is not None:
-                line, view = line.copy(), None
+                self._settle(bucket)
+                line, view = self._lines[bucket].copy(), None
                 for span in held.claim.spans:
                     line.add(span, sign=-1)
             view = view or View.of(line)
@@ -100,20 +114,24 @@ class ViewedBoard(Board):
         pool is one node.
         """
         bucket = option.pool_index
-        nodes, view = self._nodes[bucket], self._node_views[bucket]
+        view, claim = self._node_views[bucket], self._claim(job, option, bucket, start_ms)
+        held = self._seats.get((bucket, job.line, job.seat)) if job.seat >= 0 else None
+        plain = held is None and claim.rule is None and len(claim.node_spans) == 1
+        if view is not None and plain:
+            span = claim.node_spans[0]
+            if view.count_free(span.start_ms, span.end_ms, span.amounts) < claim.node_count:
+                used = view.nearest(span)
+                if used is not None:
+                    yield [Demand(amounts=span.amounts, used=used, capacity=view.capacity)]
+            return
+        self._settle(bucket)
+        nodes = self._nodes[bucket]
         if nodes is None:
             return
-        claim = self._claim(job, option, bucket, start_ms)
-        held = self._seats.get((bucket, job.line, job.seat)) if job.seat >= 0 else None
         if held is not None:
-            nodes, view = nodes.copy(), None
+            nodes = nodes.copy()
             nodes.add(held.nodes, held.claim.node_spans, sign=-1)
         if len(nodes_for(nodes, claim)) == claim.node_count:
-            return
-        if view is not None and claim.rule is None and len(claim.node_spans) == 1:
-            used, span = view.nearest(claim.node_spans[0]), claim.node_spans[0]
-            if used is not None:
-                yield [Demand(amounts=span.amounts, used=used, capacity=view.capacity)]
             return
         for line in nodes.in_use(claim.rule):
             short = [span for span in claim.node_spans if line.conflict(span) is not None]
@@ -123,6 +141,8 @@ class ViewedBoard(Board):
     def _later(self, job: Job, option: Option, start: int) -> int | None:
         """As `Board._later`, by the views where there are some."""
         if job.seat >= 0 or any(self._views[bucket] is None for bucket in option.buckets):
+            for bucket in option.buckets:
+                self._settle(bucket)
             return super()._later(job, option, start)
         later = self._after_clash(job, option, start)
         if later is not None:
@@ -141,6 +161,7 @@ class ViewedBoard(Board):
         """As `Board._later_on_nodes`, by the view of the nodes where there is one."""
         view, spans, count = self._node_views[bucket], claim.node_spans, claim.node_count
         if view is None or claim.rule is not None:
+            self._settle(bucket)
             return super()._later_on_nodes(job, bucket, claim, start)
         if len(spans) == 1 and not job.serve:
             length = spans[0].end_ms - spans[0].start_ms
@@ -148,6 +169,7 @@ class ViewedBoard(Board):
             return None if free == start else (start if free is None else free)
         if view.count_free(spans[0].start_ms, spans[-1].end_ms, claim.node_most) >= count:
             return None
+        self._settle(bucket)
         return super()._later_on_nodes(job, bucket, claim, start)
 
     def _after_clash(self, job: Job, option: Option, start: int) -> int | None:
@@ -185,7 +207,17 @@ class ViewedBoard(Board):
             self._blocked[key] = view.blocked(amounts)
         return self._blocked[key]
 
+    def _settle(self, bucket: int) -> None:
+        """Take off a bucket what was taken off its views, which stay as they are."""
+        if bucket not in self._owed:
+            return
+        view, nodes = self._views[bucket], self._node_views[bucket]
+        for claim, chosen in self._owed.pop(bucket):
+            self._give(bucket, claim, chosen)
+        self._views[bucket], self._node_views[bucket] = view, nodes
+
     def _own(self, bucket: int) -> None:
+        self._settle(bucket)
         self._views[bucket] = None
         self._node_views[bucket] = None
         super()._own(bucket)

@@ -211,7 +211,7 @@ def _stuck(place: Place, option: Option) -> _Ready | None:
         job = instance.jobs[index]
         ready = drafts.ready_ms(job, Draft(options=placed, starts=starts))
         here = _Ready(job=job, option=taken, ready_ms=ready, board=board)
-        start = board.earliest(job, taken, ready, job.latest_ms)
+        start = place.earliest(board, job, taken, ready)
         if start is None:
             in_time = ready + taken.duration_ms <= job.latest_ms
             return here if in_time or waited is None else waited

@@ -9,7 +9,7 @@ a whole plan only, so that all else about a move is found among the jobs of one 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from placement.account.boards import ViewedBoard
 from placement.problem.instance import Instance, Job, Option
@@ -24,6 +24,8 @@ class Place:
 
     plan: the draft of the job's pipeline; elsewhere: what all other pipelines cost.
     bench: the whole board without the job and those that wait for it; board: the bench's.
+    known: starts found on that board, by job and when it is ready, of those that wait: on most
+    pools the job ends at one of a few times, and then they begin as before.
     """
 
     instance: Instance
@@ -32,6 +34,7 @@ class Place:
     job: Job
     bench: Bench
     board: ViewedBoard
+    known: dict[tuple[int, int], int | None] = field(default_factory=dict, compare=False)
 
     def money(self, option: Option) -> int:
         """Return what the whole plan costs when the job takes an option, in micro-dollars."""
@@ -74,7 +77,7 @@ class Place:
             if not drafts.may_run(of, options):
                 return None
             ready = drafts.ready_ms(of, Draft(options=options, starts=starts))
-            start = board.earliest(of, taken, ready, of.latest_ms)
+            start = self.earliest(board, of, taken, ready)
             if start is None:
                 return None
             options[index], starts[index] = taken, start
@@ -82,6 +85,15 @@ class Place:
                 board, is_shared = (board.copy() if is_shared else board), False
                 board.put(of, taken, start)
         return Draft(options=options, starts=starts)
+
+    def earliest(self, board: ViewedBoard, of: Job, taken: Option, ready_ms: int) -> int | None:
+        """Return the first start of a job in time on a board, looked up where it is known."""
+        if board is not self.board or of.index == self.job.index:
+            return board.earliest(of, taken, ready_ms, of.latest_ms)
+        key = (of.index, ready_ms)
+        if key not in self.known:
+            self.known[key] = board.earliest(of, taken, ready_ms, of.latest_ms)
+        return self.known[key]
 
     def may_be_met(self, chain: Sequence[tuple[int, Option]], number: int) -> bool:
         """Whether a job of a chain that is timed in its order draws on what a later one draws on.

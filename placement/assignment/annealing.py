@@ -11,7 +11,7 @@ import numpy as np
 
 from placement.assignment import kernels
 from placement.assignment.filling import density
-from placement.assignment.plans import Moves, Plan, charged, left_out, usage
+from placement.assignment.plans import UNLIMITED, Moves, Plan, charged, left_out, moved, usage
 from placement.assignment.problem import AssignmentProblem, Integers, Numbers
 
 # Steps in a hundred that go by prices of room; the others by cost alone.
@@ -106,6 +106,7 @@ def tables_of(
                 removals,
                 int(problem.demand.shape[1] > 1),
                 BY_PRICE_PERCENT,
+                UNLIMITED if moves is None else moves.most,
             ]
         ),
     )
@@ -139,7 +140,7 @@ def chain_of(problem: AssignmentProblem, plan: Plan, moves: Moves | None) -> Cha
             outside=np.concatenate([outside, np.zeros(items - len(outside), dtype=np.int64)]),
             outside_place=outside_place,
             journal=np.zeros((4096 + 8 * items, 3), dtype=np.int64),
-            sizes=np.array([len(outside), 0, 0, 0]),
+            sizes=np.array([len(outside), 0, 0, 0, int(moved(plan, moves).sum())]),
             pool=np.zeros(items, dtype=np.int64),
             wanted=np.zeros(items, dtype=np.int64),
             touched=np.zeros(8, dtype=np.int64),

@@ -29,8 +29,8 @@ class Tables(NamedTuple):
     `first` and `bins` list the bins of item i as bins[first[i]:first[i + 1]]. `priced` is cost
     plus the price of the room taken. `keys` holds two orders of coming back, least first.
     `base` and `move_cost` price units that left a bin where they stood. `knobs` holds the most
-    units taken at once, the most removals from a bin, 1 where demand depends on the bin, and the
-    percentage of steps that look at prices of room.
+    units taken at once, the most removals from a bin, 1 where demand depends on the bin, the
+    percentage of steps that look at prices of room, and the most units that may have left.
     """
 
     cost: Numbers
@@ -46,8 +46,9 @@ class Tables(NamedTuple):
 
 
 class State(NamedTuple):
-    """What a search changes; `sizes` holds the lengths of the list of items left out and journal.
+    """What a search changes; `sizes` holds the lengths of lists and the units that left their bin.
 
+    The lists are those of items left out, the journal, the pool, and the bins touched by a step.
     `present[b]` lists the items in bin b, `place` where each stands in that list; `outside` and
     `outside_place` do so for items with units left out. `journal` has item, bin, units by line.
     `witness` is the row by which something last did not fit a bin: the next one likely fails there
@@ -118,6 +119,7 @@ def shift(tables: Tables, state: State, item: int, at: int, units: int) -> float
         state.outside[state.sizes[0]] = item
         state.sizes[0] += 1
     moved = max(0, base - after) - max(0, base - before)
+    state.sizes[4] += moved
     paid = moved * tables.move_cost[item]
     return float(units * (tables.cost[item, at] - tables.out_cost[item]) + paid)
 
@@ -266,8 +268,10 @@ def anneal(
     np.random.seed(seed)
     cost = 0.0
     for _ in range(steps):
+        moved = state.sizes[4]
         delta = _step(tables, state)
-        if delta <= 0.0 or np.random.random() < np.exp(-delta / temperature):
+        may = state.sizes[4] <= max(moved, tables.knobs[4])
+        if may and (delta <= 0.0 or np.random.random() < np.exp(-delta / temperature)):
             cost += delta
             if cost < lowest - 0.5:
                 lowest = cost

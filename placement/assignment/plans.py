@@ -8,6 +8,8 @@ import numpy as np
 
 from placement.assignment.problem import AssignmentProblem, Integers
 
+UNLIMITED = 2**62
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -25,10 +27,12 @@ class Moves:
     Attributes:
         base: Units that stood in each bin; shape (items, bins).
         cost: Cost of one move; shape (items,).
+        most: Most units that may leave the bin where they stood.
     """
 
     base: Integers
     cost: Integers
+    most: int = UNLIMITED
 
 
 def left_out(problem: AssignmentProblem, plan: Plan) -> Integers:

@@ -14,7 +14,7 @@ import numpy as np
 from placement.assignment import filling, relaxation, searching
 from placement.assignment.effort import Effort, Solution
 from placement.assignment.incumbents import Search
-from placement.assignment.plans import Moves, Plan
+from placement.assignment.plans import UNLIMITED, Moves, Plan
 from placement.assignment.problem import AssignmentProblem, Integers, Numbers, checked
 from placement.assignment.relaxation import Relaxation
 from placement.assignment.singles import prices as lagrangian
@@ -51,6 +51,7 @@ def resolve(
     *,
     move_cost: Integers,
     prices: Numbers | None = None,
+    most_moved: int = UNLIMITED,
 ) -> Solution:
     """Return a plan near a running one, for a problem that has changed.
 
@@ -63,13 +64,14 @@ def resolve(
         effort: Limits.
         move_cost: Cost of a unit that leaves a bin where it still fits; shape (items,).
         prices: Prices of room of the former relaxation; shape (bins, rows).
+        most_moved: Most units that may leave a bin where they still fit.
 
     Raises:
         InvalidInputError: The problem is not sound.
     """
     most = checked(problem).most_units()
     kept = filling.fitted(problem, plan)
-    moves = Moves(base=kept.units, cost=move_cost)
+    moves = Moves(base=kept.units, cost=move_cost, most=most_moved)
     known = np.zeros(problem.capacity.shape) if prices is None else prices
     hints = Relaxation(
         bound=relaxation.cheapest(problem, most),

@@ -126,11 +126,13 @@ def options_of(
     quotas: for a pool the bucket of the owner's quota in its cluster. kinds: tasks that are alike
     but for how long they run are looked at once; written to.
     """
-    known = {} if kinds is None else kinds
-    key = kind_key(asked.pipeline, asked.task, asked.profile)
-    if key not in known:
-        known[key] = _kind(asked, frame, pools)
-    kind = known[key]
+    if kinds is None:
+        kind = _kind(asked, frame, pools)
+    else:
+        key = kind_key(asked.pipeline, asked.task, asked.profile)
+        if key not in kinds:
+            kinds[key] = _kind(asked, frame, pools)
+        kind = kinds[key]
     lost = _lost(asked, kind)
     make = _Options(asked, frame)
     options = [

@@ -55,5 +55,6 @@ def kind_key(pipeline: PipelineSpec, task: TaskSpec, profile: Profile) -> Hashab
 
 def _hashable(value: object) -> Hashable:
     if isinstance(value, Mapping):
-        return tuple(sorted(value.items(), key=str))
+        # By their names alone: what they map to may be long, and is slow to spell out.
+        return tuple(sorted(value.items(), key=lambda item: str(item[0])))
     return value

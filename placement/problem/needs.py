@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from engine.model.profiles import Profile, Quantiles
 from engine.model.resources import Resource, Resources
@@ -22,6 +23,10 @@ SOFT_LEVEL = 0.80
 above is left to chance, and is what tasks share: see `placement.search.multiplexing`."""
 
 SOFT = frozenset({Resource.CPU, Resource.NETWORK})
+
+_LEVELS_KEPT = 4_096
+"""Slots of a resource that are kept with their levels: a service has many, looked at again and
+again while it is explained."""
 
 _WISHED = {
     Resource.CPU: "cpu_cores",
@@ -91,14 +96,10 @@ def need_of(task: TaskSpec, profile: Profile) -> Need:
     wishes = task.wishes
     use = uses_of(task, profile)
     length = max(len(slots) for slots in use.values())
-    slots = [
-        Slot(
-            mean=tuple(_mean(r, _at(use[r], index)) for r in COUNTED),
-            held=tuple(_held(r, _at(use[r], index)) for r in COUNTED),
-            high=tuple(_high(r, _at(use[r], index)) for r in COUNTED),
-        )
-        for index in range(length)
-    ]
+    slots = []
+    for index in range(length):
+        mean, held, high = zip(*(_levels(r, _at(use[r], index)) for r in COUNTED), strict=True)
+        slots.append(Slot(mean=mean, held=held, high=high))
     gpu_memory = wishes.gpu_memory_gib
     return Need(
         slots=tuple(slots),
@@ -119,6 +120,12 @@ def _use(profile: Profile, wishes: Wishes, resource: Resource) -> tuple[Quantile
 
 def _at(slots: tuple[Quantiles, ...], index: int) -> Quantiles:
     return slots[min(index, len(slots) - 1)]
+
+
+@lru_cache(maxsize=_LEVELS_KEPT)
+def _levels(resource: Resource, slot: Quantiles) -> tuple[float, float, float]:
+    """Return the mean, what is held and the high need of one slot."""
+    return _mean(resource, slot), _held(resource, slot), _high(resource, slot)
 
 
 def _mean(resource: Resource, slot: Quantiles) -> float:

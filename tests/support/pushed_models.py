@@ -17,6 +17,7 @@ from engine.model.errors import UnreachableError
 from engine.model.identifiers import Digest
 from executors.packaging.repository import starting, weights
 from executors.packaging.repository.delivery import Delivered, Delivery
+from tests.support import lent_libraries
 
 ROWS: NDArray[np.float64] = np.array([[0.0, 0.0], [1.0, 1.0], [0.2, 0.1], [0.9, 0.8]])
 TOML = """\
@@ -60,13 +61,15 @@ class World:
 
     def __init__(self, folder: Path, servers: Servers) -> None:
         self.servers = servers
+        self.folder = folder
         self.home = folder / "home"
         self.work = folder / "churn"
         self.delivery = Delivery(self.home, servers, SystemClock(), {"PATH": "/usr/bin:/bin"})
         repository = self.delivery.create("churn")
         starting.write(self.work, "churn", repository)
         (repository / "hooks" / "post-receive").unlink()
-        (self.work / "requirements.txt").write_text("")
+        lent_libraries.lend(self.home / "layers")
+        self.write("requirements.txt", lent_libraries.REQUIREMENTS)
         self.write("model.toml", TOML)
         self.train()
 

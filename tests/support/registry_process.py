@@ -22,6 +22,11 @@ http: {{addr: "127.0.0.1:{port}"}}
 """
 
 
+def config(root: Path, port: int, auth: str = "") -> str:
+    """Return the configuration of a registry that keeps its images in a folder."""
+    return _CONFIG.format(root=root, port=port, auth=auth)
+
+
 class RegistryProcess:
     """A registry that keeps its images below a folder.
 
@@ -42,14 +47,12 @@ class RegistryProcess:
     def start(self, port: int) -> None:
         """Start it; 0 lets the kernel choose the port."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        config = self._folder / "config.yml"
-        config.write_text(
-            _CONFIG.format(root=self._folder / "data", port=port, auth=self._auth), "utf-8"
-        )
+        path = self._folder / "config.yml"
+        path.write_text(config(self._folder / "data", port, self._auth), "utf-8")
         log = self._folder / "log.txt"
         with log.open("wb") as file:
             self.process = subprocess.Popen(
-                [str(PROGRAM), "serve", str(config)], stdout=file, stderr=file
+                [str(PROGRAM), "serve", str(path)], stdout=file, stderr=file
             )
         end = time.monotonic() + LIMIT_SECONDS
         while not (found := re.search(r"listening on ([\d.]+:\d+)", log.read_text("utf-8"))):

@@ -1,12 +1,13 @@
 """Real Kubernetes clusters on this machine: `scripts/cluster up|down|status|build`.
 
-    scripts/cluster up [--control-planes N] [--nodes none|kwok:COUNT]
+    scripts/cluster up [--control-planes N] [--nodes none|kubelet|kwok:COUNT]
     scripts/cluster status
     scripts/cluster down
 
 Control planes are built from Go modules (minutes, once a machine) and listen on loopback. Nodes of
-kwok are played: their pods are said to run, and nothing does. `up` prints where the kubeconfig is:
-one file with a context for each control plane.
+kwok are played: their pods are said to run, and nothing does. `--nodes kubelet` gives every control
+plane a real node (root and Debian's containerd are needed) that pulls from a registry of its own on
+loopback. `up` prints where the kubeconfig is: one file with a context for each control plane.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.support.clusters import building, certificates, nodes, plane
+from tests.support.clusters import building, certificates, kubelet, nodes, plane
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,12 +29,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/cluster", description=__doc__.partition("\n")[0])
     parser.add_argument("what", choices=["up", "down", "status", "build"])
     parser.add_argument("--control-planes", type=int, default=1, metavar="N")
-    parser.add_argument("--nodes", default="none", metavar="none|kwok:COUNT")
+    parser.add_argument("--nodes", default="none", metavar="none|kubelet|kwok:COUNT")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "cluster")
     given = parser.parse_args()
     try:
         if given.what == "build":
-            building.build((*building.PLANE, "helm"))
+            real = building.NODE if given.nodes == nodes.KUBELET else ()
+            building.build((*building.PLANE, "helm", "kueue", *real))
         elif given.what == "up":
             up(given.folder, given.control_planes, given.nodes)
         elif given.what == "down":
@@ -61,10 +63,19 @@ def up(folder: Path, count: int, wanted_nodes: str) -> None:
         made = plane.create(folder / f"c{number}")
         if kwok_count:
             nodes.start_kwok(made, kwok_count)
+        if wanted_nodes == nodes.KUBELET:
+            real = kubelet.create(made)
+            sys.stderr.write(f"{real.name} is ready; it pulls from {real.registry}\n")
         sys.stderr.write(f"{made.folder.name} answers at {made.server}\n")
     merged = folder / "kubeconfig"
     certificates.write_kubeconfig(merged, merge(planes(folder)))
     print(f"export KUBECONFIG={merged}")  # noqa: T201 - what a shell shall take
+
+
+def real_nodes(folder: Path) -> list[kubelet.Node]:
+    """Return the real nodes that were started below a folder."""
+    found = sorted(folder.glob(f"*/node/{kubelet.STATE}"))
+    return [kubelet.Node.load(path.parent) for path in found]
 
 
 def merge(found: list[plane.ControlPlane]) -> dict[str, object]:
@@ -79,6 +90,8 @@ def merge(found: list[plane.ControlPlane]) -> dict[str, object]:
 
 def down(folder: Path) -> None:
     """Stop everything that was started below a folder, and remove it."""
+    for node in real_nodes(folder):
+        node.stop()
     for each in planes(folder):
         each.stop()
     shutil.rmtree(folder, ignore_errors=True)
@@ -87,11 +100,12 @@ def down(folder: Path) -> None:
 def status(folder: Path) -> int:
     """Print what runs; 1 when something that was started does not."""
     fine = True
-    for each in planes(folder):
+    for each in (*planes(folder), *real_nodes(folder)):
+        name = each.folder.relative_to(folder)
         for program in each.running.values():
             fine &= program.is_alive
             state = "runs" if program.is_alive else "is gone"
-            print(f"{each.folder.name} {program.name} {program.pid} {state}")  # noqa: T201
+            print(f"{name} {program.name} {program.pid} {state}")  # noqa: T201
     return 0 if fine else 1
 
 

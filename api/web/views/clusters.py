@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from api.report import phrases, words
+from api.report import fleets, phrases, words
 from api.web import cells
 from engine.model import dispatches, fleet, records
 
@@ -78,7 +78,7 @@ def _pool(
     return (
         f"{words.amount(cores)} of {words.amount(shape.cpu_cores * pool.node_count, 'cores')}",
         f"{words.amount(memory)} of {words.amount(shape.memory_gib * pool.node_count, 'GiB')}",
-        _holders(held),
+        _holders(held, fleets.held_by_others(pool) if pool.taken is not None else ""),
         str(pool.node_count),
         shape.machine,
         gpus if shape.gpu_count else words.NOTHING,
@@ -87,9 +87,14 @@ def _pool(
     )
 
 
-def _holders(held: Sequence[dispatches.Attempt]) -> cells.Cell:
-    """Return who holds something of a pool; the first one is linked."""
+def _holders(held: Sequence[dispatches.Attempt], others: str) -> cells.Cell:
+    """Return who holds something of a pool; the first one is linked.
+
+    others: what work that is not this engine's holds there, "" where nobody says.
+    """
+    beside = f"others: {others}" if others else ""
     if not held:
-        return cells.Cell(words.NOTHING)
+        return cells.Cell(words.NOTHING, note=beside)
     more = f"and {len(held) - 1} more" if len(held) > 1 else ""
+    more = "; ".join(each for each in (more, beside) if each)
     return cells.Cell(held[0].attempt_id, href=f"/runs/{held[0].run_id}", note=more)

@@ -112,7 +112,7 @@ class Installer:
         where = ["--target", str(site), "--only-binary", ":all:", "-r", str(source)]
         if self._uv is not None:
             how = ["--python-version", wanted.version, "--python-platform", _PLATFORM]
-            python = ["--python", sys.executable, "--link-mode", "copy"]
+            python = ["--python", sys.executable, "--link-mode", "hardlink"]
             compiling = ["--compile-bytecode"] if wanted.is_compiled else []
             self._run([self._uv, "pip", "install", "-q", *how, *python, *compiling, *where])
             return

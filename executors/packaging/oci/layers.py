@@ -11,11 +11,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import queue
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Self, cast
 
 from engine.model.errors import DamagedError
 from engine.model.identifiers import Digest
@@ -23,6 +25,8 @@ from executors.packaging import archives, images
 
 GZIP_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 _CHUNK_BYTES = 1 << 20
+_WAITING_MAX = 8
+"""Blocks that may wait to be compressed."""
 
 
 class Role(StrEnum):
@@ -101,6 +105,48 @@ class _Hashing:
         return Digest(f"sha256:{self._sha.hexdigest()}")
 
 
+class _Beside:
+    """A file whose writes are done by a thread, in order, while the caller goes on.
+
+    Reading and hashing a tar take as long as compressing it, and all of it is done outside the
+    interpreter's lock where blocks are large.
+    """
+
+    def __init__(self, sink: IO[bytes]) -> None:
+        self._sink = sink
+        self._waiting: queue.Queue[bytes | None] = queue.Queue(_WAITING_MAX)
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def __enter__(self) -> Self:
+        """Start the thread."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait until all is written; raise what went wrong."""
+        self._waiting.put(None)
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def write(self, data: bytes) -> int:
+        """Take bytes; waits where too many blocks wait already."""
+        self._waiting.put(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing can be told before the end."""
+
+    def _work(self) -> None:
+        while (data := self._waiting.get()) is not None:
+            if self._error is None:
+                try:
+                    self._sink.write(data)
+                except OSError as error:
+                    self._error = error
+
+
 class LayerCache:
     """Keeps layers below `root`, made when missing."""
 
@@ -135,8 +181,9 @@ class LayerCache:
             with partial.open("wb") as file:
                 blob = _Hashing(file)
                 packed = archives.compressing(cast("IO[bytes]", blob))
-                tar = _Hashing(packed)
-                write(cast("IO[bytes]", tar))
+                with _Beside(packed) as beside:
+                    tar = _Hashing(cast("IO[bytes]", beside))
+                    write(cast("IO[bytes]", tar))
                 packed.close()
             layer = Layer(
                 role=role,

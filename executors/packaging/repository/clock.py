@@ -14,8 +14,9 @@ class Step(StrEnum):
     READ = "read the commit"
     TESTS = "test the model"
     BUILD = "build the image"
-    PUSH = "push the image"
     GOLDEN = "golden requests"
+    ATTEST = "attest and judge"
+    PUSH = "push the image"
     DEPLOY_TEST = "deploy to test"
     DEPLOY = "deploy to production"
 

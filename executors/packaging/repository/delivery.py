@@ -1,7 +1,8 @@
 """A push becomes a served model: tests, image, golden requests, test, production.
 
-    commit -> package (settings, weights by digest) -> gates -> image -> registry
-           -> golden requests -> test -> golden requests there -> production, by hand or by policy
+    commit -> package (settings, weights by digest) -> gates -> image -> golden requests to it
+           -> bill, scan, provenance, signature -> policy -> registry
+           -> test -> golden requests there -> production, by hand or by policy
 
 Every step that fails leaves what serves as it is, and a line in the journal that says why. The
 same commit delivered again changes nothing.
@@ -21,15 +22,15 @@ from engine.model.errors import BerthError, NotFoundError, RefusedError
 from engine.model.identifiers import Digest, PipelineName, RunId, TaskName
 from engine.ports import Clock, ModelServer
 from executors.local.artifacts import FolderArtifacts
-from executors.packaging import archives, images
-from executors.packaging.oci import distribution
-from executors.packaging.oci.builder import Builder, Built, Recipe, write_context
-from executors.packaging.oci.dependencies import Installer, Wanted
-from executors.packaging.oci.layers import Role
+from executors.packaging import images
 from executors.packaging.registry import OciRegistry
-from executors.packaging.repository import gates, git, golden, settings, weights
+from executors.packaging.repository import gates, git, settings, weights
 from executors.packaging.repository.clock import StageClock, Step
 from executors.packaging.repository.gates import Gate
+from executors.packaging.repository.image import golden
+from executors.packaging.repository.image.asking import ImageServer, ImageServers
+from executors.packaging.repository.image.attesting import Attestor, Made
+from executors.packaging.repository.image.building import Images
 from executors.packaging.repository.package import Package, assemble
 from executors.packaging.repository.releases import Event, Journal, Kind, Stage
 from executors.packaging.repository.settings import Format, ModelSettings, Promotion
@@ -59,7 +60,8 @@ class Delivery:
     """Delivers pushes. May be used from several threads; one model is delivered at a time.
 
     home: the data folder. server: what swaps models. engine_file: names the running engine.
-    command: how the hook calls the command line where no engine runs.
+    command: how the hook calls the command line where no engine runs. is_awaiting: whether more
+    pushes will come to this process, so that what they need is made ready ahead.
     """
 
     def __init__(
@@ -70,23 +72,26 @@ class Delivery:
         environment: Mapping[str, str],
         *,
         command: str = "berth",
+        is_awaiting: bool = False,
     ) -> None:
         self._home = home
         self._root = home / "model-repositories"
         self._server = server
         self._clock = clock
-        self._environment = environment
         self._command = command
         self._registry = OciRegistry(home / "models")
-        self._builder: Builder | None = None
-        self._pushing: dict[str, distribution.Registry] = {}
+        layers = home / "layers"
+        self._images = Images(layers, environment)
+        self._servers = ImageServers()
+        self._attestor = Attestor(layers, {**environment, "BERTH_HOME": str(home)})
+        self._is_awaiting = is_awaiting
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
 
     def close(self) -> None:
-        """Close the connections to registries."""
-        while self._pushing:
-            self._pushing.popitem()[1].close()
+        """Close the connections to registries, and end what waits for a push."""
+        self._images.close()
+        self._servers.close()
 
     # ------------------------------------------------------------ repositories
 
@@ -160,19 +165,21 @@ class Delivery:
         with clock.measure(Step.READ):
             package = self._package(name, commit)
         given = package.settings
-        with clock.measure(Step.TESTS):
-            site = self._site(package)
-            judged = gates.judge(package, site)
-            _refuse_failed(name, judged)
-        with clock.measure(Step.BUILD):
-            built = self._build(package, commit)
-        with clock.measure(Step.GOLDEN):
-            if given.format is not Format.ONNX:
-                self._ask_image(package, site)
-        with clock.measure(Step.PUSH), ThreadPoolExecutor(1) as beside:
-            keeping = beside.submit(self._keep, name, built, commit)
-            image = self._push(given, built, commit)
-            digest = keeping.result()
+        server = self._begin(package)
+        try:
+            with clock.measure(Step.TESTS):
+                site = None if given.format is Format.ONNX else self._images.site(package)
+                judged = gates.judge(package, site)
+                _refuse_failed(name, judged)
+            with clock.measure(Step.BUILD):
+                built = self._images.build(package, commit)
+            with clock.measure(Step.GOLDEN):
+                if server is not None:
+                    golden.compare(server.endpoint(), name, package.example)
+        finally:
+            if server is not None:
+                server.end()
+        digest, image = self._keep(Made(package=package, built=built, commit=commit), clock)
         stages: list[Stage] = []
         released = Event(
             at=self._clock.now(), kind=Kind.RELEASED, commit=commit, package=digest, image=image
@@ -188,6 +195,7 @@ class Delivery:
             with clock.measure(Step.DEPLOY):
                 self._deploy(given, released, Stage.PRODUCTION, journal)
             stages.append(Stage.PRODUCTION)
+        self._prepare(package)
         return Delivered(
             name=name,
             commit=commit,
@@ -210,7 +218,8 @@ class Delivery:
         rest = {name: weight for name, weight in wanted.items() if name not in found}
         weights.check(found, wanted)
         package = assemble(files, {**found, **weights.fetch(rest, self.artifacts)}, given)
-        return gates.judge(package, self._site(package))
+        is_apart = given.format is not Format.ONNX
+        return gates.judge(package, self._images.site(package) if is_apart else None)
 
     def promote(self, name: str, release: str = "") -> Event:
         """Serve a release (the newest by default) in production, after its golden requests.
@@ -247,87 +256,43 @@ class Delivery:
             raise RefusedError(message, fix="change `name`, or push to the other repository")
         return assemble(code, weights.fetch(wanted, self.artifacts), given)
 
-    def _recipe(self, package: Package, commit: str) -> Recipe:
-        given = package.settings
-        labels = {
-            "org.opencontainers.image.title": given.name,
-            "org.opencontainers.image.revision": commit,
-            "berth.family": given.family,
-        }
-        return Recipe(
-            name=given.name,
-            files=package.files,
-            requirements=package.requirements,
-            base=given.base,
-            python=given.python,
-            is_compiled=given.is_compiled,
-            labels=labels,
-        )
-
-    def _make(self) -> Builder:
-        if self._builder is None:
-            self._builder = Builder(self._home / "layers", self._environment)
-        return self._builder
-
-    def _build(self, package: Package, commit: str) -> Built:
-        return self._make().build(self._recipe(package, commit))
-
     def context(self, name: str, folder: Path, commit: str = "") -> Path:
         """Write a Dockerfile, with all it needs, that builds the image of a commit."""
         commit = commit or git.head_of(self.repository(name))
-        recipe = self._recipe(self._package(name, commit), commit)
-        builder = self._make()
-        return write_context(builder.build(recipe), recipe, builder.base(recipe), folder)
+        return self._images.context(self._package(name, commit), commit, folder)
 
-    def _site(self, package: Package) -> Path | None:
-        """Return the model's libraries unpacked, None for an ONNX model, which is asked here."""
-        if package.settings.format is Format.ONNX:
+    def _begin(self, package: Package) -> ImageServer | None:
+        """Let the image's server load the model while it is tested and built here."""
+        if not package.settings.is_asked:
             return None
-        builder = self._make()
-        wanted = Wanted(
-            requirements=package.requirements,
-            version=builder.base(self._recipe(package, "")).version,
-            is_compiled=package.settings.is_compiled,
-        )
-        if wanted.is_empty:
-            return None
-        layer = Installer(self._environment).layer(wanted, builder.cache)
-        target = self._home / "layers" / "sites" / layer.diff_id.removeprefix("sha256:")
-        if not target.exists() and layer.path is not None:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with layer.path.open("rb") as file:
-                archives.unpack(file, "the layer of libraries", target)
-        return target / "opt" / "berth" / "site"
+        server = self._servers.take(self._images.surroundings(package))
+        server.begin(package.files)
+        return server
 
-    def _ask_image(self, package: Package, site: Path | None) -> None:
-        """Start the image's server from the image's files, and send it the golden requests."""
-        with (
-            tempfile.TemporaryDirectory(prefix="berth-golden-") as scratch,
-            golden.Started(package.files, site, Path(scratch)) as started,
-        ):
-            golden.compare(started.endpoint, package.settings.name, package.example)
+    def _prepare(self, package: Package) -> None:
+        """Begin the server for the next push, where pushes are awaited."""
+        if self._is_awaiting and package.settings.is_asked:
+            self._servers.prepare(self._images.surroundings(package))
 
-    def _push(self, given: ModelSettings, built: Built, commit: str) -> str:
-        """Push the image where the model has a registry; return where it is."""
-        if not given.image:
-            return ""
-        text = given.image if ":" in given.image.rpartition("/")[2] else f"{given.image}:latest"
-        reference = distribution.parse(text)
-        if text not in self._pushing:
-            self._pushing[text] = distribution.Registry(reference, self._environment)
-        registry = self._pushing[text]
-        tags = (reference.tag if reference.tag != distribution.LATEST else commit[:12],)
-        digest = registry.push(built.layers, built.config, built.manifest, tags=tags)
-        return f"{reference.host}/{reference.repository}@{digest}"
+    def _keep(self, made: Made, clock: StageClock) -> tuple[Digest, str]:
+        """Attach and judge; then keep the package where servers find it, and push the image.
 
-    def _keep(self, name: str, built: Built, commit: str) -> Digest:
-        """Keep the package, the layer of the model alone, where servers find it."""
-        layer = next(layer for layer in built.layers if layer.role is Role.MODEL)
-        labels = {"org.opencontainers.image.title": name, "berth.image": built.digest}
+        Returns the digest of the package, and where the image is.
+        """
+        given, built = made.package.settings, made.built
         with tempfile.TemporaryDirectory(prefix="berth-package-") as scratch:
-            folder = Path(scratch) / "package"
-            images.write_package(folder, layer.data or b"", labels=labels, tag=commit[:12])
-            return self._registry.add(name, folder, tag=commit[:12])
+            folder, image = Path(scratch) / "package", Path(scratch) / "image"
+            with clock.measure(Step.ATTEST):
+                labels = {"org.opencontainers.image.title": given.name, "berth.image": built.digest}
+                layer, tag = built.model.data or b"", made.commit[:12]
+                digest = images.write_package(folder, layer, labels=labels, tag=tag, durable=False)
+                self._attestor.attach(made, folder, digest, image)
+            with clock.measure(Step.PUSH), ThreadPoolExecutor(2) as beside:
+                keeping = beside.submit(self._registry.add, given.name, folder, tag=tag)
+                attached = beside.submit(self._images.push_attached, given, image)
+                where = self._images.push(given, built, made.commit)
+                attached.result()
+                return keeping.result(), where
 
     def _deploy(
         self,

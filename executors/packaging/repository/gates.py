@@ -71,8 +71,8 @@ def ask(package: Package, site: Path | None) -> Mapping[str, Any]:
         folder = Path(scratch)
         lay_out(package.files, folder)
         if package.settings.format is Format.ONNX and site is None:
-            return _here(folder)
-        return _apart(folder, site)
+            return _here(folder, package.settings.latency_ms_p99)
+        return _apart(folder, site, package.settings.latency_ms_p99)
 
 
 def lay_out(files: Mapping[str, bytes], folder: Path) -> None:
@@ -83,9 +83,9 @@ def lay_out(files: Mapping[str, bytes], folder: Path) -> None:
         target.write_bytes(data)
 
 
-def _here(folder: Path) -> Mapping[str, Any]:
+def _here(folder: Path, limit_ms: float) -> Mapping[str, Any]:
     try:
-        return serve.measure(serve.Model(folder), _REPEATS)
+        return serve.measure(serve.Model(folder), _REPEATS, limit_ms)
     except Exception as error:  # onnxruntime's errors share no base class
         raise DamagedError(f"the model cannot be loaded: {error}", fix="export it again") from error
 
@@ -103,8 +103,8 @@ def variables(folder: Path, site: Path | None) -> dict[str, str]:
     return {**found, "PYTHONPATH": str(site)} if site is not None else found
 
 
-def _apart(folder: Path, site: Path | None) -> Mapping[str, Any]:
-    command = [sys.executable, str(_SERVER), "check", str(_REPEATS)]
+def _apart(folder: Path, site: Path | None, limit_ms: float) -> Mapping[str, Any]:
+    command = [sys.executable, str(_SERVER), "check", str(_REPEATS), str(limit_ms)]
     try:
         done = subprocess.run(
             command,

@@ -58,6 +58,7 @@ class ModelSettings:
     """One `model.toml`, checked.
 
     file: the weights of a plain object; class_name: `MODULE:CLASS` of a wrapper.
+    is_asked: whether the image's server is started, and asked, before anything is promoted.
     image: repository in a registry, "" for none. test, production: addresses of model servers.
     """
 
@@ -74,6 +75,7 @@ class ModelSettings:
     is_compiled: bool = False
     latency_ms_p99: float = _TESTS["latency_ms_p99"]
     size_mib: float = _TESTS["size_mib"]
+    is_asked: bool = True
     image: str = ""
     test: str = ""
     production: str = ""
@@ -120,12 +122,16 @@ class _Reader:
             self._fault(
                 "file", "`file` is missing", f'name the weights, as in file = "model.{kind}"'
             )
-        tests, deploy = self._table("tests", set(_TESTS)), self._table("deploy", set(_DEPLOY))
+        tests, deploy = (
+            self._table("tests", {*_TESTS, "ask_image"}),
+            self._table("deploy", set(_DEPLOY)),
+        )
         features = self._features()
         said = str(deploy.get("promote", Promotion.BY_HAND))
         promotion = self._choice("deploy.promote", Promotion, said)
         latency = self._number(tests, "latency_ms_p99")
         size = self._number(tests, "size_mib")
+        asked = self._flag(tests, "ask_image")
         classes = self._classes()
         if self.faults or kind is None or promotion is None:
             return None
@@ -143,6 +149,7 @@ class _Reader:
             is_compiled=self._given.get("compile") is True,
             latency_ms_p99=latency,
             size_mib=size,
+            is_asked=asked,
             image=str(deploy.get("image", "")),
             test=str(deploy.get("test", "")),
             production=str(deploy.get("production", "")),
@@ -182,6 +189,13 @@ class _Reader:
             self._fault(f"tests.{key}", f"`{key}` is {value!r}", "write a number above 0")
             return _TESTS[key]
         return float(value)
+
+    def _flag(self, table: Mapping[str, Any], key: str) -> bool:
+        value = table.get(key, True)
+        if not isinstance(value, bool):
+            self._fault(f"tests.{key}", f"`{key}` is {value!r}", "write true or false")
+            return True
+        return value
 
     def _features(self) -> tuple[Feature, ...]:
         given = self._given.get("features", [])

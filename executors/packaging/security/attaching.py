@@ -7,6 +7,7 @@ attached unsigned, which tells people what is in the image, but nothing of who m
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
 SCANNER = "berth offline"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known of an image: its bill (CycloneDX), and what a scan found."""
+
+    bill: Mapping[str, Any]
+    report: ScanReport
+
+
 def attach(
     layout: Path, digest: str, build: Build, *, environment: Mapping[str, str]
 ) -> ScanReport:
@@ -32,21 +41,36 @@ def attach(
     Raises:
         RefusedError: when there is a key and it cannot be used.
     """
-    key = signing_key(environment)
-    bill = sbom.of_image(layout, digest)
-    report = OfflineScanner().scan(layout, digest)
+    known = Known(bill=sbom.of_image(layout, digest), report=OfflineScanner().scan(layout, digest))
+    attach_known(layout, digest, build, known, key=signing_key(environment))
+    return known.report
+
+
+def attach_known(
+    layout: Path,
+    digest: str,
+    build: Build,
+    known: Known,
+    *,
+    key: PrivateKey | None,
+    durable: bool = True,
+) -> None:
+    """Attach to an image what is known of it; the image itself need not stand in the layout.
+
+    key: who vouches for it; None for nobody. durable: False for a folder that is thrown away.
+    """
+    bill, report = known.bill, known.report
     parts = [Part(media_type=sbom.MEDIA_TYPE, data=images.canonical(bill))]
-    attachments.write(layout, digest, Suffix.BILL, parts)
+    attachments.write(layout, digest, Suffix.BILL, parts, durable=durable)
     about = {
         provenance.PREDICATE: provenance.of_build(build),
         provenance.SCAN_PREDICATE: provenance.of_scan(report, SCANNER),
         sbom.PREDICATE_TYPE: bill,
     }
     envelopes_of = [_sealed(build.pipeline, digest, kind, about[kind], key) for kind in about]
-    attachments.write(layout, digest, Suffix.ATTESTATIONS, envelopes_of)
+    attachments.write(layout, digest, Suffix.ATTESTATIONS, envelopes_of, durable=durable)
     if key is not None:
-        cosign.sign(layout, digest, build.pipeline, key)
-    return report
+        cosign.sign(layout, digest, build.reference or build.pipeline, key, durable=durable)
 
 
 def attest_scan(layout: Path, digest: str, name: str, report: ScanReport, key: PrivateKey) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -45,13 +45,21 @@ def tag_of(digest: str, suffix: Suffix) -> str:
     return f"{digest.replace(':', '-')}.{suffix.value}"
 
 
-def write(layout: Path, digest: str, suffix: Suffix, parts: Sequence[Part]) -> None:
-    """Write the attachment of an image; one of the same kind is replaced."""
+def write(
+    layout: Path, digest: str, suffix: Suffix, parts: Sequence[Part], *, durable: bool = True
+) -> None:
+    """Write the attachment of an image; one of the same kind is replaced.
+
+    durable: False for a folder that is read at once and thrown away.
+    """
     folder = layout / FOLDER
     (folder / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
     layers: list[dict[str, Any]] = []
     for part in parts:
-        descriptor: dict[str, Any] = {**_keep(folder, part.data), "mediaType": part.media_type}
+        descriptor: dict[str, Any] = {
+            **_keep(folder, part.data, durable=durable),
+            "mediaType": part.media_type,
+        }
         if part.annotations:
             descriptor["annotations"] = dict(part.annotations)
         layers.append(descriptor)
@@ -67,17 +75,21 @@ def write(layout: Path, digest: str, suffix: Suffix, parts: Sequence[Part]) -> N
         {
             "schemaVersion": 2,
             "mediaType": images.MANIFEST_TYPE,
-            "config": {**_keep(folder, config), "mediaType": images.CONFIG_TYPE},
+            "config": {
+                **_keep(folder, config, durable=durable),
+                "mediaType": images.CONFIG_TYPE,
+            },
             "layers": layers,
         }
     )
     tag = tag_of(digest, suffix)
     entry = {
-        **_keep(folder, manifest),
+        **_keep(folder, manifest, durable=durable),
         "mediaType": images.MANIFEST_TYPE,
         "annotations": {images.TAG: tag},
     }
-    images.write_index(folder, [*(e for e in _entries(folder) if _tag(e) != tag), entry])
+    kept = (e for e in _entries(folder) if _tag(e) != tag)
+    images.write_index(folder, [*kept, entry], durable=durable)
 
 
 def read(layout: Path, digest: str, suffix: Suffix) -> tuple[Part, ...]:
@@ -102,10 +114,13 @@ def read(layout: Path, digest: str, suffix: Suffix) -> tuple[Part, ...]:
     )
 
 
-def add(layout: Path, digest: str, suffix: Suffix, parts: Sequence[Part]) -> None:
+def add(
+    layout: Path, digest: str, suffix: Suffix, parts: Sequence[Part], *, durable: bool = True
+) -> None:
     """Add parts to an attachment; those that it holds already change nothing."""
     known = read(layout, digest, suffix)
-    write(layout, digest, suffix, [*known, *(part for part in parts if part not in known)])
+    added = [part for part in parts if part not in known]
+    write(layout, digest, suffix, [*known, *added], durable=durable)
 
 
 def copy(source: Path, target: Path, digest: str) -> None:
@@ -114,6 +129,17 @@ def copy(source: Path, target: Path, digest: str) -> None:
         parts = read(source, digest, suffix)
         if parts:
             add(target, digest, suffix, parts)
+
+
+def manifests(layout: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield tag and manifest of everything that is attached in a layout; blobs are below `FOLDER`.
+
+    Raises:
+        DamagedError: when a manifest is not what its digest says.
+    """
+    folder = layout / FOLDER
+    for entry in _entries(folder):
+        yield _tag(entry), layouts.read_checked(folder, entry, bytes_max=_PART_BYTES_MAX)
 
 
 def tags(layout: Path) -> tuple[str, ...]:
@@ -141,8 +167,8 @@ def _tag(entry: Mapping[str, Any]) -> str:
     return annotations.get(images.TAG, "")
 
 
-def _keep(folder: Path, data: bytes) -> dict[str, Any]:
+def _keep(folder: Path, data: bytes, *, durable: bool) -> dict[str, Any]:
     """Write a blob and return where it is."""
     digest = images.digest_of(data)
-    images.write_file(images.blob_path(folder, digest), data)
+    images.write_file(images.blob_path(folder, digest), data, durable=durable)
     return {"digest": digest, "size": len(data)}

@@ -7,6 +7,7 @@ Nothing is imported or run: a component is what its `METADATA` says (core metada
 from __future__ import annotations
 
 import email.parser
+import functools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -133,10 +134,12 @@ def of_image(manifest: layouts.Manifest) -> tuple[Component, ...]:
     return _sorted(found)
 
 
-def of_names(names: Sequence[str]) -> tuple[Component, ...]:
+@functools.cache
+def of_names(names: tuple[str, ...]) -> tuple[Component, ...]:
     """Return distributions of this interpreter, and all that they need; those absent are left out.
 
-    Read through the interpreter's own index of what is installed, so nothing is imported.
+    Read through the interpreter's own index of what is installed, so nothing is imported; once a
+    process, for what it runs does not change under it.
     """
     found: dict[str, Component] = {}
     waiting = [normalised(name) for name in names]

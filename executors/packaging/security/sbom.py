@@ -72,8 +72,8 @@ def of_image(layout: Path, digest: str | None = None) -> dict[str, Any]:
     if not found and about:
         made_with = cast("Mapping[str, object]", about.get("made_with") or {})
         runtimes = _RUNTIMES.get(str(about.get("format")), ())
-        found = components.of_names([*runtimes, *map(str, made_with)])
-    return of_components(found, subject=_subject(manifest, about))
+        found = components.of_names((*runtimes, *map(str, made_with)))
+    return of_components(found, subject=subject_of(manifest.digest, about))
 
 
 def of_folder(folder: Path) -> dict[str, Any]:
@@ -94,14 +94,17 @@ def _about(manifest: layouts.Manifest) -> dict[str, Any]:
     return found
 
 
-def _subject(manifest: layouts.Manifest, about: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the component that the bill is of."""
-    hexadecimal = manifest.digest.removeprefix("sha256:")
+def subject_of(digest: str, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the component that the bill of an image is of.
+
+    about: what `metadata.json` of a package says of its model; empty for other images.
+    """
+    hexadecimal = digest.removeprefix("sha256:")
     subject: dict[str, Any] = {
         "type": "machine-learning-model" if about else "container",
         "name": str(about.get("name") or "image"),
-        "version": manifest.digest,
-        "bom-ref": f"oci:{manifest.digest}",
+        "version": digest,
+        "bom-ref": f"oci:{digest}",
         "hashes": [{"alg": "SHA-256", "content": hexadecimal}],
     }
     if about:

@@ -19,6 +19,7 @@ from executors.serving.runtime.runners import TensorSpec
 from executors.serving.runtime.tensors import Array
 
 STEPS = "steps"
+NAMES = ("mean", "lower", "upper")
 STEPS_MAX = 10_000
 _ALPHA = 0.05
 
@@ -29,18 +30,18 @@ class ForecastRunner:
     platform = "statsmodels_arima"
     stackable = False
     inputs = (TensorSpec(name=STEPS, datatype="INT64", shape=(1,)),)
-    outputs = tuple(
-        TensorSpec(name=name, datatype="FP64", shape=(-1,)) for name in ("mean", "lower", "upper")
-    )
+    outputs = tuple(TensorSpec(name=name, datatype="FP64", shape=(-1,)) for name in NAMES)
 
-    def __init__(self, source: Path) -> None:
+    def __init__(self, source: Path | bytes) -> None:
         """Rebuild the model.
 
         Raises:
-            DamagedError: when the file does not hold one.
+            DamagedError: when the source does not hold one.
         """
+        self._path: list[Array] = [np.zeros(0)] * len(NAMES)
         try:
-            document = json.loads(source.read_bytes())
+            data = source if isinstance(source, bytes) else source.read_bytes()
+            document = json.loads(data)
             model = ARIMA(
                 np.array(document["series"], dtype=float),
                 order=tuple(document["order"]),
@@ -49,7 +50,8 @@ class ForecastRunner:
             )
             self._results: Any = model.smooth(np.array(document["parameters"], dtype=float))
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-            message = f"{source.name} is no ARIMA model: {error!r}"
+            name = "the file" if isinstance(source, bytes) else source.name
+            message = f"{name} is no ARIMA model: {error!r}"
             raise DamagedError(message, fix="write it with `save_arima`") from error
 
     def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
@@ -58,12 +60,29 @@ class ForecastRunner:
         Raises:
             ValueError: when the number of steps is none.
         """
-        steps = int(inputs[0][0])
-        if not 1 <= steps <= STEPS_MAX:
-            raise ValueError(f"{STEPS!r} is {steps}, expected 1 to {STEPS_MAX}")
-        found = self._results.get_forecast(steps)
-        bounds = np.asarray(found.conf_int(alpha=_ALPHA))
-        return [np.asarray(found.predicted_mean), bounds[:, 0].copy(), bounds[:, 1].copy()]
+        return [column[: int(inputs[0][0])].copy() for column in self._until(inputs[0])]
+
+    def at(self, steps: Array) -> Sequence[Array]:
+        """Return mean, lower and upper bounds at each of some steps ahead, 1 the next.
+
+        Raises:
+            ValueError: when one is no whole number of 1 to 10,000.
+        """
+        places = steps.astype(np.int64)
+        if not np.array_equal(places, steps):
+            raise ValueError(f"{STEPS!r} holds a value that is no whole number")
+        return [column[places - 1] for column in self._until(places)]
+
+    def _until(self, steps: Array) -> Sequence[Array]:
+        """Return the forecast as far as the furthest of some steps; what was computed is kept."""
+        first, last = int(steps.min()), int(steps.max())
+        if not 1 <= first <= last <= STEPS_MAX:
+            raise ValueError(f"{STEPS!r} is {first} to {last}, expected 1 to {STEPS_MAX}")
+        if last > len(self._path[0]):
+            found = self._results.get_forecast(last)
+            bounds = np.asarray(found.conf_int(alpha=_ALPHA))
+            self._path = [np.asarray(found.predicted_mean), bounds[:, 0], bounds[:, 1]]
+        return self._path
 
 
 def save_arima(results: Any, path: Path) -> None:  # noqa: ANN401 - statsmodels has no types

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,12 +19,14 @@ import msgspec
 from engine.model.errors import DamagedError
 from executors.serving.runtime import wire
 from executors.serving.runtime.faults import RequestError, busy
+from executors.serving.runtime.processes import Processes
 from executors.serving.runtime.runners import TensorSpec
 from executors.serving.runtime.settings import ModelSettings
 from executors.serving.runtime.tensors import Array
 
 LOAD_SECONDS_MAX = 600.0
 _END_SECONDS = 5.0
+_READ_BYTES = 1 << 16
 _CLOSED = (OSError, asyncio.IncompleteReadError, EOFError)
 
 
@@ -33,7 +35,7 @@ class HostedModel:
 
     def __init__(
         self,
-        process: subprocess.Popen[bytes],
+        process_id: int,
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         ready: wire.Ready,
     ) -> None:
@@ -41,11 +43,13 @@ class HostedModel:
         self.stackable = ready.stackable
         self.inputs: tuple[TensorSpec, ...] = wire.unpack_specs(ready.inputs)
         self.outputs: tuple[TensorSpec, ...] = wire.unpack_specs(ready.outputs)
-        self._process = process
+        self.process_id = process_id
         self._reader, self._writer = streams
 
     @classmethod
-    async def start(cls, folder: Path, settings: ModelSettings) -> HostedModel:
+    async def start(
+        cls, folder: Path, settings: ModelSettings, processes: Processes
+    ) -> HostedModel:
         """Start a process and wait until its model is loaded and proved.
 
         Raises:
@@ -53,38 +57,34 @@ class HostedModel:
         """
         ours, theirs = socket.socketpair()
         given = msgspec.json.encode(settings).decode()
-        command = [sys.executable, "-m", "executors.serving.runtime.worker"]
-        with theirs:
-            process = subprocess.Popen(
-                [*command, str(theirs.fileno()), str(folder), given], pass_fds=[theirs.fileno()]
-            )
+        try:
+            with theirs:
+                process_id = await processes.start([str(folder), given], theirs)
+        except BaseException:
+            ours.close()
+            raise
         streams = await asyncio.open_connection(sock=ours)
         try:
             async with asyncio.timeout(LOAD_SECONDS_MAX):
                 message = await _receive(streams[0])
         except (TimeoutError, *_CLOSED) as error:
-            await _end(process, streams[1])
-            said = f"it ended with code {process.returncode}"
+            await _end(process_id, streams)
+            said = "it takes too long" if isinstance(error, TimeoutError) else "it ended"
             problem = f"the process of the model in {str(folder)!r} did not come up: {said}"
             raise DamagedError(problem, fix="try it alone, or give it more memory") from error
         except asyncio.CancelledError:
-            await _end(process, streams[1])
+            await _end(process_id, streams)
             raise
         if isinstance(message, wire.Ready):
-            return cls(process, streams, message)
-        await _end(process, streams[1])
+            return cls(process_id, streams, message)
+        await _end(process_id, streams)
         said = message.message if isinstance(message, wire.Refused) else "no answer"
         raise DamagedError(said, fix="package the model again")
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process runs."""
-        return self._process.poll() is None
-
-    @property
-    def process_id(self) -> int:
-        """The process of the model."""
-        return self._process.pid
+        """Whether the process runs: its end of the socket closes with it."""
+        return not self._reader.at_eof() and not self._writer.is_closing()
 
     async def run(self, inputs: Sequence[Array]) -> list[Array]:
         """Return the outputs.
@@ -108,7 +108,7 @@ class HostedModel:
 
     async def end(self) -> None:
         """End the process."""
-        await _end(self._process, self._writer)
+        await _end(self.process_id, (self._reader, self._writer))
 
 
 async def _receive(reader: asyncio.StreamReader) -> wire.Message:
@@ -117,13 +117,28 @@ async def _receive(reader: asyncio.StreamReader) -> wire.Message:
     return wire.decode(await reader.readexactly(length))
 
 
-async def _end(process: subprocess.Popen[bytes], writer: asyncio.StreamWriter) -> None:
-    """Close the socket, at which a worker ends; kill one that does not."""
+async def _end(process_id: int, streams: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+    """Close our half of the socket, at which a worker ends; kill one that does not."""
+    reader, writer = streams
+    with contextlib.suppress(*_CLOSED):
+        if writer.can_write_eof() and not writer.is_closing():
+            writer.write_eof()
+    try:
+        async with asyncio.timeout(_END_SECONDS):
+            while await _discarded(reader):
+                pass
+    except TimeoutError:
+        # Its end of the socket is open, so the number is still its own.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process_id, signal.SIGKILL)
     writer.close()
     with contextlib.suppress(*_CLOSED):
         await writer.wait_closed()
+
+
+async def _discarded(reader: asyncio.StreamReader) -> bool:
+    """Read what nobody wants; false at the end."""
     try:
-        await asyncio.to_thread(process.wait, _END_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        await asyncio.to_thread(process.wait)
+        return bool(await reader.read(_READ_BYTES))
+    except _CLOSED:
+        return False

@@ -14,6 +14,7 @@ from executors.serving.runtime import loading
 from executors.serving.runtime.batching import Batcher, Done, InlineBatcher, RemoteBatcher
 from executors.serving.runtime.faults import RequestError, busy
 from executors.serving.runtime.hosted import HostedModel
+from executors.serving.runtime.processes import Processes
 from executors.serving.runtime.runners import Runner, TensorSpec, arrange
 from executors.serving.runtime.settings import Isolation, ModelSettings
 from executors.serving.runtime.tensors import Array, Tensor
@@ -28,7 +29,8 @@ class Servable:
     """A version that answers. Used by the thread of the event loop.
 
     aliases: other names of the version, as digests. source: its folder, None for one that was
-    handed in ready. described: what metadata says beside the tensors.
+    handed in ready. described: what metadata says beside the tensors. processes: where its own
+    process is started again.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Servable:
     aliases: frozenset[str] = frozenset()
     source: Path | None = None
     described: dict[str, object] = field(default_factory=dict)
+    processes: Processes = field(default_factory=Processes)
     open_requests: int = 0
     closed: bool = False
     _restarts: int = 0
@@ -109,7 +112,7 @@ class Servable:
     async def _start_again(self, source: Path) -> None:
         if isinstance(self.runner, HostedModel):
             await self.runner.end()
-        hosted = await HostedModel.start(source, self.settings)
+        hosted = await HostedModel.start(source, self.settings, self.processes)
         self.batcher = remote_batcher(hosted, self.settings)
         self.runner = hosted
 
@@ -127,7 +130,13 @@ def settle(
 
 
 async def open_servable(
-    name: str, version: str, folder: Path, settings: ModelSettings, *, is_starting: bool = False
+    name: str,
+    version: str,
+    folder: Path,
+    settings: ModelSettings,
+    processes: Processes,
+    *,
+    is_starting: bool = False,
 ) -> Servable:
     """Load a version, here or in a process of its own; it has answered its golden requests.
 
@@ -143,7 +152,7 @@ async def open_servable(
     if inline:
         runner = await asyncio.to_thread(loading.open_runner, folder, settings)
         return inline_servable(name, version, runner, settings, source=folder)
-    hosted = await HostedModel.start(folder, settings)
+    hosted = await HostedModel.start(folder, settings, processes)
     return Servable(
         name=name,
         version=version,
@@ -152,6 +161,7 @@ async def open_servable(
         settings=settings,
         source=folder,
         described=_described(hosted),
+        processes=processes,
     )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from engine.model.errors import BerthError, DamagedError, NotFoundError
 from executors.serving.runtime import settings as settings_file
 from executors.serving.runtime.faults import not_found
+from executors.serving.runtime.processes import Processes
 from executors.serving.runtime.servables import Servable, open_servable
 from executors.serving.runtime.settings import ModelSettings
 from executors.serving.runtime.slots import Deployed, Slot
@@ -50,6 +51,7 @@ class Shelf:
     failures: dict[str, str] = field(default_factory=dict)
     swaps: int = 0
     is_starting: bool = False
+    processes: Processes = field(default_factory=Processes)
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
 
     def slot(self, name: str) -> Slot:
@@ -152,6 +154,7 @@ class Shelf:
         for slot in list(self.slots.values()):
             await slot.close()
         self.slots.clear()
+        await asyncio.to_thread(self.processes.close)
 
     async def _open(self, name: str, wanted: list[str], chosen: ModelSettings) -> Deployed:
         """Load versions; when one fails, those that were loaded before it are freed again."""
@@ -189,7 +192,9 @@ class Shelf:
         kept = slot.current.named.get(version) if slot else None
         if kept and kept.is_ready and kept.described.get("stamp") == stamp and kept.settings == own:
             return kept
-        found = await open_servable(name, version, folder, own, is_starting=self.is_starting)
+        found = await open_servable(
+            name, version, folder, own, self.processes, is_starting=self.is_starting
+        )
         found.described["stamp"] = stamp
         return found
 

@@ -7,7 +7,8 @@ free sizes of its tensors) stands in `model.json` as `inputs` and `outputs`.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,32 @@ class TorchRunner:
             message = f"the model gave {len(answers)} outputs, model.json says {len(self.outputs)}"
             raise ValueError(message)
         return [answer.numpy() for answer in answers]
+
+
+def program(data: bytes) -> Callable[[Sequence[Array]], list[Array]]:
+    """Return the function that runs an exported program with one thread.
+
+    Raises:
+        DamagedError: when torch is not installed, or the bytes hold no program of it.
+    """
+    torch = _torch()
+    torch.set_num_threads(1)
+    try:
+        call = torch.export.load(io.BytesIO(data)).module()
+    except Exception as error:  # torch raises whatever its readers raise
+        message = f"the package holds no model of torch: {error}"
+        raise DamagedError(message, fix="export the model again") from error
+
+    def run(inputs: Sequence[Array]) -> list[Array]:
+        try:
+            with torch.inference_mode():
+                found = call(*[torch.from_numpy(array) for array in inputs])
+        except (RuntimeError, TypeError, IndexError, AssertionError) as error:
+            raise ValueError(str(error).partition("\n")[0]) from error
+        answers = found if isinstance(found, tuple | list) else (found,)
+        return [answer.numpy() for answer in answers]
+
+    return run
 
 
 def _torch() -> Any:  # noqa: ANN401 - torch is optional and its types are not followed

@@ -6,12 +6,16 @@ until the server closes it. A model that takes the process down takes nothing el
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import os
 import resource
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from engine.model.errors import BerthError
@@ -19,20 +23,24 @@ from executors.serving.runtime import loading, settings, wire
 from executors.serving.runtime.runners import Runner
 
 _GIB = 1 << 30
+_LOADING_NICE = 4
+"""How much loading gives way: to less than half of the share of one that answers."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Serve one model over a socket that was handed down."""
     descriptor, folder, given = arguments
-    # A terminal sends its signals to the whole group; the server decides when its models end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Signals to the whole group are the server's: it decides when its models end.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # the spawner's own is handed down
     chosen = settings.decode(given.encode(), settings.FILE)
     if chosen.memory_gib_max > 0:
         limit = int(chosen.memory_gib_max * _GIB)
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     with socket.socket(fileno=int(descriptor)) as peer:
         try:
-            runner = loading.open_runner(Path(folder), chosen)
+            runner = _loaded_aside(Path(folder), chosen)
         except BerthError as error:
             peer.sendall(wire.encode(wire.Refused(error.message, is_damaged=True)))
             return 1
@@ -53,6 +61,30 @@ def main(arguments: Sequence[str]) -> int:
         )
         _answer_all(peer, runner)
     return 0
+
+
+def _loaded_aside(folder: Path, chosen: settings.ModelSettings) -> Runner:
+    """Load a model in a thread that gives way to those who answer meanwhile.
+
+    Of a thread, unlike of a process, the priority can be lowered for loading only: nobody but an
+    administrator may raise it again.
+
+    Raises:
+        DamagedError: when it cannot be loaded, or answers wrongly.
+    """
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+
+    def load() -> Runner:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(usual + _LOADING_NICE, 19))
+        return loading.open_runner(folder, chosen)
+
+    with ThreadPoolExecutor(1) as aside:
+        runner = aside.submit(load).result()
+    # Threads that a library began meanwhile have its priority.
+    with contextlib.suppress(OSError):
+        for task in Path("/proc/self/task").iterdir():
+            os.setpriority(os.PRIO_PROCESS, int(task.name), usual)
+    return runner
 
 
 def _answer_all(peer: socket.socket, runner: Runner) -> None:

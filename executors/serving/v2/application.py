@@ -14,13 +14,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from executors.serving.runtime.faults import RequestError
 from executors.serving.v2 import compression, documents
+from executors.serving.v2.heads import Heads
 from executors.serving.v2.service import InferenceService
 
 _INFER = "/infer"
 _MODELS = "/v2/models/"
 _VERSIONS = "versions"
 _TARGETS_MAX = 4096
-_JSON = (b"content-type", b"application/json")
+JSON = (b"content-type", b"application/json")
 _BINARY = (b"content-type", b"application/octet-stream")
 _MILLI = 1000.0
 _DISCARD_BYTES_MAX = 32 << 20
@@ -33,6 +34,7 @@ class Application:
     def __init__(self, service: InferenceService, others: ASGIApp) -> None:
         self.service = service
         self._others = others
+        self.heads = Heads()
         self._targets: dict[str, tuple[str, str]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -153,7 +155,7 @@ def timeout_of(headers: Mapping[str, str]) -> float:
 def refusal(error: RequestError) -> Answer:
     """Return the answer that an error gets."""
     body = documents.encode({"error": str(error)})
-    headers = [_JSON, (b"content-length", str(len(body)).encode())]
+    headers = [JSON, (b"content-length", str(len(body)).encode())]
     if error.retry_after_seconds:
         headers.append((b"retry-after", str(error.retry_after_seconds).encode()))
     return error.status, headers, body
@@ -177,7 +179,7 @@ def json_length(headers: Mapping[str, str]) -> int | None:
 def answered(body: bytes, json_size: int | None, headers: Mapping[str, str]) -> Answer:
     """Return an answer, compressed where the client wants that and it pays."""
     body, coding = compression.compress(body, headers.get("accept-encoding", ""))
-    kind = _JSON if json_size is None else _BINARY
+    kind = JSON if json_size is None else _BINARY
     found = [kind, (b"content-length", str(len(body)).encode())]
     if json_size is not None:
         found.append((b"inference-header-content-length", str(json_size).encode()))

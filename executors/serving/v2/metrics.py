@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from executors.serving.runtime.shelf import Shelf
@@ -49,28 +49,34 @@ class Metrics:
     def page(self, shelf: Shelf, *, open_requests: int) -> str:
         """Return the page."""
         lines = [*self._answers(), *self._latencies(), *_models(shelf)]
-        lines += _head("berth_open_requests", "gauge", "Requests that are being answered.")
+        lines += head("berth_open_requests", "gauge", "Requests that are being answered.")
         lines.append(f"berth_open_requests {open_requests}")
-        lines += _head("berth_model_swaps_total", "counter", "Swaps and rollbacks since the start.")
+        lines += head("berth_model_swaps_total", "counter", "Swaps and rollbacks since the start.")
         lines.append(f"berth_model_swaps_total {shelf.swaps}")
         return "\n".join(lines) + "\n"
 
     def _answers(self) -> Iterator[str]:
-        yield from _head("berth_inference_answers_total", "counter", "Answers by HTTP status.")
+        yield from head("berth_inference_answers_total", "counter", "Answers by HTTP status.")
         for (model, status), count in sorted(self.answers.items()):
-            labels = _labels(model=model, status=str(status))
-            yield f"berth_inference_answers_total{labels} {count}"
+            own = labels(model=model, status=str(status))
+            yield f"berth_inference_answers_total{own} {count}"
 
-    def _latencies(self) -> Iterator[str]:
-        name = "berth_inference_seconds"
-        yield from _head(name, "histogram", "Time from a request's head to its answer.")
-        for model, histogram in sorted(self.latencies.items()):
-            below = 0
-            for bound, count in zip((*_BOUNDS_SECONDS, "+Inf"), histogram.counts, strict=True):
-                below += count
-                yield f"{name}_bucket{_labels(model=model, le=str(bound))} {below}"
-            yield f"{name}_sum{_labels(model=model)} {histogram.total_seconds:.9g}"
-            yield f"{name}_count{_labels(model=model)} {below}"
+    def _latencies(self) -> list[str]:
+        said = "Time from a request's head to its answer."
+        return histogram_lines("berth_inference_seconds", said, self.latencies)
+
+
+def histogram_lines(name: str, said: str, histograms: Mapping[str, Histogram]) -> list[str]:
+    """Return histograms by model as the format has them."""
+    lines = head(name, "histogram", said)
+    for model, histogram in sorted(histograms.items()):
+        below = 0
+        for bound, count in zip((*_BOUNDS_SECONDS, "+Inf"), histogram.counts, strict=True):
+            below += count
+            lines.append(f"{name}_bucket{labels(model=model, le=str(bound))} {below}")
+        lines.append(f"{name}_sum{labels(model=model)} {histogram.total_seconds:.9g}")
+        lines.append(f"{name}_count{labels(model=model)} {below}")
+    return lines
 
 
 def _models(shelf: Shelf) -> Iterator[str]:
@@ -82,33 +88,35 @@ def _models(shelf: Shelf) -> Iterator[str]:
     runs = "berth_inference_runs_total"
     queue = "berth_inference_queue_seconds_total"
     waiting = "berth_inference_waiting"
-    yield from _head(rows, "counter", "Rows answered.")
+    yield from head(rows, "counter", "Rows answered.")
     for name, each in versions:
-        labels = _labels(model=name, version=each.version)
-        yield f"{rows}{labels} {each.batcher.statistics.inference_count}"
-    yield from _head(runs, "counter", "Runs of the model; fewer than requests when they share.")
+        own = labels(model=name, version=each.version)
+        yield f"{rows}{own} {each.batcher.statistics.inference_count}"
+    yield from head(runs, "counter", "Runs of the model; fewer than requests when they share.")
     for name, each in versions:
-        labels = _labels(model=name, version=each.version)
-        yield f"{runs}{labels} {each.batcher.statistics.execution_count}"
-    yield from _head(queue, "counter", "Time that requests waited for their run.")
+        own = labels(model=name, version=each.version)
+        yield f"{runs}{own} {each.batcher.statistics.execution_count}"
+    yield from head(queue, "counter", "Time that requests waited for their run.")
     for name, each in versions:
-        labels = _labels(model=name, version=each.version)
-        yield f"{queue}{labels} {each.batcher.statistics.queue_ns / _NANO:.9g}"
-    yield from _head(waiting, "gauge", "Requests in the queue.")
+        own = labels(model=name, version=each.version)
+        yield f"{queue}{own} {each.batcher.statistics.queue_ns / _NANO:.9g}"
+    yield from head(waiting, "gauge", "Requests in the queue.")
     for name, each in versions:
-        yield f"{waiting}{_labels(model=name, version=each.version)} {each.batcher.waiting}"
+        yield f"{waiting}{labels(model=name, version=each.version)} {each.batcher.waiting}"
     shadows = "berth_shadow_answers_total"
-    yield from _head(shadows, "counter", "Answers of the shadow, compared with those given.")
+    yield from head(shadows, "counter", "Answers of the shadow, compared with those given.")
     for slot in shelf.slots.values():
         for result in ("equal", "different", "failed"):
-            labels = _labels(model=slot.name, result=result)
-            yield f"{shadows}{labels} {getattr(slot.shadows, result)}"
+            own = labels(model=slot.name, result=result)
+            yield f"{shadows}{own} {getattr(slot.shadows, result)}"
 
 
-def _head(name: str, kind: str, said: str) -> list[str]:
+def head(name: str, kind: str, said: str) -> list[str]:
+    """Return the lines before a metric."""
     return [f"# HELP {name} {said}", f"# TYPE {name} {kind}"]
 
 
-def _labels(**labels: str) -> str:
-    inside = ",".join(f'{key}="{value.translate(_ESCAPES)}"' for key, value in labels.items())
+def labels(**given: str) -> str:
+    """Return labels as the format has them."""
+    inside = ",".join(f'{key}="{value.translate(_ESCAPES)}"' for key, value in given.items())
     return f"{{{inside}}}"

@@ -12,9 +12,14 @@ from pathlib import Path
 import pytest
 
 from engine.model.dispatches import AttemptOrder
-from engine.model.identifiers import AttemptId
+from engine.model.fleet import NodeShape, Pool
+from engine.model.identifiers import FREE, AttemptId, PoolName
+from engine.model.resources import Resources
 from engine.ports import Executor
 from engine.testing.executor_suite import Behaviour, ExecutorSuite
+from executors.kubernetes.api import Api, Document
+from executors.kubernetes.rights import optional_manifests
+from tests.support.clusters import nodes, programs
 from tests.support.clusters.fixtures import (
     Place,
     admin,
@@ -64,3 +69,54 @@ def test_the_order_of_a_pool_that_is_not_there_is_put_off(
     told = workplace.executor.start_all([order])
     workplace.close()
     assert "no pool" in str(told[order.attempt_id])
+
+
+def test_the_fleet_follows_nodes_and_what_others_run_on_them(
+    place: Place, admin: Api, tmp_path: Path
+) -> None:
+    for path, body in optional_manifests(user=place.namespace):
+        admin.call("POST", path, body=body)
+    name = f"side-{place.namespace}"
+    made = nodes.node(name, labels={"berth.dev/pool": name})
+    admin.call("POST", "/api/v1/nodes", body=made)
+    workplace = Workplace(place, tmp_path)
+
+    def side() -> Pool | None:
+        (cluster,) = workplace.source.fleet().clusters
+        return next((pool for pool in cluster.pools if pool.name == name), None)
+
+    try:
+        programs.wait_until(lambda: side() == pool_of(name, Resources()), "the pool")
+        admin.call("POST", f"/api/v1/namespaces/{place.namespace}/pods", body=others_pod(name))
+        taken = Resources(cpu_cores=2.0, memory_gib=1.0)
+        programs.wait_until(lambda: side() == pool_of(name, taken), "what the pod holds")
+        cordoned = {"spec": {"unschedulable": True}}
+        kind = "application/merge-patch+json"
+        admin.call("PATCH", f"/api/v1/nodes/{name}", body=cordoned, content_type=kind)
+        programs.wait_until(lambda: side() is None, "the end of the pool")
+    finally:
+        workplace.close()
+        admin.call("DELETE", f"/api/v1/nodes/{name}")
+
+
+def pool_of(name: str, taken: Resources) -> Pool:
+    """Return the pool that such a node makes."""
+    shape = NodeShape(machine="m5.2xlarge", cpu_cores=8.0, memory_gib=32.0, disk_gib=100.0)
+    return Pool(
+        name=PoolName(name),
+        shape=shape,
+        node_count=1,
+        price_micro_dollars_per_hour=FREE,
+        zones=("eu-west-1a",),
+        taken=taken,
+    )
+
+
+def others_pod(node_name: str) -> Document:
+    """Return a pod of somebody else that holds something of a node."""
+    requests = {"cpu": "2", "memory": "1Gi"}
+    container = {"name": "a", "image": "a", "resources": {"requests": requests}}
+    return {
+        "metadata": {"name": "others"},
+        "spec": {"nodeName": node_name, "containers": [container]},
+    }

@@ -73,13 +73,19 @@ def test_order_of_items_and_bins_changes_no_bound(problem: AssignmentProblem, se
 
 
 @SETTINGS
-@given(problem=problems(), seed=st.integers(0, 100), price=st.integers(0, 50))
+@given(
+    problem=problems(),
+    seed=st.integers(0, 100),
+    price=st.integers(0, 50),
+    most=st.integers(0, 5),
+)
 def test_a_replan_keeps_every_limit_and_pays_for_itself(
-    problem: AssignmentProblem, seed: int, price: int
+    problem: AssignmentProblem, seed: int, price: int, most: int
 ) -> None:
     draw = np.random.default_rng(seed)
     plan = Plan(units=draw.integers(0, 3, problem.cost.shape))
     paid = np.full(problem.items, price, dtype=np.int64)
-    solution = resolve(problem, plan, LITTLE, move_cost=paid)
+    solution = resolve(problem, plan, LITTLE, move_cost=paid, most_moved=most)
     assert make.fits(problem, solution.plan.units)
+    assert solution.moved <= most
     assert solution.cost >= solution.bound

@@ -1,14 +1,15 @@
 """Programs of real clusters, built from Go modules once a machine.
 
-The modules and their versions stand in `tests/tools/{etcd,k8s,kwok,helm}/go.mod`. What is built is
-kept outside the repository, in `$BERTH_CACHE` or `~/.cache/berth`, in a folder named by the hash of
-those files, so that a change of version builds anew and nothing else does.
+The modules and their versions stand in `tests/tools/*/go.mod`. What is built is kept outside the
+repository, in `$BERTH_CACHE` or `~/.cache/berth`, in a folder named by the hash of those files, so
+that a change of version builds anew and nothing else does.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -21,6 +22,8 @@ from pathlib import Path
 MODULES = Path(__file__).resolve().parents[2] / "tools"
 PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 """Programs of a control plane."""
+NODE = ("kubelet", "kubectl", "pause")
+"""Programs of a real node, beside those of Debian."""
 
 _VERSION = re.compile(r"k8s\.io/kubernetes v(\d+)\.(\d+)\.(\d+)")
 
@@ -48,6 +51,8 @@ PROGRAMS = {
         ),
         Program("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok"),
         Program("helm", "helm", "helm.sh/helm/v3/cmd/helm"),
+        Program("pause", "pause", "."),
+        Program("kueue", "kueue", "sigs.k8s.io/kueue/cmd/kueue"),
     )
 }
 
@@ -55,7 +60,8 @@ PROGRAMS = {
 def folder(module: str) -> Path:
     """Return where the programs of a module are kept; it may not be there yet."""
     root = os.environ.get("BERTH_CACHE") or Path.home() / ".cache" / "berth"
-    digest = hashlib.sha256((MODULES / module / "go.mod").read_bytes()).hexdigest()
+    sources = [MODULES / module / "go.mod", *sorted((MODULES / module).glob("*.go"))]
+    digest = hashlib.sha256(b"".join(each.read_bytes() for each in sources)).hexdigest()
     return Path(root) / "programs" / f"{module}-{digest[:16]}"
 
 
@@ -115,6 +121,46 @@ def _build(module: str, names: Sequence[str]) -> None:
     for program in built:
         program.replace(target / program.name)
     partial.rmdir()
+
+
+def manifests(module: str, source: str, inside: str) -> Path:
+    """Return a folder of a Go module's source, copied beside the programs; fetched when absent.
+
+    module: whose `go.mod` names it; source: the Go module; inside: the folder in it.
+
+    Raises:
+        UnavailableError: when it is neither here nor can be had.
+    """
+    target = folder(module) / "manifests" / source.replace("/", "_") / inside
+    if target.exists():
+        return target
+    folder(module).mkdir(parents=True, exist_ok=True)
+    with (folder(module) / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            _copy(MODULES / module, source, inside, target)
+    return target
+
+
+def _copy(module: Path, source: str, inside: str, target: Path) -> None:
+    go = shutil.which("go")
+    if go is None:
+        raise UnavailableError(f"there is no Go, which fetches {inside} of {source}")
+    result = subprocess.run(
+        [go, "mod", "download", "-json", source],
+        cwd=module,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        raise UnavailableError(f"{source} cannot be had:\n{result.stdout}{result.stderr[-2000:]}")
+    partial = target.with_name(f".partial.{os.getpid()}")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(Path(json.loads(result.stdout)["Dir"]) / inside, partial)
+    for each in (partial, *partial.rglob("*")):
+        each.chmod(each.stat().st_mode | 0o200)  # Go keeps its modules read-only
+    partial.rename(target)
 
 
 def _flags() -> str:

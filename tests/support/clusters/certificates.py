@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 DAYS = 3650
 
@@ -122,6 +124,15 @@ def kubeconfig(
             }
         ],
         "current-context": context,
+    }
+
+
+def merged(configs: Sequence[Mapping[str, Any]]) -> dict[str, object]:
+    """Return one kubeconfig with the contexts of all; the first one's is the current one."""
+    parts = ("clusters", "users", "contexts")
+    return {
+        **configs[0],
+        **{part: [each for config in configs for each in config[part]] for part in parts},
     }
 
 

@@ -57,11 +57,13 @@ class Place:
         return self.plane.folder.name
 
 
-def new_place(made: plane.ControlPlane, admin: Api) -> Place:
+def new_place(
+    made: plane.ControlPlane, admin: Api, name: str = "", *, queued: bool = False
+) -> Place:
     """Make a namespace with a user who has the rights of `executors.kubernetes.rights`."""
-    name = f"berth-{next(_NUMBERS)}-{os.getpid()}"
+    name = name or f"berth-{next(_NUMBERS)}-{os.getpid()}"
     admin.call("POST", "/api/v1/namespaces", body={"metadata": {"name": name}})
-    for path, body in role_manifests(name, user=name):
+    for path, body in role_manifests(name, user=name, queued=queued):
         admin.call("POST", path, body=body)
     return Place(made, admin, name, made.user(name, namespace=name))
 

@@ -8,21 +8,22 @@ from typing import Any
 
 from tests.support.clusters import building, plane, programs
 
-READY_SECONDS = 120.0
+KUBELET = "kubelet"
+"""A real node; see `kubelet.py` beside this."""
 
 
 def kwok_count(wanted: str) -> int:
-    """Return how many nodes `kwok:COUNT` asks for; 0 for `none`.
+    """Return how many nodes `kwok:COUNT` asks for; 0 for `none` and for `kubelet`.
 
     Raises:
         ValueError: when it is neither.
     """
     kind, _, count = wanted.partition(":")
-    if wanted == "none":
+    if wanted in {"none", KUBELET}:
         return 0
     if kind == "kwok" and count.isdigit():
         return int(count)
-    raise ValueError(f"--nodes is {wanted!r}; give `none` or `kwok:COUNT`")
+    raise ValueError(f"--nodes is {wanted!r}; give `none`, `kubelet` or `kwok:COUNT`")
 
 
 def node(

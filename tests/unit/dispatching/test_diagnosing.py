@@ -45,6 +45,9 @@ def remedied(*attempts: Attempt) -> list[Attempt]:
         ("KeyError: 'age'", FailureCause.USER_ERROR),
         ("sklearn.exceptions.NotFittedError: call fit", FailureCause.USER_ERROR),
         ("something went wrong", FailureCause.UNKNOWN),
+        ("numpy.linalg.LinAlgError: Singular matrix", FailureCause.HOPELESS),
+        ("epoch 3: loss became nan", FailureCause.HOPELESS),
+        ("UserWarning: lbfgs failed to converge", FailureCause.UNKNOWN),
     ],
 )
 def test_words_of_the_log_name_the_cause(line: str, cause: FailureCause) -> None:
@@ -66,6 +69,21 @@ def test_the_word_of_the_executor_counts_before_the_log(
     reason: Reason, cause: FailureCause
 ) -> None:
     assert diagnosing.diagnose([failed(reason=reason)], ["KeyError: 1"]).cause is cause
+
+
+def test_numbers_count_only_as_the_last_words() -> None:
+    said = ["lbfgs failed to converge", "lost the lock of shard 7"]
+    assert diagnosing.diagnose([failed()], said).cause is FailureCause.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("cpu_seconds", "cause"),
+    [(3.0, FailureCause.HOPELESS), (300.0, FailureCause.TIMED_OUT), (0.0, FailureCause.TIMED_OUT)],
+)
+def test_a_time_limit_that_passed_idle_was_a_hang(cpu_seconds: float, cause: FailureCause) -> None:
+    used = Usage(duration_seconds=3_600.0, cpu_seconds=cpu_seconds, memory_gib_peak=0.1)
+    seen = replace(failed(reason=Reason.TIMED_OUT), usage=used)
+    assert diagnosing.diagnose([seen]).cause is cause
 
 
 def test_an_input_that_is_refused_because_it_is_missing_is_missing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -43,13 +44,20 @@ def store(tmp_path: Path) -> LearningStore:
     return LearningStore(tmp_path / "learning")
 
 
-@pytest.fixture
-def learned(store: LearningStore) -> LearningStore:
-    """A store with two promoted versions: the second knows that runs take ten times as long."""
+@pytest.fixture(scope="module")
+def twice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two promoted versions: the second knows that runs take ten times as long."""
+    folder = tmp_path_factory.mktemp("twice") / "learning"
+    store = LearningStore(folder)
     assert learn(store, runs(), now=NOW, seed=1) is not None
     later = [dataclasses.replace(r, ended_at=r.ended_at + 100) for r in runs(90, factor=10.0)]
     assert learn(store, runs() + later, now=NOW, seed=1) is not None
-    return store
+    return folder
+
+
+@pytest.fixture
+def learned(twice: Path, tmp_path: Path) -> LearningStore:
+    return LearningStore(shutil.copytree(twice, tmp_path / "learning"))
 
 
 def file_of(store: LearningStore, tmp_path: Path, number: int) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from engine.model.errors import UnreachableError
+from engine.model.errors import RefusedError, UnreachableError
 from executors.kubernetes import reflector
 from executors.kubernetes.api import Document, GoneError
 from executors.kubernetes.gate import Gate
@@ -203,3 +203,32 @@ def test_it_ends_when_it_is_told_to(server: Server, cache: Reflector) -> None:
     until(lambda: len(server.queries) == 1)
     cache.stop(10.0)
     assert not any("reflector east" in thread.name for thread in threading.enumerate())
+
+
+def test_a_change_of_what_is_not_kept_counts_as_none(server: Server) -> None:
+    cache = Reflector(server, "/nodes", lambda found: {"ready": found["ready"]})
+    server.items = [item("a", 1, ready=True)]
+    server.watches = [
+        tells(
+            {"type": "MODIFIED", "object": item("a", 11, ready=True)},
+            {"type": "MODIFIED", "object": item("a", 12, ready=False)},
+        )
+    ]
+    cache.start()
+    until(lambda: cache.objects() == [{"ready": False}])
+    cache.stop()
+    assert cache.changes == 2
+
+
+def test_what_may_not_be_read_is_not_asked_for_again_soon(
+    server: Server, cache: Reflector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_: object, **__: object) -> Document:
+        raise RefusedError("pods is forbidden")
+
+    monkeypatch.setattr(server, "call", refuses)
+    cache.start()
+    until(lambda: bool(cache.refusal))
+    cache.stop(10.0)
+    assert "forbidden" in cache.refusal
+    assert not cache.is_synced

@@ -62,6 +62,8 @@ def test_all_faults_are_told_at_once_with_a_fix(tmp_path: Path) -> None:
         ("kubeconfig = 'a'\n[prices]\nlarge = -1", "at least 0"),
         ("kubeconfig = 'a'\nexec_allowed = 'aws'", "a list of texts"),
         ("kubeconfig = 'a'\n[clusters.e]\nconnections = true", "whole number"),
+        ("kubeconfig = 'a'\n[clusters.e]\nvia = 'e'", "no other cluster"),
+        ("kubeconfig = 'a'\n[clusters.e]\nvia = 'f'\n[clusters.f]", "has no `queue`"),
         ("=", "cannot read"),
     ],
 )

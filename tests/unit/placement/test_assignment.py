@@ -177,6 +177,18 @@ def test_replanning_with_free_moves_is_as_good_as_planning() -> None:
     assert solution.cost <= 1.05 * solve(fewer, LITTLE).cost
 
 
+def test_no_more_units_move_than_may() -> None:
+    problem, plan = running(10)
+    cost = problem.cost[:, ::-1].copy()
+    turned = dataclasses.replace(problem, cost=cost)
+    free = np.zeros(problem.items, dtype=np.int64)
+    at_will = resolve(turned, plan, LITTLE, move_cost=free)
+    bounded = resolve(turned, plan, LITTLE, move_cost=free, most_moved=3)
+    assert at_will.moved > 3
+    assert 0 < bounded.moved <= 3
+    assert at_will.cost < bounded.cost < cost_of(turned, plan)
+
+
 def test_nothing_to_place_and_nowhere_to_place_it() -> None:
     problem = make.random_problem(11)
     nothing = dataclasses.replace(problem, count=np.zeros_like(problem.count))

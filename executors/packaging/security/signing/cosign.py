@@ -39,7 +39,9 @@ def payload_of(reference: str, digest: str) -> bytes:
     )
 
 
-def sign(layout: Path, digest: str, reference: str, key: PrivateKey) -> Part:
+def sign(
+    layout: Path, digest: str, reference: str, key: PrivateKey, *, durable: bool = True
+) -> Part:
     """Sign an image of a layout and attach the signature.
 
     reference: the name under which it is deployed (`registry/repository`), or the model's.
@@ -47,7 +49,7 @@ def sign(layout: Path, digest: str, reference: str, key: PrivateKey) -> Part:
     payload = payload_of(reference, digest)
     signature = base64.b64encode(key.sign(payload)).decode()
     part = Part(media_type=PAYLOAD_TYPE, data=payload, annotations={SIGNATURE: signature})
-    attachments.add(layout, digest, Suffix.SIGNATURES, [part])
+    attachments.add(layout, digest, Suffix.SIGNATURES, [part], durable=durable)
     return part
 
 

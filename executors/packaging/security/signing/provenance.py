@@ -25,6 +25,8 @@ class Build:
     """How an image came to be.
 
     parameters: what the run asked for. materials: what went in, name to `sha256:` digest.
+    reference: the name by which the image is deployed (`registry/repository`), "" for the
+    pipeline's.
     """
 
     pipeline: str
@@ -34,6 +36,7 @@ class Build:
     materials: Mapping[str, str]
     version: str
     builder: str = BUILDER
+    reference: str = ""
 
 
 def statement(name: str, digest: str, kind: str, predicate: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,23 +1,16 @@
-"""Golden requests: examples sent over HTTP, to an image that is started, or to what serves."""
+"""Golden requests: examples sent over HTTP, to the server of an image, or to what serves."""
 
 from __future__ import annotations
 
 import http.client
 import json
 import math
-import re
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
-from types import TracebackType
 from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
 from engine.model.errors import DamagedError, UnreachableError
-from executors.packaging.repository import gates
-from executors.packaging.runtime import serve
 
 _TOLERANCE = 1e-4
 _SECONDS_MAX = 30.0
@@ -74,55 +67,3 @@ def _post(endpoint: str, path: str, document: Mapping[str, Any]) -> tuple[int, d
     finally:
         connection.close()
     return response.status, answer if isinstance(answer, dict) else {}
-
-
-class Started:
-    """The server of an image, started from the image's own files without a container.
-
-    files: of the layer of the model; site: the unpacked layer of libraries, None for none.
-    """
-
-    def __init__(self, files: Mapping[str, bytes], site: Path | None, scratch: Path) -> None:
-        self._folder = scratch / "models"
-        gates.lay_out(files, self._folder)
-        self._variables = {
-            **gates.variables(self._folder, site),
-            "HOST": "127.0.0.1",
-            "PORT": "0",
-        }
-        self.endpoint = ""
-
-    def __enter__(self) -> Started:
-        """Start it and wait until it serves.
-
-        Raises:
-            DamagedError: when it ends or says nothing; with its last words.
-        """
-        self._process = subprocess.Popen(
-            [sys.executable, str(Path(serve.__file__))],
-            env=self._variables,
-            cwd=self._folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        line = cast("Any", self._process.stdout).readline().decode(errors="replace")
-        found = re.search(r"at port (\d+)", line)
-        if found is None:
-            self._process.kill()
-            said = self._process.communicate()[1].decode(errors="replace").strip()[-500:]
-            raise DamagedError(
-                f"the image does not serve: {said}", fix="repair it, then push again"
-            )
-        self.endpoint = f"http://127.0.0.1:{found[1]}"
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        """End it."""
-        self._process.terminate()
-        try:
-            self._process.communicate(timeout=_SECONDS_MAX)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()

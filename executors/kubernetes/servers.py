@@ -1,0 +1,394 @@
+"""Servers on clusters: brings each to the package that is wanted, one step after the other.
+
+Level-triggered: every look compares what the watches show with what the server's state wants, and
+does what is missing. All writes are server-side applies of fields that are ours, the state's first
+and only on the version that was read; deletes name the object's uid.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import cast
+
+from engine.model.dispatches import AttemptOrder, AttemptState, Observation, Reason
+from engine.model.errors import (
+    BerthError,
+    ConflictError,
+    DamagedError,
+    NotFoundError,
+    RefusedError,
+    UnreachableError,
+)
+from engine.model.identifiers import AttemptId
+from engine.ports import Clock
+from executors.kubernetes import jobs
+from executors.kubernetes.api import APPLY, FIELD_MANAGER, Api, Document
+from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
+from executors.kubernetes.serving import PORT, objects, rollout
+from executors.kubernetes.serving.objects import Server
+from executors.kubernetes.serving.rollout import Desired, Phase, Seen, State
+
+_LOG = logging.getLogger(__name__)
+_SCALER = f"{FIELD_MANAGER}-scale"
+_MERGE = "application/merge-patch+json"
+_TRIES = 5
+Bounds = tuple[int, int]
+
+
+class Servers:
+    """All servers of an installation.
+
+    address: from a package's digest to where pods fetch it.
+    """
+
+    def __init__(
+        self, clusters: KubernetesClusters, clock: Clock, address: Callable[[str], str]
+    ) -> None:
+        self._clusters = clusters
+        self._clock = clock
+        self._address = address
+        self._scaled: dict[str, tuple[str, int, int]] = {}
+
+    # ------------------------------------------------------------------ starting
+
+    def start(self, link: ClusterLink, order: AttemptOrder, place: jobs.Place) -> None:
+        """Make the Service of a server, and its first Deployment, once.
+
+        Raises:
+            RefusedError: when the task asks for what there is not, or the cluster refuses it.
+            RetryableError: when the cluster asks for patience.
+        """
+        package = next(iter(order.inputs.values()), "")
+        given = _mapping(_mapping(order.parameters.get("task")).get("parameters"))
+        overrides = _mapping(order.parameters.get("overrides"))
+        rules = self.rules({**given, **overrides}, bounds_of(order))
+        server = objects.server_of(order, self._clusters.installation, place, self._clock.now())
+        if self._find(link, server.name) is not None:
+            return
+        began = rollout.asked(State(), package, rules, self._clock.now())
+        server = replace(server, state=began)
+        self._write_service(link, server, rollout.desired(began, {}), "")
+        self._bring(link, server, {})
+
+    @staticmethod
+    def rules(parameters: Mapping[str, object], bounds: Bounds) -> rollout.Rules:
+        """Return how a task wants to be rolled out, by its parameters.
+
+        Raises:
+            RefusedError: when one of them is not what it should be.
+        """
+        try:
+            return objects.rules_of(parameters, bounds)
+        except (TypeError, ValueError) as error:
+            raise RefusedError(str(error), fix="correct the serve task's parameters") from error
+
+    # ----------------------------------------------------------------- observing
+
+    def observe(self, link: ClusterLink) -> Iterator[Observation]:
+        """Take one step with each server of a cluster; yield what is seen of it."""
+        if link.services is None:
+            return
+        for service in link.services.objects():
+            try:
+                server = objects.load(service["serving"])
+            except (ValueError, TypeError, KeyError):
+                continue  # a Service of another kind
+            if service["stopped"]:
+                yield self._stopped(link, service, server)
+                continue
+            try:
+                server = self._step(link, service, server)
+            except BerthError as error:
+                _LOG.info("server %s on %s: %s", server.name, link.given.name, error.message)
+            yield self._observation(link, server)
+
+    def _observation(self, link: ClusterLink, server: Server) -> Observation:
+        state = server.state
+        seen = Observation(
+            attempt_id=AttemptId(server.attempt),
+            state=AttemptState.RUNNING,
+            handle=f"{link.namespace}/{server.name}",
+            started_at=server.began_at,
+            message=_words(state),
+        )
+        if not state.package and state.failed:
+            return replace(
+                seen,
+                state=AttemptState.FAILED,
+                ended_at=self._clock.now(),
+                reason=Reason.BAD_OUTPUT,
+                message=f"its pods did not become ready within {objects.PROGRESS_SECONDS} s",
+            )
+        return replace(seen, endpoint=self._endpoint(link, server)) if state.package else seen
+
+    def _endpoint(self, link: ClusterLink, server: Server) -> str:
+        """Return where the server is reached: by its Service, or by a pod where those are not."""
+        if link.given.reached_by == "service":
+            return f"http://{server.name}.{link.namespace}.svc:{PORT}"
+        ready = [
+            pod["ip"]
+            for pod in (link.pods.objects() if link.pods is not None else [])
+            if pod["name"].startswith(f"{server.name}-{server.state.colour}-")
+            if pod["ip"] and pod["is_ready"] and not pod["deleting"]
+        ]
+        return f"http://{min(ready)}:{PORT}" if ready else ""
+
+    def _stopped(self, link: ClusterLink, service: Document, server: Server) -> Observation:
+        """Remove what a stopped server still has; its Service stays as a mark."""
+        try:
+            for colour in self._deployments(link, server):
+                self._delete_deployment(link, server, colour)
+        except BerthError as error:
+            _LOG.info("server %s: %s", server.name, error.message)
+        return Observation(
+            attempt_id=AttemptId(server.attempt),
+            state=AttemptState.STOPPED,
+            handle=f"{link.namespace}/{server.name}",
+            started_at=server.began_at,
+            ended_at=float(service["stopped"]),
+            reason=Reason.CANCELLED,
+            message="stopped on request",
+        )
+
+    # ------------------------------------------------------------------ stepping
+
+    def _step(self, link: ClusterLink, service: Document, server: Server) -> Server:
+        """Move the state to what the cluster shows, then do what is missing."""
+        found = self._deployments(link, server)
+        seen = {colour: objects.seen_of(each) for colour, each in found.items()}
+        state = rollout.moved(server.state, seen, self._clock.now())
+        wanted = rollout.desired(state, seen)
+        if state != server.state or service["selected"] != wanted.selected:
+            server = replace(server, state=state)
+            self._write_service(link, server, wanted, service["version"])
+        self._bring(link, server, found)
+        return server
+
+    def _bring(self, link: ClusterLink, server: Server, found: dict[str, Document]) -> None:
+        """Do what is missing of what a server's state wants."""
+        seen = {colour: objects.seen_of(each) for colour, each in found.items()}
+        wanted = rollout.desired(server.state, seen)
+        for colour, each in wanted.deployments.items():
+            if not each.package:
+                continue
+            self._apply_deployment(link, server, colour, each.package, found.get(colour))
+            self._scale(link, server, colour, each, seen.get(colour))
+        for colour in found.keys() - wanted.deployments.keys():
+            self._delete_deployment(link, server, colour)
+        self._autoscale(link, server, wanted)
+
+    def _apply_deployment(
+        self, link: ClusterLink, server: Server, colour: str, package: str, found: Document | None
+    ) -> None:
+        document = objects.deployment(
+            server,
+            colour,
+            package,
+            self._address(package),
+            image=link.settings.image,
+            python=link.settings.python,
+        )
+        told = objects.hash_of(document)
+        if found is not None and found["hash"] == told:
+            return
+        document["metadata"]["annotations"][jobs.SPEC_HASH] = told
+        path = f"{_apps(link)}/{server.name}-{colour}"
+        self._apply(link, path, document)
+
+    def _scale(
+        self,
+        link: ClusterLink,
+        server: Server,
+        colour: str,
+        wanted: rollout.Wanted,
+        seen: Seen | None,
+    ) -> None:
+        """Set how many pods there are, where that is outside of what is wanted."""
+        now = seen.replicas if seen is not None else 0
+        count = min(max(now, wanted.replicas_least), wanted.replicas_most)
+        if count == now or (seen is None and count == 1):
+            return
+        path = f"{_apps(link)}/{server.name}-{colour}/scale"
+        _api(link).call(
+            "PATCH",
+            path,
+            query={"fieldManager": _SCALER},
+            body={"spec": {"replicas": count}},
+            content_type=_MERGE,
+        )
+
+    def _autoscale(self, link: ClusterLink, server: Server, wanted: Desired) -> None:
+        """Keep the autoscaler's bounds; a fixed number of pods has none."""
+        colour = server.state.colour
+        live = wanted.deployments.get(colour)
+        if live is None:
+            return
+        told = (colour, live.replicas_least, live.replicas_most)
+        if self._scaled.get(server.name) == told:
+            return
+        path = f"/apis/autoscaling/v2/namespaces/{link.namespace}/horizontalpodautoscalers"
+        if live.replicas_least == live.replicas_most:
+            _write(link, "DELETE", f"{path}/{server.name}", None)
+        else:
+            self._apply(link, f"{path}/{server.name}", objects.autoscaler(server, *told))
+        self._scaled[server.name] = told
+
+    def _write_service(
+        self, link: ClusterLink, server: Server, wanted: Desired, version: str
+    ) -> None:
+        path = f"/api/v1/namespaces/{link.namespace}/services/{server.name}"
+        self._apply(link, path, objects.service(server, wanted, version))
+
+    @staticmethod
+    def _apply(link: ClusterLink, path: str, document: Document) -> None:
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        _api(link).call("PATCH", path, query=query, body=document, content_type=APPLY)
+
+    def _delete_deployment(self, link: ClusterLink, server: Server, colour: str) -> None:
+        found = self._deployments(link, server).get(colour)
+        if found is None:
+            return
+        path = f"{_apps(link)}/{found['name']}"
+        body = {"preconditions": {"uid": found["uid"]}, "propagationPolicy": "Background"}
+        _write(link, "DELETE", path, body)
+
+    @staticmethod
+    def _deployments(link: ClusterLink, server: Server) -> dict[str, Document]:
+        found = {
+            colour: link.deployments.get(link.namespace, f"{server.name}-{colour}")
+            for colour in (rollout.BLUE, rollout.GREEN)
+            if link.deployments is not None
+        }
+        return {colour: each for colour, each in found.items() if each is not None}
+
+    # ------------------------------------------------------------------ swapping
+
+    def swap(self, attempt: str, package: str, rules: rollout.Rules | None = None) -> str:
+        """Have a server serve another package; return the one that serves now.
+
+        rules: how; None as before.
+
+        Raises:
+            UnreachableError: when there is no such server, or its cluster does not answer.
+            DamagedError: when the package was tried and did not come up; the old one serves.
+        """
+        for _ in range(_TRIES):
+            link, service = self._asked(attempt)
+            server = objects.load(service["serving"])
+            state = server.state
+            if state.failed == package and state.package != package:
+                message = f"pods with {package} did not become ready; {state.package} serves on"
+                raise DamagedError(message, fix="read the pods' logs, then package it again")
+            following = rollout.asked(state, package, rules or state.rules, self._clock.now())
+            if following == state:
+                return state.package
+            server = replace(server, state=following)
+            try:
+                wanted = rollout.desired(following, {})
+                self._write_service(link, server, wanted, service["version"])
+            except ConflictError as error:
+                _LOG.info("swap of %s: %s", attempt, error.message)
+                continue
+            return following.package
+        raise UnreachableError(f"the Service of {attempt} changes all the while")
+
+    def bound(self, attempt: str, bounds: Bounds) -> None:
+        """Set the autoscaler's bounds of a server; errors as `swap`."""
+        link, service = self._asked(attempt)
+        server = objects.load(service["serving"])
+        least, most = bounds
+        rules = replace(server.state.rules, replicas_least=least, replicas_most=most)
+        if rules != server.state.rules:
+            server = replace(server, state=replace(server.state, rules=rules))
+            wanted = rollout.desired(server.state, {})
+            self._write_service(link, server, wanted, service["version"])
+
+    def _asked(self, attempt: str) -> tuple[ClusterLink, Document]:
+        """Ask the clusters for the Service of an attempt: a watch may be behind."""
+        name = jobs.name_of(self._clusters.installation, attempt)
+        for link in self._clusters.links().values():
+            if link.api is None:
+                continue
+            found = self._find(link, name)
+            if found is not None:
+                return link, found
+        raise UnreachableError(f"no cluster has the server of {attempt}")
+
+    @staticmethod
+    def _find(link: ClusterLink, name: str) -> Document | None:
+        path = f"/api/v1/namespaces/{link.namespace}/services/{name}"
+        try:
+            return objects.keep_service(_api(link).call("GET", path))
+        except NotFoundError:
+            return None
+
+    # ------------------------------------------------------------------ stopping
+
+    def stop(self, attempt: str) -> None:
+        """Mark a server as stopped; its pods go with the next look. Unknown ones are left alone.
+
+        Raises:
+            RetryableError: when its cluster does not answer.
+        """
+        name = jobs.name_of(self._clusters.installation, attempt)
+        for link in self._clusters.links().values():
+            known = link.services.get(link.namespace, name) if link.services is not None else None
+            if known is None or known["stopped"]:
+                continue
+            path = f"/api/v1/namespaces/{link.namespace}/services/{name}"
+            told = {jobs.STOPPED: f"{self._clock.now():.3f}"}
+            body = {"metadata": {"uid": known["uid"], "annotations": told}}
+            _write(link, "PATCH", path, body, _MERGE)
+
+    def forget(self, attempt: str) -> None:
+        """Remove the mark of a server that has ended."""
+        name = jobs.name_of(self._clusters.installation, attempt)
+        for link in self._clusters.links().values():
+            known = link.services.get(link.namespace, name) if link.services is not None else None
+            if known is None:
+                continue
+            path = f"/api/v1/namespaces/{link.namespace}/services/{name}"
+            body = {"preconditions": {"uid": known["uid"]}}
+            _write(link, "DELETE", path, body)
+
+
+def bounds_of(order: AttemptOrder) -> Bounds:
+    """Return the bounds that an order brings from the forecast; one pod where it brings none."""
+    found = order.parameters.get("replicas")
+    least, most = cast("Bounds", found) if isinstance(found, list | tuple) else (1, 1)
+    return max(1, least), max(1, least, most)
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
+
+
+def _words(state: State) -> str:
+    """Return what a rollout is doing, for people."""
+    if state.phase is Phase.STEADY:
+        return ""
+    if state.phase is Phase.KEEPING:
+        return "the package before is kept for a while"
+    return f"{state.rules.strategy.value} rollout: {state.phase.value}"
+
+
+def _apps(link: ClusterLink) -> str:
+    return f"/apis/apps/v1/namespaces/{link.namespace}/deployments"
+
+
+def _api(link: ClusterLink) -> Api:
+    assert link.api is not None  # noqa: S101 - asked before
+    return link.api
+
+
+def _write(
+    link: ClusterLink, method: str, path: str, body: object, kind: str = "application/json"
+) -> None:
+    """Write to what may be gone already, or be another one by now."""
+    query = {"fieldManager": f"{FIELD_MANAGER}-stop"} if method == "PATCH" else {}
+    try:
+        _api(link).call(method, path, query=query, body=body, content_type=kind)
+    except (NotFoundError, ConflictError) as error:
+        _LOG.info("left alone: %s", error.message)

@@ -1,0 +1,265 @@
+"""Manifests of a server, and what is read of them. Pure.
+
+The Service carries all that is known of the server in an annotation, so that an engine that comes
+later goes on where the last one was. `spec.replicas` is never ours: the autoscaler's, or set once
+through the scale.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from engine.model.dispatches import AttemptOrder
+from executors.kubernetes import jobs
+from executors.kubernetes.api import Document
+from executors.kubernetes.serving import DRAIN_SECONDS, PORT
+from executors.kubernetes.serving.rollout import Desired, Phase, Rules, Seen, State, Strategy
+
+SERVING = f"{jobs.DOMAIN}/serving"
+SERVER = f"{jobs.DOMAIN}/server"
+COLOUR = f"{jobs.DOMAIN}/colour"
+PACKAGE = f"{jobs.DOMAIN}/package"
+PROGRESS_SECONDS = 180
+_READY = "/v2/health/ready"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A server of a pipeline: what its pods are made of, and where its rollout stands."""
+
+    name: str
+    attempt: str
+    pipeline: str
+    labels: Mapping[str, str]
+    resources: Mapping[str, str]
+    selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: tuple[Mapping[str, str], ...] = ()
+    began_at: float = 0.0
+    state: State = field(default_factory=State)
+
+
+def server_of(order: AttemptOrder, installation: str, place: jobs.Place, now: float) -> Server:
+    """Return the server of an order, before it has any package."""
+    return Server(
+        name=jobs.name_of(installation, order.attempt_id),
+        attempt=order.attempt_id,
+        pipeline=order.pipeline,
+        labels=jobs.labels(order, installation),
+        resources=jobs.resources(order),
+        selector=dict(place.selector),
+        tolerations=tuple(dict(each) for each in place.tolerations),
+        began_at=now,
+    )
+
+
+def rules_of(parameters: Mapping[str, object], bounds: tuple[int, int]) -> Rules:
+    """Return how a task wants to be rolled out; `rollout`, `canary_share` and the like.
+
+    Raises:
+        ValueError: when one of them is not what it should be.
+    """
+    plain = Rules()
+    share = float(cast("float", parameters.get("canary_share", plain.canary_share)))
+    if not 0.0 < share < 1.0:
+        raise ValueError(f"`canary_share` is {share:g}, not between 0 and 1")
+    return Rules(
+        strategy=Strategy(str(parameters.get("rollout", plain.strategy))),
+        canary_share=share,
+        canary_seconds=float(cast("float", parameters.get("canary_seconds", 30.0))),
+        keep_seconds=float(cast("float", parameters.get("keep_seconds", 60.0))),
+        replicas_least=bounds[0],
+        replicas_most=bounds[1],
+    )
+
+
+# ---------------------------------------------------------------------- writing
+
+
+def service(server: Server, desired: Desired, version: str = "") -> Document:
+    """Return the Service; version: refuses the write when somebody else wrote meanwhile."""
+    chosen = {SERVER: server.name}
+    if desired.selected:
+        chosen[COLOUR] = desired.selected
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": server.name,
+            "labels": dict(server.labels),
+            "annotations": {jobs.ATTEMPT: server.attempt, SERVING: dump(server)},
+            **({"resourceVersion": version} if version else {}),
+        },
+        "spec": {
+            "selector": chosen,
+            "ports": [{"name": "http", "port": PORT, "targetPort": "http"}],
+        },
+    }
+
+
+def deployment(
+    server: Server, colour: str, package: str, address: str, *, image: str, python: str
+) -> Document:
+    """Return the Deployment of a colour; address: where its pods fetch the package."""
+    told = {"BERTH_PACKAGE": package, "BERTH_ADDRESS": address, "BERTH_MODEL": server.pipeline}
+    chosen = {SERVER: server.name, COLOUR: colour}
+    probe = {"httpGet": {"path": _READY, "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 2}
+    container = {
+        "name": jobs.CONTAINER,
+        "image": image,
+        "command": [python, "-m", "executors.kubernetes.serving.pod"],
+        "env": [{"name": name, "value": value.replace("$", "$$")} for name, value in told.items()],
+        "ports": [{"name": "http", "containerPort": PORT}],
+        "resources": {"requests": dict(server.resources), "limits": dict(server.resources)},
+        "startupProbe": {**probe, "failureThreshold": PROGRESS_SECONDS},
+        "readinessProbe": {**probe, "failureThreshold": 2},
+        "livenessProbe": {
+            "httpGet": {"path": "/v2/health/live", "port": "http"},
+            "periodSeconds": 10,
+            "timeoutSeconds": 5,
+            "failureThreshold": 6,
+        },
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": jobs.CONTAINER_SECURITY,
+        "volumeMounts": [{"name": "work", "mountPath": "/berth"}],
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": f"{server.name}-{colour}",
+            "labels": {**server.labels, **chosen},
+            "annotations": {jobs.ATTEMPT: server.attempt, PACKAGE: package},
+        },
+        "spec": {
+            "selector": {"matchLabels": chosen},
+            "minReadySeconds": 1,
+            "progressDeadlineSeconds": PROGRESS_SECONDS,
+            "revisionHistoryLimit": 2,
+            "strategy": {
+                "type": "RollingUpdate",
+                "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
+            },
+            "template": {
+                "metadata": {
+                    "labels": {**server.labels, **chosen},
+                    "annotations": {PACKAGE: package},
+                },
+                "spec": {
+                    "automountServiceAccountToken": False,
+                    "enableServiceLinks": False,
+                    "terminationGracePeriodSeconds": math.ceil(DRAIN_SECONDS) + 10,
+                    "nodeSelector": dict(server.selector),
+                    "tolerations": [dict(each) for each in server.tolerations],
+                    "securityContext": jobs.POD_SECURITY,
+                    "containers": [container],
+                    "volumes": [{"name": "work", "emptyDir": {}}],
+                },
+            },
+        },
+    }
+
+
+def autoscaler(server: Server, colour: str, least: int, most: int) -> Document:
+    """Return the HorizontalPodAutoscaler of the live colour, its bounds from the forecast."""
+    cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": server.name, "labels": dict(server.labels)},
+        "spec": {
+            "scaleTargetRef": {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "name": f"{server.name}-{colour}",
+            },
+            "minReplicas": least,
+            "maxReplicas": most,
+            "metrics": [{"type": "Resource", "resource": cpu}],
+        },
+    }
+
+
+def hash_of(document: Document) -> str:
+    """Return what tells a manifest from another one of the same name."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def dump(server: Server) -> str:
+    """Return a server as text."""
+    return json.dumps(dataclasses.asdict(server), sort_keys=True, separators=(",", ":"))
+
+
+def load(text: str) -> Server:
+    """Return the server of a text.
+
+    Raises:
+        ValueError, TypeError, KeyError: when it is none.
+    """
+    given = cast("dict[str, Any]", json.loads(text))
+    state = dict(given.pop("state"))
+    rules = dict(state.pop("rules"))
+    rules["strategy"] = Strategy(rules["strategy"])
+    state["phase"] = Phase(state["phase"])
+    given["tolerations"] = tuple(given["tolerations"])
+    return Server(**given, state=State(**state, rules=Rules(**rules)))
+
+
+# ---------------------------------------------------------------------- reading
+
+
+def keep_service(item: Document) -> Document:
+    """Return what is read of a Service."""
+    metadata: Document = item["metadata"]
+    annotations: Document = metadata.get("annotations") or {}
+    return {
+        "namespace": metadata.get("namespace", ""),
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "version": metadata["resourceVersion"],
+        "serving": annotations.get(SERVING, ""),
+        "stopped": annotations.get(jobs.STOPPED, ""),
+        "selected": (item.get("spec") or {}).get("selector", {}).get(COLOUR, ""),
+    }
+
+
+def keep_deployment(item: Document) -> Document:
+    """Return what is read of a Deployment."""
+    metadata: Document = item["metadata"]
+    status: Document = item.get("status") or {}
+    spec: Document = item["spec"]
+    annotations: Document = spec["template"]["metadata"].get("annotations") or {}
+    replicas = int(spec.get("replicas", 1))
+    counts = {int(status.get(n, 0)) for n in ("updatedReplicas", "availableReplicas", "replicas")}
+    reasons = {
+        each.get("reason", "")
+        for each in status.get("conditions") or ()
+        if each["type"] == "Progressing"
+    }
+    is_current = int(status.get("observedGeneration", 0)) >= int(metadata.get("generation", 0))
+    return {
+        "namespace": metadata.get("namespace", ""),
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "version": metadata["resourceVersion"],
+        "package": annotations.get(PACKAGE, ""),
+        "hash": (metadata.get("annotations") or {}).get(jobs.SPEC_HASH, ""),
+        "replicas": replicas,
+        "is_complete": is_current and counts == {replicas} and replicas > 0,
+        "has_failed": is_current and "ProgressDeadlineExceeded" in reasons,
+    }
+
+
+def seen_of(found: Document) -> Seen:
+    """Return a Deployment as the rollout sees it."""
+    return Seen(
+        package=found["package"],
+        replicas=found["replicas"],
+        is_complete=found["is_complete"],
+        has_failed=found["has_failed"],
+    )

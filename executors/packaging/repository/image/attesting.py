@@ -1,0 +1,171 @@
+"""What is attached to a pushed model between its build and its push, and what the policy says.
+
+The package (the layer of the model, which servers load) and the whole image each get a bill of
+materials, provenance, a scan, and with a key a signature. What the layers below the model hold is
+read once and kept by their digests, for it changes only with the requirements.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from engine.model.identifiers import Digest
+from engine.model.scans import ScanReport
+from executors.packaging import images
+from executors.packaging.oci.builder import Built
+from executors.packaging.oci.layers import key_of
+from executors.packaging.repository.image import building
+from executors.packaging.repository.package import Package
+from executors.packaging.security import attaching, components, layouts, sbom
+from executors.packaging.security.attaching import Known
+from executors.packaging.security.components import Component
+from executors.packaging.security.policies.gate import Gate
+from executors.packaging.security.scanning.offline import OfflineScanner
+from executors.packaging.security.signing import provenance
+from executors.packaging.security.signing.provenance import Build
+
+_FORM = "1"
+"""Of what is kept; another one when scans find more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """An image that is built, and what it was built from."""
+
+    package: Package
+    built: Built
+    commit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Below:
+    """What the layers below the model hold: what is installed, and what a scan found."""
+
+    components: tuple[Component, ...]
+    report: ScanReport
+
+
+class Attestor:
+    """Attaches and judges. May be used from several threads.
+
+    layers: root of the cache of layers. environment: names key and policy, by `BERTH_HOME` too.
+    """
+
+    def __init__(self, layers: Path, environment: Mapping[str, str]) -> None:
+        self._layers = layers
+        self._environment = environment
+        self._gate = Gate(environment)
+        self._known: dict[str, _Below] = {}
+
+    def attach(self, made: Made, package: Path, digest: Digest, image: Path) -> None:
+        """Attach all to the package of a layout and to the image, and ask the policy.
+
+        package: a folder with the package, thrown away afterwards; digest: the package's.
+        image: an empty folder for what is attached to the image, which does not stand in it.
+
+        Raises:
+            RefusedError: when the policy refuses the package, or the key cannot be used.
+            InvalidInputError: when the policy has faults.
+            NotFoundError: when the key or policy that is named is not there.
+        """
+        key = attaching.signing_key(self._environment)
+        below = self._below(made.built)
+        report = OfflineScanner().scan_image(layouts.manifest_of(package, digest))
+        about: dict[str, Any] = json.loads(made.package.files["metadata.json"])
+        targets = (
+            (package, digest, report, ""),
+            (image, made.built.digest, _merged(below.report, report), _name_of(made)),
+        )
+        for folder, named, found, reference in targets:
+            bill = sbom.of_components(below.components, subject=sbom.subject_of(named, about))
+            known = Known(bill=bill, report=found)
+            build = _build(made, reference)
+            attaching.attach_known(folder, named, build, known, key=key, durable=False)
+        self._gate.check(package, digest)
+
+    def _below(self, built: Built) -> _Below:
+        """Return what the layers below the model hold."""
+        layers = list(building.below_model(built))
+        key = key_of("below", _FORM, *(layer.digest for layer in layers))
+        found = self._known.get(key)
+        if found is None:
+            path = self._layers / "known" / key
+            found = _read(path)
+            if found is None:
+                document = {"layers": [layer.descriptor() for layer in layers]}
+                manifest = layouts.Manifest(
+                    layout=self._layers, digest=built.digest, document=document
+                )
+                report = OfflineScanner().scan_image(manifest)
+                found = _Below(components=components.of_image(manifest), report=report)
+                _write(path, found)
+            self._known[key] = found
+        return found
+
+
+def _build(made: Made, reference: str) -> Build:
+    """Return how the image came to be."""
+    given = made.package.settings
+    parameters = {"commit": made.commit, "base": given.base, "compile": given.is_compiled}
+    materials = {layer.role.value: layer.digest for layer in building.below_model(made.built)}
+    materials |= {
+        name: images.digest_of(data)
+        for name, data in made.package.files.items()
+        if name not in {"metadata.json", "example.json"}
+    }
+    materials["requirements.txt"] = images.digest_of(made.package.requirements.encode())
+    return Build(
+        pipeline=given.name,
+        task="push",
+        run=f"git-{made.commit[:12]}",
+        parameters=parameters,
+        materials=materials,
+        version=metadata.version("berth"),
+        reference=reference,
+    )
+
+
+def _name_of(made: Made) -> str:
+    """Return the name that a signature of the image is about."""
+    if not made.package.settings.image:
+        return ""
+    reference = building.reference_of(made.package.settings)
+    return f"{reference.host}/{reference.repository}"
+
+
+def _merged(below: ScanReport, model: ScanReport) -> ScanReport:
+    """Return the report of layers that were scanned apart, the worst first."""
+    listed = dict.fromkeys([*below.findings, *model.findings])
+    order = sorted(listed, key=lambda f: (-f.severity.rank, f.place, f.code, f.message))
+    return ScanReport(
+        findings=tuple(order),
+        not_run=tuple(sorted({*below.not_run, *model.not_run})),
+        file_count=below.file_count + model.file_count,
+    )
+
+
+def _read(path: Path) -> _Below | None:
+    """Return what was kept; None when nothing was, or of another form."""
+    try:
+        document = json.loads(path.read_bytes())
+        listed = tuple(
+            Component(**{**entry, "requires": tuple(entry["requires"])})
+            for entry in document["components"]
+        )
+        return _Below(components=listed, report=provenance.scan_of(document["scan"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write(path: Path, found: _Below) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    predicate = provenance.of_scan(found.report, attaching.SCANNER)
+    listed = [asdict(component) for component in found.components]
+    images.write_file(
+        path, images.canonical({"components": listed, "scan": {"predicate": predicate}})
+    )

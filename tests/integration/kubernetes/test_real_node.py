@@ -1,0 +1,98 @@
+"""Tasks as containers of a real node, in Berth's own image, pulled from a registry."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.model.dispatches import AttemptOrder, AttemptState, Reason
+from engine.model.identifiers import (
+    AttemptId,
+    ClusterName,
+    PipelineName,
+    PoolName,
+    RunId,
+    TaskName,
+)
+from engine.model.resources import Resources
+from engine.model.specs import TaskKind
+from engine.testing.executor_suite import ended
+from executors.kubernetes.paths import log_path
+from tests.support.clusters.real_node import POOL, RealCluster, RealWorkplace, real_cluster
+
+__all__ = ["real_cluster"]
+
+pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
+
+READS = """
+import json, os
+from pathlib import Path
+given = Path(os.environ["BERTH_INPUTS"], "etl", "rows.txt").read_text()
+print("read", given, "as", os.getuid())
+out = Path(os.environ["BERTH_OUTPUTS"])
+(out / "model.bin").write_text(given * 2)
+(out / "outputs.json").write_text(json.dumps({"rows": len(given)}))
+"""
+HOARDS = "x = [bytes(1 << 20) for _ in range(4096)]"
+
+
+@pytest.fixture(scope="module")
+def workplace(
+    real_cluster: RealCluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RealWorkplace]:
+    made = RealWorkplace(real_cluster, tmp_path_factory.mktemp("home"))
+    yield made
+    made.close()
+
+
+def order(name: str, program: str) -> AttemptOrder:
+    return AttemptOrder(
+        attempt_id=AttemptId(f"r-1.{name}.1"),
+        run_id=RunId("r-1"),
+        pipeline=PipelineName("heart"),
+        task=TaskName(name),
+        kind=TaskKind.TRAIN,
+        cluster=ClusterName("east"),
+        pool=PoolName(POOL),
+        command=("python", "-c", program),
+        folder="",
+        inputs={},
+        parameters={},
+        limits=Resources(cpu_cores=0.2, memory_gib=0.25),
+    )
+
+
+def test_a_task_runs_in_a_container_with_inputs_outputs_and_log(
+    workplace: RealWorkplace, tmp_path: Path
+) -> None:
+    folder = tmp_path / "etl"
+    folder.mkdir()
+    (folder / "rows.txt").write_text("1234")
+    inputs = {TaskName("etl"): workplace.artifacts.put(folder)}
+    wanted = dataclasses.replace(order("train", READS), inputs=inputs)
+    workplace.executor.start(wanted)
+    last = ended(workplace.executor, wanted.attempt_id)
+    assert (last.state, last.message) == (AttemptState.SUCCEEDED, "")
+    assert last.outputs == {"rows": 4}
+    assert last.artifact is not None
+    workplace.artifacts.fetch(last.artifact, tmp_path / "outputs")
+    assert (tmp_path / "outputs" / "model.bin").read_text() == "12341234"
+    log = log_path(workplace.home, wanted.attempt_id).read_text("utf-8")
+    assert "read 1234 as 65532" in log
+
+
+def test_a_container_over_its_memory_is_told_as_out_of_memory(workplace: RealWorkplace) -> None:
+    wanted = order("hoard", HOARDS)
+    workplace.executor.start(wanted)
+    last = ended(workplace.executor, wanted.attempt_id)
+    assert (last.state, last.reason) == (AttemptState.FAILED, Reason.OUT_OF_MEMORY)
+
+
+def test_what_lasts_is_stopped_with_its_container(workplace: RealWorkplace) -> None:
+    wanted = order("lasts", "import time; time.sleep(600)")
+    workplace.executor.start(wanted)
+    workplace.executor.stop(wanted.attempt_id)
+    assert ended(workplace.executor, wanted.attempt_id).state is AttemptState.STOPPED

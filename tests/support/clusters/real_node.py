@@ -1,0 +1,102 @@
+"""A real node for tests: one a test process, and an executor whose pods are containers on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from engine.clocks import SystemClock
+from executors.kubernetes.clusters import KubernetesClusters
+from executors.kubernetes.executor import KubernetesExecutor
+from executors.kubernetes.fleet import KubernetesFleetSource
+from executors.kubernetes.settings import ClusterSettings, KubernetesSettings
+from executors.local import FolderArtifacts
+from tests.support.clusters import building, kubelet, own_image, plane
+from tests.support.clusters.fixtures import Place, api_of, new_place
+
+POOL = "nodes"
+"""What a pool of nodes without an instance type is called."""
+
+
+@dataclass(frozen=True)
+class RealCluster:
+    """A control plane with a real node, whose registry holds Berth's image."""
+
+    plane: plane.ControlPlane
+    node: kubelet.Node
+    image: str
+
+    def place(self) -> Place:
+        """Return a namespace of its own, and a user with Berth's rights."""
+        return new_place(self.plane, api_of(self.plane.kubeconfig, self.plane.folder.name))
+
+
+def unavailable() -> str:
+    """Return why this machine cannot run a real node; "" when it can."""
+    unbuilt = building.missing(building.PLANE)
+    if unbuilt:
+        return f"{', '.join(unbuilt)} not built (scripts/cluster build)"
+    return kubelet.missing() or own_image.missing()
+
+
+def start(folder: Path, only: tuple[str, ...] | None) -> RealCluster:
+    """Start everything; only: of Berth's libraries, what the image holds."""
+    made = plane.create(folder)
+    try:
+        node = kubelet.create(made)
+    except BaseException:
+        made.stop()
+        raise
+    return RealCluster(made, node, own_image.push(node.registry, only))
+
+
+def stop(cluster: RealCluster) -> None:
+    """Stop everything."""
+    cluster.node.stop()
+    cluster.plane.stop()
+
+
+@pytest.fixture(scope="session")
+def real_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
+    """A real cluster for the tests of this process."""
+    why = unavailable()
+    if why and not os.environ.get("CI"):
+        pytest.skip(f"not run: {why}")
+    made = start(tmp_path_factory.mktemp("real") / "real", own_image.SERVING)
+    yield made
+    stop(made)
+
+
+class RealWorkplace:
+    """An engine's parts for one real cluster, `east`."""
+
+    def __init__(self, cluster: RealCluster, home: Path, image: str = "") -> None:
+        self.place = cluster.place()
+        self.home = home
+        self.artifacts = FolderArtifacts(home / "artifacts")
+        given = ClusterSettings(
+            name="east",
+            context=self.place.context,
+            namespace=self.place.namespace,
+            writes_per_second=0.0,
+            reached_by="pod",
+        )
+        settings = KubernetesSettings(
+            kubeconfig=self.place.kubeconfig,
+            clusters=(given,),
+            image=image or cluster.image,
+            listen=f"{cluster.node.address}:0",
+            stop_seconds=6.0,
+        )
+        self.clusters = KubernetesClusters(settings, self.place.namespace)
+        self.source = KubernetesFleetSource(self.clusters)
+        self.source.fleet()
+        self.executor = KubernetesExecutor(home, self.clusters, self.artifacts, SystemClock())
+
+    def close(self) -> None:
+        """End what was started here."""
+        self.executor.close()
