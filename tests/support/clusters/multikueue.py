@@ -50,9 +50,13 @@ class Trio:
         self.nodes: dict[str, ProcessKubelet] = {}
         self.executor: KubernetesExecutor | None = None
         kueue.available()
-        with ThreadPoolExecutor(len(WORKERS) + 1) as at_once:
-            list(at_once.map(self._start, (MANAGER, *WORKERS)))
-        self._join()
+        try:
+            with ThreadPoolExecutor(len(WORKERS) + 1) as at_once:
+                list(at_once.map(self._start, (MANAGER, *WORKERS)))
+            self._join()
+        except BaseException:
+            self.close()
+            raise
 
     def _start(self, name: str) -> None:
         needed = _PROGRAMS if name == MANAGER else (*_PROGRAMS, "kube-scheduler")
