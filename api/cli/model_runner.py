@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -26,14 +27,23 @@ def runner(
 ) -> None:
     """Serve a model with a schema until stopped; PUT swaps model, schema and configuration.
 
-    What is not given now can be put later.
+    What is not given now can be put later. Models are judged by the policy of the data folder;
+    where there is one, what is put and refused is recorded in its `runner.jsonl`.
 
     Example: berth runner --model packages/churn --proto churn.proto
     """
+    from executors.packaging.security.policies.gate import Gate
     from executors.serving.runner import process
 
     talk: Talk = context.obj
-    found = process.from_files(model, proto, configuration)
+    home = Path(str(talk.given.get("home") or os.environ.get("BERTH_HOME") or ".berth"))
+    files = process.Files(
+        proto=proto,
+        configuration=configuration,
+        gate=Gate({**os.environ, "BERTH_HOME": str(home)}),
+        audit=home / "runner.jsonl" if home.is_dir() else None,
+    )
+    found = process.from_files(model, files)
     process.serve(
         found,
         host=host,

@@ -10,7 +10,6 @@ import typer
 
 from api.cli import doors
 from api.cli.frame import Command, Talk
-from engine.model.errors import BerthError
 
 if TYPE_CHECKING:
     from api.client.remote import Remote
@@ -68,6 +67,8 @@ class _Deployments:
         Raises:
             BerthError: when no engine answers; one that was started anew is found next time.
         """
+        from engine.model.errors import BerthError
+
         try:
             if self._engine is None:
                 self._engine = self._kept.enter_context(doors.engine(self._talk))

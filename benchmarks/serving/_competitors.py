@@ -90,6 +90,7 @@ class Competitor:
     name: str
     port: int
     grpc_port: int
+    process_id: int
 
 
 def free_port() -> int:
@@ -116,8 +117,8 @@ def mlserver(scratch: Path, rows: Array, labels: Array) -> Iterator[Competitor |
     uri = str((folder / "model.pickle").resolve())
     (folder / "model-settings.json").write_text(json.dumps({**model, "parameters": {"uri": uri}}))
     command = [str(python.parent / "mlserver"), "start", "."]
-    with _running(command, folder, ports["http_port"]):
-        yield Competitor("MLServer", ports["http_port"], ports["grpc_port"])
+    with _running(command, folder, ports["http_port"]) as own:
+        yield Competitor("MLServer", ports["http_port"], ports["grpc_port"], own)
 
 
 @contextlib.contextmanager
@@ -160,8 +161,8 @@ def triton(scratch: Path, rows: Array, labels: Array) -> Iterator[Competitor | N
         "PATH": f"{python.parent}:{os.environ['PATH']}",
         "VIRTUAL_ENV": str(python.parent.parent),
     }
-    with _running(command, folder, http_port, environment):
-        yield Competitor("Triton", http_port, grpc_port)
+    with _running(command, folder, http_port, environment) as own:
+        yield Competitor("Triton", http_port, grpc_port, own)
 
 
 @contextlib.contextmanager
@@ -177,8 +178,8 @@ def kserve(scratch: Path, rows: Array, labels: Array) -> Iterator[Competitor | N
     (folder / "server.py").write_text(_KSERVE_SERVER)
     http_port, grpc_port = free_port(), free_port()
     command = [str(python), "server.py", "model.pickle", str(http_port), str(grpc_port)]
-    with _running(command, folder, http_port):
-        yield Competitor("KServe", http_port, grpc_port)
+    with _running(command, folder, http_port) as own:
+        yield Competitor("KServe", http_port, grpc_port, own)
 
 
 def _train(python: Path, target: Path, rows: Array, labels: Array) -> None:
@@ -191,15 +192,15 @@ def _train(python: Path, target: Path, rows: Array, labels: Array) -> None:
 @contextlib.contextmanager
 def _running(
     command: list[str], folder: Path, port: int, more: dict[str, str] | None = None
-) -> Iterator[None]:
-    """Runs a server until it is not needed, with what it says in a file."""
+) -> Iterator[int]:
+    """Runs a server until it is not needed, with what it says in a file; gives its process."""
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
             command, cwd=folder, stdout=log, stderr=log, env={**os.environ, **(more or {})}
         )
         with _servers.ended(process):
             _servers.wait(lambda: _is_ready(port), process)
-            yield
+            yield process.pid
 
 
 def _is_ready(port: int) -> bool:

@@ -2,11 +2,13 @@
 
 The same scikit-learn model, one process a server. REST by wrk (one thread) with 16 and 64
 connections, gRPC by h2load with 16; all servers are up, and are asked in turn, round by round, so
-that a busy machine is busy for all. A ratio is the median of the rounds' ratios. A server that is
-not installed here is named and left out.
+that a busy machine is busy for all. A ratio is the median of the rounds' ratios; that of processor
+times says least about what else the machine did. A server that is not installed here is named and
+left out.
 """
 
 import contextlib
+import dataclasses
 import json
 import re
 import shutil
@@ -19,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from benchmarks import frame
 from benchmarks.serving import _competitors, _models, _servers
@@ -53,6 +56,8 @@ class Measured:
     p50_ms: float
     p99_ms: float
     failed: int
+    processor_ms: float = 0.0
+    """Processor time of the server and its children for a request."""
 
 
 LOADS = (Load("REST c=16", 16), Load("REST c=64", 64), Load("gRPC c=16", 16, is_grpc=True))
@@ -74,7 +79,7 @@ def run(context: frame.Context) -> Iterator[frame.Figure]:
     rows, asked, labels, _ = _models.iris()
     with contextlib.ExitStack() as stack:
         ours = stack.enter_context(_servers.ours(repository, context.scratch))
-        servers = [Competitor(OURS, ours.port, ours.grpc_port)]
+        servers = [Competitor(OURS, ours.port, ours.grpc_port, ours.process_id)]
         for start in (_competitors.triton, _competitors.mlserver, _competitors.kserve):
             found = stack.enter_context(_or_none(start, context.scratch, rows, labels))
             if found is None:
@@ -134,13 +139,25 @@ def measure(
             for server in (*servers[turn:], *servers[:turn]):
                 if load.is_grpc and server.name == "MLServer":
                     continue
+                before = processor_seconds(server.process_id)
                 measured = (
                     h2load(server.grpc_port, load.connections, message, seconds)
                     if load.is_grpc
                     else wrk(server.port, load.connections, script, seconds)
                 )
-                found.setdefault((server.name, load.name), []).append(measured)
+                used = processor_seconds(server.process_id) - before
+                each = dataclasses.replace(
+                    measured, processor_ms=used * 1000 / max(1.0, measured.rate * seconds)
+                )
+                found.setdefault((server.name, load.name), []).append(each)
     return found
+
+
+def processor_seconds(process_id: int) -> float:
+    """Returns the processor time that a server and its children have used."""
+    process = psutil.Process(process_id)
+    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    return float(sum(each.user + each.system for each in times))
 
 
 def wrk(port: int, connections: int, script: Path, seconds: int) -> Measured:
@@ -219,6 +236,8 @@ def figures(servers: Sequence[Competitor], found: Rounds) -> Iterator[frame.Figu
         if ("Triton", load_name) in found:
             value = ratio(found, load_name, "Triton", "p99_ms")
             yield frame.at_most(f"{load_name}: p99 over Triton's", value, 1.0)
+            used = ratio(found, load_name, "Triton", "processor_ms")
+            yield frame.informs(f"{load_name}: processor time a request over Triton's", used)
     if ("Triton", "gRPC c=16") in found:
         value = ratio(found, "gRPC c=16", "Triton", "rate")
         yield frame.informs("gRPC c=16: rate over Triton's", value, anchor="stretch: 1")

@@ -13,11 +13,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from engine.model.errors import BerthError, UnreachableError
-from executors.kubernetes import access, jobs, kueue, nodes, occupancy, rights
+from executors.kubernetes import access, jobs, kept, kueue, nodes, occupancy, rights
 from executors.kubernetes.api import Api, Document
 from executors.kubernetes.gate import Gate
 from executors.kubernetes.reflector import INACTIVITY_SECONDS, Reflector
-from executors.kubernetes.serving import objects
 from executors.kubernetes.settings import ClusterSettings, KubernetesSettings
 
 _LOG = logging.getLogger(__name__)
@@ -96,8 +95,8 @@ class ClusterLink:
             occupancy.FIELDS,
         )
         services, deployments = f"/api/v1{here}/services", f"/apis/apps/v1{here}/deployments"
-        self.services = self._reflector(services, objects.keep_service, ours)
-        self.deployments = self._reflector(deployments, objects.keep_deployment, ours)
+        self.services = self._reflector(services, kept.keep_service, ours)
+        self.deployments = self._reflector(deployments, kept.keep_deployment, ours)
 
     def _reflector(self, path: str, keep: object, selector: str, fields: str = "") -> Reflector:
         assert self.api is not None  # noqa: S101 - made just before
@@ -213,9 +212,9 @@ class ClusterLink:
         newest: dict[str, Document] = {}
         where: dict[str, ClusterLink] = {}
         for link in (*self.workers.values(), self):
-            for pod in link.pods.objects() if link.pods is not None else ():
-                newest[pod["job"]] = pod
-                where[pod["job"]] = link
+            for each in link.pods.objects() if link.pods is not None else ():
+                newest[each["job"]] = each
+                where[each["job"]] = link
         workloads = self._workloads()
         for job in self.jobs.objects():
             if not job["attempt"] or job["origin"]:

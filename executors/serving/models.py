@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from engine.model.errors import DamagedError
 from engine.model.identifiers import Digest
 from executors.packaging.images import Image
+from executors.serving import aside
 from executors.serving.runtime import onnx_runner
+from executors.serving.runtime.loading import INLINE_BYTES_MAX
 from executors.serving.runtime.onnx_runner import RUNTIME_ERRORS as RUNTIME_ERRORS
+from executors.serving.runtime.processes import Processes
 
 Rows = NDArray[np.float64]
 Predict = Callable[[Rows], tuple[NDArray[np.int64], NDArray[np.float32] | None]]
@@ -84,8 +87,10 @@ class ServedModel:
         return Prediction(labels=labels, probabilities=probabilities, rows=converted)
 
 
-def load(image: Image, names: frozenset[str]) -> ServedModel:
+def load(image: Image, names: frozenset[str], processes: Processes | None = None) -> ServedModel:
     """Load a package and let it answer its example.
+
+    processes: where a large model is loaded; here without.
 
     Raises:
         DamagedError: when the package is not what it says, or answers its example wrongly.
@@ -113,7 +118,7 @@ def load(image: Image, names: frozenset[str]) -> ServedModel:
             factors=np.array([feature.factor for feature in features]),
             predict=_no_labels
             if answers is not None
-            else _predictor(image, with_probabilities=bool(metadata["probabilities"])),
+            else _predictor(image, processes, with_probabilities=bool(metadata["probabilities"])),
             answers=answers,
         )
         example = image.document("example.json")
@@ -178,11 +183,15 @@ def _answers_of(image: Image) -> Answers | None:
     return Answers(names=forecast_runner.NAMES, run=lambda rows: forecast.at(rows[:, 0]))
 
 
-def _predictor(image: Image, *, with_probabilities: bool) -> Predict:
+def _predictor(image: Image, processes: Processes | None, *, with_probabilities: bool) -> Predict:
     """Return the function that runs the model file of a package."""
     file = str(image.metadata["file"])
     if file not in image.files:
         raise DamagedError(f"{file!r} is missing from the model package", fix=_AGAIN)
+    is_known = file.endswith((".onnx", ".skops"))
+    if is_known and processes is not None and len(image.files[file]) > INLINE_BYTES_MAX:
+        large = aside.ModelAside(file, image.files[file], processes)
+        return lambda rows: aside.labels_of(large, rows, with_probabilities=with_probabilities)
     if file.endswith(".onnx"):
         return _onnx(image.files[file], with_probabilities=with_probabilities)
     if file.endswith(".skops"):

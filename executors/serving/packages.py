@@ -16,6 +16,7 @@ from executors.packaging.registry import SERVING, OciRegistry
 from executors.packaging.security.policies.gate import Gate
 from executors.serving import models
 from executors.serving.models import ServedModel
+from executors.serving.runtime.processes import Processes
 
 _LOG = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class Packages:
         self._registry = OciRegistry(Path(registry)) if registry else None
         self._artifacts = environment.get("BERTH_ARTIFACTS")
         self._gate = Gate(environment)
+        self.processes = Processes()
 
     def load(self, digest: str, layout: Path | None = None) -> ServedModel:
         """Load and check the package of a digest: that of its manifest or of its artefact.
@@ -44,7 +46,7 @@ class Packages:
             DamagedError: when the package is not what it says it is.
             RefusedError: when the policy refuses it.
         """
-        return models.load(self._image(digest, layout), frozenset({digest}))
+        return models.load(self._image(digest, layout), frozenset({digest}), self.processes)
 
     def note_serving(self, model: ServedModel) -> None:
         """Tag the image that serves now, where the registry has it.

@@ -11,6 +11,7 @@ import contextlib
 import json
 import socket
 import uuid
+from collections.abc import Generator
 from pathlib import Path
 from typing import cast
 
@@ -19,10 +20,11 @@ import uvloop
 from starlette.types import ASGIApp
 
 from engine.model.errors import BerthError, InvalidInputError
-from executors.serving import standalone
+from executors.packaging.security.policies.gate import Gate
+from executors.serving import standalone, tracing
 from executors.serving.models import Prediction
 from executors.serving.packages import Packages
-from executors.serving.runner.process import beside
+from executors.serving.runner.process import Files, beside
 from executors.serving.server import AUDIT, ModelServer
 from executors.serving.windows import Windows
 from executors.tasks.context import BadInputError, Task, TaskError
@@ -49,10 +51,30 @@ def run(task: Task) -> None:
     listening = listen(int(task.number("port", 0)))
     standalone.tune()
     windows = Windows(task)
-    application = ModelServer(model, packages, windows, _audit(task))
-    served = _with_runner(task, application, windows)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(task, application, served, windows, listening, window_seconds))
+    packages.processes.warm()
+    with contextlib.closing(packages.processes), _tracer(task) as tracer:
+        application = ModelServer(model, packages, windows, _audit(task), tracer)
+        served = _with_runner(task, application, windows)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(task, application, served, windows, listening, window_seconds))
+
+
+@contextlib.contextmanager
+def _tracer(task: Task) -> Generator[tracing.Tracer | None]:
+    """Give what the environment asks for; at the end, what is recorded is sent.
+
+    Raises:
+        BadInputError: when its variables cannot be understood.
+    """
+    try:
+        found = tracing.from_environment(task.environment, f"berth-{task.pipeline}")
+    except InvalidInputError as error:
+        raise BadInputError(f"traces: {error.message}") from error
+    try:
+        yield found
+    finally:
+        if found is not None:
+            found.close()
 
 
 def listen(port: int) -> socket.socket:
@@ -112,8 +134,12 @@ def _with_runner(task: Task, application: ModelServer, windows: Windows) -> ASGI
             application,
             application,
             name=task.pipeline,
-            proto=folder / str(proto),
-            configuration=folder / str(configuration) if configuration else None,
+            files=Files(
+                proto=folder / str(proto),
+                configuration=folder / str(configuration) if configuration else None,
+                gate=Gate(task.environment),
+                audit=_audit(task),
+            ),
             observe=observe,
         )
     except InvalidInputError as error:

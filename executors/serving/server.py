@@ -21,6 +21,7 @@ from executors.serving.packaged import PackagedRunner, WindowObserver
 from executors.serving.packages import Packages
 from executors.serving.runtime.faults import RequestError
 from executors.serving.runtime.shelf import Shelf
+from executors.serving.tracing import Tracer
 from executors.serving.v2 import documents, routes
 from executors.serving.v2.application import Application
 from executors.serving.v2.routes import Json, Routes
@@ -34,16 +35,21 @@ AUDIT = "swaps.jsonl"
 class ModelServer:
     """Serves one model by name, whichever version of it is in place.
 
-    audit: file to which each swap is appended. Not for several threads but for the one that runs
-    the event loop.
+    audit: file to which each swap is appended. tracer: records requests. Not for several threads
+    but for the one that runs the event loop.
     """
 
     def __init__(
-        self, model: ServedModel, packages: Packages, windows: Windows, audit: Path | None = None
+        self,
+        model: ServedModel,
+        packages: Packages,
+        windows: Windows,
+        audit: Path | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.shelf = Shelf(audit=audit)
         self.service = InferenceService(
-            shelf=self.shelf, limits=Limits(body_bytes_max=_BODY_BYTES_MAX)
+            shelf=self.shelf, limits=Limits(body_bytes_max=_BODY_BYTES_MAX), tracer=tracer
         )
         self._packages = packages
         self._windows = windows

@@ -22,6 +22,7 @@ import uvicorn
 import uvloop
 
 from engine.model.errors import BerthError, InfeasibleError, NotFoundError
+from executors.serving import tracing
 from executors.serving.runtime.shelf import Shelf
 from executors.serving.v2.application import Application
 from executors.serving.v2.http_protocol import InferenceProtocol
@@ -151,7 +152,8 @@ async def _serve(settings: ServerSettings, listening: socket.socket) -> None:
     shelf.processes.warm()
     await load_all(shelf)
     shelf.is_starting = False
-    service = InferenceService(shelf=shelf, limits=settings.limits)
+    tracer = tracing.from_environment(os.environ, "berth-model-server")
+    service = InferenceService(shelf=shelf, limits=settings.limits, tracer=tracer)
     application = Application(service, Routes(service).application)
 
     def leaving() -> float:
@@ -168,6 +170,8 @@ async def _serve(settings: ServerSettings, listening: socket.socket) -> None:
         finally:
             announcing.cancel()
     await shelf.close()
+    if tracer is not None:
+        tracer.close()
 
 
 async def load_all(shelf: Shelf) -> None:

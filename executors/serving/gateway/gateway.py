@@ -28,6 +28,8 @@ from executors.serving.gateway.upstream import (
     Upstreams,
 )
 from executors.serving.runtime.faults import RequestError, busy, not_found
+from executors.serving.tracing import Span, Tracer
+from executors.serving.tracing import context as tracing_context
 from executors.serving.v2 import documents
 from executors.serving.v2.application import read_body, refusal, timeout_of
 from executors.serving.v2.metrics import CONTENT_TYPE
@@ -35,7 +37,10 @@ from executors.serving.v2.metrics import CONTENT_TYPE
 _MODELS = "/v2/models/"
 _INFER = "/infer"
 _UNAVAILABLE = 503
-_TRIES_MAX = 50
+_FAILED = 500
+_NANO = 1e9
+_TRACE = tracing_context.HEADER.encode()
+_TRIES_MAX = 10_000
 _LOOK_SECONDS = 0.25
 """How long a request waits for news before it tries again what is known."""
 _REFUSALS_MAX = 8
@@ -74,6 +79,7 @@ class Gateway:
     metrics: metrics.Metrics = field(default_factory=metrics.Metrics)
     upstreams: Upstreams = field(default_factory=Upstreams)
     draining: bool = False
+    tracer: Tracer | None = None
     _open: Counter[str] = field(default_factory=Counter)
     _waiting: Counter[str] = field(default_factory=Counter)
 
@@ -120,7 +126,7 @@ class Gateway:
         began = time.monotonic()
         name, _, rest = scope["path"][len(_MODELS) :].partition("/")
         name = unquote(name)
-        counted = ""
+        counted, span = "", None
         try:
             headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
             # Read first: an answer before the body is whole would end the client's connection.
@@ -130,11 +136,16 @@ class Gateway:
             self._enter(name)
             try:
                 wait = min(self.limits.wait_seconds, timeout_of(headers))
-                found = await self._asked(name, _request(scope, body), rest, began + wait)
+                if self.tracer is not None:
+                    span = self.tracer.begin(f"gateway {name}", headers, int(began * _NANO))
+                found = await self._asked(name, _request(scope, body, span), rest, began + wait)
             finally:
                 self._open[name] -= 1
         except RequestError as error:
             found = _refused(error)
+        if span is not None:
+            span.attributes |= {"model.name": name, "http.response.status_code": found.status}
+            span.end(f"status {found.status}" if found.status >= _FAILED else "")
         self.metrics.count(counted, found.status, time.monotonic() - began)
         return found
 
@@ -242,15 +253,20 @@ class Gateway:
             self._waiting[name] -= 1
 
 
-def _request(scope: Scope, body: bytes) -> bytes:
-    """Return a request as it is sent on, without the headers of the client's connection."""
+def _request(scope: Scope, body: bytes, span: Span | None) -> bytes:
+    """Return a request as it is sent on, without the headers of the client's connection.
+
+    span: what the server's own span belongs to.
+    """
     path = quote(scope["path"], safe="/:@!$&'()*+,;=~")
     query: bytes = scope["query_string"]
     target = path.encode() + (b"?" + query if query else b"")
     parts = [scope["method"].encode(), b" ", target, b" HTTP/1.1\r\nhost: model\r\n"]
     for name, value in scope["headers"]:
-        if name not in _NOT_SENT_ON:
+        if name not in _NOT_SENT_ON and not (span is not None and name == _TRACE):
             parts += (name, b": ", value, b"\r\n")
+    if span is not None:
+        parts += (_TRACE, b": ", span.context.header.encode(), b"\r\n")
     parts += (b"content-length: ", str(len(body)).encode(), b"\r\n\r\n", body)
     return b"".join(parts)
 

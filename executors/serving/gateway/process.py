@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import uvicorn
 import uvloop
 
-from executors.serving import standalone
+from executors.serving import standalone, tracing
 from executors.serving.gateway.gateway import Gateway, Limits
 from executors.serving.gateway.table import Source, Table
 
@@ -42,7 +43,8 @@ def run(settings: GatewaySettings) -> None:
     """
     listening = standalone.listen(settings.port, settings.host)
     table = Table(settings.source, seconds=settings.refresh_seconds)
-    gateway = Gateway(table=table, limits=settings.limits)
+    tracer = tracing.from_environment(os.environ, "berth-gateway")
+    gateway = Gateway(table=table, limits=settings.limits, tracer=tracer)
 
     def leaving() -> float:
         gateway.draining = True
@@ -64,6 +66,8 @@ def run(settings: GatewaySettings) -> None:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
             gateway.upstreams.keep(set())
+            if tracer is not None:
+                tracer.close()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve())

@@ -36,7 +36,7 @@ class Table:
 
     source: Source
     seconds: float = 1.0
-    seconds_min: float = 0.05
+    seconds_min: float = 0.1
     known: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     refreshes: int = 0
     failures: int = 0
@@ -56,9 +56,8 @@ class Table:
         if found != self.known:
             self.moves += sum(self.known[name] != found.get(name) for name in self.known)
             self.known = found
-        # Whoever waits looks again, also when nothing changed: a server may have come back.
-        self._changed.set()
-        self._changed = asyncio.Event()
+            self._changed.set()
+            self._changed = asyncio.Event()
 
     async def run(self) -> None:
         """Refresh until cancelled."""
@@ -70,7 +69,7 @@ class Table:
             self._wanted.clear()
 
     async def look_again(self, seconds_max: float) -> None:
-        """Have the source asked, and wait until it was, or for so long."""
+        """Have the source asked, and wait until it says something new, or for so long."""
         changed = self._changed
         self._wanted.set()
         with contextlib.suppress(TimeoutError):

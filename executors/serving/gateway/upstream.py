@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
+from typing import cast
 from urllib.parse import urlsplit
 
 import httptools
@@ -49,9 +50,8 @@ class Connection(asyncio.Protocol):
         self._stays = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
+        """Keep the transport; uvloop's is no `asyncio.Transport` but has its methods."""
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Take a part of the answer."""

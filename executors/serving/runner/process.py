@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
-import sys
+import time
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +17,7 @@ import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.model.errors import Fault, InvalidInputError
+from executors.packaging.security.policies.gate import Gate
 from executors.serving import standalone
 from executors.serving.models import ServedModel
 from executors.serving.runner import texts, uploads
@@ -22,10 +25,9 @@ from executors.serving.runner.errors import CallError
 from executors.serving.runner.runner import OwnSlot, Runner
 from executors.serving.runner.schema import compile_schema
 from executors.serving.runner.server import CONTEXT, Observe, RunnerServer
+from executors.tasks.context import append_line
 
 _SHUTDOWN_SECONDS = 5
-_SWITCH_SECONDS = 0.0005
-"""How long the loop may hold the interpreter while a swap's thread waits for it, as in `serve`."""
 
 
 class Serves(Protocol):
@@ -36,10 +38,27 @@ class Serves(Protocol):
         """What serves now."""
         ...
 
-    @model.setter
-    def model(self, model: ServedModel) -> None:
-        """Serve another model from the next request on."""
-        ...
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """What a runner begins with, and what it minds.
+
+    gate: the policy on models that are brought, None for none. audit: file to which every part
+    that is put or refused is appended.
+    """
+
+    proto: Path | None = None
+    configuration: Path | None = None
+    gate: Gate | None = None
+    audit: Path | None = None
+
+    def record(self, before: str, after: str, error: str) -> None:
+        """Append what happened to the audit file."""
+        if self.audit is None:
+            return
+        action = "refused" if error else "swap"
+        entry = {"at": time.time(), "action": action, "before": before, "after": after}
+        append_line(self.audit, json.dumps({**entry, "error": error}, sort_keys=True))
 
 
 class ServerSlot:
@@ -55,18 +74,21 @@ class ServerSlot:
         return self._server.model
 
     def check(self, model: ServedModel) -> None:
-        """Refuse a model of another name.
+        """Refuse a model other than the one that serves: the engine puts models in place here.
+
+        It has the record of what a pipeline serves, its policy and its gates; a model put past it
+        would be there with none of them knowing.
 
         Raises:
-            CallError: when it has one.
+            CallError: when it is another one.
         """
-        if model.name != self._name:
-            text = f"the package holds {model.name!r}, this server serves {self._name!r}"
-            raise CallError(text, status=409, fix="start `berth runner` for any model")
+        if model.digest != self._server.model.digest:
+            text = f"{self._name!r} is served by its pipeline, which decides what serves"
+            fix = "push the model to its pipeline, or start `berth runner` for any model"
+            raise CallError(text, status=409, fix=fix)
 
     def put(self, model: ServedModel) -> None:
-        """Let another model serve, from the next call on."""
-        self._server.model = model
+        """Keep the model that serves: `check` let no other through."""
 
 
 class Beside:
@@ -84,36 +106,52 @@ class Beside:
 
 
 def beside(
-    server: ASGIApp, serves: Serves, *, name: str, proto: Path, configuration: Path | None,
-    observe: Observe,
-) -> ASGIApp:  # fmt: skip
+    server: ASGIApp, serves: Serves, *, name: str, files: Files, observe: Observe
+) -> ASGIApp:
     """Return a model server with a runner beside it, over the same model.
 
     Raises:
         InvalidInputError: when a file cannot be read, or the schema does not fit the model.
     """
+    proto = files.proto or Path("no proto")
     with _placed(proto):
         schema = compile_schema(_bytes(proto))
-        entries = texts.properties(_bytes(configuration)) if configuration else None
-        runner = Runner(ServerSlot(serves, name), schema=schema, configuration=entries)
+        entries = texts.properties(_bytes(files.configuration)) if files.configuration else None
+        runner = Runner(
+            ServerSlot(serves, name),
+            schema=schema,
+            configuration=entries,
+            gate=files.gate,
+            record=files.record,
+        )
     return Beside(server, RunnerServer(runner, observe=observe))
 
 
-def from_files(model: Path | None, proto: Path | None, configuration: Path | None) -> Runner:
+def from_files(model: Path | None, files: Files) -> Runner:
     """Return a runner that begins with some files; a model may also be a package's folder.
 
     Raises:
         InvalidInputError: when one cannot be used, or they do not fit each other.
     """
     loaded: ServedModel | None = None
+    gate, proto, configuration = files.gate, files.proto, files.configuration
     if model is not None:
         with _placed(model):
-            loaded = uploads.load_folder(model) if model.is_dir() else uploads.load(_bytes(model))
+            is_folder = model.is_dir()
+            loaded = (
+                uploads.load_folder(model, gate) if is_folder else uploads.load(_bytes(model), gate)
+            )
     with _placed(proto or Path("no proto")):
         schema = compile_schema(_bytes(proto)) if proto else None
     with _placed(configuration or proto or Path("the runner")):
         entries = texts.properties(_bytes(configuration)) if configuration else None
-        return Runner(OwnSlot(loaded), schema=schema, configuration=entries)
+        return Runner(
+            OwnSlot(loaded),
+            schema=schema,
+            configuration=entries,
+            gate=gate,
+            record=files.record,
+        )
 
 
 @contextlib.contextmanager
@@ -153,7 +191,7 @@ def serve(
         InfeasibleError: when the address cannot be used.
     """
     listening = standalone.listen(port, host)
-    sys.setswitchinterval(_SWITCH_SECONDS)
+    standalone.tune()
     config = uvicorn.Config(
         RunnerServer(runner, context=context),
         loop="none",

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
 
+from engine.model.errors import BerthError
+from executors.packaging.security.policies.gate import Gate
 from executors.serving.models import Prediction, ServedModel
 from executors.serving.runner import binding, tables, texts, uploads
 from executors.serving.runner.binding import Binding
@@ -26,6 +28,14 @@ _NO_FIT = 409
 """Status of errors that say that good parts do not fit each other."""
 METHOD = "modelMethod"
 """Entry of the configuration that names the method of calls without `operation`."""
+
+
+def _unrecorded(_: str, __: str, ___: str) -> None:
+    return
+
+
+Record = Callable[[str, str, str], None]
+"""Told what served before, what serves now ("" when nothing changed), and why not."""
 
 
 class Slot(Protocol):
@@ -83,6 +93,10 @@ class _Recent(Generic[T]):
         self._make = make
         self._values: OrderedDict[bytes, T] = OrderedDict()
 
+    def knows(self, data: bytes) -> bool:
+        """Say whether nothing has to be made for these bytes."""
+        return hashlib.sha256(data).digest() in self._values
+
     def of(self, data: bytes) -> T:
         key = hashlib.sha256(data).digest()
         known = self._values.get(key)
@@ -103,15 +117,23 @@ class Runner:
         *,
         schema: Schema | None = None,
         configuration: Mapping[str, str] | None = None,
+        gate: Gate | None = None,
+        record: Record = _unrecorded,
     ) -> None:
         """Begin with what is in the slot.
+
+        gate: the policy on what may be served, asked about every model that is brought. record: is
+        told of every part that is put or refused.
 
         Raises:
             CallError: when model, schema and configuration do not fit.
         """
         self._slot = slot
         self._waiting = Parts()
-        self._models = _Recent(uploads.load)
+        self._gate = gate
+        self._policy: object = None
+        self._record = record
+        self._models = self._uploads()
         self._schemas = _Recent(compile_schema)
         self._bindings: OrderedDict[tuple[str, str, str], Binding] = OrderedDict()
         parts = Parts(model=slot.model, schema=schema, configuration=configuration)
@@ -140,6 +162,16 @@ class Runner:
             CallError: when they cannot be used; what was in place serves on. With status 202 they
                 are good but fit only parts still to come, and wait for those.
         """
+        before = _described(self.state.parts)
+        try:
+            after = self._put(parts)
+        except CallError as error:
+            self._record(before, "", error.message)
+            raise
+        self._record(before, after, "")
+        return after
+
+    def _put(self, parts: Parts) -> str:
         if parts.model is not None:
             self._slot.check(parts.model)
         now = self.state.parts
@@ -163,7 +195,24 @@ class Runner:
 
     def load(self, data: bytes) -> ServedModel:
         """Load an uploaded model; errors as of `uploads.load`."""
+        if self._gate is not None:
+            try:
+                policy = self._gate.policy()
+            except BerthError as error:
+                raise CallError(error.message, status=403, fix=error.fix) from error
+            if policy is not self._policy:  # what another policy allowed is judged again
+                self._policy, self._models = policy, self._uploads()
         return self._models.of(data)
+
+    def _uploads(self) -> _Recent[ServedModel]:
+        return _Recent(lambda data: uploads.load(data, self._gate))
+
+    def knows(self, model: bytes, schema: bytes) -> bool:
+        """Say whether a model and a schema are at hand; each may be empty for none."""
+        return all(
+            not data or recent.knows(data)
+            for data, recent in ((model, self._models), (schema, self._schemas))
+        )
 
     def compile(self, data: bytes) -> Schema:
         """Compile an uploaded schema; errors as of `compile_schema`."""

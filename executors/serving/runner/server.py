@@ -38,6 +38,8 @@ BODY_BYTES_MAX = 256 << 20
 CALL_BYTES_MAX = 16 << 20
 _INLINE_BYTES = 64 << 10
 """Larger calls are answered in a thread, so that they do not hold up the others."""
+_HASHED_BYTES = 1 << 20
+"""Up to so many are looked up at once; more would take milliseconds to hash."""
 _PARTS_MAX = 8
 T = TypeVar("T")
 Observe = Callable[[Prediction, float], None]
@@ -151,7 +153,10 @@ class RunnerServer:
         wanted = {"proto": _part(parts, "proto")}
         if with_model:
             wanted["model"] = _part(parts, "model")
-        return await _run(sum(map(len, wanted.values())), lambda: self._read(wanted))
+        size = sum(map(len, wanted.values()))
+        if size <= _HASHED_BYTES and self._runner.knows(wanted.get("model", b""), wanted["proto"]):
+            size = 0  # nothing is to be loaded: handing over to a thread would take longer
+        return await _run(size, lambda: self._read(wanted))
 
     async def _answered(
         self, started: float, size: int, call: Callable[[], tuple[bytes, Prediction]]

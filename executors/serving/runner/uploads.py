@@ -17,8 +17,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from engine.model.errors import BerthError
+from engine.model.errors import BerthError, RefusedError
 from executors.packaging import images
+from executors.packaging.security.policies.gate import Gate
 from executors.serving import models
 from executors.serving.models import Feature, ServedModel
 from executors.serving.runner.errors import CallError
@@ -29,13 +30,16 @@ _FILES_MAX = 1_000
 _TAR_MAGIC = b"ustar"
 _TAR_MAGIC_AT = 257
 _MATRIX = 2
+_FORBIDDEN = 403
 
 
-def load(data: bytes) -> ServedModel:
+def load(data: bytes, gate: Gate | None = None) -> ServedModel:
     """Load and check an uploaded model.
 
+    gate: the policy on what may be served, None for none.
+
     Raises:
-        CallError: when it is none, or fails on its own example.
+        CallError: when it is none, fails on its own example, or the policy refuses it.
     """
     if not data:
         raise CallError("the model is empty", status=422)
@@ -43,7 +47,9 @@ def load(data: bytes) -> ServedModel:
         with tempfile.TemporaryDirectory(prefix="berth-runner-") as scratch:
             layout = Path(scratch)
             unpack(data, layout)
-            return _package(layout)
+            return _package(layout, gate)
+    if gate is not None:
+        _allow_bare(gate)
     return _onnx(data)
 
 
@@ -77,12 +83,27 @@ def _write(path: Path, archive: tarfile.TarFile, entry: tarfile.TarInfo) -> None
     path.write_bytes(reader.read() if reader is not None else b"")
 
 
-def load_folder(layout: Path) -> ServedModel:
+def load_folder(layout: Path, gate: Gate | None = None) -> ServedModel:
     """Load and check a package from its folder; errors as of `load`."""
-    return _package(layout)
+    return _package(layout, gate)
 
 
-def _package(layout: Path) -> ServedModel:
+def _allow_bare(gate: Gate) -> None:
+    """Refuse a bare file where signatures or provenance are asked for: it can have none.
+
+    Raises:
+        CallError: when the policy asks for them, or has faults.
+    """
+    try:
+        policy = gate.policy()
+    except BerthError as error:
+        raise CallError(error.message, status=_FORBIDDEN, fix=error.fix) from error
+    if policy.keys or policy.builders:
+        text = f"policy {policy.name!r} wants signed packages, and this is a bare file"
+        raise CallError(text, status=_FORBIDDEN, fix="package it and sign the package")
+
+
+def _package(layout: Path, gate: Gate | None) -> ServedModel:
     # What is attached to a package stands in a layout of its own below that of the package.
     found = layout.rglob("oci-layout")
     marker = min(found, key=lambda each: (len(each.parts), each), default=None)
@@ -90,7 +111,10 @@ def _package(layout: Path) -> ServedModel:
         fix = "send the folder of `berth`'s package task as a tar, or a .onnx file"
         raise CallError("the tar holds no `oci-layout`", status=422, fix=fix)
     try:
-        return models.load(images.read_image(marker.parent), frozenset())
+        digest = gate.check(marker.parent).digest if gate is not None else None
+        return models.load(images.read_image(marker.parent, digest), frozenset())
+    except RefusedError as error:
+        raise CallError(error.message, status=_FORBIDDEN, fix=error.fix) from error
     except BerthError as error:
         raise CallError(error.message, status=422, fix=error.fix) from error
 

@@ -18,6 +18,7 @@ import numpy as np
 from executors.serving.runtime.faults import RequestError, busy
 from executors.serving.runtime.runners import Runner
 from executors.serving.runtime.tensors import Array
+from executors.serving.tracing.spans import Span
 
 ROWS_INLINE_MAX = 256
 """Requests with more rows run in a thread, so that they do not hold up the others."""
@@ -51,7 +52,13 @@ class Item:
     deadline: float
     done: Done
     queued_ns: int
+    span: Span | None = None
     is_finished: bool = False
+
+    def __post_init__(self) -> None:
+        """Tell the trace, where there is one, that the request waits."""
+        if self.span is not None:
+            self.span.queued_ns = self.queued_ns
 
     def succeed(self, outputs: list[Array]) -> None:
         """Hand over the outputs, unless the request has been answered."""
@@ -99,7 +106,9 @@ class InlineBatcher:
         """Requests in the queue."""
         return len(self._queue.items)
 
-    def submit(self, arrays: list[Array], deadline: float, done: Done) -> None:
+    def submit(
+        self, arrays: list[Array], deadline: float, done: Done, span: Span | None = None
+    ) -> None:
         """Queue a request; `done` is told the outcome later.
 
         Raises:
@@ -108,7 +117,7 @@ class InlineBatcher:
         loop = self._loop or asyncio.get_running_loop()
         self._loop = loop
         rows = len(arrays[0]) if self._runner.stackable else 1
-        item = Item(arrays, rows, deadline, done, time.perf_counter_ns())
+        item = Item(arrays, rows, deadline, done, time.perf_counter_ns(), span)
         if rows > ROWS_INLINE_MAX:
             alone = loop.run_in_executor(None, self._run_alone, item, loop)
             self._alone.add(alone)
@@ -165,7 +174,9 @@ class RemoteBatcher:
         """Requests in the queue."""
         return len(self._queue.items)
 
-    def submit(self, arrays: list[Array], deadline: float, done: Done) -> None:
+    def submit(
+        self, arrays: list[Array], deadline: float, done: Done, span: Span | None = None
+    ) -> None:
         """Queue a request; `done` is told the outcome later.
 
         Raises:
@@ -173,7 +184,7 @@ class RemoteBatcher:
         """
         loop = asyncio.get_running_loop()
         rows = len(arrays[0]) if self._stackable else 1
-        item = Item(arrays, rows, deadline, done, time.perf_counter_ns())
+        item = Item(arrays, rows, deadline, done, time.perf_counter_ns(), span)
         self._queue.put(item)
         if deadline < float("inf"):
             loop.call_later(max(0.0, deadline - time.monotonic()), item.fail, _too_late())
@@ -288,6 +299,8 @@ def share(
         statistics.inference_count += item.rows
         statistics.queue_ns += began_ns - item.queued_ns
         statistics.success_ns += ended - item.queued_ns
+        if item.span is not None:
+            item.span.run_began_ns, item.span.run_ended_ns = began_ns, ended
         item.succeed(own)
 
 

@@ -41,14 +41,15 @@ class Processes:
         Raises:
             DamagedError: when no process can be started.
         """
-        return await asyncio.to_thread(self._start, arguments, theirs)
+        return await asyncio.to_thread(self.start_now, arguments, theirs)
 
     def close(self) -> None:
         """End the spawner; workers end when their sockets are closed."""
         with self._lock:
             self._drop()
 
-    def _start(self, arguments: Sequence[str], theirs: socket.socket) -> int:
+    def start_now(self, arguments: Sequence[str], theirs: socket.socket) -> int:
+        """As `start`, for a thread that may wait."""
         message = json.dumps(list(arguments)).encode()
         if len(message) > MESSAGE_BYTES_MAX:
             raise DamagedError("the settings of the model are too long", fix="shorten model.json")

@@ -18,6 +18,7 @@ from executors.serving.runtime.processes import Processes
 from executors.serving.runtime.runners import Runner, TensorSpec, arrange
 from executors.serving.runtime.settings import Isolation, ModelSettings
 from executors.serving.runtime.tensors import Array, Tensor
+from executors.serving.tracing.spans import Span
 
 _RESTARTS_MAX = 3
 _DRAIN_SECONDS_MAX = 30.0
@@ -64,10 +65,16 @@ class Servable:
             return not self.closed and self.runner.is_alive
         return not self.closed
 
-    def begin(self, tensors: Sequence[Tensor], deadline: float, done: Done) -> None:
+    def begin(
+        self,
+        tensors: Sequence[Tensor],
+        deadline: float,
+        done: Done,
+        span: Span | None = None,
+    ) -> None:
         """Start to answer a request; `done` is told the outcome.
 
-        deadline: by the machine's monotonic clock, in seconds.
+        deadline: by the machine's monotonic clock, in seconds. span: told when it ran.
 
         Raises:
             RequestError: when the request is at fault, or too much waits.
@@ -76,7 +83,7 @@ class Servable:
         if isinstance(self.runner, HostedModel) and not self.is_ready:
             self._restart()
             raise busy("the process of the model is starting", 503)
-        self.batcher.submit(arrays, deadline, done)
+        self.batcher.submit(arrays, deadline, done, span)
 
     async def infer(self, tensors: Sequence[Tensor], deadline: float) -> list[Array]:
         """Return the outputs for a request.

@@ -56,6 +56,9 @@ def read_infer(message: Any) -> tuple[InferRequest, bool]:  # noqa: ANN401 - bui
         counts = f"{len(raw)} entries for {len(inputs)} inputs"
         raise RequestError(f"`raw_input_contents` has {counts}")
     if raw:
+        both = [each.name for each in inputs if each.contents.ListFields()]
+        if both:
+            raise RequestError(f"inputs {both} have `contents` beside `raw_input_contents`")
         tensors = [
             from_bytes(each.name, each.datatype, list(each.shape), data)
             for each, data in zip(inputs, raw, strict=True)

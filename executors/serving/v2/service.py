@@ -17,6 +17,7 @@ from executors.serving.runtime.servables import Servable
 from executors.serving.runtime.shelf import Shelf
 from executors.serving.runtime.slots import Slot
 from executors.serving.runtime.tensors import Array
+from executors.serving.tracing.spans import Span, Tracer
 from executors.serving.v2 import requests
 from executors.serving.v2.metrics import Metrics
 from executors.serving.v2.requests import InferAnswer, InferRequest
@@ -31,6 +32,7 @@ EXTENSIONS = (
 )
 Reply = Callable[[InferAnswer | RequestError], None]
 _FOREVER = float("inf")
+_NANO = 1e9
 
 
 class Observer(Protocol):
@@ -60,7 +62,7 @@ class InferenceService:
     """Answers requests from the models of a shelf. Used by the thread of the event loop.
 
     observers: by model. draining: true when the server is about to end; it answers what comes,
-    but says that it is not ready.
+    but says that it is not ready. tracer: records requests; None, the default, costs nothing.
     """
 
     shelf: Shelf
@@ -69,6 +71,7 @@ class InferenceService:
     observers: dict[str, Observer] = field(default_factory=dict)
     draining: bool = False
     open_requests: int = 0
+    tracer: Tracer | None = None
 
     def enter(self) -> None:
         """Count a request in.
@@ -98,6 +101,30 @@ class InferenceService:
         Raises:
             RequestError: when it cannot be answered at all; `reply` is not called then.
         """
+        if self.tracer is None:
+            self._begin(target, request, headers, reply, began, timeout_seconds)
+            return
+        name, version = target
+        span = self.tracer.begin(f"infer {name}", headers, int(began * _NANO))
+        if span is not None:
+            span.attributes |= {"model.name": name, "model.version": version}
+        try:
+            self._begin(target, request, headers, reply, began, timeout_seconds, span)
+        except RequestError as error:
+            if span is not None:
+                span.end(str(error))
+            raise
+
+    def _begin(
+        self,
+        target: tuple[str, str],
+        request: InferRequest,
+        headers: Mapping[str, str],
+        reply: Reply,
+        began: float,
+        timeout_seconds: float,
+        span: Span | None = None,
+    ) -> None:
         name, version = target
         slot = self.shelf.slots.get(name) or self.shelf.slot(name)
         servable = slot.choose(version, headers)
@@ -105,8 +132,8 @@ class InferenceService:
         timeout = timeout_seconds
         if request.parameters:
             timeout = min(timeout, request.timeout_seconds)
-        pending = _Pending(self, slot, servable, request, began, reply)
-        servable.begin(request.tensors, began + timeout, pending)
+        pending = _Pending(self, slot, servable, request, began, reply, span)
+        servable.begin(request.tensors, began + timeout, pending, span)
         servable.open_requests += 1
 
     async def infer(
@@ -169,11 +196,15 @@ class _Pending:
     request: InferRequest
     began: float
     reply: Reply
+    span: Span | None = None
 
     def __call__(self, outputs: list[Array] | None, error: RequestError | None) -> None:
         """Take the outcome."""
         servable, request = self.servable, self.request
         servable.open_requests -= 1
+        if self.span is not None:
+            self.span.attributes["model.version"] = servable.version
+            self.span.end(str(error) if error is not None else "")
         if outputs is None:
             self.reply(error or RequestError("the model gave no outputs", 500))
             return

@@ -152,7 +152,7 @@ def metadata_with(image: Image, **more: object) -> bytes:
     [
         ({"features": [{}]}, "metadata of package"),
         ({"file": "absent.onnx"}, "is missing from"),
-        ({"file": "example.json"}, "neither ONNX nor skops"),
+        ({"file": "example.json"}, "is none of ONNX, skops"),
     ],
 )
 def test_damaged_metadata_is_refused(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import uvloop
 
 from engine.model.dispatches import Deployment
 from engine.model.errors import UnreachableError
@@ -103,7 +104,7 @@ class Running:
     def __post_init__(self) -> None:
         self._started = threading.Event()
         self._listening = standalone.listen(0)
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+        self._thread = threading.Thread(target=lambda: uvloop.run(self._serve()))
         self._thread.start()
         assert self._started.wait(30)
         self.client = Client(self._listening.getsockname()[1], 0)

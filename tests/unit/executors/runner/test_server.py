@@ -144,9 +144,9 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     proto = tmp_path / "bad.proto"
     proto.write_text("message {")
     with pytest.raises(InvalidInputError, match=r"bad\.proto"):
-        process.from_files(None, proto, None)
+        process.from_files(None, process.Files(proto=proto))
     with pytest.raises(InvalidInputError, match="No such file"):
-        process.from_files(tmp_path / "gone.onnx", None, None)
+        process.from_files(tmp_path / "gone.onnx", process.Files())
 
 
 def test_a_package_as_it_is_made_is_loaded_from_its_folder_and_from_a_tar(
