@@ -20,7 +20,7 @@ def series(correlation: float, count: int = 1_000) -> list[float]:
     values = np.random.default_rng(1).normal(size=count)
     for place in range(1, count):
         values[place] += correlation * values[place - 1]
-    return values.tolist()
+    return [float(value) for value in values]
 
 
 def test_what_follows_is_seen_and_what_does_not_is_not() -> None:
