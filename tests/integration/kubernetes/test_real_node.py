@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from benchmarks.packaging import _model
 from engine.model.dispatches import AttemptOrder, AttemptState, Reason
 from engine.model.identifiers import (
     AttemptId,
@@ -19,8 +22,10 @@ from engine.model.identifiers import (
 )
 from engine.model.resources import Resources
 from engine.model.specs import TaskKind
-from engine.testing.executor_suite import ended
+from engine.testing.executor_suite import ended, eventually
 from executors.kubernetes.paths import log_path
+from executors.kubernetes.servers import Servers
+from executors.packaging import images
 from tests.support.clusters.real_node import POOL, RealCluster, RealWorkplace, real_cluster
 
 __all__ = ["real_cluster"]
@@ -96,3 +101,45 @@ def test_what_lasts_is_stopped_with_its_container(workplace: RealWorkplace) -> N
     workplace.executor.start(wanted)
     workplace.executor.stop(wanted.attempt_id)
     assert ended(workplace.executor, wanted.attempt_id).state is AttemptState.STOPPED
+
+
+def test_a_model_is_served_and_another_follows_it(workplace: RealWorkplace) -> None:
+    packages = []
+    for number in (1, 2):
+        layout = workplace.home / f"package-{number}"
+        images.write_image(layout, _model.files(number), labels={})
+        packages.append(workplace.artifacts.put(layout))
+    wanted = dataclasses.replace(
+        order("serve", ""),
+        pipeline=PipelineName("iris"),
+        kind=TaskKind.SERVE,
+        command=(),
+        inputs={TaskName("package"): packages[0]},
+    )
+    workplace.executor.start(wanted)
+    first = eventually(workplace.executor, wanted.attempt_id, lambda seen: bool(seen.endpoint))
+    assert labels(first.endpoint) == _model.onnx(1)[1]["labels"]
+    servers: Servers = workplace.executor.servers
+    seen = eventually(
+        workplace.executor,
+        wanted.attempt_id,
+        lambda seen: (
+            servers.swap(wanted.attempt_id, packages[1]) == packages[1] and bool(seen.endpoint)
+        ),
+    )
+    last = eventually(workplace.executor, wanted.attempt_id, lambda each: bool(each.endpoint))
+    assert labels(last.endpoint or seen.endpoint) == _model.onnx(2)[1]["labels"]
+    workplace.executor.stop(wanted.attempt_id)
+    assert ended(workplace.executor, wanted.attempt_id).state is AttemptState.STOPPED
+
+
+def labels(endpoint: str) -> object:
+    """Return what a server answers to the rows of the example."""
+    rows = _model.onnx(1)[1]["rows"]
+    assert isinstance(rows, list)
+    data = [value for row in rows for value in row]
+    tensor = {"name": "features", "shape": [len(rows), 4], "datatype": "FP64", "data": data}
+    body = json.dumps({"inputs": [tensor]}).encode()
+    with urllib.request.urlopen(f"{endpoint}/v2/models/iris/infer", body, timeout=30) as answer:
+        outputs = {each["name"]: each["data"] for each in json.load(answer)["outputs"]}
+    return outputs["label"]

@@ -63,6 +63,7 @@ def test_a_package_that_does_not_come_up_takes_nothing_away(strategy: Strategy) 
 def test_a_canary_is_looked_at_before_all_follow() -> None:
     state = begun(Strategy.CANARY, canary_seconds=10.0)
     assert desired(state, {}).deployments[GREEN].replicas_most == 1
+    assert desired(state, {}).selected == "", "both are asked"
     seen = {BLUE: pods(OLD), GREEN: pods(NEW, 1)}
     state = moved(state, seen, 5.0)
     assert moved(state, seen, 14.0).phase is Phase.CANARY
@@ -120,4 +121,4 @@ def test_what_was_kept_gets_no_requests_when_another_way_is_taken() -> None:
     kept = moved(begun(Strategy.BLUE_GREEN), {BLUE: pods(OLD), GREEN: pods(NEW)}, 1.0)
     rolls = asked(kept, "sha256:newest", Rules(strategy=Strategy.ROLLING), 2.0)
     assert desired(rolls, {BLUE: pods(OLD), GREEN: pods(NEW)}).selected == GREEN
-    assert desired(rolls, {GREEN: pods(NEW)}).selected == ""
+    assert desired(rolls, {GREEN: pods(NEW)}).selected == GREEN
