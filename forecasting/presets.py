@@ -112,6 +112,7 @@ def preset(kind: TaskKind, attributes: Mapping[str, Scalar]) -> dict[Quantity, f
     work = _work_seconds(kind, size)
     start, memory = _STARTS[kind]
     seconds = start + work / cores
+    memory += max((_LIBRARIES_GIB.get(family, 0.0) for family in size.families), default=0.0)
     return {
         Quantity.DURATION: seconds,
         Quantity.CPU: (start + work) / seconds,
@@ -158,6 +159,8 @@ _STARTS = {
     TaskKind.PACKAGE: (2.4, 0.2),
 }
 """Seconds and GiB of an interpreter with the libraries of the kind, before any data."""
+_LIBRARIES_GIB = {"arima": 0.45, "transformer": 0.75, "graph": 0.75}
+"""GiB that the models of operations take more: statsmodels (measured: 0.45 in all), torch."""
 _MEMORY_FACTOR = {
     TaskKind.ETL: 6.0,
     TaskKind.FEATURES: 6.0,

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import bisect
+import math
 from collections import deque
 
 from alarms.detection.settings import DetectionSettings
 
 NORMAL_MAD = 1.4826
 """Standard deviation of a normal distribution in median absolute deviations."""
+
+
+FOLLOWING_VALUES = 1_000
+"""Values from which it is learned how they follow one another."""
+MOST_FOLLOWING = 0.95
 
 
 def median_sorted(values: list[float]) -> float:
@@ -61,6 +67,34 @@ class Sample:
         """Return the standard deviation that the median absolute deviation stands for."""
         middle = self.median()
         return NORMAL_MAD * median_sorted(sorted(abs(value - middle) for value in self._sorted))
+
+
+class Following:
+    """How values follow the ones before them, of their newest thousand or so.
+
+    What is learned from few values is taken two standard errors below what it seems, so that
+    independent values are not taken for ones that follow one another.
+    """
+
+    def __init__(self) -> None:
+        self._last = self._variance = self._covariance = 0.0
+        self._seen = 0
+
+    @property
+    def correlation(self) -> float:
+        """Correlation of a value with its predecessor, from 0 to below 1."""
+        if self._variance <= 0:
+            return 0.0
+        sure = self._covariance / self._variance - 2 / math.sqrt(self._seen)
+        return max(0.0, min(MOST_FOLLOWING, sure))
+
+    def observe(self, rest: float) -> None:
+        """Learn from the difference of the next value to what is usual."""
+        self._seen = min(self._seen + 1, FOLLOWING_VALUES)
+        weight = 1 / self._seen
+        self._variance += weight * (self._last * self._last - self._variance)
+        self._covariance += weight * (self._last * rest - self._covariance)
+        self._last = rest
 
 
 class Seasons:

@@ -21,6 +21,8 @@ from alarms.detection.settings import Worse
 MAD_EFFICIENCY = 0.37
 MEDIAN_ERROR = math.sqrt(math.pi / 2)
 """Standard error of a median in standard errors of a mean, for normal values."""
+NARROWEST = 0.25
+"""Least share of the variance of a series that values which follow one another are taken for."""
 SKEW_FROM = 0.25
 """Bowley skewness of a window from which positive values are tested as logarithms."""
 EXACT_TRIALS = 2_000
@@ -54,11 +56,16 @@ class Finding:
         return self.statistic < 0 if worse is Worse.LOWER else True
 
 
-def gauge(value: float, reference: Sample, *, level: float, effect: float) -> Finding:
+def gauge(
+    value: float, reference: Sample, *, level: float, effect: float, following: float = 0.0
+) -> Finding:
     """Return the robust z-test of a level against a reference of earlier values.
 
     Positive references that are skewed to the right are compared as logarithms.
     effect: smallest change that matters, as a share of the usual level.
+    following: correlation of a value with the one before it, from 0 to below 1. Values that follow
+        one another say less than as many that do not (Bartlett 1946): they lie too close together,
+        and their median and spread are those of few.
     """
     values = reference.values
     logarithmic = values[0] > 0 and value > 0 and _bowley(values) > SKEW_FROM
@@ -73,8 +80,11 @@ def gauge(value: float, reference: Sample, *, level: float, effect: float) -> Fi
     count = len(values)
     floor = 0.02 if logarithmic else max(0.02 * abs(middle), 1e-9)
     scale = max(spread, _share_of_range(values, logarithmic=logarithmic), floor)
-    scale *= math.sqrt(1 + MEDIAN_ERROR**2 / count)
-    freedom = max(2.0, MAD_EFFICIENCY * (count - 1))
+    worth = max(1.0, count * (1 - following) / (1 + following))
+    scale /= math.sqrt(max(NARROWEST, 1 - (count / worth - 1) / (count - 1)))
+    scale *= math.sqrt(1 + MEDIAN_ERROR**2 / worth)
+    squares = count * (1 - following**2) / (1 + following**2)
+    freedom = max(2.0, MAD_EFFICIENCY * (squares - 1))
     statistic = (seen - centre) / scale
     p_value = 2 * float(special.stdtr(freedom, -abs(statistic)))
     reach = -float(special.stdtrit(freedom, level / 2)) * scale

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from alarms.detection import significance
-from alarms.detection.memory import Sample, Seasons
+from alarms.detection.memory import Following, Sample, Seasons
 from alarms.detection.sequences.detector import SequenceDetector, SequenceSettings
 from alarms.detection.settings import DetectionSettings, Meaning, Worse
 from alarms.detection.significance import Finding
@@ -87,6 +87,7 @@ class LevelTracker:
         self._settings = settings
         self._meaning = meaning
         self._seasons = Seasons(settings)
+        self._following = Following()
         self._streak = 0
         self._sequence: SequenceDetector | None = None
 
@@ -101,16 +102,28 @@ class LevelTracker:
         if len(reference) < least:
             self._seasons.add(signal.at, signal.value)
             return None
-        test = significance.count if is_count else significance.gauge
-        finding = test(signal.value, reference, level=level, effect=self._meaning.effect)
+        finding = self._finding(signal, reference, level)
         outside = finding.is_outside(level, Worse.EITHER)
         if outside and self._streak == 0 and surprise is not None:
             outside = surprise.p_value <= self._settings.confirm_level
+        if not outside:
+            # A fault lasts: its values follow one another, whatever those of the series do.
+            self._following.observe(signal.value - finding.usual)
         self._learn(signal, outside=outside)
         enough = outside and (is_count or self._streak >= self._settings.persistence)
         if not enough and surprise is not None and surprise.is_outside(level, self._meaning.worse):
             return Judgement(surprise, outside=True)
         return Judgement(finding, enough and finding.is_outside(level, self._meaning.worse))
+
+    def _finding(self, signal: Signal, reference: Sample, level: float) -> Finding:
+        """Return the test of a value."""
+        effect = self._meaning.effect
+        if signal.shape is Shape.COUNT:
+            return significance.count(signal.value, reference, level=level, effect=effect)
+        following = self._following.correlation
+        return significance.gauge(
+            signal.value, reference, level=level, effect=effect, following=following
+        )
 
     def _learn(self, signal: Signal, *, outside: bool) -> None:
         """Take a value for normal, unless it is outside; after many of those begin anew."""

@@ -161,7 +161,7 @@ class Email:
 
     def mail(self, message: Message) -> EmailMessage:
         """Return a message as mail; a repetition has the same id."""
-        name = message.group.super_alarm_id
+        name = str(message.group.super_alarm_id)
         event = wording.event_of(message)
         mail = EmailMessage()
         mail["Subject"] = wording.headline(message).replace("\n", " ")

@@ -46,6 +46,28 @@ def acknowledge(
         brief(talk, engine.hands.take(name, question))
 
 
+def act(context: typer.Context, name: AlarmName, who: Who = "") -> None:
+    """Have Berth do what it can about the likely cause: re-plan, retrain or roll back.
+
+    Example: berth act SA-1
+    """
+    from api.messages.hands import ActQuestion
+
+    talk: Talk = context.obj
+    with doors.engine(talk) as engine:
+        if talk.dry_run:
+            talk.result(f"what Berth offers about {name} would be asked for")
+            return
+        talk.confirm(f"Have Berth act on the likely cause of {name}?")
+        action = engine.hands.act(name, ActQuestion(who=_who(who)))
+    if talk.json:
+        talk.value(action)
+    else:
+        talk.result(
+            f"{action.kind.value} of {action.subject} is asked for: berth alarms show {name}"
+        )
+
+
 def silence(
     context: typer.Context,
     what: Annotated[
@@ -284,6 +306,7 @@ def seconds_of(text: str) -> float:
 
 COMMANDS = {
     "ack": (ChangingCommand, acknowledge),
+    "act": (ChangingCommand, act),
     "silence": (ChangingCommand, silence),
     "silences": (ChangingCommand, silences),
     "split": (ChangingCommand, split),

@@ -212,7 +212,10 @@ def _train_template(
     if data is None or not data.exists():
         _refuse(f"there is no data at {str(data)!r}", "name it with `--data FILE`")
         return
-    values = dict(each.partition("=")[::2] for each in given)
+    values: dict[str, str | int | float | bool] = {}
+    for each in given:
+        key, _, value = each.partition("=")
+        values[key] = value
     seed = str(values.pop("seed", "0"))
     if not seed.isdigit():
         _refuse(f"the seed is {seed!r}", "give a whole number: `--set seed=7`")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from api.client.transport import Transport
 from api.messages import hands
-from engine.model.alarms import SuperAlarm
+from engine.model.alarms import Action, SuperAlarm
 from engine.model.feedback import Feedback, Folding, Silence
 
 
@@ -37,6 +37,11 @@ class RemoteHands:
     def merge(self, name: str, question: hands.MergeQuestion) -> SuperAlarm:
         """Make two super-alarms one."""
         return self._ask(name, "merge", question)
+
+    def act(self, name: str, question: hands.ActQuestion) -> Action:
+        """Have Berth do what it offers about the likely cause."""
+        path = f"/v1/super-alarms/{name}/act"
+        return self._transport.value(Action, "POST", path, content=question)
 
     def note(self, name: str, question: hands.NoteQuestion) -> SuperAlarm:
         """Add a note to a super-alarm."""

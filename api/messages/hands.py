@@ -17,6 +17,13 @@ class TakeQuestion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ActQuestion:
+    """Berth shall do what it offers about the likely cause of a super-alarm."""
+
+    who: str = "somebody"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MatchersQuestion:
     """Alarms that all matchers match (`signal=rows`, `subject=~model:.*`) shall be silent.
 

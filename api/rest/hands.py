@@ -10,7 +10,7 @@ from starlette.responses import Response
 from api.messages import hands
 from api.messages.notifying import NotifyQuestion, Routed
 from api.rest import answering, bodies
-from engine.model.alarms import SuperAlarm
+from engine.model.alarms import Action, SuperAlarm
 from engine.model.feedback import Feedback, Folding, Silence
 from engine.model.messages import Message
 
@@ -38,6 +38,12 @@ def merge(application: answering.Served, super_alarm_id: str, raw: Body) -> Resp
     """Make two super-alarms one: `{"other": ..., "who": ...}`; the older id stays."""
     question = raw.read(hands.MergeQuestion)
     return answering.value(application.hands.merge(super_alarm_id, question))
+
+
+@router.post("/v1/super-alarms/{super_alarm_id}/act", response_model=Action)
+def act(application: answering.Served, super_alarm_id: str, raw: Body) -> Response:
+    """Have Berth do what it offers about the likely cause; the body may be `{"who": ...}`."""
+    return answering.value(application.hands.act(super_alarm_id, raw.read(hands.ActQuestion)))
 
 
 @router.post("/v1/super-alarms/{super_alarm_id}/note", response_model=SuperAlarm)

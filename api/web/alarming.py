@@ -81,6 +81,7 @@ class AlarmPages:
             actions=alarm_views.actions(taken, now),
             series=alarm_views.series_list(group),
             around=around,
+            offered=self._desk.sources.hands.offered(group.super_alarm_id),
             outside=alarm_surroundings.outside(around.outside, group),
             in_order=alarm_surroundings.in_order(group, around.changes),
             timeline=small,
@@ -133,6 +134,11 @@ class AlarmPages:
     def silence(self, super_alarm_id: str, hours: float, because: str) -> responses.Response:
         """Keep a super-alarm quiet for a while, then show it again."""
         self._desk.sources.silence(super_alarm_id, hours * HOUR_SECONDS, because)
+        return _shown_again(super_alarm_id)
+
+    def act(self, super_alarm_id: str) -> responses.Response:
+        """Have Berth do what it offers about the likely cause, then show the super-alarm again."""
+        self._desk.sources.hands.act(super_alarm_id, hands.ActQuestion(who="a person on the page"))
         return _shown_again(super_alarm_id)
 
     def feedback(self, super_alarm_id: str, verdict: str, cause: str) -> responses.Response:

@@ -135,6 +135,10 @@ def router(desk: Desk) -> fastapi.APIRouter:
     ) -> responses.Response:
         return alarming.silence(super_alarm_id, hours, because)
 
+    @routes.post("/alarms/{super_alarm_id}/act", response_model=None)
+    def act(super_alarm_id: str) -> responses.Response:
+        return alarming.act(super_alarm_id)
+
     @routes.post("/alarms/{super_alarm_id}/feedback", response_model=None)
     def feedback(
         super_alarm_id: str,

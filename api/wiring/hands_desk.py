@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from api.messages import hands
 from engine import watching
-from engine.model.alarms import SuperAlarm
+from engine.model.alarms import Action, ActionKind, SuperAlarm
 from engine.model.feedback import Feedback, Folding, Silence
 from engine.model.records import FEEDBACK, FOLDINGS, SILENCES
 from engine.ports import Clock, Ledger
@@ -37,6 +37,14 @@ class HandsDesk:
         return watching.acknowledge(
             self._ledger, self._clock, self._id(name), question.who, seconds
         )
+
+    def act(self, name: str, question: hands.ActQuestion) -> Action:
+        """Have Berth do what it offers about the likely cause."""
+        return watching.ask(self._ledger, self._clock, self._id(name), question.who)
+
+    def offered(self, name: str) -> ActionKind | None:
+        """Return what Berth could do about the likely cause, None for nothing."""
+        return watching.offered(self._ledger, self._find(name))
 
     def split(self, name: str, question: hands.SplitQuestion) -> tuple[SuperAlarm, SuperAlarm]:
         """Make a super-alarm of its own of some alarms; return what stays and what left."""

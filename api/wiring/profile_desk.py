@@ -190,33 +190,37 @@ def nightly(parts: Parts, every_seconds: float) -> Callable[[], bool]:
 
 
 def hourly(parts: Parts, term: Term) -> Callable[[], bool]:
-    """Return the step of a loop that sizes services once an hour; true when there was one.
+    """Return the step of a loop that sizes services once an hour, also across restarts.
 
     A look costs seconds of processor time, so that a fast clock does not make it more frequent
     than every five minutes of the wall clock.
     """
     hour = parts.settings.scaled(_HOUR_SECONDS)
-    policy = SizingPolicy(applies=parts.settings.sizing == "apply")
-    sizing = planning.ServiceSizing(
-        parts.ledger,
-        forecasting.HourlySizer(forecasting.DemandChooser, seed=parts.settings.seed),
-        parts.clock,
-        policy,
-        hour_seconds=hour,
-        term=term,
-    )
     every = max(hour, _LEAST_BETWEEN_SECONDS)
-    looked_at: list[float] = [parts.clock.now()]
+    told = [each.value.at for each in parts.ledger.select(SERVICE_SIZES)]
+    looked_at: list[float] = [max(told, default=parts.clock.now())]
 
     def step() -> bool:
         now = parts.clock.now()
-        if now - looked_at[0] < every:
+        if now - looked_at[0] < every or not parts.ledger.select(DEPLOYMENTS, limit=1):
             return False
         looked_at[0] = now
-        sizing.step()
+        _sizing(parts, term, hour).step()
         return False
 
     return step
+
+
+def _sizing(parts: Parts, term: Term, hour: float) -> planning.ServiceSizing:
+    """Return what sizes services; made when there is one, since its libraries take a second."""
+    return planning.ServiceSizing(
+        parts.ledger,
+        forecasting.HourlySizer(forecasting.DemandChooser, seed=parts.settings.seed),
+        parts.clock,
+        SizingPolicy(applies=parts.settings.sizing == "apply"),
+        hour_seconds=hour,
+        term=term,
+    )
 
 
 def _is(asked: str, pipeline: str, task: str) -> bool:

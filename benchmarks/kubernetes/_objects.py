@@ -74,7 +74,7 @@ def edited(stage: Stage) -> Iterator[frame.Figure]:
 
         def restored() -> bool:
             found = stage.place.admin.call("GET", path)["metadata"]["labels"]
-            return found.get("app.kubernetes.io/managed-by") == "berth"
+            return bool(found.get("app.kubernetes.io/managed-by") == "berth")
 
         took = step_until(engine, restored, 60.0)
         yield frame.at_most("F18 edited: time until our labels are back", took, 30, unit="s")

@@ -175,6 +175,7 @@ def partition(world: Harbour, name: str, *, restarts: bool) -> Iterator[frame.Fi
     stays = next(each for each in first if each.task == "stays")
     took = until(lambda: not world.pods(stays))
     yield frame.at_most(f"{name}: time until the loser is stopped", took, 60, unit="s")
+    until(lambda: all(world.pods(each) for each in running(world, beside=lost)))
     for each in running(world, beside=lost):
         world.finish(each)
     until(lambda: len(succeeded(world)) == 2)

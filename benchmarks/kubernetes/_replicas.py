@@ -74,10 +74,12 @@ def split_brain(stage: _faults.Stage) -> Iterator[frame.Figure]:
         thread.start()
         while not older.attempts():
             time.sleep(0.01)
+        # The term ends before the older one can be done; making an engine takes a while.
+        term = store.begin_term(older.ledger, older.clock, "newer")
         newer = _world.Engine(
             older.home,
             _world.settings(stage.place, connections=4),
-            member=_world.Member(name="newer"),
+            member=_world.Member(name="newer", term=term),
         )
         try:
             wanted = SPLIT_TASKS * _faults.TASKS
@@ -162,19 +164,20 @@ def replicas(place: fixtures.Place, scratch: Path, tasks: int, seed: int) -> Ite
     try:
         url = server.database()
         home = scratch / "f2"
-        told = _FORKS.SimpleQueue()
+        told: multiprocessing.queues.SimpleQueue[dict[str, float]] = _FORKS.SimpleQueue()
         flood = _FORKS.Process(target=_flood, args=(place, home, url, tasks))
         flood.start()
         flood.join()
         chaos = _FORKS.Process(target=_watched, args=(place, url, tasks, told))
         chaos.start()
         kills, halts = _chaos(place, home, url, members, chaos, seed)
+        if chaos.exitcode:
+            raise frame.BenchmarkError("F2: the process that watches the flood failed")
         found = told.get()
-        chaos.join()
     finally:
-        for each in (*members.values(), node):
-            each.kill()
-            each.join()
+        for process in (*members.values(), node):
+            process.kill()
+            process.join()
         server.stop()
     yield frame.informs("F2 replicas: kill -9 of a replica", kills)
     yield frame.informs("F2 replicas: replicas halted for longer than the lease", halts)
@@ -221,12 +224,12 @@ def _chaos(
 
 def _replica(place: fixtures.Place, home: Path, url: str, name: str) -> None:
     """Live as one of several engines: lead while the lease is held, else stand by."""
-    ledger = store.open_ledger(url)
-    elector = store.Elector(ledger, SystemClock(), name, seconds=LEASE_SECONDS)
+    elector = store.Elector(store.open_ledger(url), SystemClock(), name, seconds=LEASE_SECONDS)
+    threading.Thread(target=_keep, args=(elector,), daemon=True).start()
     engine: _world.Engine | None = None
     while True:
         with contextlib.suppress(BerthError):
-            term = elector.look()
+            term = elector.term
             if term is not None and engine is None:
                 engine = _engine(place, home, _world.Member(name=name, database=url, term=term))
             if term is None and engine is not None:
@@ -234,6 +237,14 @@ def _replica(place: fixtures.Place, home: Path, url: str, name: str) -> None:
             if engine is not None:
                 engine.dispatcher.step()
         time.sleep(0.05)
+
+
+def _keep(elector: store.Elector) -> None:
+    """Look after the lease, however long a step of the dispatch loop takes."""
+    while True:
+        with contextlib.suppress(BerthError):
+            elector.look()
+        time.sleep(LEASE_SECONDS / 6)
 
 
 def _engine(place: fixtures.Place, home: Path, member: _world.Member) -> _world.Engine:

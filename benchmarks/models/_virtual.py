@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import httpx
 
+from api.cli.story import workspace
 from api.settings import Settings
 from api.wiring import loop_parts, parts
 from api.wiring.clocks import VirtualClock
@@ -148,9 +149,9 @@ class World:
 
     def change_upstream(self, truth: Truth) -> None:
         """Lets the truth of the records that trainings read be another one."""
-        rows = _live.workspace.read_rows(self.upstream)
+        rows = workspace.read_rows(self.upstream)
         changed = [{**row, "target": str(truth(row, int(row["target"])))} for row in rows]
-        _live.workspace.write_rows(self.upstream, changed)
+        workspace.write_rows(self.upstream, changed)
 
     # ------------------------------------------------------------------ a window
 
@@ -295,7 +296,7 @@ def opened(home: Path, heart: Path, *, trials: int) -> World:
     settings = Settings(home=home, rules=space.rules, clock_factor=_live.CLOCK_FACTOR)
     clock, ledger, queue = VirtualClock(START), MemoryLedger(), Queue()
     made = parts.build(settings)
-    made.ledger.close()
+    made.close()
     own = dataclasses.replace(made, clock=clock, ledger=ledger, closers=())
     text = space.spec.read_text(encoding="utf-8")
     spec = documents.read_pipeline(text, name=space.spec.name, as_of=START)

@@ -89,7 +89,7 @@ async def virtual(world: _virtual.World, watched: int) -> list[frame.Figure]:
     serving, known = world.serving, {one.action_id for one in learned}
     await _drift(world, coin, turned)
     await world.play(int(CURE_SECONDS), until=lambda: len(world.retrains()) > len(known))
-    await world.play(watched + _virtual.TRAINING_WINDOWS)
+    await world.play(watched + 2 * _virtual.TRAINING_WINDOWS)
     every = world.retrains()
     print(_virtual.told(world))
     print("\n".join(world.gates))

@@ -65,8 +65,11 @@ class Server:
 class Engine:
     """`berth start` on a data folder."""
 
-    def __init__(self, home: Path, variables: dict[str, str]) -> None:
+    def __init__(
+        self, home: Path, variables: dict[str, str], *, limit_seconds: float = LIMIT_SECONDS
+    ) -> None:
         self._home = home
+        self._limit_seconds = limit_seconds
         self._variables = {**variables, "BERTH_HOME": str(home)}
 
     def berth(self, *arguments: str, cwd: Path) -> str:
@@ -78,7 +81,7 @@ class Engine:
             cwd=cwd,
             capture_output=True,
             text=True,
-            timeout=LIMIT_SECONDS,
+            timeout=self._limit_seconds,
             check=False,
         )
         if done.returncode:
@@ -93,7 +96,8 @@ class Engine:
         self._process = subprocess.Popen(
             command, env=variables, cwd=self._home, stdout=log, stderr=log
         )
-        _wait(self._process, (self._home / "engine.json").exists, "the engine")
+        ready = (self._home / "engine.json").exists
+        _wait(self._process, ready, "the engine", limit_seconds=self._limit_seconds)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -132,11 +136,18 @@ class Load:
         self.answers = [Answer(*entry) for entry in json.loads(self._log.read_text("utf-8"))]
 
 
-def _wait(process: "subprocess.Popen[bytes]", ready: object, what: str) -> None:
-    """Waits until something is ready, or the process has ended."""
+def _wait(
+    process: "subprocess.Popen[bytes]",
+    ready: object,
+    what: str,
+    *,
+    limit_seconds: float = LIMIT_SECONDS,
+) -> None:
+    """Waits until something is ready, or the process has ended; one that is late is ended."""
     assert callable(ready)
-    end = time.monotonic() + LIMIT_SECONDS
+    end = time.monotonic() + limit_seconds
     while not ready():
         if process.poll() is not None or time.monotonic() > end:
+            process.kill()
             raise RuntimeError(f"{what} did not come up")
         time.sleep(0.02)

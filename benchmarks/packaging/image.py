@@ -7,8 +7,8 @@ layers and of uv, fetches every library from the index, and ends when a real reg
 (docker-registry on the loopback) has the manifest. `model changed` is another model with the same
 libraries, until its manifest is in the registry. `rebuilt` is made of the same inputs in another
 folder with empty caches. Buildah builds and pushes the same in the same run, from the same base
-with pip, where it is installed. Podman runs the image and answers a request; a real kubelet is not
-on this machine yet and is reported as not run.
+with pip, where it is installed. Podman runs the image and answers a request, and so does a real
+kubelet of this machine, which pulls it from the registry; what cannot be had is told as not run.
 """
 
 import argparse
@@ -24,10 +24,13 @@ from pathlib import Path
 from benchmarks import frame
 from benchmarks.packaging import _model
 from benchmarks.packaging._containers import Containers
+from executors.kubernetes.api import Api
 from executors.packaging import images
 from executors.packaging.oci import distribution
 from executors.packaging.oci.builder import Builder, Built, Recipe, write_context
 from executors.packaging.oci.dependencies import Installer
+from tests.support.clusters import building, kubelet, plane
+from tests.support.clusters.fixtures import api_of
 from tests.support.registry_process import PROGRAM, RegistryProcess
 
 CHANGES = 15
@@ -69,9 +72,9 @@ def run(context: frame.Context) -> Iterator[frame.Figure]:
         able = _Bench(context.scratch, registry.host, base, serving)
         able.cold("able", f"{registry.host}/iris:able")
         yield from _podman(f"{registry.host}/iris:able")
+        yield from _kubelet(context.scratch / "node", f"{registry.host}/iris:able")
         if not context.options.get("no_peer"):
             yield from _buildah(bench, built)
-    print("a real kubelet is not on this machine: not run")
 
 
 def _base(scratch: Path) -> tuple[Path, float]:
@@ -147,12 +150,47 @@ def _podman(image: str) -> Iterator[frame.Figure]:
     yield frame.informs("podman run to first answer", took, unit="s", anchor="1.2 to 1.8 s")
 
 
-def _answers(port: int, example: dict[str, object]) -> bool:
+def _kubelet(folder: Path, image: str) -> Iterator[frame.Figure]:
+    """Runs the image as a pod of a real node, and asks it its examples at the pod's address."""
+    why = kubelet.missing() or ", ".join(building.missing(building.PLANE))
+    if why:
+        print(f"a real kubelet: not run: {why}")
+        return
+    made = plane.create(folder / "real")
+    try:
+        node = kubelet.create(made)
+        try:
+            began = time.perf_counter()
+            right = _in_a_pod(api_of(made.kubeconfig, made.folder.name), image)
+            took = time.perf_counter() - began
+        finally:
+            node.stop()
+    finally:
+        made.stop()
+    yield frame.at_least("runs on the real kubelet", float(right), 1)
+    yield frame.informs("pod made to first answer", took, unit="s", anchor="pulled cold")
+
+
+def _in_a_pod(api: Api, image: str) -> bool:
+    """Returns whether a pod of an image answers the examples rightly."""
+    path = "/api/v1/namespaces/default/pods"
+    container = {"name": "model", "image": image, "env": [{"name": "PORT", "value": "8080"}]}
+    spec = {"automountServiceAccountToken": False, "containers": [container]}
+    api.call("POST", path, body={"metadata": {"name": "model"}, "spec": spec})
+    end = time.monotonic() + ANSWER_SECONDS_MAX
+    while not (address := api.call("GET", f"{path}/model")["status"].get("podIP")):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return _answers(8080, _model.onnx(0)[1], host=str(address))
+
+
+def _answers(port: int, example: dict[str, object], host: str = "127.0.0.1") -> bool:
     """Returns whether a server answers the examples rightly, once it answers at all."""
     rows: list[list[float]] = example["rows"]  # type: ignore[assignment]
     tensor = {"name": "features", "shape": [len(rows), 4], "datatype": "FP64"}
     body = json.dumps({"inputs": [{**tensor, "data": [v for row in rows for v in row]}]}).encode()
-    url = f"http://127.0.0.1:{port}/v2/models/iris/infer"
+    url = f"http://{host}:{port}/v2/models/iris/infer"
     end = time.monotonic() + ANSWER_SECONDS_MAX
     while True:
         try:

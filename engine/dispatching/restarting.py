@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine.dispatching import admission
-from engine.dispatching.desk import Desk
+from engine.dispatching.desk import Desk, RunView
 from engine.model.alarms import Action, ActionState
-from engine.model.dispatches import Attempt, Deployment, Reason, TaskState
+from engine.model.dispatches import Deployment, Reason, TaskState
 from engine.model.records import ACTIONS, ATTEMPTS, DEPLOYMENTS, TASK_RUNS, Put, Stored
+from engine.model.resources import Resources
 
 _ROUNDING = 1e-6
 
@@ -21,13 +22,17 @@ def restart(desk: Desk, stored: Stored[Action]) -> bool:
     """Bring the server of a resize to its plan's size; return whether anything changed."""
     action = stored.value
     deployment = desk.ledger.get(DEPLOYMENTS, action.pipeline or "")
-    if deployment is None or deployment.value.run_id != action.run_id:
+    run = None if deployment is None else desk.run(deployment.value.run_id)
+    if deployment is None or run is None or run.value.run_id != action.run_id:
         return finish(desk, stored, ActionState.FAILED, "another run serves since")
     server = desk.ledger.get(ATTEMPTS, deployment.value.attempt_id or "")
     if server is None:
+        # The next one is on its way; it starts under the new plan anyway.
         return False
-    if not _is_as_planned(desk, deployment.value, server.value):
-        return _give_up(desk, deployment)
+    view = desk.view(run)
+    planned = view.plan.assignment(server.value.pipeline, server.value.task)
+    if planned is not None and _differ(admission.need(planned), server.value.held):
+        return _give_up(desk, deployment, view)
     if deployment.value.serving != deployment.value.wanted:
         return False
     held = server.value.held
@@ -42,25 +47,17 @@ def finish(desk: Desk, stored: Stored[Action], state: ActionState, result: str) 
     return desk.commit(f"action.{step}-ended", Put(ACTIONS, ended, stored.version))
 
 
-def _is_as_planned(desk: Desk, deployment: Deployment, server: Attempt) -> bool:
-    """Return whether a server holds what its plan says; one that nothing is said of does."""
-    run = desk.run(deployment.run_id)
-    plan = None if run is None else desk.plan(run.value)
-    assignment = plan.assignment(server.pipeline, server.task) if plan else None
-    if assignment is None:
-        return True
-    planned, held = admission.need(assignment), server.held
+def _differ(planned: Resources, held: Resources) -> bool:
+    """Return whether cores or memory are others than planned."""
     return (
-        abs(planned.cpu_cores - held.cpu_cores) <= _ROUNDING
-        and abs(planned.memory_gib - held.memory_gib) <= _ROUNDING
+        abs(planned.cpu_cores - held.cpu_cores) > _ROUNDING
+        or abs(planned.memory_gib - held.memory_gib) > _ROUNDING
     )
 
 
-def _give_up(desk: Desk, deployment: Stored[Deployment]) -> bool:
+def _give_up(desk: Desk, deployment: Stored[Deployment], view: RunView) -> bool:
     """Let the task wait for another start, and the deployment for another server."""
-    owner = desk.task_run(deployment.value.run_id, deployment.value.task)
-    if owner is None or owner.value.state is not TaskState.RUNNING:
-        return False
+    owner = view.tasks[deployment.value.task]
     down = replace(
         deployment.value,
         attempt_id=None,

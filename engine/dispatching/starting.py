@@ -74,7 +74,7 @@ class Advanced:
 
 
 def advance(desk: Desk, fleet: Fleet, live: dict[AttemptId, Stored[Attempt]]) -> Advanced:
-    """Go through every waiting task once that does not pause; return whether anything changed.
+    """Go through every waiting task once that does not pause; return what came of it.
 
     live: attempts that hold capacity; those intended here are added.
     """

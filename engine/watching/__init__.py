@@ -3,6 +3,8 @@
 It meets the other loops in the store only: it reads what they wrote and leaves actions there.
 """
 
+from engine.watching.asking import ask as ask
+from engine.watching.asking import offered as offered
 from engine.watching.judgements import Month as Month
 from engine.watching.judgements import add_silence as add_silence
 from engine.watching.judgements import end_silence as end_silence

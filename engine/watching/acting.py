@@ -141,8 +141,10 @@ class Acting:
         known = self._desk.ledger.get(ACTIONS, action_id)
         if known is not None and known.value.state is not ActionState.HELD:
             return False
+        retrain = stored.value.retrain
+        cool_down = retrain.cool_down_seconds / self._desk.policy.clock_factor
         request = Request(
-            policy=stored.value.retrain,
+            policy=dataclasses.replace(retrain, cool_down_seconds=cool_down),
             cause=cause,
             now=self._desk.clock.now(),
             day_seconds=self._desk.policy.day_seconds,

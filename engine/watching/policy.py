@@ -24,6 +24,7 @@ class WatchPolicy:
     prune_seconds: how often older signals are removed.
     recent_values: values per series that causes are looked for in.
     replan, retrain: whether these may be asked for at all.
+    clock_factor: how many times as fast the clock is; cool-downs of pipelines are divided by it.
     """
 
     act_above: float = 0.6
@@ -38,6 +39,7 @@ class WatchPolicy:
     recent_values: int = 120
     replan: bool = True
     retrain: bool = True
+    clock_factor: float = 1.0
 
     def scaled(self, factor: float) -> WatchPolicy:
         """Return the policy for a clock that is `factor` times as fast.
@@ -50,4 +52,5 @@ class WatchPolicy:
             quiet_seconds=self.quiet_seconds / factor,
             look_back_seconds=self.look_back_seconds / factor,
             join_seconds=self.join_seconds / factor,
+            clock_factor=self.clock_factor * factor,
         )

@@ -13,11 +13,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from engine.model.errors import BerthError, UnreachableError
-from executors.kubernetes import access, jobs, kueue, nodes, occupancy, rights
+from executors.kubernetes import access, jobs, kept, kueue, nodes, occupancy, rights
 from executors.kubernetes.api import Api, Document
 from executors.kubernetes.gate import Gate
 from executors.kubernetes.reflector import INACTIVITY_SECONDS, Reflector
-from executors.kubernetes.serving import objects
 from executors.kubernetes.settings import ClusterSettings, KubernetesSettings
 
 _LOG = logging.getLogger(__name__)
@@ -96,8 +95,8 @@ class ClusterLink:
             occupancy.FIELDS,
         )
         services, deployments = f"/api/v1{here}/services", f"/apis/apps/v1{here}/deployments"
-        self.services = self._reflector(services, objects.keep_service, ours)
-        self.deployments = self._reflector(deployments, objects.keep_deployment, ours)
+        self.services = self._reflector(services, kept.keep_service, ours)
+        self.deployments = self._reflector(deployments, kept.keep_deployment, ours)
 
     def _reflector(self, path: str, keep: object, selector: str, fields: str = "") -> Reflector:
         assert self.api is not None  # noqa: S101 - made just before
@@ -125,6 +124,9 @@ class ClusterLink:
         """Whether our rights there are enough for servers; asked now and then until they are."""
         if not self.given.serves or self.api is None:
             return False
+        if self.api.gate.trouble:
+            # Whoever looks at the fleet does not wait for a cluster that does not answer.
+            return self._serves
         if not self._serves and time.monotonic() >= self._asks_at:
             self._asks_at = time.monotonic() + RIGHTS_SECONDS
             try:
@@ -210,9 +212,9 @@ class ClusterLink:
         newest: dict[str, Document] = {}
         where: dict[str, ClusterLink] = {}
         for link in (*self.workers.values(), self):
-            for pod in link.pods.objects() if link.pods is not None else ():
-                newest[pod["job"]] = pod
-                where[pod["job"]] = link
+            for each in link.pods.objects() if link.pods is not None else ():
+                newest[each["job"]] = each
+                where[each["job"]] = link
         workloads = self._workloads()
         for job in self.jobs.objects():
             if not job["attempt"] or job["origin"]:
@@ -225,19 +227,20 @@ class ClusterLink:
 
     def stop(self) -> None:
         """End every watch."""
+        for each in self._reflectors():
+            each.stop()
+
+    def _reflectors(self) -> list[Reflector]:
         every = (
             *(self.jobs, self.pods, self.nodes, self.others),
             *(self.services, self.deployments, self.workloads),
         )
-        for each in every:
-            if each is not None:
-                each.stop()
+        return [each for each in every if each is not None]
 
     def retire(self, why: BerthError | None) -> None:
         """Let go of the cluster, without waiting for its watches to end; why: for who asks."""
-        for each in (self.jobs, self.pods, self.nodes, self.others):
-            if each is not None:
-                each.stop(0.0)
+        for each in self._reflectors():
+            each.stop(0.0)
         self.trouble, self.api = why, None
         self.fingerprint = ""
 

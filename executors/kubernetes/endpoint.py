@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 from engine.model.errors import BerthError, Fault, InvalidInputError
 from engine.model.identifiers import AttemptId, Digest
 from engine.ports import ArtifactStore
+from executors.kubernetes import unpacking
 from executors.local import files
 
 _LOG = logging.getLogger(__name__)
@@ -228,4 +229,4 @@ def unpack(stream: object, folder: Path) -> None:
                 raise ValueError(f"{member.name!r} is neither file nor folder")
             if member.name != "content" and not member.name.startswith("content/"):
                 raise ValueError(f"{member.name!r} is outside of the artefact")
-            packed.extract(member, folder, filter="data")
+            unpacking.extract(packed, member, folder)

@@ -350,8 +350,8 @@ class KubernetesExecutor:
         if not why:
             self._stuck.pop(attempt, None)
             return
-        since = self._stuck.setdefault(attempt, self._clock.now())
-        if self._clock.now() - since >= _IMAGE_SECONDS:
+        now = self._clock.monotonic()
+        if now - self._stuck.setdefault(attempt, now) >= _IMAGE_SECONDS:
             try:
                 self._end(link, job, f"{Reason.IMAGE.name}|{why}")
             except RetryableError as error:

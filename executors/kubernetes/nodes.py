@@ -202,10 +202,8 @@ def _pool(
         price_micro_dollars_per_hour=prices.get(machine, FREE),
         taints=tuple(sorted({key for key, _, _ in taints})),
         interruptions_per_hour=0.05 if spot else 0.0,
-        zones=tuple(sorted({str(n["labels"][ZONE]) for n in nodes if ZONE in n["labels"]})),
-        taken=None
-        if taken is None
-        else _sum(taken[n["name"]] for n in nodes if n["name"] in taken),
+        zones=_zones(nodes),
+        taken=_taken(nodes, taken),
     )
     tolerations = tuple(
         {"key": key, "operator": "Equal", "value": value, "effect": effect}
@@ -215,8 +213,15 @@ def _pool(
     return NodePool(pool=pool, place=place)
 
 
-def _sum(amounts: Iterable[Resources]) -> Resources:
+def _zones(nodes: Iterable[Document]) -> tuple[str, ...]:
+    return tuple(sorted({str(node["labels"][ZONE]) for node in nodes if ZONE in node["labels"]}))
+
+
+def _taken(nodes: Iterable[Document], taken: Mapping[str, Resources] | None) -> Resources | None:
+    """Return what others hold on some nodes together; None where that is not known."""
+    if taken is None:
+        return None
     total = Resources()
-    for each in amounts:
-        total = total.plus(each)
+    for node in nodes:
+        total = total.plus(taken.get(node["name"], Resources()))
     return total

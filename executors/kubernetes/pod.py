@@ -22,6 +22,7 @@ from pathlib import Path
 from string import Template
 from typing import Any, TypeVar, cast
 
+from executors.kubernetes import unpacking
 from executors.local import files, results
 from executors.local.shim import Command
 
@@ -219,7 +220,8 @@ def fetch(address: str, target: Path) -> None:
         urllib.request.urlopen(address, timeout=_TRANSFER_TIMEOUT_SECONDS) as answer,  # noqa: S310
         tarfile.open(fileobj=answer, mode="r|") as packed,
     ):
-        packed.extractall(partial, filter="data")
+        for member in packed:
+            unpacking.extract(packed, member, partial)
     (partial / "content").rename(target)
     shutil.rmtree(partial)
 

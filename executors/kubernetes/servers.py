@@ -23,7 +23,7 @@ from engine.model.errors import (
 )
 from engine.model.identifiers import AttemptId
 from engine.ports import Clock
-from executors.kubernetes import jobs
+from executors.kubernetes import jobs, kept
 from executors.kubernetes.api import APPLY, FIELD_MANAGER, Api, Document
 from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
 from executors.kubernetes.serving import PORT, objects, rollout
@@ -157,7 +157,7 @@ class Servers:
     def _step(self, link: ClusterLink, service: Document, server: Server) -> Server:
         """Move the state to what the cluster shows, then do what is missing."""
         found = self._deployments(link, server)
-        seen = {colour: objects.seen_of(each) for colour, each in found.items()}
+        seen = self._seen(link, server)
         state = rollout.moved(server.state, seen, self._clock.now())
         wanted = rollout.desired(state, seen)
         if state != server.state or service["selected"] != wanted.selected:
@@ -263,6 +263,10 @@ class Servers:
         }
         return {colour: each for colour, each in found.items() if each is not None}
 
+    def _seen(self, link: ClusterLink, server: Server) -> dict[str, Seen]:
+        found = self._deployments(link, server)
+        return {colour: objects.seen_of(each) for colour, each in found.items()}
+
     # ------------------------------------------------------------------ swapping
 
     def swap(self, attempt: str, package: str, rules: rollout.Rules | None = None) -> str:
@@ -286,7 +290,7 @@ class Servers:
                 return state.package
             server = replace(server, state=following)
             try:
-                wanted = rollout.desired(following, {})
+                wanted = rollout.desired(following, self._seen(link, server))
                 self._write_service(link, server, wanted, service["version"])
             except ConflictError as error:
                 _LOG.info("swap of %s: %s", attempt, error.message)
@@ -302,7 +306,7 @@ class Servers:
         rules = replace(server.state.rules, replicas_least=least, replicas_most=most)
         if rules != server.state.rules:
             server = replace(server, state=replace(server.state, rules=rules))
-            wanted = rollout.desired(server.state, {})
+            wanted = rollout.desired(server.state, self._seen(link, server))
             self._write_service(link, server, wanted, service["version"])
 
     def _asked(self, attempt: str) -> tuple[ClusterLink, Document]:
@@ -320,7 +324,7 @@ class Servers:
     def _find(link: ClusterLink, name: str) -> Document | None:
         path = f"/api/v1/namespaces/{link.namespace}/services/{name}"
         try:
-            return objects.keep_service(_api(link).call("GET", path))
+            return kept.keep_service(_api(link).call("GET", path))
         except NotFoundError:
             return None
 

@@ -17,7 +17,10 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -38,6 +41,8 @@ _LAYOUT = {"imageLayoutVersion": "1.0.0"}
 _DOCUMENT_BYTES_MAX = 4 << 20
 _EPOCH = "1970-01-01T00:00:00Z"
 _AGAIN = "package the model again"
+_WAITERS_MAX = 16
+_TOGETHER: ContextVar[list[Path] | None] = ContextVar("together", default=None)
 _LAYER_LIMITS = archives.Limits(bytes_max=8 << 30, entries_max=10_000)
 
 
@@ -137,15 +142,41 @@ def write_index(
     write_file(layout / "index.json", canonical(index), durable=durable)
 
 
+@contextmanager
+def together() -> Generator[None]:
+    """Make the files that are written within durable at the end: all waits become one.
+
+    What names them is to be written after that, or else may be repaired by writing them again.
+    """
+    written: list[Path] = []
+    token = _TOGETHER.set(written)
+    try:
+        yield
+    finally:
+        _TOGETHER.reset(token)
+    if written:
+        # A file system writes its journal once for all who wait at the same time.
+        with ThreadPoolExecutor(min(len(written), _WAITERS_MAX)) as waiters:
+            list(waiters.map(_wait_for_disk, written))
+
+
+def _wait_for_disk(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def write_file(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Replace a file, whole or not at all, and so that it outlives a crash if `durable`."""
+    waiting = _TOGETHER.get()
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     with partial.open("wb") as file:
         file.write(data)
         file.flush()
-        if durable:
+        if durable and waiting is None:
             os.fsync(file.fileno())
     partial.replace(path)
+    if durable and waiting is not None:
+        waiting.append(path)
 
 
 def read_image(layout: Path, digest: str | None = None) -> Image:

@@ -50,14 +50,15 @@ class OciRegistry:
         layout = self.layout(name)
         (layout / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
         with _locked(layout):
-            for blob in sorted((source / "blobs" / "sha256").iterdir()):
-                target = images.blob_path(layout, blob.name)
-                if not blob.name.startswith(".") and not target.exists():
-                    images.write_file(target, blob.read_bytes())
+            with images.together():
+                for blob in sorted((source / "blobs" / "sha256").iterdir()):
+                    target = images.blob_path(layout, blob.name)
+                    if not blob.name.startswith(".") and not target.exists():
+                        images.write_file(target, blob.read_bytes())
+                attachments.copy(source, layout, image.digest)
             known = images.read_index(layout) if (layout / "index.json").exists() else []
             entry = next(e for e in images.read_index(source) if e["digest"] == image.digest)
             images.write_index(layout, _with(known, entry, tag))
-            attachments.copy(source, layout, image.digest)
         return image.digest
 
     def images(self, name: str) -> Sequence[Digest]:

@@ -118,11 +118,7 @@ class ViewedBoard(Board):
         held = self._seats.get((bucket, job.line, job.seat)) if job.seat >= 0 else None
         plain = held is None and claim.rule is None and len(claim.node_spans) == 1
         if view is not None and plain:
-            span = claim.node_spans[0]
-            if view.count_free(span.start_ms, span.end_ms, span.amounts) < claim.node_count:
-                used = view.nearest(span)
-                if used is not None:
-                    yield [Demand(amounts=span.amounts, used=used, capacity=view.capacity)]
+            yield from _nearest(view, claim.node_spans[0], claim.node_count)
             return
         self._settle(bucket)
         nodes = self._nodes[bucket]
@@ -226,6 +222,14 @@ class ViewedBoard(Board):
 def node_view(nodes: Nodes) -> NodesView:
     """Return what is taken of each node of a pool, as arrays."""
     return NodesView.of(nodes.in_use(), nodes.fresh, nodes.capacity)
+
+
+def _nearest(view: NodesView, span: Span, count: int) -> Iterator[list[Demand]]:
+    """Yield what is asked of the node that lacks least, where fewer than `count` have room."""
+    if view.count_free(span.start_ms, span.end_ms, span.amounts) < count:
+        used = view.nearest(span)
+        if used is not None:
+            yield [Demand(amounts=span.amounts, used=used, capacity=view.capacity)]
 
 
 def _demand(line: Timeline, span: Span) -> Demand:

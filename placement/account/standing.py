@@ -25,7 +25,8 @@ class Place:
     plan: the draft of the job's pipeline; elsewhere: what all other pipelines cost.
     bench: the whole board without the job and those that wait for it; board: the bench's.
     known: starts found on that board, by job and when it is ready, of those that wait: on most
-    pools the job ends at one of a few times, and then they begin as before.
+    pools the job ends at one of a few times, and then they begin as before. met: of those that
+    wait, whether a later one may meet them, wherever the job itself stands.
     """
 
     instance: Instance
@@ -35,6 +36,7 @@ class Place:
     bench: Bench
     board: ViewedBoard
     known: dict[tuple[int, int], int | None] = field(default_factory=dict, compare=False)
+    met: dict[int, bool] = field(default_factory=dict, compare=False)
 
     def money(self, option: Option) -> int:
         """Return what the whole plan costs when the job takes an option, in micro-dollars."""
@@ -101,6 +103,14 @@ class Place:
         One that waits for another starts after its end, and so never meets it; but what is held for
         a service or a shared seat may last longer.
         """
+        index = chain[number][0]
+        if index == self.job.index:
+            return self._meets(chain, number)
+        if index not in self.met:
+            self.met[index] = self._meets(chain, number)
+        return self.met[index]
+
+    def _meets(self, chain: Sequence[tuple[int, Option]], number: int) -> bool:
         index, option = chain[number]
         job = self.instance.jobs[index]
         bound = {bond.other for bond in job.bonds}

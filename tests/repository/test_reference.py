@@ -23,6 +23,7 @@ from engine.model.identifiers import (
 )
 from engine.model.resources import Resources
 from engine.model.signals import Layer, Shape
+from engine.model.sizing import USE_SIGNALS
 from engine.model.specs import TaskKind
 from executors.local import files, launch, results
 
@@ -77,14 +78,14 @@ def test_exit_codes_of_tasks_are_told() -> None:
 
 
 def test_every_signal_with_a_meaning_is_told() -> None:
-    assert {*MEANINGS, *FEATURES} <= words("signals.md")
+    assert {*MEANINGS, *FEATURES, *USE_SIGNALS} <= words("signals.md")
 
 
 def test_signals_that_are_told_are_measured() -> None:
     page = (REFERENCE / "signals.md").read_text("utf-8")
     first = [line.split("|")[1] for line in page.splitlines() if ":PIPELINE" in line]
     told = {name for cell in first for name in re.findall(r"`(\w+)`", cell)}
-    assert told <= {*MEANINGS, *FEATURES}
+    assert told <= {*MEANINGS, *FEATURES, *USE_SIGNALS}
 
 
 def test_layers_and_shapes_are_told() -> None:

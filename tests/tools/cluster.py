@@ -35,7 +35,7 @@ def main() -> int:
     try:
         if given.what == "build":
             real = building.NODE if given.nodes == nodes.KUBELET else ()
-            building.build((*building.PLANE, "helm", "kueue", *real))
+            building.build((*building.PLANE, "helm", *real))
         elif given.what == "up":
             up(given.folder, given.control_planes, given.nodes)
         elif given.what == "down":
@@ -100,7 +100,8 @@ def down(folder: Path) -> None:
 def status(folder: Path) -> int:
     """Print what runs; 1 when something that was started does not."""
     fine = True
-    for each in (*planes(folder), *real_nodes(folder)):
+    started: list[plane.ControlPlane | kubelet.Node] = [*planes(folder), *real_nodes(folder)]
+    for each in started:
         name = each.folder.relative_to(folder)
         for program in each.running.values():
             fine &= program.is_alive

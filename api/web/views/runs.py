@@ -9,6 +9,7 @@ from api.report import sizes as sizes_report
 from api.web import cells
 from api.web.views import plans as plan_views
 from engine.model import dispatches
+from engine.model.identifiers import PipelineName
 from engine.model.sizing import ServiceSize
 
 RUN_TONES = {
@@ -192,7 +193,7 @@ def _follows(attempt: dispatches.Attempt) -> cells.Cell:
 
 
 def deployments(
-    serving: Sequence[dispatches.Deployment], sizes: Mapping[str, ServiceSize], now: float
+    serving: Sequence[dispatches.Deployment], sizes: Mapping[PipelineName, ServiceSize], now: float
 ) -> cells.Table:
     """Return what serves now, and by pipeline what it should hold where that repays a restart."""
     return cells.table(

@@ -18,13 +18,10 @@ from typing import Any, cast
 from engine.model.dispatches import AttemptOrder
 from executors.kubernetes import jobs
 from executors.kubernetes.api import Document
+from executors.kubernetes.kept import COLOUR, PACKAGE, SERVER, SERVING
 from executors.kubernetes.serving import DRAIN_SECONDS, PORT
 from executors.kubernetes.serving.rollout import Desired, Phase, Rules, Seen, State, Strategy
 
-SERVING = f"{jobs.DOMAIN}/serving"
-SERVER = f"{jobs.DOMAIN}/server"
-COLOUR = f"{jobs.DOMAIN}/colour"
-PACKAGE = f"{jobs.DOMAIN}/package"
 PROGRESS_SECONDS = 180
 _READY = "/v2/health/ready"
 
@@ -106,28 +103,8 @@ def deployment(
     server: Server, colour: str, package: str, address: str, *, image: str, python: str
 ) -> Document:
     """Return the Deployment of a colour; address: where its pods fetch the package."""
-    told = {"BERTH_PACKAGE": package, "BERTH_ADDRESS": address, "BERTH_MODEL": server.pipeline}
     chosen = {SERVER: server.name, COLOUR: colour}
-    probe = {"httpGet": {"path": _READY, "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 2}
-    container = {
-        "name": jobs.CONTAINER,
-        "image": image,
-        "command": [python, "-m", "executors.kubernetes.serving.pod"],
-        "env": [{"name": name, "value": value.replace("$", "$$")} for name, value in told.items()],
-        "ports": [{"name": "http", "containerPort": PORT}],
-        "resources": {"requests": dict(server.resources), "limits": dict(server.resources)},
-        "startupProbe": {**probe, "failureThreshold": PROGRESS_SECONDS},
-        "readinessProbe": {**probe, "failureThreshold": 2},
-        "livenessProbe": {
-            "httpGet": {"path": "/v2/health/live", "port": "http"},
-            "periodSeconds": 10,
-            "timeoutSeconds": 5,
-            "failureThreshold": 6,
-        },
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "securityContext": jobs.CONTAINER_SECURITY,
-        "volumeMounts": [{"name": "work", "mountPath": "/berth"}],
-    }
+    told = {"BERTH_PACKAGE": package, "BERTH_ADDRESS": address, "BERTH_MODEL": server.pipeline}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -150,18 +127,47 @@ def deployment(
                     "labels": {**server.labels, **chosen},
                     "annotations": {PACKAGE: package},
                 },
-                "spec": {
-                    "automountServiceAccountToken": False,
-                    "enableServiceLinks": False,
-                    "terminationGracePeriodSeconds": math.ceil(DRAIN_SECONDS) + 10,
-                    "nodeSelector": dict(server.selector),
-                    "tolerations": [dict(each) for each in server.tolerations],
-                    "securityContext": jobs.POD_SECURITY,
-                    "containers": [container],
-                    "volumes": [{"name": "work", "emptyDir": {}}],
-                },
+                "spec": _pod(server, told, image=image, python=python),
             },
         },
+    }
+
+
+def _pod(server: Server, told: Mapping[str, str], *, image: str, python: str) -> Document:
+    """Return the pod of a server; it is ready when its own health route says so."""
+    probe = {"httpGet": {"path": _READY, "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 2}
+    container = {
+        "name": jobs.CONTAINER,
+        "image": image,
+        "command": [python, "-m", "executors.kubernetes.serving.pod"],
+        "env": [{"name": name, "value": value.replace("$", "$$")} for name, value in told.items()],
+        "ports": [{"name": "http", "containerPort": PORT}],
+        # A share of the processor is asked for, but what others leave may be used to start with.
+        "resources": {
+            "requests": dict(server.resources),
+            "limits": {name: value for name, value in server.resources.items() if name != "cpu"},
+        },
+        "startupProbe": {**probe, "failureThreshold": PROGRESS_SECONDS},
+        "readinessProbe": {**probe, "failureThreshold": 2},
+        "livenessProbe": {
+            "httpGet": {"path": "/v2/health/live", "port": "http"},
+            "periodSeconds": 10,
+            "timeoutSeconds": 5,
+            "failureThreshold": 6,
+        },
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": jobs.CONTAINER_SECURITY,
+        "volumeMounts": [{"name": "work", "mountPath": "/berth"}],
+    }
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": math.ceil(DRAIN_SECONDS) + 10,
+        "nodeSelector": dict(server.selector),
+        "tolerations": [dict(each) for each in server.tolerations],
+        "securityContext": jobs.POD_SECURITY,
+        "containers": [container],
+        "volumes": [{"name": "work", "emptyDir": {}}],
     }
 
 
@@ -211,48 +217,6 @@ def load(text: str) -> Server:
 
 
 # ---------------------------------------------------------------------- reading
-
-
-def keep_service(item: Document) -> Document:
-    """Return what is read of a Service."""
-    metadata: Document = item["metadata"]
-    annotations: Document = metadata.get("annotations") or {}
-    return {
-        "namespace": metadata.get("namespace", ""),
-        "name": metadata["name"],
-        "uid": metadata["uid"],
-        "version": metadata["resourceVersion"],
-        "serving": annotations.get(SERVING, ""),
-        "stopped": annotations.get(jobs.STOPPED, ""),
-        "selected": (item.get("spec") or {}).get("selector", {}).get(COLOUR, ""),
-    }
-
-
-def keep_deployment(item: Document) -> Document:
-    """Return what is read of a Deployment."""
-    metadata: Document = item["metadata"]
-    status: Document = item.get("status") or {}
-    spec: Document = item["spec"]
-    annotations: Document = spec["template"]["metadata"].get("annotations") or {}
-    replicas = int(spec.get("replicas", 1))
-    counts = {int(status.get(n, 0)) for n in ("updatedReplicas", "availableReplicas", "replicas")}
-    reasons = {
-        each.get("reason", "")
-        for each in status.get("conditions") or ()
-        if each["type"] == "Progressing"
-    }
-    is_current = int(status.get("observedGeneration", 0)) >= int(metadata.get("generation", 0))
-    return {
-        "namespace": metadata.get("namespace", ""),
-        "name": metadata["name"],
-        "uid": metadata["uid"],
-        "version": metadata["resourceVersion"],
-        "package": annotations.get(PACKAGE, ""),
-        "hash": (metadata.get("annotations") or {}).get(jobs.SPEC_HASH, ""),
-        "replicas": replicas,
-        "is_complete": is_current and counts == {replicas} and replicas > 0,
-        "has_failed": is_current and "ProgressDeadlineExceeded" in reasons,
-    }
 
 
 def seen_of(found: Document) -> Seen:

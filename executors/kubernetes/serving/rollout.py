@@ -134,7 +134,10 @@ def desired(state: State, seen: Mapping[str, Seen]) -> Desired:
     rules = state.rules
     least, most = rules.replicas_least, max(rules.replicas_least, rules.replicas_most)
     live = Wanted(package=state.package, replicas_least=least, replicas_most=most)
-    selected = state.colour if rules.strategy is Strategy.BLUE_GREEN and state.package else ""
+    # Pods of the other colour that are on their way out get no requests any more.
+    leaves = state.phase in {Phase.STEADY, Phase.ROLLING} and state.other in seen
+    chosen = leaves or rules.strategy is Strategy.BLUE_GREEN
+    selected = state.colour if chosen and state.package else ""
     found = {state.colour: live}
     now = seen.get(state.colour)
     as_many = max(least, now.replicas if now is not None else 0)

@@ -119,6 +119,24 @@ class Registry:
     def _push(
         self, layers: Sequence[Layer], config: bytes, manifest: bytes, tags: Sequence[str]
     ) -> Digest:
+        self.send(layers, config)
+        digest = images.digest_of(manifest)
+        for name in tags or (digest,):
+            answer = self._http.ask(
+                "PUT",
+                f"{self._base}/manifests/{name}",
+                manifest,
+                {"Content-Type": images.MANIFEST_TYPE},
+            )
+            self._expect(answer, (_CREATED,), f"manifest {name}")
+        return digest
+
+    def send(self, layers: Sequence[Layer], config: bytes) -> None:
+        """Send the blobs of an image ahead of its manifest; what the registry has is not sent.
+
+        Raises:
+            UnreachableError, RefusedError: as `push`.
+        """
         config_digest = images.digest_of(config)
         # The configuration goes by a connection of its own: of a small image it is half the wait.
         with ThreadPoolExecutor(1) as beside:
@@ -131,16 +149,6 @@ class Registry:
                     self._send_layer(layer)
             if sent is not None:
                 sent.result()
-        digest = images.digest_of(manifest)
-        for name in tags or (digest,):
-            answer = self._http.ask(
-                "PUT",
-                f"{self._base}/manifests/{name}",
-                manifest,
-                {"Content-Type": images.MANIFEST_TYPE},
-            )
-            self._expect(answer, (_CREATED,), f"manifest {name}")
-        return digest
 
     def _has(self, digest: str) -> bool:
         """Return whether the registry has a blob; what it had once is not asked again."""

@@ -13,13 +13,14 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.model.dispatches import Deployment
 from engine.model.errors import BerthError, NotFoundError, RefusedError
 from engine.model.identifiers import Digest, PipelineName, RunId, TaskName
+from engine.model.scans import ScanReport
 from engine.ports import Clock, ModelServer
 from executors.local.artifacts import FolderArtifacts
 from executors.packaging import images
@@ -54,6 +55,14 @@ class Delivered:
     gates: tuple[Gate, ...]
     stages: tuple[Stage, ...]
     seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """A package that is kept, and what a scan found in it."""
+
+    digest: Digest
+    report: ScanReport
 
 
 class Delivery:
@@ -159,8 +168,15 @@ class Delivery:
                     )
                 )
                 raise
+            finally:
+                self._servers.put_away()
 
     def _deliver(self, name: str, commit: str, journal: Journal) -> Delivered:
+        # What is thrown away is put away last, when the new model serves already.
+        with tempfile.TemporaryDirectory(prefix="berth-delivery-") as scratch:
+            return self._delivered(name, commit, journal, Path(scratch))
+
+    def _delivered(self, name: str, commit: str, journal: Journal, scratch: Path) -> Delivered:
         clock = StageClock()
         with clock.measure(Step.READ):
             package = self._package(name, commit)
@@ -173,38 +189,48 @@ class Delivery:
                 _refuse_failed(name, judged)
             with clock.measure(Step.BUILD):
                 built = self._images.build(package, commit)
-            with clock.measure(Step.GOLDEN):
-                if server is not None:
-                    golden.compare(server.endpoint(), name, package.example)
+            made = Made(package=package, built=built, commit=commit)
+            kept, image = self._keep(made, server, clock, scratch / "package")
         finally:
             if server is not None:
-                server.end()
-        digest, image = self._keep(Made(package=package, built=built, commit=commit), clock)
+                self._servers.give_back(server)
+        with ThreadPoolExecutor(1) as beside:
+            attested = beside.submit(self._attest, made, kept.report, scratch / "image")
+            stages = self._serve(made, kept.digest, image, clock)
+            self._prepare(package)
+        self._tell(attested, commit, journal)
+        return Delivered(
+            name=name,
+            commit=commit,
+            package=kept.digest,
+            image=image,
+            gates=judged,
+            stages=stages,
+            seconds=clock.seconds,
+        )
+
+    def _serve(
+        self, made: Made, package: Digest, image: str, clock: StageClock
+    ) -> tuple[Stage, ...]:
+        """Note the release, and let the servers serve it as the model's settings say."""
+        given, commit = made.package.settings, made.commit
+        journal = self.journal(given.name)
         stages: list[Stage] = []
         released = Event(
-            at=self._clock.now(), kind=Kind.RELEASED, commit=commit, package=digest, image=image
+            at=self._clock.now(), kind=Kind.RELEASED, commit=commit, package=package, image=image
         )
         journal.append(released)
         if given.test:
             with clock.measure(Step.DEPLOY_TEST):
                 self._deploy(given, released, Stage.TEST, journal)
             with clock.measure(Step.GOLDEN):
-                golden.compare(given.test, name, package.example)
+                golden.compare(given.test, given.name, made.package.example)
             stages.append(Stage.TEST)
         if given.promotion is Promotion.AFTER_TESTS and given.production:
             with clock.measure(Step.DEPLOY):
                 self._deploy(given, released, Stage.PRODUCTION, journal)
             stages.append(Stage.PRODUCTION)
-        self._prepare(package)
-        return Delivered(
-            name=name,
-            commit=commit,
-            package=digest,
-            image=image,
-            gates=judged,
-            stages=tuple(stages),
-            seconds=clock.seconds,
-        )
+        return tuple(stages)
 
     def try_folder(self, folder: Path) -> tuple[Gate, ...]:
         """Return the tests of the model in a working folder; nothing is kept.
@@ -274,25 +300,59 @@ class Delivery:
         if self._is_awaiting and package.settings.is_asked:
             self._servers.prepare(self._images.surroundings(package))
 
-    def _keep(self, made: Made, clock: StageClock) -> tuple[Digest, str]:
-        """Attach and judge; then keep the package where servers find it, and push the image.
+    def _keep(
+        self, made: Made, server: ImageServer | None, clock: StageClock, folder: Path
+    ) -> tuple[_Kept, str]:
+        """Keep the package and push the image, once the image's server and the policy agree.
 
-        Returns the digest of the package, and where the image is.
+        The blobs, which nobody names yet, are sent meanwhile. Returns what was kept, and where the
+        image is.
         """
-        given, built = made.package.settings, made.built
-        with tempfile.TemporaryDirectory(prefix="berth-package-") as scratch:
-            folder, image = Path(scratch) / "package", Path(scratch) / "image"
+        given = made.package.settings
+        with ThreadPoolExecutor(2) as beside:
+            sending = beside.submit(self._images.send, given, made.built)
+            keeping = beside.submit(self._kept, made, folder)
+            with clock.measure(Step.GOLDEN):
+                if server is not None:
+                    golden.compare(server.endpoint(), given.name, made.package.example)
             with clock.measure(Step.ATTEST):
-                labels = {"org.opencontainers.image.title": given.name, "berth.image": built.digest}
-                layer, tag = built.model.data or b"", made.commit[:12]
-                digest = images.write_package(folder, layer, labels=labels, tag=tag, durable=False)
-                self._attestor.attach(made, folder, digest, image)
-            with clock.measure(Step.PUSH), ThreadPoolExecutor(2) as beside:
-                keeping = beside.submit(self._registry.add, given.name, folder, tag=tag)
-                attached = beside.submit(self._images.push_attached, given, image)
-                where = self._images.push(given, built, made.commit)
-                attached.result()
-                return keeping.result(), where
+                kept = keeping.result()
+            with clock.measure(Step.PUSH):
+                sending.result()
+                return kept, self._images.push(given, made.built, made.commit)
+
+    def _kept(self, made: Made, folder: Path) -> _Kept:
+        """Attach to the package, ask the policy, and keep the package where servers find it."""
+        name, built, tag = made.package.settings.name, made.built, made.commit[:12]
+        labels = {"org.opencontainers.image.title": name, "berth.image": built.digest}
+        layer = built.model.data or b""
+        digest = images.write_package(folder, layer, labels=labels, tag=tag, durable=False)
+        report = self._attestor.package(made, folder, digest)
+        return _Kept(digest=self._registry.add(name, folder, tag=tag), report=report)
+
+    def _attest(self, made: Made, report: ScanReport, folder: Path) -> None:
+        """Attach all to the image, and push that beside it.
+
+        This goes on while the package is already served: until it is done, who asks for a
+        signature of the image finds none and refuses it.
+        """
+        if made.package.settings.image:
+            self._attestor.image(made, folder, report)
+            self._images.push_attached(made.package.settings, folder)
+
+    def _tell(self, attested: Future[None], commit: str, journal: Journal) -> None:
+        """Note in the journal when what is attached to an image could not be pushed."""
+        try:
+            attested.result()
+        except BerthError as error:
+            journal.append(
+                Event(
+                    at=self._clock.now(),
+                    kind=Kind.UNATTESTED,
+                    commit=commit,
+                    reason=f"{error.message}; {error.fix}",
+                )
+            )
 
     def _deploy(
         self,

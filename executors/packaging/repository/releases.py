@@ -28,6 +28,7 @@ class Kind(StrEnum):
     """What happened."""
 
     RELEASED = "released"
+    UNATTESTED = "unattested"
     REFUSED = "refused"
     DEPLOYED = "deployed"
     ROLLED_BACK = "rolled back"

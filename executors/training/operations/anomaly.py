@@ -62,6 +62,8 @@ def train(order: Order) -> Trained:
     Raises:
         BadInputError: when the data or a setting are not what it needs.
     """
+    # Sums of several threads round in another order each time.
+    torch.set_num_threads(1)
     window = order.whole("window", _WINDOW, least=8, most=512)
     flagged = order.share("flagged", _FALSE)
     wanted = order.weights_format()
@@ -161,7 +163,7 @@ def _learn(network: NextValue, windows: Windows, steps: int, seed: int) -> list[
         torch.nn.utils.clip_grad_norm_(network.parameters(), _CLIP)
         optimiser.step()
         schedule.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     return [float(np.mean(part)) for part in np.array_split(losses, _LOSSES) if len(part)]
 
 

@@ -45,6 +45,8 @@ def train(order: Order) -> Trained:
     Raises:
         BadInputError: when the data or a setting are not what it needs.
     """
+    # Sums of several threads round in another order each time.
+    torch.set_num_threads(1)
     system = cases.load(order.source)
     folds = order.whole("folds", _FOLDS, least=2, most=100)
     steps = order.whole("steps", _STEPS)
@@ -98,7 +100,8 @@ def top(scores: NDArray[np.float64], culprits: NDArray[np.int64], most: int) -> 
 
 def surprises(fired: Fired) -> Fired:
     """Return -log of how often each pair fired; one that never did counts as half a time."""
-    return -np.log((fired.sum(axis=0) + 0.5) / (len(fired) + 1.0)).astype(np.float32)
+    found: Fired = -np.log((fired.sum(axis=0) + 0.5) / (len(fired) + 1.0)).astype(np.float32)
+    return found
 
 
 def _by_folds(
@@ -143,7 +146,7 @@ def _learn(
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     network.eval()
     return network, [float(np.mean(part)) for part in np.array_split(losses, _LOSSES) if len(part)]
 

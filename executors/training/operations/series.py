@@ -67,11 +67,8 @@ def load(path: Path, settings: Mapping[str, Scalar]) -> Series:
     label = header.index("label") if "label" in header else None
     found: dict[float, tuple[float, int, bool]] = {}
     for number, row in enumerate(rows, start=2):
-        if not row:
-            continue
         try:
-            at, measured = _seconds(row[time]), float(row[value])
-            marked = label is not None and float(row[label]) > 0
+            at, measured, marked = _values(row, time, value, label)
         except (ValueError, IndexError) as error:
             raise BadInputError(f"line {number} of {path.name} is no value: {error}") from error
         if math.isfinite(measured) and math.isfinite(at):
@@ -106,6 +103,14 @@ def regular(series: Series, step_seconds: float | None = None) -> tuple[NDArray[
     there = np.flatnonzero(seen)
     values = np.interp(np.arange(count), there, sums[there] / seen[there])
     return np.asarray(values, dtype=np.float64), step
+
+
+def _values(row: list[str], time: int, value: int, label: int | None) -> tuple[float, float, bool]:
+    """Return time, value and label of a line; an empty line has none that is finite."""
+    if not row:
+        return math.nan, math.nan, False
+    marked = label is not None and float(row[label]) > 0
+    return _seconds(row[time]), float(row[value]), marked
 
 
 def _column(

@@ -36,7 +36,7 @@ out = Path(os.environ["BERTH_OUTPUTS"])
 (out / "model.bin").write_text(given * 2)
 (out / "outputs.json").write_text(json.dumps({"rows": len(given)}))
 """
-HOARDS = "x = [bytes(1 << 20) for _ in range(4096)]"
+HOARDS = 'x = [b"x" * (1 << 20 | n) for n in range(4096)]'
 
 
 @pytest.fixture(scope="module")

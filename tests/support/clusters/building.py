@@ -53,6 +53,7 @@ PROGRAMS = {
         Program("helm", "helm", "helm.sh/helm/v3/cmd/helm"),
         Program("pause", "pause", "."),
         Program("kueue", "kueue", "sigs.k8s.io/kueue/cmd/kueue"),
+        Program("tofu", "tofu", "github.com/opentofu/opentofu/cmd/tofu"),
     )
 }
 

@@ -205,10 +205,10 @@ def add_workers(admin: Api, workers: Mapping[str, Document]) -> None:
         query = {"fieldManager": "test", "force": "true"}
         admin.call("PATCH", path, query=query, body=secret, content_type=APPLY)
         source = {"kubeConfig": {"location": name, "locationType": "Secret"}}
-        spec = {"clusterSource": source}
-        _put(admin, f"{_V2}/multikueueclusters/{name}", "MultiKueueCluster", spec)
-    spec = {"clusters": sorted(workers)}
-    _put(admin, f"{_V2}/multikueueconfigs/workers", "MultiKueueConfig", spec)
+        cluster = {"clusterSource": source}
+        _put(admin, f"{_V2}/multikueueclusters/{name}", "MultiKueueCluster", cluster)
+    every = {"clusters": sorted(workers)}
+    _put(admin, f"{_V2}/multikueueconfigs/workers", "MultiKueueConfig", every)
     named = {"apiGroup": spoken.GROUP, "kind": "MultiKueueConfig", "name": "workers"}
     check = {"controllerName": spoken.MANAGED_BY, "parameters": named}
     _put(admin, f"{_V2}/admissionchecks/workers", "AdmissionCheck", check)

@@ -36,10 +36,14 @@ _PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager")
 
 
 class Trio:
-    """The clusters; `close` ends them."""
+    """The clusters; `close` ends them.
 
-    def __init__(self, folder: Path) -> None:
+    worker_lost_seconds: how long Kueue waits for a worker that it cannot reach.
+    """
+
+    def __init__(self, folder: Path, *, worker_lost_seconds: int = WORKER_LOST_SECONDS) -> None:
         self.folder = folder
+        self._worker_lost_seconds = worker_lost_seconds
         self.namespace = f"berth-{os.getpid()}"
         self.planes: dict[str, plane.ControlPlane] = {}
         self.admins: dict[str, Api] = {}
@@ -55,7 +59,7 @@ class Trio:
         made = plane.create(self.folder / name, needed)
         self.planes[name] = made
         admin = self.admins[name] = fixtures.api_of(made.kubeconfig, name, name)
-        kueue.start(made, admin, worker_lost_seconds=WORKER_LOST_SECONDS)
+        kueue.start(made, admin, worker_lost_seconds=self._worker_lost_seconds)
         fixtures.new_place(made, admin, self.namespace, queued=True)
         if name != MANAGER:
             kueue.add_queue(admin, self.namespace)

@@ -14,7 +14,7 @@ from api.messages import hands
 from api.messages.notifying import NotifyQuestion
 from api.messages.questions import SilenceQuestion
 from api.wiring import Application
-from engine.model.alarms import Cause, CauseKind, Event, SuperAlarmState
+from engine.model.alarms import ActionKind, Cause, CauseKind, Event, SuperAlarmState
 from engine.model.errors import NotFoundError
 from engine.model.feedback import Folding, Verdict
 from engine.model.records import ALARMS, EVENTS, FOLDINGS, SUPER_ALARMS, Put
@@ -152,3 +152,9 @@ def test_channels_of_a_file_are_tried_without_an_engine(
     assert "a\tpagerduty\tyes\tnow\towner t" in text
     assert "not sent" in said(capsys, "", *words, "--send")
     assert '"goes":true' in said(capsys, "", *words, "--json").replace(" ", "")
+
+
+def test_berth_acts_when_it_is_asked_to(remote: Remote) -> None:
+    action = remote.hands.act("SA-1", hands.ActQuestion(who="ann"))
+    assert (action.kind, action.subject) == (ActionKind.REPLAN, "cluster:c")
+    assert "ann asked for it" in action.policy

@@ -255,6 +255,24 @@ class TestResize:
         assert world.deployment().attempt_id == "r-1.serve.1"
         assert outcome(world).state is ActionState.DONE
 
+    def test_a_server_that_is_lost_meanwhile_comes_back_with_its_new_size(
+        self, world: World
+    ) -> None:
+        self.resized(world, 7.0)
+        world.executor.kill(world.attempt("r-1.serve.1").attempt_id)
+        world.settle(world.engine())
+        assert world.attempt("r-1.serve.2").held.memory_gib == 7.0
+        assert outcome(world).state is ActionState.DONE
+
+    def test_it_goes_on_until_the_server_answers(self, world: World) -> None:
+        self.resized(world, 7.0)
+        world.servers.down.add("http://memory/r-1.serve.2")
+        engine = world.engine()
+        for _ in range(12):
+            engine.step()
+            world.clock.advance(0.1)
+        assert outcome(world).state is ActionState.STARTED
+
     def test_another_run_that_serves_ends_it(self, world: World) -> None:
         self.resized(world, 7.0)
         strange = replace(outcome(world), run_id=RunId("r-9"))

@@ -14,6 +14,7 @@ from engine.model.identifiers import TaskName
 from engine.model.records import PLANS, RUNS, Put
 from engine.model.specs import TaskKind, TaskSpec
 from engine.testing import samples
+from engine.testing.clocks import ManualClock
 from engine.testing.crash import CrashPoints
 from engine.testing.fakes import Outcome
 from engine.testing.world import World
@@ -96,6 +97,32 @@ def test_a_cluster_that_has_just_left_the_fleet_may_be_alive(running: World) -> 
     running.clock.advance(GRACE)
     running.settle(engine)
     assert running.task("r-1", "etl").attempt == 2
+
+
+class JumpingClock(ManualClock):
+    """A clock whose wall time somebody sets wrong by `wrong_seconds`."""
+
+    wrong_seconds = 0.0
+
+    def now(self) -> float:
+        """Return the wrong time."""
+        return super().now() + self.wrong_seconds
+
+    def monotonic(self) -> float:
+        """Return what nobody can set."""
+        return super().now()
+
+
+@pytest.mark.parametrize("wrong_seconds", [3_600.0, -3_600.0])
+def test_a_wall_clock_that_jumps_ends_no_attempt(running: World, wrong_seconds: float) -> None:
+    running.clock = clock = JumpingClock(running.clock.now())
+    running.hide("a")
+    engine = running.engine()
+    engine.step()
+    clock.wrong_seconds = wrong_seconds
+    clock.advance(GRACE - 0.1)
+    engine.step()
+    assert running.task("r-1", "etl").attempt == 1
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans(), st.floats(0.1, 6.0)), max_size=25))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -15,8 +16,10 @@ from engine.model.dispatches import (
     RunState,
     TaskState,
 )
+from engine.model.fleet import Fleet
 from engine.model.identifiers import TaskName
 from engine.model.records import RUNS, Delete
+from engine.model.resources import Resources
 from engine.model.specs import Join, TaskKind, TaskSpec
 from engine.testing import samples
 from engine.testing.fakes import Outcome
@@ -80,3 +83,21 @@ def test_a_condition_reads_of_a_loop_only_what_succeeded(when: str, state: TaskS
     assert world.task("r-1", "t-2").state is TaskState.FAILED
     assert world.task("r-1", "end").state is state
     world.close()
+
+
+def test_a_task_waits_for_room_that_others_hold(world: World) -> None:
+    fleet = world.clusters.clusters
+    taken = Resources(cpu_cores=1_000.0)
+    full = tuple(
+        replace(each, pools=tuple(replace(pool, taken=taken) for pool in each.pools))
+        for each in fleet.clusters
+    )
+    world.submit(samples.pipeline(ETL))
+    world.clusters.clusters = Fleet(clusters=full)
+    engine = world.engine()
+    engine.step()
+    waits = world.task("r-1", "etl")
+    assert (waits.state, waits.reason) == (TaskState.WAITING, Reason.CAPACITY)
+    world.clusters.clusters = fleet
+    world.settle(engine)
+    assert world.task("r-1", "etl").state is TaskState.SUCCEEDED

@@ -57,6 +57,11 @@ def test_an_unknown_key_comes_with_those_alike(task_fault: TaskFault) -> None:
     assert (fault.code, fault.candidates, fault.fix) == ("S002", ("memory",), "write `memory`")
 
 
+@pytest.mark.parametrize("field", ["hostPath", "privileged", "nodeName", "serviceAccountName"])
+def test_fields_of_pods_are_no_keys_of_tasks(task_fault: TaskFault, field: str) -> None:
+    assert f"unknown key `{field}`" in task_fault(f"{field}: x").message
+
+
 def test_an_unknown_key_like_no_other_comes_with_all(task_fault: TaskFault) -> None:
     fault = task_fault("zzz: 4 GiB")
     assert "known keys: kind, after" in fault.fix
@@ -215,6 +220,14 @@ def test_a_name_that_cannot_be_used_comes_with_one_that_can(
 def test_model_families_are_known(faults: Faults) -> None:
     found = faults(pipeline("  t: {kind: train, model: [knn, forrest, sv]}"))
     assert [fault.candidates for fault in found] == [("forest",), ("svm",)]
+
+
+def test_a_model_of_operations_stands_alone_and_reads_its_data(faults: Faults) -> None:
+    found = faults(pipeline("  t: {kind: train, reads: a.csv, model: [arima, knn]}"))
+    assert [fault.code for fault in found] == ["S004"]
+    assert "cannot race" in found[0].message
+    found = faults(pipeline("  t: {kind: train, model: graph}"))
+    assert [fault.fix for fault in found] == ["add `reads: FILE`"]
 
 
 def test_an_unknown_upstream_task_comes_with_one_alike(faults: Faults) -> None:

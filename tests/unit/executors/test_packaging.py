@@ -85,7 +85,7 @@ def test_a_digest_that_is_none_is_refused(tmp_path: Path, digest: object) -> Non
 def rewritten(folder: Path, **changes: object) -> Path:
     """Return a layout whose manifest was changed, with digests that are right again."""
     manifest = json.loads(blob(folder, "manifest").read_bytes()) | changes
-    entry = images._keep(folder, images.MANIFEST_TYPE, images.canonical(manifest))
+    entry = images._keep(folder, images.MANIFEST_TYPE, images.canonical(manifest), durable=False)
     images.write_index(folder, [entry])
     return folder
 
@@ -96,7 +96,7 @@ def test_a_manifest_without_layers_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_layer_that_is_no_tar_is_refused(tmp_path: Path) -> None:
-    layer = images._keep(layout(tmp_path), images.LAYER_TYPE, b"x" * 600)
+    layer = images._keep(layout(tmp_path), images.LAYER_TYPE, b"x" * 600, durable=False)
     with pytest.raises(DamagedError, match="no tar"):
         images.read_image(rewritten(tmp_path, layers=[layer]))
 

@@ -27,7 +27,13 @@ class Tomorrow:
     ) -> DemandForecast:
         told = Quantiles.constant(10.0 * series.values[-1])
         return DemandForecast(
-            pool=series.pool, unit="", starts_at=0.0, hours=(told,) * hours, method="test"
+            pool=series.pool,
+            unit="",
+            starts_at=0.0,
+            hours=(told,) * hours,
+            method="test",
+            mase=1.0,
+            coverage={},
         )
 
 

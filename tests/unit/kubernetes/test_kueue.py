@@ -36,7 +36,7 @@ def seen_job(**changes: object) -> dict[str, Any]:
 
 
 def test_a_queued_job_begins_suspended_and_names_its_queue_and_worker() -> None:
-    given = {"metadata": {"labels": {}, "annotations": {}}, "spec": {}}
+    given: dict[str, Any] = {"metadata": {"labels": {}, "annotations": {}}, "spec": {}}
     made = kueue.queued(given, "team", worker="east")
     assert made["metadata"]["labels"][kueue.QUEUE] == "team"
     assert made["spec"] == {"suspend": True, "managedBy": kueue.MANAGED_BY}
@@ -44,7 +44,7 @@ def test_a_queued_job_begins_suspended_and_names_its_queue_and_worker() -> None:
 
 
 def test_a_job_in_a_plain_queue_is_left_to_its_own_controller() -> None:
-    given = {"metadata": {"labels": {}, "annotations": {}}, "spec": {}}
+    given: dict[str, Any] = {"metadata": {"labels": {}, "annotations": {}}, "spec": {}}
     assert "managedBy" not in kueue.queued(given, "team")["spec"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
@@ -17,11 +18,11 @@ SERVICES = ("front", "cart", "shop", "pay")
 
 
 def write_metric(path: Path, *, steps: int = 260, labelled: bool = False) -> Path:
-    """A metric with a season of twelve steps; labelled, with a spike near its end."""
+    """A metric with a season of four steps; labelled, with a spike near its end."""
     dice = random.Random(3)
     lines = ["timestamp,value,label" if labelled else "timestamp,value"]
     for step in range(steps):
-        value = 50 + 20 * math.sin(2 * math.pi * step / 12) + dice.gauss(0, 1)
+        value = 50 + 20 * math.sin(2 * math.pi * step / 4) + dice.gauss(0, 1)
         spike = labelled and 200 <= step < 203
         lines.append(f"{step * 300},{value + 200 * spike:.4f}" + f",{int(spike)}" * labelled)
     path.write_text("\n".join(lines) + "\n")
@@ -34,7 +35,7 @@ def write_cases(folder: Path) -> Path:
     nodes = [{"id": name, "type": "Service"} for name in SERVICES]
     edges = [
         {"source": one, "target": other, "label": "calls"}
-        for one, other in zip(SERVICES, SERVICES[1:], strict=False)
+        for one, other in itertools.pairwise(SERVICES)
     ]
     (folder / "topology.json").write_text(json.dumps({"nodes": nodes, "edges": edges}))
     alerts, labels = ["case,entity,signal"], ["case,entity"]
@@ -61,7 +62,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def forecast(data: Path) -> Trained:
-    settings = {"season": "12", "horizon": 12, "history": 120}
+    settings = {"season": "4", "horizon": 12, "history": 80}
     order = Order(source=data / "metric.csv", settings=settings, seed=1)
     return template.train(Template.FORECAST, order)
 

@@ -10,13 +10,21 @@ from pathlib import Path
 import pytest
 
 from engine.clocks import SystemClock
-from engine.model.errors import DamagedError, InvalidInputError, NotFoundError, RefusedError
+from engine.model.errors import (
+    DamagedError,
+    InvalidInputError,
+    NotFoundError,
+    RefusedError,
+    UnreachableError,
+)
 from executors.packaging import archives
 from executors.packaging.oci import distribution
 from executors.packaging.registry import OciRegistry
 from executors.packaging.repository.delivery import Delivery
 from executors.packaging.repository.image import asking
 from executors.packaging.repository.image.asking import ImageServer, ImageServers, Surroundings
+from executors.packaging.repository.image.building import Images
+from executors.packaging.repository.releases import Kind, Stage
 from executors.packaging.repository.settings import Format
 from executors.packaging.security import attachments
 from executors.packaging.security.attachments import Suffix
@@ -117,6 +125,23 @@ def test_the_policy_is_asked_before_anything_is_kept(world: World) -> None:
     assert OciRegistry(world.home / "models").images("churn") == ()
     (world.folder / "other.key").rename(world.home / "signing.key")
     assert world.delivery.deliver("churn").stages
+
+
+def test_what_could_not_be_attached_to_an_image_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise UnreachableError("the registry is away")
+
+    monkeypatch.setattr(Images, "push", lambda *_: "registry.example.org/churn@sha256:0")
+    monkeypatch.setattr(Images, "send", lambda *_: None)
+    monkeypatch.setattr(Images, "push_attached", fails)
+    text = (world.work / "model.toml").read_text()
+    world.write("model.toml", text + 'image = "registry.example.org/churn"\n')
+    assert world.deliver().stages == (Stage.PRODUCTION,)
+    last = world.delivery.journal("churn").events()[-1]
+    assert (last.kind, last.reason) == (Kind.UNATTESTED, "the registry is away; ")
+    assert world.delivery.promote("churn").package == world.servers.swaps[0]
 
 
 @pytest.mark.network

@@ -8,6 +8,7 @@ import pytest
 
 from engine.dispatching import submit
 from engine.model.dispatches import Run, TaskState
+from engine.model.fleet import Fleet
 from engine.model.plans import Plan, PlanRequest, Reservation
 from engine.model.profiles import RunRecord
 from engine.model.records import (
@@ -19,6 +20,7 @@ from engine.model.records import (
     ClusterHealth,
     Delete,
 )
+from engine.model.resources import Resources
 from engine.planning import (
     Planner,
     current_fleet,
@@ -65,6 +67,19 @@ def test_a_cluster_answers_when_source_and_store_say_so(
 
 def test_nothing_is_held_when_nothing_runs(ledger: Ledger) -> None:
     assert running_reservations(ledger, NOW) == ()
+
+
+def test_what_others_hold_of_a_pool_is_reserved_without_an_end(ledger: Ledger) -> None:
+    cluster = samples.fleet("eu-1").clusters[0]
+    taken = Resources(cpu_cores=3.0)
+    pools = (
+        replace(cluster.pools[0], taken=taken),
+        replace(cluster.pools[0], taken=Resources()),
+        cluster.pools[0],
+    )
+    fleet = Fleet(clusters=(replace(cluster, pools=pools),))
+    found = held_by(running_reservations(ledger, NOW, fleet=fleet), "other work")
+    assert (found.cluster, found.held, found.to_seconds) == ("eu-1", taken, None)
 
 
 def test_tasks_to_come_hold_their_planned_time(ledger: Ledger, run: Run) -> None:

@@ -127,10 +127,11 @@ class TestClocks:
 
     def test_the_system_clock_moves_by_itself(self) -> None:
         clock = SystemClock()
-        before = clock.now()
+        before, elapsed = clock.now(), clock.monotonic()
         clock.wait(0.001)
         clock.wait(-1.0)
         assert clock.now() > before
+        assert clock.monotonic() > elapsed
 
     @pytest.mark.parametrize("clock", [ManualClock(), SystemClock()])
     def test_both_are_clocks(self, clock: object) -> None:

@@ -142,6 +142,17 @@ def test_a_cool_down_holds_until_it_is_over(world: World) -> None:
     assert [action.state for action in retrains(world)][-1] is ActionState.WANTED
 
 
+def test_a_cool_down_is_shorter_for_a_faster_clock(world: World) -> None:
+    world.policy = dataclasses.replace(world.policy, clock_factor=2.0)
+    world.start()
+    past(world, ended_at=world.clock.now() - 25.0)
+    world.measure(500.0, gauge)
+    assert held(world) == ["cool-down"]
+    for _ in range(5):
+        world.measure(500.0, gauge)
+    assert [action.state for action in retrains(world)][-1] is ActionState.WANTED
+
+
 def test_times_per_day_hold(world: World) -> None:
     spec = pipeline(times_per_day=1)
     world.ledger.commit("test", [Put(PIPELINES, spec)])

@@ -122,8 +122,12 @@ class ImageServer:
             )
         return f"http://127.0.0.1:{found[1].decode()}"
 
+    def stop(self) -> None:
+        """Let it end, whatever it does; does not wait for it."""
+        self._process.kill()
+
     def end(self) -> None:
-        """End it, whatever it does."""
+        """End it, and put away what it had."""
         self._process.kill()
         self._process.communicate()
         self._folder.cleanup()
@@ -140,6 +144,7 @@ class ImageServers:
 
     def __init__(self) -> None:
         self._ahead: dict[Surroundings, ImageServer] = {}
+        self._ending: list[ImageServer] = []
         self._guard = threading.Lock()
 
     def take(self, surroundings: Surroundings) -> ImageServer:
@@ -156,6 +161,12 @@ class ImageServers:
             found.end()
         return ImageServer(surroundings)
 
+    def give_back(self, server: ImageServer) -> None:
+        """Let a server end, without waiting for it; `put_away` does."""
+        server.stop()
+        with self._guard:
+            self._ending.append(server)
+
     def prepare(self, surroundings: Surroundings) -> None:
         """Begin a server for the next model of this kind; the one begun longest ago gives way."""
         with self._guard:
@@ -168,8 +179,18 @@ class ImageServers:
     def close(self) -> None:
         """End all that wait."""
         with self._guard:
+            self._put_away()
             while self._ahead:
                 self._ahead.popitem()[1].end()
+
+    def put_away(self) -> None:
+        """Wait for servers that were given back, and remove what they had."""
+        with self._guard:
+            self._put_away()
+
+    def _put_away(self) -> None:
+        while self._ending:
+            self._ending.pop().end()
 
 
 def _interpreter(version: str) -> str:

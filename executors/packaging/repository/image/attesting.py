@@ -7,9 +7,10 @@ read once and kept by their digests, for it changes only with the requirements.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -62,31 +63,39 @@ class Attestor:
         self._gate = Gate(environment)
         self._known: dict[str, _Below] = {}
 
-    def attach(self, made: Made, package: Path, digest: Digest, image: Path) -> None:
-        """Attach all to the package of a layout and to the image, and ask the policy.
+    def package(self, made: Made, layout: Path, digest: Digest) -> ScanReport:
+        """Attach all to the package of a layout, and ask the policy; return what a scan found.
 
-        package: a folder with the package, thrown away afterwards; digest: the package's.
-        image: an empty folder for what is attached to the image, which does not stand in it.
+        layout: thrown away afterwards. digest: the package's.
 
         Raises:
             RefusedError: when the policy refuses the package, or the key cannot be used.
             InvalidInputError: when the policy has faults.
             NotFoundError: when the key or policy that is named is not there.
         """
-        key = attaching.signing_key(self._environment)
-        below = self._below(made.built)
-        report = OfflineScanner().scan_image(layouts.manifest_of(package, digest))
+        report = OfflineScanner().scan_image(layouts.manifest_of(layout, digest))
+        self._attach(made, layout, digest, report, "")
+        self._gate.check(layout, digest, report)
+        return report
+
+    def image(self, made: Made, folder: Path, report: ScanReport) -> None:
+        """Attach all to the image, which does not stand in `folder`; raises as `package`.
+
+        report: of the layer of the model, as `package` returned it.
+        """
+        found = _merged(self._below(made.built).report, report)
+        self._attach(made, folder, made.built.digest, found, _name_of(made))
+
+    def _attach(
+        self, made: Made, folder: Path, digest: Digest, report: ScanReport, reference: str
+    ) -> None:
         about: dict[str, Any] = json.loads(made.package.files["metadata.json"])
-        targets = (
-            (package, digest, report, ""),
-            (image, made.built.digest, _merged(below.report, report), _name_of(made)),
-        )
-        for folder, named, found, reference in targets:
-            bill = sbom.of_components(below.components, subject=sbom.subject_of(named, about))
-            known = Known(bill=bill, report=found)
-            build = _build(made, reference)
-            attaching.attach_known(folder, named, build, known, key=key, durable=False)
-        self._gate.check(package, digest)
+        below = self._below(made.built)
+        bill = sbom.of_components(below.components, subject=sbom.subject_of(digest, about))
+        known = Known(bill=bill, report=report)
+        key = attaching.signing_key(self._environment)
+        build = _build(made, reference)
+        attaching.attach_known(folder, digest, build, known, key=key, durable=False)
 
     def _below(self, built: Built) -> _Below:
         """Return what the layers below the model hold."""
@@ -125,9 +134,14 @@ def _build(made: Made, reference: str) -> Build:
         run=f"git-{made.commit[:12]}",
         parameters=parameters,
         materials=materials,
-        version=metadata.version("berth"),
+        version=_version(),
         reference=reference,
     )
+
+
+@functools.cache
+def _version() -> str:
+    return metadata.version("berth")
 
 
 def _name_of(made: Made) -> str:
@@ -153,9 +167,9 @@ def _read(path: Path) -> _Below | None:
     """Return what was kept; None when nothing was, or of another form."""
     try:
         document = json.loads(path.read_bytes())
+        entries: list[dict[str, Any]] = document["components"]
         listed = tuple(
-            Component(**{**entry, "requires": tuple(entry["requires"])})
-            for entry in document["components"]
+            replace(Component(**entry), requires=tuple(entry["requires"])) for entry in entries
         )
         return _Below(components=listed, report=provenance.scan_of(document["scan"]))
     except (OSError, ValueError, KeyError, TypeError):

@@ -122,6 +122,11 @@ class Images:
         digest = registry.push(built.layers, built.config, built.manifest, tags=tags)
         return f"{reference.host}/{reference.repository}@{digest}"
 
+    def send(self, given: ModelSettings, built: Built) -> None:
+        """Send the blobs of an image ahead, which nobody names yet; raises as `push`."""
+        if given.image:
+            self._registry(given, "image").send(built.layers, built.config)
+
     def push_attached(self, given: ModelSettings, layout: Path) -> None:
         """Push what is attached in a layout beside the image; raises as `push`.
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from engine.model.errors import RefusedError
+from engine.model.scans import ScanReport
 from executors.packaging.security import attachments, layouts
 from executors.packaging.security.policies import judging
 from executors.packaging.security.policies.policy import Policy, Verdict
@@ -59,8 +60,12 @@ class Gate:
         self._policy = Policy()
         self._verdicts: dict[tuple[str, bytes], Verdict] = {}
 
-    def check(self, layout: Path, digest: str | None = None) -> Verdict:
+    def check(
+        self, layout: Path, digest: str | None = None, report: ScanReport | None = None
+    ) -> Verdict:
         """Return the verdict on an image of which the model may be loaded.
+
+        report: of a scan that the caller made of its model's layers just now.
 
         Raises:
             RefusedError: when it may not; the message names every reason.
@@ -72,7 +77,7 @@ class Gate:
         key = (found, attachments.state(layout))
         verdict = self._verdicts.get(key)
         if verdict is None:
-            verdict = judging.judge(layout, self._policy, found, whole=False)
+            verdict = judging.judge(layout, self._policy, found, whole=False, report=report)
             if len(self._verdicts) >= _VERDICTS_MAX:
                 self._verdicts.clear()
             self._verdicts[key] = verdict

@@ -38,11 +38,18 @@ _SHOWN_MAX = 5
 
 
 def judge(
-    layout: Path, policy: Policy, digest: str | None = None, *, whole: bool = True
+    layout: Path,
+    policy: Policy,
+    digest: str | None = None,
+    *,
+    whole: bool = True,
+    report: ScanReport | None = None,
 ) -> Verdict:
     """Return what a policy says of an image of a layout, its newest when no digest is given.
 
-    whole: False when only the layers of the model will be read, as by a model server.
+    whole: False when only the layers of the model will be read, as by a model server. report: of a
+    scan that the caller made of these layers just now; without it one is made where none is
+    vouched for.
 
     Raises:
         NotFoundError: when the layout has no such image.
@@ -56,7 +63,7 @@ def judge(
     keys = [key for _, key in named]
     signed_by = cosign.signers(layout, manifest.digest, keys) if keys else frozenset[str]()
     trusted = list(_trusted_statements(layout, manifest.digest, keys))
-    report, scanned = _report(manifest, trusted)
+    report, scanned = (report, "now") if report else _report(manifest, trusted)
     refusals = [
         *_signature_refusals(policy, signed_by),
         *_provenance_refusals(policy, manifest.digest, trusted),
