@@ -6,6 +6,7 @@ on loopback, with a certificate of the cluster's own authority.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -56,8 +57,27 @@ def start(made: plane.ControlPlane, admin: Api, *, worker_lost_seconds: int = 90
         admin.call("PATCH", path, query=query, body=body, content_type=APPLY)
     config = made.folder / "kueue.json"
     config.write_text(json.dumps(_configuration(port, health, keys, worker_lost_seconds)), "utf-8")
+    # The controller ends where it finds a kind unknown, and kinds are known a while after they are
+    # written.
+    programs.wait_until(functools.partial(_knows_kinds, admin), "the API server's new kinds")
     run(made, config)
     programs.wait_until(lambda: _answers(admin), "Kueue's webhooks")
+
+
+def _knows_kinds(admin: Api) -> bool:
+    """Whether the API server tells every kind that Kueue's manifests bring, in each version."""
+    crds = documents(building.manifests("kueue", MODULE, "config/components") / "crd" / "bases")
+    for crd in crds:
+        spec = crd["spec"]
+        for version in (each["name"] for each in spec["versions"] if each["served"]):
+            try:
+                told = admin.call("GET", f"/apis/{spec['group']}/{version}")
+            except BerthError:
+                admin.gate.succeeded()
+                return False
+            if spec["names"]["plural"] not in {each["name"] for each in told["resources"]}:
+                return False
+    return True
 
 
 def run(made: plane.ControlPlane, config: Path) -> None:
@@ -110,11 +130,7 @@ def _installation(hooks: str, authority: str) -> Iterator[tuple[str, Document]]:
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     yield f"/api/v1/namespaces/{NAMESPACE}", body
     folder = building.manifests("kueue", MODULE, "config/components")
-    converted = {
-        each["metadata"]["name"]
-        for each in documents(folder / "crd" / "patches")
-        if "conversion" in each.get("spec", {})
-    }
+    converted = _converted(folder / "crd")
     for crd in documents(folder / "crd" / "bases"):
         name = crd["metadata"]["name"]
         if name in converted:
@@ -132,6 +148,16 @@ def _installation(hooks: str, authority: str) -> Iterator[tuple[str, Document]]:
             each["clientConfig"] = {"url": hooks + path, "caBundle": authority}
         name = found["metadata"]["name"]
         yield f"/apis/admissionregistration.k8s.io/v1/{kind}/{name}", found
+
+
+def _converted(folder: Path) -> set[str]:
+    """Return the kinds that a webhook converts: not every patch that lies there is applied."""
+    given = YAML(typ="safe").load((folder / "kustomization.yaml").read_text("utf-8"))
+    patches = [
+        YAML(typ="safe").load((folder / each["path"]).read_text("utf-8"))
+        for each in given["patches"]
+    ]
+    return {each["metadata"]["name"] for each in patches if "conversion" in each.get("spec", {})}
 
 
 def documents(folder: Path) -> list[Document]:
