@@ -7,6 +7,7 @@ reported as not run.
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,11 @@ def interpreter(peer: Peer) -> Path | None:
     done = folder / ".berth-done"
     if done.exists() and python.exists():
         return python
-    uv = os.environ.get("BERTH_UV") or shutil.which("uv") or "/tmp/uvtool/bin/uv"  # noqa: S108
+    uv = (
+        os.environ.get("BERTH_UV")
+        or shutil.which("uv")
+        or str(Path(sys.executable).with_name("uv"))
+    )
     if not Path(uv).exists():
         return None
     environment = dict(os.environ)
