@@ -152,6 +152,23 @@ def nomination(job: Document, workload: Document) -> str:
     return "" if workload["nominated"] == [worker] else worker
 
 
+def miscounted(job: Document, workload: Document) -> bool:
+    """Whether a Job that was taken back from a worker still counts pods there as active. Pure.
+
+    The count is the worker's, copied while the Job ran. When Kueue has removed the worker's Job
+    nobody lowers it, and Kueue keeps the quota for as long as it stands; Kubernetes 1.36 also
+    refuses Kueue's own change of such a Job.
+    """
+    return bool(
+        job["worker"]
+        and job["stopped"]
+        and job["suspended"]
+        and job["active"]
+        and workload["evicted"]
+        and not workload["active"]
+    )
+
+
 class Queues:
     """The workloads of one namespace: looks at each, and does what is to be done.
 
@@ -186,6 +203,8 @@ class Queues:
     def _act(self, job: Document, workload: Document) -> None:
         if job["stopped"] and workload["active"] and not workload["finished"]:
             self._deactivate(str(workload["name"]))
+        if miscounted(job, workload):
+            self._count_none(job)
         worker = nomination(job, workload)
         if worker:
             self._nominate(str(workload["name"]), job, worker)
@@ -196,6 +215,17 @@ class Queues:
         kind = "application/merge-patch+json"
         query = {"fieldManager": "berth"}
         path = f"{self.path}/{name}"
+        self._api.call("PATCH", path, query=query, body=body, content_type=kind)
+
+    def _count_none(self, job: Document) -> None:
+        """Say that no pod of a Job is active any more."""
+        path = f"/apis/batch/v1/namespaces/{job['namespace']}/jobs/{job['name']}/status"
+        body = {
+            "metadata": {"uid": job["uid"], "resourceVersion": job["version"]},
+            "status": {"active": 0, "ready": 0, "terminating": 0},
+        }
+        kind = "application/merge-patch+json"
+        query = {"fieldManager": "berth"}
         self._api.call("PATCH", path, query=query, body=body, content_type=kind)
 
     def _nominate(self, name: str, job: Document, worker: str) -> None:

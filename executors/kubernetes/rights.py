@@ -47,8 +47,10 @@ NAMESPACED = (
 )
 """In the namespace of the tasks."""
 
-KUEUE = _rights("kueue.x-k8s.io", "workloads", "get list watch patch") | _rights(
-    "kueue.x-k8s.io", "workloads/status", "patch"
+KUEUE = (
+    _rights("kueue.x-k8s.io", "workloads", "get list watch patch")
+    | _rights("kueue.x-k8s.io", "workloads/status", "patch")
+    | _rights("batch", "jobs/status", "patch")
 )
 """Beside those, where Jobs wait in a queue of Kueue or are sent on by its MultiKueue."""
 

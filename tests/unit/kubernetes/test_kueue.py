@@ -163,6 +163,18 @@ def test_the_workload_of_a_stopped_job_is_deactivated() -> None:
     assert server.asked[-1][2] == {"spec": {"active": False}}
 
 
+def test_pods_that_kueue_removed_are_counted_no_more() -> None:
+    server = Server(PATCH={})
+    queues = kueue.Queues(server, "ml", "v1beta2")
+    evicted = {**workload(**RESERVED), "active": False, "evicted": "Deactivated"}
+    stopped = seen_job(**STOPPED, suspended=True, active=1)
+    list(queues.tend({"task-1": stopped}, {"task-1": evicted}))
+    method, path, body = server.asked[-1]
+    assert (method, path.rpartition("/")[2], body["status"]["active"]) == ("PATCH", "status", 0)
+    assert not kueue.miscounted({**stopped, "active": 0}, evicted)
+    assert not kueue.miscounted({**stopped, "worker": ""}, evicted)
+
+
 def test_an_evicted_one_is_handed_over_to_be_ended_and_foreign_ones_are_left_alone() -> None:
     queues = kueue.Queues(Server(), "ml", "v1beta2")
     evicted = workload(conditions=[condition("Evicted", reason="Preempted")])
