@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -113,6 +114,15 @@ def test_without_services_nothing_is_sized(
     ledger: Ledger, sizer: Halver, clock: ManualClock
 ) -> None:
     assert not sizing(ledger, sizer, clock).step()
+
+
+def test_a_service_whose_attempt_has_ended_is_not_sized(
+    ledger: Ledger, run: Run, sizer: Halver, clock: ManualClock
+) -> None:
+    (stored,) = ledger.select(DEPLOYMENTS)
+    put(ledger, (DEPLOYMENTS, dataclasses.replace(stored.value, attempt_id=None)))
+    sizing(ledger, sizer, clock).step()
+    assert sizer.asked == ()
 
 
 def test_a_recommendation_is_kept_and_nothing_else_done(
