@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import urlencode
 
+import msgspec
 import urllib3
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
@@ -85,7 +86,7 @@ class Api:
         text = self.read(
             method, path, query=query, body=body, content_type=content_type, seconds=seconds
         )
-        return cast("Document", json.loads(text or b"{}"))
+        return _document(text or b"{}")
 
     def read(
         self,
@@ -165,7 +166,7 @@ class Api:
 
     @staticmethod
     def _event(line: bytes) -> Document:
-        event = cast("Document", json.loads(line))
+        event = _document(line)
         if event["type"] == "ERROR":
             status: Document = event["object"]
             message = str(status.get("message", ""))
@@ -221,6 +222,18 @@ class Api:
         else:
             self.gate.succeeded()
         raise error
+
+
+def _document(text: bytes) -> Document:
+    """Return a document of JSON; msgspec reads a long list in half the time.
+
+    Raises:
+        ValueError: when it is none.
+    """
+    try:
+        return cast("Document", msgspec.json.decode(text))
+    except msgspec.DecodeError as error:
+        raise ValueError(f"this is no JSON: {error}") from error
 
 
 def failure(cluster: str, status: int, content: bytes) -> BerthError:
