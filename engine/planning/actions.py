@@ -14,8 +14,9 @@ from engine import runs
 from engine.model.alarms import Action, ActionKind, ActionState, Event
 from engine.model.dispatches import Run, RunCause, RunState, TaskRun, TaskState
 from engine.model.errors import ConflictError, FinalError, InfeasibleError
+from engine.model.fleet import Fleet
 from engine.model.identifiers import MicroDollars, PipelineName, RunId
-from engine.model.plans import Mode, Plan, PlanRequest, task_key
+from engine.model.plans import Assignment, Mode, Plan, PlanRequest, task_key
 from engine.model.records import (
     ABSENT,
     ACTIONS,
@@ -139,12 +140,7 @@ class ActionReconciler:
         fleet = running.current_fleet(self._ledger, self._fleet_source)
         tasks = _tasks(self._ledger, run.run_id)
         spec = sized or _spec(old, run.pipeline)
-        # A running task on a cluster that does not answer counts as one without a place.
-        live = [task for task in tasks if task.state is TaskState.RUNNING]
-        fixed = running.running_assignments(self._ledger, old, fleet, live)
-        held_elsewhere = running.standing_servers(self._ledger, fleet, [run.pipeline])
-        serving = {a.task for a in fixed}
-        fixed += tuple(a for a in held_elsewhere if a.task not in serving)
+        fixed = self._standing(run, old, fleet, tasks)
         if sized is not None:
             servers = {task.name for task in spec.tasks if task.kind is TaskKind.SERVE}
             fixed = tuple(each for each in fixed if each.task not in servers)
@@ -169,6 +165,19 @@ class ActionReconciler:
             ),
         )
         return self._best(request)
+
+    def _standing(
+        self, run: Run, old: Plan, fleet: Fleet, tasks: Sequence[TaskRun]
+    ) -> tuple[Assignment, ...]:
+        """Return what runs of a pipeline and stays where it is.
+
+        A running task on a cluster that does not answer counts as one without a place.
+        """
+        live = [task for task in tasks if task.state is TaskState.RUNNING]
+        fixed = running.running_assignments(self._ledger, old, fleet, live)
+        held_elsewhere = running.standing_servers(self._ledger, fleet, [run.pipeline])
+        serving = {a.task for a in fixed}
+        return fixed + tuple(a for a in held_elsewhere if a.task not in serving)
 
     def _resize(self, stored: Stored[Action]) -> bool:
         """Plan the server of a pipeline with another size; dispatching restarts it then.

@@ -127,13 +127,25 @@ class LocalSignals:
                 "processes": float(len(mine)),
             }
             signals += [_cluster_signal(cluster, name, values[name], now) for name in values]
-            for pid, order in living.get(cluster.name, []):
-                if order.kind is TaskKind.SERVE:
-                    seconds = max(0.0, cpu[pid] - self._cpu.get(pid, cpu[pid]))
-                    cores = seconds / elapsed if elapsed > 0 else math.nan
-                    gib = processes.memory_bytes(pid) / 2**30
-                    signals += _service_signals(order, now, cores, gib)
+            signals += self._services(living.get(cluster.name, []), cpu, now, elapsed)
         self._cpu, self._cpu_at = cpu, now
+        return signals
+
+    def _services(
+        self,
+        found: Iterable[tuple[int, AttemptOrder]],
+        cpu: Mapping[int, float],
+        now: float,
+        elapsed: float,
+    ) -> list[Signal]:
+        """Return what each server of a cluster used since the last look."""
+        signals: list[Signal] = []
+        for pid, order in found:
+            if order.kind is TaskKind.SERVE:
+                seconds = max(0.0, cpu[pid] - self._cpu.get(pid, cpu[pid]))
+                cores = seconds / elapsed if elapsed > 0 else math.nan
+                gib = processes.memory_bytes(pid) / 2**30
+                signals += _service_signals(order, now, cores, gib)
         return signals
 
     def _living(self) -> dict[str, list[tuple[int, AttemptOrder]]]:
