@@ -94,25 +94,7 @@ class Builder:
             layers.append(Installer(self._environment).layer(wanted, self.cache))
         layers += [self._runtime(), model_layer(recipe.files)]
         config = images.canonical(_config(recipe, base, layers))
-        manifest = images.canonical(
-            {
-                "schemaVersion": 2,
-                "mediaType": images.MANIFEST_TYPE,
-                "config": {
-                    "mediaType": images.CONFIG_TYPE,
-                    "digest": images.digest_of(config),
-                    "size": len(config),
-                },
-                "layers": [layer.descriptor() for layer in layers],
-                "annotations": dict(recipe.labels),
-            }
-        )
-        return Built(
-            digest=images.digest_of(manifest),
-            manifest=manifest,
-            config=config,
-            layers=tuple(layers),
-        )
+        return built_of(config, layers, recipe.labels)
 
     def base(self, recipe: Recipe) -> Base:
         """Return the base of a recipe; of several builds only the first looks for it."""
@@ -133,6 +115,28 @@ class Builder:
             sink.write(archives.pack_files(files))
 
         return self.cache.find(key) or self.cache.make(key, Role.RUNTIME, write)
+
+
+def built_of(
+    config: bytes, layers: Sequence[Layer], labels: Mapping[str, str] | None = None
+) -> Built:
+    """Return an image of a configuration and layers; labels become annotations. Pure."""
+    document = {
+        "schemaVersion": 2,
+        "mediaType": images.MANIFEST_TYPE,
+        "config": {
+            "mediaType": images.CONFIG_TYPE,
+            "digest": images.digest_of(config),
+            "size": len(config),
+        },
+        "layers": [layer.descriptor() for layer in layers],
+    }
+    if labels is not None:
+        document["annotations"] = dict(labels)
+    manifest = images.canonical(document)
+    return Built(
+        digest=images.digest_of(manifest), manifest=manifest, config=config, layers=tuple(layers)
+    )
 
 
 def _config(recipe: Recipe, base: Base, layers: Sequence[Layer]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import IO
 from engine.model.errors import NotFoundError
 from executors.packaging import archives, images
 from executors.packaging.oci import bases
-from executors.packaging.oci.builder import USER, Built
+from executors.packaging.oci.builder import USER, Built, built_of
 from executors.packaging.oci.dependencies import SITE, Installer, Wanted
 from executors.packaging.oci.layers import Layer, LayerCache, Role, key_of
 
@@ -82,20 +82,7 @@ def build(
             "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
         }
     )
-    manifest = images.canonical(
-        {
-            "schemaVersion": 2,
-            "mediaType": images.MANIFEST_TYPE,
-            "config": {
-                "mediaType": images.CONFIG_TYPE,
-                "digest": images.digest_of(config),
-                "size": len(config),
-            },
-            "layers": [layer.descriptor() for layer in layers],
-        }
-    )
-    digest = images.digest_of(manifest)
-    return Built(digest=digest, manifest=manifest, config=config, layers=tuple(layers))
+    return built_of(config, layers)
 
 
 def requirements(only: Collection[str] | None = None) -> str:
