@@ -57,6 +57,10 @@ class ExistsError(ConflictError):
     """There is an object of that name already."""
 
 
+class SilentError(UnreachableError):
+    """Nothing came over a watch for a while, as on a quiet cluster, or over a dead connection."""
+
+
 class Api:
     """One cluster's API server. May be used from several threads."""
 
@@ -139,7 +143,8 @@ class Api:
         """Return an open watch and its events; the response's `shutdown` ends it.
 
         Raises:
-            UnreachableError: also while iterating, when nothing came for `inactivity_seconds`.
+            SilentError: while iterating, when nothing came for `inactivity_seconds`.
+            UnreachableError: also while iterating, when the connection broke off.
             GoneError: also while iterating, when the version watched from is too old.
         """
         self.gate.enter()
@@ -159,6 +164,8 @@ class Api:
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
                     yield self._event(line)
+        except urllib3.exceptions.ReadTimeoutError as error:
+            raise SilentError(f"the watch of {self.name!r} was silent") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise UnreachableError(f"the watch of {self.name!r} broke off: {error}") from error
         finally:
