@@ -58,7 +58,7 @@ class _Step:
     live: dict[AttemptId, Stored[Attempt]]
     holders: admission.Holders
     group: Group
-    begun: set[tuple[RunId, TaskName]]
+    begun: dict[RunId, set[TaskName]]
     """Tasks given an attempt in this pass; the views show them only once it is written."""
 
 
@@ -81,10 +81,10 @@ def advance(desk: Desk, fleet: Fleet, live: dict[AttemptId, Stored[Attempt]]) ->
     changed = False
     group = Group(desk)
     holders = admission.Holders.of(stored.value for stored in live.values())
-    step = _Step(fleet, live, holders, group, set())
+    step = _Step(fleet, live, holders, group, {})
     views: dict[RunId, RunView] = {}
-    for stored in _runs(desk):
-        view = views[stored.value.run_id] = desk.view(stored)
+    for view in desk.views(_runs(desk)):
+        views[view.run.run_id] = view
         for task in in_order(view.spec):
             waits = view.tasks[task.name].value
             pauses = (waits.not_before or 0.0) > desk.clock.now()
@@ -193,7 +193,7 @@ def _judged(desk: Desk, view: RunView, task: TaskSpec, step: _Step) -> Judgement
     if judgement.may_start:
         judgement = _condition(desk, view, task)
     if judgement.may_start:
-        begun = {name for run, name in step.begun if run == view.run.run_id}
+        begun = step.begun.get(view.run.run_id, frozenset())
         judgement = bounded(task, view.spec, tasks, begun)
     return judgement
 
@@ -229,7 +229,7 @@ def _begin(
     attempt = replace(attempt, configuration=configuration)
     # It counts as a holder at once; if it cannot be stored, others wait a step longer for it.
     holders.add(attempt)
-    step.begun.add((view.run.run_id, task.name))
+    step.begun.setdefault(view.run.run_id, set()).add(task.name)
     _intend(view, attempt, deployment, step)
     return False
 
