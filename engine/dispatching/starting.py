@@ -193,8 +193,7 @@ def _judged(desk: Desk, view: RunView, task: TaskSpec, step: _Step) -> Judgement
     if judgement.may_start:
         judgement = _condition(desk, view, task)
     if judgement.may_start:
-        begun = step.begun.get(view.run.run_id, frozenset())
-        judgement = bounded(task, view.spec, tasks, begun)
+        judgement = bounded(task, view.spec, tasks, step.begun.get(view.run.run_id, ()))
     return judgement
 
 

@@ -211,7 +211,9 @@ class Api:
         if time.monotonic() - self._signed_at >= _SIGNED_SECONDS:
             signed = dict(self._client.default_headers)
             self._client.update_params_for_auth(signed, [], ["BearerToken"], "", "GET", None)
-            self._signed, self._signed_at = signed, time.monotonic()
+            # A file with a token in it ends with a line break as often as not.
+            self._signed = {name: str(value).strip() for name, value in signed.items()}
+            self._signed_at = time.monotonic()
         return self._signed
 
     def _send(

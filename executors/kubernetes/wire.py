@@ -14,7 +14,7 @@ import ssl
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, cast
 from urllib.parse import quote, urlsplit
 
 from kubernetes import client
@@ -59,7 +59,7 @@ class Wire:
         self._server_name: str = settings.tls_server_name or self._host
         self._settings = settings
         self._context: ssl.SSLContext | None = None
-        self._idle: deque[_Connection] = deque(maxlen=max(1, kept))
+        self._idle: deque[Connection] = deque(maxlen=max(1, kept))
 
     @staticmethod
     def can_reach(settings: client.Configuration) -> bool:
@@ -104,7 +104,7 @@ class Wire:
         while self._idle:
             self._idle.pop().close()
 
-    def _open(self, seconds: float) -> _Connection:
+    def _open(self, seconds: float) -> Connection:
         """Return a connection that is open, the one used last where one is idle."""
         while True:
             try:
@@ -120,12 +120,12 @@ class Wire:
         raw = socket.create_connection(address, min(CONNECT_SECONDS, seconds))
         try:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return _Connection(self._context.wrap_socket(raw, server_hostname=self._server_name))
+            return Connection(self._context.wrap_socket(raw, server_hostname=self._server_name))
         except BaseException:
             raw.close()
             raise
 
-    def _give_back(self, connection: _Connection) -> None:
+    def _give_back(self, connection: Connection) -> None:
         if len(self._idle) == self._idle.maxlen:
             connection.close()
         else:
@@ -145,12 +145,12 @@ class Wire:
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-class _Connection:
+class Connection:
     """One connection, for one thread at a time."""
 
-    def __init__(self, connected: ssl.SSLSocket) -> None:
+    def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
-        self._file: IO[bytes] = connected.makefile("rb", BUFFER_BYTES)
+        self._file = cast("IO[bytes]", connected.makefile("rb", BUFFER_BYTES))
 
     def is_usable(self) -> bool:
         """Whether nothing came since the last answer: a server that closes tells so."""

@@ -95,7 +95,7 @@ def test_a_file_that_changed_is_read_anew(tmp_path: Path) -> None:
 
 
 def test_names_of_files_are_relative_to_the_kubeconfig(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("t-1\n")
+    (tmp_path / "token").write_text("t-1")
     (tmp_path / "ca.crt").write_text("")
     content = config(**{"certificate-authority": "ca.crt"})
     content["users"][0]["user"] = {"tokenFile": "token"}
