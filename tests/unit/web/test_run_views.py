@@ -5,7 +5,7 @@ import dataclasses
 from api.web import cells
 from api.web.views import clusters, runs
 from engine.model import dispatches, plans, records
-from engine.model.identifiers import ClusterName, PoolName, TaskName
+from engine.model.identifiers import ClusterName, PipelineName, PoolName, TaskName
 from engine.model.profiles import Quantiles
 from engine.model.resources import Resource
 from engine.model.sizing import ServiceSize, SizedAmount
@@ -117,7 +117,11 @@ def test_a_service_says_what_it_should_hold_once_that_is_known(
         ahead=(Quantiles.constant(0.5), Quantiles.constant(2.0)),
     )
     fits = dataclasses.replace(size, amounts=(dataclasses.replace(memory, changes=False),))
-    known = ({}, {deployment.pipeline: fits}, {deployment.pipeline: size})
+    known: tuple[dict[PipelineName, ServiceSize], ...] = (
+        {},
+        {deployment.pipeline: fits},
+        {deployment.pipeline: size},
+    )
     rows = [runs.deployments([deployment], sizes, AT + 5).rows[0] for sizes in known]
     assert [row[-1].text for row in rows] == [
         NOTHING,
