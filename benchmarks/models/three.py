@@ -14,6 +14,7 @@ imports) and deploy (the swap). What a second push of the same libraries takes s
 quality of each model stands beside a simple method's.
 """
 
+import contextlib
 import json
 import subprocess
 import time
@@ -23,11 +24,14 @@ from pathlib import Path
 
 from api.client.remote import Remote
 from benchmarks import frame
-from benchmarks.models import _three_data
+from benchmarks.models import _node, _three_data
 from benchmarks.models._three_data import Material
 from benchmarks.packaging import _model
 from benchmarks.packaging._parties import Answer, Engine, Load
 from engine.model import dispatches
+from engine.model.identifiers import Digest
+from executors.local.artifacts import FolderArtifacts
+from executors.packaging.registry import OciRegistry
 from tests.support.registry_process import PROGRAM, RegistryProcess
 
 RUN_SECONDS = 900.0
@@ -44,7 +48,6 @@ tasks:
   package: {{kind: package, after: train}}
   serve:   {{kind: serve, after: package, requests: 20/s peak, p99: 500 ms}}
 """
-_REAL_NODE = "on the real node: not run, no cluster was given"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,10 +61,11 @@ class Story:
     second: dict[str, float]
     train_again_seconds: float
     answers: Sequence[Answer]
+    delivered: _node.Delivered
 
 
 def run(context: frame.Context) -> Iterator[frame.Figure]:
-    """Yields the figures; takes some five minutes."""
+    """Yields the figures; takes some ten minutes."""
     if PROGRAM is None:
         raise frame.BenchmarkError("docker-registry is not installed: apt install docker-registry")
     home = context.scratch / "home"
@@ -69,22 +73,29 @@ def run(context: frame.Context) -> Iterator[frame.Figure]:
     _model.base_layers(home / "layers")
     materials = _three_data.materials(context, context.scratch / "data")
     variables = _model.environment(_author())
-    with (
-        RegistryProcess(context.scratch / "registry") as registry,
-        Engine(home, variables, limit_seconds=RUN_SECONDS) as engine,
-    ):
+    with contextlib.ExitStack() as stack:
+        node = stack.enter_context(_node.opened(context.scratch / "node"))
+        registry = node.registry if node else _registry(stack, context.scratch / "registry")
+        engine = stack.enter_context(Engine(home, variables, limit_seconds=RUN_SECONDS))
         url = json.loads((home / "engine.json").read_text(encoding="utf-8"))["url"]
         remote = Remote(url)
         try:
             for material in materials:
-                work = Work(engine, remote, context.scratch, variables, registry.host)
-                yield from figures(work.story(material))
+                work = Work(engine, remote, context.scratch, variables, registry)
+                story = work.story(material)
+                yield from figures(story)
+                if node:
+                    yield from node.figures(story.delivered)
         finally:
             for deployed in remote.deployments():
                 remote.cancel(deployed.run_id)
             time.sleep(CALM_SECONDS)
             remote.close()
-    print(_REAL_NODE)
+
+
+def _registry(stack: contextlib.ExitStack, folder: Path) -> str:
+    """Starts a registry; returns its address."""
+    return stack.enter_context(RegistryProcess(folder)).host
 
 
 def figures(story: Story) -> Iterator[frame.Figure]:
@@ -167,6 +178,23 @@ class Work:
             second=second,
             train_again_seconds=trained,
             answers=load.answers,
+            delivered=self._delivered(material.name, folder, deployment.wanted),
+        )
+
+    def _delivered(self, name: str, folder: Path, packaged: Digest) -> _node.Delivered:
+        """Lays out what the pipeline packaged, and what the last push delivered."""
+        home, target = self.scratch / "home", self.scratch / "packages" / name
+        target.mkdir(parents=True)
+        FolderArtifacts(home / "artifacts").fetch(packaged, target / "first")
+        journal = home / "model-repositories" / name / "journal.jsonl"
+        last = json.loads(journal.read_text(encoding="utf-8").splitlines()[-1])
+        OciRegistry(home / "models").fetch(name, Digest(last["package"]), target / "second")
+        return _node.Delivered(
+            name=name,
+            image=last["image"],
+            first=target / "first",
+            second=target / "second",
+            example=json.loads((folder / "golden.json").read_text(encoding="utf-8")),
         )
 
     def _run(self, material: Material) -> str:
