@@ -30,7 +30,6 @@ from benchmarks.packaging import _model
 from benchmarks.packaging._parties import Answer, Engine, Load
 from engine.model import dispatches
 from engine.model.identifiers import Digest
-from executors.local.artifacts import FolderArtifacts
 from executors.packaging.registry import OciRegistry
 from tests.support.registry_process import PROGRAM, RegistryProcess
 
@@ -185,10 +184,11 @@ class Work:
         """Lays out what the pipeline packaged, and what the last push delivered."""
         home, target = self.scratch / "home", self.scratch / "packages" / name
         target.mkdir(parents=True)
-        FolderArtifacts(home / "artifacts").fetch(packaged, target / "first")
+        registry = OciRegistry(home / "models")
+        registry.fetch(name, packaged, target / "first")
         journal = home / "model-repositories" / name / "journal.jsonl"
         last = json.loads(journal.read_text(encoding="utf-8").splitlines()[-1])
-        OciRegistry(home / "models").fetch(name, Digest(last["package"]), target / "second")
+        registry.fetch(name, Digest(last["package"]), target / "second")
         return _node.Delivered(
             name=name,
             image=last["image"],

@@ -48,9 +48,17 @@ _OVERHEAD_SECONDS = 600.0
 _LOOK_SECONDS = 0.2
 _SILENT_SECONDS_MAX = 900.0
 """How long a place may not answer before the study gives up; what runs there goes on."""
-_END_SECONDS = 120.0
+_PENDING_SECONDS_MAX = 7_200.0
+"""How long a visit may wait for room, and its cluster may be away, beside the time it may take."""
 _KILLED = -9
-_LOST = INFRASTRUCTURE_REASONS | {Reason.CLUSTER_DOWN, Reason.IMAGE, Reason.KILLED}
+_LOST = INFRASTRUCTURE_REASONS | {
+    Reason.CLUSTER_DOWN,
+    Reason.IMAGE,
+    Reason.KILLED,
+    Reason.CANCELLED,
+}
+_HOPELESS = frozenset({Reason.TIMED_OUT, Reason.OUT_OF_MEMORY, Reason.ADMISSION})
+"""Ends that the same visit under the same limits would come to again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +77,7 @@ class Ground:
 class TaskHost:
     """Runs visits by an executor. See `hosts.Host`.
 
-    name: of the study; attempts begin with it. folder: the study's.
+    name: of the study; attempts begin with it. say: is told what visits wait for.
     """
 
     hears_epochs = False
@@ -82,18 +90,17 @@ class TaskHost:
         *,
         name: str,
         objective: str,
-        folder: Path,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._executor = executor
         self._artifacts = artifacts
         self._ground = ground
         self._name = name
         self._objective = objective
-        self._folder = folder
         self._clock = clock
-        self._sleep = sleep
+        self._say = say
+        self._said: dict[AttemptId, str] = {}
         self._visits: dict[AttemptId, Mapping[str, Any]] = {}
         self._told: list[dict[str, Any]] = [{"event": "ready"}]
         self._started: set[AttemptId] = set()
@@ -105,11 +112,8 @@ class TaskHost:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Let visits go on after an error that may pass: the next sitting takes them over.
-
-        After any other end they are stopped.
-        """
-        if kind is not None and issubclass(kind, (RetryableError, KeyboardInterrupt)):
+        """Stop what runs, but after an error that may pass: the next sitting takes that over."""
+        if kind is not None and issubclass(kind, RetryableError):
             return
         for attempt in self._visits:
             self._executor.stop(attempt)
@@ -144,7 +148,7 @@ class TaskHost:
             if self._told or self._clock() >= end:
                 found, self._told = self._told, []
                 return found
-            self._sleep(_LOOK_SECONDS)
+            time.sleep(_LOOK_SECONDS)
 
     # ------------------------------------------------------------------ starting
 
@@ -160,7 +164,8 @@ class TaskHost:
                     raise
                 return
             self._answered = self._clock()
-            self._visits[wanted.attempt_id] = order
+            until = self._clock() + _seconds_max(order) + _PENDING_SECONDS_MAX
+            self._visits[wanted.attempt_id] = {**order, "until": until}
             del self._waiting[0]
 
     def _order(self, order: Mapping[str, Any]) -> AttemptOrder:
@@ -169,15 +174,12 @@ class TaskHost:
         if (digest := self._brought(order)) is not None:
             inputs[TaskName(visiting.TRIAL)] = digest
         home, _, function = self._objective.rpartition(":")
-        where, named = "", self._objective
+        where = ""
         if home.endswith(".py"):
             path = Path(home).resolve()
-            where, named = str(path.parent), f"$BERTH_FOLDER/{path.name}:{function}"
+            where, home = str(path.parent), f"$BERTH_FOLDER/{path.name}"
         kept = {name: value for name, value in order.items() if name != "folder"}
-        epochs = int(order["goal"])
-        command = (self._ground.python, "-m", "executors.training.trials.visiting", named)
-        if where:
-            command = (*command, f"$BERTH_FOLDER/{Path(home).name}")
+        module = "executors.training.trials.visiting"
         return AttemptOrder(
             attempt_id=AttemptId(f"{self._name}.trial-{trial}.{attempt}"),
             run_id=RunId(self._name),
@@ -186,12 +188,12 @@ class TaskHost:
             kind=TaskKind.TRAIN,
             cluster=self._ground.cluster,
             pool=self._ground.pool,
-            command=command,
+            command=(self._ground.python, "-m", module, home, function),
             folder=where,
             inputs=inputs,
             parameters={"visit": kept},
             limits=self._ground.limits,
-            time_limit_seconds=epochs * float(order["epoch_seconds_max"]) + _OVERHEAD_SECONDS,
+            time_limit_seconds=_seconds_max(order),
         )
 
     def _brought(self, order: Mapping[str, Any]) -> Digest | None:
@@ -219,6 +221,7 @@ class TaskHost:
             self._started.add(seen.attempt_id)
             self._told.append({"event": "started", "handle": seen.handle, **_name(order)})
         if not seen.state.is_terminal:
+            self._waits(seen, float(order["until"]))
             return
         del self._visits[seen.attempt_id]
         if seen.reason is Reason.BAD_INPUT:
@@ -229,6 +232,19 @@ class TaskHost:
             self._told += self._came_back(order, seen.artifact)
         else:
             self._told += self._lost(order, seen)
+
+    def _waits(self, seen: Observation, until: float) -> None:
+        """Tell once what a visit waits for.
+
+        Raises:
+            RetryableError: when it is not seen to end long after it has to.
+        """
+        if seen.message and self._said.get(seen.attempt_id) != seen.message:
+            self._said[seen.attempt_id] = seen.message
+            self._say(f"{seen.attempt_id}: {seen.message}")
+        if self._clock() > until:
+            message = f"{seen.attempt_id} is not seen to end: {seen.message or 'no word'}"
+            raise RetryableError(message, fix="look at its cluster, then run the same again")
 
     def _came_back(self, order: Mapping[str, Any], artifact: Digest) -> list[dict[str, Any]]:
         """Return the events of a visit, and put its folder in place of the one before."""
@@ -261,11 +277,16 @@ class TaskHost:
             spent = max(lasted, 0.0) * self._ground.limits.cpu_cores
         reason = f"{seen.reason.value}: {seen.message}" if seen.message else seen.reason.value
         ended = _ended(order, reason, spent)
-        if seen.reason is Reason.TIMED_OUT:
+        if seen.reason in _HOPELESS:
             ended["out"] = True
         if seen.reason in _LOST or seen.state is AttemptState.LOST:
             ended["blameless"] = True
         yield ended
+
+
+def _seconds_max(order: Mapping[str, Any]) -> float:
+    """Return how long a visit may take once it runs."""
+    return int(order["goal"]) * float(order["epoch_seconds_max"]) + _OVERHEAD_SECONDS
 
 
 def _name(order: Mapping[str, Any]) -> dict[str, Any]:

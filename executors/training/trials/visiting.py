@@ -1,4 +1,4 @@
-"""One visit of a trial as a task: `python -m executors.training.trials.visiting OBJECTIVE`.
+"""One visit of a trial as a task: `python -m executors.training.trials.visiting FILE FUNCTION`.
 
 `tasks` orders it. The trial's folder comes in as the input `trial` and goes out in the outputs, as
 does every event (`events.jsonl`). The trial is a process of its own below this one, so that what
@@ -24,6 +24,7 @@ from executors.training.trials.hosts import ProcessHost
 TRIAL = "trial"
 """Name of the input, and of the folder in the outputs."""
 EVENTS = "events.jsonl"
+LOG = "log.txt"
 EPOCH = "epoch "
 """How a line of standard error begins that tells of one, as JSON."""
 BAD_INPUT = 65
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     folder.mkdir(exist_ok=True)
     work = Path.cwd()
     events: list[dict[str, Any]] = []
-    with ProcessHost(arguments[0], work) as host:
+    with ProcessHost(":".join(arguments), work) as host:
         for event in visit(host, {**order, "folder": str(folder)}, clock=time.monotonic):
             events.append(event)
             if event["event"] == "epoch":
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         sys.stderr.write((work / "host.log").read_text(encoding="utf-8", errors="replace"))
         return BAD_INPUT
     with contextlib.suppress(OSError):
-        sys.stdout.write((folder / "log.txt").read_text(encoding="utf-8", errors="replace"))
+        sys.stdout.write((folder / LOG).read_text(encoding="utf-8", errors="replace"))
     text = "".join(json.dumps(event) + "\n" for event in events)
     (outputs / EVENTS).write_text(text, encoding="utf-8")
     (outputs / "outputs.json").write_text(json.dumps({"code": events[-1]["code"]}) + "\n")
