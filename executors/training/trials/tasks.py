@@ -12,6 +12,7 @@ processor time as its time times its cores where nobody measured it.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import tempfile
 import time
@@ -50,6 +51,8 @@ _SILENT_SECONDS_MAX = 900.0
 """How long a place may not answer before the study gives up; what runs there goes on."""
 _PENDING_SECONDS_MAX = 7_200.0
 """How long a visit may wait for room, and its cluster may be away, beside the time it may take."""
+_WAITING_SECONDS = 15.0
+"""What a visit waits for is told when it has waited for so long."""
 _KILLED = -9
 _LOST = INFRASTRUCTURE_REASONS | {
     Reason.CLUSTER_DOWN,
@@ -100,7 +103,7 @@ class TaskHost:
         self._objective = objective
         self._clock = clock
         self._say = say
-        self._said: dict[AttemptId, str] = {}
+        self._said: dict[AttemptId, tuple[str, float]] = {}
         self._visits: dict[AttemptId, Mapping[str, Any]] = {}
         self._told: list[dict[str, Any]] = [{"event": "ready"}]
         self._started: set[AttemptId] = set()
@@ -239,10 +242,14 @@ class TaskHost:
         Raises:
             RetryableError: when it is not seen to end long after it has to.
         """
-        if seen.message and self._said.get(seen.attempt_id) != seen.message:
-            self._said[seen.attempt_id] = seen.message
-            self._say(f"{seen.attempt_id}: {seen.message}")
-        if self._clock() > until:
+        now = self._clock()
+        before, since = self._said.get(seen.attempt_id, ("", 0.0))
+        if seen.message != before:
+            self._said[seen.attempt_id] = (seen.message, now + _WAITING_SECONDS)
+        elif seen.message and now > since:
+            self._said[seen.attempt_id] = (seen.message, math.inf)
+            self._say(f"{seen.attempt_id} waits: {seen.message}")
+        if now > until:
             message = f"{seen.attempt_id} is not seen to end: {seen.message or 'no word'}"
             raise RetryableError(message, fix="look at its cluster, then run the same again")
 

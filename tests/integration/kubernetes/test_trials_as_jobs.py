@@ -60,7 +60,9 @@ def command(folder: Path, *more: str) -> list[str]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    # Pods are processes with the environment of this one: their `python` has to have libraries.
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     (tmp_path / "toy.py").write_text(OBJECTIVE)
     return tmp_path
 
