@@ -118,9 +118,10 @@ def _apply(record: Record, event: Mapping[str, Any]) -> None:
         return  # a late word of a process that was given up
     elif kind == "epoch":
         epoch = int(event["epoch"])
-        record.values[epoch] = dict(event["values"])
-        record.wall_at[epoch] = float(event.get("wall", 0.0))
         record.epochs_run += 1
+        if not event.get("lost"):  # with its checkpoint it is to be run again
+            record.values[epoch] = dict(event["values"])
+            record.wall_at[epoch] = float(event.get("wall", 0.0))
         record.epochs_told.add(epoch)
     elif kind == "failed":
         record.reason = str(event["reason"])
