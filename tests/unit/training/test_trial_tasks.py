@@ -83,11 +83,13 @@ def end(reason: Reason, **more: object) -> Observation:
     return replace(found, started_at=10.0, ended_at=14.0, **more)  # type: ignore[arg-type]
 
 
-def searched(tmp_path: Path, cluster: Cluster) -> Records:
-    """Run a study of one trial of one epoch."""
+def searched(
+    tmp_path: Path, cluster: Cluster, clock: Callable[[], float] = time.monotonic
+) -> Records:
+    """Run a study of one trial of one epoch; clock: of its host."""
     plan = Plan(objective="toy:fit", space=("x=0.0..1.0",), trials=1, epochs=1, eta=None)
     with Study(tmp_path / "study", plan, clock=time.monotonic) as study:
-        return study.run(hosting=lambda: host(cluster))
+        return study.run(hosting=lambda: host(cluster, clock))
 
 
 def host(cluster: Cluster, clock: Callable[[], float] = time.monotonic) -> TaskHost:
@@ -138,11 +140,8 @@ def test_outputs_that_are_damaged_count_as_a_kill(tmp_path: Path) -> None:
 def test_a_search_that_is_run_again_takes_its_visits_over(tmp_path: Path) -> None:
     cluster = Cluster(tmp_path)
     cluster.is_silent = True
-    plan = Plan(objective="toy:fit", space=("x=0.0..1.0",), trials=1, epochs=1, eta=None)
-    late = itertools.count(0.0, 500.0).__next__
-    with Study(tmp_path / "study", plan, clock=time.monotonic) as study:
-        with pytest.raises(RetryableError):
-            study.run(hosting=lambda: host(cluster, clock=late))
+    with pytest.raises(RetryableError):
+        searched(tmp_path, cluster, itertools.count(0.0, 500.0).__next__)
     cluster.is_silent = False
     (trial,) = searched(tmp_path, cluster).trials.values()
     assert (trial.attempts, trial.loss) == (1, 1.0)
