@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import stat
@@ -68,9 +69,10 @@ def visit(
 ) -> Iterator[dict[str, Any]]:
     """Yield what happens in one visit, until it ended or the host is gone.
 
-    A visit in which no epoch ends within `epoch_seconds_max` is killed, and its end says why.
+    A visit in which no epoch ends within `epoch_seconds_max` is killed, and its end says why; the
+    time until the objective is loaded does not count.
     """
-    heard, is_late = clock(), False
+    heard, is_late = math.inf, False
     while (found := host.take(_LOOK_SECONDS)) is not None:
         for event in found:
             heard = clock()
