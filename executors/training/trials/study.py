@@ -1,4 +1,4 @@
-"""A study: proposes trials, runs them as processes, stops the worse ones early, never loses one.
+"""A study: proposes trials, has a host run them, stops the worse ones early, never loses one.
 
 Everything that happens is in the journal before anything follows from it. A study whose process
 was killed goes on where it was when the same study is run again in its folder; a trial whose
