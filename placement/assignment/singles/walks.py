@@ -16,8 +16,10 @@ from placement.assignment.problem import AssignmentProblem, Integers
 from placement.assignment.relaxation import Relaxation
 from placement.assignment.singles import kernels
 
-# Promising bins of each item: those of the least cost with the price of their room.
-PROMISING = 6
+# Promising bins of each item are those of the least cost with the price of their room: at least and
+# at most so many, so that a step looks at about so many exchanges. Where bins hold few items, the
+# best plans have items in bins that are not among their first few.
+PROMISING, EXCHANGES = (6, 10), 100
 LONGEST_CHAIN = 8
 # Temperatures at the start and at the end of a cycle, in the unit of `Walks.scale`, and its least.
 HOT, COLD = 0.8, 0.06
@@ -108,7 +110,9 @@ def walks_of(
 
 def _tables(problem: AssignmentProblem, hints: Relaxation) -> tuple[kernels.Tables, float]:
     """Return what the compiled loops read, and the unit of temperature."""
-    order = np.argsort(hints.priced, axis=1, kind="stable")[:, :PROMISING]
+    fewest, most = PROMISING
+    near_bins = min(most, max(fewest, EXCHANGES * problem.bins // problem.items))
+    order = np.argsort(hints.priced, axis=1, kind="stable")[:, :near_bins]
     near = np.take_along_axis(hints.priced, order, axis=1)
     usable = np.isfinite(near)
     low = near[:, 0]
