@@ -165,7 +165,8 @@ class Connection:
 
     def answer(self, method: str, most_bytes: int) -> tuple[Answer, bool]:
         """Return the answer, and whether the connection can be used again."""
-        status = _INFORMATIONAL.start
+        version, status = self._status()
+        headers = self._headers()
         while status in _INFORMATIONAL:
             version, status = self._status()
             headers = self._headers()
