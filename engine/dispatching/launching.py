@@ -37,11 +37,13 @@ _Told = Mapping[AttemptId, BerthError | None]
 class _Queue:
     """What one executor is to start.
 
-    left: how many more in this step. ordered, told: those that are being started now.
+    left: how many more in this step. busy: clusters that took no more of them in this step.
+    ordered, told: those that are being started now.
     """
 
+    left: int
     waiting: deque[Stored[Attempt]] = field(default_factory=deque)
-    left: int = _STARTS_MOST
+    busy: set[str] = field(default_factory=set)
     ordered: _Ordered = field(default_factory=list)
     told: Future[_Told] | None = None
 
@@ -86,7 +88,9 @@ class Launcher:
         for stored in intended:
             attempt = stored.value
             if admission.cluster_of(self._fleet, attempt.cluster) is not None:
-                self._queues.setdefault(attempt.executor, _Queue()).waiting.append(stored)
+                self._queues.setdefault(attempt.executor, _Queue(_STARTS_MOST)).waiting.append(
+                    stored
+                )
         for name, queue in self._queues.items():
             executor = self._desk.executors[name]
             while isinstance(executor, BulkExecutor) and len(queue.waiting) >= STARTS_AT_ONCE:
@@ -107,13 +111,13 @@ class Launcher:
         prepared = self._orders(self._next(queue))
         before, told = queue.ordered, queue.told.result() if queue.told is not None else {}
         queue.ordered, queue.told = [], None
-        if len(told) < len(before):
-            # Its clusters are busy, or are left alone: the rest waits for the next step.
-            queue.left = 0
-        elif prepared:
-            wanted = [order for _, order in prepared]
+        # Those that were not tried wait for the next step, with all others of their cluster.
+        queue.busy |= {order.cluster for _, order in before if order.attempt_id not in told}
+        prepared = [each for each in prepared if each[1].cluster not in queue.busy]
+        if prepared:
             if self._caller is None:
                 self._caller = ThreadPoolExecutor(1, thread_name_prefix="start")
+            wanted = [order for _, order in prepared]
             queue.ordered, queue.told = prepared, self._caller.submit(executor.start_all, wanted)
         for stored, order in before:
             if order.attempt_id in told:
@@ -126,11 +130,15 @@ class Launcher:
                 self._took(stored, _tried(executor, order))
                 self._group.flush()
 
-    def _next(self, queue: _Queue) -> list[Stored[Attempt]]:
-        """Take the next attempts off a queue; none, and all others with them, when it is over."""
-        count = min(STARTS_AT_ONCE, queue.left, len(queue.waiting))
-        queue.left -= count
-        batch = [queue.waiting.popleft() for _ in range(count)]
+    @staticmethod
+    def _next(queue: _Queue) -> list[Stored[Attempt]]:
+        """Take the next attempts off a queue, and all off it once this step has started enough."""
+        batch: list[Stored[Attempt]] = []
+        while queue.waiting and len(batch) < min(STARTS_AT_ONCE, queue.left):
+            stored = queue.waiting.popleft()
+            if stored.value.cluster not in queue.busy:
+                batch.append(stored)
+        queue.left -= len(batch)
         if not queue.left:
             queue.waiting.clear()
         return batch
