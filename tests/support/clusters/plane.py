@@ -166,7 +166,8 @@ class ControlPlane:
             "--kubelet-preferred-address-types=InternalIP",
             "--endpoint-reconciler-type=none",
             "--disable-admission-plugins=ServiceAccount",
-            "--etcd-compaction-interval=15s",
+            # Long enough that a server which comes back on a busy machine can read all it caches.
+            "--etcd-compaction-interval=120s",
             "--profiling=false",
             f"--cert-dir={self.folder / 'pki'}",
         ]
