@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from engine.dispatching import admission, deployments, observing, orders, outcomes, remedying
@@ -48,6 +49,8 @@ from engine.ports import BulkExecutor, Executor
 _LOG = logging.getLogger(__name__)
 _STARTS_MOST = 4 * STEPS_MOST
 # Attempts that one step starts of an executor: what ends meanwhile is seen in the next step.
+_STARTS_AT_ONCE = 64
+# Attempts handed over together: a task that is refused is told once these were all tried.
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class _Step:
     live: dict[AttemptId, Stored[Attempt]]
     holders: admission.Holders
     group: Group
-    begun: set[tuple[RunId, TaskName]]
+    begun: dict[RunId, set[TaskName]]
     """Tasks given an attempt in this pass; the views show them only once it is written."""
 
 
@@ -81,10 +84,10 @@ def advance(desk: Desk, fleet: Fleet, live: dict[AttemptId, Stored[Attempt]]) ->
     changed = False
     group = Group(desk)
     holders = admission.Holders.of(stored.value for stored in live.values())
-    step = _Step(fleet, live, holders, group, set())
+    step = _Step(fleet, live, holders, group, {})
     views: dict[RunId, RunView] = {}
-    for stored in _runs(desk):
-        view = views[stored.value.run_id] = desk.view(stored)
+    for view in desk.views(_runs(desk)):
+        views[view.run.run_id] = view
         for task in in_order(view.spec):
             waits = view.tasks[task.name].value
             pauses = (waits.not_before or 0.0) > desk.clock.now()
@@ -110,41 +113,62 @@ def start(
         if intended and admission.cluster_of(fleet, stored.value.cluster) is not None:
             wanted.setdefault(stored.value.executor, []).append(stored)
     changed = False
+    group = Group(desk)
     for name, attempts in wanted.items():
         executor = desk.executors[name]
-        for first in range(0, min(len(attempts), _STARTS_MOST), STEPS_MOST):
-            chosen = attempts[first : first + STEPS_MOST]
-            tried, stored_any = _start(desk, executor, fleet, chosen, views)
-            changed |= stored_any
-            if tried < len(chosen):
-                # Its clusters are busy, or are left alone.
-                break
-    return changed
+        if isinstance(executor, BulkExecutor):
+            changed |= _start_many(desk, executor, fleet, attempts[:_STARTS_MOST], views)
+            continue
+        for stored, order in _orders(desk, attempts[:_STARTS_MOST], views):
+            changed |= _took(desk, stored, fleet, _tried(executor, order), group)
+            group.flush()
+    return changed | group.changed
 
 
-def _start(
+def _start_many(
     desk: Desk,
-    executor: Executor,
+    executor: BulkExecutor,
     fleet: Fleet,
     attempts: Sequence[Stored[Attempt]],
     views: dict[RunId, RunView],
-) -> tuple[int, bool]:
-    """Start attempts; return how many need no other try now, and whether anything changed."""
-    ordered = [(stored, _order(desk, stored.value, views)) for stored in attempts]
-    orders_ = [(stored, order) for stored, order in ordered if order is not None]
-    group = Group(desk)
+) -> bool:
+    """Start attempts, some at a time; return whether anything changed.
+
+    While some are being started, what came of those before them is stored and those after them
+    are prepared, so that neither the clusters nor the store wait for the other.
+    """
     changed = False
-    if isinstance(executor, BulkExecutor):
-        told = executor.start_all([order for _, order in orders_])
-        for stored, order in orders_:
-            if order.attempt_id in told:
-                changed |= _took(desk, stored, fleet, told[order.attempt_id], group)
-        group.flush()
-        return len(attempts) - len(orders_) + len(told), changed | group.changed
-    for stored, order in orders_:
-        changed |= _took(desk, stored, fleet, _tried(executor, order), group)
-        group.flush()
-    return len(attempts), changed | group.changed
+    group = Group(desk)
+    some = [
+        attempts[first : first + _STARTS_AT_ONCE]
+        for first in range(0, len(attempts), _STARTS_AT_ONCE)
+    ]
+    ordered = _orders(desk, some[0], views)
+    with ThreadPoolExecutor(1, thread_name_prefix="start") as caller:
+        started = caller.submit(executor.start_all, [order for _, order in ordered])
+        for following in (*some[1:], ()):
+            prepared = _orders(desk, following, views)
+            told = started.result()
+            # Where some were not tried, the clusters are busy, or are left alone.
+            is_over = len(told) < len(ordered) or not following
+            if not is_over:
+                started = caller.submit(executor.start_all, [order for _, order in prepared])
+            for stored, order in ordered:
+                if order.attempt_id in told:
+                    changed |= _took(desk, stored, fleet, told[order.attempt_id], group)
+            group.flush()
+            if is_over:
+                break
+            ordered = prepared
+    return changed | group.changed
+
+
+def _orders(
+    desk: Desk, attempts: Sequence[Stored[Attempt]], views: dict[RunId, RunView]
+) -> list[tuple[Stored[Attempt], AttemptOrder]]:
+    """Return the attempts that are still waited for, with the orders for them."""
+    ordered = ((stored, _order(desk, stored.value, views)) for stored in attempts)
+    return [(stored, order) for stored, order in ordered if order is not None]
 
 
 def _runs(desk: Desk) -> list[Stored[Run]]:
@@ -193,8 +217,7 @@ def _judged(desk: Desk, view: RunView, task: TaskSpec, step: _Step) -> Judgement
     if judgement.may_start:
         judgement = _condition(desk, view, task)
     if judgement.may_start:
-        begun = {name for run, name in step.begun if run == view.run.run_id}
-        judgement = bounded(task, view.spec, tasks, begun)
+        judgement = bounded(task, view.spec, tasks, step.begun.get(view.run.run_id, ()))
     return judgement
 
 
@@ -229,7 +252,7 @@ def _begin(
     attempt = replace(attempt, configuration=configuration)
     # It counts as a holder at once; if it cannot be stored, others wait a step longer for it.
     holders.add(attempt)
-    step.begun.add((view.run.run_id, task.name))
+    step.begun.setdefault(view.run.run_id, set()).add(task.name)
     _intend(view, attempt, deployment, step)
     return False
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from engine.dispatching import starting
 from engine.model.dispatches import AttemptState, Reason, Run, TaskState
 from engine.model.errors import RefusedError
 from engine.model.identifiers import TaskName
@@ -97,3 +98,24 @@ def test_a_crash_on_either_side_of_a_start_of_many_starts_nothing_twice(bulk: Bu
         bulk.settle(bulk.engine())
         assert {bulk.task(run.run_id, name).state for name in TASKS} == {TaskState.SUCCEEDED}
     assert set(bulk.bulk.starts.values()) == {1}
+
+
+def test_many_are_handed_over_some_at_a_time(bulk: Bulk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starting, "_STARTS_AT_ONCE", 2)
+    run = bulk.submit_three()
+    bulk.bulk.refused["first"] = RefusedError("not here")
+    bulk.settle(bulk.engine())
+    assert bulk.bulk.batches == [2, 1]
+    states = [bulk.task(run.run_id, name).state for name in TASKS]
+    assert states == [TaskState.FAILED, TaskState.SUCCEEDED, TaskState.SUCCEEDED]
+    assert set(bulk.bulk.starts.values()) == {1}
+
+
+def test_what_follows_a_busy_cluster_is_not_tried_in_this_step(
+    bulk: Bulk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starting, "_STARTS_AT_ONCE", 1)
+    bulk.submit_three()
+    bulk.bulk.busy.add("a")
+    bulk.engine().step()
+    assert len(bulk.bulk.batches) == 1
