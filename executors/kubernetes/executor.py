@@ -9,7 +9,6 @@ attempt is never started again.
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import shutil
 import tempfile
@@ -17,6 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from string import Template
+
+import msgspec
 
 from engine.model.dispatches import AttemptOrder, AttemptState, Observation, Reason
 from engine.model.errors import (
@@ -163,7 +164,7 @@ class KubernetesExecutor:
             namespace=entry.namespace,
             place=self._place(link, order.pool),
             settings=self._settings,
-            environment={ORDER: json.dumps(self._told(order), sort_keys=True)},
+            environment={ORDER: msgspec.json.encode(self._told(order), order="sorted").decode()},
         )
         if entry.has_queues:
             worker = "" if entry is link else link.given.worker or link.given.name
