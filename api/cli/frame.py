@@ -176,9 +176,12 @@ class Command(TyperCommand):
     groups: tuple[str, ...] = ("common",)
     declares: Callable[..., None] | None = None
     """Declares further options, which the function finds in `Talk.options`."""
+    declares_more: Callable[..., None] | None = None
+    """Declares some more of them, where there are many."""
 
     def __init__(self, name: str | None, **options: Any) -> None:  # noqa: ANN401 - as in typer
-        further = _options(self.declares) if self.declares is not None else []
+        declarations = (self.declares, self.declares_more)
+        further = [option for each in declarations if each is not None for option in _options(each)]
         extra = [*further, *(option for group in self.groups for option in _shared(group))]
         self._further = [param.name for param in further]
         self._own = [param.name for param in extra]

@@ -6,8 +6,9 @@ and conditions read.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ import typer
 from api.cli.frame import Command, Talk
 
 if TYPE_CHECKING:
+    from executors.training.trials.hosts import Host
     from executors.training.trials.standing import Records
     from executors.training.trials.study import Plan
 
@@ -31,6 +33,20 @@ def _searching(
     epoch_minutes: Annotated[float, typer.Option(help="Most minutes of an epoch.")] = 60.0,
 ) -> None:
     """Declare how a search goes about it."""
+
+
+def _placing(
+    *,
+    on: Annotated[str, typer.Option(help="A Kubernetes cluster: every trial is a Job.")] = "",
+    pool: Annotated[str, typer.Option(help="Its pool; the only one by default.")] = "",
+    cpu: Annotated[float, typer.Option(help="Cores of a trial there.", min=0.01)] = 1.0,
+    memory_gib: Annotated[float, typer.Option(help="GiB of a trial there.", min=0.05)] = 2.0,
+    listen: Annotated[
+        str, typer.Option(help="HOST:PORT where Jobs leave results; a free port by default.")
+    ] = "",
+    artifacts_url: Annotated[str, typer.Option(help="How Jobs reach that.")] = "",
+) -> None:
+    """Declare where trials run."""
 
 
 def _working(
@@ -59,7 +75,7 @@ def tune(
         bool, typer.Option("--against-all", help="Also run without stopping anybody, to compare.")
     ] = False,
 ) -> None:
-    """Search hyper-parameters: trials as processes, the worse ones stopped early.
+    """Search hyper-parameters: trials as processes or Jobs, the worse ones stopped early.
 
     Run again after any kill, it goes on where it was.
 
@@ -81,11 +97,10 @@ def tune(
         seed=asked["seed"],
         epoch_seconds_max=60 * asked["epoch_minutes"],
     )
-    workers = int(asked["workers"])
-    found = {"halving" if eta > 1 else "no pruning": _search(talk, folder, plan, workers)}
+    found = {"halving" if eta > 1 else "no pruning": _search(talk, folder, plan)}
     if against_all and eta > 1:
         whole = replace(plan, eta=None)
-        found["no pruning"] = _search(talk, folder / "all", whole, workers)
+        found["no pruning"] = _search(talk, folder / "all", whole)
     _tell(talk, found)
 
 
@@ -119,7 +134,7 @@ def _tell(talk: Talk, found: Mapping[str, Records]) -> None:
         talk.result("\n\n".join([*text, f"Best: trial {best.number} with {parameters}"]))
 
 
-def _search(talk: Talk, folder: Path, plan: Plan, workers: int) -> Records:
+def _search(talk: Talk, folder: Path, plan: Plan) -> Records:
     """Run a study, telling of every trial that fails."""
     import time
 
@@ -129,8 +144,32 @@ def _search(talk: Talk, folder: Path, plan: Plan, workers: int) -> Records:
         if event["event"] == "ended" and event.get("reason"):
             talk.say(f"trial {event['trial']}: {event['reason']}")
 
+    workers = int(talk.options["workers"])
     with Study(folder, plan, clock=time.monotonic) as study:
-        return study.run(workers, watch=watch)
+        if not talk.options["on"]:
+            return study.run(workers, watch=watch)
+        with _cluster(talk, folder, plan) as hosting:
+            return study.run(workers, watch=watch, hosting=hosting)
+
+
+def _cluster(
+    talk: Talk, folder: Path, plan: Plan
+) -> contextlib.AbstractContextManager[Callable[[], Host]]:
+    """Return what makes hosts of trials on the cluster that is asked for."""
+    from api.cli import doors
+    from api.wiring import trial_places
+    from engine.model.resources import Resources
+
+    asked = talk.options
+    wanted = trial_places.Wanted(
+        cluster=asked["on"],
+        pool=asked["pool"],
+        limits=Resources(cpu_cores=asked["cpu"], memory_gib=asked["memory_gib"]),
+        listen=asked["listen"],
+        url=asked["artifacts_url"],
+    )
+    settings = doors.settings_of(talk)
+    return trial_places.on_cluster(settings, folder, plan.objective, wanted, talk.say)
 
 
 def train(
@@ -319,6 +358,7 @@ class _Search(Command):
     """A command that searches, with the options of that."""
 
     declares = staticmethod(_searching)
+    declares_more = staticmethod(_placing)
 
 
 class _Work(Command):

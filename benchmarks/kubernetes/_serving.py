@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from engine.model.errors import BerthError
 from executors.kubernetes.api import Api
@@ -126,7 +127,15 @@ class Load:
             connection.close()
         if response.status != http.HTTPStatus.OK:
             raise ValueError(f"{response.status}: {content[:200]!r}")
-        outputs = {each["name"]: each["data"] for each in json.loads(content)["outputs"]}
+        return self.told(json.loads(content))
+
+    def told(self, document: dict[str, Any]) -> int:
+        """Return the number of the model that gave an answer.
+
+        Raises:
+            ValueError: when it is of none.
+        """
+        outputs = {each["name"]: each["data"] for each in document["outputs"]}
         for number, labels in self._expected.items():
             if outputs["label"] == labels:
                 return number

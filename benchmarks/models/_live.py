@@ -157,6 +157,21 @@ def partly_of(truth: Truth, share: float, before: Truth) -> Truth:
     return label_of
 
 
+def told(made: Stage) -> str:
+    """Returns super-alarms and actions, for whoever reads a failed figure."""
+    groups = made.insist("the super-alarms", made.engine.super_alarms)
+    lines = []
+    for group in groups:
+        causes = ", ".join(f"{cause.title} {cause.belief:.2f}" for cause in group.causes[:3])
+        lines.append(f"{group.super_alarm_id} {group.state.value}: {causes}")
+    for action in made.insist("the actions", made.engine.actions):
+        guards = ", ".join(f"{one.name} {one.allows}" for one in action.guards)
+        lines.append(
+            f"{action.kind.value} {action.state.value} at {action.wanted_at:.0f}: {guards}"
+        )
+    return "\n".join(lines)
+
+
 def waited(made: Stage, seconds: float, done: Callable[[], bool]) -> float:
     """Returns how long it took until something held, at most so many seconds."""
     began = time.monotonic()

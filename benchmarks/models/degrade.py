@@ -213,6 +213,7 @@ def guarded(made: Stage, watched_seconds: float) -> Iterator[frame.Figure]:
     )
     made.pause(watched_seconds)
     tally = callers.reset()
+    print(_live.told(made))
     yield from _held(retrains(made), known)
     yield frame.at_most(
         "coin: models swapped in",

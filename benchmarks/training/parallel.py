@@ -7,6 +7,7 @@ workers: the speed-up that the planner predicts from the probe against the one m
 network that pays and for one that does not.
 """
 
+import argparse
 import itertools
 import json
 import os
@@ -40,10 +41,19 @@ ANCHORS = {
 }
 
 
+def add_options(group: argparse._ArgumentGroup) -> None:
+    """Adds the option of this benchmark."""
+    group.add_argument("--only", default="", help="only networks whose name holds this, no curves")
+
+
 def run(context: frame.Context) -> Iterator[frame.Figure]:
     """Yields the figures of curves and of predictions."""
-    yield from curves(context.scratch)
+    only = str(context.options.get("only", ""))
+    if not only:
+        yield from curves(context.scratch)
     for name, wanted in TIMED.items():
+        if only not in name:
+            continue
         yield from predicted(context.scratch / name.replace(" ", "-"), name, wanted, context)
 
 

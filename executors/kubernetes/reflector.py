@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 import urllib3
 
 from engine.model.errors import BerthError, RefusedError
-from executors.kubernetes.api import Api, Document, GoneError
+from executors.kubernetes.api import Api, Document, GoneError, SilentError
 
 _LOG = logging.getLogger(__name__)
 PAGE = 500
@@ -141,6 +141,11 @@ class Reflector:
                 self._refusal = ""
                 self._watch()
                 failures = 0
+            except SilentError:
+                # The server took the watch, so it is well; a dead connection shows when the next
+                # one is opened. Pausing here would miss what happens on a quiet cluster.
+                failures = 0
+                continue
             except RefusedError as error:
                 # Rights do not come by asking often.
                 self._refusal = error.message

@@ -12,6 +12,7 @@ class Step(StrEnum):
     """A stage between a push and the first new answer."""
 
     READ = "read the commit"
+    ENVIRONMENT = "prepare the environment"
     TESTS = "test the model"
     BUILD = "build the image"
     GOLDEN = "golden requests"

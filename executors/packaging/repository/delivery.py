@@ -181,10 +181,11 @@ class Delivery:
         with clock.measure(Step.READ):
             package = self._package(name, commit)
         given = package.settings
-        server = self._begin(package)
+        with clock.measure(Step.ENVIRONMENT):
+            site = None if given.format is Format.ONNX else self._images.site(package)
+            server = self._begin(package)
         try:
             with clock.measure(Step.TESTS):
-                site = None if given.format is Format.ONNX else self._images.site(package)
                 judged = gates.judge(package, site)
                 _refuse_failed(name, judged)
             with clock.measure(Step.BUILD):

@@ -1,9 +1,10 @@
 """Whether more workers pay: predicted from a short probe, before anything is trained.
 
-Three kinds of step are taken in turn, in one start of the workers (`probing`): of the whole batch
-by one worker while the others wait; of the slices by all of them at once, without a word between
-them, which shows how far they get into each other's way; and of the slices with their gradients
-summed, which shows what the exchange adds. A few steps tell about a training of thousands.
+Three kinds of step are taken in one start of the workers (`probing`), some of a kind in a row and
+the kinds in turn: of the whole batch by one worker while the others wait; of the slices by all of
+them at once, without a word between them, which shows how far they get into each other's way; and
+of the slices with their gradients summed, which shows what the exchange adds. A few steps tell
+about a training of thousands.
 """
 
 from __future__ import annotations

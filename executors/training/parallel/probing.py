@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import itertools
 import json
 import math
 from collections.abc import Callable
@@ -16,7 +17,10 @@ from executors.training.parallel.loop import Limits, Steps, World
 from executors.training.parallel.recipe import Recipe
 
 torch: Any = importlib.import_module("torch")
-_STEPS = 15
+_ROUNDS = 4
+_BLOCK_SECONDS = 0.3
+_BLOCK_STEPS = (4, 16)
+"""Fewest and most steps in a row: a step of a small network is faster after another of its kind."""
 
 
 def measure(
@@ -31,19 +35,18 @@ def measure(
         "step": _steps(recipe, world, limits),
     }
     found: dict[str, list[float]] = {name: [] for name in steps}
-    for number in range(_STEPS + 1):
+    count = _count(steps["together"], world, clock=clock)
+    for _ in range(_ROUNDS):
         for name, taker in steps.items():
             _wait(world)
-            if name == "alone" and world.rank:
-                continue
-            began = clock()
-            taker.take(number % taker.steps_per_epoch)
-            seconds = clock() - began
-            found[name].append(seconds if name == "alone" else _longest(seconds, world))
+            if name == "alone":
+                seconds = [] if world.rank else _block(taker, count, clock=clock)
+            else:
+                seconds = _longest(_block(taker, count, clock=clock), world)
+            found[name] += seconds
     if world.rank:
         return
-    # The first of each warms up.
-    quiet = {name: prediction.quiet(values[1:]) for name, values in found.items()}
+    quiet = {name: prediction.quiet(values) for name, values in found.items()}
     result = prediction.Probe(
         workers=world.size,
         alone_seconds=quiet["alone"],
@@ -52,6 +55,22 @@ def measure(
     )
     text = json.dumps(asdict(result)) + "\n"
     (folder / prediction.NAME).write_text(text, encoding="utf-8")
+
+
+def _count(taker: Steps, world: World, *, clock: Callable[[], float]) -> int:
+    """Return how many steps in a row are taken, the same for all workers."""
+    slowest = max(_longest(_block(taker, 2, clock=clock), world))
+    least, most = _BLOCK_STEPS
+    return min(most, max(least, round(_BLOCK_SECONDS / max(slowest, 1e-6))))
+
+
+def _block(taker: Steps, count: int, *, clock: Callable[[], float]) -> list[float]:
+    """Take steps in a row as a training does; return the seconds of all but the first."""
+    at = []
+    for number in range(count):
+        taker.take(number % taker.steps_per_epoch)
+        at.append(clock())
+    return [later - before for before, later in itertools.pairwise(at)]
 
 
 def _steps(recipe: Recipe, world: World, limits: Limits) -> Steps:
@@ -64,9 +83,9 @@ def _wait(world: World) -> None:
         torch.distributed.barrier()
 
 
-def _longest(seconds: float, world: World) -> float:
-    """Return the longest of all workers' times: a step ends with the last of them."""
+def _longest(seconds: list[float], world: World) -> list[float]:
+    """Return the longest of all workers' times by step: it ends with the last of them."""
     found = torch.tensor(seconds, dtype=torch.float64, device=world.device)
     if world.size > 1:
         torch.distributed.all_reduce(found, op=torch.distributed.ReduceOp.MAX)
-    return float(found)
+    return [float(value) for value in found]

@@ -16,7 +16,8 @@ class Record:
 
     values: of every epoch, by metric. epochs_run: also those that were lost with a kill.
     cpu_seconds: of all its processes, killed ones included. wall_at: seconds of the study's work
-        when an epoch ended.
+        when an epoch ended. losses: visits that ended since their place was lost; kills: others.
+    epochs_told: of the visit that runs, or ran last.
     """
 
     number: int
@@ -29,6 +30,8 @@ class Record:
     out: bool = False
     attempts: int = 0
     kills: int = 0
+    losses: int = 0
+    epochs_told: set[int] = field(default_factory=set)
     epochs_run: int = 0
     cpu_seconds: float = 0.0
 
@@ -53,16 +56,19 @@ class Records:
     """All trials of a study. `apply` is the only thing that changes them.
 
     wall_seconds: that the study worked, over all its sittings.
+    interrupted: trials that ran when the journal ended, for a host that can take them over.
     """
 
     trials: dict[int, Record] = field(default_factory=dict)
     wall_seconds: float = 0.0
     sittings: int = 0
+    interrupted: tuple[int, ...] = ()
 
     def replay(self, events: Iterable[Mapping[str, Any]]) -> None:
         """Take everything a journal holds; what ran when it ended runs no more."""
         for event in events:
             self.apply(event)
+        self.interrupted = tuple(r.number for r in self.trials.values() if r.running)
         for record in self.trials.values():
             record.running = False
 
@@ -107,18 +113,23 @@ def _apply(record: Record, event: Mapping[str, Any]) -> None:
         record.goal = int(event["goal"])
         record.attempts = int(event["attempt"])
         record.running = True
+        record.epochs_told = set()
     elif event.get("attempt") != record.attempts:
         return  # a late word of a process that was given up
     elif kind == "epoch":
         epoch = int(event["epoch"])
-        record.values[epoch] = dict(event["values"])
-        record.wall_at[epoch] = float(event.get("wall", 0.0))
         record.epochs_run += 1
+        if not event.get("lost"):  # with its checkpoint it is to be run again
+            record.values[epoch] = dict(event["values"])
+            record.wall_at[epoch] = float(event.get("wall", 0.0))
+        record.epochs_told.add(epoch)
     elif kind == "failed":
         record.reason = str(event["reason"])
     elif kind == "ended":
         record.running = False
         record.cpu_seconds += float(event.get("cpu_seconds", 0.0))
-        record.kills += int(event["code"]) < 0
+        lost = int(event["code"]) < 0
+        record.losses += lost and bool(event.get("blameless"))
+        record.kills += lost and not event.get("blameless")
         record.out = bool(event.get("out"))
         record.reason = str(event.get("reason") or record.reason)

@@ -1,4 +1,4 @@
-"""A study: proposes trials, runs them as processes, stops the worse ones early, never loses one.
+"""A study: proposes trials, has a host run them, stops the worse ones early, never loses one.
 
 Everything that happens is in the journal before anything follows from it. A study whose process
 was killed goes on where it was when the same study is run again in its folder; a trial whose
@@ -9,11 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
-import selectors
 import signal
-import subprocess
-import sys
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -22,13 +18,14 @@ from typing import Any, Self
 
 from engine.model.errors import DamagedError, FinalError, RefusedError
 from executors.training.trials import halving, samplers, spaces
+from executors.training.trials.hosts import Host, ProcessHost
 from executors.training.trials.journal import Journal, read
 from executors.training.trials.standing import Record, Records
 
 _HOST_STARTS_MAX = 5
 _LOOK_SECONDS = 1.0
-_END_SECONDS = 10.0
-_CHUNK_BYTES = 1 << 16
+_LOSSES_MAX = 10
+"""How often a trial is begun again that its place lost, which is not the trial's fault."""
 JOURNAL = "journal.jsonl"
 
 
@@ -103,25 +100,34 @@ class Study:
         self._lock.close()
 
     def run(
-        self, workers: int = 1, *, watch: Callable[[Mapping[str, Any]], None] = lambda _: None
+        self,
+        workers: int = 1,
+        *,
+        watch: Callable[[Mapping[str, Any]], None] = lambda _: None,
+        hosting: Callable[[], Host] | None = None,
     ) -> Records:
-        """Run until nothing is left to do; `watch` is told every event.
+        """Run until nothing is left to do.
+
+        watch: is told every event. hosting: makes what runs the trials; without it they are
+        processes of this machine.
 
         Raises:
             FinalError: when the objective cannot be loaded.
+            RetryableError: when the place of the trials does not answer; run it again.
         """
         self._watch = watch
+        hosting = hosting or (lambda: ProcessHost(self.plan.objective, self.folder))
         self._note({"event": "sitting", "plan": asdict(self.plan), "workers": workers})
         for _ in range(_HOST_STARTS_MAX):
-            with _Host(self.plan.objective, self.folder) as host:
+            with hosting() as host:
                 if self._work(host, workers):
                     return self.records
         message = f"the process that starts trials died {_HOST_STARTS_MAX} times"
         raise FinalError(message, fix=f"{self.folder / 'host.log'} says why; free memory, repeat")
 
-    def _work(self, host: _Host, workers: int) -> bool:
+    def _work(self, host: Host, workers: int) -> bool:
         """Give work and take word until all is done; False when the host died."""
-        heard: dict[int, float] = {}
+        heard = self._adopted(host)
         ready = False
         while True:
             while ready and len(heard) < workers and (record := self._next()) is not None:
@@ -137,8 +143,18 @@ class Study:
                 ready = ready or event["event"] == "ready"
                 self._hear(event, heard)
             for number, last in heard.items():
-                if self._clock() - last > self.plan.epoch_seconds_max:
+                if host.hears_epochs and self._clock() - last > self.plan.epoch_seconds_max:
                     host.send({"kill": number})
+
+    def _adopted(self, host: Host) -> dict[int, float]:
+        """Let the host take over what went on while no study looked; return since when."""
+        records = self.records
+        left = [records.trials[number] for number in records.interrupted]
+        taken = host.adopt([self._order(record) for record in left])
+        for number in taken:
+            records.trials[number].running = True
+        records.interrupted = ()
+        return dict.fromkeys(taken, self._clock())
 
     def _next(self) -> Record | None:
         """Return the trial that runs next, asked for in the journal, or None."""
@@ -169,6 +185,7 @@ class Study:
             "goal": record.goal,
             "folder": str(folder),
             "file_bytes_max": self.plan.file_bytes_max,
+            "epoch_seconds_max": self.plan.epoch_seconds_max,
         }
 
     def _hear(self, event: dict[str, Any], heard: dict[int, float]) -> None:
@@ -182,6 +199,8 @@ class Study:
         if event["event"] == "ended":
             del heard[number]
             event = self._judged(event, record, silent_seconds)
+        if event["event"] == "epoch" and event["epoch"] in record.epochs_told:
+            return  # of a visit that was taken over in the middle
         self._note(event)
 
     def _judged(self, event: dict[str, Any], record: Record, silent: float) -> dict[str, Any]:
@@ -194,11 +213,17 @@ class Study:
             return {**event, "out": True, "reason": reason}
         if code > 0:
             return {**event, "out": True, "reason": record.reason or f"exit code {code}"}
-        if silent > self.plan.epoch_seconds_max:
+        if silent > self.plan.epoch_seconds_max and "reason" not in event:
             reason = f"no epoch ended within {self.plan.epoch_seconds_max:g} s"
             return {**event, "out": True, "reason": reason}
-        reason = f"killed by {signal.Signals(-code).name}"
-        return {**event, "out": record.kills + 1 > self.plan.retries, "reason": reason}
+        reason = event.get("reason") or f"killed by {signal.Signals(-code).name}"
+        blameless = bool(event.get("blameless"))
+        spent = record.losses + 1 > _LOSSES_MAX if blameless else self._has_tried(record)
+        return {**event, "out": bool(event.get("out")) or spent, "reason": reason}
+
+    def _has_tried(self, record: Record) -> bool:
+        """Return whether one more kill is one too many."""
+        return record.kills + 1 > self.plan.retries
 
     def _give_up(self, heard: Mapping[int, float], *, ready: bool, reason: str) -> None:
         """Note that everything that ran is gone with its host.
@@ -221,61 +246,6 @@ class Study:
         self._journal.append(stamped)
         self.records.apply(stamped)
         self._watch(stamped)
-
-
-class _Host:
-    """The process that forks trials, seen from the study."""
-
-    def __init__(self, objective: str, folder: Path) -> None:
-        self._buffer = b""
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        with (folder / "host.log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "executors.training.trials.host", objective],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env={**threads, **os.environ},
-                bufsize=0,
-            )
-        self._selector = selectors.DefaultSelector()
-        if self._process.stdout is not None:
-            self._selector.register(self._process.stdout, selectors.EVENT_READ)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End it with all its trials."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        try:
-            self._process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._selector.close()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-
-    def send(self, order: Mapping[str, Any]) -> None:
-        """Give an order; one that a dead host cannot take is noticed by `take`."""
-        if self._process.stdin is None:
-            return
-        try:
-            self._process.stdin.write(json.dumps(order).encode() + b"\n")
-        except BrokenPipeError:
-            return
-
-    def take(self, seconds: float) -> list[dict[str, Any]] | None:
-        """Return what happened meanwhile; None when the host is gone."""
-        if self._process.stdout is None or not self._selector.select(seconds):
-            return []
-        data = self._process.stdout.read(_CHUNK_BYTES)
-        if not data:
-            return None
-        *lines, self._buffer = (self._buffer + data).split(b"\n")
-        return [json.loads(line) for line in lines]
 
 
 def _check_same(folder: Path, plan: Plan, events: list[dict[str, Any]]) -> None:

@@ -9,11 +9,12 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from starlette.testclient import TestClient
 
-from api.cli import main
+from api.cli import frame, main, modelling
 from api.wiring import Application
 from executors.packaging.repository import git
 from tests.support import lent_libraries
@@ -62,6 +63,43 @@ def fill(folder: Path, *, flipped: bool = False) -> None:
     (folder / "golden.json").write_text(json.dumps({"rows": ROWS.tolist(), "labels": labels}))
     (folder / "model.toml").write_text(TOML.partition("[deploy]")[0])
     (folder / "requirements.txt").write_text(lent_libraries.REQUIREMENTS)
+
+
+def test_a_watched_folder_is_pushed_when_its_files_rest(
+    berth: Berth, said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "models" / "churn"
+    assert berth("model", "init", "churn", "--folder", str(place)) == 0
+    fill(place)
+    os.chdir(place)
+    assert berth("model", "add", "model.onnx") == 0
+    (tmp_path / "home/model-repositories/churn/repository.git/hooks/post-receive").unlink()
+    looks: list[float] = []
+
+    def look(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) > 20:
+            raise KeyboardInterrupt
+
+    clock = iter(range(0, 100, 1))
+    monkeypatch.setattr(modelling, "time", SimpleNamespace(monotonic=clock.__next__, sleep=look))
+    said()
+    assert berth("model", "watch", str(tmp_path / "models")) == frame.INTERRUPTED
+    head = git.head_of(tmp_path / "home/model-repositories/churn/repository.git")
+    assert said().count(f"churn {head[:12]}") == 1, "one change is pushed once"
+
+
+def test_a_repository_of_a_git_host_is_tracked(berth: Berth, said: Said, tmp_path: Path) -> None:
+    assert berth("model", "track", "churn") != 0, "no address"
+    assert berth("model", "track", "churn", "https://git.example.org/team/churn.git") == 0
+    text = said()
+    assert "/v1/models/churn/webhook" in text
+    assert "fetched from https://git.example.org/team/churn.git" in text
+    secret = text.partition("Secret")[2].split()[0]
+    assert berth("model", "track", "churn", "https://git.example.org/team/churn.git", "-q") == 0
+    assert said().strip() != "", "the secret alone"
+    assert len(secret) >= 32
+    assert (tmp_path / "home/model-repositories/churn/repository.git").exists()
 
 
 def test_a_model_is_made_tested_pushed_and_listed(berth: Berth, said: Said, tmp_path: Path) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
 import pytest
 from sklearn.linear_model import HuberRegressor, LinearRegression, LogisticRegression
 from sklearn.neighbors import LocalOutlierFactor
+from statsmodels.tsa.arima.model import ARIMA
 
 from engine.model.errors import RefusedError
 from executors.packaging.repository import gates, package, settings
@@ -35,6 +38,32 @@ def test_an_estimator_becomes_onnx(tmp_path: Path, model: LogisticRegression) ->
     assert file.name == "model.onnx"
     assert judged(tmp_path / "m", file) == []
     assert "onnxruntime==" in (tmp_path / "m/requirements.txt").read_text()
+
+
+@pytest.mark.xdist_group("torch")
+def test_a_network_of_torch_becomes_a_program(tmp_path: Path) -> None:
+    torch: Any = importlib.import_module("torch")
+    network = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 2))
+    file = save_model(network, ROWS, tmp_path / "m", name="churn")
+    assert file.name == "model.pt2"
+    with torch.no_grad():
+        wanted = network(torch.tensor(ROWS, dtype=torch.float32)).numpy()
+    golden = json.loads((tmp_path / "m/golden.json").read_text())
+    assert np.allclose(golden["outputs"]["output"], wanted)
+    assert judged(tmp_path / "m", file) == []
+    assert "torch==" in (tmp_path / "m/requirements.txt").read_text()
+
+
+def test_an_arima_becomes_the_numbers_it_is_made_of(tmp_path: Path) -> None:
+    values = np.cumsum(np.random.default_rng(0).normal(size=60)) + np.arange(60)
+    fitted = ARIMA(values, order=(1, 1, 0)).fit()
+    file = save_model(fitted, [[1], [3]], tmp_path / "m", name="load", features=["steps"])
+    assert file.name == "model.npz"
+    golden = json.loads((tmp_path / "m/golden.json").read_text())
+    assert golden["outputs"]["output"] == pytest.approx(fitted.forecast(3)[[0, 2]])
+    assert judged(tmp_path / "m", file) == []
+    with np.load(file, allow_pickle=False) as kept:
+        assert kept["order"].tolist() == [1, 1, 0]
 
 
 def test_what_onnx_cannot_hold_becomes_skops(tmp_path: Path) -> None:
