@@ -1,8 +1,5 @@
 """How tests are drawn, and given to the processes that run them."""
 
-import contextlib
-import os
-import sys
 from collections.abc import Iterator
 
 import hypothesis
@@ -21,9 +18,6 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("berth")
 
 OF_THE_STORY = "tests/story/"
-NOT_COUNTED = ("tests/property/", "tests/repository/", OF_THE_STORY)
-"""Tests that repeat what others test in earnest: counting lines only makes them slower."""
-
 COMPILES = ("placement", "openb", "roadef", "reassign")
 """Tests that may be the first of a fresh clone to need compiled loops, at times in every worker."""
 COMPILING_SECONDS = 600.0
@@ -37,38 +31,6 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.timeout(stories.LONGEST_SECONDS + 120.0))
     elif any(word in item.nodeid for word in COMPILES):
         item.add_marker(pytest.mark.timeout(COMPILING_SECONDS))
-
-
-@contextlib.contextmanager
-def _uncounted() -> Iterator[None]:
-    """Count no lines for a while.
-
-    The marker `no_cover` of pytest-cov does not reach the processes of xdist.
-    """
-    tracer = sys.gettrace()
-    sys.settrace(None)
-    try:
-        yield
-    finally:
-        sys.settrace(tracer)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Iterator[None]:
-    """Count what all processes do alike, importing everything, in the first of them."""
-    if os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0":
-        return (yield)
-    with _uncounted():
-        return (yield)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Count lines only where that tells something."""
-    if not item.nodeid.startswith(NOT_COUNTED):
-        return (yield)
-    with _uncounted():
-        return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,16 +20,22 @@ LARGE = 1e6
 TINY_SHARE = 1e-6
 """A bound that is a smaller part of the value is as good as 0."""
 RISE = 1.2
-"""A repeated alarm must be so many times as extreme as anything since the last one."""
+"""A repeated alarm must be so many times as extreme as anything since the last one,"""
+WORSENED = 2.0
+"""and while the series never was normal again, so many times: one trouble is one alarm."""
 
 
 @dataclass(slots=True)
 class Condition:
-    """How a series stands: since when it is abnormal, and what was said about it already."""
+    """How a series stands: since when it is abnormal, and what was said about it already.
+
+    trouble, peak: the way of the last alarm, and the size of its statistic.
+    """
 
     since: float | None = None
     outside_at: float = 0.0
     alarmed_at: float | None = None
+    trouble: str = ""
     peak: float = 0.0
     normal_values: int = 0
 
@@ -141,21 +147,40 @@ class StatisticalDetector:
     def _raise(self, signal: Signal, finding: Finding, *, at: float) -> Alarm | None:
         """Return an alarm unless it repeats what was said already."""
         condition = self._conditions.setdefault(signal.series, Condition())
+        meaning = self._settings.meaning(signal)
+        trouble = trouble_of(finding)
+        factor = 0.0
+        if trouble == condition.trouble:
+            factor = self._factor(condition, at, is_event=self._is_event(meaning))
         if condition.since is None:
             condition.since = at
         condition.outside_at = at
         condition.normal_values = 0
         magnitude = abs(finding.statistic)
-        repeated = (
-            condition.alarmed_at is not None
-            and at - condition.alarmed_at < self._settings.refractory_seconds
-            and magnitude <= RISE * condition.peak
-        )
-        if repeated:
+        if magnitude <= factor * condition.peak:
             return None
         condition.peak = magnitude
+        condition.trouble = trouble
         condition.alarmed_at = at
-        return alarm_of(signal, finding, self._settings.meaning(signal), at=at)
+        return alarm_of(signal, finding, meaning, at=at)
+
+    def _factor(self, condition: Condition, at: float, *, is_event: bool) -> float:
+        """Return how many times as extreme as what was said already an alarm must be."""
+        settings = self._settings
+        lasts = condition.since is not None and not is_event
+        if lasts and at - condition.outside_at < settings.forget_seconds:
+            return WORSENED
+        alarmed_at = condition.alarmed_at
+        if alarmed_at is not None and at - alarmed_at < settings.refractory_seconds:
+            return RISE
+        return 0.0
+
+
+def trouble_of(finding: Finding) -> str:
+    """Return in which way a series is abnormal: one alarm says each."""
+    if finding.test == "silence":
+        return "silent"
+    return "high" if finding.statistic > 0 else "low"
 
 
 def alarm_of(signal: Signal, finding: Finding, meaning: Meaning, *, at: float) -> Alarm:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections import deque
+from dataclasses import dataclass
 
 from alarms.detection.settings import DetectionSettings
 
@@ -95,6 +96,36 @@ class Following:
         self._variance += weight * (self._last * self._last - self._variance)
         self._covariance += weight * (self._last * rest - self._covariance)
         self._last = rest
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A variance, and the degrees of freedom that it is known with."""
+
+    variance: float
+    freedom: float
+
+
+class Scatter:
+    """How far values were from what was usual then, all slots and the newest thousand together.
+
+    The few values of one hour of two days say next to nothing of how far out is far, so that
+    their band reaches anywhere. How well all before was foretold moderates it (Smyth 2004).
+    """
+
+    def __init__(self) -> None:
+        self._square = 0.0
+        self._seen = 0
+
+    def observe(self, rest: float) -> None:
+        """Learn from the difference of a value to what was usual."""
+        self._seen = min(self._seen + 1, FOLLOWING_VALUES)
+        self._square += (rest * rest - self._square) / self._seen
+
+    def spread(self, following: float = 0.0) -> Spread:
+        """Return what is known, given how values follow one another."""
+        worth = self._seen * (1 - following**2) / (1 + following**2)
+        return Spread(self._square, worth)
 
 
 class Seasons:

@@ -32,6 +32,8 @@ class Meaning:
     heartbeat: whether its silence is itself a signal.
     tested: whether values are tested at all; False for series that differ by design.
     least: values needed before the first test; None for the setting's `values_least`.
+    idle: the value when nothing runs, which is neither tested nor learned: how it is to run says
+        nothing of standing idle, nor the other way round. None for everything that always runs.
     """
 
     worse: Worse = Worse.EITHER
@@ -41,6 +43,7 @@ class Meaning:
     heartbeat: bool = False
     tested: bool = True
     least: int | None = None
+    idle: float | None = None
 
 
 _HIGHER, _LOWER = Worse.HIGHER, Worse.LOWER
@@ -61,9 +64,9 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType(
         # Usage follows what was placed there, precision and loss follow the configuration that
         # is tried: context, not symptoms.
         "precision": Meaning(worse=_LOWER, severity=_INFO, effect=0.15),
-        "cpu_cores_used": Meaning(severity=_INFO),
-        "memory_gib_used": Meaning(severity=_INFO),
-        "processes": Meaning(severity=_INFO),
+        "cpu_cores_used": Meaning(severity=_INFO, idle=0.0),
+        "memory_gib_used": Meaning(severity=_INFO, idle=0.0),
+        "processes": Meaning(severity=_INFO, idle=0.0),
         "loss": Meaning(severity=_INFO, tested=False),
     }
 )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from alarms.detection.memory import NORMAL_MAD, Sample, median_sorted
+from alarms.detection.memory import NORMAL_MAD, Sample, Spread, median_sorted
 from alarms.detection.settings import Worse
 
 MAD_EFFICIENCY = 0.37
@@ -25,6 +25,10 @@ NARROWEST = 0.25
 """Least share of the variance of a series that values which follow one another are taken for."""
 SKEW_FROM = 0.25
 """Bowley skewness of a window from which positive values are tested as logarithms."""
+SCATTER_FREEDOM = 20.0
+"""Degrees of freedom up to which the scatter of a whole series fills up those of a reference."""
+LOGARITHM_MOST = 700.0
+"""With few values at a strict level a band of logarithms may be wider than any number."""
 EXACT_TRIALS = 2_000
 """Up to so many trials shares are tested exactly; above, the normal form is as good."""
 DISPERSION_EXACT = 1.2
@@ -56,8 +60,31 @@ class Finding:
         return self.statistic < 0 if worse is Worse.LOWER else True
 
 
+UNKNOWN = Spread(0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Scatters:
+    """How well a series was foretold so far: in its own unit, and on the scale of ratios.
+
+    ratios: of logarithms of a gauge, of Anscombe's roots of a count.
+    """
+
+    plain: Spread = UNKNOWN
+    ratios: Spread = UNKNOWN
+
+
+NOTHING_KNOWN = Scatters()
+
+
 def gauge(
-    value: float, reference: Sample, *, level: float, effect: float, following: float = 0.0
+    value: float,
+    reference: Sample,
+    *,
+    level: float,
+    effect: float,
+    following: float = 0.0,
+    known: Scatters = NOTHING_KNOWN,
 ) -> Finding:
     """Return the robust z-test of a level against a reference of earlier values.
 
@@ -66,6 +93,7 @@ def gauge(
     following: correlation of a value with the one before it, from 0 to below 1. Values that follow
         one another say less than as many that do not (Bartlett 1946): they lie too close together,
         and their median and spread are those of few.
+    known: how well earlier values were foretold.
     """
     values = reference.values
     logarithmic = values[0] > 0 and value > 0 and _bowley(values) > SKEW_FROM
@@ -85,12 +113,13 @@ def gauge(
     scale *= math.sqrt(1 + MEDIAN_ERROR**2 / worth)
     squares = count * (1 - following**2) / (1 + following**2)
     freedom = max(2.0, MAD_EFFICIENCY * (squares - 1))
+    scale, freedom = moderated(scale, freedom, known.ratios if logarithmic else known.plain)
     statistic = (seen - centre) / scale
     p_value = 2 * float(special.stdtr(freedom, -abs(statistic)))
     reach = -float(special.stdtrit(freedom, level / 2)) * scale
     low, high = centre - reach, centre + reach
     if logarithmic:
-        low, high = math.exp(low), math.exp(high)
+        low, high = math.exp(max(low, -LOGARITHM_MOST)), math.exp(min(high, LOGARITHM_MOST))
     margin = effect * abs(middle)
     return Finding(
         test="robust z of logarithms" if logarithmic else "robust z",
@@ -101,6 +130,17 @@ def gauge(
         low=min(low, middle - margin),
         high=max(high, middle + margin),
     )
+
+
+def moderated(scale: float, freedom: float, known: Spread) -> tuple[float, float]:
+    """Return scale and degrees of freedom, with what is known beside the reference.
+
+    It counts only as far as the reference says too little by itself. A scale only grows by it:
+    where a slot scatters more than the rest, its own scatter counts.
+    """
+    more = min(known.freedom, max(0.0, SCATTER_FREEDOM - freedom))
+    variance = (freedom * scale**2 + more * known.variance) / (freedom + more)
+    return max(scale, math.sqrt(variance)), freedom + more
 
 
 def _bowley(values: list[float]) -> float:
@@ -129,11 +169,18 @@ def _share_of_range(values: list[float], *, logarithmic: bool) -> float:
     return (math.log(high / low) if logarithmic else high - low) / 6
 
 
-def count(value: float, reference: Sample, *, level: float, effect: float) -> Finding:
+def count(
+    value: float,
+    reference: Sample,
+    *,
+    level: float,
+    effect: float,
+    known: Spread = UNKNOWN,
+) -> Finding:
     """Return the test of a count against the counts of earlier windows of the same length.
 
     Exact while the reference is no wider than Poisson; else normal after Anscombe's square
-    root, with the reference's own spread.
+    root, with the reference's own spread and what is known of how well the series was foretold.
     """
     windows = len(reference)
     usual = reference.total / windows
@@ -149,12 +196,13 @@ def count(value: float, reference: Sample, *, level: float, effect: float) -> Fi
         centre = reference.median()
         # The spread is itself an estimate, from its median absolute deviation.
         freedom = max(2.0, MAD_EFFICIENCY * (windows - 1))
-        p_value = 2 * float(special.stdtr(freedom, -abs(_root(value) - _root(centre)) / scale))
+        scale, freedom = moderated(scale, freedom, known)
+        p_value = 2 * float(special.stdtr(freedom, -abs(root(value) - root(centre)) / scale))
         z_level = -float(special.stdtrit(freedom, level / 2))
-    statistic = (_root(value) - _root(centre)) / scale
+    statistic = (root(value) - root(centre)) / scale
     reach = z_level * scale
-    low = max(0.0, (max(0.0, _root(centre) - reach) / 2) ** 2 - 3 / 8)
-    high = ((_root(centre) + reach) / 2) ** 2 - 3 / 8
+    low = max(0.0, (max(0.0, root(centre) - reach) / 2) ** 2 - 3 / 8)
+    high = ((root(centre) + reach) / 2) ** 2 - 3 / 8
     return Finding(
         test=test,
         value=value,
@@ -166,14 +214,14 @@ def count(value: float, reference: Sample, *, level: float, effect: float) -> Fi
     )
 
 
-def _root(value: float) -> float:
+def root(value: float) -> float:
     """Return Anscombe's transform: about normal with variance 1 for Poisson counts."""
     return 2 * math.sqrt(max(value, 0.0) + 3 / 8)
 
 
 def _anscombe_spread(reference: Sample) -> float:
     """Return the spread of transformed counts, at least 1 (Poisson)."""
-    roots = [_root(value) for value in reference.values]
+    roots = [root(value) for value in reference.values]
     return max(1.0, _centre_and_spread(roots)[1])
 
 

@@ -6,16 +6,17 @@ reference; a level that stays is adopted after a while, unless it has a measured
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from alarms.detection import significance
-from alarms.detection.memory import Following, Sample, Seasons
+from alarms.detection.memory import Following, Sample, Scatter, Seasons
 from alarms.detection.sequences.detector import SequenceDetector, SequenceSettings
 from alarms.detection.settings import DetectionSettings, Meaning, Worse
-from alarms.detection.significance import Finding
+from alarms.detection.significance import Finding, Scatters
 from engine.model.signals import Shape, Signal
 
 REFERENCES = frozenset({"reference_median", "reference_mad", "reference_mean", "reference_sd"})
@@ -88,12 +89,14 @@ class LevelTracker:
         self._meaning = meaning
         self._seasons = Seasons(settings)
         self._following = Following()
+        self._scatter = Scatter()
+        self._ratios = Scatter()
         self._streak = 0
         self._sequence: SequenceDetector | None = None
 
     def observe(self, signal: Signal, level: float) -> Judgement | None:
         """Test, then learn what is normal. Gauges are outside only after several in a row."""
-        if not self._meaning.tested:
+        if not self._meaning.tested or signal.value == self._meaning.idle:
             return None
         is_count = signal.shape is Shape.COUNT
         surprise = None if is_count else self._surprise(signal, level)
@@ -108,7 +111,7 @@ class LevelTracker:
             outside = surprise.p_value <= self._settings.confirm_level
         if not outside:
             # A fault lasts: its values follow one another, whatever those of the series do.
-            self._following.observe(signal.value - finding.usual)
+            self._foretold(signal, finding.usual)
         self._learn(signal, outside=outside)
         enough = outside and (is_count or self._streak >= self._settings.persistence)
         if not enough and surprise is not None and surprise.is_outside(level, self._meaning.worse):
@@ -119,11 +122,25 @@ class LevelTracker:
         """Return the test of a value."""
         effect = self._meaning.effect
         if signal.shape is Shape.COUNT:
-            return significance.count(signal.value, reference, level=level, effect=effect)
+            return significance.count(
+                signal.value, reference, level=level, effect=effect, known=self._ratios.spread()
+            )
         following = self._following.correlation
+        known = Scatters(self._scatter.spread(following), self._ratios.spread(following))
         return significance.gauge(
-            signal.value, reference, level=level, effect=effect, following=following
+            signal.value, reference, level=level, effect=effect, following=following, known=known
         )
+
+    def _foretold(self, signal: Signal, usual: float) -> None:
+        """Learn how well a value was foretold."""
+        rest = signal.value - usual
+        if signal.shape is Shape.COUNT:
+            self._ratios.observe(significance.root(signal.value) - significance.root(usual))
+            return
+        self._following.observe(rest)
+        self._scatter.observe(rest)
+        if signal.value > 0 and usual > 0:
+            self._ratios.observe(math.log(signal.value / usual))
 
     def _learn(self, signal: Signal, *, outside: bool) -> None:
         """Take a value for normal, unless it is outside; after many of those begin anew."""

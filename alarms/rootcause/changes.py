@@ -7,6 +7,7 @@ before the first alarm is there by chance once in 1,440 times; one in the hour b
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from alarms.grouping.nature import Nature, nature
 from alarms.rootcause.facts import Evidence, Facts, Hypothesis
@@ -21,31 +22,41 @@ RISEN = 1.5
 WEIGHT_MOST = 4.5
 PART = 0.7
 """Part of the logarithm of the chance that counts: people change things when things go wrong."""
-SHOWN_MOST = 2
 TELLING = 2.3
 """Weight from which a change is hardly there by chance: one within 25 minutes at one a day."""
 _NAMES = ("pipeline", "model", "service", "deployment", "pod", "node", "cluster", "namespace")
 
 
 def closest(facts: Facts, day_seconds: float) -> Event | None:
-    """Return the newest change that is hardly there by chance, or None."""
-    newest = _touching(facts)[-1:]
-    for event in newest:
-        if weight_of(facts, event, day_seconds) >= TELLING:
-            return event
-    return None
+    """Return the change nearest to the begin of the trouble that is hardly there by chance."""
+    event = _nearest(facts, _touching(facts), day_seconds)
+    if event is None or weight_of(facts, event, day_seconds) < TELLING:
+        return None
+    return event
 
 
 def hypotheses(facts: Facts, day_seconds: float) -> list[Hypothesis]:
     """Return the changes before the first alarm that touch what alarms, the newest first.
 
+    Of each kind it is the one nearest to the begin of the trouble: what alarms late may have been
+    set back by then.
     day_seconds: within which one change of a thing is usual.
     """
     touching = _touching(facts)
-    newest: dict[bool, Event] = {event.kind in CODE: event for event in touching}
-    events = sorted(newest.values(), key=lambda event: (-event.at, event.event_id))
-    usual = max(1, len(touching) - 1)
-    return [_change(facts, event, day_seconds / usual) for event in events[:SHOWN_MOST]]
+    every_seconds = day_seconds / max(1, len(touching) - 1)
+    nearest = (
+        _nearest(facts, [e for e in touching if (e.kind in CODE) is is_code], every_seconds)
+        for is_code in (True, False)
+    )
+    events = sorted(filter(None, nearest), key=lambda event: (-event.at, event.event_id))
+    return [_change(facts, event, every_seconds) for event in events]
+
+
+def _nearest(facts: Facts, events: Sequence[Event], every_seconds: float) -> Event | None:
+    """Return the event nearest to the begin of the trouble, of equally near ones the newest."""
+    if not events:
+        return None
+    return max(events, key=lambda each: (weight_of(facts, each, every_seconds), each.at))
 
 
 def _touching(facts: Facts) -> list[Event]:
@@ -77,10 +88,7 @@ def _change(facts: Facts, event: Event, every_seconds: float) -> Hypothesis:
     refused = [alarm for alarm in facts.alarms_of("reachable") if alarm.test != "silence"]
     if refused:
         evidence.opposes(3.5, f"{refused[0].subject} does not answer at all")
-    loads = [a for a in facts.alarms_of("requests") if a.test != "silence" and a.statistic > 0]
-    first = min(facts.alarms, key=lambda alarm: (alarm.at, alarm.alarm_id))
-    ratio = facts.ratio(f"{first.subject}|requests", facts.onset(first))
-    if loads or (ratio is not None and ratio >= RISEN):
+    if _is_demand(facts):
         evidence.opposes(3.0, "callers send more than usual, which no change of ours does")
     is_code = event.kind in CODE
     return Hypothesis(
@@ -92,6 +100,17 @@ def _change(facts: Facts, event: Event, every_seconds: float) -> Hypothesis:
         evidence_against=tuple(evidence.contra),
         settle=_settle(event, is_code=is_code),
     )
+
+
+def _is_demand(facts: Facts) -> bool:
+    """Return whether callers send more, which explains what is slow or fails, not what is wrong."""
+    if facts.alarms_of("quality"):
+        return False
+    if any(a.test != "silence" and a.statistic > 0 for a in facts.alarms_of("requests")):
+        return True
+    first = min(facts.alarms, key=lambda alarm: (alarm.at, alarm.alarm_id))
+    ratio = facts.ratio(f"{first.subject}|requests", facts.onset(first))
+    return ratio is not None and ratio >= RISEN
 
 
 def _settle(event: Event, *, is_code: bool) -> str:

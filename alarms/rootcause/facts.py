@@ -126,13 +126,16 @@ class Facts:
         return self.onset(min(self.alarms, key=lambda alarm: (alarm.at, alarm.alarm_id)))
 
     def ratio(self, series: str, since: float) -> float | None:
-        """Return the median since a time against the few before it; None where unknown."""
+        """Return the median of the few since a time against the few before; None where unknown.
+
+        Few on both sides: what grows over the hours after is the time of day.
+        """
         before = [signal.value for signal in self._by_series.get(series, []) if signal.at < since]
         later = [signal.value for signal in self.since(series, since)]
         if len(before) < ONSET_VALUES_LEAST or not later:
             return None
         usual = statistics.median(before[-ONSET_VALUES_LEAST:])
-        return statistics.median(later) / usual if usual > 0 else None
+        return statistics.median(later[:ONSET_VALUES_LEAST]) / usual if usual > 0 else None
 
     def alarms_of(self, *names: str) -> list[Alarm]:
         """Return the alarms on signals of these names."""

@@ -7,8 +7,10 @@ imported when it runs.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from api.cli import (
     alarming,
@@ -56,12 +58,38 @@ _MODULES = (
     provisioning,
     demonstrating,
 )
+_SECTIONS = {
+    "Begin": "init demo check import schema help version",
+    "Plan": "plan explain diff what-if profile forecast capacity provision learning",
+    "Run": "apply status watch runs logs cancel compare reproduce export",
+    "Models": "tune train compress model ci image serve gateway runner",
+    "On call": "alarms ack act silence silences split merge feedback note notify rules",
+    "Engine and fleet": "start migrate doctor fleet cluster",
+}
+"""What people are about to do, and the commands for it, in the order of `berth --help`."""
+
+
+class Sectioned(TyperGroup):
+    """Commands in sections: over forty in one list are looked for in vain."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401, ARG002 - typer's
+        """Write a section for each of `_SECTIONS`, then what is in none."""
+        limit = formatter.width - 6 - max(map(len, self.commands))
+        left = {name: command.get_short_help_str(limit) for name, command in self.commands.items()}
+        sections = {title: names.split() for title, names in _SECTIONS.items()}
+        named = set().union(*sections.values())
+        sections["More"] = [name for name in left if name not in named]
+        for title, names in sections.items():
+            if names:
+                with formatter.section(title):
+                    formatter.write_dl([(name, left[name]) for name in names])
 
 
 def application() -> typer.Typer:
     """Return the command line with every sub-command."""
     app = typer.Typer(
         name="berth",
+        cls=Sectioned,
         help=_HELP,
         no_args_is_help=True,
         rich_markup_mode=None,

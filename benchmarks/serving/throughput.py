@@ -167,7 +167,10 @@ def wrk(port: int, connections: int, script: Path, seconds: int) -> Measured:
         raise frame.BenchmarkError("wrk is missing: apt-get install wrk")
     url = f"http://127.0.0.1:{port}/v2/models/iris/infer"
     command = [program, "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script)]
-    text = subprocess.run([*command, url], capture_output=True, text=True, check=True).stdout
+    done = subprocess.run([*command, url], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"wrk cannot ask {url}: {done.stdout.strip()} {done.stderr.strip()}")
+    text = done.stdout
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     return Measured(
         rate=float(re.findall(r"Requests/sec:\s+([\d.]+)", text)[0]),

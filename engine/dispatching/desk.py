@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.dispatching.ladder import Ladder
 from engine.model.dispatches import Attempt, AttemptState, Run, TaskRun
 from engine.model.errors import ConflictError, DamagedError, RefusedError
-from engine.model.identifiers import AttemptId, PlanId, TaskName
+from engine.model.identifiers import AttemptId, PlanId, RunId, TaskName
 from engine.model.plans import Plan
 from engine.model.records import (
     ATTEMPTS,
@@ -24,7 +24,7 @@ from engine.model.records import (
     task_run_key,
 )
 from engine.model.remedies import Retry
-from engine.model.specs import PipelineSpec
+from engine.model.specs import PipelineSpec, TaskKind
 from engine.ports import (
     ArtifactStore,
     Clock,
@@ -38,6 +38,8 @@ from engine.ports import (
 
 _LOG = logging.getLogger(__name__)
 _PLANS_KEPT = 256
+_VIEWS_AT_ONCE = 100
+_TASKS_MOST = 1_000_000
 LIVE = (AttemptState.INTENDED.value, AttemptState.RUNNING.value)
 """States of attempts that hold capacity."""
 
@@ -119,16 +121,38 @@ class Desk:
 
     def view(self, stored: Stored[Run]) -> RunView:
         """Return a run with its plan, spec and tasks."""
+        tasks = self.ledger.select(TASK_RUNS, where={"run_id": stored.value.run_id})
+        return self._view(stored, {task.value.task: task for task in tasks})
+
+    def _view(self, stored: Stored[Run], tasks: dict[TaskName, Stored[TaskRun]]) -> RunView:
         run = stored.value
         plan = self.plan(run)
-        tasks = self.ledger.select(TASK_RUNS, where={"run_id": run.run_id})
         return RunView(
             run=run,
             version=stored.version,
             plan=plan,
             spec=spec_of(plan, run.pipeline),
-            tasks={task.value.task: task for task in tasks},
+            tasks=tasks,
         )
+
+    def views(self, runs: Sequence[Stored[Run]]) -> Iterator[RunView]:
+        """Yield runs with their plans, specs and tasks.
+
+        Many at a time are read together; those with a server, which other runs of their pipeline
+        change too, alone when it is their turn.
+        """
+        for first in range(0, len(runs), _VIEWS_AT_ONCE):
+            some = runs[first : first + _VIEWS_AT_ONCE]
+            where = {"run_id": [each.value.run_id for each in some]}
+            tasks: dict[RunId, dict[TaskName, Stored[TaskRun]]] = {}
+            for task in self.ledger.select(TASK_RUNS, where=where, limit=_TASKS_MOST):
+                tasks.setdefault(task.value.run_id, {})[task.value.task] = task
+            for stored in some:
+                found = tasks.get(stored.value.run_id, {})
+                if any(each.value.kind is TaskKind.SERVE for each in found.values()):
+                    yield self.view(stored)
+                else:
+                    yield self._view(stored, found)
 
     def run(self, run_id: str) -> Stored[Run] | None:
         """Return a run, or None."""

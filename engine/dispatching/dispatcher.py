@@ -32,12 +32,11 @@ class Dispatcher(Desk):
         for look in (observing.observe, observing.lose, _act, deployments.reconcile):
             if look(self, fleet, live):
                 changed, live = True, self.live_attempts()
-        changed |= observing.stop_unwanted(self, fleet, live)
-        live = self.live_attempts() if changed else live
+        if observing.stop_unwanted(self, fleet, live):
+            changed, live = True, self.live_attempts()
         views = starting.advance(self, fleet, live)
         changed |= views.changed
-        changed |= starting.start(self, fleet, live, views.of_run)
-        if ending.end_runs(self):
+        if ending.end_runs(self, views.of_run):
             ending.collect(self)
             changed = True
         return changed

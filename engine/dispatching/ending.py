@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from engine.dispatching import news, orders
-from engine.dispatching.desk import Desk
+from engine.dispatching.desk import Desk, RunView
 from engine.model.dispatches import (
     Deployment,
     Run,
@@ -14,7 +14,7 @@ from engine.model.dispatches import (
     TaskRun,
     TaskState,
 )
-from engine.model.identifiers import Digest
+from engine.model.identifiers import Digest, RunId
 from engine.model.records import (
     DEPLOYMENTS,
     EVENTS,
@@ -30,11 +30,16 @@ _RUNS_KEPT = 50
 # Artefacts of older runs go, except those that serve or may be rolled back to.
 
 
-def end_runs(desk: Desk) -> bool:
-    """End every run of which nothing can change any more; return whether one ended."""
+def end_runs(desk: Desk, views: Mapping[RunId, RunView]) -> bool:
+    """End every run of which nothing can change any more; return whether one ended.
+
+    views: of runs, as this step left them; those that go on by them are not read again.
+    """
     changed = False
     for stored in desk.ledger.select(RUNS, where={"state": RunState.ACTIVE.value}):
         run = stored.value
+        if run.run_id in views and _goes_on(views[run.run_id]):
+            continue
         tasks = desk.ledger.select(TASK_RUNS, where={"run_id": run.run_id})
         deployment = desk.ledger.get(DEPLOYMENTS, run.pipeline)
         served = deployment.value if deployment else None
@@ -54,6 +59,14 @@ def end_runs(desk: Desk) -> bool:
             *unchanged,
         )
     return changed
+
+
+def _goes_on(view: RunView) -> bool:
+    """Return whether a run has a task that waits or runs; what serves may do so for ever."""
+    return any(
+        not each.value.state.is_terminal and each.value.kind is not TaskKind.SERVE
+        for each in view.tasks.values()
+    )
 
 
 def verdict(run: Run, tasks: Sequence[TaskRun], deployment: Deployment | None) -> Run | None:

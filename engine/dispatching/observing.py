@@ -9,15 +9,17 @@ from dataclasses import replace
 from engine.dispatching import news, outcomes
 from engine.dispatching.admission import cluster_of
 from engine.dispatching.desk import Desk
-from engine.model.dispatches import Attempt, AttemptState, Observation, Reason
+from engine.dispatching.grouping import Group
+from engine.model.dispatches import Attempt, AttemptState, Observation, Reason, TaskState
 from engine.model.errors import RetryableError
 from engine.model.fleet import Cluster, Fleet
-from engine.model.identifiers import AttemptId
+from engine.model.identifiers import AttemptId, attempt_id
 from engine.model.records import (
     ATTEMPTS,
     CLUSTER_HEALTH,
     DEPLOYMENTS,
     EVENTS,
+    TASK_RUNS,
     ClusterHealth,
     Put,
     Stored,
@@ -27,6 +29,7 @@ from engine.model.records import (
 _LOG = logging.getLogger(__name__)
 _GRACE_SECONDS = 10.0
 # Of a cluster that the fleet does not know any more.
+_TASKS_MOST = 100_000
 
 Live = Mapping[AttemptId, Stored[Attempt]]
 
@@ -52,22 +55,24 @@ def watch_clusters(desk: Desk, fleet: Fleet) -> bool:
 def observe(desk: Desk, fleet: Fleet, live: Live) -> bool:
     """Take in what every executor sees; return whether anything changed."""
     changed = False
-    for attempt_id in desk.unseen.keys() - live.keys():
-        del desk.unseen[attempt_id]
+    group = Group(desk)
+    for known in desk.unseen.keys() - live.keys():
+        del desk.unseen[known]
     for name, executor in desk.executors.items():
         try:
             seen = {each.attempt_id: each for each in executor.observe()}
         except RetryableError as error:
             _LOG.warning("executor %s did not answer: %s", name, error.message)
             continue
-        for attempt_id, observation in seen.items():
-            stored = live.get(attempt_id)
+        for attempt, observation in seen.items():
+            stored = live.get(attempt)
             if stored is not None:
-                changed |= _take_in(desk, stored, observation, fleet)
+                changed |= _take_in(desk, stored, observation, fleet, group)
             elif not observation.state.is_terminal:
-                _stop_if_over(desk, attempt_id)
+                _stop_if_over(desk, attempt)
+        group.flush()
         changed |= _missing(desk, name, live, seen, fleet)
-    return changed
+    return changed | group.changed
 
 
 def lose(desk: Desk, fleet: Fleet, live: Live) -> bool:
@@ -117,9 +122,10 @@ def stop_unwanted(desk: Desk, fleet: Fleet, live: Live) -> bool:
     seen by its executor, which never starts what was stopped, so it ends here.
     """
     changed = False
-    for stored in live.values():
+    wanted = _wanted(desk) if live else frozenset()
+    for known, stored in live.items():
         attempt = stored.value
-        if is_wanted(desk, attempt) or not _stopped(desk, attempt):
+        if known in wanted or is_wanted(desk, attempt) or not _stopped(desk, attempt):
             continue
         if attempt.state is AttemptState.INTENDED:
             stop = replace(_lost(attempt, desk.clock.now()), state=AttemptState.STOPPED)
@@ -128,7 +134,23 @@ def stop_unwanted(desk: Desk, fleet: Fleet, live: Live) -> bool:
     return changed
 
 
-def _take_in(desk: Desk, stored: Stored[Attempt], seen: Observation, fleet: Fleet) -> bool:
+def _wanted(desk: Desk) -> frozenset[AttemptId]:
+    """Return the attempts that tasks and deployments wait for, by one look at all of them."""
+    where = {"state": TaskState.RUNNING.value}
+    tasks = [each.value for each in desk.ledger.select(TASK_RUNS, where=where, limit=_TASKS_MOST)]
+    servers = (each.value.attempt_id for each in desk.ledger.select(DEPLOYMENTS))
+    return frozenset(
+        [
+            *(attempt_id(each.run_id, each.task, each.attempt) for each in tasks),
+            *(each for each in servers if each is not None),
+        ]
+    )
+
+
+def _take_in(
+    desk: Desk, stored: Stored[Attempt], seen: Observation, fleet: Fleet, group: Group
+) -> bool:
+    """Store the end of an attempt, or leave to the group what else is new of it."""
     attempt = stored.value
     desk.unseen.pop(attempt.attempt_id, None)
     if seen.state.is_terminal:
@@ -144,9 +166,9 @@ def _take_in(desk: Desk, stored: Stored[Attempt], seen: Observation, fleet: Flee
         endpoint=seen.endpoint or attempt.endpoint,
         started_at=seen.started_at or attempt.started_at,
     )
-    if shown == attempt:
-        return False
-    return desk.commit(f"dispatch.seen:{attempt.task}", Put(ATTEMPTS, shown, stored.version))
+    if shown != attempt:
+        group.add(f"dispatch.seen:{attempt.task}", Put(ATTEMPTS, shown, stored.version))
+    return False
 
 
 def _missing(
@@ -155,10 +177,10 @@ def _missing(
     """Give up attempts that run as far as is known, but that their executor does not show."""
     changed = False
     now = desk.clock.now()
-    for attempt_id, stored in live.items():
+    for known, stored in live.items():
         attempt = stored.value
         running = attempt.state is AttemptState.RUNNING and attempt.executor == executor
-        if not running or attempt_id in seen:
+        if not running or known in seen:
             continue
         if is_given_up(desk, attempt, fleet):
             message = f"executor {executor} does not know it any more"
@@ -167,11 +189,11 @@ def _missing(
     return changed
 
 
-def _stop_if_over(desk: Desk, attempt_id: AttemptId) -> None:
+def _stop_if_over(desk: Desk, attempt: AttemptId) -> None:
     """Stop what came back with a cluster that was given up; leave alone what is not ours."""
-    stored = desk.ledger.get(ATTEMPTS, attempt_id)
+    stored = desk.ledger.get(ATTEMPTS, attempt)
     if stored is not None and stored.value.state.is_terminal:
-        _LOG.info("stopping %s, which was given up before", attempt_id)
+        _LOG.info("stopping %s, which was given up before", attempt)
         _stopped(desk, stored.value)
 
 

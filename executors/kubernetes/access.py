@@ -6,6 +6,8 @@ check of certificates, run a command of the kubeconfig) is looked at first.
 
 from __future__ import annotations
 
+import copy
+import functools
 import hashlib
 import io
 import json
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from kubernetes import client, config
-from kubernetes.config.kube_config import KubeConfigMerger
+from kubernetes.config.kube_config import ConfigNode, KubeConfigMerger
 
 from engine.model.errors import Fault, InvalidInputError
 
@@ -33,20 +35,27 @@ class Context:
 
 
 def read(path: Path) -> Mapping[str, Any]:
-    """Return a kubeconfig.
+    """Return a kubeconfig, which is not to be changed: others are given the same one.
 
     Raises:
         InvalidInputError: when it cannot be read, or is no kubeconfig.
     """
     try:
-        text = io.StringIO(path.read_text(encoding="utf-8"))
-        document: object = KubeConfigMerger(text).config  # type: ignore[no-untyped-call]  # no types
+        found = path.stat()
+        document = _parsed(path, found.st_mtime_ns, found.st_size, found.st_ino)
     except Exception as error:  # the library raises whatever its YAML parser does
         why = f"it cannot be read: {error}"
         raise _invalid(path, why, "check the setting `kubeconfig`") from error
     if not isinstance(document, dict):
         raise _invalid(path, "it is no kubeconfig", "`kubectl config view` shows a good one")
     return cast("Mapping[str, Any]", document)
+
+
+@functools.lru_cache(maxsize=4)
+def _parsed(path: Path, _changed_at: int, _size: int, _inode: int) -> object:
+    """Read a file as it is now; with fifty clusters in it that takes a second, so it is kept."""
+    text = io.StringIO(path.read_text(encoding="utf-8"))
+    return cast("object", KubeConfigMerger(text).config)  # type: ignore[no-untyped-call]  # no types
 
 
 def contexts(path: Path) -> tuple[Context, ...]:
@@ -135,13 +144,34 @@ def connect(
     settings.retries = False  # the gate decides when to ask again
     settings.connection_pool_maxsize = connections + 4  # watches hold connections of their own
     try:
-        config.load_kube_config(  # type: ignore[no-untyped-call]  # it has no types
-            str(path), context=context, client_configuration=settings
-        )
+        _sign_in(path, context, settings)
     except Exception as error:  # the library raises whatever its parts do
         message = f"context {context!r} cannot be used: {error}"
         raise _invalid(path, message, "`kubectl --context` must work with it") from error
     return client.ApiClient(settings)
+
+
+def _sign_in(path: Path, context: str, settings: client.Configuration) -> None:
+    """Set address and credentials of a context."""
+    document = read(path)
+    chosen = _named(document, "contexts", context, "context") or {}
+    user = str(chosen.get("user", ""))
+    if "auth-provider" in (_named(document, "users", user, "user") or {}):
+        # Such a user's tokens are renewed, and written back to the file.
+        config.load_kube_config(  # type: ignore[no-untyped-call]  # it has no types
+            str(path), context=context, client_configuration=settings
+        )
+        return
+    wanted = {"contexts": context, "users": user, "clusters": str(chosen.get("cluster", ""))}
+    parts = {
+        part: [copy.deepcopy(each) for each in _list(document, part) if each["name"] == name]
+        for part, name in wanted.items()
+    }
+    # The path is what relative names of files start from.
+    alone = ConfigNode("kubeconfig", {**document, **parts}, str(path))  # type: ignore[no-untyped-call]  # as above
+    config.load_kube_config_from_dict(  # type: ignore[no-untyped-call]  # as above
+        alone, context=context, client_configuration=settings
+    )
 
 
 def _named(document: Mapping[str, Any], part: str, name: str, key: str) -> dict[str, Any] | None:

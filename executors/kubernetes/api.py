@@ -1,8 +1,8 @@
 """Requests to one cluster: raw documents in and out, errors of our own tree.
 
-Every request passes the cluster's gate. The official client adds credentials and keeps
-connections; what it would make of the answers is left out, since typed models of a list of ten
-thousand pods cost four times the processor time.
+Every request passes the cluster's gate. The official client adds credentials; what it
+would make of the answers is left out, since typed models of a list of ten thousand pods cost four
+times the processor time.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from engine.model.errors import (
     UnreachableError,
 )
 from executors.kubernetes.gate import Gate
+from executors.kubernetes.wire import CONNECT_SECONDS, Answer, Wire
 
 APPLY = "application/apply-patch+yaml"
 FIELD_MANAGER = "berth"
@@ -57,6 +58,10 @@ class ExistsError(ConflictError):
     """There is an object of that name already."""
 
 
+class SilentError(UnreachableError):
+    """Nothing came over a watch for a while, as on a quiet cluster, or over a dead connection."""
+
+
 class Api:
     """One cluster's API server. May be used from several threads."""
 
@@ -64,6 +69,9 @@ class Api:
         self.name = name
         self.gate = gate
         self._client = api_client
+        settings = api_client.configuration
+        kept = settings.connection_pool_maxsize or 1
+        self._wire = Wire(settings, kept) if Wire.can_reach(settings) else None
         self._signed: dict[str, str] = {}
         self._signed_at = -_SIGNED_SECONDS
 
@@ -104,15 +112,12 @@ class Api:
         blames_server: false for what the server passes on to a node: its fault says nothing.
         """
         self.gate.enter()
-        headers = {"Content-Type": content_type} if body is not None else {}
         try:
-            answer = self._send(method, path, query, body, headers, seconds)
-            content = answer.read(_ANSWER_BYTES_MAX)
-            answer.release_conn()
+            answer = self._ask(method, path, query, body, content_type, seconds)
         except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
             raise self._no_answer(error) from error
-        self._judge(answer, content, blames_server=blames_server)
-        return content
+        self._judge(answer, blames_server=blames_server)
+        return answer.content
 
     def date(self) -> float:
         """Return the server's clock in seconds since 1970, 0 where it does not say.
@@ -122,14 +127,12 @@ class Api:
         """
         self.gate.enter()
         try:
-            answer = self._send("GET", "/version", None, None, {}, REQUEST_SECONDS)
-            answer.read()
-            answer.release_conn()
+            answer = self._ask("GET", "/version", None, None, "", REQUEST_SECONDS)
         except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
             raise self._no_answer(error) from error
         self.gate.succeeded()
         try:
-            return email.utils.parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
+            return email.utils.parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
         except ValueError:
             return 0.0
 
@@ -139,17 +142,19 @@ class Api:
         """Return an open watch and its events; the response's `shutdown` ends it.
 
         Raises:
-            UnreachableError: also while iterating, when nothing came for `inactivity_seconds`.
+            SilentError: while iterating, when nothing came for `inactivity_seconds`.
+            UnreachableError: also while iterating, when the connection broke off.
             GoneError: also while iterating, when the version watched from is too old.
         """
         self.gate.enter()
-        timeout = (REQUEST_SECONDS, inactivity_seconds)
+        timeout = urllib3.Timeout(connect=REQUEST_SECONDS, read=inactivity_seconds)
+        target = f"{path}?{urlencode({**query, 'watch': '1'})}"
         try:
-            answer = self._send("GET", path, {**query, "watch": "1"}, None, {}, timeout)
+            answer = self._send("GET", target, self._signature(), None, timeout)
             content = b"" if answer.status < HTTPStatus.MULTIPLE_CHOICES else answer.read()
         except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
             raise self._no_answer(error) from error
-        self._judge(answer, content)
+        self._judge(_whole(answer, content))
         return answer, self._events(answer)
 
     def _events(self, answer: urllib3.BaseHTTPResponse) -> Iterator[Document]:
@@ -159,6 +164,8 @@ class Api:
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
                     yield self._event(line)
+        except urllib3.exceptions.ReadTimeoutError as error:
+            raise SilentError(f"the watch of {self.name!r} was silent") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise UnreachableError(f"the watch of {self.name!r} broke off: {error}") from error
         finally:
@@ -175,28 +182,55 @@ class Api:
             raise BusyError(message)
         return event
 
-    def _send(
+    def _ask(
         self,
         method: str,
         path: str,
         query: Mapping[str, object] | None,
         body: object,
-        headers: dict[str, str],
-        timeout: float | tuple[float, float],
-    ) -> urllib3.BaseHTTPResponse:
+        content_type: str,
+        seconds: float,
+    ) -> Answer:
+        """Return a whole answer, whatever its status."""
+        target = f"{path}?{urlencode(query)}" if query else path
+        headers, content = self._signature(), None
+        if body is not None:
+            content = msgspec.json.encode(body)
+            headers = {**headers, "Content-Type": content_type}
+        if self._wire is not None:
+            return self._wire.request(method, target, headers, content, seconds, _ANSWER_BYTES_MAX)
+        timeout = urllib3.Timeout(connect=min(CONNECT_SECONDS, seconds), read=seconds)
+        answer = self._send(method, target, headers, content, timeout)
+        found = answer.read(_ANSWER_BYTES_MAX)
+        answer.release_conn()
+        return _whole(answer, found)
+
+    def _signature(self) -> Mapping[str, str]:
+        """Return the headers by which the server knows us."""
         # The library would sign in anew for each request, which reads the whole environment.
         if time.monotonic() - self._signed_at >= _SIGNED_SECONDS:
             signed = dict(self._client.default_headers)
             self._client.update_params_for_auth(signed, [], ["BearerToken"], "", "GET", None)
-            self._signed, self._signed_at = signed, time.monotonic()
-        content = None if body is None else json.dumps(body, separators=(",", ":"))
-        asked = f"?{urlencode(query)}" if query else ""
+            # A file with a token in it ends with a line break as often as not.
+            self._signed = {name: str(value).strip() for name, value in signed.items()}
+            self._signed_at = time.monotonic()
+        return self._signed
+
+    def _send(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        timeout: urllib3.Timeout,
+    ) -> urllib3.BaseHTTPResponse:
+        """Send by the library what is not to be read at once, or goes through a proxy."""
         return self._client.rest_client.pool_manager.request(
             method,
-            f"{self._client.configuration.host}{path}{asked}",
+            f"{self._client.configuration.host}{target}",
             body=content,
-            headers={**self._signed, **headers},
-            timeout=_timeout(timeout),
+            headers=headers,
+            timeout=timeout,
             preload_content=False,
         )
 
@@ -206,9 +240,7 @@ class Api:
         fix = "check the address in the kubeconfig, and that the cluster runs"
         return UnreachableError(f"cluster {self.name!r} does not answer: {why}", fix=fix)
 
-    def _judge(
-        self, answer: urllib3.BaseHTTPResponse, content: bytes, *, blames_server: bool = True
-    ) -> None:
+    def _judge(self, answer: Answer, *, blames_server: bool = True) -> None:
         """Raise what a status means; tell the gate of it."""
         status = answer.status
         if status < HTTPStatus.MULTIPLE_CHOICES:
@@ -216,12 +248,17 @@ class Api:
             return
         if status == HTTPStatus.UNAUTHORIZED:
             self._signed_at = -_SIGNED_SECONDS
-        error = failure(self.name, status, content)
+        error = failure(self.name, status, answer.content)
         if isinstance(error, BusyError | UnreachableError) and blames_server:
-            self.gate.failed(error.message, retry_after_seconds(answer.headers.get("Retry-After")))
+            self.gate.failed(error.message, retry_after_seconds(answer.headers.get("retry-after")))
         else:
             self.gate.succeeded()
         raise error
+
+
+def _whole(answer: urllib3.BaseHTTPResponse, content: bytes) -> Answer:
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    return Answer(answer.status, headers, content)
 
 
 def _document(text: bytes) -> Document:
@@ -267,11 +304,6 @@ def retry_after_seconds(header: str | None) -> float:
         return max(0.0, float(header or 0.0))
     except ValueError:
         return 0.0
-
-
-def _timeout(seconds: float | tuple[float, float]) -> urllib3.Timeout:
-    connect, read = seconds if isinstance(seconds, tuple) else (min(5.0, seconds), seconds)
-    return urllib3.Timeout(connect=connect, read=read)
 
 
 def _words(error: Exception) -> str:

@@ -33,6 +33,7 @@ from engine.ports import ArtifactStore, Clock
 from executors.kubernetes import drift, endpoint, jobs, kueue, paths, verdicts
 from executors.kubernetes.api import APPLY, FIELD_MANAGER, Document, ExistsError
 from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
+from executors.kubernetes.patience import Patience
 from executors.kubernetes.pod import ORDER
 from executors.kubernetes.servers import Servers
 from executors.local import files, results
@@ -79,6 +80,7 @@ class KubernetesExecutor:
         self._homes: dict[str, str] = {}
         self._stuck: dict[str, float] = {}
         self._workers: dict[str, ThreadPoolExecutor] = {}
+        self._patience = Patience()
 
     # ------------------------------------------------------------------ starting
 
@@ -106,6 +108,8 @@ class KubernetesExecutor:
         """
         by_cluster: dict[str, list[AttemptOrder]] = {}
         for order in orders:
+            if not self._patience.allows(order.attempt_id):
+                continue
             by_cluster.setdefault(self._clusters.entry(order.cluster), []).append(order)
         waiting = []
         for name, wanted in by_cluster.items():
@@ -122,11 +126,13 @@ class KubernetesExecutor:
         return {order.attempt_id: future.result() for order, future in waiting}
 
     def _tried(self, order: AttemptOrder) -> BerthError | None:
+        failed: BerthError | None = None
         try:
             self.start(order)
         except BerthError as error:
-            return error
-        return None
+            failed = error
+        self._patience.note(order.attempt_id, failed)
+        return failed
 
     def _workers_of(self, name: str, count: int) -> ThreadPoolExecutor:
         if name not in self._workers:

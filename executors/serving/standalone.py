@@ -35,6 +35,9 @@ _STARTING_SECONDS = 0.01
 _SWITCH_SECONDS = 0.0005
 """How long the loop may hold the interpreter while a swap's thread waits for it. With Python's own
 5 ms a swap under load takes several times as long: its thread waits anew after every read."""
+_ACCEPTED_A_ROUND = 16
+"""The loop accepts one connection of a listening socket a round, and answers all that are open
+before the next: sixty-four clients that come at once would wait for sixty-four rounds."""
 _OLDEST_GENERATION = (10_000, 50, 1_000)
 
 
@@ -66,6 +69,11 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, leaving: Callable[[], float] = lambda: 0.0) -> None:
         super().__init__(config)
         self._leaving = leaving
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until asked to end, listening on each socket by several handles."""
+        every = [each.dup() for each in sockets or () for _ in range(_ACCEPTED_A_ROUND - 1)]
+        await super().serve([*(sockets or ()), *every] or None)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:

@@ -1,11 +1,8 @@
 """kill -9 of the engine at a seeded sample of the crash points that the story passes."""
 
-import os
-
 import pytest
 
 from benchmarks.crash import demo
-from tests.support.environments import untraced
 from tests.support.story import Story
 
 SAMPLE = 20
@@ -19,12 +16,7 @@ def points(told: Story) -> list[str]:
 
 @pytest.fixture(scope="module")
 def endings(points: list[str], tmp_path_factory: pytest.TempPathFactory) -> list[demo.Ending]:
-    with pytest.MonkeyPatch.context() as patch:
-        # Measuring coverage takes longer than the demos themselves, and the story told once is
-        # measured already.
-        for name in os.environ.keys() - untraced().keys():
-            patch.delenv(name)
-        return demo.killed(tmp_path_factory.mktemp("crashes"), points, SAMPLE)
+    return demo.killed(tmp_path_factory.mktemp("crashes"), points, SAMPLE)
 
 
 @pytest.mark.timeout(DEMOS_SECONDS)

@@ -27,7 +27,6 @@ import typer
 
 from api.cli.main import application
 from executors.local import processes
-from tests.support.environments import untraced
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -192,7 +191,7 @@ class Reader:
         if self._engine is None:
             command = [sys.executable, "-m", "berth", "start", *arguments, "--port", "0"]
             with log.open("wb") as file:
-                self._engine = subprocess.Popen(command, stdout=file, stderr=file, env=untraced())
+                self._engine = subprocess.Popen(command, stdout=file, stderr=file)
         ends = time.monotonic() + LONGEST_SECONDS
         while "Stop it with" not in log.read_text("utf-8"):
             assert self._engine.poll() is None, log.read_text("utf-8")

@@ -16,8 +16,6 @@ from typing import Any
 
 import psutil
 
-from tests.support.environments import untraced
-
 LONGEST_SECONDS = 900.0
 """How long the story may take on a busy machine; it takes two to three minutes on a quiet one."""
 POINTS = "points.txt"
@@ -67,7 +65,7 @@ def told(base: Path) -> Iterator[Story]:
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
-            env={**untraced(), "BERTH_CRASH_RECORD": str(base / POINTS)},
+            env={**os.environ, "BERTH_CRASH_RECORD": str(base / POINTS)},
         )
 
     def end() -> None:

@@ -219,8 +219,15 @@ def deployments(
                 cells.moment(one.swapped_at, now),
                 str(one.swaps),
                 one.endpoint or words.NOTHING,
-                sizes_report.changes_in_words(sizes.get(one.pipeline)),
+                _should_hold(sizes.get(one.pipeline)),
             )
             for one in serving
         ),
     )
+
+
+def _should_hold(size: ServiceSize | None) -> str:
+    """Return what a service should hold; a dash while too little is known to say."""
+    if size is None:
+        return words.NOTHING
+    return sizes_report.changes_in_words(size) or "what it holds"

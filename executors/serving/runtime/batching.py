@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 
 from executors.serving.runtime.faults import RequestError, busy
@@ -43,8 +44,7 @@ Done = Callable[[list[Array] | None, RequestError | None], None]
 """Told the outputs of a request or why there are none, once, in the thread of the loop."""
 
 
-@dataclass(slots=True, eq=False)
-class Item:
+class Item(msgspec.Struct, eq=False):
     """A request in the queue; `deadline` in the clock's seconds, infinite without one."""
 
     arrays: list[Array]

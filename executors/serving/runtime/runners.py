@@ -132,9 +132,7 @@ def _fit(spec: TensorSpec, tensor: Tensor) -> Array:
     array = tensor.array
     shape = array.shape
     wanted = spec.shape
-    if len(shape) != len(wanted) or any(
-        size not in {FREE, given} for size, given in zip(wanted, shape, strict=True)
-    ):
+    if not _is_shape(wanted, shape):
         said = _said(wanted, table=bool(spec.columns))
         message = f"input {tensor.name!r} has shape {list(shape)}, expected {said}"
         raise RequestError(message)
@@ -142,6 +140,13 @@ def _fit(spec: TensorSpec, tensor: Tensor) -> Array:
         _check_type(spec, tensor)
         array = _cast(spec, array)
     return array
+
+
+def _is_shape(wanted: Sequence[int], shape: Sequence[int]) -> bool:
+    """Say whether a shape is one of those wanted."""
+    return len(shape) == len(wanted) and all(
+        size in (given, FREE) for size, given in zip(wanted, shape, strict=True)
+    )
 
 
 def _check_type(spec: TensorSpec, tensor: Tensor) -> None:

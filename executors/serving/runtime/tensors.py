@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,8 +43,7 @@ _HALF_BITS = 16
 RANK_MAX = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(msgspec.Struct, frozen=True):
     """A named array; its datatype is one of `DTYPES`."""
 
     name: str
@@ -76,7 +75,7 @@ def checked_size(name: str, shape: Sequence[int]) -> int:
     Raises:
         RequestError: when it has a negative size or too many dimensions.
     """
-    if len(shape) > RANK_MAX or any(size < 0 for size in shape):
+    if len(shape) > RANK_MAX or min(shape, default=0) < 0:
         message = f"input {name!r} has shape {list(shape)[:RANK_MAX]}, expected at most {RANK_MAX}"
         raise RequestError(f"{message} whole numbers from 0")
     return math.prod(shape)

@@ -42,6 +42,23 @@ class _Output(msgspec.Struct):
     parameters: dict[str, Any] | None = None
 
 
+class _Written(msgspec.Struct, omit_defaults=True):
+    """An output as an answer has it."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    parameters: dict[str, Any] | None = None
+    data: list[Any] | None = None
+
+
+class _Answer(msgspec.Struct, omit_defaults=True):
+    model_name: str
+    model_version: str
+    id: str = ""
+    outputs: list[_Written] | None = None
+
+
 class _Request(msgspec.Struct):
     inputs: list[_Input]
     id: str = ""
@@ -127,27 +144,19 @@ def read_infer(body: bytes, json_length: int | None = None) -> InferRequest:
 
 def write_answer(answer: InferAnswer) -> tuple[bytes, int | None]:
     """Return the body of an answer, and how much of it is JSON where bytes follow."""
-    outputs: list[dict[str, object]] = []
+    outputs: list[_Written] = []
     behind: list[bytes] = []
     for output in answer.outputs:
         array, spec = output.array, output.spec
-        described: dict[str, object] = {
-            "name": spec.name,
-            "datatype": spec.datatype,
-            "shape": array.shape,
-        }
+        written = _Written(spec.name, spec.datatype, array.shape)
         if output.binary:
             data = to_bytes(spec.datatype, array)
-            described["parameters"] = {_BINARY_SIZE: len(data)}
+            written.parameters = {_BINARY_SIZE: len(data)}
             behind.append(data)
         else:
-            described["data"] = values(spec.datatype, array)
-        outputs.append(described)
-    document: dict[str, object] = {"model_name": answer.model, "model_version": answer.version}
-    if answer.request_id:
-        document["id"] = answer.request_id
-    document["outputs"] = outputs
-    body = encode(document)
+            written.data = values(spec.datatype, array)
+        outputs.append(written)
+    body = encode(_Answer(answer.model, answer.version, answer.request_id, outputs))
     if not behind:
         return body, None
     return b"".join((body, *behind)), len(body)
@@ -168,7 +177,7 @@ def _tensor(given: _Input) -> Tensor:
     dtype = dtype_of(name, given.datatype)
     size = checked_size(name, shape)
     raw = given.data
-    if not bytes(raw):
+    if raw is _EMPTY:
         raise RequestError(f"input {name!r} has no `data`, expected a list")
     try:
         array = np.array(_FLAT[dtype.kind].decode(raw), dtype=dtype)

@@ -1,9 +1,14 @@
-"""Inference requests and answers, whichever way they came."""
+"""Inference requests and answers, whichever way they came.
+
+They are structs of msgspec: several are made for each request, and a frozen dataclass takes seven
+times as long to make.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from executors.serving.runtime.faults import RequestError
 from executors.serving.runtime.runners import TensorSpec
@@ -13,8 +18,7 @@ Parameters = Mapping[str, object]
 _MICROSECONDS = 1e6
 
 
-@dataclass(frozen=True, slots=True)
-class WantedOutput:
+class WantedOutput(msgspec.Struct, frozen=True):
     """An output asked for. binary: as bytes behind the JSON; None leaves it to the request."""
 
     name: str
@@ -22,14 +26,13 @@ class WantedOutput:
     classes: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InferRequest:
+class InferRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request. binary: whether outputs come as bytes where they do not say."""
 
     request_id: str
     tensors: Sequence[Tensor]
     outputs: Sequence[WantedOutput] = ()
-    parameters: Parameters = field(default_factory=dict)
+    parameters: Parameters = {}
     binary: bool = False
 
     @property
@@ -42,8 +45,7 @@ class InferRequest:
         return found / _MICROSECONDS if found > 0 else float("inf")
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(msgspec.Struct, frozen=True):
     """An output of an answer."""
 
     spec: TensorSpec
@@ -51,8 +53,7 @@ class Output:
     binary: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InferAnswer:
+class InferAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """An answer, with the version that gave it."""
 
     model: str

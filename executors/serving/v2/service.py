@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Protocol
 
+import msgspec
+
 from executors.serving.runtime.batching import Statistics
 from executors.serving.runtime.faults import RequestError, busy
 from executors.serving.runtime.runners import TensorSpec
@@ -186,8 +188,7 @@ class InferenceService:
         return slot.choose(version, {}) if version else slot.current.default
 
 
-@dataclass(slots=True)
-class _Pending:
+class _Pending(msgspec.Struct, eq=False):
     """A request that runs: turns outputs into an answer."""
 
     service: InferenceService

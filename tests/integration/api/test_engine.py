@@ -18,7 +18,6 @@ import pytest
 from api.client import Client
 from api.client.remote import Remote
 from engine.model.errors import BerthError, UnreachableError
-from tests.support.environments import untraced
 from tests.support.faces import FLEET, PIPELINE, until
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
@@ -60,9 +59,8 @@ def start(tmp_path: Path) -> Iterator[Starter]:
     home = tmp_path / "home"
     engines: list[Engine] = []
 
-    def begin(*arguments: str, traced: bool = False) -> Engine:
-        known = dict(os.environ) if traced else untraced()
-        kept = {name: value for name, value in known.items() if not name.startswith("BERTH_")}
+    def begin(*arguments: str) -> Engine:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("BERTH_")}
         environment = {**kept, "PYTHONPATH": str(Path.cwd())}
         process = subprocess.Popen(
             [sys.executable, "-m", "berth", "start", "--home", str(home), *(arguments or PORT)],
@@ -112,7 +110,7 @@ def berth(engine: Engine, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_an_engine_ends_cleanly_when_told_to(start: Starter) -> None:
-    engine = start(traced=True)
+    engine = start()
     with engine.client() as client:
         assert all(loop.fine for loop in client.engine.health().loops)
     assert engine.end(signal.SIGTERM) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,7 +18,6 @@ from api.client import Client
 from engine.model.records import ATTEMPTS, TERMS
 from engine.store import open_ledger
 from tests.support import postgresql
-from tests.support.environments import untraced
 from tests.support.faces import FLEET, until
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
@@ -35,7 +35,7 @@ class Replicas:
     clients: list[Client] = field(default_factory=list)
 
     def start(self, name: str) -> Client:
-        known = {k: v for k, v in untraced().items() if not k.startswith("BERTH_")}
+        known = {k: v for k, v in os.environ.items() if not k.startswith("BERTH_")}
         self.processes[name] = subprocess.Popen(
             [sys.executable, "-m", "berth", "start", "--home", "home", "--port", "0"],
             cwd=self.folder,
@@ -168,7 +168,7 @@ def test_a_replica_without_postgresql_is_refused(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "berth", "start", "--home", "home", "--port", "0"],
         cwd=tmp_path,
-        env={**untraced(), "BERTH_REPLICA": "a", "PYTHONPATH": str(Path.cwd())},
+        env={**os.environ, "BERTH_REPLICA": "a", "PYTHONPATH": str(Path.cwd())},
         capture_output=True,
         text=True,
         check=False,

@@ -57,6 +57,8 @@ def test_help_lists_every_command_and_loads_nothing_heavy() -> None:
     assert "heavy: []" in done.stdout
     for name in ("plan", "explain", "apply", "status", "alarms", "capacity", "doctor", "demo"):
         assert f"\n  {name} " in done.stdout
+    assert "\nOn call:\n" in done.stdout
+    assert "\nMore:\n" not in done.stdout, "a command stands in no section of the help"
 
 
 def test_a_plan_is_made_without_an_engine(berth: Berth, said: Callable[[], str]) -> None:

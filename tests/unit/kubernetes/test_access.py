@@ -83,3 +83,22 @@ def test_what_is_no_kubeconfig_is_named(tmp_path: Path, text: str) -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="nowhere"):
         access.contexts(tmp_path / "nowhere")
+
+
+def test_a_file_that_changed_is_read_anew(tmp_path: Path) -> None:
+    path = written(tmp_path, config())
+    assert [each.name for each in access.contexts(path)] == ["east"]
+    content = config()
+    content["contexts"].append({"name": "west", "context": {"cluster": "c", "user": "u"}})
+    written(tmp_path, content)
+    assert [each.name for each in access.contexts(path)] == ["east", "west"]
+
+
+def test_names_of_files_are_relative_to_the_kubeconfig(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t-1")
+    (tmp_path / "ca.crt").write_text("")
+    content = config(**{"certificate-authority": "ca.crt"})
+    content["users"][0]["user"] = {"tokenFile": "token"}
+    client = access.connect(written(tmp_path, content), "east")
+    assert client.configuration.ssl_ca_cert == str(tmp_path / "ca.crt")
+    assert "Bearer t-1" in client.configuration.api_key.values()

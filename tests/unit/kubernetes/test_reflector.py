@@ -12,7 +12,7 @@ import pytest
 
 from engine.model.errors import RefusedError, UnreachableError
 from executors.kubernetes import reflector
-from executors.kubernetes.api import Document, GoneError
+from executors.kubernetes.api import Document, GoneError, SilentError
 from executors.kubernetes.gate import Gate
 from executors.kubernetes.reflector import Reflector
 
@@ -164,6 +164,16 @@ def test_a_broken_watch_goes_on_where_it_was_without_a_list(
     cache.start()
     until(lambda: len(server.queries) == 2)
     assert server.queries[1]["resourceVersion"] == "11"
+    assert cache.lists == 1
+
+
+def test_a_quiet_cluster_is_watched_without_a_pause(
+    server: Server, cache: Reflector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reflector, "_FIRST_PAUSE_SECONDS", 60.0)
+    server.watches = [tells(then=SilentError("silent")) for _ in range(5)]
+    cache.start()
+    until(lambda: len(server.queries) == 6)
     assert cache.lists == 1
 
 

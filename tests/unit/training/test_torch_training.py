@@ -6,7 +6,6 @@ import importlib
 import itertools
 import json
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ import pytest
 
 from engine.model.errors import DamagedError, RefusedError
 from executors.training.parallel import launch, metrics, prediction
-from tests.support.environments import untraced
 
 pytestmark = pytest.mark.xdist_group("torch")
 
@@ -53,13 +51,6 @@ def recipe():
 def wrong():
     return "no recipe"
 """
-
-
-@pytest.fixture(autouse=True)
-def _uncounted_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers import torch three times slower while lines are counted; the loop is counted here."""
-    for name in os.environ.keys() - untraced().keys():
-        monkeypatch.delenv(name)
 
 
 def recipe(**fields: object) -> Any:

@@ -5,6 +5,10 @@ import dataclasses
 from api.web import cells
 from api.web.views import clusters, runs
 from engine.model import dispatches, plans, records
+from engine.model.identifiers import ClusterName, PipelineName, PoolName, TaskName
+from engine.model.profiles import Quantiles
+from engine.model.resources import Resource
+from engine.model.sizing import ServiceSize, SizedAmount
 
 AT = 1_790_000_000.0
 NOTHING = "\u2013"
@@ -84,6 +88,46 @@ def test_a_deployment_that_lags_is_a_warning(deployment: dispatches.Deployment) 
     well, ill = runs.deployments([deployment, late], {}, AT + 5).rows
     assert [well[n].text for n in (1, 2)] == ["serving", "sha256:0123456789ab"]
     assert (ill[1].tone, ill[2].text, ill[6].text) == (cells.Tone.WARN, NOTHING, NOTHING)
+
+
+def test_a_service_says_what_it_should_hold_once_that_is_known(
+    deployment: dispatches.Deployment,
+) -> None:
+    memory = SizedAmount(
+        resource=Resource.MEMORY,
+        held=4.0,
+        wanted=1.5,
+        used_most=1.2,
+        changes=True,
+        method="like hours",
+        allowed=0.01,
+        short=0.008,
+        held_over_used=1.3,
+        hours=40,
+        services=3,
+        why="what it spares in 24 h repays a restart",
+    )
+    size = ServiceSize(
+        pipeline=deployment.pipeline,
+        task=TaskName("serve"),
+        at=AT,
+        cluster=ClusterName("eu"),
+        pool=PoolName("nodes"),
+        amounts=(memory,),
+        ahead=(Quantiles.constant(0.5), Quantiles.constant(2.0)),
+    )
+    fits = dataclasses.replace(size, amounts=(dataclasses.replace(memory, changes=False),))
+    known: tuple[dict[PipelineName, ServiceSize], ...] = (
+        {},
+        {deployment.pipeline: fits},
+        {deployment.pipeline: size},
+    )
+    rows = [runs.deployments([deployment], sizes, AT + 5).rows[0] for sizes in known]
+    assert [row[-1].text for row in rows] == [
+        NOTHING,
+        "what it holds",
+        "1.5 GiB of memory in place of 4",
+    ]
 
 
 def test_a_digest_of_another_kind_is_kept_whole() -> None:
