@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.clusters import fixtures
-from tests.support.environments import untraced
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(900)]
 
@@ -30,9 +29,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, obj
     told = tmp_path_factory.mktemp("faults") / "figures.json"
     sample = ["--only", "F1,F3,F4,F7", "--kills", str(KILLS), "--outage", str(OUTAGE_SECONDS)]
     command = [sys.executable, "-m", "benchmarks", "kubernetes.faults", *sample, "--json", told]
-    ended = subprocess.run(
-        command, cwd=ROOT, env=untraced(), capture_output=True, text=True, check=False
-    )
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode in {0, 1}, ended.stderr[-4000:]
     return {each["name"]: each for each in json.loads(told.read_text("utf-8"))["figures"]}
 
