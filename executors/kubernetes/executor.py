@@ -292,6 +292,9 @@ class KubernetesExecutor:
             self._give_up_stuck(link, job, pod, known[1])
             return known[1]
         if verdicts.is_over(job) and verdicts.terminated(pod) is None:
+            if link.pods is not None and not (link.pods.is_synced or job["worker"]):
+                # The list of pods is on its way; asking for each would take long after a restart.
+                return verdicts.running(job, pod)
             try:
                 pod = self._newest_pod(link, job)
             except BerthError as error:
