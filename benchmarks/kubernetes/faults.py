@@ -17,15 +17,23 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 
 from benchmarks import frame
-from benchmarks.kubernetes import _faults, _kills, _objects, _partitions, _replicas, _world
+from benchmarks.kubernetes import (
+    _faults,
+    _kills,
+    _objects,
+    _outages,
+    _partitions,
+    _replicas,
+    _world,
+)
 
 FAULTS: dict[str, Callable[[_faults.Stage], Iterator[frame.Figure]]] = {
     "F3": _faults.lost_answers,
     "F4": _faults.conflicts,
-    "F5": _faults.too_old,
-    "F6": _faults.patience,
-    "F7": _faults.outage,
-    "F8": _faults.silence,
+    "F5": _outages.too_old,
+    "F6": _outages.patience,
+    "F7": _outages.outage,
+    "F8": _outages.silence,
     "F11": _replicas.clock_jumps,
     "F12": _replicas.split_brain,
     "F16": _faults.deaths,

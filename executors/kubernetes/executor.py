@@ -9,7 +9,6 @@ attempt is never started again.
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import shutil
 import tempfile
@@ -17,6 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from string import Template
+
+import msgspec
 
 from engine.model.dispatches import AttemptOrder, AttemptState, Observation, Reason
 from engine.model.errors import (
@@ -33,6 +34,7 @@ from engine.ports import ArtifactStore, Clock
 from executors.kubernetes import drift, endpoint, jobs, kueue, paths, verdicts
 from executors.kubernetes.api import APPLY, FIELD_MANAGER, Document, ExistsError
 from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
+from executors.kubernetes.patience import Patience
 from executors.kubernetes.pod import ORDER
 from executors.kubernetes.servers import Servers
 from executors.local import files, results
@@ -79,6 +81,7 @@ class KubernetesExecutor:
         self._homes: dict[str, str] = {}
         self._stuck: dict[str, float] = {}
         self._workers: dict[str, ThreadPoolExecutor] = {}
+        self._patience = Patience()
 
     # ------------------------------------------------------------------ starting
 
@@ -106,6 +109,8 @@ class KubernetesExecutor:
         """
         by_cluster: dict[str, list[AttemptOrder]] = {}
         for order in orders:
+            if not self._patience.allows(order.attempt_id):
+                continue
             by_cluster.setdefault(self._clusters.entry(order.cluster), []).append(order)
         waiting = []
         for name, wanted in by_cluster.items():
@@ -122,11 +127,13 @@ class KubernetesExecutor:
         return {order.attempt_id: future.result() for order, future in waiting}
 
     def _tried(self, order: AttemptOrder) -> BerthError | None:
+        failed: BerthError | None = None
         try:
             self.start(order)
         except BerthError as error:
-            return error
-        return None
+            failed = error
+        self._patience.note(order.attempt_id, failed)
+        return failed
 
     def _workers_of(self, name: str, count: int) -> ThreadPoolExecutor:
         if name not in self._workers:
@@ -157,7 +164,7 @@ class KubernetesExecutor:
             namespace=entry.namespace,
             place=self._place(link, order.pool),
             settings=self._settings,
-            environment={ORDER: json.dumps(self._told(order), sort_keys=True)},
+            environment={ORDER: msgspec.json.encode(self._told(order), order="sorted").decode()},
         )
         if entry.has_queues:
             worker = "" if entry is link else link.given.worker or link.given.name
@@ -285,6 +292,9 @@ class KubernetesExecutor:
             self._give_up_stuck(link, job, pod, known[1])
             return known[1]
         if verdicts.is_over(job) and verdicts.terminated(pod) is None:
+            if link.pods is not None and not (link.pods.is_synced or job["worker"]):
+                # The list of pods is on its way; asking for each would take long after a restart.
+                return verdicts.running(job, pod)
             try:
                 pod = self._newest_pod(link, job)
             except BerthError as error:

@@ -173,9 +173,8 @@ class TaskHost:
 
     def _order(self, order: Mapping[str, Any]) -> AttemptOrder:
         trial, attempt = int(order["trial"]), int(order["attempt"])
-        inputs = {}
-        if (digest := self._brought(order)) is not None:
-            inputs[TaskName(visiting.TRIAL)] = digest
+        digest = self._brought(order)
+        inputs = {} if digest is None else {visiting.TRIAL: digest}
         home, _, function = self._objective.rpartition(":")
         where = ""
         if home.endswith(".py"):

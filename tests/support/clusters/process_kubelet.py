@@ -96,7 +96,9 @@ class ProcessKubelet:
     def _look(self) -> None:
         if time.monotonic() - self._leased_at > LEASE_SECONDS:
             self._lease()
-        query = {"fieldSelector": f"spec.nodeName={self.name}"}
+        # What has ended is deleted without a kubelet; of it there may be thousands.
+        fields = f"spec.nodeName={self.name},status.phase!=Succeeded,status.phase!=Failed"
+        query = {"fieldSelector": fields}
         for pod in self.api.call("GET", "/api/v1/pods", query=query)["items"]:
             self._sync(pod)
 
