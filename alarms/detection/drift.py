@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from alarms.detection.discoveries import OnlineDiscoveries
+from alarms.detection.discoveries import FleetDiscoveries
 from alarms.detection.settings import Worse
 from alarms.detection.significance import Finding
 
 LONGEST_BLOCKS = 16
-SPANS = (1, 2, 4, 8, LONGEST_BLOCKS)
-"""Numbers of newest blocks whose mean is tested."""
+SPANS = (4, 8, LONGEST_BLOCKS)
+"""Numbers of newest blocks whose mean is tested: what is shorter does not last."""
 BLOCK_CLIPPED_AT = 3.0
 """One block counts at most so many deviations of block means: a drift lasts, a fault does not."""
 
@@ -36,8 +36,7 @@ class DriftSettings:
 
     block_values: values in a block; reference_blocks: blocks after a training that are the norm.
     season_seconds, season_slots: length of a season and its slots.
-    rate: share of triggers that may be false, over all models: set below what is wanted, since
-        successive means of one model are not independent.
+    rate: share of triggers that may be false, over all models.
     effect: smallest drift worth a retraining, in standard deviations of single values.
     clipped_at: single values count at most so many robust deviations.
     persistence: newest blocks that must each lie outside, by `persistent_deviations` of a block,
@@ -62,7 +61,7 @@ class DriftTriggers:
     def __init__(self, settings: DriftSettings | None = None) -> None:
         self._settings = settings or DriftSettings()
         self._models: dict[str, _Model] = {}
-        self._discoveries = OnlineDiscoveries(self._settings.rate)
+        self._discoveries = FleetDiscoveries(self._settings.rate)
         self._asking: set[str] = set()
         """Models that drifted and are not trained again yet."""
 
@@ -88,7 +87,7 @@ class DriftTriggers:
                 self._asking.discard(model)
                 known.forget()
             return None
-        if not self._discoveries.test(finding.p_value):
+        if not self._discoveries.test(model, finding.p_value):
             return None
         self._asking.add(model)
         return finding
@@ -128,12 +127,15 @@ class _Reference:
         means = rest.reshape(-1, settings.block_values).mean(axis=1)
         self.blocks = len(means)
         self.mean = float(means.mean())
-        self.following = _following(means)
+        # Few means seem to follow one another by chance; one standard error is taken off.
+        self.following = max(0.0, _following(means) - 1 / math.sqrt(self.blocks))
         # Season slots took degrees of freedom; whichever estimate is larger is on the safe side.
         by_blocks = float(means.std(ddof=1))
         chain = min(0.99, _following(rest) + 4 / len(rest))
         by_values = float(rest.std()) * math.sqrt((1 + chain) / (1 - chain) / settings.block_values)
         self.block_deviation = max(by_blocks, by_values)
+        # Each of the two would have to be too small for the larger one to be.
+        self.freedom = 2 * (self.blocks - 1)
 
     def rest(self, slot: int, value: float) -> float:
         """Return what the season does not explain of a value, clipped."""
@@ -205,8 +207,8 @@ class _Model:
     def _judge(self, reference: _Reference) -> Finding:
         """Return the most telling span of newest blocks, its p-value corrected for the choice."""
         newest = list(self._means)
-        spans = [span for span in SPANS if span <= len(newest)]
-        freedom = reference.blocks - 1
+        spans = [span for span in SPANS if span <= len(newest)] or [len(newest)]
+        freedom = reference.freedom
         best = max(spans, key=lambda span: abs(self._statistic(reference, newest, span)))
         statistic = self._statistic(reference, newest, best)
         level = self._settings.rate / len(SPANS)

@@ -1,11 +1,13 @@
-"""The faults of the network and of the cluster, one function each; see `faults.py`."""
+"""What the faults share, and those that meet single requests or pods; see `faults.py`."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import time
-from collections.abc import Callable, Iterator
+import types
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,13 +15,12 @@ from benchmarks import frame
 from benchmarks.kubernetes import _world
 from engine.model.dispatches import Attempt, AttemptState, Reason
 from executors.kubernetes.api import Document
+from executors.kubernetes.patience import LAST_SECONDS
 from tests.support.clusters import fixtures, process_kubelet, proxy
 from tests.support.clusters.process_kubelet import ProcessKubelet
 
 TASKS = 10
-INACTIVITY_SECONDS = 8.0
 WAIT_SECONDS = 120.0
-RETRY_AFTER_SECONDS = 2.0
 
 WORD = (
     '{"ending":"exited","code":0,"message":"","started_at":1.0,"ended_at":2.0,"cpu_seconds":0.1,'
@@ -60,11 +61,17 @@ class Stage:
         *,
         discovers: bool = False,
         member: _world.Member | None = None,
+        beside: Mapping[str, fixtures.Place] = types.MappingProxyType({}),
     ) -> Iterator[_world.Engine]:
-        """Start an engine of its own store whose requests go through the proxy."""
+        """Start an engine of its own store whose requests go through the proxy.
+
+        beside: clusters, by name, that it has too and reaches without a proxy.
+        """
         number = next(self.numbers)
         config = self.proxy.kubeconfig(self.place.kubeconfig, self.scratch / f"config-{number}")
         given = _world.settings(self.place, connections=4, kubeconfig=config)
+        if beside:
+            given = _world.joined(given, beside)
         self.proxy.seen.clear()
         made = _world.Engine(
             self.scratch / f"home-{number}",
@@ -132,13 +139,15 @@ def done(engine: _world.Engine, count: int = TASKS) -> bool:
     return engine.count(AttemptState.SUCCEEDED) >= count
 
 
-def sound(stage: Stage, engine: _world.Engine, name: str) -> Iterator[frame.Figure]:
+def sound(
+    stage: Stage, engine: _world.Engine, name: str, tasks: int = TASKS
+) -> Iterator[frame.Figure]:
     """Yield what must hold whatever happened: every task once, and nothing else on the server."""
     attempts = engine.attempts()
     known = {each.attempt_id for each in attempts}
     jobs, pods = on_server(stage.place, engine)
-    yield frame.at_least(f"{name}: tasks that succeeded", successes(attempts), TASKS)
-    yield frame.at_most(f"{name}: attempts beyond one a task", len(attempts) - TASKS, 0)
+    yield frame.at_least(f"{name}: tasks that succeeded", successes(attempts), tasks)
+    yield frame.at_most(f"{name}: attempts beyond one a task", len(attempts) - tasks, 0)
     yield frame.at_most(f"{name}: jobs that the store does not know", len(jobs - known), 0)
     yield frame.at_most(f"{name}: attempts with two pods", len(pods) - len(set(pods)), 0)
 
@@ -181,104 +190,14 @@ def conflicts(stage: Stage) -> Iterator[frame.Figure]:
         stage.submit(engine)
         seconds = min(60.0, stage.outage)
         step_for(engine, seconds)
-        writes = stage.proxy.counted("POST") / seconds / TASKS
+        writes = stage.proxy.counted("POST") / TASKS
+        spaced = 2.0 + math.log2(seconds) + seconds / LAST_SECONDS
         stage.proxy.judge = proxy.calm
         took = step_until(engine, lambda: done(engine))
-        yield frame.at_most("F4 conflicts: writes a second and object", writes, 10)
+        yield frame.at_most("F4 conflicts: writes an object (log-spaced)", writes, spaced)
+        yield frame.at_most("F4 conflicts: writes a second and object", writes / seconds, 10)
         yield frame.at_most("F4 conflicts: time to converge afterwards", took, 10, unit="s")
         yield from sound(stage, engine, "F4 conflicts")
-
-
-def too_old(stage: Stage) -> Iterator[frame.Figure]:
-    """F5: the API server is killed, and watches are answered by 410 twice in a row."""
-    with stage.engine() as engine:
-        stage.submit(engine)
-        step_until(engine, lambda: done(engine))
-        answers = itertools.count()
-        stage.proxy.judge = lambda _, path: (
-            410 if "watch=1" in path and next(answers) < 4 else proxy.Fault.NONE
-        )
-        stage.place.plane.kill_server()
-        stage.proxy.cut_all()
-        stage.place.plane.start()
-        link = engine.clusters.links()[_world.CLUSTER]
-        assert link.jobs is not None
-        lists = link.jobs.lists
-        victim, *_ = link.jobs.objects()
-        path = f"/apis/batch/v1/namespaces/{stage.place.namespace}/jobs/{victim['name']}"
-        stage.place.admin.call("DELETE", path, body={"propagationPolicy": "Background"})
-
-        def agrees() -> bool:
-            fresh, _ = on_server(stage.place, engine)
-            return {each["attempt"] for each in link.jobs.objects()} == fresh  # type: ignore[union-attr]
-
-        took = step_until(engine, agrees, 90.0)
-        yield frame.at_most("F5 too old: time until the cache is true", took, 60, unit="s")
-        yield frame.at_least("F5 too old: lists read anew", link.jobs.lists - lists, 1)
-        yield frame.at_most("F5 too old: stale objects", float(not agrees()), 0)
-
-
-def patience(stage: Stage) -> Iterator[frame.Figure]:
-    """F6: every request is refused for a time, with `Retry-After`."""
-    with stage.engine() as engine:
-        stage.submit(engine)
-        stage.proxy.judge = proxy.storm(429, 1.0, 1)
-        stage.proxy.retry_after = f"{RETRY_AFTER_SECONDS:g}"
-        stage.proxy.seen.clear()
-        began = time.monotonic()
-        step_for(engine, min(300.0, max(stage.outage, 10.0)))
-        times = [each.at for each in stage.proxy.seen if each.at >= began]
-        stage.proxy.judge, stage.proxy.retry_after = proxy.calm, ""
-        # The requests of one moment leave together: four connections before the first answer.
-        rounds = [b - a for a, b in itertools.pairwise(times) if b - a > 0.5]
-        took = step_until(engine, lambda: done(engine))
-        yield frame.at_least(
-            "F6 patience: shortest pause", min(rounds, default=99.0), RETRY_AFTER_SECONDS, unit="s"
-        )
-        yield frame.at_most("F6 patience: time to converge afterwards", took, 40, unit="s")
-        yield from sound(stage, engine, "F6 patience")
-
-
-def outage(stage: Stage) -> Iterator[frame.Figure]:
-    """F7: the API server is gone for a while, with half of the work started."""
-    stage.node.script = runs_on
-    with stage.engine() as engine:
-        stage.submit(engine)
-        step_until(engine, lambda: engine.count(AttemptState.RUNNING) == TASKS)
-        stage.place.plane.kill_server()
-        stage.proxy.seen.clear()
-        step_for(engine, stage.outage)
-        asked = len(stage.proxy.seen) / stage.outage
-        failed = sum(each.state.is_terminal for each in engine.attempts())
-        stage.node.script = ends_well
-        stage.place.plane.start()
-        stage.submit(engine)
-        took = step_until(engine, lambda: done(engine))
-        yield frame.at_most("F7 outage: tasks that failed of it", failed, 0)
-        yield frame.at_most("F7 outage: requests a second meanwhile", asked, 1)
-        yield frame.at_most("F7 outage: time to catch up", took, 30, unit="s")
-
-
-def silence(stage: Stage) -> Iterator[frame.Figure]:
-    """F8: the connection stays open and says nothing."""
-    with stage.engine(INACTIVITY_SECONDS) as engine:
-        stage.submit(engine)
-        step_until(engine, lambda: done(engine))
-        stage.proxy.hanging = True
-        watches = len([each for each in stage.proxy.seen if "watch=1" in each.path])
-
-        def noticed() -> bool:
-            found = [each for each in list(stage.proxy.seen) if "watch=1" in each.path]
-            return len(found) > watches
-
-        took = step_until(engine, noticed, 90.0)
-        stage.proxy.hanging = False
-        link = engine.clusters.links()[_world.CLUSTER]
-        back = step_until(engine, lambda: link.is_reachable and not link.api.gate.trouble, 90.0)  # type: ignore[union-attr]
-        limit = INACTIVITY_SECONDS + 5.0
-        name = f"F8 silence: time to notice (inactivity {INACTIVITY_SECONDS:g} s, default 50)"
-        yield frame.at_most(name, took, limit, unit="s")
-        yield frame.at_most("F8 silence: time to recover", back, 60, unit="s")
 
 
 def deaths(stage: Stage) -> Iterator[frame.Figure]:

@@ -158,10 +158,11 @@ def replicas(place: fixtures.Place, scratch: Path, tasks: int, seed: int) -> Ite
         each.chmod(0o755)
     server = postgresql.PostgresqlServer(folder, programs)
     server.start()
-    node = _FORKS.Process(target=_kills.play_node, args=(place, scratch / "f2-node", "node-f2"))
-    node.start()
     members: dict[str, BaseProcess] = {}
-    try:
+    with contextlib.ExitStack() as ends:
+        ends.callback(server.stop)
+        ends.enter_context(_kills.playing(place, scratch / "f2-node", "node-f2"))
+        ends.callback(_kill_all, members)
         url = server.database()
         home = scratch / "f2"
         told: multiprocessing.queues.SimpleQueue[dict[str, float]] = _FORKS.SimpleQueue()
@@ -174,11 +175,6 @@ def replicas(place: fixtures.Place, scratch: Path, tasks: int, seed: int) -> Ite
         if chaos.exitcode:
             raise frame.BenchmarkError("F2: the process that watches the flood failed")
         found = told.get()
-    finally:
-        for process in (*members.values(), node):
-            process.kill()
-            process.join()
-        server.stop()
     yield frame.informs("F2 replicas: kill -9 of a replica", kills)
     yield frame.informs("F2 replicas: replicas halted for longer than the lease", halts)
     yield frame.at_least("F2 replicas: tasks that succeeded", found["done"], tasks)
@@ -186,6 +182,12 @@ def replicas(place: fixtures.Place, scratch: Path, tasks: int, seed: int) -> Ite
     yield frame.at_most("F2 replicas: jobs made twice under one name", found["twice"], 0)
     yield frame.at_most("F2 replicas: jobs that the store does not know", found["orphans"], 0)
     yield frame.informs("F2 replicas: time of the flood", found["seconds"], unit="s")
+
+
+def _kill_all(members: dict[str, BaseProcess]) -> None:
+    for process in members.values():
+        process.kill()
+        process.join()
 
 
 def _chaos(

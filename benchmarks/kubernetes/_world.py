@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import frame
@@ -26,7 +27,7 @@ from executors.kubernetes.executor import KubernetesExecutor
 from executors.kubernetes.settings import ClusterSettings, KubernetesSettings
 from executors.local import FolderArtifacts
 from executors.serving import HttpModelServer
-from tests.support.clusters import building, fixtures, nodes, plane
+from tests.support.clusters import building, certificates, fixtures, nodes, plane
 
 CLUSTER = "east"
 NODES = 10_000
@@ -39,9 +40,15 @@ def control_plane(
 ) -> Iterator[plane.ControlPlane]:
     """Start a control plane, or only some of its programs; stop it in the end.
 
+    The one whose folder stands in `BERTH_TEST_CLUSTER` is taken as it runs, and goes on afterwards.
+
     Raises:
         BenchmarkError: when it can be neither found nor built.
     """
+    running = os.environ.get("BERTH_TEST_CLUSTER")
+    if running:
+        yield plane.ControlPlane.load(Path(running))
+        return
     try:
         made = plane.create(context.scratch / "real", programs)
     except (building.UnavailableError, TimeoutError) as error:
@@ -83,9 +90,25 @@ def settings(
     )
 
 
-def fleet() -> Fleet:
-    """Return a fleet of one large Kubernetes cluster."""
-    made = samples.fleet(CLUSTER, node_count=NODES, grace_seconds=900.0)
+def joined(given: KubernetesSettings, beside: Mapping[str, fixtures.Place]) -> KubernetesSettings:
+    """Return settings with more clusters, whose kubeconfigs are written into the one given."""
+    whole = json.loads(given.kubeconfig.read_text("utf-8"))
+    clusters = list(given.clusters)
+    for name, found in beside.items():
+        made = found.plane
+        more = certificates.kubeconfig(
+            made.folder, made.server, found.namespace, context=name, namespace=found.namespace
+        )
+        whole = certificates.merged([whole, more])
+        one = dataclasses.replace(clusters[0], name=name, context=name, namespace=found.namespace)
+        clusters.append(one)
+    certificates.write_kubeconfig(given.kubeconfig, whole)
+    return dataclasses.replace(given, clusters=tuple(clusters))
+
+
+def fleet(*names: str) -> Fleet:
+    """Return a fleet of large Kubernetes clusters."""
+    made = samples.fleet(*(names or (CLUSTER,)), node_count=NODES, grace_seconds=900.0)
     return Fleet(
         clusters=tuple(dataclasses.replace(each, executor="kubernetes") for each in made.clusters)
     )
@@ -134,7 +157,8 @@ class Engine:
         self.executor = KubernetesExecutor(
             home, self.clusters, artifacts, self.clock, replica=member.name
         )
-        self.source: FleetSource = found if discovers else samples.FixedFleet(fleet())
+        self.fixed = fleet(*(each.name for each in given.clusters))
+        self.source: FleetSource = found if discovers else samples.FixedFleet(self.fixed)
         self.dispatcher = dispatching.Dispatcher(
             self.ledger,
             {"kubernetes": crash.crashing(self.executor, passed) if points else self.executor},
@@ -147,8 +171,8 @@ class Engine:
         )
 
     def submit(self, spec: PipelineSpec) -> None:
-        """Submit a run of a pipeline, placed on the one cluster."""
-        plan = samples.plan(spec, fleet())
+        """Submit a run of a pipeline, its tasks placed on the clusters in turn."""
+        plan = samples.plan(spec, self.fixed)
         dispatching.submit(self.ledger, self.clock, plan, spec.name)
 
     def attempts(self) -> list[Attempt]:

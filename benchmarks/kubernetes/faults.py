@@ -14,18 +14,27 @@ the cluster refuses; and F2, three replicas killed and halted at random. `--only
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator, Sequence
 
 from benchmarks import frame
-from benchmarks.kubernetes import _faults, _kills, _objects, _partitions, _replicas, _world
+from benchmarks.kubernetes import (
+    _faults,
+    _kills,
+    _objects,
+    _outages,
+    _partitions,
+    _replicas,
+    _world,
+)
 
 FAULTS: dict[str, Callable[[_faults.Stage], Iterator[frame.Figure]]] = {
     "F3": _faults.lost_answers,
     "F4": _faults.conflicts,
-    "F5": _faults.too_old,
-    "F6": _faults.patience,
-    "F7": _faults.outage,
-    "F8": _faults.silence,
+    "F5": _outages.too_old,
+    "F6": _outages.patience,
+    "F7": _outages.outage,
+    "F8": _outages.silence,
     "F11": _replicas.clock_jumps,
     "F12": _replicas.split_brain,
     "F16": _faults.deaths,
@@ -47,7 +56,14 @@ def add_options(group: argparse._ArgumentGroup) -> None:
 
 
 def run(context: frame.Context) -> Iterator[frame.Figure]:
-    """Yields the figures."""
+    """Yields the figures; each is told at once too, since a run of all of them takes an hour."""
+    for figure in figures(context):
+        sys.stderr.write(f"{figure.name}: {figure.value:.4g} {figure.unit} ({figure.bar})\n")
+        yield figure
+
+
+def figures(context: frame.Context) -> Iterator[frame.Figure]:
+    """Yields the figures of the faults that were chosen."""
     options = context.options
     every = [*FORKING, *FAULTS, *PARTITIONS]
     chosen = str(options["only"]).split(",") if options["only"] else every

@@ -36,7 +36,6 @@ class Dispatcher(Desk):
             changed, live = True, self.live_attempts()
         views = starting.advance(self, fleet, live)
         changed |= views.changed
-        changed |= starting.start(self, fleet, live, views.of_run)
         if ending.end_runs(self, views.of_run):
             ending.collect(self)
             changed = True

@@ -43,6 +43,10 @@ class Group:
         if len(self._steps) >= STEPS_MOST:
             self.flush()
 
+    def __len__(self) -> int:
+        """How many steps are not written yet."""
+        return len(self._steps)
+
     def flush(self) -> None:
         """Write all steps; errors as `add`."""
         steps, self._steps = self._steps, []

@@ -1,34 +1,31 @@
-"""Waiting tasks: each is skipped, told what it waits for, or given an attempt; then started.
+"""Waiting tasks: each is skipped, told what it waits for, or given an attempt.
 
-The intent is stored before the executor is called, the outcome after it. An attempt whose
-outcome was lost in a crash is started again under the same id, which changes nothing.
+The intent is stored here before the executor is called; `launching` does that, and stores the
+outcome after it.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from engine.dispatching import admission, deployments, observing, orders, outcomes, remedying
+from engine.dispatching import admission, deployments, orders, remedying
 from engine.dispatching.admission import pool_of
 from engine.dispatching.desk import Desk, RunView
-from engine.dispatching.grouping import STEPS_MOST, Group
+from engine.dispatching.grouping import Group
+from engine.dispatching.launching import STARTS_AT_ONCE, Launcher
 from engine.dispatching.readiness import MAY_START, Judgement, bounded, in_order, judge
 from engine.model.dispatches import (
     Attempt,
-    AttemptOrder,
     AttemptState,
     Deployment,
-    Observation,
     Reason,
     Run,
     RunState,
     TaskRun,
     TaskState,
 )
-from engine.model.errors import BerthError, FinalError, RefusedError, RetryableError
+from engine.model.errors import FinalError
 from engine.model.fleet import Fleet
 from engine.model.identifiers import AttemptId, RunId, TaskName, attempt_id
 from engine.model.plans import Assignment
@@ -44,13 +41,6 @@ from engine.model.records import (
 )
 from engine.model.resources import Resources
 from engine.model.specs import TaskKind, TaskSpec
-from engine.ports import BulkExecutor, Executor
-
-_LOG = logging.getLogger(__name__)
-_STARTS_MOST = 4 * STEPS_MOST
-# Attempts that one step starts of an executor: what ends meanwhile is seen in the next step.
-_STARTS_AT_ONCE = 64
-# Attempts handed over together: a task that is refused is told once these were all tried.
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +53,14 @@ class _Step:
     group: Group
     begun: dict[RunId, set[TaskName]]
     """Tasks given an attempt in this pass; the views show them only once it is written."""
+    intended: list[Stored[Attempt]]
+    """Attempts whose intent was stored in this pass, and that nobody started yet."""
+
+    def taken(self) -> list[Stored[Attempt]]:
+        """Return the attempts to start, which are no longer waited with."""
+        found = list(self.intended)
+        self.intended.clear()
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,98 +75,35 @@ class Advanced:
 
 
 def advance(desk: Desk, fleet: Fleet, live: dict[AttemptId, Stored[Attempt]]) -> Advanced:
-    """Go through every waiting task once that does not pause; return what came of it.
+    """Go through every waiting task once that does not pause, and start what is intended.
+
+    Executors that start many at once begin while other tasks are still gone through; an intent is
+    stored before its start all the same. Attempts whose cluster does not answer wait a step.
 
     live: attempts that hold capacity; those intended here are added.
     """
     changed = False
     group = Group(desk)
     holders = admission.Holders.of(stored.value for stored in live.values())
-    step = _Step(fleet, live, holders, group, {})
+    intended = [each for each in live.values() if each.value.state is AttemptState.INTENDED]
     views: dict[RunId, RunView] = {}
-    for view in desk.views(_runs(desk)):
-        views[view.run.run_id] = view
-        for task in in_order(view.spec):
-            waits = view.tasks[task.name].value
-            pauses = (waits.not_before or 0.0) > desk.clock.now()
-            if waits.state is TaskState.WAITING and not pauses:
-                changed |= _advance(desk, view, task, step)
-    group.flush()
-    return Advanced(changed | group.changed, views)
-
-
-def start(
-    desk: Desk,
-    fleet: Fleet,
-    live: Mapping[AttemptId, Stored[Attempt]],
-    views: dict[RunId, RunView],
-) -> bool:
-    """Call the executor for intended attempts whose cluster answers; the rest waits a step.
-
-    An executor that can starts many at once. views: of runs, as `advance` left them.
-    """
-    wanted: dict[str, list[Stored[Attempt]]] = {}
-    for stored in live.values():
-        intended = stored.value.state is AttemptState.INTENDED
-        if intended and admission.cluster_of(fleet, stored.value.cluster) is not None:
-            wanted.setdefault(stored.value.executor, []).append(stored)
-    changed = False
-    group = Group(desk)
-    for name, attempts in wanted.items():
-        executor = desk.executors[name]
-        if isinstance(executor, BulkExecutor):
-            changed |= _start_many(desk, executor, fleet, attempts[:_STARTS_MOST], views)
-            continue
-        for stored, order in _orders(desk, attempts[:_STARTS_MOST], views):
-            changed |= _took(desk, stored, fleet, _tried(executor, order), group)
-            group.flush()
-    return changed | group.changed
-
-
-def _start_many(
-    desk: Desk,
-    executor: BulkExecutor,
-    fleet: Fleet,
-    attempts: Sequence[Stored[Attempt]],
-    views: dict[RunId, RunView],
-) -> bool:
-    """Start attempts, some at a time; return whether anything changed.
-
-    While some are being started, what came of those before them is stored and those after them
-    are prepared, so that neither the clusters nor the store wait for the other.
-    """
-    changed = False
-    group = Group(desk)
-    some = [
-        attempts[first : first + _STARTS_AT_ONCE]
-        for first in range(0, len(attempts), _STARTS_AT_ONCE)
-    ]
-    ordered = _orders(desk, some[0], views)
-    with ThreadPoolExecutor(1, thread_name_prefix="start") as caller:
-        started = caller.submit(executor.start_all, [order for _, order in ordered])
-        for following in (*some[1:], ()):
-            prepared = _orders(desk, following, views)
-            told = started.result()
-            # Where some were not tried, the clusters are busy, or are left alone.
-            is_over = len(told) < len(ordered) or not following
-            if not is_over:
-                started = caller.submit(executor.start_all, [order for _, order in prepared])
-            for stored, order in ordered:
-                if order.attempt_id in told:
-                    changed |= _took(desk, stored, fleet, told[order.attempt_id], group)
-            group.flush()
-            if is_over:
-                break
-            ordered = prepared
-    return changed | group.changed
-
-
-def _orders(
-    desk: Desk, attempts: Sequence[Stored[Attempt]], views: dict[RunId, RunView]
-) -> list[tuple[Stored[Attempt], AttemptOrder]]:
-    """Return the attempts that are still waited for, with the orders for them."""
-    ordered = ((stored, _order(desk, stored.value, views)) for stored in attempts)
-    return [(stored, order) for stored, order in ordered if order is not None]
+    with Launcher(desk, fleet, views) as launcher:
+        launcher.add(intended)
+        step = _Step(fleet, live, holders, group, {}, [])
+        for view in desk.views(_runs(desk)):
+            views[view.run.run_id] = view
+            for task in in_order(view.spec):
+                waits = view.tasks[task.name].value
+                pauses = (waits.not_before or 0.0) > desk.clock.now()
+                if waits.state is TaskState.WAITING and not pauses:
+                    changed |= _advance(desk, view, task, step)
+            if len(group) >= STARTS_AT_ONCE:
+                group.flush()
+                launcher.add(step.taken())
+        group.flush()
+        launcher.add(step.taken())
+        launcher.finish()
+    return Advanced(changed | group.changed | launcher.changed, views)
 
 
 def _runs(desk: Desk) -> list[Stored[Run]]:
@@ -212,7 +147,8 @@ def _serves(attempt: Attempt, view: RunView, task: TaskSpec) -> bool:
 
 def _judged(desk: Desk, view: RunView, task: TaskSpec, step: _Step) -> Judgement:
     """Return whether tasks before it, its condition and its loop let a task start."""
-    tasks = {name: stored.value for name, stored in view.tasks.items()}
+    asks = bool(task.after) or task.at_once is not None
+    tasks = {name: stored.value for name, stored in view.tasks.items()} if asks else {}
     judgement = judge(task, tasks)
     if judgement.may_start:
         judgement = _condition(desk, view, task)
@@ -345,7 +281,8 @@ def _intend(
 
     def done() -> None:
         keep()
-        step.live[attempt.attempt_id] = Stored(attempt, ABSENT + 1)
+        stored = step.live[attempt.attempt_id] = Stored(attempt, ABSENT + 1)
+        step.intended.append(stored)
 
     step.group.add(f"dispatch.intend:{attempt.task}", *_put(view, running), *writes, done=done)
 
@@ -362,73 +299,3 @@ def _kept(view: RunView, task: TaskRun) -> Callable[[], None]:
         view.tasks[task.task] = Stored(task, version + 1)
 
     return keep
-
-
-def _order(desk: Desk, attempt: Attempt, views: dict[RunId, RunView]) -> AttemptOrder | None:
-    """Return the order for an attempt, or None when nobody waits for it.
-
-    views: of runs, read a moment ago.
-    """
-    if attempt.run_id not in views:
-        run = desk.run(attempt.run_id)
-        if run is None:
-            return None
-        views[attempt.run_id] = desk.view(run)
-    view = views[attempt.run_id]
-    task = view.tasks.get(attempt.task)
-    current = task is not None and outcomes.is_current(task.value, attempt)
-    if not current and not observing.is_wanted(desk, attempt):
-        return None
-    return orders.order_for(view, attempt)
-
-
-def _tried(executor: Executor, order: AttemptOrder) -> BerthError | None:
-    try:
-        executor.start(order)
-    except (RetryableError, FinalError) as error:
-        return error
-    return None
-
-
-def _took(
-    desk: Desk,
-    stored: Stored[Attempt],
-    fleet: Fleet,
-    error: BerthError | None,
-    group: Group,
-) -> bool:
-    """Store what came of a start."""
-    attempt = stored.value
-    if isinstance(error, FinalError):
-        return _refused(desk, stored, fleet, error)
-    if error is not None:
-        return _postponed(desk, stored, fleet, error.message)
-    desk.unseen.pop(attempt.attempt_id, None)
-    running = replace(attempt, state=AttemptState.RUNNING)
-    group.add(f"dispatch.started:{attempt.task}", Put(ATTEMPTS, running, stored.version))
-    return False
-
-
-def _refused(desk: Desk, stored: Stored[Attempt], fleet: Fleet, error: FinalError) -> bool:
-    reason = Reason.ADMISSION if isinstance(error, RefusedError) else Reason.BAD_INPUT
-    failed = _not_started(stored.value, AttemptState.FAILED, reason, error.message)
-    return outcomes.settle(desk, stored, failed, fleet)
-
-
-def _postponed(desk: Desk, stored: Stored[Attempt], fleet: Fleet, why: str) -> bool:
-    """Try again in the next step, until the cluster's grace period has passed.
-
-    It may have been started before a crash, so the period counts from the first refusal seen.
-    """
-    attempt = stored.value
-    _LOG.warning("%s was not started: %s", attempt.attempt_id, why)
-    if not observing.is_given_up(desk, attempt, fleet):
-        return False
-    lost = _not_started(attempt, AttemptState.LOST, Reason.CLUSTER_DOWN, why)
-    return outcomes.settle(desk, stored, lost, fleet)
-
-
-def _not_started(
-    attempt: Attempt, state: AttemptState, reason: Reason, message: str
-) -> Observation:
-    return Observation(attempt_id=attempt.attempt_id, state=state, reason=reason, message=message)

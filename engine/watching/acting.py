@@ -137,12 +137,12 @@ class Acting:
             return False
         parameters = {} if cause.remedy is None else dict(cause.remedy.parameters)
         ask = documents.letters(documents.encode(parameters), 4)
-        action_id = f"{group.super_alarm_id}.retrain.{pipeline}.{ask}"
-        known = self._desk.ledger.get(ACTIONS, action_id)
-        if known is not None and known.value.state is not ActionState.HELD:
-            return False
         retrain = stored.value.retrain
         cool_down = retrain.cool_down_seconds / self._desk.policy.clock_factor
+        wish = f"{group.super_alarm_id}.retrain.{pipeline}.{ask}"
+        action_id, known = self._newest(group, wish, cool_down)
+        if known is not None and known.value.state is not ActionState.HELD:
+            return False
         request = Request(
             policy=dataclasses.replace(retrain, cool_down_seconds=cool_down),
             cause=cause,
@@ -170,6 +170,23 @@ class Acting:
             result=_held_by(found),
         )
         return self._ask(action, known)
+
+    def _newest(
+        self, group: SuperAlarm, wish: str, cool_down_seconds: float
+    ) -> tuple[str, Stored[Action] | None]:
+        """Return the id of a wish to retrain, and what is known of it.
+
+        A model that was trained again and lost its quality anew, while its super-alarm is still
+        open, makes a new wish: `WISH.2` and so on.
+        """
+        action_id, number = wish, 1
+        known = self._desk.ledger.get(ACTIONS, wish)
+        # It ends at the first wish that is not there or not carried out.
+        while known is not None and _is_lost_again(group, known.value, cool_down_seconds):
+            number += 1
+            action_id = f"{wish}.{number}"
+            known = self._desk.ledger.get(ACTIONS, action_id)
+        return action_id, known
 
     def _ask(self, action: Action, known: Stored[Action] | None) -> bool:
         """Write a new action, or a held one whose guards came out otherwise."""
@@ -232,6 +249,14 @@ def _worst_quality(group: SuperAlarm, pipeline: PipelineName) -> float | None:
         if alarm.signal == "quality" and alarm.labels.get("pipeline", pipeline) == pipeline
     ]
     return min(seen, default=None)
+
+
+def _is_lost_again(group: SuperAlarm, action: Action, cool_down_seconds: float) -> bool:
+    """Whether quality was alarmed about after a retraining had its time to cure it."""
+    if action.state is not ActionState.DONE or action.ended_at is None:
+        return False
+    since = action.ended_at + cool_down_seconds
+    return any(alarm.signal == "quality" and alarm.at > since for alarm in group.alarms)
 
 
 def _held_by(found: Sequence[Guard]) -> str:

@@ -9,14 +9,14 @@ attempt is never started again.
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from string import Template
+
+import msgspec
 
 from engine.model.dispatches import AttemptOrder, AttemptState, Observation, Reason
 from engine.model.errors import (
@@ -35,6 +35,7 @@ from executors.kubernetes.api import APPLY, FIELD_MANAGER, Document, ExistsError
 from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
 from executors.kubernetes.pod import ORDER
 from executors.kubernetes.servers import Servers
+from executors.kubernetes.starts import Starts
 from executors.local import files, results
 
 _LOG = logging.getLogger(__name__)
@@ -42,8 +43,6 @@ _LOG_LINES = 2_000
 _IMAGE_SECONDS = 120.0
 """How long an image may be unavailable before the attempt is given up."""
 _STOP_TRIES = 3
-_AT_ONCE_MAX = 256
-"""Attempts started by one call; the rest comes with the next one."""
 
 
 class KubernetesExecutor:
@@ -78,7 +77,7 @@ class KubernetesExecutor:
         self._seen: dict[str, tuple[tuple[str, str], Observation]] = {}
         self._homes: dict[str, str] = {}
         self._stuck: dict[str, float] = {}
-        self._workers: dict[str, ThreadPoolExecutor] = {}
+        self._starts = Starts(clusters, self.start)
 
     # ------------------------------------------------------------------ starting
 
@@ -102,36 +101,10 @@ class KubernetesExecutor:
         """Start many attempts at once; return what went wrong with each, None where nothing did.
 
         Each cluster has connections and a rate of its own, so that a slow one delays no other.
-        Those not in the answer were not tried: their cluster is busy, or is left alone.
+        Those not in the answer were not tried, or have none yet: their cluster is busy, or is
+        left alone.
         """
-        by_cluster: dict[str, list[AttemptOrder]] = {}
-        for order in orders:
-            by_cluster.setdefault(self._clusters.entry(order.cluster), []).append(order)
-        waiting = []
-        for name, wanted in by_cluster.items():
-            link = self._clusters.links().get(name)
-            api = link.api if link is not None else None
-            if link is not None and api is not None and link.given.connections:
-                if not api.gate.is_open:
-                    continue
-                # After a failure one request tries; the others wait for what it learns.
-                most = 1 if api.gate.trouble else _AT_ONCE_MAX
-                wanted = wanted[: api.gate.take(min(len(wanted), most))]  # noqa: PLW2901
-            workers = self._workers_of(name, link.given.connections if link else 1)
-            waiting += [(order, workers.submit(self._tried, order)) for order in wanted]
-        return {order.attempt_id: future.result() for order, future in waiting}
-
-    def _tried(self, order: AttemptOrder) -> BerthError | None:
-        try:
-            self.start(order)
-        except BerthError as error:
-            return error
-        return None
-
-    def _workers_of(self, name: str, count: int) -> ThreadPoolExecutor:
-        if name not in self._workers:
-            self._workers[name] = ThreadPoolExecutor(count, thread_name_prefix=f"start {name}")
-        return self._workers[name]
+        return self._starts.start_all(orders)
 
     def _create(self, link: ClusterLink, job: Document) -> None:
         """Make a Job; one of this name that is there already is the same attempt."""
@@ -157,7 +130,7 @@ class KubernetesExecutor:
             namespace=entry.namespace,
             place=self._place(link, order.pool),
             settings=self._settings,
-            environment={ORDER: json.dumps(self._told(order), sort_keys=True)},
+            environment={ORDER: msgspec.json.encode(self._told(order), order="sorted").decode()},
         )
         if entry.has_queues:
             worker = "" if entry is link else link.given.worker or link.given.name
@@ -285,6 +258,9 @@ class KubernetesExecutor:
             self._give_up_stuck(link, job, pod, known[1])
             return known[1]
         if verdicts.is_over(job) and verdicts.terminated(pod) is None:
+            if link.pods is not None and not (link.pods.is_synced or job["worker"]):
+                # The list of pods is on its way; asking for each would take long after a restart.
+                return verdicts.running(job, pod)
             try:
                 pod = self._newest_pod(link, job)
             except BerthError as error:
@@ -441,8 +417,7 @@ class KubernetesExecutor:
     def close(self) -> None:
         """End the endpoint, the watches and the threads; what runs goes on."""
         self._endpoint.stop()
-        for workers in self._workers.values():
-            workers.shutdown()
+        self._starts.close()
         self._clusters.stop()
 
     def _link(self, name: str) -> ClusterLink:

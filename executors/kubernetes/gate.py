@@ -15,7 +15,8 @@ from collections.abc import Callable
 from engine.model.errors import UnreachableError
 
 FIRST_SECONDS = 0.8
-LAST_SECONDS = 30.0
+LAST_SECONDS = 15.0
+"""Short enough that a cluster that is back is worked on within half a minute."""
 _DOUBLINGS = 16  # 2 ** 16 x 0.8 s is far above the longest pause
 _TRIAL_SECONDS = 10.0
 # While one request tries, others wait for what it learns, at most so long.

@@ -134,6 +134,7 @@ class Reflector:
     def _run(self) -> None:
         failures = 0
         while not self._stopped.is_set():
+            began = time.monotonic()
             try:
                 if not self._version:
                     self.list_once()
@@ -151,15 +152,29 @@ class Reflector:
                 self._told.set()
                 self._stopped.wait(_REFUSED_SECONDS)
                 continue
-            except GoneError as error:
-                _LOG.info("%s of %s: %s", self._path, self._api.name, error.message)
-                self._version = ""
-                failures += 1
             except (BerthError, ValueError, KeyError) as error:
                 _LOG.info("%s of %s: %s", self._path, self._api.name, error)
-                failures += 1
-            pause = self._pause_seconds(failures)
-            self._stopped.wait(max(pause, self._api.gate.wait_seconds()))
+                if isinstance(error, GoneError):
+                    self._version = ""
+                failures = self._failures(failures, time.monotonic() - began)
+            self._rest(failures)
+
+    def _failures(self, before: int, lasted_seconds: float) -> int:
+        """Return how many failures in a row there were, one more than before or a first one.
+
+        What the gate is shut for is not counted: it alone says how long the cluster is left alone.
+        A watch that lasted did not fail for what failed before.
+        """
+        if self._api.gate.trouble:
+            return 0
+        return 1 if lasted_seconds > _LAST_PAUSE_SECONDS else before + 1
+
+    def _rest(self, failures: int) -> None:
+        """Wait before the next request, and as long as the gate is shut."""
+        self._stopped.wait(self._pause_seconds(failures))
+        while (shut := self._api.gate.wait_seconds()) and not self._stopped.is_set():
+            # In short waits: it may open early, when somebody else's request was answered.
+            self._stopped.wait(min(shut, _FIRST_PAUSE_SECONDS))
 
     def _pause_seconds(self, failures: int) -> float:
         """Return how long to wait: a little even after success, since servers may close at once."""

@@ -26,13 +26,11 @@ _MODULES = {
 }
 
 
-class _LeftOut(importlib.abc.MetaPathFinder):
-    """Keeps libraries from being found.
+_LEFT_OUT = "pandas"
 
-    Scikit-learn imports pandas wherever it is installed, for a second of processor time in every
-    task. Tasks pass arrays only, and scikit-learn does without what cannot be imported; statsmodels
-    does not, so it may have pandas.
-    """
+
+class _Lets(importlib.abc.MetaPathFinder):
+    """Lets statsmodels have what `leave_out` keeps from others."""
 
     def find_spec(
         self,
@@ -40,10 +38,22 @@ class _LeftOut(importlib.abc.MetaPathFinder):
         path: Sequence[str] | None,  # noqa: ARG002 - the protocol of finders
         target: ModuleType | None = None,  # noqa: ARG002 - as above
     ) -> ModuleSpec | None:
-        """Refuse the library, leave any other to the next finder."""
-        if fullname == "pandas" and "statsmodels" not in sys.modules:
-            raise ModuleNotFoundError("left out of built-in tasks", name=fullname)
+        """Note that statsmodels is wanted; leave finding it to the next finder."""
+        if fullname == "statsmodels" and sys.modules.get(_LEFT_OUT, self) is None:
+            del sys.modules[_LEFT_OUT]
         return None
+
+
+def leave_out() -> None:
+    """Make pandas look as if it was not installed, until statsmodels is imported.
+
+    Scikit-learn imports pandas wherever it is installed, for a second of processor time in every
+    task. Tasks pass arrays only, and scikit-learn does without what cannot be imported; statsmodels
+    does not. None in `sys.modules` is what Python itself takes for absent, also when somebody only
+    looks for the library, as torch does.
+    """
+    cast("dict[str, ModuleType | None]", sys.modules).setdefault(_LEFT_OUT, None)
+    sys.meta_path.insert(0, _Lets())
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -51,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in _MODULES:
         sys.stderr.write(f"usage: python -m executors.tasks {'|'.join(_MODULES)}\n")
         return 2
-    sys.meta_path.insert(0, _LeftOut())
+    leave_out()
     module = importlib.import_module(_MODULES[arguments[0]])
     run = cast("Callable[[context.Task], None]", module.run)
     try:

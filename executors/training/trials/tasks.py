@@ -114,7 +114,7 @@ class TaskHost:
         """Return itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, /, *_: object) -> None:
         """Stop what runs, but after an error that may pass: the next sitting takes that over."""
         if kind is not None and issubclass(kind, RetryableError):
             return
@@ -173,9 +173,8 @@ class TaskHost:
 
     def _order(self, order: Mapping[str, Any]) -> AttemptOrder:
         trial, attempt = int(order["trial"]), int(order["attempt"])
-        inputs = {}
-        if (digest := self._brought(order)) is not None:
-            inputs[TaskName(visiting.TRIAL)] = digest
+        digest = self._brought(order)
+        inputs = {} if digest is None else {visiting.TRIAL: digest}
         home, _, function = self._objective.rpartition(":")
         where = ""
         if home.endswith(".py"):

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from alarms.detection.discoveries import OnlineDiscoveries
+from alarms.detection.discoveries import FleetDiscoveries
 from alarms.detection.sequences.detector import SequenceDetector, SequenceSettings
 from alarms.detection.sequences.tails import Shape, Tail
 
@@ -56,13 +56,19 @@ def test_a_tail_keeps_the_largest(values: list[float], shape: Shape) -> None:
         assert math.isclose(tail.reach(0.0), edge, rel_tol=1e-6, abs_tol=1e-200)
 
 
-@given(st.lists(st.floats(0, 1), max_size=200))
+@given(st.lists(st.tuples(st.integers(0, 4), st.floats(0, 1)), max_size=200))
 @settings(max_examples=40, deadline=None)
-def test_levels_stay_below_the_rate(p_values: list[float]) -> None:
-    discoveries = OnlineDiscoveries(0.05)
-    for p_value in p_values:
-        assert 0 < discoveries.level <= 0.05 * (1 + len(p_values))
-        discoveries.test(p_value)
+def test_a_discovery_is_one_by_the_definition(tests: list[tuple[int, float]]) -> None:
+    rate, period = 0.2, 3
+    discoveries = FleetDiscoveries(rate, period_tests=period)
+    newest: dict[int, list[float]] = {}
+    for model, p_value in tests:
+        found = discoveries.test(str(model), p_value)
+        newest[model] = [*newest.get(model, []), p_value][-period:]
+        ranked = sorted(min(1.0, period * min(values)) for values in newest.values())
+        passed = [k for k, each in enumerate(ranked, 1) if each <= rate * k / len(ranked)]
+        bound = rate * max(passed, default=1) / len(ranked) / period
+        assert found == (p_value <= bound)
 
 
 @given(st.integers(0, 1000))

@@ -20,6 +20,7 @@ from tests.support.clusters import building, certificates, programs
 
 READY_SECONDS = 120.0
 STATE = "state.json"
+_WORDS_MAX = 4_000
 
 
 @dataclass(slots=True)
@@ -73,7 +74,16 @@ class ControlPlane:
             self.running[name] = programs.start(name, command, log)
             self.save()
             if name == "kube-apiserver":
-                programs.wait_until(self.is_ready, "the API server", READY_SECONDS)
+                self._wait_ready(log)
+
+    def _wait_ready(self, log: Path) -> None:
+        """Wait until the API server answers; its last words are told when it does not."""
+        try:
+            programs.wait_until(self.is_ready, "the API server", READY_SECONDS)
+        except TimeoutError as error:
+            words = log.read_text("utf-8", "replace")[-_WORDS_MAX:]
+            state = "runs" if self.running["kube-apiserver"].is_alive else "is gone"
+            raise TimeoutError(f"{error}; it {state} and said last:\n{words}") from error
 
     def stop(self) -> None:
         """Stop every program, those that need others first."""
@@ -156,7 +166,8 @@ class ControlPlane:
             "--kubelet-preferred-address-types=InternalIP",
             "--endpoint-reconciler-type=none",
             "--disable-admission-plugins=ServiceAccount",
-            "--etcd-compaction-interval=15s",
+            # Long enough that a server which comes back on a busy machine can read all it caches.
+            "--etcd-compaction-interval=120s",
             "--profiling=false",
             f"--cert-dir={self.folder / 'pki'}",
         ]

@@ -96,7 +96,9 @@ class ProcessKubelet:
     def _look(self) -> None:
         if time.monotonic() - self._leased_at > LEASE_SECONDS:
             self._lease()
-        query = {"fieldSelector": f"spec.nodeName={self.name}"}
+        # What has ended is deleted without a kubelet; of it there may be thousands.
+        fields = f"spec.nodeName={self.name},status.phase!=Succeeded,status.phase!=Failed"
+        query = {"fieldSelector": fields}
         for pod in self.api.call("GET", "/api/v1/pods", query=query)["items"]:
             self._sync(pod)
 
@@ -184,6 +186,13 @@ class ProcessKubelet:
         query = {"fieldManager": "process-kubelet", "force": "true"}
         try:
             self.api.call("PATCH", path, query=query, body=body, content_type=APPLY)
+            # A node that was silent for too long was said to be so, until it says otherwise.
+            self.api.call(
+                "PATCH",
+                f"/api/v1/nodes/{self.name}/status",
+                body={"status": {"conditions": [{**nodes.READY, "lastHeartbeatTime": now()}]}},
+                content_type="application/strategic-merge-patch+json",
+            )
         except NotFoundError:
             self._leased_at = 0.0  # the namespace is made a moment after the start
 

@@ -5,17 +5,25 @@ A process is remembered with its identity, so that an id that was used again is 
 
 from __future__ import annotations
 
+import fcntl
+import itertools
+import random
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 from executors.local import processes
 
 STOP_SECONDS = 10.0
+_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_PORTS_FIRST = 20_000
+_PORTS_LEAST = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +84,42 @@ _CHILDREN: list[subprocess.Popen[bytes]] = []
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
+    """Return a port of loopback that nobody listens on; it stays this process's until it ends.
+
+    It is none that the kernel gives to whoever connects or asks for any port: a server that is
+    killed could not come back on such a one, once a client that retries holds it.
+
+    Raises:
+        TimeoutError: when none is free.
+    """
+    first, last = _EPHEMERAL.read_text("utf-8").split()
+    below = range(_PORTS_FIRST, int(first))
+    ports = below if len(below) >= _PORTS_LEAST else range(int(last) + 1, 65_536)
+    folder = Path(tempfile.gettempdir()) / "berth-ports"
+    folder.mkdir(exist_ok=True)
+    start: int = random.SystemRandom().randrange(len(ports))
+    for port in itertools.chain(ports[start:], ports[:start]):
+        if _keep(port, folder):
+            return port
+    raise TimeoutError(f"no port of {ports.start} to {ports.stop - 1} is free")
+
+
+def _keep(port: int, folder: Path) -> bool:
+    """Take a port for this process if no other has it and nobody listens there."""
+    lock = (folder / str(port)).open("w")
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            lock.close()
+            return False
+    _PORTS.append(lock)
+    return True
+
+
+_PORTS: list[IO[str]] = []
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:

@@ -79,6 +79,7 @@ class FaultProxy:
     _loop: asyncio.AbstractEventLoop | None = None
     _thread: threading.Thread | None = None
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def start(self) -> None:
         """Listen."""
@@ -136,12 +137,16 @@ class FaultProxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)  # the loop alone does not keep it
         try:
             await self._connection(reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             return  # a side went away, or the proxy is stopped
         finally:
             self._writers.discard(writer)
+            self._tasks.discard(task)
             writer.close()
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -195,6 +200,8 @@ class FaultProxy:
             return
         while True:
             line = await upstream.readline()
+            if not line:
+                return  # the server went away in the middle of an answer
             size = int(line.split(b";")[0], 16)
             chunk = await upstream.readexactly(size + 2)
             await self._thaw()

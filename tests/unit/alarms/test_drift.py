@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from alarms.detection.discoveries import OnlineDiscoveries
+from alarms.detection.discoveries import FleetDiscoveries
 from alarms.detection.drift import DriftSettings, DriftTriggers
 from alarms.detection.settings import Worse
 
@@ -96,32 +96,37 @@ def test_a_value_that_is_no_number_counts_for_nothing() -> None:
     assert DriftTriggers().observe("heart", 0.0, math.nan) is None
 
 
-def test_levels_of_tests_add_up_to_no_more_than_the_rate() -> None:
-    discoveries = OnlineDiscoveries(0.1)
-    spent = 0.0
-    for _ in range(20_000):
-        spent += discoveries.level
-        assert not discoveries.test(1.0)
-    assert 0.01 < spent <= 0.05
+def test_a_single_model_has_the_rate_for_a_period() -> None:
+    discoveries = FleetDiscoveries(0.1, period_tests=10)
+    assert not any(discoveries.test("heart", 1.0) for _ in range(1_000))
+    assert discoveries.level == pytest.approx(0.01)
+    assert discoveries.test("heart", 0.009)
 
 
-def test_a_discovery_lends_level_to_later_tests() -> None:
-    poor, rich = OnlineDiscoveries(0.1), OnlineDiscoveries(0.1)
-    for number in range(100):
-        poor.test(1.0)
-        rich.test(0.0 if number in {80, 99} else 1.0)
-    assert rich.level > 5 * poor.level
+def test_more_models_share_the_rate_and_a_discovery_lends_level_for_a_period() -> None:
+    discoveries = FleetDiscoveries(0.1, period_tests=10)
+    for number in range(10):
+        discoveries.test(f"model-{number}", 1.0)
+    assert discoveries.level == pytest.approx(0.001)
+    assert discoveries.test("model-0", 0.0)
+    assert not discoveries.test("model-1", 0.0015 + 0.0006)
+    assert discoveries.test("model-2", 0.0019)
+    for _ in range(10):
+        for number in range(10):
+            discoveries.test(f"model-{number}", 1.0)
+    assert discoveries.level == pytest.approx(0.001)
 
 
 def test_false_discoveries_are_few() -> None:
     random = np.random.default_rng(1)
-    discoveries = OnlineDiscoveries(0.1)
+    discoveries = FleetDiscoveries(0.1, period_tests=10)
     false = true = 0
-    for _ in range(5_000):
-        is_null = random.random() < 0.9
-        p_value = random.random() if is_null else random.random() * 1e-6
-        if discoveries.test(p_value):
-            false += is_null
-            true += not is_null
+    for _ in range(100):
+        for number in range(50):
+            is_null = number % 10 > 0
+            p_value = random.random() if is_null else random.random() * 1e-6
+            if discoveries.test(f"model-{number}", p_value):
+                false += is_null
+                true += not is_null
     assert false / (false + true) <= 0.1
-    assert true > 300
+    assert true == 500

@@ -208,17 +208,54 @@ def test_latency_without_requests_is_not_demand() -> None:
     assert demand.settled is False
 
 
-def test_a_deployment_just_before_is_suspected() -> None:
-    event = Event(
-        event_id="e",
-        at=95.0,
+def deployed(at: float, message: str) -> Event:
+    return Event(
+        event_id=f"e{at}",
+        at=at,
         kind="deployment",
         subject="model:heart",
-        message="new",
+        message=message,
         labels={"pipeline": "heart"},
     )
-    found = causes([named("errors_share", "model:heart")], [], (event,))
+
+
+def served(name: str, values: list[float]) -> list[Signal]:
+    return [
+        Signal(name=name, layer=Layer.SERVING, subject="model:heart", at=60.0 * number, value=value)
+        for number, value in enumerate(values)
+    ]
+
+
+def test_a_deployment_just_before_is_suspected() -> None:
+    found = causes([named("errors_share", "model:heart")], [], (deployed(95.0, "new"),))
     assert (found[0].kind, found[0].title) == (CauseKind.CODE, "a deployment just before: new")
+
+
+def test_what_was_set_back_before_it_alarmed_is_still_the_cause() -> None:
+    # Quality fell with the deployment at the 30th value and came back with the one at the 50th.
+    signals = served("quality", [*[0.9] * 30, *[0.7] * 20])
+    events = (deployed(30 * 60.0, "new"), deployed(49.5 * 60.0, "old"))
+    found = causes([named("quality", "model:heart", at=49.8 * 60.0)], signals, events)
+    assert (found[0].kind, found[0].title) == (CauseKind.CODE, "a deployment just before: new")
+
+
+@pytest.mark.parametrize(("name", "is_against"), [("latency_ms_p99", True), ("quality", False)])
+def test_more_requests_speak_against_a_deployment_that_made_it_slow_not_worse(
+    name: str, is_against: bool
+) -> None:
+    signals = served("requests", [*[100.0] * 20, *[250.0] * 10])
+    alarms = [named(name, "model:heart", at=20 * 60.0)]
+    found = causes(alarms, signals, (deployed(20 * 60.0 - 1, "new"),))
+    (change,) = (cause for cause in found if cause.kind is CauseKind.CODE)
+    assert bool(change.evidence_against) is is_against
+
+
+def test_the_growth_of_a_day_is_no_demand() -> None:
+    # Requests grow by a half within the hours after the alarm, as they do every morning.
+    signals = served("requests", [*[100.0] * 20, *(100.0 + 2.0 * step for step in range(60))])
+    alarms = [named("latency_ms_p99", "model:heart", at=20 * 60.0)]
+    demand = next(c for c in causes(alarms, signals) if c.kind is CauseKind.DEMAND)
+    assert demand.settled is False
 
 
 def test_what_moved_before_the_model_saw_it_is_no_deployment() -> None:

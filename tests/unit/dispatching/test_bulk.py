@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
-from engine.dispatching import starting
+from engine.dispatching import launching
 from engine.model.dispatches import AttemptState, Reason, Run, TaskState
 from engine.model.errors import RefusedError
 from engine.model.identifiers import TaskName
@@ -22,8 +23,8 @@ TASKS = ("first", "second", "third")
 class Bulk(World):
     """A world whose executor starts many at once."""
 
-    def __init__(self) -> None:
-        super().__init__(samples.fleet("a"))
+    def __init__(self, *clusters: str) -> None:
+        super().__init__(samples.fleet(*clusters))
         self.bulk = InstantBulkExecutor(self.clock)
         self.executor = self.bulk
 
@@ -35,7 +36,7 @@ class Bulk(World):
 
 @pytest.fixture
 def bulk() -> Iterator[Bulk]:
-    world = Bulk()
+    world = Bulk("a")
     yield world
     world.close()
 
@@ -101,7 +102,7 @@ def test_a_crash_on_either_side_of_a_start_of_many_starts_nothing_twice(bulk: Bu
 
 
 def test_many_are_handed_over_some_at_a_time(bulk: Bulk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(starting, "_STARTS_AT_ONCE", 2)
+    monkeypatch.setattr(launching, "STARTS_AT_ONCE", 2)
     run = bulk.submit_three()
     bulk.bulk.refused["first"] = RefusedError("not here")
     bulk.settle(bulk.engine())
@@ -111,11 +112,21 @@ def test_many_are_handed_over_some_at_a_time(bulk: Bulk, monkeypatch: pytest.Mon
     assert set(bulk.bulk.starts.values()) == {1}
 
 
-def test_what_follows_a_busy_cluster_is_not_tried_in_this_step(
-    bulk: Bulk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(starting, "_STARTS_AT_ONCE", 1)
+def test_a_busy_cluster_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launching, "STARTS_AT_ONCE", 1)
+    with closing(Bulk("a", "b")) as world:
+        run = world.submit_three()
+        world.bulk.busy.add("a")
+        world.engine().step()
+        assert world.bulk.batches == [1, 1]
+        assert list(world.bulk.starts) == [f"{run.run_id}.second.1"]
+
+
+def test_a_step_starts_no_more_than_it_may(bulk: Bulk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launching, "_STARTS_MOST", 2)
     bulk.submit_three()
-    bulk.bulk.busy.add("a")
-    bulk.engine().step()
-    assert len(bulk.bulk.batches) == 1
+    dispatcher = bulk.engine()
+    dispatcher.step()
+    assert bulk.bulk.batches == [2]
+    bulk.settle(dispatcher)
+    assert bulk.bulk.batches == [2, 1]

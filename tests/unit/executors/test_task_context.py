@@ -107,3 +107,15 @@ def test_training_as_a_process_does_without_pandas(heart: HeartTasks, tmp_path: 
     environment = heart.prepare(name, "features", model=["tree"], trials=1)
     assert run(environment, "train").returncode == 0
     assert heart.values(name)["model"] == "tree"
+
+
+def test_tasks_find_no_pandas_until_statsmodels_wants_it() -> None:
+    program = (
+        "from importlib.util import find_spec\n"
+        "from executors.tasks.__main__ import leave_out\n"
+        "leave_out()\n"
+        "assert find_spec('pandas') is None, 'looking is no error, as torch looks'\n"
+        "import statsmodels\n"
+        "assert find_spec('pandas') is not None\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -77,6 +77,22 @@ def test_it_is_asked_for_once(world: World) -> None:
     assert len(retrains(world)) == 1
 
 
+def test_quality_lost_again_in_an_open_super_alarm_is_a_new_wish(world: World) -> None:
+    def after(seconds: float) -> list[Action]:
+        world.clock.advance(seconds)
+        world.measure(500.0, lambda at, value: gauge(at, value, "quality"))
+        return retrains(world)
+
+    (first,) = after(0.0)
+    ended = world.clock.now()
+    world.put(dataclasses.replace(first, state=ActionState.DONE, ended_at=ended))
+    assert len(after(50.0)) == 1, "the new model has a cool-down to show what it can"
+    first, second = after(15.0)
+    assert (second.action_id, second.state) == (f"{first.action_id}.2", ActionState.WANTED)
+    world.put(dataclasses.replace(second, state=ActionState.FAILED, ended_at=world.clock.now()))
+    assert len(after(70.0)) == 2, "a gate that refused is not asked again"
+
+
 @pytest.mark.parametrize(
     "cause",
     [
