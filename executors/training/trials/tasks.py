@@ -114,7 +114,7 @@ class TaskHost:
         """Return itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, /, *_: object) -> None:
         """Stop what runs, but after an error that may pass: the next sitting takes that over."""
         if kind is not None and issubclass(kind, RetryableError):
             return

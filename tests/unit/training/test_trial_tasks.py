@@ -80,7 +80,7 @@ class Cluster:
 def end(reason: Reason, **more: object) -> Observation:
     state = AttemptState.FAILED
     found = Observation(attempt_id=AttemptId(""), state=state, reason=reason)
-    return replace(found, started_at=10.0, ended_at=14.0, **more)  # type: ignore[arg-type]
+    return replace(found, started_at=10.0, ended_at=14.0, **more)
 
 
 def searched(
