@@ -99,3 +99,21 @@ install_with_uv() {
   [ -z "$tools" ] || rm -rf "$tools"
   return "$status"
 }
+
+# once NAME COMMAND...: runs a check that keeps nothing of its own between runs, unless it succeeded
+# before with the same files, tools and command. Files: all Python of the repository and its settings.
+once() {
+  local name="$1" stamp kept
+  shift
+  kept="$root/build/checked/$name"
+  stamp="$({ cat "$root/pyproject.toml" "$root/constraints.txt"; printf '%s\n' "$@"
+    git -C "$root" ls-files -z --cached --others --exclude-standard -- '*.py' '*.pyi' |
+      (cd "$root" && sort -zu | xargs -0 sha256sum 2>/dev/null); } | sha256sum | cut -d ' ' -f 1)"
+  if [ -z "${CI:-}" ] && [ "$(cat "$kept" 2>/dev/null)" = "$stamp" ]; then
+    printf '%s\n' "$name: nothing changed since it succeeded"
+    return 0
+  fi
+  "$@" || return
+  mkdir -p "$root/build/checked"
+  printf '%s\n' "$stamp" >"$kept"
+}

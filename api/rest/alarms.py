@@ -13,7 +13,7 @@ from api.rest import answering, bodies
 from engine.model.alarms import Action, SuperAlarm
 from engine.model.signals import Signal
 
-router = fastapi.APIRouter(tags=["alarms"])
+router = answering.router("alarms")
 
 Limit = Annotated[int, fastapi.Query(ge=1, le=1_000)]
 

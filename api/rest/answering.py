@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import fastapi
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.messages import problems
 from api.wiring import Application
 from engine.model import documents
 
@@ -21,6 +22,15 @@ def _application(request: Request) -> Application:
 
 Served = Annotated[Application, fastapi.Depends(_application)]
 """The application behind the routes."""
+
+
+def router(tag: str) -> fastapi.APIRouter:
+    """Return a router whose routes may answer with a problem document."""
+    responses: dict[int | str, dict[str, Any]] = {
+        code: {"description": title, "content": {problems.MEDIA_TYPE: {}}}
+        for code, title in ((404, "Nothing has that name"), (422, "The input has faults"))
+    }
+    return fastapi.APIRouter(tags=[tag], responses=responses)
 
 
 def text(content: str, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -65,10 +65,6 @@ def create(application: Application) -> fastapi.FastAPI:
         # FastAPI's own pages load scripts from another host.
         docs_url=None,
         redoc_url=None,
-        responses={
-            code: {"description": title, "content": {problems.MEDIA_TYPE: {}}}
-            for code, title in ((404, "Nothing has that name"), (422, "The input has faults"))
-        },
     )
     app.state.application = application
     app.state.bytes_max = application.parts.settings.request_bytes_max
@@ -80,13 +76,14 @@ def create(application: Application) -> fastapi.FastAPI:
     app.add_exception_handler(bodies.TooLargeError, _too_large)
     app.add_exception_handler(intake.UnknownSenderError, intake.unknown_sender)
     app.add_exception_handler(Exception, _fault_of_ours)
+    # Including a router would make each of its routes, with the schemas of its types, once more.
     for module in _MODULES:
-        app.include_router(module.router)
-    app.include_router(_about)
+        app.router.routes.extend(module.router.routes)
+    app.router.routes.extend(_about.routes)
     return app
 
 
-_about = fastapi.APIRouter(tags=["about"])
+_about = answering.router("about")
 
 
 @_about.get("/healthz")

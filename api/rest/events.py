@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 import anyio
-import fastapi
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
@@ -21,7 +20,7 @@ from engine.model import documents, records
 from engine.model.dispatches import RunState
 from engine.ports import Ledger
 
-router = fastapi.APIRouter(tags=["events"])
+router = answering.router("events")
 
 _PAUSE_SECONDS = 0.5
 _SILENCE_SECONDS = 15.0

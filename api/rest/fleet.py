@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fastapi
 from starlette.responses import Response
 
 from api.rest import answering
 from engine.model.fleet import Fleet
 
-router = fastapi.APIRouter(tags=["fleet"])
+router = answering.router("fleet")
 
 
 @router.get("/v1/fleet", response_model=Fleet)

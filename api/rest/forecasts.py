@@ -13,7 +13,7 @@ from engine.model.capacity import DemandFan
 from engine.model.learning import LearningReport, ModelVersion, TaskHistory
 from engine.model.sizing import ServiceSize
 
-router = fastapi.APIRouter(tags=["forecasts"])
+router = answering.router("forecasts")
 
 Raw = Annotated[bodies.RawBody, fastapi.Depends(bodies.raw_body)]
 

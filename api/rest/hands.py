@@ -14,7 +14,7 @@ from engine.model.alarms import Action, SuperAlarm
 from engine.model.feedback import Feedback, Folding, Silence
 from engine.model.messages import Message
 
-router = fastapi.APIRouter(tags=["alarms"])
+router = answering.router("alarms")
 
 Body = Annotated[bodies.RawBody, fastapi.Depends(bodies.raw_body)]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import fastapi
 from starlette.responses import Response
 
 from api.rest import answering
@@ -14,7 +13,7 @@ from api.wiring.image_desk import ImageDesk
 from engine.model.scans import ScanReport
 from executors.packaging.security.policies.policy import Verdict
 
-router = fastapi.APIRouter(tags=["images"])
+router = answering.router("images")
 
 
 @router.get("/v1/images/{name}/verdict", response_model=Verdict)

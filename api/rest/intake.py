@@ -22,7 +22,7 @@ from api.rest import answering, bodies
 from engine.model.errors import Fault, InvalidInputError, RefusedError
 from engine.model.intake import Sender
 
-router = fastapi.APIRouter(tags=["intake"])
+router = answering.router("intake")
 
 _UNAUTHORIZED = status.HTTP_401_UNAUTHORIZED
 _PROTOBUF = "application/x-protobuf"

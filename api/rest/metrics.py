@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fastapi
 from fastapi.responses import PlainTextResponse
 
 from api.messages.answers import Health
 from api.rest import answering
 
-router = fastapi.APIRouter(tags=["about"])
+router = answering.router("about")
 _TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 

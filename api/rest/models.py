@@ -14,7 +14,7 @@ from api.report.modelling import delivery_text
 from api.rest import answering, bodies
 from engine.model.errors import BerthError, RefusedError
 
-router = fastapi.APIRouter(tags=["models"])
+router = answering.router("models")
 
 Body = Annotated[bodies.RawBody, fastapi.Depends(bodies.raw_body)]
 _UNPROVEN = "M006"

@@ -19,7 +19,7 @@ from engine.model.identifiers import MicroDollars
 from engine.model.plans import Explanation, Mode, Plan
 from engine.planning import PlanDiff, Sweep
 
-router = fastapi.APIRouter(tags=["plans"])
+router = answering.router("plans")
 
 Raw = Annotated[bodies.RawBody, fastapi.Depends(bodies.raw_body)]
 _ONE_PIPELINE = {"$ref": "/schema/pipeline.json"}

@@ -13,7 +13,7 @@ from engine.model.progress import RunStatus
 from executors.training.tracking.experiments import Experiment
 from executors.training.tracking.exporting import Exported
 
-router = fastapi.APIRouter(tags=["runs"])
+router = answering.router("runs")
 
 
 @router.get("/v1/status", response_model=list[RunStatus])

@@ -181,6 +181,6 @@ class _Static(staticfiles.StaticFiles):
 def mount(application: fastapi.FastAPI, sources: Sources) -> None:
     """Add the pages, their errors and their static files to an application."""
     desk = Desk(sources)
-    application.include_router(router(desk))
+    application.router.routes.extend(router(desk).routes)
     application.mount("/static", _Static(directory=FOLDER / "static"))
     failing.install(application, desk)

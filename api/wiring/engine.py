@@ -17,7 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from api.settings import Settings
-from api.wiring import loop_parts, parts
+from api.wiring import garbage, loop_parts, parts
 from api.wiring.application import Application
 from api.wiring.leading import Alone, Standby
 from api.wiring.parts import Parts
@@ -70,6 +70,7 @@ class EngineProcess:
         url = _url(settings.host, listener.getsockname()[1])
         write_address(settings.engine_file, url)
         stack.callback(settings.engine_file.unlink, missing_ok=True)
+        garbage.spare_what_stays()
         loops.start()
         _LOG.info("at %s on %s", url, settings.home)
         ready(url)

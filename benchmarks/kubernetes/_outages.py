@@ -152,7 +152,9 @@ def outage(stage: Stage) -> Iterator[frame.Figure]:
         yield frame.at_most("F7 outage: tasks that failed of it", failed, 0)
         yield frame.at_most("F7 outage: requests a second meanwhile", asked, 1)
         yield frame.at_most("F7 outage: time until all waits are started", took, 30, unit="s")
-        yield frame.informs("F7 outage: until they are done, controllers included", took + more)
+        yield frame.informs(
+            "F7 outage: until they are done, controllers included", took + more, unit="s"
+        )
         yield frame.at_least("F7 outage: Jobs on the server", len(jobs), 2 * TASKS)
         known = len(engine.attempts()) - 2 * TASKS
         yield frame.at_most("F7 outage: attempts beyond one a task", known, 0)

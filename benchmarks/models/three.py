@@ -11,8 +11,8 @@ Step times are those of the first push, by the stage clock of the delivery, unde
 paper's tables 2 and 3: environment preparation (the libraries of the image), job script (the commit
 is read, the model is tested), image build and push, with what Berth does between (golden requests
 to the image's own server, attestation); then environment (the serve process starts and imports)
-and deploy (the swap), here and on the real node. What a second push of the same libraries takes
-stands beside. The quality of each model stands beside a simple method's.
+and deploy (the swap), here and on the real node. Beside them stand what a second push of the same
+libraries takes, and the quality of a simple method.
 """
 
 import contextlib

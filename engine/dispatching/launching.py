@@ -24,7 +24,7 @@ from engine.model.records import ATTEMPTS, Put, Stored
 from engine.ports import BulkExecutor, Executor
 
 _LOG = logging.getLogger(__name__)
-STARTS_AT_ONCE = 64
+STARTS_AT_ONCE = 128
 """Attempts handed over together: one that is refused is told once these were all tried."""
 _STARTS_MOST = 1_024
 # Attempts that one step starts of an executor: what ends meanwhile is seen in the next step.

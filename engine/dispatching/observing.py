@@ -166,7 +166,8 @@ def _take_in(
         endpoint=seen.endpoint or attempt.endpoint,
         started_at=seen.started_at or attempt.started_at,
     )
-    if shown != attempt:
+    # A name alone is stored with what is new next, most often that it started: one write less.
+    if replace(shown, handle=attempt.handle) != attempt:
         group.add(f"dispatch.seen:{attempt.task}", Put(ATTEMPTS, shown, stored.version))
     return False
 

@@ -147,7 +147,8 @@ def _serves(attempt: Attempt, view: RunView, task: TaskSpec) -> bool:
 
 def _judged(desk: Desk, view: RunView, task: TaskSpec, step: _Step) -> Judgement:
     """Return whether tasks before it, its condition and its loop let a task start."""
-    tasks = {name: stored.value for name, stored in view.tasks.items()}
+    asks = bool(task.after) or task.at_once is not None
+    tasks = {name: stored.value for name, stored in view.tasks.items()} if asks else {}
     judgement = judge(task, tasks)
     if judgement.may_start:
         judgement = _condition(desk, view, task)

@@ -9,7 +9,6 @@ attempt is never started again.
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import shutil
 import tempfile
@@ -17,6 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from string import Template
+
+import msgspec
 
 from engine.model.dispatches import AttemptOrder, AttemptState, Observation, Reason
 from engine.model.errors import (
@@ -163,7 +164,7 @@ class KubernetesExecutor:
             namespace=entry.namespace,
             place=self._place(link, order.pool),
             settings=self._settings,
-            environment={ORDER: json.dumps(self._told(order), sort_keys=True)},
+            environment={ORDER: msgspec.json.encode(self._told(order), order="sorted").decode()},
         )
         if entry.has_queues:
             worker = "" if entry is link else link.given.worker or link.given.name
@@ -291,6 +292,9 @@ class KubernetesExecutor:
             self._give_up_stuck(link, job, pod, known[1])
             return known[1]
         if verdicts.is_over(job) and verdicts.terminated(pod) is None:
+            if link.pods is not None and not (link.pods.is_synced or job["worker"]):
+                # The list of pods is on its way; asking for each would take long after a restart.
+                return verdicts.running(job, pod)
             try:
                 pod = self._newest_pod(link, job)
             except BerthError as error:

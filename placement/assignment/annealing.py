@@ -5,11 +5,12 @@ Imported only where numba (extra `compiled`) may be: search goes without where i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from placement.assignment import kernels
+from placement.assignment.departures import Pace
 from placement.assignment.filling import density
 from placement.assignment.plans import UNLIMITED, Moves, Plan, charged, left_out, moved, usage
 from placement.assignment.problem import AssignmentProblem, Integers, Numbers
@@ -18,8 +19,6 @@ from placement.assignment.problem import AssignmentProblem, Integers, Numbers
 BY_PRICE_PERCENT = 75
 # Temperatures at the start and at the end, in units of `scale_of`.
 HOT, COLD = 0.6, 0.02
-# Re-planning starts from a good plan, which more heat would only melt.
-WARM = 0.05
 REMOVALS = 10
 
 
@@ -35,7 +34,13 @@ class Chain:
 
 @dataclass(slots=True, kw_only=True)
 class Chains:
-    """Chains of one search; the same doors as `singles.walks.Walks`."""
+    """Chains of one search; the same doors as `singles.walks.Walks`.
+
+    Attributes:
+        scale: The unit of temperature.
+        steps: Steps of a chain in a round.
+        paces: How far each chain of a re-plan is; empty where nothing runs yet.
+    """
 
     problem: AssignmentProblem
     moves: Moves | None
@@ -43,12 +48,37 @@ class Chains:
     chains: list[Chain]
     scale: float
     steps: int
+    paces: list[Pace] = field(default_factory=list)
 
     def walk(self, part: int, *, share: float, warm: bool, seed: int) -> None:
         """Let one chain do a round; `share` of the time for chains is over, below 0 at first."""
-        hot = WARM if warm else HOT
-        heat = 0.0 if share < 0.0 else self.scale * hot * (COLD / hot) ** share
+        if warm and self.moves is not None:
+            self._replan(self.moves, part, seed)
+            return
+        heat = 0.0 if share < 0.0 else self.scale * HOT * (COLD / HOT) ** share
         walk(self.tables, self.chains[part], steps=self.steps, temperature=heat, seed=seed)
+
+    def _replan(self, moves: Moves, part: int, seed: int) -> None:
+        """Let one chain do a round near the running plan, departures at their price of now."""
+        pace = self.paces[part]
+        if pace.begins:
+            best = Plan(units=self.chains[part].best)
+            self.chains[part] = chain_of(self.problem, best, moves)
+        chain = self.chains[part]
+        price = pace.price * self.scale
+        best_moved = int(moved(Plan(units=chain.best), moves).sum())
+        chain.cost += price * chain.state.sizes[4]
+        chain.best_cost += price * best_moved
+        walk(
+            self.tables._replace(move_cost=moves.cost + price),
+            chain,
+            steps=pace.steps(self.steps),
+            temperature=self.scale * pace.heat,
+            seed=seed,
+        )
+        chain.cost -= price * chain.state.sizes[4]
+        chain.best_cost = float(charged(self.problem, Plan(units=chain.best), moves))
+        pace.done(int(chain.state.sizes[4]), moves.most)
 
     def found(self) -> tuple[float, Plan | None]:
         """Return the best plan of all chains and its cost, moves paid."""
@@ -78,6 +108,7 @@ def chains_of(
         chains=[chain_of(problem, plan, moves) for _ in range(parts)],
         scale=scale_of(problem, priced),
         steps=steps,
+        paces=[] if moves is None else [Pace() for _ in range(parts)],
     )
 
 

@@ -19,6 +19,7 @@ class Search:
             with what its moves cost.
         bound: No plan costs less.
         notes: What did not work.
+        started: When the solve began, by the clock of the effort: before its first plan.
     """
 
     problem: AssignmentProblem
@@ -26,15 +27,14 @@ class Search:
     effort: Effort
     moves: Moves | None
     plan: Plan
+    started: float
     charged: int = 0
     bound: int = 0
     notes: list[str] = field(default_factory=list)
     goes_on: bool = True
-    started: float = 0.0
 
     def __post_init__(self) -> None:
-        """Start the clock, and tell of the plan that there is before any solver."""
-        self.started = self.effort.clock()
+        """Tell of the plan that there is before any solver."""
         self.charged = charged(self.problem, self.plan, self.moves)
         self.tell()
 

@@ -26,11 +26,13 @@ def solve(problem: AssignmentProblem, effort: Effort) -> Solution:
     Raises:
         InvalidInputError: The problem is not sound.
     """
+    started = effort.clock()
     most = checked(problem).most_units()
     search = Search(
         problem=problem,
         most=most,
         effort=effort,
+        started=started,
         moves=None,
         plan=filling.greedy(problem, most),
         bound=relaxation.cheapest(problem, most),
@@ -69,6 +71,7 @@ def resolve(
     Raises:
         InvalidInputError: The problem is not sound.
     """
+    started = effort.clock()
     most = checked(problem).most_units()
     kept = filling.fitted(problem, plan)
     moves = Moves(base=kept.units, cost=move_cost, most=most_moved)
@@ -83,6 +86,7 @@ def resolve(
         problem=problem,
         most=most,
         effort=effort,
+        started=started,
         moves=moves,
         plan=filling.filled(problem, kept, hints.priced),
         bound=hints.bound,

@@ -182,3 +182,27 @@ def mended(instance: Instance, found: Draft, chains: Chains) -> Draft:
     for number in again:
         place.insert(number)
     return place.plan
+
+
+def kept(instance: Instance, wanted: Draft, chains: Chains) -> Draft | None:
+    """Return the plan of a re-plan that changes the least: who had a place keeps it.
+
+    Only pipelines that do not fit any more, or have tasks that are new or lost their place, are put
+    in anew. None where no task had a place before.
+
+    Args:
+        instance: The problem as it is now.
+        wanted: What each pipeline would do alone, for tasks without a former place.
+        chains: How pipelines are put in.
+    """
+    stood = {
+        job.index: option
+        for job in instance.jobs
+        for option in job.options
+        if job.moved_from == f"{option.cluster.name}/{option.pool.name}"
+        and job.index in wanted.starts
+    }
+    if not stood:
+        return None
+    former = Draft(options={**wanted.options, **stood}, starts=wanted.starts)
+    return mended(instance, former, chains)

@@ -20,7 +20,7 @@ from placement.search.classing import Classed
 from placement.search.draft import Draft
 from placement.search.greedy import greedy, urgency, value
 from placement.search.orders import Goal, Outcome, Task, Told, Verdict, everything
-from placement.search.recreate import inserted, mended
+from placement.search.recreate import inserted, kept, mended
 from placement.search.relaxation import Relaxed, money_bound, relaxed
 from placement.search.solver import solve
 
@@ -203,15 +203,18 @@ def _none(alone: Relaxed, *, proven: bool, troubles: tuple[str, ...] = ()) -> Fo
 def _start(instance: Instance, alone: Relaxed, first: Draft | None) -> Draft:
     """Return the best of some quick plans: greedy, the pipelines' own, made to fit, and in turn.
 
-    first: of a large problem; the pipelines' own is all that is tried beside it.
+    first: of a large problem; the pipelines' own is all that is tried beside it, and on a re-plan
+        the last plan, mended where it has to be.
     """
     chains = alone.chains
     together = drafts.timed(instance, alone.draft.options, alone.draft.starts)
     if together is None or drafts.over_all(instance, together.options):
         together = mended(instance, alone.draft, chains)
+    former = kept(instance, alone.draft, chains)
+    plans = [] if former is None else [former]
     if first is not None:
-        return min(first, together, key=lambda plan: value(instance, plan))
-    plans = [greedy(instance), together]
+        return min(*plans, first, together, key=lambda plan: value(instance, plan))
+    plans += [greedy(instance), together]
     lines = range(len(instance.lines))
     orders = (partial(urgency, instance), partial(_arrival, instance))
     plans += [inserted(instance, sorted(lines, key=order), chains) for order in orders]

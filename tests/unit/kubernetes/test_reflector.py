@@ -49,6 +49,7 @@ class Server:
         self.gone_pages = 0
 
     def call(self, _method: str, _path: str, **how: object) -> Document:
+        self.gate.enter()
         query: Mapping[str, Any] = how["query"]  # type: ignore[assignment]
         self.pages.append(dict(query))
         if "continue" in query and self.gone_pages:
@@ -193,6 +194,26 @@ def test_a_server_that_ends_every_watch_is_not_flooded(
     cache.start()
     time.sleep(1.0)
     assert len(server.queries) <= 12
+
+
+def test_a_watch_that_lasted_before_it_broke_is_opened_anew_soon(cache: Reflector) -> None:
+    failures = 0
+    for _ in range(6):
+        failures = cache._failures(failures, 50.0)
+    assert failures == 1
+    assert cache._failures(6, 0.1) == 7
+
+
+def test_what_the_gate_is_shut_for_is_paced_by_the_gate_alone(
+    server: Server, cache: Reflector
+) -> None:
+    server.gate.failed("no route")
+    assert cache._failures(5, 0.1) == 0
+    cache.start()
+    time.sleep(0.2)
+    assert not server.pages
+    server.gate.succeeded()
+    assert cache.wait_synced(20.0)
 
 
 def test_what_a_write_returned_does_not_replace_what_is_newer(
