@@ -235,7 +235,7 @@ class BulkExecutor(Protocol):
     def start_all(self, orders: Sequence[AttemptOrder]) -> Mapping[AttemptId, BerthError | None]:
         """Start attempts, each as `Executor.start` does; return what went wrong with each.
 
-        Those not in the answer were not tried and wait for the next call: their cluster is busy.
+        Those not in the answer wait for the next call: their cluster is busy, or gave none yet.
         """
         ...
 

@@ -47,7 +47,7 @@ class DriftSettings:
     reference_blocks: int = 30
     season_seconds: float = 86_400.0
     season_slots: int = 24
-    rate: float = 0.05
+    rate: float = 0.02
     effect: float = 0.3
     clipped_at: float = 4.0
     persistence: int = 4

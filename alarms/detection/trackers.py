@@ -55,6 +55,11 @@ def tracker_for(
     return LevelTracker(settings, meaning)
 
 
+def least_of(settings: DetectionSettings, meaning: Meaning) -> int:
+    """Return how many values are needed before a signal of a meaning is tested."""
+    return settings.values_least if meaning.least is None else meaning.least
+
+
 class StateTracker:
     """A declared state: one value is normal, every other one is not. No test of chance."""
 
@@ -101,8 +106,7 @@ class LevelTracker:
         is_count = signal.shape is Shape.COUNT
         surprise = None if is_count else self._surprise(signal, level)
         reference = self._seasons.reference(signal.at)
-        least = self._settings.values_least if self._meaning.least is None else self._meaning.least
-        if len(reference) < least:
+        if len(reference) < least_of(self._settings, self._meaning):
             self._seasons.add(signal.at, signal.value)
             return None
         finding = self._finding(signal, reference, level)
@@ -184,7 +188,7 @@ class ShareTracker:
         if signal.weight < 1:
             return None
         hits = signal.value * signal.weight
-        least = self._settings.values_least if self._meaning.least is None else self._meaning.least
+        least = least_of(self._settings, self._meaning)
         judgement: Judgement | None = None
         if len(self._past) >= least:
             judgement = self._judge(signal.value, signal.weight, level)

@@ -118,6 +118,7 @@ def told(rounds: list[Round], kills: int, seconds: float) -> Iterator[frame.Figu
 @contextlib.contextmanager
 def playing(place: fixtures.Place, folder: Path, name: str) -> Iterator[None]:
     """Play a node in a process of its own; it is gone from the cluster afterwards."""
+    name = f"{name}-{os.getpid()}"
     node = _FORKS.Process(target=play_node, args=(place, folder, name), daemon=True)
     node.start()
     try:

@@ -163,9 +163,10 @@ def outage(stage: Stage) -> Iterator[frame.Figure]:
 def silence(stage: Stage) -> Iterator[frame.Figure]:
     """F8: every connection stays open and says nothing, and a Job goes meanwhile."""
     inactivity = 8.0 if stage.outage < LAST_SECONDS else reflector.INACTIVITY_SECONDS
-    with stage.engine(inactivity) as engine:
-        stage.submit(engine)
-        step_until(engine, lambda: done(engine))
+    beside = _world.place(stage.place.plane)
+    with stage.engine(inactivity, beside={BESIDE: beside}) as engine:
+        before = _beside(stage, engine)
+        step_until(engine, lambda: done(engine, 2 * TASKS))
         stage.proxy.hanging = True
         delete_one(stage, engine)
 
@@ -173,10 +174,14 @@ def silence(stage: Stage) -> Iterator[frame.Figure]:
             found = [each.path for each in list(stage.proxy.seen) if "watch=1" in each.path]
             return sum("/jobs" in each for each in found)
 
-        before = watched()
-        took = step_until(engine, lambda: watched() > before, WAIT_SECONDS)
+        watches = watched()
+        took = step_until(engine, lambda: watched() > watches, WAIT_SECONDS)
+        meanwhile = _beside(stage, engine)
         stage.proxy.hanging = False
         back = step_until(engine, lambda: agrees(stage, engine), WAIT_SECONDS)
         name = f"F8 silence: time until the watch of Jobs is opened anew ({inactivity:g} s)"
         yield frame.at_most(name, took, inactivity + 10.0, unit="s")
         yield frame.at_most("F8 silence: time until the cache is true", back, 60, unit="s")
+        yield frame.informs("F8 silence: the other cluster's tasks before", before, unit="s")
+        limit = 1.5 * before + 5.0
+        yield frame.at_most("F8 silence: they take meanwhile", meanwhile, limit, unit="s")

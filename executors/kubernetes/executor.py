@@ -13,7 +13,6 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from string import Template
 
@@ -34,9 +33,9 @@ from engine.ports import ArtifactStore, Clock
 from executors.kubernetes import drift, endpoint, jobs, kueue, paths, verdicts
 from executors.kubernetes.api import APPLY, FIELD_MANAGER, Document, ExistsError
 from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
-from executors.kubernetes.patience import Patience
 from executors.kubernetes.pod import ORDER
 from executors.kubernetes.servers import Servers
+from executors.kubernetes.starts import Starts
 from executors.local import files, results
 
 _LOG = logging.getLogger(__name__)
@@ -44,8 +43,6 @@ _LOG_LINES = 2_000
 _IMAGE_SECONDS = 120.0
 """How long an image may be unavailable before the attempt is given up."""
 _STOP_TRIES = 3
-_AT_ONCE_MAX = 256
-"""Attempts started by one call; the rest comes with the next one."""
 
 
 class KubernetesExecutor:
@@ -80,8 +77,7 @@ class KubernetesExecutor:
         self._seen: dict[str, tuple[tuple[str, str], Observation]] = {}
         self._homes: dict[str, str] = {}
         self._stuck: dict[str, float] = {}
-        self._workers: dict[str, ThreadPoolExecutor] = {}
-        self._patience = Patience()
+        self._starts = Starts(clusters, self.start)
 
     # ------------------------------------------------------------------ starting
 
@@ -105,40 +101,10 @@ class KubernetesExecutor:
         """Start many attempts at once; return what went wrong with each, None where nothing did.
 
         Each cluster has connections and a rate of its own, so that a slow one delays no other.
-        Those not in the answer were not tried: their cluster is busy, or is left alone.
+        Those not in the answer were not tried, or have none yet: their cluster is busy, or is
+        left alone.
         """
-        by_cluster: dict[str, list[AttemptOrder]] = {}
-        for order in orders:
-            if not self._patience.allows(order.attempt_id):
-                continue
-            by_cluster.setdefault(self._clusters.entry(order.cluster), []).append(order)
-        waiting = []
-        for name, wanted in by_cluster.items():
-            link = self._clusters.links().get(name)
-            api = link.api if link is not None else None
-            if link is not None and api is not None and link.given.connections:
-                if not api.gate.is_open:
-                    continue
-                # After a failure one request tries; the others wait for what it learns.
-                most = 1 if api.gate.trouble else _AT_ONCE_MAX
-                wanted = wanted[: api.gate.take(min(len(wanted), most))]  # noqa: PLW2901
-            workers = self._workers_of(name, link.given.connections if link else 1)
-            waiting += [(order, workers.submit(self._tried, order)) for order in wanted]
-        return {order.attempt_id: future.result() for order, future in waiting}
-
-    def _tried(self, order: AttemptOrder) -> BerthError | None:
-        failed: BerthError | None = None
-        try:
-            self.start(order)
-        except BerthError as error:
-            failed = error
-        self._patience.note(order.attempt_id, failed)
-        return failed
-
-    def _workers_of(self, name: str, count: int) -> ThreadPoolExecutor:
-        if name not in self._workers:
-            self._workers[name] = ThreadPoolExecutor(count, thread_name_prefix=f"start {name}")
-        return self._workers[name]
+        return self._starts.start_all(orders)
 
     def _create(self, link: ClusterLink, job: Document) -> None:
         """Make a Job; one of this name that is there already is the same attempt."""
@@ -451,8 +417,7 @@ class KubernetesExecutor:
     def close(self) -> None:
         """End the endpoint, the watches and the threads; what runs goes on."""
         self._endpoint.stop()
-        for workers in self._workers.values():
-            workers.shutdown()
+        self._starts.close()
         self._clusters.stop()
 
     def _link(self, name: str) -> ClusterLink:

@@ -70,7 +70,7 @@ class Chains:
         chain.cost += price * chain.state.sizes[4]
         chain.best_cost += price * best_moved
         walk(
-            self.tables._replace(move_cost=moves.cost + price),
+            self.tables._replace(move_cost=np.asarray(moves.cost + price, dtype=np.float64)),
             chain,
             steps=pace.steps(self.steps),
             temperature=self.scale * pace.heat,

@@ -14,6 +14,8 @@ MOST_CHARTS = 8
 MOST_POINTS = 240
 MARKS_APART = 7.0
 BEFORE_SECONDS = 60.0
+SILENCE = "silence"
+"""The test whose alarms speak of seconds, not of values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +23,8 @@ class Small:
     """A small chart of one series. `description` says the finding in words.
 
     line: points of a polyline; marks: where alarms were raised, the first one first.
-    band: upper and lower edge of what was expected; changes: where something changed.
+    band: upper and lower edge of what was expected, None where a silence alarmed: its band is of
+        seconds; changes: where something changed.
     high, low: ends of the axis of values, short enough for its margin; `description` has the unit.
     """
 
@@ -30,7 +33,7 @@ class Small:
     description: str
     line: str
     marks: tuple[tuple[float, float], ...]
-    band: tuple[float, float]
+    band: tuple[float, float] | None
     changes: tuple[float, ...]
     high: str
     low: str
@@ -92,26 +95,42 @@ def _small(
     changed: Sequence[float],
 ) -> Small:
     worst = min(raised, key=lambda alarm: alarm.p_value)
-    bounds = [worst.value, worst.expected_low, worst.expected_high]
-    numbers = [*(one.value for one in values), *(alarm.value for alarm in raised), *bounds]
+    is_silent = worst.test == SILENCE
+    seen = [(alarm.at, _level(alarm, values)) for alarm in raised]
+    bounds = [] if is_silent else [worst.value, worst.expected_low, worst.expected_high]
+    numbers = [*(one.value for one in values), *(level for _, level in seen), *bounds]
     levels = _Axis(min(numbers), max(numbers), BOTTOM, TOP)
-    unit = values[0].unit
     return Small(
         title=values[0].name.replace("_", " "),
         subject=values[0].subject,
-        description=(
-            f"{words.amount(worst.value, unit)} at {words.clock_time(worst.at)}, expected "
-            + words.band(worst.expected_low, worst.expected_high)
-        ),
+        description=_description(worst, values[0].unit),
         line=" ".join(f"{times.at(one.at)},{levels.at(one.value)}" for one in _thin(values)),
-        marks=_marks([(times.at(alarm.at), levels.at(alarm.value)) for alarm in raised]),
-        band=(levels.at(worst.expected_high), levels.at(worst.expected_low)),
+        marks=_marks([(times.at(at), levels.at(level)) for at, level in seen]),
+        band=(
+            None if is_silent else (levels.at(worst.expected_high), levels.at(worst.expected_low))
+        ),
         changes=tuple(times.at(at) for at in changed),
         high=words.amount(levels.high),
         low=words.amount(levels.low),
         since=words.clock_time(times.low),
         until=words.clock_time(times.high),
     )
+
+
+def _level(alarm: alarms.Alarm, values: Sequence[signals.Signal]) -> float:
+    """Return where an alarm is drawn: a silence at the last value before it."""
+    if alarm.test != SILENCE:
+        return alarm.value
+    before = [one.value for one in values if one.at <= alarm.at]
+    return before[-1] if before else values[0].value
+
+
+def _description(worst: alarms.Alarm, unit: str) -> str:
+    at = words.clock_time(worst.at)
+    if worst.test == SILENCE:
+        return f"silent for {words.amount(worst.value, 's')} at {at}"
+    band = words.band(worst.expected_low, worst.expected_high)
+    return f"{words.amount(worst.value, unit)} at {at}, expected {band}"
 
 
 def _thin(values: Sequence[signals.Signal]) -> Sequence[signals.Signal]:

@@ -153,6 +153,7 @@ class Trio:
     def jobs(self, name: str) -> set[str]:
         """Return the attempts whose Jobs are on a cluster."""
         path = f"/apis/batch/v1/namespaces/{self.namespace}/jobs"
+        self.admins[name].gate.succeeded()  # it may have been away
         found = self.admins[name].call("GET", path)["items"]
         return {each["metadata"]["annotations"]["berth.dev/attempt-id"] for each in found}
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.support.clusters import building, plane, programs
 
+READY = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
 KUBELET = "kubelet"
 """A real node; see `kubelet.py` beside this."""
 
@@ -39,7 +40,6 @@ def node(
     has = {"cpu": cpu, "memory": memory, "pods": "110", "ephemeral-storage": "100Gi"}
     if gpus:
         has["nvidia.com/gpu"] = str(gpus)
-    ready = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
     return {
         "apiVersion": "v1",
         "kind": "Node",
@@ -55,7 +55,7 @@ def node(
             "annotations": {"kwok.x-k8s.io/node": "fake"},
         },
         "spec": {"taints": taints or []},
-        "status": {"capacity": has, "allocatable": has, "conditions": [ready]},
+        "status": {"capacity": has, "allocatable": has, "conditions": [READY]},
     }
 
 

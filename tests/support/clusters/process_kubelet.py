@@ -186,6 +186,13 @@ class ProcessKubelet:
         query = {"fieldManager": "process-kubelet", "force": "true"}
         try:
             self.api.call("PATCH", path, query=query, body=body, content_type=APPLY)
+            # A node that was silent for too long was said to be so, until it says otherwise.
+            self.api.call(
+                "PATCH",
+                f"/api/v1/nodes/{self.name}/status",
+                body={"status": {"conditions": [{**nodes.READY, "lastHeartbeatTime": now()}]}},
+                content_type="application/strategic-merge-patch+json",
+            )
         except NotFoundError:
             self._leased_at = 0.0  # the namespace is made a moment after the start
 

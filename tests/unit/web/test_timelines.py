@@ -7,6 +7,7 @@ from hypothesis import strategies as some
 
 from api.web.views import timelines
 from engine.model import alarms, signals
+from engine.model.identifiers import SuperAlarmId
 
 AT = 1_790_000_000.0
 
@@ -46,8 +47,26 @@ def test_there_is_one_chart_a_series_with_marks_band_and_words(group: alarms.Sup
     (small,) = timelines.timeline(group, [*values, signal(3, 1.0, "feature:heart/age")])
     assert len(small.line.split()) == 7
     assert len(small.marks) == 2
+    assert small.band is not None
     assert small.band[0] < small.band[1]
     assert small.description == "6.2 mg/dL at 14:13:25, expected 200 to 280"
+
+
+def test_a_silence_is_told_in_seconds_and_has_no_band_of_values() -> None:
+    silent = dataclasses.replace(alarm(6, 5.0), test="silence", expected_low=0.0, expected_high=2.0)
+    group = alarms.SuperAlarm(
+        super_alarm_id=SuperAlarmId("SA-1"),
+        title="silent",
+        severity=alarms.Severity.WARNING,
+        state=alarms.SuperAlarmState.OPEN,
+        opened_at=AT,
+        updated_at=AT,
+        alarms=(silent,),
+    )
+    (small,) = timelines.timeline(group, [signal(n, 240.0 + n) for n in range(6)])
+    assert small.band is None
+    assert small.description == "silent for 5 s at 14:13:26"
+    assert small.marks == ((timelines.RIGHT, timelines.TOP),)
 
 
 def test_without_signals_there_is_no_timeline(group: alarms.SuperAlarm) -> None:
