@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,7 +54,7 @@ def on_cluster(
     objective: str,
     wanted: Wanted,
     say: Callable[[str], None],
-) -> Iterator[Callable[[], Host]]:
+) -> Generator[Callable[[], Host]]:
     """Yield what makes a host of trials on a cluster, for the study in a folder.
 
     Raises:
