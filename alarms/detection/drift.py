@@ -3,7 +3,7 @@
 A watched value of a model (its error, its loss, its quality) comes in blocks. The first blocks
 are its reference: the season, the scatter of block means and how they follow one another are
 learned from it, so that a series that wanders or has a season is not taken for one that drifts.
-Means of the newest 1, 2, 4, 8 and 16 blocks are then tested to the bad side; single values count
+Means of the newest 4, 8 and 16 blocks are then tested to the bad side; single values count
 no more than a few deviations, and the newest blocks must each lie on that side: what has passed
 needs no retraining. The p-values of all models go through one control of false discoveries.
 """
