@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import itertools
+import os
 import random
 import signal
 import socket
@@ -16,7 +17,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
 
 from executors.local import processes
 
@@ -106,20 +106,17 @@ def free_port() -> int:
 
 def _keep(port: int, folder: Path) -> bool:
     """Take a port for this process if no other has it and nobody listens there."""
-    lock = (folder / str(port)).open("w")
+    # A bare descriptor: it is held until the process ends, and an object would warn of that.
+    lock = os.open(folder / str(port), os.O_RDWR | os.O_CREAT)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             probe.bind(("127.0.0.1", port))
         except OSError:
-            lock.close()
+            os.close(lock)
             return False
-    _PORTS.append(lock)
     return True
-
-
-_PORTS: list[IO[str]] = []
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
