@@ -6,11 +6,10 @@ Each kind imports its own module, found by name, so that a task starts with no m
 from __future__ import annotations
 
 import importlib
-import importlib.abc
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import cast
 
@@ -26,34 +25,33 @@ _MODULES = {
 }
 
 
-_LEFT_OUT = "pandas"
-
-
-class _Lets(importlib.abc.MetaPathFinder):
-    """Lets statsmodels have what `leave_out` keeps from others."""
-
-    def find_spec(
-        self,
-        fullname: str,
-        path: Sequence[str] | None,  # noqa: ARG002 - the protocol of finders
-        target: ModuleType | None = None,  # noqa: ARG002 - as above
-    ) -> ModuleSpec | None:
-        """Note that statsmodels is wanted; leave finding it to the next finder."""
-        if fullname == "statsmodels" and sys.modules.get(_LEFT_OUT, self) is None:
-            del sys.modules[_LEFT_OUT]
-        return None
-
-
-def leave_out() -> None:
-    """Make pandas look as if it was not installed, until statsmodels is imported.
+class _WithoutPandas(PathFinder):
+    """Python's own finder of libraries, to which pandas is not installed.
 
     Scikit-learn imports pandas wherever it is installed, for a second of processor time in every
     task. Tasks pass arrays only, and scikit-learn does without what cannot be imported; statsmodels
-    does not. None in `sys.modules` is what Python itself takes for absent, also when somebody only
-    looks for the library, as torch does.
+    does not, so it may have pandas. Others that only look for it, as torch does, find none: neither
+    an error nor a module that is None.
     """
-    cast("dict[str, ModuleType | None]", sys.modules).setdefault(_LEFT_OUT, None)
-    sys.meta_path.insert(0, _Lets())
+
+    @classmethod
+    def find_spec(
+        cls,
+        fullname: str,
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
+        """Return where a library is, None for pandas until statsmodels is imported."""
+        if fullname == "pandas" and "statsmodels" not in sys.modules:
+            return None
+        return super().find_spec(fullname, path, target)
+
+
+def leave_out() -> None:
+    """Keep pandas from being found, until statsmodels is imported."""
+    sys.meta_path[:] = [
+        _WithoutPandas if finder is PathFinder else finder for finder in sys.meta_path
+    ]
 
 
 def main(arguments: Sequence[str]) -> int:

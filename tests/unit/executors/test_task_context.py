@@ -111,10 +111,12 @@ def test_training_as_a_process_does_without_pandas(heart: HeartTasks, tmp_path: 
 
 def test_tasks_find_no_pandas_until_statsmodels_wants_it() -> None:
     program = (
+        "import sys\n"
         "from importlib.util import find_spec\n"
         "from executors.tasks.__main__ import leave_out\n"
         "leave_out()\n"
         "assert find_spec('pandas') is None, 'looking is no error, as torch looks'\n"
+        "assert 'pandas' not in sys.modules, 'scikit-learn would take what is there'\n"
         "import statsmodels\n"
         "assert find_spec('pandas') is not None\n"
     )
