@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import select
 import ssl
+import weakref
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ class Wire:
         self._settings = settings
         self._context: ssl.SSLContext | None = None
         self._idle: deque[_Connection] = deque(maxlen=max(1, kept))
+        weakref.finalize(self, _close, self._idle)
 
     @staticmethod
     def can_reach(settings: client.Configuration) -> bool:
@@ -97,8 +99,7 @@ class Wire:
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
-        while self._idle:
-            self._idle.pop().close()
+        _close(self._idle)
 
     def _open(self, seconds: float) -> _Connection:
         """Return a connection that is open, the one used last where one is idle."""
@@ -179,6 +180,12 @@ class _Connection(http.client.HTTPConnection):
                 raise ProtocolError(f"the answer is larger than {most_bytes} bytes")
             told = {name.lower(): value for name, value in found.headers.items()}
             return Answer(found.status, told, content)
+
+
+def _close(idle: deque[_Connection]) -> None:
+    """Close connections that nobody uses, also when their owner is forgotten."""
+    while idle:
+        idle.pop().close()
 
 
 def _context(settings: client.Configuration) -> ssl.SSLContext:

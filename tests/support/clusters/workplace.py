@@ -21,6 +21,7 @@ from executors.kubernetes.clusters import KubernetesClusters
 from executors.kubernetes.executor import KubernetesExecutor
 from executors.kubernetes.fleet import KubernetesFleetSource
 from executors.kubernetes.settings import ClusterSettings, KubernetesSettings
+from executors.kubernetes.wire import Wire
 from executors.local import FolderArtifacts
 from tests.support.clusters.fixtures import Place
 from tests.support.clusters.process_kubelet import ProcessKubelet
@@ -113,7 +114,9 @@ class Workplace:
         """Let nothing reach the cluster any more."""
         for link in self.clusters.links().values():
             assert link.api is not None
-            link.api._client.configuration.host = "https://127.0.0.1:1"
+            settings = link.api._client.configuration
+            settings.host = "https://127.0.0.1:1"
+            link.api._wire = Wire(settings, 1)
 
     def close(self) -> None:
         """End what this test started."""
