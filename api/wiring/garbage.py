@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 
 _THRESHOLDS = (20_000, 20, 20)
-# Objects made before the youngest are looked at, and looks before the older ones are. A burst of
-# work makes much that stays, which the usual (700, 10, 10) goes through again and again.
+"""Objects made before the youngest are looked at, and looks before the older ones are. A burst of
+work makes much that stays, which the usual (700, 10, 10) goes through again and again."""
 
 
 def spare_what_stays() -> None:

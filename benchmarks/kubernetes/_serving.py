@@ -7,11 +7,16 @@ import json
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks import frame
+from engine.model.dispatches import Observation
 from engine.model.errors import BerthError
+from engine.model.identifiers import AttemptId
 from executors.kubernetes.api import Api
+from executors.kubernetes.executor import KubernetesExecutor
 from executors.kubernetes.serving import PORT
 
 PAUSE_SECONDS = 0.02
@@ -140,3 +145,25 @@ class Load:
             if outputs["label"] == labels:
                 return number
         raise ValueError(f"an answer of no model: {outputs['label'][:5]}")
+
+
+def until(
+    executor: KubernetesExecutor,
+    attempt: AttemptId,
+    holds: Callable[[Observation], bool],
+    *,
+    limit_seconds: float,
+) -> None:
+    """Lets an executor look at an attempt again and again until something holds.
+
+    Raises:
+        BenchmarkError: when it does not in time.
+    """
+    end = time.monotonic() + limit_seconds
+    while True:
+        seen = [each for each in executor.observe() if each.attempt_id == attempt]
+        if seen and holds(seen[0]):
+            return
+        if time.monotonic() > end:
+            raise frame.BenchmarkError(f"it did not come within {limit_seconds:g} s: {seen}")
+        time.sleep(_LOOK_SECONDS)

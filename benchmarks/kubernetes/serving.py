@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import cast
 
 from benchmarks import frame
-from benchmarks.kubernetes._serving import Load, Tally
+from benchmarks.kubernetes._serving import Load, Tally, until
 from benchmarks.packaging import _model
 from engine.dispatching.bounds import HOUR_SECONDS, replica_bounds
 from engine.model.dispatches import AttemptOrder, Observation
@@ -42,7 +42,6 @@ REPLICAS = 2
 KINDS = 3
 """Models whose numbers differ by so much answer alike."""
 LIMIT_SECONDS = 240.0
-_LOOK_SECONDS = 0.25
 _CANARY_SECONDS = 5.0
 _KEEP_SECONDS = 600.0
 _SETTLE_SECONDS = 8.0
@@ -170,19 +169,7 @@ class _Bench:
         return sum(int(each.get("status", {}).get("readyReplicas", 0)) for each in found)
 
     def _until(self, holds: Callable[[Observation], bool]) -> None:
-        """Lets the executor look again and again until something holds.
-
-        Raises:
-            BenchmarkError: when it does not in time.
-        """
-        end = time.monotonic() + LIMIT_SECONDS
-        while True:
-            seen = [each for each in self.work.executor.observe() if each.attempt_id == ATTEMPT]
-            if seen and holds(seen[0]):
-                return
-            if time.monotonic() > end:
-                raise frame.BenchmarkError(f"it did not come within {LIMIT_SECONDS:g} s: {seen}")
-            time.sleep(_LOOK_SECONDS)
+        until(self.work.executor, ATTEMPT, holds, limit_seconds=LIMIT_SECONDS)
 
     def _load(self) -> Load:
         rows: list[list[float]] = []

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import frame
-from benchmarks.kubernetes._serving import Load
+from benchmarks.kubernetes._serving import Load, until
 from engine.model.dispatches import AttemptOrder, Observation
 from engine.model.identifiers import (
     AttemptId,
@@ -168,19 +168,7 @@ class Node:
         self._until(attempt, lambda _: time.monotonic() > end)
 
     def _until(self, attempt: AttemptId, holds: Callable[[Observation], bool]) -> None:
-        """Lets the executor look again and again until something holds.
-
-        Raises:
-            BenchmarkError: when it does not in time.
-        """
-        end = time.monotonic() + LIMIT_SECONDS
-        while True:
-            found = [s for s in self._work.executor.observe() if s.attempt_id == attempt]
-            if found and holds(found[0]):
-                return
-            if time.monotonic() > end:
-                raise frame.BenchmarkError(f"it did not come in {LIMIT_SECONDS:g} s: {found}")
-            time.sleep(_LOOK_SECONDS)
+        until(self._work.executor, attempt, holds, limit_seconds=LIMIT_SECONDS)
 
 
 def _order(name: str, attempt: AttemptId, package: Digest) -> AttemptOrder:

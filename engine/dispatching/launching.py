@@ -27,7 +27,7 @@ _LOG = logging.getLogger(__name__)
 STARTS_AT_ONCE = 128
 """Attempts handed over together: one that is refused is told once these were all tried."""
 _STARTS_MOST = 1_024
-# Attempts that one step starts of an executor: what ends meanwhile is seen in the next step.
+"""Attempts that one step starts of an executor: what ends meanwhile is seen in the next step."""
 
 _Ordered = list[tuple[Stored[Attempt], AttemptOrder]]
 _Told = Mapping[AttemptId, BerthError | None]
