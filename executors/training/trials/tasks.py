@@ -261,11 +261,12 @@ class TaskHost:
                 self._artifacts.fetch(artifact, found)
                 lines = (found / visiting.EVENTS).read_text(encoding="utf-8").splitlines()
                 events = [{**json.loads(line), **_name(order)} for line in lines]
+                told = [event for event in events if event["event"] != "started"]
                 shutil.rmtree(folder)
                 (found / visiting.TRIAL).rename(folder)
-            except (BerthError, OSError, ValueError) as error:
-                return [_ended(order, f"its outputs cannot be read: {error}", 0.0)]
-        return [event for event in events if event["event"] != "started"]
+            except (BerthError, OSError, ValueError, KeyError, TypeError) as error:
+                return [_ended(order, f"its outputs cannot be read: {error!r}", 0.0)]
+        return told
 
     def _lost(self, order: Mapping[str, Any], seen: Observation) -> Iterator[dict[str, Any]]:
         """Yield what is known of a visit whose outputs did not come back."""
@@ -273,9 +274,10 @@ class TaskHost:
             if line.startswith(visiting.EPOCH):
                 try:
                     told = json.loads(line.removeprefix(visiting.EPOCH))
-                    yield {**_name(order), "event": "epoch", "lost": True, **told}
-                except ValueError:
-                    continue
+                    known = {"epoch": int(told["epoch"]), "values": dict(told["values"])}
+                except (ValueError, KeyError, TypeError):
+                    continue  # a line that the objective wrote
+                yield {**_name(order), "event": "epoch", "lost": True, **known}
         if seen.usage is not None:
             spent = seen.usage.cpu_seconds
         else:

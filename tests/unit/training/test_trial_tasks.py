@@ -96,8 +96,14 @@ def host(cluster: Cluster, clock: Callable[[], float] = time.monotonic) -> TaskH
     return TaskHost(cluster, cluster.artifacts, GROUND, name="s", objective="toy:fit", clock=clock)
 
 
+NOT_OURS = tuple(
+    f"{visiting.EPOCH}{said}" for said in ("{", "[1]", '{"epoch": "x", "values": {}}', "{}")
+)
+"""Lines that an objective wrote which look like ours."""
+
+
 def test_a_node_that_is_lost_is_charged_and_uses_up_no_retry(tmp_path: Path) -> None:
-    lost = end(Reason.NODE_LOST, last_lines=("noise", EPOCH, f"{visiting.EPOCH}{{"))
+    lost = end(Reason.NODE_LOST, last_lines=("noise", EPOCH, *NOT_OURS))
     (trial,) = searched(tmp_path, Cluster(tmp_path, [lost] * 4)).trials.values()
     assert (trial.kills, trial.losses, trial.out) == (0, 4, False)
     assert trial.epochs_run == 4 + 1, "those that went with the node are counted"
@@ -127,10 +133,13 @@ def test_an_objective_that_is_not_there_ends_the_search(tmp_path: Path) -> None:
         searched(tmp_path, cluster)
 
 
-def test_outputs_that_are_damaged_count_as_a_kill(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
+@pytest.mark.parametrize("events", [None, "{", "[1]", "{}"])
+def test_outputs_that_are_damaged_count_as_a_kill(tmp_path: Path, events: str | None) -> None:
+    (tmp_path / "bad" / visiting.TRIAL).mkdir(parents=True)
+    if events is not None:
+        (tmp_path / "bad" / visiting.EVENTS).write_text(events)
     cluster = Cluster(tmp_path)
-    digest = cluster.artifacts.put(tmp_path / "empty")
+    digest = cluster.artifacts.put(tmp_path / "bad")
     bad = replace(end(Reason.COMPLETED), state=AttemptState.SUCCEEDED, artifact=digest)
     cluster = Cluster(tmp_path, [bad])
     (trial,) = searched(tmp_path, cluster).trials.values()
