@@ -123,6 +123,7 @@ def judged(
         return seen
     if alive and not lost(str(job["stopped"])):
         return seen  # it may run on; when its cluster is given up, the engine says so
+    seen["version"] += "/over"  # its worker may be lost later than anything of it is written
     seen["conditions"] = {**job["conditions"]}
     seen["conditions"].setdefault("Failed", ("Stopped", str(job["stopped"]), workload["at"]))
     return seen

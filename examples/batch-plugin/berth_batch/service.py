@@ -6,6 +6,7 @@ is printed as the first line. It is as careful as a test needs, and no more.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -74,7 +75,8 @@ class Jobs:
                 return False
             if self.known[name]["state"] == "RUNNING":
                 self.known[name]["message"] = "stopped on request"
-                os.killpg(self.running[name].pid, signal.SIGTERM)
+                with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+                    os.killpg(self.running[name].pid, signal.SIGTERM)
             return True
 
     def listed(self) -> list[dict[str, Any]]:

@@ -104,6 +104,8 @@ def test_of_a_lost_worker_nothing_is_waited_for() -> None:
     job = seen_job(stopped="NODE_LOST|Kueue evicted it from 'east': AdmissionCheck")
     judged = kueue.judged(job, workload(active=False), {"phase": "Running"}, reachable=False)
     assert verdicts.observation(judged, None).reason is Reason.NODE_LOST
+    before = kueue.judged(job, workload(active=False), {"phase": "Running"})
+    assert judged["version"] != before["version"], "who saw it run has to look again"
 
 
 def test_what_a_workload_waits_for_is_said_in_kueues_words() -> None:
