@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from engine.dispatching import admission, deployments, orders, remedying
+from engine.dispatching import admission, deployments, launching, orders, remedying
 from engine.dispatching.admission import pool_of
 from engine.dispatching.desk import Desk, RunView
 from engine.dispatching.grouping import Group
-from engine.dispatching.launching import STARTS_AT_ONCE, Launcher
+from engine.dispatching.launching import Launcher
 from engine.dispatching.readiness import MAY_START, Judgement, bounded, in_order, judge
 from engine.model.dispatches import (
     Attempt,
@@ -97,7 +97,7 @@ def advance(desk: Desk, fleet: Fleet, live: dict[AttemptId, Stored[Attempt]]) ->
                 pauses = (waits.not_before or 0.0) > desk.clock.now()
                 if waits.state is TaskState.WAITING and not pauses:
                     changed |= _advance(desk, view, task, step)
-            if len(group) >= STARTS_AT_ONCE:
+            if len(group) >= launching.STARTS_AT_ONCE:
                 group.flush()
                 launcher.add(step.taken())
         group.flush()

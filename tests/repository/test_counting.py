@@ -207,6 +207,20 @@ def test_lines_count_although_their_process_is_killed(project: Path) -> None:
     assert sorted(data.lines("sample/killed.py") or []) == [1, 2, 4, 5]
 
 
+def test_a_script_that_is_loaded_by_its_path_counts(project: Path) -> None:
+    (project / "sample" / "script.py").write_text("A = 1\n")
+    (project / "sample" / "loads.py").write_text(
+        "from importlib.util import module_from_spec, spec_from_file_location\n"
+        "from pathlib import Path\n"
+        'spec = spec_from_file_location("other", Path(__file__).with_name("script.py"))\n'
+        "spec.loader.exec_module(module_from_spec(spec))\n"
+    )
+    assert counted(project, "loads") == 0
+    data = CoverageData(basename=str(project / ".coverage"))
+    data.read()
+    assert data.lines("sample/script.py") == [1]
+
+
 def test_a_module_that_changes_gets_other_probes(project: Path) -> None:
     counted(project, "whole")
     (project / "sample" / "whole.py").write_text("A = 1\n\n\n\nB = 2\n")

@@ -64,7 +64,7 @@ def prepare(folder: Path, root: Path) -> None:
             modules[str(path)] = (code, one.modified_ns, one.size, one.memory, offset, count)
         offset += count
     (folder / "counts").write_bytes(bytes(max(offset, 1)))
-    (folder / "prepared").write_bytes(marshal.dumps((packages, modules)))
+    (folder / "prepared").write_bytes(marshal.dumps(modules))
     shutil.copy(START, folder / "start.py")
 
 
@@ -119,7 +119,7 @@ def report(folder: Path, root: Path, to: Path) -> None:
     data = CoverageData(basename=str(to))
     data.erase()
     counts = (folder / "counts").read_bytes()
-    _, modules = marshal.loads((folder / "prepared").read_bytes())
+    modules: dict[str, Module] = marshal.loads((folder / "prepared").read_bytes())
     ran: dict[str, set[tuple[int, int]]] = {}
     for path, (_, _, _, memory, offset, count) in modules.items():
         _, facts = marshal.loads((folder / "modules" / f"{memory}.facts").read_bytes())

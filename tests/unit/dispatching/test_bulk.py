@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from engine.dispatching import launching
+from engine.dispatching import launching, observing
 from engine.model.dispatches import AttemptState, Reason, Run, TaskState
 from engine.model.errors import RefusedError
 from engine.model.identifiers import TaskName
@@ -130,3 +130,18 @@ def test_a_step_starts_no_more_than_it_may(bulk: Bulk, monkeypatch: pytest.Monke
     assert bulk.bulk.batches == [2]
     bulk.settle(dispatcher)
     assert bulk.bulk.batches == [2, 1]
+
+
+def test_more_running_tasks_than_are_read_at_once_are_kept(
+    bulk: Bulk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observing, "_TASKS_MOST", 1)
+    run = bulk.submit_three()
+    bulk.bulk.busy.add("a")
+    dispatcher = bulk.engine()
+    dispatcher.step()
+    dispatcher.step()
+    bulk.bulk.busy.clear()
+    bulk.settle(dispatcher)
+    assert {bulk.task(run.run_id, name).state for name in TASKS} == {TaskState.SUCCEEDED}
+    assert set(bulk.bulk.starts.values()) == {1}
