@@ -45,9 +45,7 @@ class Sender:
     @classmethod
     def of_order(cls, order: AttemptOrder) -> Sender:
         """Return the sender that an attempt is."""
-        return cls(
-            pipeline=order.pipeline, task=order.task, cluster=order.cluster, pool=order.pool
-        )
+        return cls(pipeline=order.pipeline, task=order.task, cluster=order.cluster, pool=order.pool)
 
     @classmethod
     def of(cls, address: str) -> Sender:

@@ -204,9 +204,7 @@ class Servers:
             server,
             colour,
             package,
-            objects.Addresses(
-                package=self._address(package), signals=self._signals(server.sender)
-            ),
+            objects.Addresses(package=self._address(package), signals=self._signals(server.sender)),
             image=link.settings.image,
             python=link.settings.python,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -28,13 +28,18 @@ class StoryError(errors.FinalError):
 
 @dataclass(slots=True, kw_only=True)
 class Stage:
-    """What the scenes play with. `callers` is None until the model serves."""
+    """What the scenes play with.
+
+    fail_with: command that makes a cluster fail which is none of this machine's.
+    callers: None until the model serves.
+    """
 
     space: workspace.Workspace
     engine: Remote
     teller: Teller
     supervisor: Supervisor
     calm_seconds: float
+    fail_with: Sequence[str] = ()
     callers: traffic.Traffic | None = None
 
     def until(

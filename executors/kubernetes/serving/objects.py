@@ -51,9 +51,7 @@ class Server:
     @property
     def sender(self) -> Sender:
         """Whose signals those of its pods are."""
-        return Sender(
-            pipeline=self.pipeline, task=self.task, cluster=self.cluster, pool=self.pool
-        )
+        return Sender(pipeline=self.pipeline, task=self.task, cluster=self.cluster, pool=self.pool)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,9 +101,7 @@ class _Measuring:
         self.telling.end()
 
 
-async def _serve(
-    application: ModelServer, listening: socket.socket, measuring: _Measuring
-) -> None:
+async def _serve(application: ModelServer, listening: socket.socket, measuring: _Measuring) -> None:
     def leaving() -> float:
         application.service.draining = True
         return DRAIN_SECONDS

@@ -25,12 +25,15 @@ from tests.support.local_cluster import WRITES
 
 ROOT = Path(__file__).resolve().parents[3]
 SENDER = Sender(pipeline="heart", task="task", cluster="east", pool="nodes")
-MEASURES = WRITES + """
+MEASURES = (
+    WRITES
+    + """
 import json, os
 from pathlib import Path
 line = {"name": "rows", "layer": "etl", "subject": "task:heart/task", "at": 1.0, "value": 3.0}
 Path(os.environ["BERTH_SIGNALS"]).write_text(json.dumps(line) + "\\n")
 """
+)
 
 
 class Pod:
@@ -230,7 +233,7 @@ def test_as_many_last_lines_are_told_as_a_cluster_keeps(pod: Pod) -> None:
 
 def test_what_a_task_measured_comes_to_the_engine_with_labels(pod: Pod) -> None:
     assert pod.run(MEASURES)[0] == 0
-    ((signal,), _) = (pod.journal.read("", until=2.0))
+    ((signal,), _) = pod.journal.read("", until=2.0)
     assert (signal.series, signal.value) == ("task:heart/task|rows", 3.0)
     assert dict(signal.labels) == SENDER.labels
 
