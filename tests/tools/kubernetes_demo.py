@@ -1,6 +1,6 @@
 """`scripts/demo --kubernetes`: the story of `berth demo`, with a real node as one of its clusters.
 
-    scripts/demo --kubernetes [--exit] [OPTIONS OF berth demo]
+    scripts/demo --kubernetes [--folder FOLDER] [OPTIONS OF berth demo, as --exit]
 
 A control plane and a node are started as `scripts/cluster up --nodes kubelet` does. Berth's own
 image is built and pushed to the node's registry, and the node pulls it from there. The node is
@@ -10,7 +10,9 @@ story wants a cluster to fail, node and control plane are ended as a power cut w
 
 from __future__ import annotations
 
+import argparse
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -24,9 +26,7 @@ from tests.support.clusters.real_node import RealCluster
 from tests.tools import cluster
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "build" / "demo-cluster"
 NAME = "harbour"
-CUT = "--power-cut"
 MACHINE = "harbour-node"
 _PULL_SECONDS = 600.0
 _SETTINGS = """\
@@ -50,10 +50,17 @@ reached_by = "pod"
 
 def main(arguments: Sequence[str]) -> int:
     """Tell the story, or cut the power in the midst of it; return the exit code."""
-    if CUT in arguments:
-        cut()
+    parser = argparse.ArgumentParser(prog="scripts/demo --kubernetes", allow_abbrev=False)
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "demo-cluster")
+    parser.add_argument("--power-cut", action="store_true", help=argparse.SUPPRESS)
+    given, story = parser.parse_known_args(arguments)
+    folder: Path = given.folder.absolute()
+    if given.power_cut:
+        cut(folder)
         return 0
-    cluster.down(FOLDER)
+    # Whoever ends this ends what it started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    cluster.down(folder)
     try:
         building.build((*building.PLANE, *building.NODE))
         why = real_node.unavailable()
@@ -61,27 +68,30 @@ def main(arguments: Sequence[str]) -> int:
             sys.stderr.write(f"error: {why}\n")
             return 1
         say("starting a control plane and a node ...")
-        return tell(arguments)
+        return tell(folder, story)
     except (building.UnavailableError, TimeoutError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        return 130
     finally:
-        cluster.down(FOLDER)
+        cluster.down(folder)
 
 
-def tell(arguments: Sequence[str]) -> int:
+def tell(folder: Path, arguments: Sequence[str]) -> int:
     """Start the cluster and tell the story on it; return the exit code."""
-    made = real_node.start(FOLDER / NAME, None)
-    say(f"{made.node.name} is ready; pulling {made.image}")
+    made = real_node.start(folder / NAME, None)
+    say(f"{made.node.name} is ready; it pulls {made.image}")
     place = made.place()
     label(place, made)
     pull(place, made)
-    settings = FOLDER / "kubernetes.toml"
+    settings = folder / "kubernetes.toml"
     settings.write_text(settings_of(place, made), encoding="utf-8")
-    fails = f"{sys.executable} -m tests.tools.kubernetes_demo {CUT}"
+    fails = [sys.executable, "-m", "tests.tools.kubernetes_demo"]
+    fails += ["--power-cut", "--folder", str(folder)]
+    told = {"BERTH_KUBERNETES": str(settings), FAIL_WITH: shlex.join(fails)}
     command = [sys.executable, "-m", "berth", "demo", *arguments]
-    environment = {**os.environ, "BERTH_KUBERNETES": str(settings), FAIL_WITH: fails}
-    story = subprocess.Popen(command, cwd=ROOT, env=environment)
+    story = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **told})
     # Ctrl-C reaches the story too, which ends what it started; the cluster is needed for that.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: story.terminate())
@@ -132,11 +142,11 @@ def pull(place: Place, made: RealCluster) -> None:
     place.admin.call("DELETE", f"{path}/pull")
 
 
-def cut() -> None:
+def cut(folder: Path) -> None:
     """End node and control plane with all that runs there, and leave their folder."""
-    for node in cluster.real_nodes(FOLDER):
+    for node in cluster.real_nodes(folder):
         node.stop()
-    for each in cluster.planes(FOLDER):
+    for each in cluster.planes(folder):
         each.stop()
 
 
