@@ -14,7 +14,7 @@ from pathlib import Path
 
 from api.cli.story import clearing, recorded, scenes, workspace
 from api.cli.story.recorded import Figure
-from api.cli.story.stage import Stage, StoryError
+from api.cli.story.stage import PATIENCE_SECONDS, PODS_PATIENCE_SECONDS, Stage, StoryError
 from api.cli.story.supervisor import EngineCommand, Supervisor
 from api.cli.story.telling import Teller
 from api.client.remote import Remote
@@ -83,6 +83,7 @@ def tell(wish: Wish, run: Callable[[Sequence[str]], int]) -> int:
         supervisor=supervisor,
         calm_seconds=BRIEF_CALM_SECONDS if wish.brief else CALM_SECONDS,
         fail_with=wish.fail_with,
+        patience_seconds=PODS_PATIENCE_SECONDS if wish.fail_with else PATIENCE_SECONDS,
     )
     summary = Summary()
     # Whoever ends the story ends what it started.

@@ -16,6 +16,8 @@ from engine.model import errors
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 120.0
+PODS_PATIENCE_SECONDS = 600.0
+"""Pods start in seconds where processes start in fractions of one."""
 PAUSE_SECONDS = 0.2
 UNREACHABLE = errors.UnreachableError.exit_code
 
@@ -31,7 +33,7 @@ class Stage:
     """What the scenes play with.
 
     fail_with: command that makes a cluster fail which is none of this machine's.
-    callers: None until the model serves.
+    patience_seconds: how long what is promised may take. callers: None until the model serves.
     """
 
     space: workspace.Workspace
@@ -40,11 +42,10 @@ class Stage:
     supervisor: Supervisor
     calm_seconds: float
     fail_with: Sequence[str] = ()
+    patience_seconds: float = PATIENCE_SECONDS
     callers: traffic.Traffic | None = None
 
-    def until(
-        self, what: str, look: Callable[[], T | None], *, patience: float = PATIENCE_SECONDS
-    ) -> T:
+    def until(self, what: str, look: Callable[[], T | None]) -> T:
         """Return what `look` finds, asking again while it finds nothing or nobody answers.
 
         Patience begins anew with each death of the engine, of which there are only so many.
@@ -52,6 +53,7 @@ class Stage:
         Raises:
             StoryError: when patience runs out; it names what was waited for.
         """
+        patience = self.patience_seconds
         ends = time.monotonic() + patience
         deaths = len(self.supervisor.deaths)
         why = ""

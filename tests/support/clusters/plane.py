@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.support.clusters import building, certificates, programs
 
-READY_SECONDS = 120.0
+READY_SECONDS = 300.0
 STATE = "state.json"
 _WORDS_MAX = 4_000
 
