@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import reduce
 
 from engine.dispatching.readiness import MAY_START, Judgement
 from engine.model.dispatches import Attempt, Reason
@@ -15,6 +16,9 @@ from engine.model.plans import Assignment, task_key
 from engine.model.resources import Resource, Resources
 
 _ROUNDING = 1e-9
+_NOTHING = Resources()
+_SHARED = tuple(each for each in Resource if each is not Resource.GPU_MEMORY)
+# GPU memory is per GPU, which has no sum.
 
 
 @dataclass(slots=True)
@@ -26,6 +30,7 @@ class Holders:
 
     _attempts: dict[tuple[str, str], list[Attempt]] = field(default_factory=dict)
     _held: dict[tuple[str, str], Resources] = field(default_factory=dict)
+    _of_owner: dict[str, Resources] = field(default_factory=dict)
 
     @classmethod
     def of(cls, live: Iterable[Attempt]) -> Holders:
@@ -41,10 +46,18 @@ class Holders:
         self._attempts.setdefault(place, []).append(attempt)
         before = self._held.get(place)
         self._held[place] = attempt.held if before is None else before.plus(attempt.held)
+        self._of_owner[attempt.owner] = self._of_owner.get(attempt.owner, _NOTHING).plus(
+            attempt.held
+        )
 
     def at(self, cluster: str, pool: str) -> tuple[Attempt, ...]:
         """Return who holds capacity of a pool, in the order of being added."""
         return tuple(self._attempts.get((cluster, pool), ()))
+
+    def share(self, owner: str, fleet: Resources) -> float:
+        """Return what a tenant holds of all there is: of the resource it has most of."""
+        held = self._of_owner.get(owner, _NOTHING)
+        return max(held.of(each) / fleet.of(each) if fleet.of(each) else 0.0 for each in _SHARED)
 
     def with_needed(self, cluster: str, pool: str, needed: Resources) -> Resources:
         """Return what would be held of a pool with one more attempt."""
@@ -80,6 +93,12 @@ def capacity(pool: Pool) -> Resources:
         memory_gib=max(0.0, has.memory_gib - pool.taken.memory_gib),
         gpu_count=max(0.0, has.gpu_count - pool.taken.gpu_count),
     )
+
+
+def everything(fleet: Fleet) -> Resources:
+    """Return what all clusters have together, those that do not answer included."""
+    pools = (pool for cluster in fleet.clusters for pool in cluster.pools)
+    return reduce(Resources.plus, (capacity(pool) for pool in pools), _NOTHING)
 
 
 def need(assignment: Assignment) -> Resources:

@@ -6,10 +6,10 @@ outcome after it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from engine.dispatching import admission, deployments, launching, orders, remedying
+from engine.dispatching import admission, deployments, launching, orders, remedying, turns
 from engine.dispatching.admission import pool_of
 from engine.dispatching.desk import Desk, RunView
 from engine.dispatching.grouping import Group
@@ -41,6 +41,8 @@ from engine.model.records import (
 )
 from engine.model.resources import Resources
 from engine.model.specs import TaskKind, TaskSpec
+
+_RUNS_MOST = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +92,12 @@ def advance(desk: Desk, fleet: Fleet, live: dict[AttemptId, Stored[Attempt]]) ->
     with Launcher(desk, fleet, views) as launcher:
         launcher.add(intended)
         step = _Step(fleet, live, holders, group, {}, [])
-        for view in desk.views(_runs(desk)):
+        for view, task in _in_turn(desk, fleet, holders):
             views[view.run.run_id] = view
-            for task in in_order(view.spec):
-                waits = view.tasks[task.name].value
-                pauses = (waits.not_before or 0.0) > desk.clock.now()
-                if waits.state is TaskState.WAITING and not pauses:
-                    changed |= _advance(desk, view, task, step)
+            waits = view.tasks[task.name].value
+            pauses = (waits.not_before or 0.0) > desk.clock.now()
+            if waits.state is TaskState.WAITING and not pauses:
+                changed |= _advance(desk, view, task, step)
             if len(group) >= launching.STARTS_AT_ONCE:
                 group.flush()
                 launcher.add(step.taken())
@@ -106,9 +107,29 @@ def advance(desk: Desk, fleet: Fleet, live: dict[AttemptId, Stored[Attempt]]) ->
     return Advanced(changed | group.changed | launcher.changed, views)
 
 
+def _in_turn(
+    desk: Desk, fleet: Fleet, holders: admission.Holders
+) -> Iterator[tuple[RunView, TaskSpec]]:
+    """Yield the tasks of all runs: of each tenant those of its oldest run first, in their order.
+
+    The next one is of the tenant that holds the least, what it was given in this pass included.
+    """
+    runs: dict[str, list[Stored[Run]]] = {}
+    for run in _runs(desk):
+        runs.setdefault(run.value.owner, []).append(run)
+    has = admission.everything(fleet)
+    tasks = {
+        owner: ((view, task) for view in desk.views(each) for task in in_order(view.spec))
+        for owner, each in runs.items()
+    }
+    return turns.least_first(tasks, lambda owner: holders.share(owner, has))
+
+
 def _runs(desk: Desk) -> list[Stored[Run]]:
     """Return the runs with tasks that may wait: active ones, and those that own a server."""
-    active = desk.ledger.select(RUNS, where={"state": RunState.ACTIVE.value}, order_by="created_at")
+    active = desk.ledger.select(
+        RUNS, where={"state": RunState.ACTIVE.value}, order_by="created_at", limit=_RUNS_MOST
+    )
     found = {stored.value.run_id: stored for stored in active}
     for deployment in desk.ledger.select(DEPLOYMENTS):
         owner = desk.run(deployment.value.run_id)
@@ -185,7 +206,7 @@ def _begin(
     if not judgement.may_start:
         return _store(desk, view, task, judgement, step.group)
     attempt = _attempt(desk, view.tasks[task.name].value, assignment, needed, executor)
-    attempt = replace(attempt, configuration=configuration)
+    attempt = replace(attempt, owner=view.spec.owner, configuration=configuration)
     # It counts as a holder at once; if it cannot be stored, others wait a step longer for it.
     holders.add(attempt)
     step.begun.setdefault(view.run.run_id, set()).add(task.name)

@@ -127,6 +127,7 @@ class Run:
     """One execution of a pipeline under a plan.
 
     plan_id: the plan in force; a re-plan replaces it.
+    owner: whose pipeline it is, among whom clusters are shared; "" when nobody wrote it down.
     parameters: `TASK.NAME` to value, overriding parameters of tasks (a remedy, for example).
     reason: why a retrain run was started (the super-alarm's id) or a run failed.
     """
@@ -137,6 +138,7 @@ class Run:
     cause: RunCause
     state: RunState
     created_at: float
+    owner: str = ""
     ended_at: float | None = None
     parameters: Mapping[str, Scalar] = field(default_factory=dict)
     reason: str = ""
@@ -199,6 +201,8 @@ class Attempt:
     intended_at: float
     fence: int
     """Term of the engine that wrote the intent."""
+    owner: str = ""
+    """Whose pipeline it is for."""
     handle: str = ""
     """The executor's own name for it; "" before the start was confirmed."""
     endpoint: str = ""

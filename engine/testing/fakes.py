@@ -162,24 +162,29 @@ class InstantExecutor:
 class InstantBulkExecutor(InstantExecutor):
     """One that starts many at once (ports `Executor` and `BulkExecutor`).
 
-    busy: clusters that take nothing for now. refused: tasks that their cluster refuses, with why.
+    busy: clusters that take nothing for now. takes: how many a cluster starts in one call, None for
+    any number. refused: tasks that their cluster refuses, with why.
     batches: how many attempts each call was given.
     """
 
     def __init__(self, clock: Clock, behave: Callable[[AttemptOrder], Outcome] = succeed) -> None:
         super().__init__(clock, behave)
         self.busy: set[str] = set()
+        self.takes: int | None = None
         self.refused: dict[str, BerthError] = {}
         self.batches: list[int] = []
 
     def start_all(self, orders: Sequence[AttemptOrder]) -> Mapping[AttemptId, BerthError | None]:
         """Start those whose cluster has time; return what went wrong with each."""
         self.batches.append(len(orders))
-        return {
-            order.attempt_id: self._tried(order)
-            for order in orders
-            if order.cluster not in self.busy
-        }
+        told: dict[AttemptId, BerthError | None] = {}
+        tried: Counter[str] = Counter()
+        for order in orders:
+            full = self.takes is not None and tried[order.cluster] >= self.takes
+            if order.cluster not in self.busy and not full:
+                tried[order.cluster] += 1
+                told[order.attempt_id] = self._tried(order)
+        return told
 
     def _tried(self, order: AttemptOrder) -> BerthError | None:
         if order.task in self.refused:
