@@ -41,7 +41,9 @@ _LOG = logging.getLogger(__name__)
 _PLANS_KEPT = 256
 _VIEWS_AT_ONCE = 100
 _TASKS_MOST = 1_000_000
-LIVE = (AttemptState.INTENDED.value, AttemptState.RUNNING.value)
+LIVE = tuple(state.value for state in AttemptState if not state.is_terminal)
+"""States of attempts that are not over."""
+HOLDING = tuple(state.value for state in AttemptState if state.holds_room)
 """States of attempts that hold capacity."""
 
 
@@ -168,7 +170,7 @@ class Desk:
         return self.ledger.get(TASK_RUNS, task_run_key(run_id, task))
 
     def live_attempts(self) -> dict[AttemptId, Stored[Attempt]]:
-        """Return the attempts that hold capacity, oldest first."""
+        """Return the attempts that are not over, oldest first."""
         found = self.ledger.select(
             ATTEMPTS, where={"state": LIVE}, order_by="intended_at", limit=_TASKS_MOST
         )

@@ -9,11 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from engine.dispatching import admission, deployments, launching, orders, remedying, turns
+from engine.dispatching import (
+    admission,
+    deployments,
+    launching,
+    orders,
+    remedying,
+    suspending,
+    turns,
+)
 from engine.dispatching.admission import pool_of
 from engine.dispatching.desk import Desk, RunView
 from engine.dispatching.grouping import Group
 from engine.dispatching.launching import Launcher
+from engine.dispatching.preempting import Rooms
 from engine.dispatching.readiness import MAY_START, Judgement, bounded, in_order, judge
 from engine.model.dispatches import (
     Attempt,
@@ -28,7 +37,6 @@ from engine.model.dispatches import (
 from engine.model.errors import FinalError
 from engine.model.fleet import Fleet
 from engine.model.identifiers import AttemptId, RunId, TaskName, attempt_id
-from engine.model.plans import Assignment
 from engine.model.records import (
     ABSENT,
     ATTEMPTS,
@@ -39,7 +47,7 @@ from engine.model.records import (
     Stored,
     Write,
 )
-from engine.model.resources import Resources
+from engine.model.remedies import Configuration
 from engine.model.specs import TaskKind, TaskSpec
 
 _RUNS_MOST = 1_000_000
@@ -55,6 +63,7 @@ class _Step:
     group: Group
     begun: dict[RunId, set[TaskName]]
     """Tasks given an attempt in this pass; the views show them only once it is written."""
+    rooms: Rooms
     intended: list[Stored[Attempt]]
     """Attempts whose intent was stored in this pass, and that nobody started yet."""
 
@@ -87,11 +96,14 @@ def advance(desk: Desk, fleet: Fleet, live: dict[AttemptId, Stored[Attempt]]) ->
     changed = False
     group = Group(desk)
     holders = admission.Holders.of(stored.value for stored in live.values())
+    for room in suspending.kept(desk, live.values()):
+        holders.keep(room)
     intended = [each for each in live.values() if each.value.state is AttemptState.INTENDED]
     views: dict[RunId, RunView] = {}
     with Launcher(desk, fleet, views) as launcher:
         launcher.add(intended)
-        step = _Step(fleet, live, holders, group, {}, [])
+        rooms = Rooms(desk, fleet, live, holders)
+        step = _Step(fleet, live, holders, group, {}, rooms, [])
         for view, task in _in_turn(desk, fleet, holders):
             views[view.run.run_id] = view
             waits = view.tasks[task.name].value
@@ -202,15 +214,24 @@ def _begin(
         nobody = Judgement(reason=Reason.NO_PLACE, message=f"there is no executor {executor!r}")
         return _store(desk, view, task, nobody, step.group)
     needed = remedying.with_memory(admission.need(assignment), configuration)
-    judgement = admission.admit(assignment, needed, fleet, holders)
+    asked = admission.Asked(view.run.run_id, assignment, needed)
+    judgement = admission.admit(asked, fleet, holders)
+    waiting = view.tasks[task.name].value
+    left = suspending.of_task(waiting, step.live, assignment)
     if not judgement.may_start:
-        return _store(desk, view, task, judgement, step.group)
-    attempt = _attempt(desk, view.tasks[task.name].value, assignment, needed, executor)
-    attempt = replace(attempt, owner=view.spec.owner, configuration=configuration)
+        makes_room = judgement.reason is Reason.CAPACITY and step.rooms.make(asked, view)
+        if left is not None:
+            judgement = suspending.waits(judgement, waiting)
+        return _store(desk, view, task, judgement, step.group) | makes_room
+    if left is None:
+        intended = Stored(_next(desk, view, asked, executor, configuration), ABSENT)
+    else:
+        went_on = suspending.resumed(left.value, needed, desk.clock.now(), desk.term.number)
+        intended = Stored(went_on, left.version)
     # It counts as a holder at once; if it cannot be stored, others wait a step longer for it.
-    holders.add(attempt)
+    holders.add(intended.value)
     step.begun.setdefault(view.run.run_id, set()).add(task.name)
-    _intend(view, attempt, deployment, step)
+    _intend(view, intended, deployment, step)
     return False
 
 
@@ -257,9 +278,14 @@ def _store(desk: Desk, view: RunView, task: TaskSpec, judgement: Judgement, grou
     return written
 
 
-def _attempt(
-    desk: Desk, task: TaskRun, assignment: Assignment, held: Resources, executor: str
+def _next(
+    desk: Desk,
+    view: RunView,
+    asked: admission.Asked,
+    executor: str,
+    configuration: Configuration | None,
 ) -> Attempt:
+    task = view.tasks[asked.assignment.task].value
     number = task.attempt + 1
     return Attempt(
         attempt_id=attempt_id(task.run_id, task.task, number),
@@ -268,19 +294,25 @@ def _attempt(
         task=task.task,
         number=number,
         executor=executor,
-        cluster=assignment.cluster,
-        pool=assignment.pool,
-        held=held,
+        cluster=asked.assignment.cluster,
+        pool=asked.assignment.pool,
+        held=asked.needed,
         state=AttemptState.INTENDED,
         intended_at=desk.clock.now(),
         fence=desk.term.number,
+        owner=view.spec.owner,
+        configuration=configuration,
     )
 
 
 def _intend(
-    view: RunView, attempt: Attempt, deployment: Stored[Deployment] | None, step: _Step
+    view: RunView, intended: Stored[Attempt], deployment: Stored[Deployment] | None, step: _Step
 ) -> None:
-    """Store the intent; the executor is called for it afterwards, and after every crash."""
+    """Store the intent; the executor is called for it afterwards, and after every crash.
+
+    intended: with the version that is stored.
+    """
+    attempt = intended.value
     running = replace(
         view.tasks[attempt.task].value,
         state=TaskState.RUNNING,
@@ -294,7 +326,7 @@ def _intend(
         started_at=attempt.intended_at,
         ended_at=None,
     )
-    writes: list[Write] = [Put(ATTEMPTS, attempt, ABSENT)]
+    writes: list[Write] = [Put(ATTEMPTS, attempt, intended.version)]
     if deployment is not None:
         served = replace(deployment.value, attempt_id=attempt.attempt_id, endpoint="")
         writes.append(Put(DEPLOYMENTS, served, deployment.version))
@@ -302,7 +334,7 @@ def _intend(
 
     def done() -> None:
         keep()
-        stored = step.live[attempt.attempt_id] = Stored(attempt, ABSENT + 1)
+        stored = step.live[attempt.attempt_id] = Stored(attempt, intended.version + 1)
         step.intended.append(stored)
 
     step.group.add(f"dispatch.intend:{attempt.task}", *_put(view, running), *writes, done=done)
