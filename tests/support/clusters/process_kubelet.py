@@ -128,7 +128,7 @@ class ProcessKubelet:
         container: Document = pod["spec"]["containers"][0]
         folder = self.folder / uid
         folder.mkdir()
-        told = {each["name"]: each["value"].replace("$$", "$") for each in container["env"]}
+        told = {each["name"]: variable(each, pod["metadata"]) for each in container["env"]}
         here = {
             "BERTH_ROOT": str(folder),
             "BERTH_TERMINATION": str(folder / "termination"),
@@ -195,6 +195,15 @@ class ProcessKubelet:
             )
         except NotFoundError:
             self._leased_at = 0.0  # the namespace is made a moment after the start
+
+
+def variable(given: Document, metadata: Document) -> str:
+    """Return the value of a variable: as it stands, or an annotation or label of the pod."""
+    if "valueFrom" not in given:
+        return str(given["value"]).replace("$$", "$")
+    field = str(given["valueFrom"]["fieldRef"]["fieldPath"])
+    kind, _, key = field.removeprefix("metadata.").partition("['")
+    return str(metadata[kind][key.removesuffix("']")])
 
 
 def container_status(state: Document, *, ready: bool = True) -> Document:
