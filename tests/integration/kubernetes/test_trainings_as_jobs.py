@@ -80,7 +80,10 @@ def workers(node: ProcessKubelet) -> list[psutil.Process]:
     """Return the processes of this node that train, by no torchrun's words."""
     found = []
     for process in psutil.Process().children(recursive=True):
-        words = process.cmdline()
+        try:
+            words = process.cmdline()
+        except psutil.Error:  # it has just ended
+            continue
         if any(str(node.folder) in word for word in words) and "--probe" not in words:
             name = next((word for word in words if word.startswith("executors.")), "")
             if name.endswith("parallel.worker") and "torch.distributed.run" not in words:
