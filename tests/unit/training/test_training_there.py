@@ -72,7 +72,7 @@ def trained(tmp_path: Path, cluster: Cluster, **how: object) -> tuple[int, list[
     limits = Resources(cpu_cores=1.0, memory_gib=1.0)
     ground = Ground(cluster=ClusterName("east"), pool=PoolName("nodes"), limits=limits)
     site = clusters.Site(
-        executor=cluster,  # type: ignore[arg-type]  # what is asked of one is there
+        executor=cluster,
         artifacts=cluster.artifacts,
         ground=ground,
         name="t",
@@ -88,7 +88,7 @@ def trained(tmp_path: Path, cluster: Cluster, **how: object) -> tuple[int, list[
         work,
         tmp_path / "training",
         say=said.append,
-        sleep=sleep,  # type: ignore[arg-type]
+        sleep=sleep,
     )
     return code, said
 
