@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from engine.model.dispatches import AttemptOrder, AttemptState, Reason
+from engine.model.dispatches import AttemptOrder, AttemptState, Observation, Reason
 from engine.model.identifiers import (
     AttemptId,
     ClusterName,
@@ -21,7 +22,7 @@ from engine.model.identifiers import (
 )
 from engine.model.resources import Resources
 from engine.model.specs import TaskKind
-from engine.testing.executor_suite import ended
+from engine.testing.executor_suite import seen
 from executors.training.trials.standing import Records
 from executors.training.trials.study import JOURNAL
 from tests.support.clusters.real_node import POOL, RealCluster, RealWorkplace, real_cluster
@@ -30,6 +31,7 @@ __all__ = ["real_cluster"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
 
+PULLED_SECONDS_MAX = 300.0
 MEETS = """
 import json, os, pathlib, socket, time
 host, _, port = os.environ["BERTH_MEETING"].rpartition(":")
@@ -81,6 +83,17 @@ def together(name: str, program: str) -> AttemptOrder:
     )
 
 
+def ended(work: RealWorkplace, wanted: AttemptOrder) -> Observation:
+    """Return the last observation; the first pods of a node wait for it to pull the image."""
+    end = time.monotonic() + PULLED_SECONDS_MAX
+    while True:
+        last = seen(work.executor, wanted.attempt_id)
+        if last is not None and last.state.is_terminal:
+            return last
+        assert time.monotonic() < end, last
+        time.sleep(0.1)
+
+
 def test_nodes_of_an_attempt_meet_from_pod_to_pod(
     real_cluster: RealCluster, tmp_path: Path
 ) -> None:
@@ -88,7 +101,7 @@ def test_nodes_of_an_attempt_meet_from_pod_to_pod(
     try:
         wanted = together("meets", MEETS)
         work.executor.start(wanted)
-        last = ended(work.executor, wanted.attempt_id)
+        last = ended(work, wanted)
         assert (last.state, last.message) == (AttemptState.SUCCEEDED, "")
         assert json.loads(str(last.outputs["heard"])) == [[1, True], [2, True]]
         fails = (
@@ -96,7 +109,7 @@ def test_nodes_of_an_attempt_meet_from_pod_to_pod(
         )
         wanted = together("fails", fails)
         work.executor.start(wanted)
-        last = ended(work.executor, wanted.attempt_id)
+        last = ended(work, wanted)
         assert (last.state, last.reason) == (AttemptState.FAILED, Reason.EXIT_CODE)
     finally:
         work.close()

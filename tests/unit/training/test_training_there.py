@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,7 +67,9 @@ class Cluster:
         self.stopped.append(attempt)
 
 
-def trained(tmp_path: Path, cluster: Cluster, **how: object) -> tuple[int, list[str]]:
+def trained(
+    tmp_path: Path, cluster: Cluster, sleep: Callable[[float], None] = lambda _: None
+) -> tuple[int, list[str]]:
     """Return the exit code of a training, and what was said meanwhile."""
     limits = Resources(cpu_cores=1.0, memory_gib=1.0)
     ground = Ground(cluster=ClusterName("east"), pool=PoolName("nodes"), limits=limits)
@@ -82,7 +84,6 @@ def trained(tmp_path: Path, cluster: Cluster, **how: object) -> tuple[int, list[
     )
     said: list[str] = []
     (tmp_path / "training" / clusters.HOME).mkdir(parents=True, exist_ok=True)
-    sleep = how.get("sleep", lambda _: None)
     code = clusters.train(
         site,
         work,
