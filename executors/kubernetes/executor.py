@@ -177,10 +177,13 @@ class KubernetesExecutor:
     def _told(self, order: AttemptOrder) -> dict[str, object]:
         """Return what the runner in the pod is told."""
         base = self._base()
-        result = {}
+        more: dict[str, object] = {}
         if self._clusters.entry(order.cluster) != order.cluster:
             # MultiKueue removes Job and pod from the worker as soon as they have ended.
-            result["result"] = self._signer.address(base, "results", order.attempt_id)
+            more["result"] = self._signer.address(base, "results", order.attempt_id)
+        if order.nodes > 1:
+            meeting = self._signer.address(base, "meetings", order.attempt_id)
+            more |= {"nodes": order.nodes, "meeting": meeting}
         shipped = {place: self._artifacts.put(path) for place, path in shipped_files(order).items()}
         return {
             "attempt_id": order.attempt_id,
@@ -203,7 +206,7 @@ class KubernetesExecutor:
                 for place, digest in shipped.items()
             },
             "outputs": self._signer.address(base, "outputs", order.attempt_id),
-            **result,
+            **more,
         }
 
     def _base(self) -> str:
@@ -288,7 +291,7 @@ class KubernetesExecutor:
                 # The list of pods is on its way; asking for each would take long after a restart.
                 return verdicts.running(job, pod)
             try:
-                pod = self._newest_pod(link, job)
+                pod = self._asked_pod(link, job)
             except BerthError as error:
                 _LOG.info("the pod of %s cannot be looked at: %s", attempt, error.message)
                 return verdicts.running(job, pod)
@@ -306,7 +309,7 @@ class KubernetesExecutor:
         """Whether a watch shows a Job as it was before this engine resumed it."""
         return int(job["version"]) < self._resumed.get(str(job["attempt"]), 0)
 
-    def _newest_pod(self, link: ClusterLink, job: Document) -> Document | None:
+    def _asked_pod(self, link: ClusterLink, job: Document) -> Document | None:
         """Ask for the pod of an ended Job: the watch of pods may be behind that of Jobs."""
         assert link.api is not None  # noqa: S101 - it has Jobs
         if job["worker"]:
@@ -316,7 +319,7 @@ class KubernetesExecutor:
         query = {"labelSelector": f"batch.kubernetes.io/job-name={job['name']}"}
         found = link.api.call("GET", path, query=query).get("items") or []
         found.sort(key=lambda each: str(each["metadata"]["creationTimestamp"]))
-        return jobs.keep_pod(found[-1]) if found else None
+        return jobs.telling([jobs.keep_pod(each) for each in found], job["nodes"])
 
     def _with_outputs(self, seen: Observation) -> Observation:
         """Read outputs that were too large for the termination message from the artefact."""
