@@ -109,7 +109,7 @@ def _compared(
     )
     median, p90 = told[:, :, 0], told[:, :, 2]
     errors = np.abs(np.log(np.maximum(median, 1.0) / np.maximum(actual, 1.0)[:, None])).mean(axis=0)
-    misses = actual[:, None] - told
+    misses = actual[:, None, None] - told
     levels = np.array([0.5, 0.8, 0.9, 0.95, 0.99])
     pinball = np.maximum(levels * misses, (levels - 1.0) * misses).mean(axis=(0, 2))
     covered = 100.0 * (actual[:, None] <= p90).mean(axis=0)

@@ -49,7 +49,7 @@ class PatchForecaster:
         scale[places] = known.scale
         with torch.no_grad(), _one_thread():
             asked = torch.tensor(_patches(values, distinct, scale), device=self._device)
-            said = self._network(asked).cpu().numpy().astype(np.float64)
+            said = np.asarray(self._network(asked).cpu().numpy(), dtype=np.float64)
         return known.day_ago + known.scale * said[places, (horizons - 1) % WEEK]
 
 
