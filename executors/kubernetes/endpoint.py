@@ -29,13 +29,15 @@ from executors.local import files
 
 _LOG = logging.getLogger(__name__)
 _BYTES_MAX = 64 * 1024**3
-_RESULT_BYTES_MAX = 16_384
+_NOTE_BYTES_MAX = 16_384
 _SIGNALS_BYTES_MAX = 4 << 20
 _MEMBERS_MAX = 100_000
 _CHUNK_BYTES = 1 << 20
-_SMALL = {"results": _RESULT_BYTES_MAX, "signals": _SIGNALS_BYTES_MAX}
+_STATUS_OK, _STATUS_REFUSED, _STATUS_BAD, _STATUS_LATER = 200, 403, 400, 503
+_NOTES = "results", "meetings"
+"""What runners leave that is kept as it is."""
+_SMALL = {**dict.fromkeys(_NOTES, _NOTE_BYTES_MAX), "signals": _SIGNALS_BYTES_MAX}
 """Most bytes of what is no archive, by the first part of its address."""
-_STATUS_OK, _STATUS_REFUSED, _STATUS_BAD = 200, 403, 400
 
 
 class Signer:
@@ -53,7 +55,7 @@ class Signer:
         return hmac.new(self._key, f"{what} {name}".encode(), hashlib.sha256).hexdigest()
 
     def address(self, base: str, what: str, name: str) -> str:
-        """Return a signed address; what: `inputs`, `outputs`, `results` or `signals`."""
+        """Return a signed address; what: `inputs`, `outputs`, `signals` or one of the notes."""
         return f"{base}/{what}/{quote(name)}?signature={self.sign(what, name)}"
 
     def is_valid(self, what: str, name: str, signature: str) -> bool:
@@ -107,12 +109,13 @@ class ArtifactEndpoint:
 
     def result(self, attempt: AttemptId) -> bytes:
         """Return what the runner of an attempt left about its end, nothing when it did not."""
-        path = _result_path(self._results, attempt)
+        path = _note_path(self._results, "results", attempt)
         return path.read_bytes() if path.exists() else b""
 
     def forget(self, attempt: AttemptId) -> None:
-        """Remove what the runner of an attempt left."""
-        _result_path(self._results, attempt).unlink(missing_ok=True)
+        """Remove what the runners of an attempt left."""
+        for what in _NOTES:
+            _note_path(self._results, what, attempt).unlink(missing_ok=True)
 
     def stop(self) -> None:
         """End it."""
@@ -124,7 +127,8 @@ class ArtifactEndpoint:
 class _Handler(BaseHTTPRequestHandler):
     """One request, signed.
 
-    `GET /inputs/DIGEST`, `PUT /outputs/ATTEMPT`, `PUT /results/ATTEMPT`, `PUT /signals/SENDER`.
+    `GET /inputs/DIGEST`, `PUT /outputs/ATTEMPT`, `PUT /results/ATTEMPT`, `PUT /signals/SENDER`; of
+    several nodes the first puts `/meetings/ATTEMPT`, the others get it: 503 until it is there.
     """
 
     protocol_version = "HTTP/1.1"
@@ -140,7 +144,10 @@ class _Handler(BaseHTTPRequestHandler):
         _LOG.debug("%s of an artefact", self.command)
 
     def do_GET(self) -> None:
-        """Send an artefact as an archive."""
+        """Send an artefact as an archive, or where nodes meet."""
+        if self.path.startswith("/meetings/"):
+            self._tell_meeting()
+            return
         name = self._signed("inputs")
         if name is None:
             return
@@ -159,6 +166,17 @@ class _Handler(BaseHTTPRequestHandler):
             with archive.open("rb") as file:
                 shutil.copyfileobj(file, self.wfile, _CHUNK_BYTES)
 
+    def _tell_meeting(self) -> None:
+        """Send where the nodes of an attempt meet."""
+        name = self._signed("meetings")
+        if name is None:
+            return
+        path = _note_path(self.results, "meetings", AttemptId(name))
+        if path.exists():
+            self._answer(_STATUS_OK, path.read_text(encoding="utf-8"))
+        else:
+            self._answer(_STATUS_LATER, "the first node has not told yet")
+
     def do_PUT(self) -> None:
         """Keep an archive as an artefact and answer with its digest; keep the rest as it is."""
         what = self.path.lstrip("/").partition("/")[0]
@@ -171,15 +189,16 @@ class _Handler(BaseHTTPRequestHandler):
             if name is not None:
                 self._answer(_STATUS_BAD, "the length is missing or too large")
             return
-        if what == "results":
-            files.write_durably(_result_path(self.results, AttemptId(name)), self.rfile.read(size))
+        if what in _NOTES:
+            path = _note_path(self.results, what, AttemptId(name))
+            files.write_durably(path, self.rfile.read(size))
             self._answer(_STATUS_OK, "")
         elif what == "signals":
-            self._note(Sender.of(name), self.rfile.read(size))
+            self._measured(Sender.of(name), self.rfile.read(size))
         else:
             self._put(AttemptId(name), size)
 
-    def _note(self, sender: Sender, content: bytes) -> None:
+    def _measured(self, sender: Sender, content: bytes) -> None:
         try:
             count = self.journal.append(sender, content)
         except BerthError as error:
@@ -223,8 +242,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
-def _result_path(folder: Path, attempt: AttemptId) -> Path:
-    return folder / hashlib.sha256(attempt.encode()).hexdigest()
+def _note_path(folder: Path, what: str, attempt: AttemptId) -> Path:
+    prefix = "" if what == "results" else f"{what}-"
+    return folder / f"{prefix}{hashlib.sha256(attempt.encode()).hexdigest()}"
 
 
 class _Limited:
