@@ -23,6 +23,8 @@ MOST_HOURS = 45 * DAY
 _NIGHTS_BEYOND = 28
 """Nights of a back-test, beyond those whose targets are not yet known as a whole."""
 _MANY_SERIES = 64
+_FEW_NIGHTS = 3
+"""Of a back-test: many series then tell more about one's widths than its own errors do."""
 _SPARSE_DAYS = 3
 """Days between the nights of a back-test of many series: they tell enough between them."""
 _LEAST_LEARNED = 2 * WEEK
@@ -115,6 +117,8 @@ def forecast(
     )
     backtest = backtest or _default(ordered, hours)
     blocks = _blocks(ordered, backtest)
+    nights = sum(map(len, blocks)) - 1
+    together = len(ordered.names) > _MANY_SERIES and 0 < nights <= _FEW_NIGHTS
     learned = replays.learn(
         ordered, [block[0] for block in blocks], hours=hours, seed=seed, effort=effort, apply=apply
     )
@@ -125,8 +129,13 @@ def forecast(
         hours=hours,
         levels=levels,
         smoothed=len(ordered.names) <= backtest.most_smoothed,
+        shown=together,
     )
-    stated = list(apply(_state, parts))
+    if together:
+        whole = replays.joined(list(apply(replays.judge, parts)))
+        stated = [_stated(replays.widened(whole, levels), levels)]
+    else:
+        stated = list(apply(_state, parts))
     places = np.argsort(np.asarray(order))
     evidence = [each for part in stated for each in part.evidence]
     return PanelForecast(
@@ -177,12 +186,15 @@ def _blocks(series: Panel, backtest: Backtest) -> list[list[int]]:
 
 def _state(chunk: Chunk) -> _Stated:
     """Return what is said of the present of a chunk, and what the nights before it showed."""
-    replayed = replays.judge(chunk)
+    return _stated(replays.judge(chunk), chunk.levels)
+
+
+def _stated(replayed: Replay, levels: Sequence[float]) -> _Stated:
+    """Return the present of a replay, and what the nights before it showed."""
+    count = replayed.quantiles.shape[1]
     return _Stated(
         quantiles=replayed.quantiles[-1],
-        evidence=tuple(
-            _evidence(replayed, place, chunk.levels) for place in range(len(chunk.values))
-        ),
+        evidence=tuple(_evidence(replayed, place, levels) for place in range(count)),
     )
 
 
