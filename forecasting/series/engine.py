@@ -117,8 +117,6 @@ def forecast(
     )
     backtest = backtest or _default(ordered, hours)
     blocks = _blocks(ordered, backtest)
-    nights = sum(map(len, blocks)) - 1
-    together = len(ordered.names) > _MANY_SERIES and 0 < nights <= _FEW_NIGHTS
     learned = replays.learn(
         ordered, [block[0] for block in blocks], hours=hours, seed=seed, effort=effort, apply=apply
     )
@@ -129,13 +127,9 @@ def forecast(
         hours=hours,
         levels=levels,
         smoothed=len(ordered.names) <= backtest.most_smoothed,
-        shown=together,
+        shown=_tells_more_together(len(ordered.names), blocks),
     )
-    if together:
-        whole = replays.joined(list(apply(replays.judge, parts)))
-        stated = [_stated(replays.widened(whole, levels), levels)]
-    else:
-        stated = list(apply(_state, parts))
+    stated = _state_all(parts, apply)
     places = np.argsort(np.asarray(order))
     evidence = [each for part in stated for each in part.evidence]
     return PanelForecast(
@@ -182,6 +176,21 @@ def _blocks(series: Panel, backtest: Backtest) -> list[list[int]]:
     if not past:
         return [[now]]
     return [past, [now]] if backtest.afresh else [[*past, now]]
+
+
+def _tells_more_together(count: int, blocks: Sequence[Sequence[int]]) -> bool:
+    """Return whether widths are made of the errors of all series: there are many, and few nights."""
+    nights = sum(map(len, blocks)) - 1
+    return count > _MANY_SERIES and 0 < nights <= _FEW_NIGHTS
+
+
+def _state_all(parts: Sequence[Chunk], apply: Apply) -> list[_Stated]:
+    """Return what is said of the present of all chunks, of each apart or of all together."""
+    if not parts[0].shown:
+        return list(apply(_state, parts))
+    whole = replays.joined(list(apply(replays.judge, parts)))
+    levels = parts[0].levels
+    return [_stated(replays.widened(whole, levels), levels)]
 
 
 def _state(chunk: Chunk) -> _Stated:

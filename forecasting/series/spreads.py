@@ -163,7 +163,7 @@ def _expected_apart(errors: _Errors) -> Vector:
 
 def _own_factors(errors: _Errors, apart: Vector, count: int) -> Vector:
     """Return (n,) how much more a series errs than is expected, shrunk to 1."""
-    sums = np.bincount(errors.series, weights=apart, minlength=count)
+    sums = np.bincount(errors.series, weights=apart, minlength=count).astype(np.float64)
     hours = np.bincount(errors.series, minlength=count).astype(np.float64)
     return _shrunk(sums, hours, float(apart.mean()))
 
