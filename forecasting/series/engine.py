@@ -179,7 +179,7 @@ def _blocks(series: Panel, backtest: Backtest) -> list[list[int]]:
 
 
 def _tells_more_together(count: int, blocks: Sequence[Sequence[int]]) -> bool:
-    """Return whether widths are made of the errors of all series: there are many, and few nights."""
+    """Return whether many series and few nights make widths of the errors of all."""
     nights = sum(map(len, blocks)) - 1
     return count > _MANY_SERIES and 0 < nights <= _FEW_NIGHTS
 
