@@ -27,10 +27,10 @@ from engine.model.errors import (
     RetryableError,
     UnreachableError,
 )
-from engine.model.identifiers import AttemptId
+from engine.model.identifiers import AttemptId, ClusterName
 from engine.model.specs import TaskKind
 from engine.ports import ArtifactStore, Clock
-from executors.kubernetes import drift, endpoint, jobs, kueue, paths, verdicts
+from executors.kubernetes import drift, endpoint, jobs, kueue, paths, suspensions, verdicts
 from executors.kubernetes.api import APPLY, FIELD_MANAGER, Document, ExistsError
 from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
 from executors.kubernetes.pod import ORDER
@@ -77,6 +77,7 @@ class KubernetesExecutor:
         self._seen: dict[str, tuple[tuple[str, str], Observation]] = {}
         self._homes: dict[str, str] = {}
         self._stuck: dict[str, float] = {}
+        self._resumed: dict[str, int] = {}
         self._starts = Starts(clusters, self.start)
 
     # ------------------------------------------------------------------ starting
@@ -119,6 +120,31 @@ class KubernetesExecutor:
             if found["spec_hash"] != job["metadata"]["annotations"][jobs.SPEC_HASH]:
                 message = f"Job {name!r} on {link.given.name!r} is not the one that was ordered"
                 raise DamagedError(message, fix="somebody changed it: delete it") from error
+            if found["parked"] and not found["stopped"]:
+                went_on = suspensions.resume(link.api, found, job)
+                self._resumed[str(found["attempt"])] = suspensions.version(went_on)
+
+    def can_suspend(self, cluster: ClusterName) -> bool:
+        """Whether Jobs of a cluster can be suspended: not where Kueue says when they run."""
+        link = self._clusters.links().get(cluster)
+        if link is None or link.api is None or self._clusters.entry(cluster) != cluster:
+            return False
+        try:
+            return not link.has_queues
+        except RetryableError:
+            return False
+
+    def suspend(self, attempt: AttemptId) -> None:
+        """Take an attempt off its node; its Job stays, and `start` lets it go on.
+
+        Raises:
+            RetryableError: when its cluster does not answer.
+        """
+        name = jobs.name_of(self._clusters.installation, attempt)
+        for link in self._clusters.links().values():
+            job = link.jobs.get(link.namespace, name) if link.jobs is not None else None
+            if job is not None and link.api is not None and suspensions.may_leave(job):
+                suspensions.suspend(link.api, job)
 
     def render(self, order: AttemptOrder) -> Document:
         """Return the Job of an order, without sending it; errors as `start`."""
@@ -267,12 +293,18 @@ class KubernetesExecutor:
                 _LOG.info("the pod of %s cannot be looked at: %s", attempt, error.message)
                 return verdicts.running(job, pod)
         seen = verdicts.observation(job, pod)
+        if seen.state is AttemptState.SUSPENDED and self._went_on(job):
+            seen = verdicts.running(job, pod)
         if seen.state is AttemptState.SUCCEEDED and not seen.outputs and seen.artifact:
             seen = self._with_outputs(seen)
         if seen.state.is_terminal:
             self._keep_log(link, pod, attempt)
         self._seen[attempt] = (version, seen)
         return seen
+
+    def _went_on(self, job: Document) -> bool:
+        """Whether a watch shows a Job as it was before this engine resumed it."""
+        return int(job["version"]) < self._resumed.get(str(job["attempt"]), 0)
 
     def _newest_pod(self, link: ClusterLink, job: Document) -> Document | None:
         """Ask for the pod of an ended Job: the watch of pods may be behind that of Jobs."""
@@ -379,7 +411,8 @@ class KubernetesExecutor:
                     "uid": job["uid"],
                     "annotations": {jobs.STOPPED: why},
                 },
-                "spec": {"activeDeadlineSeconds": 1, "suspend": False},
+                # One that is suspended ends before it makes another pod.
+                "spec": {"activeDeadlineSeconds": 0 if job["parked"] else 1, "suspend": False},
             }
             if job["queue"]:
                 del body["spec"]  # Kueue takes it back: see `kueue.Queues`
@@ -412,6 +445,7 @@ class KubernetesExecutor:
                 _LOG.info("%s was removed by somebody else", name)
         self._seen.pop(attempt, None)
         self._homes.pop(attempt, None)
+        self._resumed.pop(attempt, None)
         self._endpoint.forget(attempt)
 
     def close(self) -> None:

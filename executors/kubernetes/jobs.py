@@ -19,17 +19,19 @@ from engine.model.errors import RefusedError
 from engine.model.specs import TaskKind
 from executors.kubernetes import kueue
 from executors.kubernetes.api import FIELD_MANAGER, Document
+from executors.kubernetes.pod import MEMORY, OVERHEAD_MIB
 from executors.kubernetes.settings import KubernetesSettings
 
 DOMAIN = "berth.dev"
 ATTEMPT = f"{DOMAIN}/attempt-id"
 SPEC_HASH = f"{DOMAIN}/spec-hash"
 STOPPED = f"{DOMAIN}/stopped-because"
+PARKED = f"{DOMAIN}/suspended"
+"""Annotation of a Job that gave way to a more important one."""
 INSTALLATION = f"{DOMAIN}/installation"
 CONTAINER = "task"
 GPU = "nvidia.com/gpu"
-OVERHEAD_MIB = 96
-"""Memory of the runner beside the task."""
+_LIMIT = "limits.memory"
 
 POD_SECURITY: Document = {
     "runAsNonRoot": True,
@@ -178,7 +180,9 @@ def _pod(
                     # A cluster replaces `$(NAME)` in values; a doubled sign stands for itself.
                     {"name": key, "value": value.replace("$", "$$")}
                     for key, value in environment.items()
-                ],
+                ]
+                # A Job that is suspended and resumed may have another size than was ordered first.
+                + [{"name": MEMORY, "valueFrom": {"resourceFieldRef": {"resource": _LIMIT}}}],
                 "resources": {"requests": limits, "limits": limits},
                 "terminationMessagePolicy": "File",
                 "securityContext": CONTAINER_SECURITY,
@@ -219,6 +223,7 @@ def keep_job(item: Document) -> Document:
         "deleting": "deletionTimestamp" in metadata,
         "attempt": annotations.get(ATTEMPT, ""),
         "stopped": annotations.get(STOPPED, ""),
+        "parked": annotations.get(PARKED, ""),
         "spec_hash": annotations.get(SPEC_HASH, ""),
         "queue": labels.get(kueue.QUEUE, ""),
         "origin": labels.get(kueue.ORIGIN, ""),

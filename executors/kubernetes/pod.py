@@ -28,6 +28,10 @@ from executors.local.shim import Command
 
 T = TypeVar("T")
 ORDER = "BERTH_ORDER"
+MEMORY = "BERTH_MEMORY_BYTES"
+"""What the container may use, where the cluster says so: its size may change between two runs."""
+OVERHEAD_MIB = 96
+"""Memory of the runner beside the task."""
 MESSAGE_BYTES_MAX = 4_096
 """What a cluster keeps of a termination message."""
 _TRANSFER_SECONDS = 3_600.0
@@ -81,7 +85,7 @@ def _prepare(folder: Path, order: Mapping[str, Any], environment: Mapping[str, s
         attempt_id=order["attempt_id"],
         command=command or [sys.executable, "-m", "executors.tasks", order["kind"]],
         folder=str(folder / files.WORK),
-        memory_bytes=order["memory_bytes"],
+        memory_bytes=_memory_bytes(order, environment),
         cpus=[],
         time_limit_seconds=order["time_limit_seconds"],
         grace_seconds=order["grace_seconds"],
@@ -89,6 +93,12 @@ def _prepare(folder: Path, order: Mapping[str, Any], environment: Mapping[str, s
         started_log=environment.get("BERTH_STARTED_LOG", str(folder / "started.log")),
     )
     (folder / files.LAUNCH).write_bytes(files.dump({**launch}))
+
+
+def _memory_bytes(order: Mapping[str, Any], environment: Mapping[str, str]) -> int:
+    """Return what the task may use: the container's limit without the runner's part."""
+    limit = int(environment.get(MEMORY) or 0)
+    return limit - (OVERHEAD_MIB << 20) if limit else int(order["memory_bytes"])
 
 
 def _variables(order: Mapping[str, Any], folder: Path) -> dict[str, str]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.model.errors import BerthError, NotFoundError
+from executors.kubernetes import pod as pod_runner
 from executors.kubernetes.api import APPLY, Api, Document
 from tests.support.clusters import nodes
 
@@ -128,7 +129,11 @@ class ProcessKubelet:
         container: Document = pod["spec"]["containers"][0]
         folder = self.folder / uid
         folder.mkdir()
-        told = {each["name"]: each["value"].replace("$$", "$") for each in container["env"]}
+        values = (each for each in container["env"] if "value" in each)
+        told = {each["name"]: each["value"].replace("$$", "$") for each in values}
+        # What a kubelet reads off the container's limits.
+        limit = str(container["resources"]["limits"]["memory"]).removesuffix("Mi")
+        told[pod_runner.MEMORY] = str(int(limit) << 20)
         here = {
             "BERTH_ROOT": str(folder),
             "BERTH_TERMINATION": str(folder / "termination"),

@@ -84,3 +84,11 @@ def test_serving_is_refused_with_a_fix() -> None:
 def test_another_order_under_the_same_name_is_told_apart() -> None:
     assert jobs.spec_hash(order()) == jobs.spec_hash(order())
     assert jobs.spec_hash(order()) != jobs.spec_hash(order(command=("false",)))
+
+
+def test_the_runner_is_told_the_memory_that_its_container_has_now() -> None:
+    (container,) = render()["spec"]["template"]["spec"]["containers"]
+    assert {
+        "name": "BERTH_MEMORY_BYTES",
+        "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}},
+    } in container["env"]
