@@ -34,7 +34,7 @@ def dear(tables: Tables, state: State) -> tuple[int, int]:
         place = np.random.randint(state.units.shape[1])
         if state.filled[place] == 0:
             continue
-        one = state.present[place, np.random.randint(state.filled[place])]
+        one = int(state.present[place, np.random.randint(state.filled[place])])
         excess = tables.priced[one, place] - tables.worth[one]
         if excess > most:
             item, at, most = one, place, excess
