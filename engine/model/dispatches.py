@@ -268,7 +268,9 @@ class AttemptOrder:
     inputs: upstream task to the digest of its output folder, laid out below `$BERTH_INPUTS`.
     parameters: what the built-in command reads from `$BERTH_PARAMETERS` (a JSON file): the
         task's spec fields it needs, merged with the run's overrides.
-    limits: memory is enforced; cpu sets affinity and thread variables.
+    limits: memory is enforced; cpu sets affinity and thread variables. Those of each node.
+    nodes: how many run the command together, each told which it is and where all meet; the first
+        hands on the outputs, and one that fails ends them all.
     time_limit_seconds: None for serving.
     """
 
@@ -286,6 +288,7 @@ class AttemptOrder:
     inputs: Mapping[str, Digest]
     parameters: Mapping[str, object]
     limits: Resources
+    nodes: int = 1
     time_limit_seconds: float | None = None
 
 

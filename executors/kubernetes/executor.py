@@ -33,6 +33,7 @@ from engine.ports import ArtifactStore, Clock
 from executors.kubernetes import drift, endpoint, jobs, kueue, paths, suspensions, verdicts
 from executors.kubernetes.api import APPLY, FIELD_MANAGER, Document, ExistsError
 from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
+from executors.kubernetes.journal import Journal, Sender
 from executors.kubernetes.pod import ORDER
 from executors.kubernetes.servers import Servers
 from executors.kubernetes.starts import Starts
@@ -70,10 +71,11 @@ class KubernetesExecutor:
         self._signer = endpoint.Signer(self._home / "key")
         scratch = self._home / (f"transfers-{replica}" if replica else "transfers")
         shutil.rmtree(scratch, ignore_errors=True)
+        self.journal = Journal(paths.signals_folder(home), clock, replica)
         self._endpoint = endpoint.ArtifactEndpoint(
-            artifacts, self._signer, self._settings.listen, scratch
+            artifacts, self._signer, self._settings.listen, scratch, self.journal
         )
-        self.servers = Servers(clusters, clock, self._package_address)
+        self.servers = Servers(clusters, clock, self._package_address, self._signals_address)
         self._seen: dict[str, tuple[tuple[str, str], Observation]] = {}
         self._homes: dict[str, str] = {}
         self._stuck: dict[str, float] = {}
@@ -177,10 +179,13 @@ class KubernetesExecutor:
     def _told(self, order: AttemptOrder) -> dict[str, object]:
         """Return what the runner in the pod is told."""
         base = self._base()
-        result = {}
+        more: dict[str, object] = {}
         if self._clusters.entry(order.cluster) != order.cluster:
             # MultiKueue removes Job and pod from the worker as soon as they have ended.
-            result["result"] = self._signer.address(base, "results", order.attempt_id)
+            more["result"] = self._signer.address(base, "results", order.attempt_id)
+        if order.nodes > 1:
+            meeting = self._signer.address(base, "meetings", order.attempt_id)
+            more |= {"nodes": order.nodes, "meeting": meeting}
         shipped = {place: self._artifacts.put(path) for place, path in shipped_files(order).items()}
         return {
             "attempt_id": order.attempt_id,
@@ -203,7 +208,8 @@ class KubernetesExecutor:
                 for place, digest in shipped.items()
             },
             "outputs": self._signer.address(base, "outputs", order.attempt_id),
-            **result,
+            "signals": self._signals_address(Sender.of_order(order)),
+            **more,
         }
 
     def _base(self) -> str:
@@ -214,6 +220,9 @@ class KubernetesExecutor:
 
     def _package_address(self, digest: str) -> str:
         return self._signer.address(self._base(), "inputs", digest)
+
+    def _signals_address(self, sender: Sender) -> str:
+        return self._signer.address(self._base(), "signals", sender.address)
 
     # ----------------------------------------------------------------- observing
 
@@ -288,7 +297,7 @@ class KubernetesExecutor:
                 # The list of pods is on its way; asking for each would take long after a restart.
                 return verdicts.running(job, pod)
             try:
-                pod = self._newest_pod(link, job)
+                pod = self._asked_pod(link, job)
             except BerthError as error:
                 _LOG.info("the pod of %s cannot be looked at: %s", attempt, error.message)
                 return verdicts.running(job, pod)
@@ -306,7 +315,7 @@ class KubernetesExecutor:
         """Whether a watch shows a Job as it was before this engine resumed it."""
         return int(job["version"]) < self._resumed.get(str(job["attempt"]), 0)
 
-    def _newest_pod(self, link: ClusterLink, job: Document) -> Document | None:
+    def _asked_pod(self, link: ClusterLink, job: Document) -> Document | None:
         """Ask for the pod of an ended Job: the watch of pods may be behind that of Jobs."""
         assert link.api is not None  # noqa: S101 - it has Jobs
         if job["worker"]:
@@ -316,7 +325,7 @@ class KubernetesExecutor:
         query = {"labelSelector": f"batch.kubernetes.io/job-name={job['name']}"}
         found = link.api.call("GET", path, query=query).get("items") or []
         found.sort(key=lambda each: str(each["metadata"]["creationTimestamp"]))
-        return jobs.keep_pod(found[-1]) if found else None
+        return jobs.telling([jobs.keep_pod(each) for each in found], job["nodes"])
 
     def _with_outputs(self, seen: Observation) -> Observation:
         """Read outputs that were too large for the termination message from the artefact."""

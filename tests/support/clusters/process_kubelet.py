@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from engine.model.errors import BerthError, NotFoundError
-from executors.kubernetes import pod as pod_runner
 from executors.kubernetes.api import APPLY, Api, Document
 from tests.support.clusters import nodes
 
@@ -129,11 +128,7 @@ class ProcessKubelet:
         container: Document = pod["spec"]["containers"][0]
         folder = self.folder / uid
         folder.mkdir()
-        values = (each for each in container["env"] if "value" in each)
-        told = {each["name"]: each["value"].replace("$$", "$") for each in values}
-        # What a kubelet reads off the container's limits.
-        limit = str(container["resources"]["limits"]["memory"]).removesuffix("Mi")
-        told[pod_runner.MEMORY] = str(int(limit) << 20)
+        told = {each["name"]: variable(each, pod) for each in container["env"]}
         here = {
             "BERTH_ROOT": str(folder),
             "BERTH_TERMINATION": str(folder / "termination"),
@@ -200,6 +195,19 @@ class ProcessKubelet:
             )
         except NotFoundError:
             self._leased_at = 0.0  # the namespace is made a moment after the start
+
+
+def variable(given: Document, pod: Document) -> str:
+    """Return the value of a variable: as it stands, a limit, an annotation or label of the pod."""
+    if "value" in given:
+        return str(given["value"]).replace("$$", "$")
+    source = given["valueFrom"]
+    if "resourceFieldRef" in source:
+        kind, resource = source["resourceFieldRef"]["resource"].split(".")
+        mebibytes = str(pod["spec"]["containers"][0]["resources"][kind][resource])
+        return str(int(mebibytes.removesuffix("Mi")) << 20)
+    kind, _, key = source["fieldRef"]["fieldPath"].removeprefix("metadata.").partition("['")
+    return str(pod["metadata"][kind][key.removesuffix("']")])
 
 
 def container_status(state: Document, *, ready: bool = True) -> Document:
