@@ -46,10 +46,15 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def start_of(order: Mapping[str, Any], environment: Mapping[str, str]) -> launch.Start:
-    """Return how this node's workers are started."""
+    """Return how this node's workers are started.
+
+    Of several nodes only the first has the last checkpoint, so that none starts its workers again:
+    they end together, and what the first brings back is what all begin with the next time.
+    """
     nodes = int(environment.get("BERTH_NODES", "1"))
     return launch.Start(
         workers=order["workers"],
+        restarts=launch.Start.restarts if nodes == 1 else 0,
         nodes=nodes,
         address=environment.get("BERTH_MEETING", ""),
         node=int(environment["BERTH_NODE"]) if nodes > 1 else None,
