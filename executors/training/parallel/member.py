@@ -6,6 +6,7 @@ outputs of the first node, also when workers failed, so that it goes on from its
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -52,13 +53,13 @@ def start_of(order: Mapping[str, Any], environment: Mapping[str, str]) -> launch
     they end together, and what the first brings back is what all begin with the next time.
     """
     nodes = int(environment.get("BERTH_NODES", "1"))
-    return launch.Start(
+    start = launch.Start(
         workers=order["workers"],
-        restarts=launch.Start.restarts if nodes == 1 else 0,
         nodes=nodes,
         address=environment.get("BERTH_MEETING", ""),
         node=int(environment["BERTH_NODE"]) if nodes > 1 else None,
     )
+    return start if nodes == 1 else dataclasses.replace(start, restarts=0)
 
 
 if __name__ == "__main__":
