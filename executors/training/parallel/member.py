@@ -6,6 +6,7 @@ outputs of the first node, also when workers failed, so that it goes on from its
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -46,14 +47,19 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def start_of(order: Mapping[str, Any], environment: Mapping[str, str]) -> launch.Start:
-    """Return how this node's workers are started."""
+    """Return how this node's workers are started.
+
+    Of several nodes only the first has the last checkpoint, so that none starts its workers again:
+    they end together, and what the first brings back is what all begin with the next time.
+    """
     nodes = int(environment.get("BERTH_NODES", "1"))
-    return launch.Start(
+    start = launch.Start(
         workers=order["workers"],
         nodes=nodes,
         address=environment.get("BERTH_MEETING", ""),
         node=int(environment["BERTH_NODE"]) if nodes > 1 else None,
     )
+    return start if nodes == 1 else dataclasses.replace(start, restarts=0)
 
 
 if __name__ == "__main__":

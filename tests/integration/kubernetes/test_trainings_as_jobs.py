@@ -22,10 +22,11 @@ __all__ = ["admin", "control_plane", "node", "place"]
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.network,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1_200),
     pytest.mark.xdist_group("torch"),
 ]
 
+WAIT_SECONDS_MAX = 500.0
 RECIPE = """
 import os, pathlib, time
 import torch
@@ -91,12 +92,12 @@ def workers(node: ProcessKubelet) -> list[psutil.Process]:
     return found
 
 
-def test_two_nodes_take_the_steps_of_one_and_survive_the_kill_of_a_worker(
+def test_two_nodes_take_the_steps_of_one_and_go_on_after_the_kill_of_a_worker(
     place: Place, node: ProcessKubelet, folder: Path
 ) -> None:
     there = ["--on", place.context, "--nodes", "2"]
-    process = subprocess.Popen(command(folder, "there", *there), stdout=subprocess.PIPE, text=True)
-    end = time.monotonic() + 240
+    process = subprocess.Popen(command(folder, "there", *there), stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + WAIT_SECONDS_MAX
     while not (found := workers(node)) or not any(
         len(metrics.read(path)) > 7 for path in node.folder.rglob(metrics.NAME)
     ):
@@ -104,17 +105,18 @@ def test_two_nodes_take_the_steps_of_one_and_survive_the_kill_of_a_worker(
         assert process.poll() is None
         time.sleep(0.05)
     found[0].send_signal(signal.SIGKILL)
-    said, _ = process.communicate(timeout=240)
-    assert process.returncode == 0
-    assert "by 2 workers" in said
+    _, said = process.communicate(timeout=WAIT_SECONDS_MAX)
+    assert "the training ended with 1" in said
+    assert len(losses(folder / "there")) > 5
+    assert "by 2 workers" in run(command(folder, "there", *there))
     run(command(folder, "here"))
     one, two = losses(folder / "here"), losses(folder / "there")
     assert len(one) == 40
     assert np.abs(np.subtract(one, two)).max() < 1e-12
     path = f"/apis/batch/v1/namespaces/{place.namespace}/jobs"
-    (job,) = place.admin.call("GET", path)["items"]
-    assert job["spec"]["completionMode"] == "Indexed"
-    assert job["status"]["succeeded"] == 2
+    jobs = place.admin.call("GET", path)["items"]
+    assert [job["spec"]["completionMode"] for job in jobs] == ["Indexed"] * 2
+    assert [job["status"]["succeeded"] for job in jobs] == [2, 2]
 
 
 def test_a_pod_that_is_lost_ends_them_all_and_the_next_one_goes_on(
@@ -129,7 +131,7 @@ def test_a_pod_that_is_lost_ends_them_all_and_the_next_one_goes_on(
     )
     assert "longer than it may" in stopped.stderr
     process = subprocess.Popen(command(folder, "there", *there), stderr=subprocess.PIPE, text=True)
-    end = time.monotonic() + 240
+    end = time.monotonic() + WAIT_SECONDS_MAX
     while not (found := workers(node)):
         assert time.monotonic() < end
         assert process.poll() is None
@@ -137,7 +139,7 @@ def test_a_pod_that_is_lost_ends_them_all_and_the_next_one_goes_on(
     runner = next(p for p in found[0].parents() if "executors.kubernetes.pod" in p.cmdline())
     for each in (*runner.children(recursive=True), runner):
         each.send_signal(signal.SIGKILL)
-    _, said = process.communicate(timeout=240)
+    _, said = process.communicate(timeout=WAIT_SECONDS_MAX)
     assert process.returncode != 0
     assert "run the same again" in said
     run(command(folder, "there", *there))

@@ -154,7 +154,7 @@ def test_a_node_is_told_its_number_and_where_all_meet(tmp_path: Path) -> None:
     order = {"workers": 2, "options": [], "seconds_max": 60.0}
     met = {"BERTH_NODES": "2", "BERTH_NODE": "1", "BERTH_MEETING": "10.0.0.1:29500"}
     start = member.start_of(order, met)
-    assert (start.workers, start.nodes, start.node) == (2, 2, 1)
+    assert (start.workers, start.nodes, start.node, start.restarts) == (2, 2, 1, 0)
     assert start.address == "10.0.0.1:29500"
     assert member.start_of(order, {}).node is None
 
