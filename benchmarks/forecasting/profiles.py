@@ -25,10 +25,10 @@ from forecasting import LearningStore, TaskForecaster, learn
 
 SEED = 1
 LEARNED = 0.7
-NIGHTS = 4
-"""Times that models are learned anew in the scored part, evenly."""
-ASKED = 600
-QUICK_ASKED = 60
+NIGHTS = 1
+"""Times that models are learned in the scored part, evenly; once is before its first run."""
+ASKED = 120
+QUICK_ASKED = 30
 READ = 4_000
 """Newest records that a profile is given; it reads the last 2,000 of its kind."""
 NO_FLEET = Fleet(clusters=())
