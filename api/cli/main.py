@@ -30,6 +30,7 @@ from api.cli import (
     provisioning,
     rules,
     running,
+    searching,
     training,
 )
 
@@ -45,6 +46,7 @@ _MODULES = (
     forecasting,
     running,
     experiments,
+    searching,
     training,
     modelling,
     alarming,
@@ -64,7 +66,7 @@ _SECTIONS = {
     "Run": "apply status watch runs logs cancel compare reproduce export",
     "Models": "tune train compress model ci image serve gateway runner",
     "On call": "alarms ack act silence silences split merge feedback note notify rules",
-    "Engine and fleet": "start migrate doctor fleet cluster",
+    "Engine and fleet": "start migrate private doctor fleet cluster",
 }
 """What people are about to do, and the commands for it, in the order of `berth --help`."""
 

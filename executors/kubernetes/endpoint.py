@@ -18,20 +18,26 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO, cast
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from engine.model.errors import BerthError, Fault, InvalidInputError
 from engine.model.identifiers import AttemptId, Digest
 from engine.ports import ArtifactStore
 from executors.kubernetes import unpacking
+from executors.kubernetes.journal import Journal, Sender
 from executors.local import files
 
 _LOG = logging.getLogger(__name__)
 _BYTES_MAX = 64 * 1024**3
-_RESULT_BYTES_MAX = 16_384
+_NOTE_BYTES_MAX = 16_384
+_SIGNALS_BYTES_MAX = 4 << 20
 _MEMBERS_MAX = 100_000
 _CHUNK_BYTES = 1 << 20
-_STATUS_OK, _STATUS_REFUSED, _STATUS_BAD = 200, 403, 400
+_STATUS_OK, _STATUS_REFUSED, _STATUS_BAD, _STATUS_LATER = 200, 403, 400, 503
+_NOTES = "results", "meetings"
+"""What runners leave that is kept as it is."""
+_SMALL = {**dict.fromkeys(_NOTES, _NOTE_BYTES_MAX), "signals": _SIGNALS_BYTES_MAX}
+"""Most bytes of what is no archive, by the first part of its address."""
 
 
 class Signer:
@@ -49,7 +55,7 @@ class Signer:
         return hmac.new(self._key, f"{what} {name}".encode(), hashlib.sha256).hexdigest()
 
     def address(self, base: str, what: str, name: str) -> str:
-        """Return a signed address; what: `inputs`, `outputs` or `results`."""
+        """Return a signed address; what: `inputs`, `outputs`, `signals` or one of the notes."""
         return f"{base}/{what}/{quote(name)}?signature={self.sign(what, name)}"
 
     def is_valid(self, what: str, name: str, signature: str) -> bool:
@@ -61,18 +67,26 @@ class Signer:
 class ArtifactEndpoint:
     """Serves an artefact store in threads of its own.
 
-    listen: `HOST:PORT`; port 0 takes a free one.
+    listen: `HOST:PORT`; port 0 takes a free one. journal: keeps what pods measured.
 
     Raises:
         InvalidInputError: when the address cannot be listened on.
     """
 
-    def __init__(self, store: ArtifactStore, signer: Signer, listen: str, scratch: Path) -> None:
+    def __init__(
+        self, store: ArtifactStore, signer: Signer, listen: str, scratch: Path, journal: Journal
+    ) -> None:
         host, _, port = listen.rpartition(":")
         scratch.mkdir(parents=True, exist_ok=True)
         self._results = scratch.parent / "results"
         self._results.mkdir(exist_ok=True)
-        known = {"store": store, "signer": signer, "scratch": scratch, "results": self._results}
+        known = {
+            "store": store,
+            "signer": signer,
+            "scratch": scratch,
+            "results": self._results,
+            "journal": journal,
+        }
         handler = type("Handler", (_Handler,), known)
         try:
             self._server = ThreadingHTTPServer((host, int(port)), handler)
@@ -95,12 +109,13 @@ class ArtifactEndpoint:
 
     def result(self, attempt: AttemptId) -> bytes:
         """Return what the runner of an attempt left about its end, nothing when it did not."""
-        path = _result_path(self._results, attempt)
+        path = _note_path(self._results, "results", attempt)
         return path.read_bytes() if path.exists() else b""
 
     def forget(self, attempt: AttemptId) -> None:
-        """Remove what the runner of an attempt left."""
-        _result_path(self._results, attempt).unlink(missing_ok=True)
+        """Remove what the runners of an attempt left."""
+        for what in _NOTES:
+            _note_path(self._results, what, attempt).unlink(missing_ok=True)
 
     def stop(self) -> None:
         """End it."""
@@ -110,7 +125,11 @@ class ArtifactEndpoint:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One request, signed: `GET /inputs/DIGEST`, `PUT /outputs/ATTEMPT`, `PUT /results/ATTEMPT`."""
+    """One request, signed.
+
+    `GET /inputs/DIGEST`, `PUT /outputs/ATTEMPT`, `PUT /results/ATTEMPT`, `PUT /signals/SENDER`; of
+    several nodes the first puts `/meetings/ATTEMPT`, the others get it: 503 until it is there.
+    """
 
     protocol_version = "HTTP/1.1"
     timeout = 300
@@ -118,13 +137,17 @@ class _Handler(BaseHTTPRequestHandler):
     signer: Signer
     scratch: Path
     results: Path
+    journal: Journal
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002, ARG002 - the base has it
         """Log quietly: addresses hold signatures."""
         _LOG.debug("%s of an artefact", self.command)
 
     def do_GET(self) -> None:
-        """Send an artefact as an archive."""
+        """Send an artefact as an archive, or where nodes meet."""
+        if self.path.startswith("/meetings/"):
+            self._tell_meeting()
+            return
         name = self._signed("inputs")
         if name is None:
             return
@@ -143,24 +166,50 @@ class _Handler(BaseHTTPRequestHandler):
             with archive.open("rb") as file:
                 shutil.copyfileobj(file, self.wfile, _CHUNK_BYTES)
 
+    def _tell_meeting(self) -> None:
+        """Send where the nodes of an attempt meet."""
+        name = self._signed("meetings")
+        if name is None:
+            return
+        path = _note_path(self.results, "meetings", AttemptId(name))
+        if path.exists():
+            self._answer(_STATUS_OK, path.read_text(encoding="utf-8"))
+        else:
+            self._answer(_STATUS_LATER, "the first node has not told yet")
+
     def do_PUT(self) -> None:
-        """Keep an archive as an artefact and answer with its digest; keep a result as it is."""
-        is_result = self.path.startswith("/results/")
-        name = self._signed("results" if is_result else "outputs")
+        """Keep an archive as an artefact and answer with its digest; keep the rest as it is."""
+        what = self.path.lstrip("/").partition("/")[0]
+        what, most = (what, _SMALL[what]) if what in _SMALL else ("outputs", _BYTES_MAX)
+        name = self._signed(what)
         told = self.headers.get("Content-Length") or ""
         size = int(told) if told.isascii() and told.isdigit() else -1
-        if name is None or not 0 <= size <= (_RESULT_BYTES_MAX if is_result else _BYTES_MAX):
+        if name is None or not 0 <= size <= most:
             self.close_connection = True
             if name is not None:
                 self._answer(_STATUS_BAD, "the length is missing or too large")
             return
-        if is_result:
-            files.write_durably(_result_path(self.results, AttemptId(name)), self.rfile.read(size))
+        if what in _NOTES:
+            path = _note_path(self.results, what, AttemptId(name))
+            files.write_durably(path, self.rfile.read(size))
             self._answer(_STATUS_OK, "")
+        elif what == "signals":
+            self._measured(Sender.of(name), self.rfile.read(size))
+        else:
+            self._put(AttemptId(name), size)
+
+    def _measured(self, sender: Sender, content: bytes) -> None:
+        try:
+            count = self.journal.append(sender, content)
+        except BerthError as error:
+            self._answer(_STATUS_BAD, error.message)
             return
+        self._answer(_STATUS_OK, str(count))
+
+    def _put(self, attempt: AttemptId, size: int) -> None:
         with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
             try:
-                digest = self._keep(Path(folder), size, AttemptId(name))
+                digest = self._keep(Path(folder), size, attempt)
             except (BerthError, tarfile.TarError, OSError, ValueError) as error:
                 self.close_connection = True
                 self._answer(_STATUS_BAD, str(error))
@@ -178,7 +227,7 @@ class _Handler(BaseHTTPRequestHandler):
         split = urlsplit(self.path)
         part, _, name = split.path.lstrip("/").partition("/")
         signature = parse_qs(split.query).get("signature", [""])[0]
-        name = name.replace("%3A", ":")
+        name = unquote(name)
         if part == what and self.signer.is_valid(what, name, signature):
             return name
         self.close_connection = True
@@ -193,8 +242,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
-def _result_path(folder: Path, attempt: AttemptId) -> Path:
-    return folder / hashlib.sha256(attempt.encode()).hexdigest()
+def _note_path(folder: Path, what: str, attempt: AttemptId) -> Path:
+    prefix = "" if what == "results" else f"{what}-"
+    return folder / f"{prefix}{hashlib.sha256(attempt.encode()).hexdigest()}"
 
 
 class _Limited:
