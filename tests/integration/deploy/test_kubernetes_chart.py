@@ -95,6 +95,11 @@ def test_pods_are_restricted() -> None:
             assert "memory" in container["resources"]["limits"]
 
 
+def test_no_service_sets_variables_of_pods() -> None:
+    """One that is called `berth` would set BERTH_PORT, a setting of the engine."""
+    assert {spec["enableServiceLinks"] for spec in pods(charts.manifest("berth.yaml"))} == {False}
+
+
 def test_engines_are_several_each_with_a_name_of_its_own() -> None:
     (engine,) = [x for x in charts.manifest("berth.yaml") if x["kind"] == "Deployment"]
     assert engine["spec"]["replicas"] == 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from api.client import Client
 from engine.model.dispatches import AttemptState, Run, RunState
 from engine.model.errors import BerthError
-from tests.support.clusters import building, programs, real_node, release
+from tests.support.clusters import programs, real_node, release
 from tests.support.clusters.release import NAMESPACE, TASKS, Release
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(1_200)]
@@ -35,11 +34,7 @@ TIDE = {
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     """The release; its engines reach the API server by the accounts of their pods."""
-    why = real_node.unavailable()
-    if not why and building.missing(["helm"]):
-        why = "helm not built (scripts/cluster build)"
-    if why and not os.environ.get("CI"):
-        pytest.skip(f"not run: {why}")
+    real_node.needed("helm")
     folder = tmp_path_factory.mktemp("release")
     cluster = real_node.start(folder / "real", None, service_accounts=True)
     try:

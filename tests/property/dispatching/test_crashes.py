@@ -262,7 +262,7 @@ class Pressed(Story):
     st.lists(st.integers(0, 25), max_size=10),
     st.sampled_from([2.0, 7.0]),
 )
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_what_gives_way_is_neither_lost_nor_runs_twice_whatever_crashes(
     tasks: int, comes: list[tuple[int, float]], crashes: list[int], seconds: float
 ) -> None:

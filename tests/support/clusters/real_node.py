@@ -43,6 +43,13 @@ def unavailable() -> str:
     return kubelet.missing() or own_image.missing()
 
 
+def needed(*programs: str) -> None:
+    """Skip a test of minutes outside CI (`CI=1` runs it), and in CI have what it needs built."""
+    if not os.environ.get("CI"):
+        pytest.skip("not run here, run in CI (CI=1)")
+    building.build((*building.PLANE, *building.NODE, *programs))
+
+
 def start(
     folder: Path, only: tuple[str, ...] | None, *, service_accounts: bool = False
 ) -> RealCluster:
