@@ -24,6 +24,7 @@ from forecasting.learning.timed import (
 from forecasting.methods.question import FLOOR
 from forecasting.presets import Quantity, preset
 from forecasting.profiles.durations import DurationForecaster, DurationLoss
+from forecasting.profiles.frozen import within
 from forecasting.runs import MOST_RUNS_READ
 
 FEWEST_RUNS = 100
@@ -107,7 +108,8 @@ def _told(forecaster: DurationForecaster, runs: Sequence[RunRecord]) -> dict[str
             )
         )
         if due > FEWEST_RUNS:
-            told[run_key(run)] = tuple(math.log(max(value, FLOOR)) for value in quantiles.values)
+            logs = [math.log(max(value, FLOOR)) for value in quantiles.values]
+            told[run_key(run)] = within(logs)
         heapq.heappush(going, (run.ended_at, place))
     for _, ended in sorted(going):
         forecaster.update(str(ended), runs[ended].duration_seconds)

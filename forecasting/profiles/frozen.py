@@ -7,11 +7,14 @@ and says of a run what the forecaster would have said.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
+from forecasting.profiles import ranges
 from forecasting.profiles.rowtrees import Nodes, RowTrees
 from forecasting.profiles.runlog import Recent, Vector, log_seconds
+
+_MOST_LOG = math.log(ranges.MOST_SECONDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +60,15 @@ class FrozenForecaster:
         median = frozen.weight * trees + (1.0 - frozen.weight) * lately
         width = math.exp(self._widths.predict(row))
         offsets = frozen.group_offsets.get(group, frozen.offsets)
-        return tuple(median + width * offset for offset in offsets)
+        return within([median + width * offset for offset in offsets])
 
     def _recent(self, recent: Recent) -> float:
         return recent.last_five if self._frozen.second_is_seconds else recent.last_two
+
+
+def within(logs: Sequence[float]) -> tuple[float, ...]:
+    """Return logarithms of seconds that a run can take; widths that are wild would pass it."""
+    return tuple(min(log, _MOST_LOG) for log in logs)
 
 
 def group_name(group: Hashable) -> str:

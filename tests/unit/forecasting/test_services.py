@@ -143,7 +143,9 @@ def test_a_counter_that_was_reset_is_left_out_and_said() -> None:
     (told,) = sizes(with_samples(Resource.CPU, -3.0))
     (clean,) = sizes(with_samples(Resource.CPU, math.nan))
     assert told.amounts == clean.amounts
-    assert told.note == ("1 samples of cpu cannot be, such as -3: correct the clock or the counter")
+    assert told.note == (
+        "cpu has samples that cannot be, 1 in all, such as -3: correct the clock or the counter"
+    )
 
 
 @pytest.mark.parametrize(

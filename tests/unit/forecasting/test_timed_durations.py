@@ -17,8 +17,9 @@ from forecasting.learning.fitting import refit
 from forecasting.learning.keys import run_key
 from forecasting.learning.learned import Learned, Oracle
 from forecasting.learning.timed import DurationModel, TimedModel, submitted
+from forecasting.profiles import ranges
 from forecasting.profiles.durations import DurationForecaster, DurationLoss
-from forecasting.profiles.frozen import FrozenForecaster
+from forecasting.profiles.frozen import FrozenForecaster, within
 from forecasting.profiles.runlog import RunLog
 from forecasting.tasks import TaskForecaster
 
@@ -135,6 +136,10 @@ def test_the_frozen_forecaster_says_what_the_one_that_learns_says() -> None:
     said = FrozenForecaster(frozen).log_quantiles(row, recent, "studio/paint")
     told = forecaster.predict(submitted(runs[-1])).values
     assert [math.exp(log) for log in said] == pytest.approx(told)
+
+
+def test_nothing_is_told_to_take_longer_than_a_run_can() -> None:
+    assert within([3.0, 1e3]) == (3.0, math.log(ranges.MOST_SECONDS))
 
 
 def test_a_model_that_was_not_there_yet_tells_of_old_runs_what_it_would_have() -> None:
