@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import berth
 from api.client import Client, discovery
 from api.client.client import Because
 from berth import Pipeline, etl, train
@@ -200,3 +201,9 @@ def test_a_file_that_is_not_there_is_a_fault(client: Client, tmp_path: Path) -> 
 def test_a_mapping_is_planned_as_it_is(client: Client) -> None:
     mapping = {"pipeline": "tiny", "tasks": {"etl": {"kind": "etl", "volume": "1 MiB"}}}
     assert client.plan(mapping, as_of=AS_OF).plan.request.pipelines[0].name == "tiny"
+
+
+def test_public_names_are_found_when_they_are_asked_for() -> None:
+    assert {name for name in berth.__all__ if not hasattr(berth, name)} == set()
+    with pytest.raises(AttributeError, match="'berth' has no attribute 'Ship'"):
+        berth.Ship  # noqa: B018 - asking is the point
