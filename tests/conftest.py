@@ -1,5 +1,6 @@
 """How tests are drawn, and given to the processes that run them."""
 
+import os
 from collections.abc import Iterator
 
 import hypothesis
@@ -11,9 +12,15 @@ from engine.store import schema
 from tests.support import fresh_databases
 from tests.support import story as stories
 
+EXAMPLES = 100 if os.environ.get("CI") else 40
+"""Of each property that does not ask for its own number; `scripts/test` names the difference."""
+
 # How long an example takes says nothing about it on a machine that does other work as well.
 hypothesis.settings.register_profile(
-    "berth", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "berth",
+    deadline=None,
+    max_examples=EXAMPLES,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("berth")
 

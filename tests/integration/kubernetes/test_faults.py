@@ -1,11 +1,13 @@
 """A sample of the faults of `benchmarks/kubernetes/faults.py`, each on a real control plane.
 
-They run in a process of their own, since it forks the engines that it kills.
+They run in a process of their own, since it forks the engines that it kills. In CI they are
+more and longer; `scripts/test` names the difference.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +19,7 @@ from tests.support.clusters import fixtures
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).resolve().parents[3]
-KILLS = 60
-OUTAGE_SECONDS = 20
+KILLS, OUTAGE_SECONDS = (60, 20) if os.environ.get("CI") else (12, 8)
 PACED = ("s", "a minute")
 """Units of what depends on how busy the machine is: the benchmark has bars for it, tests do not."""
 
@@ -43,4 +44,4 @@ def test_the_engine_was_killed_at_many_different_points(
     figures: dict[str, dict[str, object]],
 ) -> None:
     assert figures["F1 kills: kill -9 of the engine"]["value"] == KILLS
-    assert figures["F1 kills: different points died at"]["value"] >= 10  # type: ignore[operator]
+    assert figures["F1 kills: different points died at"]["value"] >= KILLS / 6  # type: ignore[operator]

@@ -37,10 +37,15 @@ def quiet_weekends(series: DemandSeries) -> DemandSeries:
     return dataclasses.replace(series, values=values)
 
 
-def test_what_the_last_days_do_not_show_is_learned() -> None:
-    forecast = PoolForecaster().forecast(quiet_weekends(wave(70 * 24)), hours=48, seed=1)
-    assert forecast.mase < 0.6
-    assert "boosted trees" in forecast.method
+@pytest.fixture(scope="module")
+def alone() -> DemandForecast:
+    """The forecast of a day after quiet weekends, from their own past only."""
+    return PoolForecaster().forecast(quiet_weekends(wave(LEARNED)), hours=24, seed=1)
+
+
+def test_what_the_last_days_do_not_show_is_learned(alone: DemandForecast) -> None:
+    assert alone.mase < 0.6
+    assert "boosted trees" in alone.method
 
 
 @pytest.fixture(scope="module")
@@ -113,12 +118,11 @@ def test_series_beside_are_read_up_to_the_same_instant_only() -> None:
     assert forecasts[0] == forecasts[1]
 
 
-def test_series_beside_that_are_empty_or_unknown_are_left_out() -> None:
+def test_series_beside_that_are_empty_or_unknown_are_left_out(alone: DemandForecast) -> None:
     series = quiet_weekends(wave(LEARNED))
     unknown = dataclasses.replace(series, values=(math.nan,) * 2_000)
     short = dataclasses.replace(series, values=(1.0,))
-    with_others = PoolForecaster().forecast(series, hours=24, seed=1, beside=[unknown, short])
-    assert with_others == PoolForecaster().forecast(series, hours=24, seed=1)
+    assert PoolForecaster().forecast(series, hours=24, seed=1, beside=[unknown, short]) == alone
 
 
 def test_gaps_are_filled_with_the_day_before() -> None:
