@@ -17,7 +17,7 @@ from engine.model.dispatches import AttemptOrder, Deployment, Observation
 from engine.model.errors import BerthError
 from engine.model.failures import Failure
 from engine.model.fleet import Fleet
-from engine.model.identifiers import AttemptId, Digest, PipelineName, SuperAlarmId
+from engine.model.identifiers import AttemptId, ClusterName, Digest, PipelineName, SuperAlarmId
 from engine.model.plans import Incumbent, Placement, PlacementProblem
 from engine.model.profiles import Profile, RunRecord
 from engine.model.records import Collection, Column, Stored, Write
@@ -236,6 +236,29 @@ class BulkExecutor(Protocol):
         """Start attempts, each as `Executor.start` does; return what went wrong with each.
 
         Those not in the answer wait for the next call: their cluster is busy, or gave none yet.
+        """
+        ...
+
+
+@runtime_checkable
+class SuspendingExecutor(Protocol):
+    """An executor that can take attempts off their machines for a while; others need not.
+
+    `Executor.start` of one that is suspended lets it go on: from its beginning, within the limits
+    of the new order, with its time limit counted anew.
+    """
+
+    def can_suspend(self, cluster: ClusterName) -> bool:
+        """Return whether attempts on a cluster can be suspended now."""
+        ...
+
+    def suspend(self, attempt: AttemptId) -> None:
+        """Take an attempt off its machine; it is seen as `SUSPENDED` once nothing of it runs.
+
+        One that has ended, is stopped, suspended or not known is left as it is.
+
+        Raises:
+            RetryableError: when its cluster does not answer.
         """
         ...
 

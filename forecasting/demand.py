@@ -38,14 +38,15 @@ class DemandChooser:
     """Forecasts demand of pools (the port `DemandForecaster`).
 
     least_pools: how many pools there must be for both engines to be asked.
+    network: whether a transformer competes in the engine for one pool, as in `PoolForecaster`.
 
     The forecast of a panel is kept while its pools are asked for one after another; what is said
     follows from the arguments alone.
     """
 
-    def __init__(self, *, least_pools: int = _LEAST_POOLS) -> None:
+    def __init__(self, *, least_pools: int = _LEAST_POOLS, network: bool = False) -> None:
         self._least_pools = least_pools
-        self._alone = PoolForecaster()
+        self._alone = PoolForecaster(network=network)
         self._panels: OrderedDict[_Key, engine.PanelForecast] = OrderedDict()
 
     def forecast(

@@ -112,7 +112,7 @@ def _answers(asked: Question, oracle: Oracle | None) -> list[Answer]:
         found.append(sized.sized(asked))
     if len(asked.past.records):
         found += [simple.like_runs(asked), pooled.pooled(asked), simple.regression(asked)]
-    found.append(None if oracle is None else oracle.answer(asked))
+    found += [] if oracle is None else oracle.answers(asked)
     found.append(simple.presets(asked))
     return [answer for answer in found if answer is not None and math.isfinite(answer.ratio)]
 

@@ -31,6 +31,7 @@ class Past:
         difference in one size counts 1, another model family 1, another task 0.25.
     features: (n, k) and target: (k,) of one regression: log sizes and model families.
     own: (n,) whether the run is of the same pipeline and task; group: (n,) which task it is of.
+    task: `PIPELINE/TASK` in question; latest: the last runs of the kind, near or not, newest first.
     """
 
     kind: TaskKind
@@ -42,6 +43,8 @@ class Past:
     target: Vector
     own: NDArray[np.bool_]
     group: NDArray[np.int64]
+    task: str
+    latest: tuple[RunRecord, ...]
 
 
 def known_attributes(
@@ -75,8 +78,8 @@ def gather(
     names = [task_key(pipeline.name, task.name), *(task_key(r.pipeline, r.task) for r in same)]
     models = [_model(attributes), *(_model(r.attributes) for r in same)]
     sizes = np.array([_sizes(a) for a in (attributes, *(r.attributes for r in same))])
-    far = _distance(sizes, names, models)
-    order = np.argsort(far[0, 1:], kind="stable")[:MOST_RUNS_KEPT] + 1
+    far = _distance(sizes, names, models, rows=1)[0]
+    order = np.argsort(far[1:], kind="stable")[:MOST_RUNS_KEPT] + 1
     features = _features(sizes, models)[[0, *order]]
     groups = {name: index for index, name in enumerate(dict.fromkeys(names))}
     group = np.array([groups[names[i]] for i in order], dtype=np.int64)
@@ -84,12 +87,14 @@ def gather(
         kind=task.kind,
         attributes=attributes,
         records=tuple(same[i - 1] for i in order),
-        distance=far[0, order],
+        distance=far[order],
         between=_distance(sizes[order], [names[i] for i in order], [models[i] for i in order]),
         features=features[1:],
         target=features[0],
         own=group == 0,
         group=group,
+        task=names[0],
+        latest=tuple(same),
     )
 
 
@@ -128,16 +133,21 @@ def _model(attributes: Mapping[str, Scalar]) -> str:
     return str(attributes.get("model", ""))
 
 
-def _distance(sizes: Vector, names: Sequence[str], models: Sequence[str]) -> Vector:
-    """Return the (n, n) distances; 0 between runs of the same task with equal attributes."""
-    far = np.abs(sizes[:, None, :] - sizes[None, :, :]).sum(axis=2)
-    far += _OTHER_TASK * _differs(names)
-    far += _OTHER_MODEL * _differs(models)
+def _distance(
+    sizes: Vector, names: Sequence[str], models: Sequence[str], *, rows: int | None = None
+) -> Vector:
+    """Return the (n, n) distances; 0 between runs of the same task with equal attributes.
+
+    rows: so many of them, all unless said.
+    """
+    far = np.abs(sizes[:rows, None, :] - sizes[None, :, :]).sum(axis=2)
+    far += _OTHER_TASK * _differs(names, rows)
+    far += _OTHER_MODEL * _differs(models, rows)
     return np.asarray(far, dtype=np.float64)
 
 
-def _differs(words: Sequence[str]) -> NDArray[np.bool_]:
-    """Return (n, n): whether two words differ."""
+def _differs(words: Sequence[str], rows: int | None) -> NDArray[np.bool_]:
+    """Return (rows, n): whether two words differ."""
     codes = {word: index for index, word in enumerate(dict.fromkeys(words))}
     column = np.array([codes[word] for word in words], dtype=np.int64)
-    return np.not_equal(column[:, None], column[None, :])
+    return np.not_equal(column[:rows, None], column[None, :])

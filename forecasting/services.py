@@ -9,6 +9,7 @@ with nobody beside it teaches itself: its past is cut in two.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from engine.model.resources import Resource
 from engine.model.sizing import ServiceSize, ServiceUse, SizedAmount, SizingPolicy
 from engine.ports import DemandForecaster
 from forecasting.conformal import rising
+from forecasting.profiles.possible import possible
 from forecasting.profiles.recommenders import Violation
 from forecasting.profiles.request_load import RequestLoad
 from forecasting.profiles.rightsizing import Chosen, Rightsizer, worth_changing
@@ -60,6 +62,8 @@ class HourlySizer:
         self, services: Sequence[ServiceUse], policy: SizingPolicy, *, at: float
     ) -> tuple[ServiceSize, ...]:
         """Return a recommendation for each service, in their order."""
+        checked = [possible(each) for each in services]
+        services = [service for service, _ in checked]
         told = {
             resource: self._resource(services, resource, policy)
             for resource in Resource
@@ -67,8 +71,13 @@ class HourlySizer:
         }
         ahead = self._ahead(services, at)
         return tuple(
-            _size(each, {r: found[place] for r, found in told.items()}, ahead[place], policy, at)
-            for place, each in enumerate(services)
+            _noted(
+                _size(
+                    each, {r: found[place] for r, found in told.items()}, ahead[place], policy, at
+                ),
+                left_out,
+            )
+            for place, (each, left_out) in enumerate(checked)
         )
 
     def _resource(
@@ -159,6 +168,11 @@ def _size(
         ahead=ahead,
         note=note,
     )
+
+
+def _noted(size: ServiceSize, left_out: str) -> ServiceSize:
+    """Return a recommendation that says what of the measured use was left out."""
+    return dataclasses.replace(size, note="; ".join(filter(None, (left_out, size.note))))
 
 
 def _amount(

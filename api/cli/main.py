@@ -30,6 +30,7 @@ from api.cli import (
     provisioning,
     rules,
     running,
+    searching,
     training,
 )
 
@@ -45,6 +46,7 @@ _MODULES = (
     forecasting,
     running,
     experiments,
+    searching,
     training,
     modelling,
     alarming,

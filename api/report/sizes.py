@@ -42,6 +42,8 @@ def size_text(size: ServiceSize, style: Style = PLAIN) -> str:
         "what was used."
         for amount in size.amounts
     ]
+    if size.note:
+        lines.append(f"Left out: {size.note}.")
     if size.ahead:
         most = max(size.ahead[:_SHOWN_HOURS], key=lambda hour: hour.p95)
         lines.append(

@@ -180,6 +180,15 @@ def _sizing(value: object) -> str:
     return name
 
 
+def _switch(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    name = _text(value)
+    if name not in {"on", "off"}:
+        raise ValueError("`on` or `off` is needed")
+    return name
+
+
 def _zone(value: object) -> str:
     name = _text(value)
     try:
@@ -208,6 +217,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "lease_seconds": _lease,
     "zone": _zone,
     "sizing": _sizing,
+    "demand_network": _switch,
     "clock_factor": _positive,
     "window_seconds": _positive,
     "season_seconds": _positive,

@@ -37,6 +37,7 @@ class Settings:
         those.
     sizing: what the hourly sizes of services are for: `advise` tells people, `apply` also restarts
         a service whose new size repays it.
+    demand_network: whether a network competes to forecast demand, `on` or `off`; it needs torch.
     work_limit: deterministic work units of the solver for one plan, about a second each.
     request_bytes_max: largest body of a request that is read.
     crash_at, crash_record: for tests of recovery: the crash points at which to die (`POINT` or
@@ -67,6 +68,7 @@ class Settings:
     forecaster: str = ""
     placer: str = ""
     sizing: str = "advise"
+    demand_network: str = "off"
     work_limit: float = 4.0
     request_bytes_max: int = 4_194_304
     crash_at: str = ""

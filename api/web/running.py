@@ -71,7 +71,7 @@ class RunPages:
         """Every pool with what it holds."""
         known = self._desk.sources.fleet()
         health = {one.cluster: one for one in self._desk.newest(records.CLUSTER_HEALTH, "")}
-        going = [state.value for state in dispatches.AttemptState if not state.is_terminal]
+        going = [state.value for state in dispatches.AttemptState if state.holds_room]
         found = self._desk.sources.ledger.select(records.ATTEMPTS, where={"state": going})
         return self._desk.page(
             "list.html",

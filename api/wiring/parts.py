@@ -55,7 +55,8 @@ class Parts:
 
     def capacity(self) -> CapacityPlanner:
         """Return the planner of capacity; its forecaster loads when it is first asked for."""
-        return CapacityPlanner(forecasting.DemandChooser(), self.version)
+        network = self.settings.demand_network == "on"
+        return CapacityPlanner(forecasting.DemandChooser(network=network), self.version)
 
     def close(self) -> None:
         """Close the store and end every wait."""

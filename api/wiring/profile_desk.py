@@ -148,7 +148,7 @@ class ProfileDesk:
         """
         made = refit(self._parts)
         if made is None:
-            message = "no kind of task has 40 runs of three tasks to learn from yet"
+            message = "no kind of task has 40 runs of three tasks, or 100 runs, to learn from yet"
             raise NotFoundError(message, fix="runs near a task speak for it until then")
         return made
 

@@ -1,8 +1,8 @@
-"""Where trials of a search run when it is a Kubernetes cluster: `berth tune --on CLUSTER`.
+"""Where trials and trainings run when it is a Kubernetes cluster: `--on CLUSTER`.
 
-A study is an installation of its own: its Jobs, its artefacts and their address stand in its
-folder, so that it needs no engine and none takes its Jobs for its own. The port is kept, for pods
-that run while the study is away bring their outputs to the address that they were told.
+A study or training is an installation of its own: its Jobs, its artefacts and their address stand
+in its folder, so that it needs no engine and none takes its Jobs for its own. The port is kept, for
+pods that run while the command is away bring their outputs to the address that they were told.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import socket
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ from engine.model.identifiers import PoolName
 from engine.model.resources import Resources
 from executors import kubernetes
 from executors.local import FolderArtifacts
+from executors.training.parallel.clusters import HOME, Site
 from executors.training.trials.hosts import Host
 from executors.training.trials.tasks import Ground, TaskHost
 
@@ -36,7 +37,7 @@ _PORT = "port"
 class Wanted:
     """What is asked for.
 
-    pool: "" for the only one. limits: of one trial. listen: `HOST:PORT` at which pods leave what
+    pool: "" for the only one. limits: of one pod. listen: `HOST:PORT` at which pods leave what
     they made, "" for a free port; url: how they reach that.
     """
 
@@ -55,7 +56,28 @@ def on_cluster(
     wanted: Wanted,
     say: Callable[[str], None],
 ) -> Generator[Callable[[], Host]]:
-    """Yield what makes a host of trials on a cluster, for the study in a folder.
+    """Yield what makes a host of trials there, for the study in a folder; errors as `site`."""
+    with site(settings, folder, wanted, "s") as found:
+        yield lambda: TaskHost(
+            found.executor,
+            found.artifacts,
+            found.ground,
+            name=found.name,
+            objective=objective,
+            say=say,
+        )
+
+
+def trained_on(settings: Settings, folder: Path, wanted: Wanted) -> AbstractContextManager[Site]:
+    """Return where the training in a folder runs; errors as `site`."""
+    home = folder / HOME
+    home.mkdir(parents=True, exist_ok=True)
+    return site(settings, home, wanted, "t")
+
+
+@contextmanager
+def site(settings: Settings, folder: Path, wanted: Wanted, kind: str) -> Generator[Site]:
+    """Yield a cluster for what is kept in a folder; kind: how its names begin.
 
     Raises:
         NotFoundError: when there is no such cluster or pool.
@@ -78,9 +100,7 @@ def on_cluster(
             message = f"there is no cluster {wanted.cluster!r}, only {known}"
             raise NotFoundError(message, fix="name one of them with `--on`")
         ground = Ground(cluster=cluster.name, pool=_pool(cluster, wanted), limits=wanted.limits)
-        yield lambda: TaskHost(
-            executor, artifacts, ground, name=f"s-{name}", objective=objective, say=say
-        )
+        yield Site(executor=executor, artifacts=artifacts, ground=ground, name=f"{kind}-{name}")
     finally:
         executor.close()
 

@@ -54,8 +54,11 @@ class Containers:
         return self.run("run", *options, *plain, *variables, image).stdout.strip()
 
     def remove(self, container: str) -> None:
-        """Ends and removes a container."""
-        self.run("rm", "-f", "-t", "1", container)
+        """Ends and removes a container; podman refuses one that ends just then, so twice."""
+        try:
+            self.run("rm", "-f", "-t", "1", container)
+        except RuntimeError:
+            self.run("rm", "-f", container)
 
     def close(self) -> None:
         """Removes the storage."""

@@ -7,14 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import reduce
 
 from engine.dispatching.readiness import MAY_START, Judgement
 from engine.model.dispatches import Attempt, Reason
 from engine.model.fleet import Cluster, Fleet, Pool
+from engine.model.identifiers import ClusterName, PoolName, RunId, TaskName
 from engine.model.plans import Assignment, task_key
 from engine.model.resources import Resource, Resources
 
 _ROUNDING = 1e-9
+_NOTHING = Resources()
+_SHARED = tuple(each for each in Resource if each is not Resource.GPU_MEMORY)
+# GPU memory is per GPU, which has no sum.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """Room of a pool that was freed for one task, and that nobody else may take."""
+
+    cluster: ClusterName
+    pool: PoolName
+    held: Resources
+    run_id: RunId
+    task: TaskName
 
 
 @dataclass(slots=True)
@@ -26,14 +42,21 @@ class Holders:
 
     _attempts: dict[tuple[str, str], list[Attempt]] = field(default_factory=dict)
     _held: dict[tuple[str, str], Resources] = field(default_factory=dict)
+    _of_owner: dict[str, Resources] = field(default_factory=dict)
+    _kept: list[Kept] = field(default_factory=list)
 
     @classmethod
     def of(cls, live: Iterable[Attempt]) -> Holders:
         """Return the holders among attempts that are all live."""
         made = cls()
         for attempt in live:
-            made.add(attempt)
+            if attempt.state.holds_room:
+                made.add(attempt)
         return made
+
+    def keep(self, room: Kept) -> None:
+        """Keep room for one task."""
+        self._kept.append(room)
 
     def add(self, attempt: Attempt) -> None:
         """Count an attempt in."""
@@ -41,15 +64,33 @@ class Holders:
         self._attempts.setdefault(place, []).append(attempt)
         before = self._held.get(place)
         self._held[place] = attempt.held if before is None else before.plus(attempt.held)
+        self._of_owner[attempt.owner] = self._of_owner.get(attempt.owner, _NOTHING).plus(
+            attempt.held
+        )
 
     def at(self, cluster: str, pool: str) -> tuple[Attempt, ...]:
         """Return who holds capacity of a pool, in the order of being added."""
         return tuple(self._attempts.get((cluster, pool), ()))
 
-    def with_needed(self, cluster: str, pool: str, needed: Resources) -> Resources:
-        """Return what would be held of a pool with one more attempt."""
-        before = self._held.get((cluster, pool))
-        return needed if before is None else before.plus(needed)
+    def share(self, owner: str, fleet: Resources) -> float:
+        """Return what a tenant holds of all there is: of the resource it has most of."""
+        held = self._of_owner.get(owner, _NOTHING)
+        return max(held.of(each) / fleet.of(each) if fleet.of(each) else 0.0 for each in _SHARED)
+
+    def with_needed(
+        self, cluster: str, pool: str, needed: Resources, task: tuple[str, str]
+    ) -> Resources:
+        """Return what would be held of a pool with one more attempt, of a task of a run.
+
+        What is kept for others counts as held.
+        """
+        kept = [
+            each.held
+            for each in self._kept
+            if (each.cluster, each.pool) == (cluster, pool) and (each.run_id, each.task) != task
+        ]
+        before = self._held.get((cluster, pool), _NOTHING)
+        return reduce(Resources.plus, kept, before.plus(needed))
 
 
 def cluster_of(fleet: Fleet, name: str) -> Cluster | None:
@@ -82,27 +123,58 @@ def capacity(pool: Pool) -> Resources:
     )
 
 
+def everything(fleet: Fleet) -> Resources:
+    """Return what all clusters have together, those that do not answer included."""
+    pools = (pool for cluster in fleet.clusters for pool in cluster.pools)
+    return reduce(Resources.plus, (capacity(pool) for pool in pools), _NOTHING)
+
+
 def need(assignment: Assignment) -> Resources:
     """Return what a task holds on all of its nodes together."""
     return assignment.held.times(assignment.node_count)
 
 
-def admit(assignment: Assignment, needed: Resources, fleet: Fleet, holders: Holders) -> Judgement:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Room that a task asks for. needed: what it would hold, on all of its nodes together."""
+
+    run_id: RunId
+    assignment: Assignment
+    needed: Resources
+
+
+def shortage(
+    asked: Asked, cluster: Cluster, holders: Holders, *, freed: Resources = _NOTHING
+) -> tuple[str, ...]:
+    """Return what a pool has too little of for one more task, in words; empty when it fits.
+
+    freed: what leaves the pool before. GPU memory, being per GPU, is not freed.
+    """
+    place = asked.assignment
+    task = (asked.run_id, place.task)
+    held = holders.with_needed(place.cluster, place.pool, asked.needed, task)
+    has = capacity(cluster.pool(place.pool))
+    left = {each: held.of(each) - (freed.of(each) if each in _SHARED else 0.0) for each in Resource}
+    return tuple(
+        f"{each.value}: needs {left[each]:g}, has {has.of(each):g} {each.unit}"
+        for each in Resource
+        if left[each] > has.of(each) + _ROUNDING
+    )
+
+
+def admit(asked: Asked, fleet: Fleet, holders: Holders) -> Judgement:
     """Return whether a task may start where the plan puts it, or what it waits for.
 
-    needed: what it would hold; holders: attempts that hold capacity, anywhere.
+    holders: attempts that hold capacity, anywhere.
     """
+    assignment = asked.assignment
     cluster = cluster_of(fleet, assignment.cluster)
     if cluster is None:
         return Judgement(reason=Reason.CLUSTER_DOWN, waiting_for=(assignment.cluster,))
-    held = holders.with_needed(assignment.cluster, assignment.pool, needed)
-    has = capacity(cluster.pool(assignment.pool))
-    short = [each for each in Resource if held.of(each) > has.of(each) + _ROUNDING]
+    short = shortage(asked, cluster, holders)
     if not short:
         return MAY_START
-    lacks = "; ".join(
-        f"{each.value}: needs {held.of(each):g}, has {has.of(each):g} {each.unit}" for each in short
-    )
+    lacks = "; ".join(short)
     ahead = tuple(
         task_key(attempt.pipeline, attempt.task)
         for attempt in holders.at(assignment.cluster, assignment.pool)

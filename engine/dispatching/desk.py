@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.dispatching.ladder import Ladder
+from engine.dispatching.turns import Turns
 from engine.model.dispatches import Attempt, AttemptState, Run, TaskRun
 from engine.model.errors import ConflictError, DamagedError, RefusedError
 from engine.model.identifiers import AttemptId, PlanId, RunId, TaskName
@@ -40,7 +41,9 @@ _LOG = logging.getLogger(__name__)
 _PLANS_KEPT = 256
 _VIEWS_AT_ONCE = 100
 _TASKS_MOST = 1_000_000
-LIVE = (AttemptState.INTENDED.value, AttemptState.RUNNING.value)
+LIVE = tuple(state.value for state in AttemptState if not state.is_terminal)
+"""States of attempts that are not over."""
+HOLDING = tuple(state.value for state in AttemptState if state.holds_room)
 """States of attempts that hold capacity."""
 
 
@@ -82,6 +85,9 @@ class Desk:
     gone: dict[str, float] = field(default_factory=dict, init=False, repr=False)
     """Clusters that do not answer or left the fleet, since which monotonic instant; as `unseen`."""
 
+    turns: Turns = field(default_factory=Turns, init=False, repr=False)
+    """Whose start is the next on each cluster; known anew after a restart."""
+
     retries: list[list[Retry]] = field(default_factory=list, init=False, repr=False)
     """Past retries, once they were read (one list), kept up to date as attempts end."""
 
@@ -121,7 +127,8 @@ class Desk:
 
     def view(self, stored: Stored[Run]) -> RunView:
         """Return a run with its plan, spec and tasks."""
-        tasks = self.ledger.select(TASK_RUNS, where={"run_id": stored.value.run_id})
+        where = {"run_id": stored.value.run_id}
+        tasks = self.ledger.select(TASK_RUNS, where=where, limit=_TASKS_MOST)
         return self._view(stored, {task.value.task: task for task in tasks})
 
     def _view(self, stored: Stored[Run], tasks: dict[TaskName, Stored[TaskRun]]) -> RunView:
@@ -163,8 +170,10 @@ class Desk:
         return self.ledger.get(TASK_RUNS, task_run_key(run_id, task))
 
     def live_attempts(self) -> dict[AttemptId, Stored[Attempt]]:
-        """Return the attempts that hold capacity, oldest first."""
-        found = self.ledger.select(ATTEMPTS, where={"state": LIVE}, order_by="intended_at")
+        """Return the attempts that are not over, oldest first."""
+        found = self.ledger.select(
+            ATTEMPTS, where={"state": LIVE}, order_by="intended_at", limit=_TASKS_MOST
+        )
         return {stored.value.attempt_id: stored for stored in found}
 
     def attempts_of(self, run_id: str, task: str) -> tuple[Attempt, ...]:

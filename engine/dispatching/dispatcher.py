@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from engine.dispatching import acting, deployments, ending, observing, starting
+from engine.dispatching import acting, deployments, ending, observing, starting, suspending
 from engine.dispatching.desk import Desk
 from engine.model.dispatches import Attempt
 from engine.model.fleet import Fleet
@@ -29,7 +29,13 @@ class Dispatcher(Desk):
         fleet = self.fleet_source.fleet()
         changed = observing.watch_clusters(self, fleet)
         live = self.live_attempts()
-        for look in (observing.observe, observing.lose, _act, deployments.reconcile):
+        for look in (
+            observing.observe,
+            observing.lose,
+            suspending.suspend,
+            _act,
+            deployments.reconcile,
+        ):
             if look(self, fleet, live):
                 changed, live = True, self.live_attempts()
         if observing.stop_unwanted(self, fleet, live):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engine.dispatching.readiness import in_order
+from engine.dispatching.readiness import FOR_ROOM, in_order
 from engine.model.dispatches import Reason, TaskRun, TaskState
 from engine.model.identifiers import TaskName
 from engine.model.profiles import Quantiles
@@ -65,7 +65,7 @@ def _start(
     known = [end for end in ends if end is not None]
     if run.reason in _NOBODY_KNOWS or len(known) < len(ends):
         return None
-    if run.reason is Reason.CAPACITY:
+    if run.reason in FOR_ROOM:
         room = [end for end in map(free_at.get, run.waiting_for) if end is not None]
         if not room:
             return None

@@ -7,7 +7,6 @@ outcome was lost in a crash is started again under the same id, which changes no
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from types import TracebackType
 from engine.dispatching import admission, observing, orders, outcomes
 from engine.dispatching.desk import Desk, RunView
 from engine.dispatching.grouping import Group
+from engine.dispatching.turns import Line
 from engine.model.dispatches import Attempt, AttemptOrder, AttemptState, Observation, Reason
 from engine.model.errors import BerthError, FinalError, RefusedError, RetryableError
 from engine.model.fleet import Fleet
@@ -37,13 +37,12 @@ _Told = Mapping[AttemptId, BerthError | None]
 class _Queue:
     """What one executor is to start.
 
-    left: how many more in this step. busy: clusters that took no more of them in this step.
+    left: how many more in this step. waiting: those that it was not given yet.
     ordered, told: those that are being started now.
     """
 
     left: int
-    waiting: deque[Stored[Attempt]] = field(default_factory=deque)
-    busy: set[str] = field(default_factory=set)
+    waiting: Line
     ordered: _Ordered = field(default_factory=list)
     told: Future[_Told] | None = None
 
@@ -64,6 +63,7 @@ class Launcher:
         self._queues: dict[str, _Queue] = {}
         self._group = Group(desk)
         self._settled = False
+        desk.turns.forget()
         self._caller: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Launcher:
@@ -88,20 +88,23 @@ class Launcher:
         for stored in intended:
             attempt = stored.value
             if admission.cluster_of(self._fleet, attempt.cluster) is not None:
-                self._queues.setdefault(attempt.executor, _Queue(_STARTS_MOST)).waiting.append(
-                    stored
-                )
+                self._queue(attempt.executor).waiting.add(stored)
         for name, queue in self._queues.items():
             executor = self._desk.executors[name]
             while isinstance(executor, BulkExecutor) and len(queue.waiting) >= STARTS_AT_ONCE:
                 self._turn(executor, queue)
+
+    def _queue(self, executor: str) -> _Queue:
+        if executor not in self._queues:
+            self._queues[executor] = _Queue(_STARTS_MOST, Line(self._desk.turns))
+        return self._queues[executor]
 
     def finish(self) -> None:
         """Start what is left, and store what came of everything."""
         for name, queue in self._queues.items():
             executor = self._desk.executors[name]
             if isinstance(executor, BulkExecutor):
-                while queue.waiting or queue.told is not None:
+                while len(queue.waiting) or queue.told is not None:
                     self._turn(executor, queue)
             else:
                 self._one_by_one(executor, queue)
@@ -112,8 +115,9 @@ class Launcher:
         before, told = queue.ordered, queue.told.result() if queue.told is not None else {}
         queue.ordered, queue.told = [], None
         # Those that were not tried wait for the next step, with all others of their cluster.
-        queue.busy |= {order.cluster for _, order in before if order.attempt_id not in told}
-        prepared = [each for each in prepared if each[1].cluster not in queue.busy]
+        for busy in {order.cluster for _, order in before if order.attempt_id not in told}:
+            queue.waiting.leave(busy)
+        prepared = [each for each in prepared if each[1].cluster not in queue.waiting.left]
         if prepared:
             if self._caller is None:
                 self._caller = ThreadPoolExecutor(1, thread_name_prefix="start")
@@ -121,23 +125,21 @@ class Launcher:
             queue.ordered, queue.told = prepared, self._caller.submit(executor.start_all, wanted)
         for stored, order in before:
             if order.attempt_id in told:
+                queue.waiting.started(stored.value)
                 self._took(stored, told[order.attempt_id])
         self._group.flush()
 
     def _one_by_one(self, executor: Executor, queue: _Queue) -> None:
         while batch := self._next(queue):
             for stored, order in self._orders(batch):
+                queue.waiting.started(stored.value)
                 self._took(stored, _tried(executor, order))
                 self._group.flush()
 
     @staticmethod
     def _next(queue: _Queue) -> list[Stored[Attempt]]:
-        """Take the next attempts off a queue, and all off it once this step has started enough."""
-        batch: list[Stored[Attempt]] = []
-        while queue.waiting and len(batch) < min(STARTS_AT_ONCE, queue.left):
-            stored = queue.waiting.popleft()
-            if stored.value.cluster not in queue.busy:
-                batch.append(stored)
+        """Take off a queue whose turn it is, and all off it once this step has started enough."""
+        batch = queue.waiting.take(min(STARTS_AT_ONCE, queue.left))
         queue.left -= len(batch)
         if not queue.left:
             queue.waiting.clear()

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
-from engine.dispatching import news, outcomes
+from engine.dispatching import news, outcomes, suspending
 from engine.dispatching.admission import cluster_of
 from engine.dispatching.desk import Desk
 from engine.dispatching.grouping import Group
@@ -159,6 +159,14 @@ def _take_in(
             # Its cluster went down with it, which is no failure of the task.
             seen = replace(seen, state=AttemptState.LOST, reason=Reason.CLUSTER_DOWN)
         return outcomes.settle(desk, stored, seen, fleet)
+    if seen.state is AttemptState.SUSPENDED:
+        return suspending.take_in(desk, stored)
+    if attempt.state is AttemptState.SUSPENDED:
+        write = Put(ATTEMPTS, suspending.again(attempt), stored.version)
+        group.add(f"dispatch.suspend:{attempt.task}", write)
+        return False
+    if attempt.state is AttemptState.SUSPENDING:
+        return False
     shown = replace(
         attempt,
         state=AttemptState.RUNNING,
@@ -180,8 +188,8 @@ def _missing(
     now = desk.clock.now()
     for known, stored in live.items():
         attempt = stored.value
-        running = attempt.state is AttemptState.RUNNING and attempt.executor == executor
-        if not running or known in seen:
+        begun = attempt.state is not AttemptState.INTENDED and attempt.executor == executor
+        if not begun or known in seen:
             continue
         if is_given_up(desk, attempt, fleet):
             message = f"executor {executor} does not know it any more"

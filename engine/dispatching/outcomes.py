@@ -25,13 +25,18 @@ from engine.model.records import ATTEMPTS, RUN_RECORDS, TASK_RUNS, Put, Stored, 
 from engine.model.specs import TaskKind, TaskSpec
 from engine.ports import Clock
 
+_GIVES_WAY = frozenset({AttemptState.SUSPENDING, AttemptState.SUSPENDED})
 _SAYS_NOTHING = frozenset({Reason.KILLED, Reason.CLUSTER_DOWN})
 # What was measured up to a kill from outside says nothing about what the task needs.
 
 
 def is_current(task: TaskRun, attempt: Attempt) -> bool:
-    """Return whether the task still waits for the result of this attempt."""
-    return task.state is TaskState.RUNNING and task.attempt == attempt.number
+    """Return whether the task still waits for the result of this attempt.
+
+    A task whose attempt is suspended waits for room, and its attempt with it.
+    """
+    waits = task.state is TaskState.WAITING and attempt.state in _GIVES_WAY
+    return task.attempt == attempt.number and (waits or task.state is TaskState.RUNNING)
 
 
 def settle(desk: Desk, stored: Stored[Attempt], seen: Observation, fleet: Fleet) -> bool:
@@ -41,7 +46,7 @@ def settle(desk: Desk, stored: Stored[Attempt], seen: Observation, fleet: Fleet)
     writes: list[Write] = [Put(ATTEMPTS, attempt, stored.version)]
     run = desk.run(attempt.run_id)
     task = desk.task_run(attempt.run_id, attempt.task)
-    if run is not None and task is not None and is_current(task.value, attempt):
+    if run is not None and task is not None and is_current(task.value, stored.value):
         view = desk.view(run)
         spec = view.spec.task(attempt.task)
         earlier = desk.attempts_of(attempt.run_id, attempt.task)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from engine.dispatching import forecasts
 from engine.dispatching.admission import pool_of
-from engine.dispatching.desk import LIVE, spec_of, stored_plan
+from engine.dispatching.desk import HOLDING, spec_of, stored_plan
 from engine.dispatching.forecasts import Span
 from engine.model.dispatches import Attempt, Run, RunState, TaskRun, TaskState
 from engine.model.identifiers import PlanId, TaskName
@@ -51,7 +51,7 @@ def status(ledger: Ledger, now: float) -> tuple[RunStatus, ...]:
     """
     reader = _Reader(ledger, now)
     newest = ledger.select(RUNS, order_by="created_at", descending=True, limit=_RUNS_SHOWN)
-    live = [stored.value for stored in ledger.select(ATTEMPTS, where={"state": LIVE})]
+    live = [stored.value for stored in ledger.select(ATTEMPTS, where={"state": HOLDING})]
     free = {level: _free_at(reader, live, level) for level in (_MEDIAN, _LATE)}
     return tuple(_run_status(reader, stored.value, free) for stored in newest)
 
@@ -63,10 +63,10 @@ def _free_at(reader: _Reader, live: list[Attempt], level: float) -> dict[str, fl
         run = reader.ledger.get(RUNS, attempt.run_id)
         if run is not None:
             plan = reader.plan(run.value)
-            duration = _duration(plan, attempt.pipeline, attempt.task, attempt.pool)
+            seconds = duration(plan, attempt.pipeline, attempt.task, attempt.pool)
             started_at = attempt.started_at or attempt.intended_at
             ends[task_key(attempt.pipeline, attempt.task)] = forecasts.running_end(
-                started_at, duration, now=reader.now, level=level
+                started_at, seconds, now=reader.now, level=level
             )
     return ends
 
@@ -78,7 +78,7 @@ def _run_status(
     spec = spec_of(plan, run.pipeline)
     tasks = reader.tasks(run)
     durations = {
-        name: _duration(plan, run.pipeline, name, task.pool) for name, task in tasks.items()
+        name: duration(plan, run.pipeline, name, task.pool) for name, task in tasks.items()
     }
     spans = {
         level: forecasts.spans(spec, tasks, durations, free[level], now=reader.now, level=level)
@@ -95,8 +95,8 @@ def _run_status(
             )
             for task in spec.tasks
         ),
-        end_seconds_p50=_end(spec, spans[_MEDIAN]) if active else None,
-        end_seconds_p95=_end(spec, spans[_LATE]) if active else None,
+        end_seconds_p50=end(spec, spans[_MEDIAN]) if active else None,
+        end_seconds_p95=end(spec, spans[_LATE]) if active else None,
         deadline_seconds=next(
             (
                 promise.deadline_seconds
@@ -149,7 +149,7 @@ def _task_status(
     )
 
 
-def _duration(plan: Plan, pipeline: str, task: str, pool: str | None) -> Quantiles | None:
+def duration(plan: Plan, pipeline: str, task: str, pool: str | None) -> Quantiles | None:
     """Return how long a task takes where it runs, else where the plan puts it."""
     profile = plan.profiles.get(task_key(pipeline, task))
     assignment = plan.assignment(pipeline, task)
@@ -160,7 +160,7 @@ def _duration(plan: Plan, pipeline: str, task: str, pool: str | None) -> Quantil
     return profile.duration_seconds.times(1.0 / place.speed_of(gpus) if place else 1.0)
 
 
-def _end(spec: PipelineSpec, spans: Spans) -> float | None:
+def end(spec: PipelineSpec, spans: Spans) -> float | None:
     """Return when the last task but serving ends; None when nobody can tell."""
     ends = [spans[task.name].end for task in spec.tasks if task.kind is not TaskKind.SERVE]
     known = [end for end in ends if end is not None]

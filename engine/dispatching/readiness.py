@@ -27,12 +27,15 @@ class Judgement:
 
 
 MAY_START = Judgement()
+FOR_ROOM = frozenset({Reason.CAPACITY, Reason.PREEMPTED})
+"""Reasons of tasks that wait until others leave their pool."""
 
 
 def in_order(spec: PipelineSpec) -> tuple[TaskSpec, ...]:
     """Return the tasks so that each stands after those it comes after."""
     graph = TopologicalSorter({task.name: task.after for task in spec.tasks})
-    return tuple(spec.task(name) for name in graph.static_order())
+    by_name = {task.name: task for task in spec.tasks}
+    return tuple(by_name[name] for name in graph.static_order())
 
 
 def ancestors(spec: PipelineSpec, task: TaskSpec) -> tuple[TaskName, ...]:

@@ -6,14 +6,23 @@ outcome after it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from engine.dispatching import admission, deployments, launching, orders, remedying
+from engine.dispatching import (
+    admission,
+    deployments,
+    launching,
+    orders,
+    remedying,
+    suspending,
+    turns,
+)
 from engine.dispatching.admission import pool_of
 from engine.dispatching.desk import Desk, RunView
 from engine.dispatching.grouping import Group
 from engine.dispatching.launching import Launcher
+from engine.dispatching.preempting import Rooms
 from engine.dispatching.readiness import MAY_START, Judgement, bounded, in_order, judge
 from engine.model.dispatches import (
     Attempt,
@@ -28,7 +37,6 @@ from engine.model.dispatches import (
 from engine.model.errors import FinalError
 from engine.model.fleet import Fleet
 from engine.model.identifiers import AttemptId, RunId, TaskName, attempt_id
-from engine.model.plans import Assignment
 from engine.model.records import (
     ABSENT,
     ATTEMPTS,
@@ -39,8 +47,10 @@ from engine.model.records import (
     Stored,
     Write,
 )
-from engine.model.resources import Resources
+from engine.model.remedies import Configuration
 from engine.model.specs import TaskKind, TaskSpec
+
+_RUNS_MOST = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,7 @@ class _Step:
     group: Group
     begun: dict[RunId, set[TaskName]]
     """Tasks given an attempt in this pass; the views show them only once it is written."""
+    rooms: Rooms
     intended: list[Stored[Attempt]]
     """Attempts whose intent was stored in this pass, and that nobody started yet."""
 
@@ -85,18 +96,20 @@ def advance(desk: Desk, fleet: Fleet, live: dict[AttemptId, Stored[Attempt]]) ->
     changed = False
     group = Group(desk)
     holders = admission.Holders.of(stored.value for stored in live.values())
+    for room in suspending.kept(desk, live.values()):
+        holders.keep(room)
     intended = [each for each in live.values() if each.value.state is AttemptState.INTENDED]
     views: dict[RunId, RunView] = {}
     with Launcher(desk, fleet, views) as launcher:
         launcher.add(intended)
-        step = _Step(fleet, live, holders, group, {}, [])
-        for view in desk.views(_runs(desk)):
+        rooms = Rooms(desk, fleet, live, holders)
+        step = _Step(fleet, live, holders, group, {}, rooms, [])
+        for view, task in _in_turn(desk, fleet, holders):
             views[view.run.run_id] = view
-            for task in in_order(view.spec):
-                waits = view.tasks[task.name].value
-                pauses = (waits.not_before or 0.0) > desk.clock.now()
-                if waits.state is TaskState.WAITING and not pauses:
-                    changed |= _advance(desk, view, task, step)
+            waits = view.tasks[task.name].value
+            pauses = (waits.not_before or 0.0) > desk.clock.now()
+            if waits.state is TaskState.WAITING and not pauses:
+                changed |= _advance(desk, view, task, step)
             if len(group) >= launching.STARTS_AT_ONCE:
                 group.flush()
                 launcher.add(step.taken())
@@ -106,9 +119,29 @@ def advance(desk: Desk, fleet: Fleet, live: dict[AttemptId, Stored[Attempt]]) ->
     return Advanced(changed | group.changed | launcher.changed, views)
 
 
+def _in_turn(
+    desk: Desk, fleet: Fleet, holders: admission.Holders
+) -> Iterator[tuple[RunView, TaskSpec]]:
+    """Yield the tasks of all runs: of each tenant those of its oldest run first, in their order.
+
+    The next one is of the tenant that holds the least, what it was given in this pass included.
+    """
+    runs: dict[str, list[Stored[Run]]] = {}
+    for run in _runs(desk):
+        runs.setdefault(run.value.owner, []).append(run)
+    has = admission.everything(fleet)
+    tasks = {
+        owner: ((view, task) for view in desk.views(each) for task in in_order(view.spec))
+        for owner, each in runs.items()
+    }
+    return turns.least_first(tasks, lambda owner: holders.share(owner, has))
+
+
 def _runs(desk: Desk) -> list[Stored[Run]]:
     """Return the runs with tasks that may wait: active ones, and those that own a server."""
-    active = desk.ledger.select(RUNS, where={"state": RunState.ACTIVE.value}, order_by="created_at")
+    active = desk.ledger.select(
+        RUNS, where={"state": RunState.ACTIVE.value}, order_by="created_at", limit=_RUNS_MOST
+    )
     found = {stored.value.run_id: stored for stored in active}
     for deployment in desk.ledger.select(DEPLOYMENTS):
         owner = desk.run(deployment.value.run_id)
@@ -181,15 +214,24 @@ def _begin(
         nobody = Judgement(reason=Reason.NO_PLACE, message=f"there is no executor {executor!r}")
         return _store(desk, view, task, nobody, step.group)
     needed = remedying.with_memory(admission.need(assignment), configuration)
-    judgement = admission.admit(assignment, needed, fleet, holders)
+    asked = admission.Asked(view.run.run_id, assignment, needed)
+    judgement = admission.admit(asked, fleet, holders)
+    waiting = view.tasks[task.name].value
+    left = suspending.of_task(waiting, step.live, assignment)
     if not judgement.may_start:
-        return _store(desk, view, task, judgement, step.group)
-    attempt = _attempt(desk, view.tasks[task.name].value, assignment, needed, executor)
-    attempt = replace(attempt, configuration=configuration)
+        makes_room = judgement.reason is Reason.CAPACITY and step.rooms.make(asked, view)
+        if left is not None:
+            judgement = suspending.waits(judgement, waiting)
+        return _store(desk, view, task, judgement, step.group) | makes_room
+    if left is None:
+        intended = Stored(_next(desk, view, asked, executor, configuration), ABSENT)
+    else:
+        went_on = suspending.resumed(left.value, needed, desk.clock.now(), desk.term.number)
+        intended = Stored(went_on, left.version)
     # It counts as a holder at once; if it cannot be stored, others wait a step longer for it.
-    holders.add(attempt)
+    holders.add(intended.value)
     step.begun.setdefault(view.run.run_id, set()).add(task.name)
-    _intend(view, attempt, deployment, step)
+    _intend(view, intended, deployment, step)
     return False
 
 
@@ -236,9 +278,14 @@ def _store(desk: Desk, view: RunView, task: TaskSpec, judgement: Judgement, grou
     return written
 
 
-def _attempt(
-    desk: Desk, task: TaskRun, assignment: Assignment, held: Resources, executor: str
+def _next(
+    desk: Desk,
+    view: RunView,
+    asked: admission.Asked,
+    executor: str,
+    configuration: Configuration | None,
 ) -> Attempt:
+    task = view.tasks[asked.assignment.task].value
     number = task.attempt + 1
     return Attempt(
         attempt_id=attempt_id(task.run_id, task.task, number),
@@ -247,19 +294,25 @@ def _attempt(
         task=task.task,
         number=number,
         executor=executor,
-        cluster=assignment.cluster,
-        pool=assignment.pool,
-        held=held,
+        cluster=asked.assignment.cluster,
+        pool=asked.assignment.pool,
+        held=asked.needed,
         state=AttemptState.INTENDED,
         intended_at=desk.clock.now(),
         fence=desk.term.number,
+        owner=view.spec.owner,
+        configuration=configuration,
     )
 
 
 def _intend(
-    view: RunView, attempt: Attempt, deployment: Stored[Deployment] | None, step: _Step
+    view: RunView, intended: Stored[Attempt], deployment: Stored[Deployment] | None, step: _Step
 ) -> None:
-    """Store the intent; the executor is called for it afterwards, and after every crash."""
+    """Store the intent; the executor is called for it afterwards, and after every crash.
+
+    intended: with the version that is stored.
+    """
+    attempt = intended.value
     running = replace(
         view.tasks[attempt.task].value,
         state=TaskState.RUNNING,
@@ -273,7 +326,7 @@ def _intend(
         started_at=attempt.intended_at,
         ended_at=None,
     )
-    writes: list[Write] = [Put(ATTEMPTS, attempt, ABSENT)]
+    writes: list[Write] = [Put(ATTEMPTS, attempt, intended.version)]
     if deployment is not None:
         served = replace(deployment.value, attempt_id=attempt.attempt_id, endpoint="")
         writes.append(Put(DEPLOYMENTS, served, deployment.version))
@@ -281,7 +334,7 @@ def _intend(
 
     def done() -> None:
         keep()
-        stored = step.live[attempt.attempt_id] = Stored(attempt, ABSENT + 1)
+        stored = step.live[attempt.attempt_id] = Stored(attempt, intended.version + 1)
         step.intended.append(stored)
 
     step.group.add(f"dispatch.intend:{attempt.task}", *_put(view, running), *writes, done=done)

@@ -111,7 +111,7 @@ def cancel(ledger: Ledger, clock: Clock, run_id: str) -> Run:
 def _stored(ledger: Ledger, run: Run, plan: Plan, source: str = "") -> Run:
     spec = _spec(plan, run.pipeline)
     for _ in range(_TRIES):
-        numbered = replace(run, run_id=runs.next_run_id(ledger))
+        numbered = replace(run, run_id=runs.next_run_id(ledger), owner=spec.owner)
         writes: list[Write] = [
             *_pipeline(ledger, spec, run.created_at),
             *runs.creation(numbered, spec),

@@ -59,6 +59,10 @@ class AttemptState(StrEnum):
 
     INTENDED = "intended"
     RUNNING = "running"
+    SUSPENDING = "suspending"
+    """It is to leave its machine for a more important task, and holds its room until it has."""
+    SUSPENDED = "suspended"
+    """It is off its machine and holds nothing; its task waits for room to go on."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     LOST = "lost"
@@ -68,7 +72,22 @@ class AttemptState(StrEnum):
     @property
     def is_terminal(self) -> bool:
         """Whether nothing changes any more."""
-        return self not in {AttemptState.INTENDED, AttemptState.RUNNING}
+        return self not in _LIVE
+
+    @property
+    def holds_room(self) -> bool:
+        """Whether it holds capacity of its cluster."""
+        return self in _LIVE and self is not AttemptState.SUSPENDED
+
+
+_LIVE = frozenset(
+    {
+        AttemptState.INTENDED,
+        AttemptState.RUNNING,
+        AttemptState.SUSPENDING,
+        AttemptState.SUSPENDED,
+    }
+)
 
 
 class Reason(StrEnum):
@@ -127,6 +146,7 @@ class Run:
     """One execution of a pipeline under a plan.
 
     plan_id: the plan in force; a re-plan replaces it.
+    owner: whose pipeline it is, among whom clusters are shared; "" when nobody wrote it down.
     parameters: `TASK.NAME` to value, overriding parameters of tasks (a remedy, for example).
     reason: why a retrain run was started (the super-alarm's id) or a run failed.
     """
@@ -137,6 +157,7 @@ class Run:
     cause: RunCause
     state: RunState
     created_at: float
+    owner: str = ""
     ended_at: float | None = None
     parameters: Mapping[str, Scalar] = field(default_factory=dict)
     reason: str = ""
@@ -182,6 +203,27 @@ class Usage:
     disk_gib: float = 0.0
 
 
+_NO_RUN, _NO_TASK = RunId(""), TaskName("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspension:
+    """That an attempt gave way to a more important task, and what that cost it so far.
+
+    run_id, task: whom it gave way to last; "" for nobody that is known.
+    since: instant at which it was asked to; None while it goes on.
+    count: how often it left its machine. seconds: how long it waited in earlier suspensions.
+    lost_seconds: how long it had run each time, which is run again.
+    """
+
+    run_id: RunId = _NO_RUN
+    task: TaskName = _NO_TASK
+    since: float | None = None
+    count: int = 0
+    seconds: float = 0.0
+    lost_seconds: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One start of a task, anywhere. The row is written before the executor is called."""
@@ -199,6 +241,8 @@ class Attempt:
     intended_at: float
     fence: int
     """Term of the engine that wrote the intent."""
+    owner: str = ""
+    """Whose pipeline it is for."""
     handle: str = ""
     """The executor's own name for it; "" before the start was confirmed."""
     endpoint: str = ""
@@ -213,6 +257,8 @@ class Attempt:
     """What a remedy changed for it; None for an attempt as planned."""
     remedy: Remedy | None = None
     """What follows it, once it failed."""
+    suspension: Suspension | None = None
+    """That it is to give way, gives way or did; None for one that never did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +268,9 @@ class AttemptOrder:
     inputs: upstream task to the digest of its output folder, laid out below `$BERTH_INPUTS`.
     parameters: what the built-in command reads from `$BERTH_PARAMETERS` (a JSON file): the
         task's spec fields it needs, merged with the run's overrides.
-    limits: memory is enforced; cpu sets affinity and thread variables.
+    limits: memory is enforced; cpu sets affinity and thread variables. Those of each node.
+    nodes: how many run the command together, each told which it is and where all meet; the first
+        hands on the outputs, and one that fails ends them all.
     time_limit_seconds: None for serving.
     """
 
@@ -240,6 +288,7 @@ class AttemptOrder:
     inputs: Mapping[str, Digest]
     parameters: Mapping[str, object]
     limits: Resources
+    nodes: int = 1
     time_limit_seconds: float | None = None
 
 

@@ -323,6 +323,11 @@ class Plan:
                 return assignment
         return None
 
+    def promise(self, pipeline: str) -> Promise | None:
+        """Return what a pipeline is given, or None when the plan says nothing of it."""
+        promises = self.placement.promises
+        return next((each for each in promises if each.pipeline == pipeline), None)
+
 
 def task_key(pipeline: str, task: str) -> str:
     """Return `PIPELINE/TASK`, the key of profiles, sharing and reservations."""

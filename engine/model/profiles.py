@@ -105,6 +105,7 @@ class Method(StrEnum):
     POOLED = "pooled over tasks"
     REGRESSION = "regression"
     TREES = "trees"
+    TIMED = "trees over last runs"
     ANALYTIC = "analytic terms"
     PRESET = "preset"
     STATED = "stated by the user"

@@ -94,7 +94,8 @@ class ServiceSize:
     """The newest recommendation for a service.
 
     ahead: cores that the requests of each coming hour will keep busy; empty where too little is
-        known of requests. note: why there is no recommendation; "" where there is one.
+        known of requests. note: why there is no recommendation, and what of the measured use cannot
+        be and was left out; "" where there is nothing to say.
     """
 
     pipeline: PipelineName

@@ -231,9 +231,10 @@ class TaskSpec:
     def attributes(self) -> dict[str, Scalar]:
         """What is known of the task before it runs, in the words of run records.
 
-        Who writes a record adds what only the run knew (`rows`, `columns` of its input).
+        Parameters are among it. Who writes a record adds what only the run knew (`rows`, `columns`
+        of its input).
         """
-        known: dict[str, Scalar] = {}
+        known: dict[str, Scalar] = dict(self.parameters)
         if self.rows is not None:
             known["rows"] = self.rows
         if self.volume_gib is not None:
@@ -244,7 +245,6 @@ class TaskSpec:
             known["model"] = "+".join(self.model)
         if self.serving is not None:
             known["requests"] = self.serving.requests_per_second_peak
-        known |= {n: self.parameters[n] for n in NETWORK_TERMS if n in self.parameters}
         return known
 
 

@@ -243,6 +243,7 @@ class ActionReconciler:
             cause=RunCause.RETRAIN,
             state=RunState.ACTIVE,
             created_at=self._clock.now(),
+            owner=spec.value.owner,
             parameters=action.parameters,
             reason=action.super_alarm_id,
         )

@@ -28,7 +28,7 @@ HISTORY_LENGTH_MAX = 20_000
 
 OTHERS = "other work"
 """Who holds what is not this engine's."""
-_LIVE = (AttemptState.INTENDED.value, AttemptState.RUNNING.value)
+_LIVE = tuple(state.value for state in AttemptState if state.holds_room)
 _UNDECIDED = (TaskState.WAITING.value, TaskState.RUNNING.value)
 
 

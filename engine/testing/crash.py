@@ -4,7 +4,7 @@ A benchmark first records which points a story passes, then runs the story once 
 point, killing the process there, and compares what comes out after a restart.
 
 Points are `commit:NAME:before`, `commit:NAME:after`, and the same with `executor:start`,
-`executor:stop`, `executor:observe` and `server:swap` in place of `commit:NAME`.
+`executor:stop`, `executor:suspend`, `executor:observe` and `server:swap` in place of `commit:NAME`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import TypeVar
 
 from engine.model.dispatches import AttemptOrder, Deployment, Observation
 from engine.model.errors import BerthError
-from engine.model.identifiers import AttemptId, Digest
+from engine.model.identifiers import AttemptId, ClusterName, Digest
 from engine.model.records import Collection, Column, Stored, Write
-from engine.ports import BulkExecutor, Executor, Ledger, ModelServer
+from engine.ports import BulkExecutor, Executor, Ledger, ModelServer, SuspendingExecutor
 
 T = TypeVar("T")
 
@@ -178,8 +178,37 @@ class CrashingBulkExecutor(CrashingExecutor):
         return told
 
 
+class CrashingSuspendingExecutor(CrashingBulkExecutor):
+    """One that can suspend as well (port `SuspendingExecutor`)."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        bulk: BulkExecutor,
+        suspending: SuspendingExecutor,
+        points: CrashPoints,
+    ) -> None:
+        super().__init__(executor, bulk, points)
+        self._suspending = suspending
+
+    def can_suspend(self, cluster: ClusterName) -> bool:
+        """Return what the executor behind says."""
+        return self._suspending.can_suspend(cluster)
+
+    def suspend(self, attempt: AttemptId) -> None:
+        """Suspend an attempt, with a point on either side."""
+        self._points.passed("executor:suspend:before")
+        self._suspending.suspend(attempt)
+        self._points.passed("executor:suspend:after")
+
+
 def crashing(executor: Executor, points: CrashPoints) -> CrashingExecutor:
-    """Return an executor with crash points that can what the one behind can."""
+    """Return an executor with crash points that can what the one behind can.
+
+    One that can suspend is expected to start many at once, too.
+    """
+    if isinstance(executor, BulkExecutor) and isinstance(executor, SuspendingExecutor):
+        return CrashingSuspendingExecutor(executor, executor, executor, points)
     if isinstance(executor, BulkExecutor):
         return CrashingBulkExecutor(executor, executor, points)
     return CrashingExecutor(executor, points)

@@ -11,7 +11,7 @@ import pytest
 from engine.model.dispatches import AttemptOrder, AttemptState, Observation, Reason
 from engine.model.errors import UnreachableError
 from engine.model.identifiers import AttemptId
-from engine.ports import Executor
+from engine.ports import Executor, SuspendingExecutor
 
 LIMIT_SECONDS = 60.0
 """How long a test waits for what an executor does in its own time."""
@@ -178,3 +178,54 @@ class ExecutorSuite:
         with pytest.raises(UnreachableError):
             executor.start(order)
         assert self.start_count(executor, order.attempt_id) == 0
+
+
+class SuspendingExecutorSuite(ExecutorSuite):
+    """The contract of the port `SuspendingExecutor`, beside that of `Executor`."""
+
+    def suspended(self, executor: Executor) -> AttemptId:
+        """Start an attempt that lasts, suspend it, and return its id once it is off."""
+        assert isinstance(executor, SuspendingExecutor)
+        attempt = self.begin(executor, Behaviour.LASTS)
+        eventually(executor, attempt, lambda each: each.started_at is not None)
+        executor.suspend(attempt)
+        executor.suspend(attempt)
+        eventually(executor, attempt, lambda each: each.state is AttemptState.SUSPENDED)
+        return attempt
+
+    def test_what_is_suspended_goes_on_as_the_same_attempt(self, executor: Executor) -> None:
+        """The next start of it lets it run again, from its beginning, until it ends."""
+        attempt = self.suspended(executor)
+        executor.start(self.order(attempt, Behaviour.LASTS))
+        runs = eventually(executor, attempt, lambda each: each.started_at is not None)
+        assert runs.state is AttemptState.RUNNING
+        executor.stop(attempt)
+        assert ended(executor, attempt).state is AttemptState.STOPPED
+
+    def test_what_is_suspended_is_so_for_the_next_engine_too(self, executor: Executor) -> None:
+        """That an attempt is off outlives the engine that asked for it."""
+        attempt = self.suspended(executor)
+        after = self.reopened(executor)
+        eventually(after, attempt, lambda each: each.state is AttemptState.SUSPENDED)
+
+    def test_what_is_suspended_can_be_stopped(self, executor: Executor) -> None:
+        """It ends without going on."""
+        attempt = self.suspended(executor)
+        executor.stop(attempt)
+        last = ended(executor, attempt)
+        assert (last.state, last.started_at) == (AttemptState.STOPPED, None)
+
+    def test_what_has_ended_or_is_not_known_is_not_suspended(self, executor: Executor) -> None:
+        """Its result stays."""
+        assert isinstance(executor, SuspendingExecutor)
+        attempt = self.begin(executor, Behaviour.SUCCEEDS)
+        ended(executor, attempt)
+        executor.suspend(attempt)
+        executor.suspend(AttemptId("r-9.task.1"))
+        assert ended(executor, attempt).state is AttemptState.SUCCEEDED
+
+    def test_it_says_where_it_can_suspend(self, executor: Executor) -> None:
+        """On the cluster of its orders it can."""
+        assert isinstance(executor, SuspendingExecutor)
+        order = self.order(AttemptId("r-1.task.1"), Behaviour.LASTS)
+        assert executor.can_suspend(order.cluster)

@@ -21,7 +21,7 @@ from engine.model.dispatches import (
     Usage,
 )
 from engine.model.errors import BerthError, DamagedError, NotFoundError, UnreachableError
-from engine.model.identifiers import AttemptId, Digest
+from engine.model.identifiers import AttemptId, ClusterName, Digest
 from engine.model.specs import Scalar, TaskKind
 from engine.ports import Clock
 
@@ -162,24 +162,29 @@ class InstantExecutor:
 class InstantBulkExecutor(InstantExecutor):
     """One that starts many at once (ports `Executor` and `BulkExecutor`).
 
-    busy: clusters that take nothing for now. refused: tasks that their cluster refuses, with why.
+    busy: clusters that take nothing for now. takes: how many a cluster starts in one call, None for
+    any number. refused: tasks that their cluster refuses, with why.
     batches: how many attempts each call was given.
     """
 
     def __init__(self, clock: Clock, behave: Callable[[AttemptOrder], Outcome] = succeed) -> None:
         super().__init__(clock, behave)
         self.busy: set[str] = set()
+        self.takes: int | None = None
         self.refused: dict[str, BerthError] = {}
         self.batches: list[int] = []
 
     def start_all(self, orders: Sequence[AttemptOrder]) -> Mapping[AttemptId, BerthError | None]:
         """Start those whose cluster has time; return what went wrong with each."""
         self.batches.append(len(orders))
-        return {
-            order.attempt_id: self._tried(order)
-            for order in orders
-            if order.cluster not in self.busy
-        }
+        told: dict[AttemptId, BerthError | None] = {}
+        tried: Counter[str] = Counter()
+        for order in orders:
+            full = self.takes is not None and tried[order.cluster] >= self.takes
+            if order.cluster not in self.busy and not full:
+                tried[order.cluster] += 1
+                told[order.attempt_id] = self._tried(order)
+        return told
 
     def _tried(self, order: AttemptOrder) -> BerthError | None:
         if order.task in self.refused:
@@ -189,6 +194,56 @@ class InstantBulkExecutor(InstantExecutor):
         except UnreachableError as error:
             return error
         return None
+
+
+class InstantSuspendingExecutor(InstantBulkExecutor):
+    """One that can suspend (ports `Executor`, `BulkExecutor` and `SuspendingExecutor`).
+
+    lasting: clusters whose attempts cannot be suspended. slow: attempts that do not leave yet.
+    failing: whether a call for suspension meets a cluster that does not answer.
+    suspended: attempts that are off their machines now; suspensions: how often each was.
+    """
+
+    def __init__(self, clock: Clock, behave: Callable[[AttemptOrder], Outcome] = succeed) -> None:
+        super().__init__(clock, behave)
+        self.lasting: set[str] = set()
+        self.slow: set[AttemptId] = set()
+        self.failing = False
+        self.suspended: set[AttemptId] = set()
+        self.suspensions: Counter[AttemptId] = Counter()
+
+    def can_suspend(self, cluster: ClusterName) -> bool:
+        """Whether attempts on a cluster can be suspended."""
+        return cluster not in self.lasting
+
+    def suspend(self, attempt: AttemptId) -> None:
+        """Take an attempt off its machine."""
+        if self.failing:
+            raise UnreachableError("nobody answers")
+        runs = attempt in self.orders and not self._seen(attempt).state.is_terminal
+        if runs and attempt not in self.suspended | self.slow:
+            self.suspended.add(attempt)
+            self.suspensions[attempt] += 1
+
+    def start(self, order: AttemptOrder) -> None:
+        """Start an attempt, or let one that is suspended go on from its beginning."""
+        super().start(order)
+        if order.attempt_id in self.suspended:
+            self.suspended.discard(order.attempt_id)
+            self.orders[order.attempt_id] = order
+            self._started_at[order.attempt_id] = self._clock.now()
+
+    def running(self) -> list[AttemptOrder]:
+        """Return the orders of what is on machines now."""
+        seen = {each.attempt_id: each.state for each in self.observe()}
+        return [self.orders[each] for each in seen if seen[each] is AttemptState.RUNNING]
+
+    def _seen(self, attempt: AttemptId) -> Observation:
+        if attempt in self.suspended and attempt not in self._ended:
+            return Observation(
+                attempt_id=attempt, state=AttemptState.SUSPENDED, handle=f"memory:{attempt}"
+            )
+        return super()._seen(attempt)
 
 
 class InstantModelServer:

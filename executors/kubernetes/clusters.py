@@ -203,23 +203,24 @@ class ClusterLink:
         return time.monotonic() - newest <= patience
 
     def works(self) -> Iterator[tuple[Document, Document | None]]:
-        """Yield every Job of ours with its newest pod, wherever that runs.
+        """Yield every Job of ours with the pod that tells how it stands, wherever that runs.
 
         Copies that another cluster's MultiKueue made are left to the one it made them from.
         """
         if self.jobs is None or self.pods is None:
             return
-        newest: dict[str, Document] = {}
+        pods: dict[str, list[Document]] = {}
         where: dict[str, ClusterLink] = {}
         for link in (*self.workers.values(), self):
             for each in link.pods.objects() if link.pods is not None else ():
-                newest[each["job"]] = each
+                pods.setdefault(each["job"], []).append(each)
                 where[each["job"]] = link
         workloads = self._workloads()
         for job in self.jobs.objects():
             if not job["attempt"] or job["origin"]:
                 continue
-            pod, workload = newest.get(job["name"]), workloads.get(job["name"])
+            pod = jobs.telling(pods.get(job["name"], ()), job["nodes"])
+            workload = workloads.get(job["name"])
             if workload is not None:
                 link = where.get(job["name"], self)
                 job = kueue.judged(job, workload, pod, reachable=link.is_reachable)  # noqa: PLW2901

@@ -28,10 +28,12 @@ from executors.local import files
 
 _LOG = logging.getLogger(__name__)
 _BYTES_MAX = 64 * 1024**3
-_RESULT_BYTES_MAX = 16_384
+_NOTE_BYTES_MAX = 16_384
 _MEMBERS_MAX = 100_000
 _CHUNK_BYTES = 1 << 20
-_STATUS_OK, _STATUS_REFUSED, _STATUS_BAD = 200, 403, 400
+_STATUS_OK, _STATUS_REFUSED, _STATUS_BAD, _STATUS_LATER = 200, 403, 400, 503
+_NOTES = "results", "meetings"
+"""What runners leave that is kept as it is."""
 
 
 class Signer:
@@ -49,7 +51,7 @@ class Signer:
         return hmac.new(self._key, f"{what} {name}".encode(), hashlib.sha256).hexdigest()
 
     def address(self, base: str, what: str, name: str) -> str:
-        """Return a signed address; what: `inputs`, `outputs` or `results`."""
+        """Return a signed address; what: `inputs`, `outputs`, `results` or `meetings`."""
         return f"{base}/{what}/{quote(name)}?signature={self.sign(what, name)}"
 
     def is_valid(self, what: str, name: str, signature: str) -> bool:
@@ -95,12 +97,13 @@ class ArtifactEndpoint:
 
     def result(self, attempt: AttemptId) -> bytes:
         """Return what the runner of an attempt left about its end, nothing when it did not."""
-        path = _result_path(self._results, attempt)
+        path = _note_path(self._results, "results", attempt)
         return path.read_bytes() if path.exists() else b""
 
     def forget(self, attempt: AttemptId) -> None:
-        """Remove what the runner of an attempt left."""
-        _result_path(self._results, attempt).unlink(missing_ok=True)
+        """Remove what the runners of an attempt left."""
+        for what in _NOTES:
+            _note_path(self._results, what, attempt).unlink(missing_ok=True)
 
     def stop(self) -> None:
         """End it."""
@@ -110,7 +113,11 @@ class ArtifactEndpoint:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One request, signed: `GET /inputs/DIGEST`, `PUT /outputs/ATTEMPT`, `PUT /results/ATTEMPT`."""
+    """One request, signed.
+
+    `GET /inputs/DIGEST`, `PUT /outputs/ATTEMPT`, `PUT /results/ATTEMPT`; of several nodes the first
+    puts `/meetings/ATTEMPT`, the others get it: 503 until it is there.
+    """
 
     protocol_version = "HTTP/1.1"
     timeout = 300
@@ -124,7 +131,10 @@ class _Handler(BaseHTTPRequestHandler):
         _LOG.debug("%s of an artefact", self.command)
 
     def do_GET(self) -> None:
-        """Send an artefact as an archive."""
+        """Send an artefact as an archive, or where nodes meet."""
+        if self.path.startswith("/meetings/"):
+            self._tell_meeting()
+            return
         name = self._signed("inputs")
         if name is None:
             return
@@ -143,19 +153,32 @@ class _Handler(BaseHTTPRequestHandler):
             with archive.open("rb") as file:
                 shutil.copyfileobj(file, self.wfile, _CHUNK_BYTES)
 
+    def _tell_meeting(self) -> None:
+        """Send where the nodes of an attempt meet."""
+        name = self._signed("meetings")
+        if name is None:
+            return
+        path = _note_path(self.results, "meetings", AttemptId(name))
+        if path.exists():
+            self._answer(_STATUS_OK, path.read_text(encoding="utf-8"))
+        else:
+            self._answer(_STATUS_LATER, "the first node has not told yet")
+
     def do_PUT(self) -> None:
-        """Keep an archive as an artefact and answer with its digest; keep a result as it is."""
-        is_result = self.path.startswith("/results/")
-        name = self._signed("results" if is_result else "outputs")
+        """Keep an archive as an artefact and answer with its digest; keep a note as it is."""
+        what = next((each for each in _NOTES if self.path.startswith(f"/{each}/")), "outputs")
+        is_note = what in _NOTES
+        name = self._signed(what)
         told = self.headers.get("Content-Length") or ""
         size = int(told) if told.isascii() and told.isdigit() else -1
-        if name is None or not 0 <= size <= (_RESULT_BYTES_MAX if is_result else _BYTES_MAX):
+        if name is None or not 0 <= size <= (_NOTE_BYTES_MAX if is_note else _BYTES_MAX):
             self.close_connection = True
             if name is not None:
                 self._answer(_STATUS_BAD, "the length is missing or too large")
             return
-        if is_result:
-            files.write_durably(_result_path(self.results, AttemptId(name)), self.rfile.read(size))
+        if is_note:
+            path = _note_path(self.results, what, AttemptId(name))
+            files.write_durably(path, self.rfile.read(size))
             self._answer(_STATUS_OK, "")
             return
         with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
@@ -193,8 +216,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
-def _result_path(folder: Path, attempt: AttemptId) -> Path:
-    return folder / hashlib.sha256(attempt.encode()).hexdigest()
+def _note_path(folder: Path, what: str, attempt: AttemptId) -> Path:
+    prefix = "" if what == "results" else f"{what}-"
+    return folder / f"{prefix}{hashlib.sha256(attempt.encode()).hexdigest()}"
 
 
 class _Limited:

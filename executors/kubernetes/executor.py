@@ -27,10 +27,10 @@ from engine.model.errors import (
     RetryableError,
     UnreachableError,
 )
-from engine.model.identifiers import AttemptId
+from engine.model.identifiers import AttemptId, ClusterName
 from engine.model.specs import TaskKind
 from engine.ports import ArtifactStore, Clock
-from executors.kubernetes import drift, endpoint, jobs, kueue, paths, verdicts
+from executors.kubernetes import drift, endpoint, jobs, kueue, paths, suspensions, verdicts
 from executors.kubernetes.api import APPLY, FIELD_MANAGER, Document, ExistsError
 from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
 from executors.kubernetes.pod import ORDER
@@ -77,6 +77,7 @@ class KubernetesExecutor:
         self._seen: dict[str, tuple[tuple[str, str], Observation]] = {}
         self._homes: dict[str, str] = {}
         self._stuck: dict[str, float] = {}
+        self._resumed: dict[str, int] = {}
         self._starts = Starts(clusters, self.start)
 
     # ------------------------------------------------------------------ starting
@@ -119,6 +120,31 @@ class KubernetesExecutor:
             if found["spec_hash"] != job["metadata"]["annotations"][jobs.SPEC_HASH]:
                 message = f"Job {name!r} on {link.given.name!r} is not the one that was ordered"
                 raise DamagedError(message, fix="somebody changed it: delete it") from error
+            if found["parked"] and not found["stopped"]:
+                went_on = suspensions.resume(link.api, found, job)
+                self._resumed[str(found["attempt"])] = suspensions.version(went_on)
+
+    def can_suspend(self, cluster: ClusterName) -> bool:
+        """Whether Jobs of a cluster can be suspended: not where Kueue says when they run."""
+        link = self._clusters.links().get(cluster)
+        if link is None or link.api is None or self._clusters.entry(cluster) != cluster:
+            return False
+        try:
+            return not link.has_queues
+        except RetryableError:
+            return False
+
+    def suspend(self, attempt: AttemptId) -> None:
+        """Take an attempt off its node; its Job stays, and `start` lets it go on.
+
+        Raises:
+            RetryableError: when its cluster does not answer.
+        """
+        name = jobs.name_of(self._clusters.installation, attempt)
+        for link in self._clusters.links().values():
+            job = link.jobs.get(link.namespace, name) if link.jobs is not None else None
+            if job is not None and link.api is not None and suspensions.may_leave(job):
+                suspensions.suspend(link.api, job)
 
     def render(self, order: AttemptOrder) -> Document:
         """Return the Job of an order, without sending it; errors as `start`."""
@@ -151,10 +177,13 @@ class KubernetesExecutor:
     def _told(self, order: AttemptOrder) -> dict[str, object]:
         """Return what the runner in the pod is told."""
         base = self._base()
-        result = {}
+        more: dict[str, object] = {}
         if self._clusters.entry(order.cluster) != order.cluster:
             # MultiKueue removes Job and pod from the worker as soon as they have ended.
-            result["result"] = self._signer.address(base, "results", order.attempt_id)
+            more["result"] = self._signer.address(base, "results", order.attempt_id)
+        if order.nodes > 1:
+            meeting = self._signer.address(base, "meetings", order.attempt_id)
+            more |= {"nodes": order.nodes, "meeting": meeting}
         shipped = {place: self._artifacts.put(path) for place, path in shipped_files(order).items()}
         return {
             "attempt_id": order.attempt_id,
@@ -177,7 +206,7 @@ class KubernetesExecutor:
                 for place, digest in shipped.items()
             },
             "outputs": self._signer.address(base, "outputs", order.attempt_id),
-            **result,
+            **more,
         }
 
     def _base(self) -> str:
@@ -262,11 +291,13 @@ class KubernetesExecutor:
                 # The list of pods is on its way; asking for each would take long after a restart.
                 return verdicts.running(job, pod)
             try:
-                pod = self._newest_pod(link, job)
+                pod = self._asked_pod(link, job)
             except BerthError as error:
                 _LOG.info("the pod of %s cannot be looked at: %s", attempt, error.message)
                 return verdicts.running(job, pod)
         seen = verdicts.observation(job, pod)
+        if seen.state is AttemptState.SUSPENDED and self._went_on(job):
+            seen = verdicts.running(job, pod)
         if seen.state is AttemptState.SUCCEEDED and not seen.outputs and seen.artifact:
             seen = self._with_outputs(seen)
         if seen.state.is_terminal:
@@ -274,7 +305,11 @@ class KubernetesExecutor:
         self._seen[attempt] = (version, seen)
         return seen
 
-    def _newest_pod(self, link: ClusterLink, job: Document) -> Document | None:
+    def _went_on(self, job: Document) -> bool:
+        """Whether a watch shows a Job as it was before this engine resumed it."""
+        return int(job["version"]) < self._resumed.get(str(job["attempt"]), 0)
+
+    def _asked_pod(self, link: ClusterLink, job: Document) -> Document | None:
         """Ask for the pod of an ended Job: the watch of pods may be behind that of Jobs."""
         assert link.api is not None  # noqa: S101 - it has Jobs
         if job["worker"]:
@@ -284,7 +319,7 @@ class KubernetesExecutor:
         query = {"labelSelector": f"batch.kubernetes.io/job-name={job['name']}"}
         found = link.api.call("GET", path, query=query).get("items") or []
         found.sort(key=lambda each: str(each["metadata"]["creationTimestamp"]))
-        return jobs.keep_pod(found[-1]) if found else None
+        return jobs.telling([jobs.keep_pod(each) for each in found], job["nodes"])
 
     def _with_outputs(self, seen: Observation) -> Observation:
         """Read outputs that were too large for the termination message from the artefact."""
@@ -379,7 +414,8 @@ class KubernetesExecutor:
                     "uid": job["uid"],
                     "annotations": {jobs.STOPPED: why},
                 },
-                "spec": {"activeDeadlineSeconds": 1, "suspend": False},
+                # One that is suspended ends before it makes another pod.
+                "spec": {"activeDeadlineSeconds": 0 if job["parked"] else 1, "suspend": False},
             }
             if job["queue"]:
                 del body["spec"]  # Kueue takes it back: see `kueue.Queues`
@@ -412,6 +448,7 @@ class KubernetesExecutor:
                 _LOG.info("%s was removed by somebody else", name)
         self._seen.pop(attempt, None)
         self._homes.pop(attempt, None)
+        self._resumed.pop(attempt, None)
         self._endpoint.forget(attempt)
 
     def close(self) -> None:

@@ -1,8 +1,9 @@
 """From an order to a Job, and what is read of Jobs and pods. Pure.
 
 A Job is an attempt: `backoffLimit` is 0 and every failure ends it, so that the engine alone
-decides about another one. The name is made of installation and attempt, so that a repeated
-request meets the first one instead of starting anything twice.
+decides about another one. Nodes that work together are the pods of one Indexed Job. The name is
+made of installation and attempt, so that a repeated request meets the first one instead of starting
+anything twice.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.model.dispatches import AttemptOrder
@@ -19,17 +20,21 @@ from engine.model.errors import RefusedError
 from engine.model.specs import TaskKind
 from executors.kubernetes import kueue
 from executors.kubernetes.api import FIELD_MANAGER, Document
+from executors.kubernetes.pod import MEMORY, OVERHEAD_MIB
 from executors.kubernetes.settings import KubernetesSettings
 
 DOMAIN = "berth.dev"
 ATTEMPT = f"{DOMAIN}/attempt-id"
 SPEC_HASH = f"{DOMAIN}/spec-hash"
 STOPPED = f"{DOMAIN}/stopped-because"
+PARKED = f"{DOMAIN}/suspended"
+"""Annotation of a Job that gave way to a more important one."""
 INSTALLATION = f"{DOMAIN}/installation"
 CONTAINER = "task"
+NUMBER = "batch.kubernetes.io/job-completion-index"
+"""Annotation with the number of a pod among those of an Indexed Job."""
 GPU = "nvidia.com/gpu"
-OVERHEAD_MIB = 96
-"""Memory of the runner beside the task."""
+_LIMIT = "limits.memory"
 
 POD_SECURITY: Document = {
     "runAsNonRoot": True,
@@ -97,8 +102,7 @@ def render(
     limit = order.time_limit_seconds
     spec: Document = {
         "backoffLimit": 0,
-        "completions": 1,
-        "parallelism": 1,
+        **_together(order.nodes),
         "podReplacementPolicy": "Failed",
         "podFailurePolicy": {"rules": _failure_rules()},
         "ttlSecondsAfterFinished": settings.ttl_seconds,
@@ -125,9 +129,16 @@ def render(
     }
 
 
+def _together(nodes: int) -> Document:
+    """Return how many pods a Job has; each of several has a number, the first of them 0."""
+    numbered = {"completionMode": "Indexed"} if nodes > 1 else {}
+    return {"completions": nodes, "parallelism": nodes, **numbered}
+
+
 def spec_hash(order: AttemptOrder) -> str:
     """Return what tells an order from another one under the same name."""
-    told = [order.attempt_id, list(order.command), dict(order.inputs), order.kind.value]
+    told: list[object] = [order.attempt_id, list(order.command), dict(order.inputs)]
+    told += [order.kind.value, *([order.nodes] if order.nodes > 1 else [])]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -178,7 +189,9 @@ def _pod(
                     # A cluster replaces `$(NAME)` in values; a doubled sign stands for itself.
                     {"name": key, "value": value.replace("$", "$$")}
                     for key, value in environment.items()
-                ],
+                ]
+                # A Job that is suspended and resumed may have another size than was ordered first.
+                + [{"name": MEMORY, "valueFrom": {"resourceFieldRef": {"resource": _LIMIT}}}],
                 "resources": {"requests": limits, "limits": limits},
                 "terminationMessagePolicy": "File",
                 "securityContext": CONTAINER_SECURITY,
@@ -219,10 +232,12 @@ def keep_job(item: Document) -> Document:
         "deleting": "deletionTimestamp" in metadata,
         "attempt": annotations.get(ATTEMPT, ""),
         "stopped": annotations.get(STOPPED, ""),
+        "parked": annotations.get(PARKED, ""),
         "spec_hash": annotations.get(SPEC_HASH, ""),
         "queue": labels.get(kueue.QUEUE, ""),
         "origin": labels.get(kueue.ORIGIN, ""),
         "worker": annotations.get(kueue.WORKER, ""),
+        "nodes": int(item["spec"].get("completions") or 1),
         "suspended": bool(item["spec"].get("suspend")),
         "active": status.get("active", 0),
         "terminating": status.get("terminating", 0),
@@ -251,6 +266,7 @@ def keep_pod(item: Document) -> Document:
         "attempt": annotations.get(ATTEMPT, ""),
         "deleting": "deletionTimestamp" in metadata,
         "node": (item.get("spec") or {}).get("nodeName", ""),
+        "number": int(annotations.get(NUMBER, 0)),
         "phase": status.get("phase", ""),
         "reason": status.get("reason", ""),
         "message": status.get("message", ""),
@@ -266,6 +282,22 @@ def keep_pod(item: Document) -> Document:
             if each["type"] in {"DisruptionTarget", "PodScheduled"}
         },
     }
+
+
+def telling(pods: Sequence[Document], nodes: int) -> Document | None:
+    """Return which pod of a Job tells how it stands; pods: as they came, the newest last.
+
+    Of several that work together: the first that failed, else that of number 0.
+    """
+    failed = [each for each in pods if each["phase"] == "Failed"]
+    if nodes > 1 and failed:
+        return min(failed, key=_finished)
+    return next((each for each in reversed(pods) if not each["number"]), None)
+
+
+def _finished(pod: Document) -> tuple[str, int]:
+    ended: Document = pod["state"].get("terminated") or {}
+    return str(ended.get("finishedAt", "")), pod["number"]
 
 
 def _time(condition: Document) -> str:

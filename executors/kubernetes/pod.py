@@ -12,6 +12,7 @@ import functools
 import json
 import os
 import shutil
+import socket
 import sys
 import tarfile
 import time
@@ -21,6 +22,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from string import Template
 from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 from executors.kubernetes import unpacking
 from executors.local import files, results
@@ -28,6 +30,10 @@ from executors.local.shim import Command
 
 T = TypeVar("T")
 ORDER = "BERTH_ORDER"
+MEMORY = "BERTH_MEMORY_BYTES"
+"""What the container may use, where the cluster says so: its size may change between two runs."""
+OVERHEAD_MIB = 96
+"""Memory of the runner beside the task."""
 MESSAGE_BYTES_MAX = 4_096
 """What a cluster keeps of a termination message."""
 _TRANSFER_SECONDS = 3_600.0
@@ -50,6 +56,7 @@ def main(environment: Mapping[str, str]) -> int:
     folder = root / "attempt"
     started_at = time.time()
     try:
+        order = _met(order, environment)
         _prepare(folder, order, environment)
     except TransferError as error:
         result = _not_run(started_at, f"its inputs could not be fetched: {error}")
@@ -62,6 +69,41 @@ def main(environment: Mapping[str, str]) -> int:
     ended = Command(folder, launch).run()
     _show(folder / files.LOG)
     return _report(order, told, _leave(folder, order, ended, told))
+
+
+def _met(order: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return an order with the number of this node and where all of them meet.
+
+    The first tells it by way of the engine, so that nodes need no names; the others wait for that.
+    """
+    if order.get("nodes", 1) == 1:
+        return order
+    number, address = int(environment["JOB_COMPLETION_INDEX"]), order["meeting"]
+    if number:
+        met = patiently(functools.partial(_asked, address))
+    else:
+        met = _free_address(address)
+        patiently(functools.partial(_put, address, met.encode()))
+    return {**order, "node": number, "met": met}
+
+
+def _free_address(reached: str) -> str:
+    """Return HOST:PORT here that is free, of the address from which an URL is reached."""
+    there = urlsplit(reached)
+    host = there.hostname or ""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect((host, there.port or 80))  # sends nothing
+        own = str(probe.getsockname()[0])
+    with socket.socket(family) as free:
+        free.bind((own, 0))
+        port = free.getsockname()[1]
+    return f"[{own}]:{port}" if family is socket.AF_INET6 else f"{own}:{port}"
+
+
+def _asked(address: str) -> str:
+    with urllib.request.urlopen(address, timeout=_TRANSFER_TIMEOUT_SECONDS) as answer:  # noqa: S310
+        return str(answer.read().decode())
 
 
 def _prepare(folder: Path, order: Mapping[str, Any], environment: Mapping[str, str]) -> None:
@@ -81,7 +123,7 @@ def _prepare(folder: Path, order: Mapping[str, Any], environment: Mapping[str, s
         attempt_id=order["attempt_id"],
         command=command or [sys.executable, "-m", "executors.tasks", order["kind"]],
         folder=str(folder / files.WORK),
-        memory_bytes=order["memory_bytes"],
+        memory_bytes=_memory_bytes(order, environment),
         cpus=[],
         time_limit_seconds=order["time_limit_seconds"],
         grace_seconds=order["grace_seconds"],
@@ -91,9 +133,21 @@ def _prepare(folder: Path, order: Mapping[str, Any], environment: Mapping[str, s
     (folder / files.LAUNCH).write_bytes(files.dump({**launch}))
 
 
+def _memory_bytes(order: Mapping[str, Any], environment: Mapping[str, str]) -> int:
+    """Return what the task may use: the container's limit without the runner's part."""
+    limit = int(environment.get(MEMORY) or 0)
+    return limit - (OVERHEAD_MIB << 20) if limit else int(order["memory_bytes"])
+
+
 def _variables(order: Mapping[str, Any], folder: Path) -> dict[str, str]:
     """Return the variables that the process contract promises to a task."""
+    together = {
+        "BERTH_NODES": str(order.get("nodes", 1)),
+        "BERTH_NODE": str(order.get("node", 0)),
+        "BERTH_MEETING": str(order.get("met", "")),
+    }
     return {
+        **(together if "met" in order else {}),
         "BERTH_HOME": str(folder.parent),
         "BERTH_ATTEMPT": str(folder),
         "BERTH_CLUSTER": order["cluster"],
@@ -111,10 +165,13 @@ def _variables(order: Mapping[str, Any], folder: Path) -> dict[str, str]:
 
 
 def _leave(folder: Path, order: Mapping[str, Any], ended: files.Exit, told: Path) -> int:
-    """Bring the outputs of a command that succeeded to the engine, then say how it ended."""
+    """Bring the outputs of a command that succeeded to the engine, then say how it ended.
+
+    Of several nodes only the first has outputs.
+    """
     result: dict[str, object] = {**ended, "disk_bytes": results.size_bytes(folder / files.OUTPUTS)}
     code = ended["code"] if ended["code"] is not None else 1
-    if ended["ending"] == "exited" and code == 0:
+    if ended["ending"] == "exited" and code == 0 and not order.get("node"):
         try:
             outputs = results.read_outputs(folder / files.OUTPUTS)
             send = functools.partial(_send, folder / files.OUTPUTS, order["outputs"])
@@ -149,7 +206,7 @@ def _tell(told: Path, result: Mapping[str, object], code: int) -> int:
 
 def _report(order: Mapping[str, Any], told: Path, code: int) -> int:
     """Bring the termination message to the engine as well, where the pod will not be kept."""
-    if order.get("result"):
+    if order.get("result") and (code or not order.get("node")):
         try:
             patiently(functools.partial(_put, order["result"], told.read_bytes()))
         except TransferError as error:

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from engine.model.dispatches import AttemptState, Observation, Reason, Usage
 from engine.model.identifiers import AttemptId, Digest
+from executors.kubernetes import suspensions
 from executors.kubernetes.api import Document
 from executors.local import results
 
@@ -90,7 +91,8 @@ def observation(job: Document, pod: Document | None) -> Observation:
     """
     conditions: Document = job["conditions"]
     if not is_over(job):
-        return running(job, pod)
+        off = suspensions.is_off(job)
+        return _suspended(job) if off and not job["stopped"] else running(job, pod)
     ended = terminated(pod)
     word = told(str(ended.get("message", ""))) if ended else None
     if job["stopped"] and not ("Complete" in conditions and word is not None):
@@ -135,6 +137,12 @@ def running(job: Document, pod: Document | None) -> Observation:
         handle=_handle(job),
         started_at=seconds(str(runs.get("startedAt", ""))),
         message="" if runs else _waits(job, pod),
+    )
+
+
+def _suspended(job: Document) -> Observation:
+    return Observation(
+        attempt_id=AttemptId(job["attempt"]), state=AttemptState.SUSPENDED, handle=_handle(job)
     )
 
 

@@ -18,9 +18,12 @@ from engine.model.learning import ModelVersion, Score
 from engine.model.plans import task_key
 from engine.model.profiles import RunRecord
 from engine.model.specs import TaskKind
+from forecasting.learning import replaying
 from forecasting.learning.features import families_of, row
-from forecasting.learning.learned import Learned, Oracle, TreeModel, run_key
+from forecasting.learning.keys import run_key
+from forecasting.learning.learned import Learned, Oracle, TreeModel
 from forecasting.learning.store import LearningStore
+from forecasting.learning.timed import DurationModel
 from forecasting.methods.question import FLOOR, Mask
 from forecasting.presets import Quantity, preset
 from forecasting.profiles.rowtrees import RowTrees, nodes_of
@@ -54,12 +57,13 @@ def refit(
         key=lambda r: (r.ended_at, r.pipeline, r.task),
     )
     lessons = _lessons(records, in_force, seed)
-    if not lessons:
+    replays = _replays(records, in_force, seed)
+    if not lessons and not replays:
         return None
     models = tuple(model for model, _ in lessons)
-    scores = tuple(score for _, score in lessons)
+    scores = (*(score for _, score in lessons), *(score for _, score in replays))
     promoted, why = _decision(scores, in_force)
-    kinds = {model.kind for model in models}
+    kinds = {score.kind for score in scores}
     used = [record for record in records if record.kind in kinds]
     version = ModelVersion(
         number=number,
@@ -71,7 +75,7 @@ def refit(
         promoted=promoted,
         why=why,
     )
-    return Learned(version=version, models=models)
+    return Learned(version=version, models=models, durations=tuple(m for m, _ in replays))
 
 
 def _lessons(
@@ -86,6 +90,22 @@ def _lessons(
             kept = on_gpus if quantity is Quantity.GPU_MEMORY else runs
             if len(kept) >= FEWEST_RUNS and len(set(map(_task, kept))) >= _FEWEST_TASKS:
                 found.append(_lesson(kept, quantity, in_force, seed))
+    return found
+
+
+def _replays(
+    records: Sequence[RunRecord], in_force: Oracle | None, seed: int
+) -> list[tuple[DurationModel, Score]]:
+    """Return a model of durations and its score for each kind with enough runs."""
+    found: list[tuple[DurationModel, Score]] = []
+    for kind in TaskKind:
+        runs = [record for record in records if record.kind is kind][-_MOST_RUNS:]
+        if kind is TaskKind.SERVE or len(runs) < replaying.FEWEST_RUNS:
+            continue
+        scored_from = runs[int(_EARLIER * len(runs))].ended_at
+        before = None if in_force is None else in_force.timed(kind)
+        replayed = replaying.replay(runs, before, scored_from=scored_from, seed=seed)
+        found += [] if replayed is None else [replayed]
     return found
 
 

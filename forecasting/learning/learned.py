@@ -2,7 +2,8 @@
 
 Trees forecast the logarithm of the ratio of what is measured to the preset, from attributes alone.
 For every run that they learned from it is kept what trees said of it that had not seen its task, so
-that a back-test with them is as honest as without.
+that a back-test with them is as honest as without. Durations of tasks with runs of their own have
+models beside these (`timed`), which look at the last runs too.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from engine.model.learning import ModelVersion
-from engine.model.plans import task_key
 from engine.model.profiles import Method, RunRecord
 from engine.model.specs import Scalar, TaskKind
 from forecasting.learning.features import row
+from forecasting.learning.keys import run_key
+from forecasting.learning.timed import DurationModel, TimedModel
 from forecasting.methods.question import Answer, Question
 from forecasting.presets import Quantity
 from forecasting.profiles.rowtrees import Nodes, RowTrees
@@ -40,15 +42,11 @@ class TreeModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learned:
-    """All models of one version."""
+    """All models of one version; `durations` are those that look at the last runs."""
 
     version: ModelVersion
     models: tuple[TreeModel, ...]
-
-
-def run_key(record: RunRecord) -> str:
-    """Return what tells a run from all others."""
-    return f"{task_key(record.pipeline, record.task)}@{record.ended_at!r}"
+    durations: tuple[DurationModel, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,19 +57,32 @@ class Oracle:
     _trees: dict[tuple[TaskKind, str], tuple[TreeModel, RowTrees]] = field(
         init=False, repr=False, compare=False
     )
+    _timed: dict[TaskKind, TimedModel] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Lay the trees out."""
         trees = {(m.kind, m.quantity): (m, RowTrees(m.nodes)) for m in self.learned.models}
         object.__setattr__(self, "_trees", trees)
+        timed = {model.kind: TimedModel(model) for model in self.learned.durations}
+        object.__setattr__(self, "_timed", timed)
 
     @property
     def number(self) -> int:
         """The number of the version."""
         return self.learned.version.number
 
-    def answer(self, asked: Question) -> Answer | None:
-        """Return what the trees say of a task; None where there are none for it."""
+    def answers(self, asked: Question) -> list[Answer]:
+        """Return what the models say of a task; nothing where there are none for it."""
+        timed = self._timed.get(asked.past.kind)
+        both = [None if timed is None else timed.answer(asked), self._of_trees(asked)]
+        return [answer for answer in both if answer is not None]
+
+    def timed(self, kind: TaskKind) -> TimedModel | None:
+        """Return the model of durations that looks at the last runs of a kind."""
+        return self._timed.get(kind)
+
+    def _of_trees(self, asked: Question) -> Answer | None:
+        """Return what the trees say of a task from its attributes; None where there are none."""
         found = self._trees.get((asked.past.kind, asked.quantity.label))
         if found is None:
             return None

@@ -1,24 +1,32 @@
 """Hourly demand of a pool as calibrated quantiles.
 
 Five forecasts of the median compete: the last day again, the mean of the last three days, a
-boosted model, and its means with those two. Which is used for which horizons, how wide the
-quantiles are and what is reported of them follows from forecasts of the series' own past
+boosted model, and its means with those two; with the extra `torch`, on demand, a network and its
+mean with the boosted model beside them. Which is used for which horizons, how wide the quantiles
+are and what is reported of them follows from forecasts of the series' own past
 (`forecasting.pools.rolling`).
 """
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine.model.capacity import DemandForecast, DemandSeries
-from engine.model.errors import Fault, InvalidInputError
+from engine.model.errors import Fault, InvalidInputError, NotFoundError
 from forecasting.conformal import rising
 from forecasting.pools import boosting, rolling
 from forecasting.pools.features import DAY, Index, Rows, Vector, filled, rows
+
+if TYPE_CHECKING:
+    from forecasting.pools.patches import PatchForecaster
 
 FEWEST_VALUES = 48
 LONG = 56 * DAY
@@ -33,7 +41,15 @@ _HOUR = 3_600.0
 _MOST_REMEMBERED = 8
 """Models that are kept: those of one report's back-tests, and the last one."""
 _Key = tuple[tuple[DemandSeries, ...], float, int, int]
-_DAY, _DAYS, _MODEL = "last day", "mean of three days", "boosted trees"
+_DAY, _DAYS, _MODEL, NETWORK = "last day", "mean of three days", "boosted trees", "network"
+
+
+@dataclass(frozen=True, slots=True)
+class _Models:
+    """What was learned of all series up to an instant; network: None where nobody wants one."""
+
+    trees: boosting.SeasonalBoosting
+    network: PatchForecaster | None
 
 
 class PoolForecaster:
@@ -41,10 +57,21 @@ class PoolForecaster:
 
     Pools that are asked for beside each other are learned by the same models, which are kept for
     the next of them; what is said follows from the arguments alone.
+
+    network: whether a transformer (`patches`, extra `torch`) competes too, at many times the cost.
+
+    Raises:
+        NotFoundError: when a network is wanted and torch is not installed.
     """
 
-    def __init__(self) -> None:
-        self._models: OrderedDict[_Key, boosting.SeasonalBoosting] = OrderedDict()
+    def __init__(self, *, network: bool = False) -> None:
+        if network and importlib.util.find_spec("torch") is None:
+            message = "torch is not installed, which a network for demand needs"
+            raise NotFoundError(
+                message, fix="pip install 'berth[torch]', or `demand_network = off`"
+            )
+        self._network = network
+        self._models: OrderedDict[_Key, _Models] = OrderedDict()
 
     def forecast(
         self,
@@ -78,7 +105,8 @@ class PoolForecaster:
         model = self._model(series, beside, end, hours, seed) if learned else None
         horizons = np.arange(1, hours + 1)
         known = rows(values, np.full(hours, end), horizons)
-        stated = rolling.quantiles(past, methods, _medians(known, model), horizons, known.scale)
+        medians = _medians(known, model, values, np.full(hours, end), horizons)
+        stated = rolling.quantiles(past, methods, medians, horizons, known.scale)
         return DemandForecast(
             pool=series.pool,
             unit=series.unit,
@@ -96,8 +124,8 @@ class PoolForecaster:
         end: int,
         hours: int,
         seed: int,
-    ) -> boosting.SeasonalBoosting | None:
-        """Return a model of all series up to the same instant; None where this one is too short."""
+    ) -> _Models | None:
+        """Return models of all series up to the same instant; None where this one is too short."""
         if len(series.values) < LONG:
             return None
         until = series.starts_at + end * _HOUR
@@ -106,10 +134,18 @@ class PoolForecaster:
         if key in self._models:
             self._models.move_to_end(key)
         else:
-            self._models[key] = boosting.fit(_known(together, until), hours=hours, seed=seed)
+            self._models[key] = self._learned(_known(together, until), hours, seed)
             while len(self._models) > _MOST_REMEMBERED:
                 self._models.popitem(last=False)
         return self._models[key]
+
+    def _learned(self, known: Sequence[tuple[Vector, int]], hours: int, seed: int) -> _Models:
+        """Return models learned of series, of each up to its end."""
+        trees = boosting.fit(known, hours=hours, seed=seed)
+        if not self._network:
+            return _Models(trees, None)
+        patches = importlib.import_module("forecasting.pools.patches")
+        return _Models(trees, patches.fit(known, seed=seed))
 
 
 def _known(together: Sequence[DemandSeries], until: float) -> list[tuple[Vector, int]]:
@@ -137,14 +173,20 @@ def _check(series: DemandSeries) -> None:
         raise InvalidInputError(f"demand of {series.pool}", faults)
 
 
-def _medians(known: Rows, model: boosting.SeasonalBoosting | None) -> dict[str, Vector]:
+def _medians(
+    known: Rows, models: _Models | None, values: Vector, origins: Index, horizons: Index
+) -> dict[str, Vector]:
     """Return each method's forecast of each row."""
     found = {_DAY: known.day_ago, _DAYS: known.three_days}
-    if model is not None:
-        learned = model.predict(known)
+    if models is not None:
+        learned = models.trees.predict(known)
         found[_MODEL] = learned
         found[f"mean of {_MODEL} and {_DAY}"] = (learned + known.day_ago) / 2
         found[f"mean of {_MODEL} and {_DAYS}"] = (learned + known.three_days) / 2
+    if models is not None and models.network is not None:
+        said = models.network.predict(values, origins, horizons, known)
+        found[NETWORK] = said
+        found[f"mean of {_MODEL} and {NETWORK}"] = (found[_MODEL] + said) / 2
     return found
 
 
@@ -153,7 +195,7 @@ def _past(
     values: Vector,
     start: int,
     hours: int,
-    model: boosting.SeasonalBoosting | None,
+    model: _Models | None,
 ) -> rolling.Past:
     """Return forecasts of every method from one block of origins, where the truth is known."""
     grid: tuple[Index, Index] = np.meshgrid(
@@ -174,5 +216,5 @@ def _past(
         actual=actual[origins + horizons - 1],
         naive=known.day_ago,
         scale=known.scale,
-        medians=_medians(known, model),
+        medians=_medians(known, model, values, origins, horizons),
     )

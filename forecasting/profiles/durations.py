@@ -22,7 +22,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from engine.model.profiles import Quantiles
 from forecasting.conformal import rising
 from forecasting.profiles.calibration import GroupedErrors
-from forecasting.profiles.rowtrees import RowTrees
+from forecasting.profiles.frozen import FrozenDurations, group_name
+from forecasting.profiles.rowtrees import Nodes, RowTrees
 from forecasting.profiles.runlog import (
     LEAST_SECONDS,
     Recent,
@@ -74,6 +75,7 @@ class DurationForecaster:
         loss: What an error of the median costs.
         default_seconds: Median before any run has ended.
         seed: Of the trees.
+        counts_going: Whether runs that are going count, as in `RunLog`.
     """
 
     def __init__(
@@ -84,8 +86,9 @@ class DurationForecaster:
         loss: DurationLoss,
         default_seconds: float,
         seed: int,
+        counts_going: bool = True,
     ) -> None:
-        self._log = RunLog(numbers=numbers, groupings=groupings)
+        self._log = RunLog(numbers=numbers, groupings=groupings, counts_going=counts_going)
         self._watched = tuple(groupings[-2]) if len(groupings) > 1 else ()
         self._loss = loss
         self._default = log_seconds(default_seconds)
@@ -161,6 +164,26 @@ class DurationForecaster:
     def coverage(self) -> dict[Hashable, tuple[float, ...]]:
         """Return the share that each quantile covered, by group."""
         return self._errors.coverage()
+
+    def frozen(self) -> FrozenDurations | None:
+        """Return what the forecaster knows as plain numbers; None before it was fitted."""
+        overall = self._errors.offsets(None)
+        if self._trees is None or self._widths is None or overall is None:
+            return None
+        groups = {group: self._errors.offsets(group) for group in self._errors.coverage()}
+        return FrozenDurations(
+            medians=self._trees.nodes,
+            second_is_seconds=self._loss is DurationLoss.SECONDS,
+            widths=self._widths.nodes,
+            weight=self._weight,
+            default_log=self._default,
+            offsets=overall,
+            group_offsets={
+                group_name(group): offsets
+                for group, offsets in groups.items()
+                if offsets is not None and offsets != overall
+            },
+        )
 
     def _start_from(self, told: Vector, widths: Vector, actual: Vector) -> None:
         """Take weight and errors from runs that the first trees had not seen."""
@@ -245,6 +268,11 @@ class _Medians:
         self._models = tuple(models)
         self._rows = tuple(RowTrees.of(model) for model in models)
         self._second_is_seconds = second_is_seconds
+
+    @property
+    def nodes(self) -> tuple[Nodes, ...]:
+        """The trees of both."""
+        return tuple(trees.nodes for trees in self._rows)
 
     def predict(self, row: Vector) -> float:
         """Return the logarithm for one row."""

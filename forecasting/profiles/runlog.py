@@ -58,16 +58,28 @@ class _Group:
     ended_at: float = -math.inf
 
 
+_NOBODY = _Group()
+"""Nothing is ever added to it."""
+
+
 class RunLog:
     """Turns submissions into features of what is known by then.
 
     Args:
         numbers: Attributes that are numbers.
         groupings: Names of attributes of each grouping, from fine to coarse; () is any run.
+        counts_going: Whether runs that are going count; not where they are not always known.
     """
 
-    def __init__(self, *, numbers: Sequence[str], groupings: Sequence[Sequence[str]]) -> None:
+    def __init__(
+        self,
+        *,
+        numbers: Sequence[str],
+        groupings: Sequence[Sequence[str]],
+        counts_going: bool = True,
+    ) -> None:
         self._numbers = tuple(numbers)
+        self._counts_going = counts_going
         self._groupings = tuple(tuple(names) for names in groupings)
         self._groups: dict[tuple[object, ...], _Group] = {}
         self._going: dict[str, Submission] = {}
@@ -80,15 +92,22 @@ class RunLog:
         """
         if run.name in self._going:
             raise FinalError(f"run {run.name!r} is submitted twice", code="H014")
+        said = self.described(run)
+        if self._counts_going:
+            for key in self._keys(run):
+                self._groups.setdefault(key, _Group()).going[run.name] = run.submitted_at
+        self._going[run.name] = run
+        return said
+
+    def described(self, run: Submission) -> tuple[Vector, Recent | None]:
+        """Return what `submit` does of a run that does not go."""
         row = [_number(run.attributes.get(name)) for name in self._numbers]
         recent: Recent | None = None
         for key in self._keys(run):
-            group = self._groups.setdefault(key, _Group())
+            group = self._groups.get(key, _NOBODY)
             row += _described(group, run.submitted_at)
             if recent is None and group.logs:
                 recent = _recent(group)
-            group.going[run.name] = run.submitted_at
-        self._going[run.name] = run
         return np.array(row, dtype=np.float64), recent
 
     def finish(self, name: str, seconds: float) -> None:
@@ -103,10 +122,13 @@ class RunLog:
         faults = ranges.seconds(seconds, 0)
         if faults:
             raise InvalidInputError(f"run {name}", faults)
-        run = self._going.pop(name)
+        self.learn(self._going.pop(name), seconds)
+
+    def learn(self, run: Submission, seconds: float) -> None:
+        """Learn what a run took that may never have been asked about."""
         for key in self._keys(run):
-            group = self._groups[key]
-            group.going.pop(name)
+            group = self._groups.setdefault(key, _Group())
+            group.going.pop(run.name, None)
             group.logs.append(log_seconds(seconds))
             group.count += 1
             group.ended_at = max(group.ended_at, run.submitted_at + seconds)

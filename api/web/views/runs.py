@@ -29,6 +29,8 @@ TASK_TONES = {
 ATTEMPT_TONES = {
     dispatches.AttemptState.INTENDED: cells.Tone.BUSY,
     dispatches.AttemptState.RUNNING: cells.Tone.BUSY,
+    dispatches.AttemptState.SUSPENDING: cells.Tone.BUSY,
+    dispatches.AttemptState.SUSPENDED: cells.Tone.QUIET,
     dispatches.AttemptState.SUCCEEDED: cells.Tone.OK,
     dispatches.AttemptState.FAILED: cells.Tone.BAD,
     dispatches.AttemptState.LOST: cells.Tone.BAD,

@@ -1,7 +1,7 @@
 """Starts torchrun on this machine, for a recipe or for a script of the user's own.
 
-torch itself is not imported here. On Kubernetes each pod of an Indexed Job runs the same command
-with `--nnodes` and the address of the first pod.
+torch itself is not imported here. On Kubernetes each pod of an Indexed Job starts it with its own
+number and the address of the first pod (`member`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class Start:
     workers: on this machine. restarts: how often all workers are started again after one died.
     threads: of each worker; 0 for an even share of the cores.
     nodes, address: machines that train together, and `HOST:PORT` of one at which all meet; a
-    single machine finds its own port.
+    single machine finds its own port. node: number of this one, 0 for that of the address; None
+    where they agree on numbers when they meet.
     """
 
     workers: int = 1
@@ -36,6 +37,7 @@ class Start:
     threads: int = 1
     nodes: int = 1
     address: str = ""
+    node: int | None = None
 
 
 def command(start: Start, program: Sequence[str]) -> list[str]:
@@ -53,11 +55,11 @@ def command(start: Start, program: Sequence[str]) -> list[str]:
     if start.nodes == 1:
         found.append("--standalone")
     else:
-        found += [
-            f"--nnodes={start.nodes}",
-            "--rdzv-backend=c10d",
-            f"--rdzv-endpoint={start.address}",
-        ]
+        found += [f"--nnodes={start.nodes}", f"--rdzv-endpoint={start.address}"]
+        if start.node is None:
+            found.append("--rdzv-backend=c10d")
+        else:
+            found += ["--rdzv-backend=static", f"--node-rank={start.node}"]
     return [*found, *program]
 
 

@@ -5,6 +5,8 @@ Pods are run as processes of this machine; all else (API, controllers, scheduler
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,12 @@ from engine.model.fleet import NodeShape, Pool
 from engine.model.identifiers import FREE, AttemptId, PoolName
 from engine.model.resources import Resources
 from engine.ports import Executor
-from engine.testing.executor_suite import Behaviour, ExecutorSuite
+from engine.testing.executor_suite import (
+    LIMIT_SECONDS,
+    Behaviour,
+    SuspendingExecutorSuite,
+    eventually,
+)
 from executors.kubernetes.api import Api, Document
 from executors.kubernetes.rights import optional_manifests
 from tests.support.clusters import nodes, programs
@@ -35,7 +42,7 @@ __all__ = ["admin", "control_plane", "node", "place"]
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
 
 
-class TestKubernetesExecutor(ExecutorSuite):
+class TestKubernetesExecutor(SuspendingExecutorSuite):
     @pytest.fixture(autouse=True)
     def _workplace(self, place: Place, node: ProcessKubelet, tmp_path: Path) -> Iterator[None]:
         self.node = node
@@ -59,6 +66,31 @@ class TestKubernetesExecutor(ExecutorSuite):
 
     def cut_off(self, executor: Executor, order: AttemptOrder) -> None:
         self.workplace.cut_off()
+
+    def memory_of_newest(self) -> int:
+        """Return what the runner of the newest pod holds its task to, once it says so."""
+        path = f"/api/v1/namespaces/{self.workplace.place.namespace}/pods"
+        (pod,) = self.workplace.place.admin.call("GET", path)["items"]
+        launch = self.node.folder / pod["metadata"]["uid"] / "attempt" / "launch.json"
+        end = time.monotonic() + LIMIT_SECONDS
+        while not launch.exists() or not launch.read_text().endswith("}"):
+            assert time.monotonic() < end, "the runner does not begin"
+            time.sleep(0.05)
+        return int(json.loads(launch.read_text())["memory_bytes"])
+
+    def test_what_goes_on_has_the_size_of_the_new_order(self, executor: Executor) -> None:
+        attempt = self.suspended(executor)
+        larger = Resources(cpu_cores=0.2, memory_gib=0.5)
+        executor.start(replace(self.order(attempt, Behaviour.LASTS), limits=larger))
+        eventually(executor, attempt, lambda each: each.started_at is not None)
+        place = self.workplace.place
+        path = f"/apis/batch/v1/namespaces/{place.namespace}/jobs"
+        (job,) = place.admin.call("GET", path)["items"]
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        assert container["resources"]["limits"] == {"cpu": "200m", "memory": "608Mi"}
+        assert job["status"].get("failed", 0) == 0
+        assert self.memory_of_newest() == 512 << 20
+        executor.stop(attempt)
 
 
 def test_the_order_of_a_pool_that_is_not_there_is_put_off(

@@ -14,8 +14,14 @@ from engine.model.resources import Resources
 from engine.model.specs import TaskKind
 from engine.ports import ArtifactStore, Executor, ModelServer
 from engine.testing.artifact_suite import ArtifactSuite
-from engine.testing.executor_suite import Behaviour, ExecutorSuite
-from engine.testing.fakes import InstantExecutor, InstantModelServer, MemoryArtifacts, Outcome
+from engine.testing.executor_suite import Behaviour, ExecutorSuite, SuspendingExecutorSuite
+from engine.testing.fakes import (
+    InstantExecutor,
+    InstantModelServer,
+    InstantSuspendingExecutor,
+    MemoryArtifacts,
+    Outcome,
+)
 from engine.testing.model_server_suite import ModelServerSuite
 from engine.testing.samples import POOL
 
@@ -55,6 +61,14 @@ class TestInstantExecutor(ExecutorSuite):
 
     def cut_off(self, executor: Executor, order: AttemptOrder) -> None:
         cast("InstantExecutor", executor).fail(order.cluster)
+
+
+class TestInstantSuspendingExecutor(SuspendingExecutorSuite, TestInstantExecutor):
+    @pytest.fixture
+    def executor(self) -> Executor:
+        return InstantSuspendingExecutor(
+            SystemClock(), lambda order: OUTCOMES[Behaviour(order.folder)]
+        )
 
 
 class TestMemoryArtifacts(ArtifactSuite):

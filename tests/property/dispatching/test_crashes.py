@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.dispatching import cancel
+from engine.dispatching import cancel, submit
 from engine.model import documents
 from engine.model.dispatches import AttemptOrder, AttemptState, Reason, RunState, TaskState
-from engine.model.identifiers import TaskName
+from engine.model.identifiers import PipelineName, TaskName
 from engine.model.records import ATTEMPTS, DEPLOYMENTS, RUNS, TASK_RUNS
-from engine.model.specs import Join, PipelineSpec, TaskKind, TaskSpec
+from engine.model.resources import Resources
+from engine.model.specs import Join, PipelineSpec, Sla, TaskKind, TaskSpec
 from engine.testing.crash import CrashPoints
-from engine.testing.fakes import Outcome
-from engine.testing.samples import chain, fleet, pipeline
+from engine.testing.fakes import InstantSuspendingExecutor, Outcome
+from engine.testing.samples import FixedFleet, chain, fleet, pipeline, plan
 from engine.testing.world import STEPS_MAX, World
 
 pytestmark = pytest.mark.slow
@@ -227,6 +229,67 @@ def test_the_newest_package_serves_unless_it_is_bad(
     served = [stored.value.serving for stored in world.ledger.select(DEPLOYMENTS)]
     assert not world.servers.bad & set(served)
     assert 3 in bad or served == [packages[3]]
+    world.close()
+
+
+class Pressed(Story):
+    """A world with room for two tasks, in which a more important pipeline comes later.
+
+    Whatever is on machines at the same time never needs more than there is.
+    """
+
+    def __init__(self, tasks: int, seconds: float) -> None:
+        each = (TaskSpec(name=TaskName(f"t{n}"), kind=TaskKind.ETL) for n in range(tasks))
+        super().__init__(pipeline(*each), [Outcome(seconds=seconds)])
+        self.clusters = FixedFleet(fleet("a", node_count=1))
+        self.executor = self.suspending = InstantSuspendingExecutor(self.clock, self.drawn)
+
+    def more_important(self, number: int, needs: float) -> None:
+        """Submit a task that needs so many of the two cores, and weighs more than all before."""
+        name = PipelineName(f"important{number}")
+        only = (TaskSpec(name=TaskName("only"), kind=TaskKind.ETL),)
+        spec = PipelineSpec(name=name, tasks=only, sla=Sla(weight=2.0 + number))
+        made = plan(spec, self.clusters.clusters)
+        held = Resources(cpu_cores=needs, memory_gib=0.5)
+        places = tuple(replace(each, held=held) for each in made.placement.assignments)
+        made = replace(made, placement=replace(made.placement, assignments=places))
+        submit(self.ledger, self.clock, made, name)
+
+
+@given(
+    st.integers(1, 4),
+    st.lists(st.tuples(st.integers(1, 12), st.sampled_from([1.0, 2.0])), max_size=3),
+    st.lists(st.integers(0, 25), max_size=10),
+    st.sampled_from([2.0, 7.0]),
+)
+@settings(max_examples=20)
+def test_what_gives_way_is_neither_lost_nor_runs_twice_whatever_crashes(
+    tasks: int, comes: list[tuple[int, float]], crashes: list[int], seconds: float
+) -> None:
+    world = Pressed(tasks, seconds)
+
+    def between(step: int) -> None:
+        for number, (at, needs) in enumerate(comes):
+            if step == at:
+                world.more_important(number, needs)
+        on_machines = world.suspending.running()
+        assert sum(order.limits.cpu_cores for order in on_machines) <= 2.0
+
+    world.tell(crashes, between)
+    check(world)
+    attempts = [stored.value for stored in world.ledger.select(ATTEMPTS)]
+    assert {attempt.state for attempt in attempts} == {AttemptState.SUCCEEDED}
+    assert {attempt.number for attempt in attempts} == {1}
+    gave_way = {a.attempt_id: a.suspension.count for a in attempts if a.suspension is not None}
+    assert dict(world.suspending.suspensions) == {each: n for each, n in gave_way.items() if n}
+    world.close()
+
+
+def test_the_story_of_giving_way_has_suspensions() -> None:
+    world = Pressed(4, 7.0)
+    world.tell([9, 9, 9], lambda step: world.more_important(step, 2.0) if step == 3 else None)
+    assert set(world.suspending.suspensions.values()) == {1}
+    assert len(world.suspending.suspensions) == 2
     world.close()
 
 

@@ -128,7 +128,7 @@ class ProcessKubelet:
         container: Document = pod["spec"]["containers"][0]
         folder = self.folder / uid
         folder.mkdir()
-        told = {each["name"]: each["value"].replace("$$", "$") for each in container["env"]}
+        told = {each["name"]: variable(each, pod) for each in container["env"]}
         here = {
             "BERTH_ROOT": str(folder),
             "BERTH_TERMINATION": str(folder / "termination"),
@@ -195,6 +195,19 @@ class ProcessKubelet:
             )
         except NotFoundError:
             self._leased_at = 0.0  # the namespace is made a moment after the start
+
+
+def variable(given: Document, pod: Document) -> str:
+    """Return the value of a variable: as it stands, a limit, an annotation or label of the pod."""
+    if "value" in given:
+        return str(given["value"]).replace("$$", "$")
+    source = given["valueFrom"]
+    if "resourceFieldRef" in source:
+        kind, resource = source["resourceFieldRef"]["resource"].split(".")
+        mebibytes = str(pod["spec"]["containers"][0]["resources"][kind][resource])
+        return str(int(mebibytes.removesuffix("Mi")) << 20)
+    kind, _, key = source["fieldRef"]["fieldPath"].removeprefix("metadata.").partition("['")
+    return str(pod["metadata"][kind][key.removesuffix("']")])
 
 
 def container_status(state: Document, *, ready: bool = True) -> Document:

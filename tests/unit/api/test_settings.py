@@ -108,3 +108,12 @@ def test_the_clock_factor_shortens_waits(tmp_path: Path) -> None:
 def test_the_database_is_in_the_data_folder_unless_told_otherwise(tmp_path: Path) -> None:
     assert read(tmp_path).database_url == f"sqlite:///{tmp_path}/.berth/berth.sqlite"
     assert read(tmp_path, database="sqlite://").database_url == "sqlite://"
+
+
+@pytest.mark.parametrize(
+    ("said", "means"), [("on", "on"), ("off", "off"), (True, "on"), (False, "off")]
+)
+def test_a_network_for_demand_is_on_or_off(tmp_path: Path, said: object, means: str) -> None:
+    assert read(tmp_path, demand_network=said).demand_network == means
+    with pytest.raises(InvalidInputError, match="`on` or `off` is needed"):
+        read(tmp_path, demand_network="maybe")

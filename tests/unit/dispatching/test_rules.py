@@ -52,18 +52,24 @@ def assigned(clusters: Fleet, held: Resources = samples.HELD) -> Assignment:
     return replace(plan.placement.assignments[0], held=held)
 
 
+def asked(clusters: Fleet, needed: Resources = samples.HELD) -> admission.Asked:
+    return admission.Asked(RunId("r-1"), assigned(clusters), needed)
+
+
+def live(number: int = 1) -> Attempt:
+    return attempt(number, state=AttemptState.RUNNING)
+
+
 class TestAdmission:
     def test_what_fits_beside_the_others_may_start(self) -> None:
         clusters = samples.fleet("a", node_count=1)
-        judgement = admission.admit(
-            assigned(clusters), samples.HELD, clusters, Holders.of([attempt()])
-        )
+        judgement = admission.admit(asked(clusters), clusters, Holders.of([live()]))
         assert judgement.may_start
 
     def test_what_does_not_fit_waits_for_those_ahead(self) -> None:
         clusters = samples.fleet("a", node_count=1)
-        ahead = [attempt(), attempt(2)]
-        judgement = admission.admit(assigned(clusters), samples.HELD, clusters, Holders.of(ahead))
+        ahead = [live(), live(2)]
+        judgement = admission.admit(asked(clusters), clusters, Holders.of(ahead))
         assert judgement.reason is Reason.CAPACITY
         assert judgement.waiting_for == ("heart/etl", "heart/etl")
         assert judgement.message == "cpu: needs 3, has 2 cores"
@@ -71,23 +77,20 @@ class TestAdmission:
     def test_what_never_fits_waits_for_its_pool(self) -> None:
         clusters = samples.fleet("a", node_count=1)
         needed = Resources(gpu_count=1.0)
-        judgement = admission.admit(assigned(clusters), needed, clusters, Holders())
+        judgement = admission.admit(asked(clusters, needed), clusters, Holders())
         assert (judgement.reason, judgement.waiting_for) == (Reason.CAPACITY, (samples.POOL,))
 
     def test_attempts_elsewhere_hold_nothing_here(self) -> None:
         clusters = samples.fleet("a", node_count=1)
-        other = replace(attempt(), cluster=ClusterName("b"))
-        judgement = admission.admit(
-            assigned(clusters), samples.HELD, clusters, Holders.of([other] * 9)
-        )
+        other = replace(live(), cluster=ClusterName("b"))
+        judgement = admission.admit(asked(clusters), clusters, Holders.of([other] * 9))
         assert judgement.may_start
 
     @pytest.mark.parametrize("names", [(), ("a",)])
     def test_a_cluster_that_is_gone_or_down_is_waited_for(self, names: tuple[str, ...]) -> None:
         known = samples.FixedFleet(samples.fleet(*names))
         known.down.add("a")
-        place = assigned(samples.fleet("a"))
-        judgement = admission.admit(place, samples.HELD, known.fleet(), Holders())
+        judgement = admission.admit(asked(samples.fleet("a")), known.fleet(), Holders())
         assert (judgement.reason, judgement.waiting_for) == (Reason.CLUSTER_DOWN, ("a",))
 
     def test_a_task_needs_what_all_of_its_nodes_hold(self) -> None:

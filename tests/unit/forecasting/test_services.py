@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -128,3 +129,39 @@ def test_a_new_service_is_told_what_is_missing() -> None:
     assert told.note == "3 hours were measured; it takes 8"
     assert not told.amounts
     assert not told.ahead
+
+
+def with_samples(resource: Resource, *wrong: float) -> ServiceUse:
+    """A service whose first samples of a resource are others."""
+    whole = service(1)
+    first, *others = whole.used[resource]
+    spoilt = (*wrong, *first[len(wrong) :])
+    return dataclasses.replace(whole, used={**whole.used, resource: (spoilt, *others)})
+
+
+def test_a_counter_that_was_reset_is_left_out_and_said() -> None:
+    (told,) = sizes(with_samples(Resource.CPU, -3.0))
+    (clean,) = sizes(with_samples(Resource.CPU, math.nan))
+    assert told.amounts == clean.amounts
+    assert told.note == ("1 samples of cpu cannot be, such as -3: correct the clock or the counter")
+
+
+@pytest.mark.parametrize(
+    ("resource", "wrong", "unit"),
+    [(Resource.MEMORY, 2.0**30, "bytes"), (Resource.CPU, 5e8, "millicores")],
+)
+def test_other_units_are_left_out_and_named(resource: Resource, wrong: float, unit: str) -> None:
+    (told,) = sizes(with_samples(resource, wrong, wrong))
+    assert max(each.wanted for each in told.amounts) < 100.0
+    assert unit in told.note
+
+
+def test_use_that_cannot_be_at_all_leaves_no_amount() -> None:
+    whole = service(1)
+    bytes_used = ((2.0**33,) * SAMPLES,) * HOURS
+    gpus = ((math.inf,) * SAMPLES,) * HOURS
+    used = {Resource.GPU_MEMORY: bytes_used, Resource.GPU: gpus}
+    (told,) = sizes(dataclasses.replace(whole, used=used))
+    assert not told.amounts
+    assert "gpu memory" in told.note
+    assert told.note.endswith("0 hours were measured; it takes 8")

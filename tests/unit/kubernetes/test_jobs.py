@@ -48,6 +48,28 @@ def test_a_job_is_one_attempt_and_no_more() -> None:
     assert spec["template"]["spec"]["restartPolicy"] == "Never"
 
 
+def test_nodes_that_work_together_are_pods_of_an_indexed_job() -> None:
+    spec = render(nodes=3)["spec"]
+    assert (spec["completions"], spec["parallelism"], spec["completionMode"]) == (3, 3, "Indexed")
+    assert "completionMode" not in render()["spec"]
+    assert jobs.spec_hash(order(nodes=3)) != jobs.spec_hash(order())
+
+
+def test_of_several_pods_the_first_that_failed_tells_or_that_of_number_0() -> None:
+    def one(name: str, number: int, phase: str, at: str = "") -> Document:
+        state = {"terminated": {"finishedAt": at}} if at else {}
+        return {"name": name, "number": number, "phase": phase, "state": state}
+
+    first, second = one("a", 0, "Running"), one("b", 1, "Running")
+    failed, later = one("c", 1, "Failed", "08:00:01"), one("d", 0, "Failed", "08:00:02")
+    assert jobs.telling([], 1) is None
+    assert jobs.telling([second], 2) is None
+    assert jobs.telling([first, second], 2) is first
+    assert jobs.telling([later, failed], 2) is failed
+    newest = one("e", 0, "Running")
+    assert jobs.telling([later, newest], 1) is newest, "a queue may start a pod again"
+
+
 def test_a_pod_has_no_rights_and_no_token() -> None:
     pod = render()["spec"]["template"]["spec"]
     assert pod["automountServiceAccountToken"] is False
@@ -84,3 +106,11 @@ def test_serving_is_refused_with_a_fix() -> None:
 def test_another_order_under_the_same_name_is_told_apart() -> None:
     assert jobs.spec_hash(order()) == jobs.spec_hash(order())
     assert jobs.spec_hash(order()) != jobs.spec_hash(order(command=("false",)))
+
+
+def test_the_runner_is_told_the_memory_that_its_container_has_now() -> None:
+    (container,) = render()["spec"]["template"]["spec"]["containers"]
+    assert {
+        "name": "BERTH_MEMORY_BYTES",
+        "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}},
+    } in container["env"]

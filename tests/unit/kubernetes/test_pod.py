@@ -11,12 +11,14 @@ import tarfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.model.errors import InvalidInputError
+from engine.model.identifiers import AttemptId
 from executors.kubernetes import endpoint, verdicts
 from executors.local import FolderArtifacts
 from tests.support.local_cluster import WRITES
@@ -39,8 +41,12 @@ class Pod:
     def address(self, what: str, name: str) -> str:
         return self.signer.address(self.base, what, name)
 
-    def run(self, program: str, **changes: object) -> tuple[int, verdicts.Told]:
-        """Run a program as the task; return the exit code and what the runner told."""
+    def run(self, program: str, number: int = 0, **changes: object) -> tuple[int, verdicts.Told]:
+        """Run a program as the task; return the exit code and what the runner told.
+
+        number: of the pod among those of an Indexed Job.
+        """
+        told_at = self.home / f"termination-{number}"
         order: dict[str, Any] = {
             "attempt_id": "r-1.task.1",
             "run_id": "r-1",
@@ -60,8 +66,9 @@ class Pod:
         }
         here = {
             "BERTH_ORDER": json.dumps(order),
-            "BERTH_ROOT": str(self.home / "pod"),
-            "BERTH_TERMINATION": str(self.home / "termination"),
+            "BERTH_ROOT": str(self.home / f"pod-{number}"),
+            "BERTH_TERMINATION": str(told_at),
+            "JOB_COMPLETION_INDEX": str(number),
             "PYTHONPATH": str(ROOT),
         }
         code = subprocess.run(
@@ -70,7 +77,7 @@ class Pod:
             check=False,
             stdout=subprocess.DEVNULL,
         ).returncode
-        told = verdicts.told((self.home / "termination").read_text(encoding="utf-8"))
+        told = verdicts.told(told_at.read_text(encoding="utf-8"))
         assert told is not None
         return code, told
 
@@ -103,6 +110,44 @@ def test_inputs_and_files_are_laid_out_before_the_task_starts(pod: Pod, tmp_path
     inputs = {"etl": pod.address("inputs", digest)}
     files = {"data/rows.csv": pod.address("inputs", single)}
     assert pod.run(program, inputs=inputs, files=files)[0] == 0
+
+
+def test_nodes_meet_at_the_first_and_only_that_has_outputs(pod: Pod, tmp_path: Path) -> None:
+    program = WRITES + (
+        "where = {name: os.environ['BERTH_' + name] for name in ('NODES', 'NODE', 'MEETING')}; "
+        "(out / 'outputs.json').write_text(json.dumps(where))"
+    )
+    together = {"nodes": 2, "meeting": pod.address("meetings", "r-1.task.1")}
+    with ThreadPoolExecutor(2) as threads:
+        second = threads.submit(pod.run, program, 1, **together)
+        first = threads.submit(pod.run, program, 0, **together)
+        (code, told), (other_code, other) = first.result(), second.result()
+    assert (code, other_code) == (0, 0)
+    assert (other.artifact, dict(other.outputs)) == ("", {})
+    assert told.outputs["NODES"] == "2"
+    assert told.outputs["NODE"] == "0"
+    host, _, port = str(told.outputs["MEETING"]).partition(":")
+    assert host == "127.0.0.1"
+    there = json.loads((tmp_path / "pod-1" / "attempt" / "outputs" / "outputs.json").read_text())
+    assert there == {"NODES": "2", "NODE": "1", "MEETING": f"{host}:{port}"}
+
+
+def test_where_nodes_meet_is_told_later_and_forgotten_with_the_attempt(pod: Pod) -> None:
+    address = pod.address("meetings", "r-1.task.1")
+    for _ in range(2):
+        assert refusal(address) == 503
+        told = urllib.request.Request(address, data=b"10.0.0.1:29500", method="PUT")
+        with urllib.request.urlopen(told), urllib.request.urlopen(address) as answer:
+            assert answer.read() == b"10.0.0.1:29500"
+        pod.server.forget(AttemptId("r-1.task.1"))
+    assert refusal(address.replace("task.1", "task.2")) == 403
+
+
+def refusal(address: str) -> int:
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(address)
+    with caught.value as answer:
+        return answer.code
 
 
 def test_a_task_that_fails_is_told_with_its_last_words(pod: Pod) -> None:

@@ -122,3 +122,17 @@ def test_what_is_not_over_says_what_it_waits_for() -> None:
 def test_a_success_without_a_word_is_no_success() -> None:
     seen = verdicts.observation(job("Complete"), ended(0))
     assert (seen.state, seen.reason) == (AttemptState.FAILED, Reason.BAD_OUTPUT)
+
+
+def test_what_we_suspended_is_off_once_its_last_pod_is_gone() -> None:
+    off = {**job("Suspended"), "parked": "true", "suspended": True}
+    assert verdicts.observation(off, None).state is AttemptState.SUSPENDED
+    for still in ("active", "terminating", "stopped"):
+        assert verdicts.observation({**off, still: 1}, None).state is AttemptState.RUNNING
+    assert verdicts.observation({**off, "conditions": {}}, None).state is AttemptState.RUNNING
+
+
+def test_what_somebody_else_suspended_is_theirs_to_resume() -> None:
+    theirs = {**job("Suspended"), "suspended": True}
+    seen = verdicts.observation(theirs, None)
+    assert (seen.state, seen.message) == (AttemptState.RUNNING, "it is suspended")

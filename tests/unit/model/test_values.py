@@ -139,8 +139,10 @@ def test_a_task_says_what_is_known_before_it_runs() -> None:
         trials=8,
         model=("knn", "svm"),
         serving=Serving(requests_per_second_peak=20.0),
+        parameters={"depth": 4, "trials": 99},
     )
     known = {"rows": 3, "volume_gib": 0.5, "trials": 8, "model": "knn+svm", "requests": 20.0}
+    known |= {"depth": 4}
     assert task.attributes == known
     assert TaskSpec(name=TaskName("t"), kind=TaskKind.TRAIN).attributes == {}
 

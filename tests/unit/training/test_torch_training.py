@@ -6,7 +6,9 @@ import importlib
 import itertools
 import json
 import math
+import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,25 @@ def test_several_workers_are_started_by_torchrun() -> None:
     assert "--nproc-per-node=2" in words
     assert "--rdzv-endpoint=first:29500" in words
     assert words[-2:] == ["net.py", "x"]
+
+
+def test_nodes_that_know_their_number_take_the_steps_of_one(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(RECIPE)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    program = launch.recipe_program(f"{tmp_path / 'net.py'}:recipe", tmp_path / "two")
+
+    def node(number: int) -> int:
+        start = launch.Start(nodes=2, address=address, node=number)
+        return launch.run(start, program, tmp_path / f"node-{number}", seconds_max=300)
+
+    (tmp_path / "two").mkdir()
+    with ThreadPoolExecutor(2) as threads:
+        codes = list(threads.map(node, (0, 1)))
+    assert codes == [0, 0], (tmp_path / "node-0" / "log.txt").read_text()
+    two = [line["loss"] for line in metrics.read(tmp_path / "two" / metrics.NAME)]
+    assert np.abs(np.subtract(trained(tmp_path / "one", recipe()), two)).max() < 1e-12
 
 
 def test_passes_of_any_size_take_the_same_step(tmp_path: Path) -> None:

@@ -1,0 +1,69 @@
+"""A forecaster of durations as plain numbers: it goes on to speak without the library.
+
+`durations.DurationForecaster` learns and is frozen at night; what is frozen can be written down,
+and says of a run what the forecaster would have said.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+from forecasting.profiles.rowtrees import Nodes, RowTrees
+from forecasting.profiles.runlog import Recent, Vector, log_seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrozenDurations:
+    """What a forecaster of durations knew when it was frozen.
+
+    medians: trees of two medians, of which the second may be of seconds, not their logarithm.
+    widths: trees of the logarithm of how wide errors are. weight: of the trees against recent runs.
+    default_log: what stands for recent runs where there are none. offsets: errors in widths that
+    each level covers; group_offsets: those of groups that have enough of their own.
+    """
+
+    medians: tuple[Nodes, ...]
+    second_is_seconds: bool
+    widths: Nodes
+    weight: float
+    default_log: float
+    offsets: tuple[float, ...]
+    group_offsets: Mapping[str, tuple[float, ...]]
+
+
+class FrozenForecaster:
+    """Says what a frozen forecaster knows, in tens of microseconds."""
+
+    def __init__(self, frozen: FrozenDurations) -> None:
+        self._frozen = frozen
+        self._medians = tuple(RowTrees(nodes) for nodes in frozen.medians)
+        self._widths = RowTrees(frozen.widths)
+
+    def log_quantiles(self, row: Vector, recent: Recent | None, group: str) -> tuple[float, ...]:
+        """Return logarithms of seconds at each of the stated levels, rising.
+
+        Args:
+            row: What `RunLog` says of the run.
+            recent: Means of its finest group with runs, None where there is none.
+            group: Name of the group whose errors may be of its own.
+        """
+        frozen = self._frozen
+        first, second = (trees.predict(row) for trees in self._medians)
+        trees = (first + (log_seconds(second) if frozen.second_is_seconds else second)) / 2.0
+        seconds = None if recent is None else self._recent(recent)
+        lately = frozen.default_log if seconds is None else log_seconds(seconds)
+        median = frozen.weight * trees + (1.0 - frozen.weight) * lately
+        width = math.exp(self._widths.predict(row))
+        offsets = frozen.group_offsets.get(group, frozen.offsets)
+        return tuple(median + width * offset for offset in offsets)
+
+    def _recent(self, recent: Recent) -> float:
+        return recent.last_five if self._frozen.second_is_seconds else recent.last_two
+
+
+def group_name(group: Hashable) -> str:
+    """Return a group of runs as one word: the values that its runs have in common."""
+    values = group if isinstance(group, tuple) else (group,)
+    return " ".join(map(str, values))
