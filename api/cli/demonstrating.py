@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,7 @@ import typer
 
 from api.cli.frame import Command, Talk
 
+FAIL_WITH = "BERTH_DEMO_FAIL_WITH"
 _EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -33,7 +35,8 @@ def demo(
     """Tell the whole story: plan, run, serve, a data fault, a cluster fault, capacity.
 
     The engine gets a data folder of its own (.berth-demo unless `--home` names another) and is
-    kept serving at the end, unless `--exit` is given.
+    kept serving at the end, unless `--exit` is given. Where it has clusters of Kubernetes,
+    BERTH_DEMO_FAIL_WITH is the command by which the one that serves shall fail.
     """
     from api.cli.story import director
 
@@ -56,6 +59,7 @@ def demo(
         port=listening,
         stay=not leave,
         brief=brief,
+        fail_with=shlex.split(os.environ.get(FAIL_WITH, "")),
         crash_points=crash_points.read_text(encoding="utf-8").split() if crash_points else (),
         summary=summary,
     )

@@ -66,7 +66,7 @@ _SECTIONS = {
     "Run": "apply status watch runs logs cancel compare reproduce export",
     "Models": "tune train compress model ci image serve gateway runner",
     "On call": "alarms ack act silence silences split merge feedback note notify rules",
-    "Engine and fleet": "start migrate doctor fleet cluster",
+    "Engine and fleet": "start migrate private doctor fleet cluster",
 }
 """What people are about to do, and the commands for it, in the order of `berth --help`."""
 

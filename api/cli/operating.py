@@ -1,4 +1,4 @@
-"""Commands about the installation: start, doctor, fleet, cluster, capacity."""
+"""Commands about the installation: start, migrate, doctor, fleet, cluster, capacity."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api.cli import doors, names
-from api.cli.frame import ChangingCommand, FleetCommand, Talk
+from api.cli.frame import ChangingCommand, Command, FleetCommand, Talk
 
 if TYPE_CHECKING:
     from engine.model.capacity import CapacityReport
@@ -64,6 +64,23 @@ def migrate(context: typer.Context) -> None:
     with store.open_ledger(settings.database_url) as ledger:
         ledger.select(RUNS, limit=1)
     talk.result("The database is ready.")
+
+
+def private(
+    context: typer.Context,
+    source: Annotated[Path, typer.Argument(help="A folder of settings.", metavar="FROM")],
+    target: Annotated[Path, typer.Argument(help="The folder to copy them to.", metavar="TO")],
+) -> None:
+    """Copy settings so that only you may read them, as Berth wants it of a kubeconfig.
+
+    Volumes of Kubernetes cannot be that strict: an engine in a pod runs this first.
+
+    Example: berth private /clusters /run/berth
+    """
+    from api.messages.files import copy_privately
+
+    talk: Talk = context.obj
+    talk.result("\n".join(str(path) for path in copy_privately(source, target)))
 
 
 def doctor(context: typer.Context) -> None:
@@ -214,6 +231,7 @@ def hours_of(text: str) -> int:
 COMMANDS = {
     "start": (FleetCommand, start),
     "migrate": (FleetCommand, migrate),
+    "private": (Command, private),
     "doctor": (FleetCommand, doctor),
     "fleet": (FleetCommand, fleet),
     "cluster": (ChangingCommand, cluster),

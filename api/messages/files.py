@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
 from pathlib import Path
 
@@ -30,3 +31,34 @@ def read_text(path: Path, setting: str) -> str:
         message = f"cannot be read: {strerror or error}"
         fault = Fault(code="U012", message=message, fix=f"see {option}")
         raise InvalidInputError(str(path), [fault]) from error
+
+
+def copy_privately(source: Path, target: Path) -> list[Path]:
+    """Copy the files of a folder, not those of folders in it, with mode 0600; return the copies.
+
+    A copy that is there is replaced in one step. Names that begin with a dot are left out:
+    volumes of Kubernetes keep their own there.
+
+    Raises:
+        InvalidInputError: when a file cannot be read, or a copy cannot be written.
+    """
+    copies: list[Path] = []
+    try:
+        found = [each for each in sorted(source.iterdir()) if each.is_file()]
+        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in found:
+            if path.name.startswith("."):
+                continue
+            draft = target / f".{path.name}.draft"
+            draft.unlink(missing_ok=True)
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as to:
+                to.write(path.read_bytes())
+            draft.replace(target / path.name)
+            copies.append(target / path.name)
+    except OSError as error:
+        message = f"cannot be copied to {str(target)!r}: {error.strerror or error}"
+        fix = "name a folder that can be read, and one that can be written"
+        raise InvalidInputError(
+            str(source), [Fault(code="U012", message=message, fix=fix)]
+        ) from error
+    return copies

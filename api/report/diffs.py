@@ -78,6 +78,8 @@ def _effect(task: TaskDiff) -> str:
     if task.end_seconds:
         late = "later" if task.end_seconds > 0 else "sooner"
         parts.append(f"{words.duration(abs(task.end_seconds))} {late}")
+    if task.move_micro_dollars:
+        parts.append(f"the move {words.money(task.move_micro_dollars)}")
     if task.why and task.change is not Change.CHANGED:
         parts.append(task.why)
     return ", ".join(parts)

@@ -266,10 +266,14 @@ def read_topology(settings: Settings) -> Topology:
 
 
 def _beyond(parts: Parts, window_seconds: float) -> Sequence[SignalSource]:
-    """Return what looks at Kubernetes clusters, where there are any."""
+    """Return what looks at Kubernetes clusters, and hears their pods, where there are any."""
     if parts.kubernetes is None:
         return ()
-    return (kubernetes.KubernetesSignals(parts.fleet, parts.clock, window_seconds=window_seconds),)
+    journal = kubernetes.Journal(kubernetes.signals_folder(parts.settings.home), parts.clock)
+    return (
+        kubernetes.KubernetesSignals(parts.fleet, parts.clock, window_seconds=window_seconds),
+        kubernetes.PodSignals(journal, parts.fleet, parts.clock),
+    )
 
 
 def _prometheus(parts: Parts) -> Sequence[SignalSource]:

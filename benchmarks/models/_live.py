@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 from api.cli.story import clearing, director, scenes, traffic, workspace
 from api.cli.story.stage import Stage
@@ -27,20 +26,9 @@ CLOCK_FACTOR = 60.0
 SEED = 7
 PATIENCE_SECONDS = 300.0
 _PARTS = 4
-T = TypeVar("T")
 
 Truth = Callable[[Mapping[str, str], int], int]
 """Of a record and its label: the label from now on."""
-
-
-class PatientStage(Stage):
-    """A stage on a machine that has other work: it waits longer before it calls a story failed."""
-
-    def until(
-        self, what: str, look: Callable[[], T | None], *, patience: float = PATIENCE_SECONDS
-    ) -> T:
-        """Returns what `look` finds, asking again while it finds nothing or nobody answers."""
-        return super().until(what, look, patience=patience)
 
 
 @contextmanager
@@ -73,12 +61,13 @@ def stage(home: Path, heart: Path) -> Iterator[Stage]:
                 command, check=False, env=environment, stdout=out, stderr=out
             ).returncode
 
-        made = PatientStage(
+        made = Stage(
             space=space,
             engine=engine,
             teller=Teller(out, run),
             supervisor=supervisor,
             calm_seconds=12.0,
+            patience_seconds=PATIENCE_SECONDS,
         )
         supervisor.start()
         try:

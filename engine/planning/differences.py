@@ -37,6 +37,7 @@ class TaskDiff:
 
     cost_micro_dollars: change of the expected cost of a run; of an hour for a serve task.
     end_seconds: change of the P95 end, positive is later; None where there is no end.
+    move_micro_dollars: price that a re-plan put on leaving the old place, in no cost.
     """
 
     change: Change
@@ -45,6 +46,7 @@ class TaskDiff:
     fields: tuple[FieldChange, ...]
     cost_micro_dollars: MicroDollars
     end_seconds: float | None
+    move_micro_dollars: MicroDollars
     why: str = ""
 
 
@@ -78,7 +80,8 @@ def diff(old: Plan | None, new: Plan) -> PlanDiff:
         task_key(item.pipeline, item.task): f"no place: {item.refusal.limit.value}"
         for item in new.placement.unplaced
     }
-    kept = [_task(before.get(key), after[key]) for key in after]
+    prices = _prices_of_moves(new)
+    kept = [_task(before.get(key), after[key], prices.get(key, 0)) for key in after]
     gone = [key for key in before if key not in after]
     removed = [
         _removed(before[key], unplaced.get(key, "no longer asked for"))
@@ -101,6 +104,16 @@ def _placed(plan: Plan | None) -> dict[str, Assignment]:
     return {task_key(item.pipeline, item.task): item for item in assignments}
 
 
+def _prices_of_moves(plan: Plan) -> dict[str, int]:
+    """Return what leaving its former place costs each task of a re-plan that has a price."""
+    named = {spec.name: spec.limits.move_micro_dollars or 0 for spec in plan.request.pipelines}
+    return {
+        task_key(item.pipeline, item.task): named.get(item.pipeline, 0)
+        for item in plan.placement.assignments
+        if task_key(item.pipeline, item.task) in plan.request.moved_from
+    }
+
+
 def _run_cost(plan: Plan | None) -> int:
     return sum(p.run_cost_micro_dollars for p in plan.placement.promises) if plan else 0
 
@@ -109,8 +122,11 @@ def _serving_cost(plan: Plan | None) -> int:
     return sum(p.serving_micro_dollars_per_hour for p in plan.placement.promises) if plan else 0
 
 
-def _task(now: Assignment | None, plan: Assignment) -> TaskDiff | None:
-    """Return what becomes of a task that the new plan places; None when nothing does."""
+def _task(now: Assignment | None, plan: Assignment, price: int) -> TaskDiff | None:
+    """Return what becomes of a task that the new plan places; None when nothing does.
+
+    price: of a move, in micro-dollars.
+    """
     fields = tuple(
         FieldChange(field=name, now=_shown(now, name), plan=_shown(plan, name))
         for name in _FIELDS
@@ -132,6 +148,7 @@ def _task(now: Assignment | None, plan: Assignment) -> TaskDiff | None:
             plan.cost_micro_dollars - (now.cost_micro_dollars if now else 0)
         ),
         end_seconds=ends,
+        move_micro_dollars=MicroDollars(price if moved else 0),
         why=plan.why,
     )
 
@@ -145,6 +162,7 @@ def _removed(now: Assignment, why: str) -> TaskDiff:
         fields=(place,),
         cost_micro_dollars=MicroDollars(-now.cost_micro_dollars),
         end_seconds=None,
+        move_micro_dollars=MicroDollars(0),
         why=why,
     )
 
@@ -190,7 +208,9 @@ def _said(task: TaskDiff) -> str:
     place = task.fields[0]
     name = task_key(task.pipeline, task.task)
     if task.change is Change.MOVED:
-        return f"{name} moves from {place.now} to {place.plan}"
+        price = task.move_micro_dollars
+        paid = f" (a move costs {price / 1e6:g} USD)" if price else ""
+        return f"{name} moves from {place.now} to {place.plan}{paid}"
     if task.change is Change.ADDED:
         return f"{name} is added at {place.plan}"
     return f"{name} leaves {place.now} ({task.why})"

@@ -16,19 +16,25 @@ if TYPE_CHECKING:
     from executors.kubernetes.diagnosis import diagnose as diagnose
     from executors.kubernetes.executor import KubernetesExecutor as KubernetesExecutor
     from executors.kubernetes.fleet import KubernetesFleetSource as KubernetesFleetSource
+    from executors.kubernetes.journal import Journal as Journal
     from executors.kubernetes.paths import installation_of as installation_of
     from executors.kubernetes.paths import log_path as log_path
+    from executors.kubernetes.paths import signals_folder as signals_folder
+    from executors.kubernetes.pod_signals import PodSignals as PodSignals
     from executors.kubernetes.settings import read_settings as read_settings
     from executors.kubernetes.signals import KubernetesSignals as KubernetesSignals
 
 _HOMES = {
+    "Journal": "executors.kubernetes.journal",
     "KubernetesClusters": "executors.kubernetes.clusters",
     "KubernetesExecutor": "executors.kubernetes.executor",
     "KubernetesFleetSource": "executors.kubernetes.fleet",
     "KubernetesSignals": "executors.kubernetes.signals",
+    "PodSignals": "executors.kubernetes.pod_signals",
     "installation_of": "executors.kubernetes.paths",
     "log_path": "executors.kubernetes.paths",
     "diagnose": "executors.kubernetes.diagnosis",
+    "signals_folder": "executors.kubernetes.paths",
     "read_settings": "executors.kubernetes.settings",
 }
 

@@ -18,22 +18,26 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO, cast
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from engine.model.errors import BerthError, Fault, InvalidInputError
 from engine.model.identifiers import AttemptId, Digest
 from engine.ports import ArtifactStore
 from executors.kubernetes import unpacking
+from executors.kubernetes.journal import Journal, Sender
 from executors.local import files
 
 _LOG = logging.getLogger(__name__)
 _BYTES_MAX = 64 * 1024**3
 _NOTE_BYTES_MAX = 16_384
+_SIGNALS_BYTES_MAX = 4 << 20
 _MEMBERS_MAX = 100_000
 _CHUNK_BYTES = 1 << 20
 _STATUS_OK, _STATUS_REFUSED, _STATUS_BAD, _STATUS_LATER = 200, 403, 400, 503
 _NOTES = "results", "meetings"
 """What runners leave that is kept as it is."""
+_SMALL = {**dict.fromkeys(_NOTES, _NOTE_BYTES_MAX), "signals": _SIGNALS_BYTES_MAX}
+"""Most bytes of what is no archive, by the first part of its address."""
 
 
 class Signer:
@@ -51,7 +55,7 @@ class Signer:
         return hmac.new(self._key, f"{what} {name}".encode(), hashlib.sha256).hexdigest()
 
     def address(self, base: str, what: str, name: str) -> str:
-        """Return a signed address; what: `inputs`, `outputs`, `results` or `meetings`."""
+        """Return a signed address; what: `inputs`, `outputs`, `signals` or one of the notes."""
         return f"{base}/{what}/{quote(name)}?signature={self.sign(what, name)}"
 
     def is_valid(self, what: str, name: str, signature: str) -> bool:
@@ -63,18 +67,26 @@ class Signer:
 class ArtifactEndpoint:
     """Serves an artefact store in threads of its own.
 
-    listen: `HOST:PORT`; port 0 takes a free one.
+    listen: `HOST:PORT`; port 0 takes a free one. journal: keeps what pods measured.
 
     Raises:
         InvalidInputError: when the address cannot be listened on.
     """
 
-    def __init__(self, store: ArtifactStore, signer: Signer, listen: str, scratch: Path) -> None:
+    def __init__(
+        self, store: ArtifactStore, signer: Signer, listen: str, scratch: Path, journal: Journal
+    ) -> None:
         host, _, port = listen.rpartition(":")
         scratch.mkdir(parents=True, exist_ok=True)
         self._results = scratch.parent / "results"
         self._results.mkdir(exist_ok=True)
-        known = {"store": store, "signer": signer, "scratch": scratch, "results": self._results}
+        known = {
+            "store": store,
+            "signer": signer,
+            "scratch": scratch,
+            "results": self._results,
+            "journal": journal,
+        }
         handler = type("Handler", (_Handler,), known)
         try:
             self._server = ThreadingHTTPServer((host, int(port)), handler)
@@ -115,8 +127,8 @@ class ArtifactEndpoint:
 class _Handler(BaseHTTPRequestHandler):
     """One request, signed.
 
-    `GET /inputs/DIGEST`, `PUT /outputs/ATTEMPT`, `PUT /results/ATTEMPT`; of several nodes the first
-    puts `/meetings/ATTEMPT`, the others get it: 503 until it is there.
+    `GET /inputs/DIGEST`, `PUT /outputs/ATTEMPT`, `PUT /results/ATTEMPT`, `PUT /signals/SENDER`; of
+    several nodes the first puts `/meetings/ATTEMPT`, the others get it: 503 until it is there.
     """
 
     protocol_version = "HTTP/1.1"
@@ -125,6 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
     signer: Signer
     scratch: Path
     results: Path
+    journal: Journal
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002, ARG002 - the base has it
         """Log quietly: addresses hold signatures."""
@@ -165,25 +178,38 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(_STATUS_LATER, "the first node has not told yet")
 
     def do_PUT(self) -> None:
-        """Keep an archive as an artefact and answer with its digest; keep a note as it is."""
-        what = next((each for each in _NOTES if self.path.startswith(f"/{each}/")), "outputs")
-        is_note = what in _NOTES
+        """Keep an archive as an artefact and answer with its digest; keep the rest as it is."""
+        what = self.path.lstrip("/").partition("/")[0]
+        what, most = (what, _SMALL[what]) if what in _SMALL else ("outputs", _BYTES_MAX)
         name = self._signed(what)
         told = self.headers.get("Content-Length") or ""
         size = int(told) if told.isascii() and told.isdigit() else -1
-        if name is None or not 0 <= size <= (_NOTE_BYTES_MAX if is_note else _BYTES_MAX):
+        if name is None or not 0 <= size <= most:
             self.close_connection = True
             if name is not None:
                 self._answer(_STATUS_BAD, "the length is missing or too large")
             return
-        if is_note:
+        if what in _NOTES:
             path = _note_path(self.results, what, AttemptId(name))
             files.write_durably(path, self.rfile.read(size))
             self._answer(_STATUS_OK, "")
+        elif what == "signals":
+            self._measured(Sender.of(name), self.rfile.read(size))
+        else:
+            self._put(AttemptId(name), size)
+
+    def _measured(self, sender: Sender, content: bytes) -> None:
+        try:
+            count = self.journal.append(sender, content)
+        except BerthError as error:
+            self._answer(_STATUS_BAD, error.message)
             return
+        self._answer(_STATUS_OK, str(count))
+
+    def _put(self, attempt: AttemptId, size: int) -> None:
         with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
             try:
-                digest = self._keep(Path(folder), size, AttemptId(name))
+                digest = self._keep(Path(folder), size, attempt)
             except (BerthError, tarfile.TarError, OSError, ValueError) as error:
                 self.close_connection = True
                 self._answer(_STATUS_BAD, str(error))
@@ -201,7 +227,7 @@ class _Handler(BaseHTTPRequestHandler):
         split = urlsplit(self.path)
         part, _, name = split.path.lstrip("/").partition("/")
         signature = parse_qs(split.query).get("signature", [""])[0]
-        name = name.replace("%3A", ":")
+        name = unquote(name)
         if part == what and self.signer.is_valid(what, name, signature):
             return name
         self.close_connection = True

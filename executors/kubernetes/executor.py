@@ -33,6 +33,7 @@ from engine.ports import ArtifactStore, Clock
 from executors.kubernetes import drift, endpoint, jobs, kueue, paths, suspensions, verdicts
 from executors.kubernetes.api import APPLY, FIELD_MANAGER, Document, ExistsError
 from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
+from executors.kubernetes.journal import Journal, Sender
 from executors.kubernetes.pod import ORDER
 from executors.kubernetes.servers import Servers
 from executors.kubernetes.starts import Starts
@@ -70,10 +71,11 @@ class KubernetesExecutor:
         self._signer = endpoint.Signer(self._home / "key")
         scratch = self._home / (f"transfers-{replica}" if replica else "transfers")
         shutil.rmtree(scratch, ignore_errors=True)
+        self.journal = Journal(paths.signals_folder(home), clock, replica)
         self._endpoint = endpoint.ArtifactEndpoint(
-            artifacts, self._signer, self._settings.listen, scratch
+            artifacts, self._signer, self._settings.listen, scratch, self.journal
         )
-        self.servers = Servers(clusters, clock, self._package_address)
+        self.servers = Servers(clusters, clock, self._package_address, self._signals_address)
         self._seen: dict[str, tuple[tuple[str, str], Observation]] = {}
         self._homes: dict[str, str] = {}
         self._stuck: dict[str, float] = {}
@@ -206,6 +208,7 @@ class KubernetesExecutor:
                 for place, digest in shipped.items()
             },
             "outputs": self._signer.address(base, "outputs", order.attempt_id),
+            "signals": self._signals_address(Sender.of_order(order)),
             **more,
         }
 
@@ -217,6 +220,9 @@ class KubernetesExecutor:
 
     def _package_address(self, digest: str) -> str:
         return self._signer.address(self._base(), "inputs", digest)
+
+    def _signals_address(self, sender: Sender) -> str:
+        return self._signer.address(self._base(), "signals", sender.address)
 
     # ----------------------------------------------------------------- observing
 

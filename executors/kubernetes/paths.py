@@ -13,6 +13,11 @@ def log_path(home: Path, attempt: str) -> Path:
     return home / "kubernetes" / "logs" / f"{attempt}.txt"
 
 
+def signals_folder(home: Path) -> Path:
+    """Return where signals are kept until the watch has read them."""
+    return home / "kubernetes" / "signals"
+
+
 def installation_of(home: Path) -> str:
     """Return the id of a data folder, made once: it tells its Jobs from those of others."""
     path = home / "kubernetes" / "installation"

@@ -18,7 +18,7 @@ import tarfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from string import Template
 from typing import Any, TypeVar, cast
@@ -42,6 +42,8 @@ _LONGEST_PAUSE_SECONDS = 30.0
 _WORDS_MAX = 1_000
 _EXIT_NOT_TRANSFERRED = 75
 _REFUSED = 400, 403, 404
+_SIGNALS_BYTES = 1 << 20
+_SIGNAL_PAUSES = 0.5, 2.0, 0.0
 
 
 class TransferError(Exception):
@@ -68,6 +70,7 @@ def main(environment: Mapping[str, str]) -> int:
     os.environ.update(_variables(order, folder))
     ended = Command(folder, launch).run()
     _show(folder / files.LOG)
+    _tell_signals(folder / files.SIGNALS, order.get("signals", ""))
     return _report(order, told, _leave(folder, order, ended, told))
 
 
@@ -218,6 +221,38 @@ def _put(address: str, content: bytes) -> None:
     request = urllib.request.Request(address, data=content, method="PUT")  # noqa: S310
     with urllib.request.urlopen(request, timeout=_TRANSFER_TIMEOUT_SECONDS):  # noqa: S310
         return
+
+
+def _tell_signals(path: Path, address: str) -> None:
+    """Leave what the task measured at the engine; nothing depends on it, so it is tried briefly."""
+    if not address or not path.exists():
+        return
+    waiting = list(_parts(path.read_bytes()))
+    for pause in _SIGNAL_PAUSES:
+        try:
+            while waiting:
+                _put(address, waiting[0])
+                del waiting[0]
+        except urllib.error.HTTPError as error:
+            why = error.read(_WORDS_MAX).decode("utf-8", "replace")
+            sys.stderr.write(f"the engine refused what was measured: {why}\n")
+            if error.code in _REFUSED:
+                return
+        except OSError as error:
+            sys.stderr.write(f"what was measured could not be left: {error}\n")
+        if not waiting:
+            return
+        time.sleep(pause)
+
+
+def _parts(content: bytes) -> Iterator[bytes]:
+    """Yield whole lines, as many at once as the engine takes."""
+    while content:
+        end = content.rfind(b"\n", 0, _SIGNALS_BYTES) + 1
+        if not end:
+            return  # a line that was not ended, or of a length that nobody takes
+        yield content[:end]
+        content = content[end:]
 
 
 def _not_run(started_at: float, why: str) -> dict[str, object]:

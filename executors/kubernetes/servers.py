@@ -26,6 +26,7 @@ from engine.ports import Clock
 from executors.kubernetes import jobs, kept
 from executors.kubernetes.api import APPLY, FIELD_MANAGER, Api, Document
 from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
+from executors.kubernetes.journal import Sender
 from executors.kubernetes.serving import PORT, objects, rollout
 from executors.kubernetes.serving.objects import Server
 from executors.kubernetes.serving.rollout import Desired, Phase, Seen, State
@@ -41,14 +42,20 @@ class Servers:
     """All servers of an installation.
 
     address: from a package's digest to where pods fetch it.
+    signals: from a sender to where it leaves what it measures.
     """
 
     def __init__(
-        self, clusters: KubernetesClusters, clock: Clock, address: Callable[[str], str]
+        self,
+        clusters: KubernetesClusters,
+        clock: Clock,
+        address: Callable[[str], str],
+        signals: Callable[[Sender], str],
     ) -> None:
         self._clusters = clusters
         self._clock = clock
         self._address = address
+        self._signals = signals
         self._scaled: dict[str, tuple[str, int, int]] = {}
 
     # ------------------------------------------------------------------ starting
@@ -63,14 +70,25 @@ class Servers:
         package = next(iter(order.inputs.values()), "")
         given = _mapping(_mapping(order.parameters.get("task")).get("parameters"))
         overrides = _mapping(order.parameters.get("overrides"))
-        rules = self.rules({**given, **overrides}, bounds_of(order))
-        server = objects.server_of(order, self._clusters.installation, place, self._clock.now())
+        parameters = {**given, **overrides}
+        rules = self.rules(parameters, bounds_of(order))
+        server = self._new(order, place, parameters)
         if self._find(link, server.name) is not None:
             return
         began = rollout.asked(State(), package, rules, self._clock.now())
         server = replace(server, state=began)
         self._write_service(link, server, rollout.desired(began, {}), "")
         self._bring(link, server, {})
+
+    def _new(
+        self, order: AttemptOrder, place: jobs.Place, parameters: Mapping[str, object]
+    ) -> Server:
+        now = self._clock.now()
+        try:
+            return objects.server_of(order, self._clusters.installation, place, now, parameters)
+        except (TypeError, ValueError) as error:
+            message = f"`window_seconds`: {error}"
+            raise RefusedError(message, fix="correct the serve task's parameters") from error
 
     @staticmethod
     def rules(parameters: Mapping[str, object], bounds: Bounds) -> rollout.Rules:
@@ -186,7 +204,7 @@ class Servers:
             server,
             colour,
             package,
-            self._address(package),
+            objects.Addresses(package=self._address(package), signals=self._signals(server.sender)),
             image=link.settings.image,
             python=link.settings.python,
         )

@@ -10,16 +10,39 @@ import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
 from executors.serving.models import Prediction, Rows
-from executors.tasks.context import Origin, Task
+from executors.tasks.context import Origin
 
 _REMEMBERED = 50_000
 """Requests whose answers are kept for labels that arrive late."""
 _LATENCIES_MAX = 100_000
 _ROWS_MAX = 20_000
+
+
+class Teller(Protocol):
+    """Who is told what a server measured: its task, or the engine beyond a cluster."""
+
+    @property
+    def pipeline(self) -> str:
+        """The pipeline whose model serves."""
+        ...
+
+    def signal(
+        self,
+        origin: Origin,
+        name: str,
+        value: float,
+        *,
+        unit: str = "",
+        shape: str = "gauge",
+        weight: float = 1.0,
+    ) -> None:
+        """Take a measured value."""
+        ...
 
 
 @dataclass(slots=True)
@@ -36,8 +59,8 @@ class _Window:
 class Windows:
     """Counts what happens and says it once a window. Used by one thread."""
 
-    def __init__(self, task: Task) -> None:
-        self._task = task
+    def __init__(self, teller: Teller) -> None:
+        self._teller = teller
         self._window = _Window()
         self._answers: OrderedDict[str, list[int]] = OrderedDict()
 
@@ -74,10 +97,10 @@ class Windows:
     def flush(self, features: Sequence[str]) -> None:
         """Append the signals of the window that ends now, and begin the next."""
         window, self._window = self._window, _Window()
-        pipeline = self._task.pipeline
+        pipeline = self._teller.pipeline
         labels = {"model": pipeline, "pipeline": pipeline}
         origin = Origin("serving", f"model:{pipeline}", labels)
-        signal = self._task.signal
+        signal = self._teller.signal
         signal(origin, "requests", window.requests, shape="count")
         if window.requests:
             share = window.errors / window.requests
@@ -101,8 +124,8 @@ class Windows:
             if not len(there):
                 continue
             origin = Origin(
-                "serving", f"feature:{self._task.pipeline}/{name}", {**labels, "feature": name}
+                "serving", f"feature:{self._teller.pipeline}/{name}", {**labels, "feature": name}
             )
             weight = len(there)
-            self._task.signal(origin, "feature_median", float(np.median(there)), weight=weight)
-            self._task.signal(origin, "feature_mean", float(there.mean()), weight=weight)
+            self._teller.signal(origin, "feature_median", float(np.median(there)), weight=weight)
+            self._teller.signal(origin, "feature_mean", float(there.mean()), weight=weight)

@@ -23,6 +23,8 @@ MOST_HOURS = 45 * DAY
 _NIGHTS_BEYOND = 28
 """Nights of a back-test, beyond those whose targets are not yet known as a whole."""
 _MANY_SERIES = 64
+_FEW_NIGHTS = 3
+"""Of a back-test: many series then tell more about one's widths than its own errors do."""
 _SPARSE_DAYS = 3
 """Days between the nights of a back-test of many series: they tell enough between them."""
 _LEAST_LEARNED = 2 * WEEK
@@ -125,8 +127,9 @@ def forecast(
         hours=hours,
         levels=levels,
         smoothed=len(ordered.names) <= backtest.most_smoothed,
+        shown=_tells_more_together(len(ordered.names), blocks),
     )
-    stated = list(apply(_state, parts))
+    stated = _state_all(parts, apply)
     places = np.argsort(np.asarray(order))
     evidence = [each for part in stated for each in part.evidence]
     return PanelForecast(
@@ -175,14 +178,32 @@ def _blocks(series: Panel, backtest: Backtest) -> list[list[int]]:
     return [past, [now]] if backtest.afresh else [[*past, now]]
 
 
+def _tells_more_together(count: int, blocks: Sequence[Sequence[int]]) -> bool:
+    """Return whether many series and few nights make widths of the errors of all."""
+    nights = sum(map(len, blocks)) - 1
+    return count > _MANY_SERIES and 0 < nights <= _FEW_NIGHTS
+
+
+def _state_all(parts: Sequence[Chunk], apply: Apply) -> list[_Stated]:
+    """Return what is said of the present of all chunks, of each apart or of all together."""
+    if not parts[0].shown:
+        return list(apply(_state, parts))
+    whole = replays.joined(list(apply(replays.judge, parts)))
+    levels = parts[0].levels
+    return [_stated(replays.widened(whole, levels), levels)]
+
+
 def _state(chunk: Chunk) -> _Stated:
     """Return what is said of the present of a chunk, and what the nights before it showed."""
-    replayed = replays.judge(chunk)
+    return _stated(replays.judge(chunk), chunk.levels)
+
+
+def _stated(replayed: Replay, levels: Sequence[float]) -> _Stated:
+    """Return the present of a replay, and what the nights before it showed."""
+    count = replayed.quantiles.shape[1]
     return _Stated(
         quantiles=replayed.quantiles[-1],
-        evidence=tuple(
-            _evidence(replayed, place, chunk.levels) for place in range(len(chunk.values))
-        ),
+        evidence=tuple(_evidence(replayed, place, levels) for place in range(count)),
     )
 
 

@@ -2,20 +2,23 @@
 
 Trees are learned from all series together. Everything after that looks at a chunk of series in
 the order of their names, so that memory is bounded, chunks can be worked on in parallel, and
-neither the order of the series nor the number of workers changes a bit of the answer.
+neither the order of the series nor the number of workers changes a bit of the answer. Where few
+nights are gone through, widths are made of the errors of all chunks together (`widened`).
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import numpy as np
 
-from forecasting.series import boosting, combining, intervals
+from forecasting.series import boosting, combining, intervals, spreads
 from forecasting.series.panel import Index, Known, Mask, Panel, Vector
-from forecasting.series.walk import Block, walk
+from forecasting.series.traits import traits
+from forecasting.series.walk import Block, Walk, walk
 
 CHUNK = 64
 """Series that are worked on together; their losses and errors stand in for one another's."""
@@ -43,7 +46,8 @@ class Replay:
 
     origins: (o,) first hour to forecast; quantiles: (o, n, h, levels); actual: (o, n, h), NaN
     where unknown; naive: (o, n, h) the last day again; tested: (o, h) whether errors were known;
-    weights: candidate to its weight (n,) in the first day of the last origin.
+    weights: candidate to its weight (n,) in the first day of the last origin. shown: what widths
+    are made of where all series are looked at together.
     """
 
     origins: Index
@@ -52,13 +56,14 @@ class Replay:
     naive: Vector
     tested: Mask
     weights: Mapping[str, Vector]
+    shown: spreads.Shown | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
     """Series to be replayed: values (n, hours known), trees with their origins, and levels.
 
-    smoothed: whether Holt-Winters is among the methods.
+    smoothed: whether Holt-Winters is among the methods; shown: whether to tell what was shown.
     """
 
     values: Vector
@@ -66,6 +71,7 @@ class Chunk:
     blocks: tuple[Block, ...]
     levels: tuple[float, ...]
     smoothed: bool
+    shown: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +144,7 @@ def chunks(
     hours: int,
     levels: Sequence[float],
     smoothed: bool,
+    shown: bool = False,
 ) -> list[Chunk]:
     """Return the chunks of a panel with what they need."""
     served = tuple((trees, tuple(block)) for trees, block in zip(learned, blocks, strict=True))
@@ -148,6 +155,7 @@ def chunks(
             blocks=served,
             levels=tuple(levels),
             smoothed=smoothed,
+            shown=shown,
         )
         for start in range(0, len(series.names), CHUNK)
     ]
@@ -165,6 +173,44 @@ def judge(chunk: Chunk) -> Replay:
         naive=walked.members["last day"],
         tested=banded.tested,
         weights=combined.weights,
+        shown=_shown(chunk.values, walked, combined.medians) if chunk.shown else None,
+    )
+
+
+def widened(whole: Replay, levels: Sequence[float]) -> Replay:
+    """Return a replay of all series whose widths are made of the errors of all of them.
+
+    Only where enough was known: origins and horizons of which too little was keep theirs.
+    """
+    if whole.shown is None:
+        return whole
+    found = whole.quantiles.copy()
+    for place in range(1, len(whole.origins)):
+        said = spreads.quantiles(whole.shown, place, levels)
+        if said is not None:
+            found[place, :, : said.shape[1]] = said
+    return dataclasses.replace(whole, quantiles=found)
+
+
+def _shown(values: Vector, walked: Walk, medians: Vector) -> spreads.Shown:
+    """Return what a walk has shown, for the horizons of which an error can be known by its end."""
+    known = Known(values).values
+    near = slice(0, int(walked.origins[-1] - walked.origins[0]))
+    told = [
+        traits(
+            known[:, :origin],
+            walked.scale[place],
+            medians[place, :, near],
+            {name: said[place, :, near] for name, said in walked.members.items()},
+        )
+        for place, origin in enumerate(walked.origins)
+    ]
+    return spreads.Shown(
+        origins=walked.origins,
+        unit=walked.scale,
+        medians=medians[:, :, near],
+        actual=walked.actual[:, :, near],
+        traits=np.stack(told),
     )
 
 
@@ -191,4 +237,19 @@ def joined(parts: Sequence[Replay]) -> Replay:
             name: np.concatenate([part.weights[name] for part in parts])
             for name in parts[0].weights
         },
+        shown=_shown_by_all(parts),
+    )
+
+
+def _shown_by_all(parts: Sequence[Replay]) -> spreads.Shown | None:
+    """Return what all series have shown; None where it was not asked for."""
+    told = [part.shown for part in parts if part.shown is not None]
+    if not told:
+        return None
+    return spreads.Shown(
+        origins=told[0].origins,
+        unit=np.concatenate([each.unit for each in told], axis=1),
+        medians=np.concatenate([each.medians for each in told], axis=1),
+        actual=np.concatenate([each.actual for each in told], axis=1),
+        traits=np.concatenate([each.traits for each in told], axis=1),
     )

@@ -14,6 +14,7 @@ from placement.assignment.departures import Pace
 from placement.assignment.filling import density
 from placement.assignment.plans import UNLIMITED, Moves, Plan, charged, left_out, moved, usage
 from placement.assignment.problem import AssignmentProblem, Integers, Numbers
+from placement.assignment.state import State, Tables
 
 # Steps in a hundred that go by prices of room; the others by cost alone.
 BY_PRICE_PERCENT = 75
@@ -26,7 +27,7 @@ REMOVALS = 10
 class Chain:
     """One walk: its state, its best units, and the cost of both."""
 
-    state: kernels.State
+    state: State
     best: Integers
     cost: float
     best_cost: float
@@ -44,7 +45,7 @@ class Chains:
 
     problem: AssignmentProblem
     moves: Moves | None
-    tables: kernels.Tables
+    tables: Tables
     chains: list[Chain]
     scale: float
     steps: int
@@ -114,13 +115,13 @@ def chains_of(
 
 def tables_of(
     problem: AssignmentProblem, priced: Numbers, moves: Moves | None, *, removals: int
-) -> kernels.Tables:
+) -> Tables:
     """Return what the compiled loops read."""
     can_stand = np.isfinite(priced)
     worth = problem.penalties().astype(float)
     placed = int(problem.count.sum())
     largest = problem.demand.mean(axis=1) / np.maximum(problem.capacity.mean(axis=0), 1.0)
-    return kernels.Tables(
+    return Tables(
         # One memory layout, so that the loops are compiled once.
         cost=np.ascontiguousarray(np.where(can_stand, problem.cost, np.inf)),
         out_cost=worth,
@@ -128,6 +129,7 @@ def tables_of(
         first=np.concatenate([[0], np.cumsum(can_stand.sum(axis=1))]).astype(np.int64),
         bins=np.nonzero(can_stand)[1].astype(np.int64),
         priced=np.ascontiguousarray(priced),
+        worth=np.minimum(worth, priced.min(axis=1, initial=np.inf)),
         keys=-np.stack([density(problem), largest.max(axis=1, initial=0.0)]),
         base=np.ascontiguousarray(np.zeros_like(problem.cost) if moves is None else moves.base),
         move_cost=np.zeros(problem.items) if moves is None else moves.cost.astype(float),
@@ -138,6 +140,7 @@ def tables_of(
                 int(problem.demand.shape[1] > 1),
                 BY_PRICE_PERCENT,
                 UNLIMITED if moves is None else moves.most,
+                int(moves is not None),
             ]
         ),
     )
@@ -159,7 +162,7 @@ def chain_of(problem: AssignmentProblem, plan: Plan, moves: Moves | None) -> Cha
     outside_place[outside] = np.arange(len(outside))
     cost = float(charged(problem, plan, moves))
     return Chain(
-        state=kernels.State(
+        state=State(
             units=plan.units.copy(order="C"),
             out=out,
             room=np.ascontiguousarray(
@@ -202,9 +205,7 @@ def scarce_first(problem: AssignmentProblem) -> Integers:
     return np.argsort(-needed / np.maximum(problem.capacity.sum(axis=0), 1.0), kind="stable")
 
 
-def walk(
-    tables: kernels.Tables, chain: Chain, *, steps: int, temperature: float, seed: int
-) -> None:
+def walk(tables: Tables, chain: Chain, *, steps: int, temperature: float, seed: int) -> None:
     """Let one chain do steps at one temperature."""
     cost, lowest = kernels.anneal(
         tables,

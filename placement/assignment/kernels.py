@@ -1,137 +1,37 @@
 """Compiled inner loops: ruin and recreate on classes, accepted as in simulated annealing.
 
-One step takes some units out of a few bins (where a unit that is left out is to come in: as many
-as it needs) and puts them and what was left out back, cheapest bin first, in a random order of a
-few kinds. A step that does not pay is undone from its journal. Method: ruin and recreate
-(Schrimpf et al. 2000) in the form of slack induction by string removals (Christiaens and Vanden
-Berghe 2020), with classes instead of single tasks. Needs the extra `compiled`.
+One step takes some units out of a few bins (where a unit that is left out, or stands where it is
+dear, is to come in: as many as it needs) and puts them and what was left out back, cheapest bin
+first, in a random order of a few kinds. A step that does not pay is undone from its journal.
+Method: ruin and recreate (Schrimpf et al. 2000) in the form of slack induction by string removals
+(Christiaens and Vanden Berghe 2020), with classes instead of single tasks. Needs the extra
+`compiled`.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numba
 import numpy as np
 
+from placement.assignment.aiming import aimed, dear, make_room
 from placement.assignment.problem import Integers, Numbers
+from placement.assignment.state import (
+    TAKEN,
+    WAITING,
+    State,
+    Tables,
+    fitting,
+    noted,
+    shift,
+    take,
+    touch,
+)
 
-# Shares of choices: of bins with room that are passed over, and of steps that make room for
-# something that is left out.
+# Shares of choices: of bins with room that are passed over, of steps that make room for something
+# that is left out, of the others that do so for a unit that stands where it is dear, and of rooms
+# that are made at least loss, not at random.
 SKIPPED, FOCUSED = 0.03, 0.6
-# Why an item is in the pool of a step: it was left out before, or was taken out by the step.
-WAITING, TAKEN = 1, 2
-
-
-class Tables(NamedTuple):
-    """What a search reads: the problem and the hints of the linear programme.
-
-    `first` and `bins` list the bins of item i as bins[first[i]:first[i + 1]]. `priced` is cost
-    plus the price of the room taken. `keys` holds two orders of coming back, least first.
-    `base` and `move_cost` price units that left a bin where they stood. `knobs` holds the most
-    units taken at once, the most removals from a bin, 1 where demand depends on the bin, the
-    percentage of steps that look at prices of room, and the most units that may have left.
-    """
-
-    cost: Numbers
-    out_cost: Numbers
-    demand: Integers
-    first: Integers
-    bins: Integers
-    priced: Numbers
-    keys: Numbers
-    base: Integers
-    move_cost: Numbers
-    knobs: Integers
-
-
-class State(NamedTuple):
-    """What a search changes; `sizes` holds the lengths of lists and the units that left their bin.
-
-    The lists are those of items left out, the journal, the pool, and the bins touched by a step.
-    `present[b]` lists the items in bin b, `place` where each stands in that list; `outside` and
-    `outside_place` do so for items with units left out. `journal` has item, bin, units by line.
-    `witness` is the row by which something last did not fit a bin: the next one likely fails there
-    too.
-    """
-
-    units: Integers
-    out: Integers
-    room: Integers
-    present: Integers
-    place: Integers
-    filled: Integers
-    outside: Integers
-    outside_place: Integers
-    journal: Integers
-    sizes: Integers
-    pool: Integers
-    wanted: Integers
-    touched: Integers
-    witness: Integers
-
-
-@numba.njit(cache=True, nogil=True)
-def fitting(tables: Tables, state: State, item: int, at: int, units: int) -> int:
-    """Return how many of the units fit into a bin."""
-    need = tables.demand[item, at * tables.knobs[2]]
-    room = state.room[at]
-    witness = state.witness[at]
-    if need[witness] > room[witness]:
-        return 0
-    for row in range(room.shape[0]):
-        if need[row] * units > room[row]:
-            units = room[row] // need[row]
-            if units <= 0:
-                state.witness[at] = row
-                return 0
-    return units
-
-
-@numba.njit(cache=True, nogil=True)
-def shift(tables: Tables, state: State, item: int, at: int, units: int) -> float:
-    """Move units from outside into a bin (or out of it where negative); return what it costs."""
-    before = state.units[item, at]
-    after = before + units
-    base = tables.base[item, at]
-    state.units[item, at] = after
-    state.out[item] -= units
-    need = tables.demand[item, at * tables.knobs[2]]
-    room = state.room[at]
-    for row in range(room.shape[0]):
-        room[row] -= units * need[row]
-    if before == 0:
-        state.place[at, item] = state.filled[at]
-        state.present[at, state.filled[at]] = item
-        state.filled[at] += 1
-    elif after == 0:
-        state.filled[at] -= 1
-        last = state.present[at, state.filled[at]]
-        state.present[at, state.place[at, item]] = last
-        state.place[at, last] = state.place[at, item]
-    if state.out[item] == 0:
-        state.sizes[0] -= 1
-        last = state.outside[state.sizes[0]]
-        state.outside[state.outside_place[item]] = last
-        state.outside_place[last] = state.outside_place[item]
-    elif state.out[item] == -units:
-        state.outside_place[item] = state.sizes[0]
-        state.outside[state.sizes[0]] = item
-        state.sizes[0] += 1
-    moved = max(0, base - after) - max(0, base - before)
-    state.sizes[4] += moved
-    paid = moved * tables.move_cost[item]
-    return float(units * (tables.cost[item, at] - tables.out_cost[item]) + paid)
-
-
-@numba.njit(cache=True, nogil=True)
-def _noted(tables: Tables, state: State, item: int, at: int, units: int) -> float:
-    line = state.sizes[1]
-    state.journal[line, 0] = item
-    state.journal[line, 1] = at
-    state.journal[line, 2] = units
-    state.sizes[1] += 1
-    return shift(tables, state, item, at, units)
+DEAR, CHOSEN = 0.5, 0.9
 
 
 @numba.njit(cache=True, nogil=True)
@@ -143,11 +43,7 @@ def _ruin(tables: Tables, state: State, focus: int, at: int, budget: int) -> flo
             break
         item = state.present[at, np.random.randint(state.filled[at])]
         units = min(state.units[item, at], 1 + np.random.randint(tables.knobs[0]))
-        delta += _noted(tables, state, item, at, -units)
-        if state.wanted[item] == 0:
-            state.pool[state.sizes[2]] = item
-            state.sizes[2] += 1
-        state.wanted[item] = TAKEN
+        delta += take(tables, state, item, at, units)
     return delta
 
 
@@ -221,8 +117,29 @@ def _recreate(tables: Tables, state: State, focus: int) -> float:
             within = tables.base[item, at] - state.units[item, at]
             if tables.move_cost[item] > 0 and within > 0:
                 most = min(most, int(within))
-            delta += _noted(tables, state, item, at, fitting(tables, state, item, at, most))
+            delta += noted(tables, state, item, at, fitting(tables, state, item, at, most))
         state.wanted[item] = 0
+    return delta
+
+
+@numba.njit(cache=True, nogil=True)
+def _outsider(tables: Tables, state: State) -> int:
+    """Return something that is left out and has a bin, or -1."""
+    if state.sizes[0] == 0 or np.random.random() >= FOCUSED:
+        return -1
+    item = int(state.outside[np.random.randint(state.sizes[0])])
+    return item if tables.first[item] < tables.first[item + 1] else -1
+
+
+@numba.njit(cache=True, nogil=True)
+def _room(tables: Tables, state: State, focus: int, budget: int) -> float:
+    """Take units out of a bin until one unit of `focus` fits; return what it costs."""
+    at = aimed(tables, focus)
+    if tables.knobs[5] > 0 and np.random.random() < CHOSEN:
+        delta = make_room(tables, state, focus, at)
+    else:
+        delta = _ruin(tables, state, focus, at, 3 * budget)
+    touch(state, at)
     return delta
 
 
@@ -232,21 +149,21 @@ def _step(tables: Tables, state: State) -> float:
     state.sizes[1] = 0
     state.sizes[2] = 0
     state.sizes[3] = 0
-    focus = -1
-    if state.sizes[0] > 0 and np.random.random() < FOCUSED:
-        focus = int(state.outside[np.random.randint(state.sizes[0])])
-        if tables.first[focus] == tables.first[focus + 1]:
-            focus = -1
-    budget = 1 + np.random.randint(tables.knobs[1])
     delta = 0.0
+    focus = _outsider(tables, state)
+    if focus < 0 and tables.knobs[5] > 0 and np.random.random() < DEAR:
+        focus, at = dear(tables, state)
+        if focus >= 0:
+            delta += take(tables, state, focus, at, 1)
+            touch(state, at)
+    budget = 1 + np.random.randint(tables.knobs[1])
     for number in range(1 + np.random.randint(3)):
+        if number == 0 and focus >= 0:
+            delta += _room(tables, state, focus, budget)
+            continue
         at = np.random.randint(state.units.shape[1])
-        aim = focus if number == 0 else -1
-        if aim >= 0:
-            at = int(tables.bins[np.random.randint(tables.first[focus], tables.first[focus + 1])])
-        delta += _ruin(tables, state, aim, at, 3 * budget if aim >= 0 else budget)
-        state.touched[state.sizes[3]] = at
-        state.sizes[3] += 1
+        delta += _ruin(tables, state, -1, at, budget)
+        touch(state, at)
     return delta + _recreate(tables, state, focus)
 
 

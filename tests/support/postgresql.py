@@ -1,7 +1,8 @@
 """A PostgreSQL server of a test's own: Debian's programs, a temporary folder, a socket in it.
 
-It opens no port. As root it runs as `nobody`, since PostgreSQL refuses to be root. It is ended by
-its process id. Nothing here tests a loss of power, so that it need not wait for the disk.
+It opens no port unless it is told where. As root it runs as `nobody`, since PostgreSQL refuses to
+be root. It is ended by its process id. Nothing here tests a loss of power, so that it need not wait
+for the disk.
 """
 
 from __future__ import annotations
@@ -32,10 +33,16 @@ def programs() -> Path | None:
 
 
 class PostgresqlServer:
-    """A server that may be killed and started again."""
+    """A server that may be killed and started again.
 
-    def __init__(self, folder: Path, bin_folder: Path) -> None:
+    address: where it listens besides its socket, to everybody in `network`; "" for nowhere.
+    """
+
+    def __init__(
+        self, folder: Path, bin_folder: Path, address: str = "", network: str = ""
+    ) -> None:
         self.folder = folder
+        self._address = address
         self._bin = bin_folder
         self._data = folder / "data"
         self._count = 0
@@ -45,6 +52,9 @@ class PostgresqlServer:
         self._call(
             "initdb", "-D", str(self._data), "-U", "berth", "-A", "trust", "-N", "-E", "UTF8"
         )
+        if address:
+            with (self._data / "pg_hba.conf").open("a", encoding="utf-8") as rules:
+                rules.write(f"host all all {network} trust\n")
 
     def start(self) -> None:
         """Start it and wait until it takes requests."""
@@ -52,7 +62,14 @@ class PostgresqlServer:
             self._process = subprocess.Popen(
                 [
                     *(self._bin / "postgres", "-D", self._data, "-k", self.folder),
-                    *("-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=50"),
+                    *(
+                        "-c",
+                        f"listen_addresses={self._address}",
+                        "-c",
+                        "fsync=off",
+                        "-c",
+                        "max_connections=50",
+                    ),
                 ],
                 cwd=self.folder,
                 stdout=log,
@@ -106,15 +123,18 @@ def _user() -> str | None:
 
 
 @contextmanager
-def running() -> Iterator[PostgresqlServer]:
-    """Yield a running server; skips the test by name where PostgreSQL is not installed."""
+def running(address: str = "", network: str = "") -> Iterator[PostgresqlServer]:
+    """Yield a running server, which listens as `PostgresqlServer` says.
+
+    Skips the test by name where PostgreSQL is not installed.
+    """
     found = programs()
     if found is None:
         pytest.skip("there is no PostgreSQL server (apt-get install postgresql)")
     # A socket's path may have 107 bytes at most, so the folder is not below that of the test.
     with tempfile.TemporaryDirectory(prefix="berth-pg-") as folder:
         Path(folder).chmod(0o755)
-        server = PostgresqlServer(Path(folder), found)
+        server = PostgresqlServer(Path(folder), found, address, network)
         server.start()
         try:
             yield server

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from api.cli.story import clearing, recorded, scenes, workspace
 from api.cli.story.recorded import Figure
-from api.cli.story.stage import Stage, StoryError
+from api.cli.story.stage import PATIENCE_SECONDS, PODS_PATIENCE_SECONDS, Stage, StoryError
 from api.cli.story.supervisor import EngineCommand, Supervisor
 from api.cli.story.telling import Teller
 from api.client.remote import Remote
@@ -39,6 +39,7 @@ class Wish:
     home: data folder, made anew; examples: where the example documents are.
     port: of the engine, 0 for a free one; stay: keep serving at the end.
     brief: without the scene that looks ahead, whose forecast takes the longest.
+    fail_with: command that makes a cluster fail which is none of this machine's.
     crash_points: where the engine is killed on the way; summary: where figures are written.
     """
 
@@ -47,6 +48,7 @@ class Wish:
     port: int = 0
     stay: bool = True
     brief: bool = False
+    fail_with: Sequence[str] = ()
     crash_points: Sequence[str] = ()
     environment: Mapping[str, str] | None = None
     summary: Path | None = None
@@ -80,6 +82,8 @@ def tell(wish: Wish, run: Callable[[Sequence[str]], int]) -> int:
         teller=Teller(sys.stdout, run),
         supervisor=supervisor,
         calm_seconds=BRIEF_CALM_SECONDS if wish.brief else CALM_SECONDS,
+        fail_with=wish.fail_with,
+        patience_seconds=PODS_PATIENCE_SECONDS if wish.fail_with else PATIENCE_SECONDS,
     )
     summary = Summary()
     # Whoever ends the story ends what it started.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -143,7 +144,7 @@ def cluster_fault(stage: Stage) -> Outcome:
     plan_id = stage.insist("the plan in force", lambda: _plan_in_force(stage))
     callers.reset()
     began, began_at = stage.teller.seconds, time.time()
-    stage.insist("the fault", lambda: stage.command("cluster", "fail", cluster, "--yes"))
+    _fail(stage, cluster)
     action, group = _answer(stage, alarms.ActionKind.REPLAN, known)
     detected = group.opened_at - began_at
     stage.teller.say(f"{group.super_alarm_id} raised {detected:.1f} s after the fault")
@@ -184,6 +185,23 @@ def cluster_fault(stage: Stage) -> Outcome:
             "cluster fault: failed requests afterwards": after.failed,
         },
     )
+
+
+def _fail(stage: Stage, cluster: str) -> None:
+    """Make a cluster fail: one of this machine by a command of Berth, others as they can be.
+
+    Raises:
+        StoryError: when nobody said how, or it does not work.
+    """
+    fleet = stage.insist("the fleet", stage.engine.fleet)
+    if next(one.executor for one in fleet.clusters if one.name == cluster) == "local":
+        stage.insist("the fault", lambda: stage.command("cluster", "fail", cluster, "--yes"))
+        return
+    if not stage.fail_with:
+        raise StoryError(f"{cluster} is no cluster of this machine", fix="set BERTH_DEMO_FAIL_WITH")
+    stage.teller.say(f"the power of {cluster} is cut")
+    if subprocess.run(stage.fail_with, check=False).returncode:
+        raise StoryError(f"{cluster} did not fail")
 
 
 def capacity(stage: Stage) -> Outcome:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,6 +16,8 @@ from engine.model import errors
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 120.0
+PODS_PATIENCE_SECONDS = 600.0
+"""Pods start in seconds where processes start in fractions of one."""
 PAUSE_SECONDS = 0.2
 UNREACHABLE = errors.UnreachableError.exit_code
 
@@ -28,18 +30,22 @@ class StoryError(errors.FinalError):
 
 @dataclass(slots=True, kw_only=True)
 class Stage:
-    """What the scenes play with. `callers` is None until the model serves."""
+    """What the scenes play with.
+
+    fail_with: command that makes a cluster fail which is none of this machine's.
+    patience_seconds: how long what is promised may take. callers: None until the model serves.
+    """
 
     space: workspace.Workspace
     engine: Remote
     teller: Teller
     supervisor: Supervisor
     calm_seconds: float
+    fail_with: Sequence[str] = ()
+    patience_seconds: float = PATIENCE_SECONDS
     callers: traffic.Traffic | None = None
 
-    def until(
-        self, what: str, look: Callable[[], T | None], *, patience: float = PATIENCE_SECONDS
-    ) -> T:
+    def until(self, what: str, look: Callable[[], T | None]) -> T:
         """Return what `look` finds, asking again while it finds nothing or nobody answers.
 
         Patience begins anew with each death of the engine, of which there are only so many.
@@ -47,6 +53,7 @@ class Stage:
         Raises:
             StoryError: when patience runs out; it names what was waited for.
         """
+        patience = self.patience_seconds
         ends = time.monotonic() + patience
         deaths = len(self.supervisor.deaths)
         why = ""

@@ -18,6 +18,7 @@ from typing import Any, cast
 from engine.model.dispatches import AttemptOrder
 from executors.kubernetes import jobs
 from executors.kubernetes.api import Document
+from executors.kubernetes.journal import Sender
 from executors.kubernetes.kept import COLOUR, PACKAGE, SERVER, SERVING
 from executors.kubernetes.serving import DRAIN_SECONDS, PORT
 from executors.kubernetes.serving.rollout import Desired, Phase, Rules, Seen, State, Strategy
@@ -28,7 +29,10 @@ _READY = "/v2/health/ready"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A server of a pipeline: what its pods are made of, and where its rollout stands."""
+    """A server of a pipeline: what its pods are made of, and where its rollout stands.
+
+    window_seconds: how often its pods say what they measured.
+    """
 
     name: str
     attempt: str
@@ -38,11 +42,40 @@ class Server:
     selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Mapping[str, str], ...] = ()
     began_at: float = 0.0
+    task: str = ""
+    cluster: str = ""
+    pool: str = ""
+    window_seconds: float = 1.0
     state: State = field(default_factory=State)
 
+    @property
+    def sender(self) -> Sender:
+        """Whose signals those of its pods are."""
+        return Sender(pipeline=self.pipeline, task=self.task, cluster=self.cluster, pool=self.pool)
 
-def server_of(order: AttemptOrder, installation: str, place: jobs.Place, now: float) -> Server:
-    """Return the server of an order, before it has any package."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """Where pods fetch their package, and where they leave what they measure."""
+
+    package: str
+    signals: str
+
+
+def server_of(
+    order: AttemptOrder,
+    installation: str,
+    place: jobs.Place,
+    now: float,
+    parameters: Mapping[str, object],
+) -> Server:
+    """Return the server of an order, before it has any package.
+
+    parameters: of the task, with those of its run.
+
+    Raises:
+        ValueError: when `window_seconds` is no number.
+    """
     return Server(
         name=jobs.name_of(installation, order.attempt_id),
         attempt=order.attempt_id,
@@ -52,6 +85,10 @@ def server_of(order: AttemptOrder, installation: str, place: jobs.Place, now: fl
         selector=dict(place.selector),
         tolerations=tuple(dict(each) for each in place.tolerations),
         began_at=now,
+        task=order.task,
+        cluster=order.cluster,
+        pool=order.pool,
+        window_seconds=max(0.05, float(cast("float", parameters.get("window_seconds", 1.0)))),
     )
 
 
@@ -100,11 +137,17 @@ def service(server: Server, desired: Desired, version: str = "") -> Document:
 
 
 def deployment(
-    server: Server, colour: str, package: str, address: str, *, image: str, python: str
+    server: Server, colour: str, package: str, addresses: Addresses, *, image: str, python: str
 ) -> Document:
-    """Return the Deployment of a colour; address: where its pods fetch the package."""
+    """Return the Deployment of a colour."""
     chosen = {SERVER: server.name, COLOUR: colour}
-    told = {"BERTH_PACKAGE": package, "BERTH_ADDRESS": address, "BERTH_MODEL": server.pipeline}
+    told = {
+        "BERTH_PACKAGE": package,
+        "BERTH_ADDRESS": addresses.package,
+        "BERTH_MODEL": server.pipeline,
+        "BERTH_SIGNALS": addresses.signals,
+        "BERTH_WINDOW_SECONDS": f"{server.window_seconds:g}",
+    }
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

@@ -1,42 +1,52 @@
 """The server in every pod of a serve task: `python -m executors.kubernetes.serving.pod`.
 
-It fetches the package from the engine's artefact endpoint and serves it over the Open Inference
-Protocol on all addresses of the pod. SIGTERM lets it say that it is not ready, and answer a while.
+It fetches the package from the engine's artefact endpoint and serves it as a local server does
+(`executors.serving.server`), on all addresses of the pod. What it measures goes to the engine,
+window by window. SIGTERM lets it say that it is not ready, and answer a while.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import dataclasses
 import functools
+import math
 import os
+import socket
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
+
+import uvloop
 
 from engine.model.errors import BerthError
 from executors.kubernetes import pod
 from executors.kubernetes.serving import DRAIN_SECONDS, PORT
-from executors.serving import standalone
+from executors.kubernetes.serving.telling import Telling
+from executors.serving import standalone, tracing
+from executors.serving.models import ServedModel
+from executors.serving.packages import Packages
+from executors.serving.server import ModelServer
+from executors.serving.windows import Windows
 
-_VERSION_LENGTH = 12
+_EARLY = 0.05
+"""Of a window."""
 
 
 def main(environment: Mapping[str, str]) -> int:
     """Serve the package that the environment names until a signal ends it; return the exit code."""
-    root = Path(environment.get("BERTH_ROOT", "/berth"))
-    digest = environment["BERTH_PACKAGE"].removeprefix("sha256:")
-    target = root / "models" / environment["BERTH_MODEL"] / digest[:_VERSION_LENGTH]
+    name, digest = environment["BERTH_MODEL"], environment["BERTH_PACKAGE"]
+    target = Path(environment.get("BERTH_ROOT", "/berth")) / "package"
     try:
         if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
             pod.patiently(functools.partial(pod.fetch, environment["BERTH_ADDRESS"], target))
-        standalone.run(
-            standalone.ServerSettings(
-                folder=root / "models",
-                host=environment.get("BERTH_HOST", "0.0.0.0"),  # noqa: S104 - of the pod alone
-                port=int(environment.get("BERTH_PORT", PORT)),
-                drain_seconds=DRAIN_SECONDS,
-            )
-        )
+        packages = Packages(name, environment)
+        model = packages.load(digest, target)
+        packages.processes.warm()
+        with contextlib.closing(packages.processes):
+            _run(environment, packages, dataclasses.replace(model, name=name))
     except pod.TransferError as error:
         sys.stderr.write(f"the package cannot be fetched: {error}\n")
         return 1
@@ -44,6 +54,66 @@ def main(environment: Mapping[str, str]) -> int:
         sys.stderr.write(f"{error.message}\n{error.fix}\n")
         return error.exit_code
     return 0
+
+
+def _run(environment: Mapping[str, str], packages: Packages, model: ServedModel) -> None:
+    """Serve a model that was loaded."""
+    host = environment.get("BERTH_HOST", "0.0.0.0")  # noqa: S104 - of the pod alone
+    listening = standalone.listen(int(environment.get("BERTH_PORT", PORT)), host)
+    telling = Telling(model.name, environment["BERTH_SIGNALS"])
+    windows = Windows(telling)
+    tracer = tracing.from_environment(environment, "berth-model-server")
+    application = ModelServer(model, packages, windows, tracer=tracer)
+    standalone.tune()
+    telling.start()
+    measuring = _Measuring(
+        application, windows, telling, float(environment.get("BERTH_WINDOW_SECONDS", "1"))
+    )
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(application, listening, measuring))
+    finally:
+        telling.close()
+        if tracer is not None:
+            tracer.close()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Measuring:
+    """Ends the windows of a server, at the same instants in all its pods."""
+
+    application: ModelServer
+    windows: Windows
+    telling: Telling
+    seconds: float
+
+    async def go_on(self) -> None:
+        """End a window whenever the clock passes a multiple of its length."""
+        while True:
+            await asyncio.sleep(self.seconds - time.time() % self.seconds)
+            # A sleep may end a moment early.
+            self.end(math.floor(time.time() / self.seconds + _EARLY) * self.seconds)
+
+    def end(self, at: float) -> None:
+        """End the window that began last."""
+        self.telling.begin(at)
+        self.windows.flush([each.name for each in self.application.model.features])
+        self.telling.end()
+
+
+async def _serve(application: ModelServer, listening: socket.socket, measuring: _Measuring) -> None:
+    def leaving() -> float:
+        application.service.draining = True
+        return DRAIN_SECONDS
+
+    configuration = standalone.configuration(application, application.inference)
+    server = standalone.Server(configuration, leaving)
+    going_on = asyncio.create_task(measuring.go_on())
+    try:
+        await server.serve(sockets=[listening])
+    finally:
+        going_on.cancel()
+        measuring.end(time.time())
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,15 +86,28 @@ def test_the_dry_run_would_notice_a_fault(karpenter: Api) -> None:
 @pytest.fixture(scope="module")
 def tofu() -> Path:
     if building.missing(["tofu"]):
-        pytest.skip("not run: tofu not built (scripts/cluster build)")
+        if os.environ.get("CI"):
+            building.build(["tofu"])
+            return building.path("tofu")
+        pytest.skip("not run: tofu not built (scripts/cluster build --tofu)")
     return building.path("tofu")
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return variables without the settings that people have for their own OpenTofu."""
+    settings = folder / "cli.tfrc"
+    settings.touch()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    return {**kept, "HOME": str(folder), "TF_CLI_CONFIG_FILE": str(settings)}
 
 
 def validate(tofu: Path, folder: Path) -> dict[str, Any]:
     """Return what `tofu validate` says of a folder; it needs no provider and no network."""
-    command = [str(tofu), f"-chdir={folder}"]
-    subprocess.run([*command, "init", "-backend=false"], check=True, capture_output=True)
-    said = subprocess.run([*command, "validate", "-json"], capture_output=True, check=False)
+    command, own = [str(tofu), f"-chdir={folder}"], environment(folder)
+    subprocess.run([*command, "init", "-backend=false"], check=False, capture_output=True, env=own)
+    said = subprocess.run(
+        [*command, "validate", "-json"], capture_output=True, check=False, env=own
+    )
     told: dict[str, Any] = json.loads(said.stdout)
     return told
 
@@ -101,6 +115,13 @@ def validate(tofu: Path, folder: Path) -> dict[str, Any]:
 USES = """
 output "nodes" { value = { for name, pool in var.berth_capacity : name => pool.node_count } }
 """
+
+
+def test_a_fault_in_the_variables_would_be_noticed(tofu: Path, tmp_path: Path) -> None:
+    for name, content in provisioning.terraform(report(33.0)).items():
+        wrong = content.replace("number", "numbers")
+        (tmp_path / name).write_text(wrong, "utf-8")
+    assert not validate(tofu, tmp_path)["valid"]
 
 
 @pytest.mark.parametrize("peak", [12.0, 33.0])
@@ -115,6 +136,7 @@ def test_terraform_variables_are_valid_and_read(tofu: Path, tmp_path: Path, peak
         text=True,
         capture_output=True,
         check=True,
+        env=environment(tmp_path),
     )
     expected = {"nvidia-a100-40-gb": 3} if peak > 16 else {}
     assert json.loads(json.loads(read.stdout)) == expected

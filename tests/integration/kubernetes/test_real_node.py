@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,11 +22,13 @@ from engine.model.identifiers import (
     TaskName,
 )
 from engine.model.resources import Resources
+from engine.model.signals import Signal
 from engine.model.specs import TaskKind
 from engine.testing.executor_suite import ended, eventually
 from executors.kubernetes.paths import log_path
 from executors.kubernetes.servers import Servers
 from executors.packaging import images
+from tests.support.clusters import programs
 from tests.support.clusters.real_node import POOL, RealCluster, RealWorkplace, real_cluster
 
 __all__ = ["real_cluster"]
@@ -119,6 +122,10 @@ def test_a_model_is_served_and_another_follows_it(workplace: RealWorkplace) -> N
     workplace.executor.start(wanted)
     first = eventually(workplace.executor, wanted.attempt_id, lambda seen: bool(seen.endpoint))
     assert labels(first.endpoint) == _model.onnx(1)[1]["labels"]
+    measured = windows(workplace, at_least={"requests", "quality", "feature_median"})
+    assert {each.labels["cluster"] for each in measured} == {"east"}
+    assert sum(each.value for each in measured if each.name == "requests") == 1
+    assert {each.value for each in measured if each.name == "quality"} == {1.0}
     servers: Servers = workplace.executor.servers
     seen = eventually(
         workplace.executor,
@@ -133,13 +140,28 @@ def test_a_model_is_served_and_another_follows_it(workplace: RealWorkplace) -> N
     assert ended(workplace.executor, wanted.attempt_id).state is AttemptState.STOPPED
 
 
+def windows(workplace: RealWorkplace, at_least: set[str]) -> list[Signal]:
+    """Return what a server told of itself, once all of some signals are among it."""
+    found: list[Signal] = []
+
+    def is_told() -> bool:
+        found[:] = workplace.executor.journal.read("", until=math.inf)[0]
+        return at_least <= {each.name for each in found}
+
+    programs.wait_until(is_told, f"{at_least}")
+    return found
+
+
 def labels(endpoint: str) -> object:
-    """Return what a server answers to the rows of the example."""
+    """Return what a server answers to the rows of the example, and say that it was right."""
     rows = _model.onnx(1)[1]["rows"]
     assert isinstance(rows, list)
     data = [value for row in rows for value in row]
     tensor = {"name": "features", "shape": [len(rows), 4], "datatype": "FP64", "data": data}
-    body = json.dumps({"inputs": [tensor]}).encode()
+    body = json.dumps({"id": "q-1", "inputs": [tensor]}).encode()
     with urllib.request.urlopen(f"{endpoint}/v2/models/iris/infer", body, timeout=30) as answer:
         outputs = {each["name"]: each["data"] for each in json.load(answer)["outputs"]}
+    told = json.dumps([{"id": "q-1", "label": outputs["label"]}]).encode()
+    with urllib.request.urlopen(f"{endpoint}/v2/models/iris/labels", told, timeout=30) as answer:
+        assert json.load(answer) == {"matched": 1, "unknown": 0}
     return outputs["label"]

@@ -22,7 +22,7 @@ from tests.support.clusters import building, plane, programs
 from tests.support.clusters.containers import PLUGINS, Containerd
 
 STATE = "node.json"
-READY_SECONDS = 120.0
+READY_SECONDS = 300.0
 _NODES_MAX = 200
 _CGROUPS = Path("/sys/fs/cgroup")
 _PACKAGES = {

@@ -14,6 +14,7 @@ TASKS = ("psutil",)
 """What a task needs that runs a command of its own."""
 SERVING = (
     "psutil",
+    "pydantic",
     "numpy",
     "onnxruntime",
     "msgspec",

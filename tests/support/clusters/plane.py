@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.support.clusters import building, certificates, programs
 
-READY_SECONDS = 120.0
+READY_SECONDS = 300.0
 STATE = "state.json"
 _WORDS_MAX = 4_000
 
@@ -29,11 +29,13 @@ class ControlPlane:
 
     folder: everything of it. port: of its API server, on loopback.
     running: its programs by name, those that were started.
+    service_accounts: whether pods get an account, and a token of it unless they want none.
     """
 
     folder: Path
     port: int
     etcd_port: int
+    service_accounts: bool = False
     running: dict[str, programs.Running] = field(default_factory=dict)
 
     @property
@@ -51,6 +53,7 @@ class ControlPlane:
         state = {
             "port": self.port,
             "etcd_port": self.etcd_port,
+            "service_accounts": self.service_accounts,
             "running": [each.plain() for each in self.running.values()],
         }
         (self.folder / STATE).write_text(json.dumps(state, indent=1), encoding="utf-8")
@@ -60,7 +63,13 @@ class ControlPlane:
         """Return the control plane that was started in a folder."""
         state: dict[str, Any] = json.loads((folder / STATE).read_text(encoding="utf-8"))
         found = [programs.Running(**each) for each in state["running"]]
-        return cls(folder, state["port"], state["etcd_port"], {each.name: each for each in found})
+        return cls(
+            folder,
+            state["port"],
+            state["etcd_port"],
+            state["service_accounts"],
+            {each.name: each for each in found},
+        )
 
     # ------------------------------------------------------------------ programs
 
@@ -165,7 +174,7 @@ class ControlPlane:
             "--allow-privileged=true",
             "--kubelet-preferred-address-types=InternalIP",
             "--endpoint-reconciler-type=none",
-            "--disable-admission-plugins=ServiceAccount",
+            *([] if self.service_accounts else ["--disable-admission-plugins=ServiceAccount"]),
             # Long enough that a server which comes back on a busy machine can read all it caches.
             "--etcd-compaction-interval=120s",
             "--profiling=false",
@@ -199,7 +208,9 @@ class ControlPlane:
         ]
 
 
-def create(folder: Path, names: Sequence[str] = building.PLANE) -> ControlPlane:
+def create(
+    folder: Path, names: Sequence[str] = building.PLANE, *, service_accounts: bool = False
+) -> ControlPlane:
     """Make keys and kubeconfig of a new control plane, and start it, or some of its programs.
 
     Raises:
@@ -208,7 +219,7 @@ def create(folder: Path, names: Sequence[str] = building.PLANE) -> ControlPlane:
     """
     building.build(names)
     folder.mkdir(parents=True)
-    plane = ControlPlane(folder, programs.free_port(), programs.free_port())
+    plane = ControlPlane(folder, programs.free_port(), programs.free_port(), service_accounts)
     certificates.authority(folder)
     addresses = "IP:127.0.0.1,IP:10.0.0.1,DNS:localhost"
     certificates.issue(folder, "apiserver", "/CN=kube-apiserver", names=addresses)

@@ -43,15 +43,22 @@ def unavailable() -> str:
     return kubelet.missing() or own_image.missing()
 
 
-def start(folder: Path, only: tuple[str, ...] | None) -> RealCluster:
-    """Start everything; only: of Berth's libraries, what the image holds."""
-    made = plane.create(folder)
+def start(
+    folder: Path, only: tuple[str, ...] | None, *, service_accounts: bool = False
+) -> RealCluster:
+    """Start everything; only: of Berth's libraries, what the image holds; None for all."""
+    made = plane.create(folder, service_accounts=service_accounts)
     try:
         node = kubelet.create(made)
     except BaseException:
         made.stop()
         raise
-    return RealCluster(made, node, own_image.push(node.registry, only))
+    try:
+        return RealCluster(made, node, own_image.push(node.registry, only))
+    except BaseException:
+        node.stop()
+        made.stop()
+        raise
 
 
 def stop(cluster: RealCluster) -> None:

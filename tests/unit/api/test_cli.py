@@ -316,3 +316,20 @@ def test_names_of_users_cannot_drive_the_terminal(
     drawn = capsys.readouterr().err
     assert "\x1b" not in drawn
     assert "[red]" in drawn
+
+
+def test_settings_are_copied_for_their_owner_alone(
+    berth: Berth, said: Callable[[], str], tmp_path: Path
+) -> None:
+    """As a volume of Kubernetes has them: files are links into a folder with a dot."""
+    (tmp_path / "clusters" / "..data").mkdir(parents=True)
+    (tmp_path / "clusters" / "..data" / "kubeconfig").write_text("token")
+    (tmp_path / "clusters" / "kubeconfig").symlink_to(Path("..data", "kubeconfig"))
+    for content in ("token", "renewed"):
+        (tmp_path / "clusters" / "..data" / "kubeconfig").write_text(content)
+        assert berth("private", "clusters", "run/berth") == 0
+        assert said() == "run/berth/kubeconfig\n"
+        (copied,) = (tmp_path / "run" / "berth").iterdir()
+        assert copied.stat().st_mode & 0o777 == 0o600
+        assert not copied.is_symlink()
+        assert copied.read_text() == content

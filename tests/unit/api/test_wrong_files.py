@@ -25,6 +25,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("model push", "holds no model.toml", "berth model init"),
         ("serve absent", "there is no folder 'absent'", "a folder of models"),
         ("serve notes.md", "there is no folder 'notes.md'", "a folder of models"),
+        ("private absent out", "absent", "a folder that can be read"),
+        ("private . notes.md", "notes.md", "one that can be written"),
         ("import notes.md", "notes.md", "kfp dsl compile"),
         ("image unpack notes.md out", "notes.md", ""),
         ("runner --model notes.md", "notes.md", "a tar of a package"),

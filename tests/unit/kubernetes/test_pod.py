@@ -17,13 +17,25 @@ from typing import Any
 
 import pytest
 
+from engine.clocks import SystemClock
 from engine.model.errors import InvalidInputError
 from engine.model.identifiers import AttemptId
 from executors.kubernetes import endpoint, verdicts
+from executors.kubernetes.journal import Journal, Sender
 from executors.local import FolderArtifacts
 from tests.support.local_cluster import WRITES
 
 ROOT = Path(__file__).resolve().parents[3]
+SENDER = Sender(pipeline="heart", task="task", cluster="east", pool="nodes")
+MEASURES = (
+    WRITES
+    + """
+import json, os
+from pathlib import Path
+line = {"name": "rows", "layer": "etl", "subject": "task:heart/task", "at": 1.0, "value": 3.0}
+Path(os.environ["BERTH_SIGNALS"]).write_text(json.dumps(line) + "\\n")
+"""
+)
 
 
 class Pod:
@@ -33,8 +45,9 @@ class Pod:
         self.home = home
         self.artifacts = FolderArtifacts(home / "artifacts")
         self.signer = endpoint.Signer(home / "key")
+        self.journal = Journal(home / "signals", SystemClock())
         self.server = endpoint.ArtifactEndpoint(
-            self.artifacts, self.signer, "127.0.0.1:0", home / "transfers"
+            self.artifacts, self.signer, "127.0.0.1:0", home / "transfers", self.journal
         )
         self.base = f"http://127.0.0.1:{self.server.port}"
 
@@ -62,6 +75,7 @@ class Pod:
             "inputs": {},
             "files": {},
             "outputs": self.address("outputs", "r-1.task.1"),
+            "signals": self.address("signals", SENDER.address),
             **changes,
         }
         here = {
@@ -249,8 +263,9 @@ def test_the_key_stays_the_same_and_is_for_its_owner_only(tmp_path: Path) -> Non
 
 def test_an_address_that_cannot_be_listened_on_is_named(tmp_path: Path) -> None:
     store, signer = FolderArtifacts(tmp_path / "a"), endpoint.Signer(tmp_path / "key")
+    journal = Journal(tmp_path / "signals", SystemClock())
     with pytest.raises(InvalidInputError, match="here:there"):
-        endpoint.ArtifactEndpoint(store, signer, "here:there", tmp_path)
+        endpoint.ArtifactEndpoint(store, signer, "here:there", tmp_path, journal)
 
 
 def test_as_many_last_lines_are_told_as_a_cluster_keeps(pod: Pod) -> None:
@@ -259,3 +274,20 @@ def test_as_many_last_lines_are_told_as_a_cluster_keeps(pod: Pod) -> None:
     numbers = [int(line.split()[0]) for line in told.last_lines]
     assert 5 < len(numbers) < 20
     assert numbers == list(range(20 - len(numbers), 20))
+
+
+def test_what_a_task_measured_comes_to_the_engine_with_labels(pod: Pod) -> None:
+    assert pod.run(MEASURES)[0] == 0
+    ((signal,), _) = pod.journal.read("", until=2.0)
+    assert (signal.series, signal.value) == ("task:heart/task|rows", 3.0)
+    assert dict(signal.labels) == SENDER.labels
+
+
+def test_a_task_may_not_measure_for_another_pipeline(pod: Pod) -> None:
+    assert pod.run(MEASURES.replace("task:heart", "task:reports"))[0] == 0
+    assert pod.journal.read("", until=2.0)[0] == []
+
+
+def test_an_engine_that_is_away_does_not_keep_a_task_from_its_end(pod: Pod) -> None:
+    away = "http://127.0.0.1:1/signals/x?signature=0"
+    assert pod.run(MEASURES, signals=away)[0] == 0

@@ -22,6 +22,8 @@ from executors.kubernetes.api import Document
 from executors.kubernetes.serving import objects
 from executors.kubernetes.serving.rollout import Desired, Rules, State, Strategy
 
+ADDRESSES = objects.Addresses(package="http://a", signals="http://b")
+
 
 def server() -> objects.Server:
     order = AttemptOrder(
@@ -39,7 +41,7 @@ def server() -> objects.Server:
         limits=Resources(cpu_cores=0.5, memory_gib=1.0),
     )
     place = jobs.Place(selector={"pool": "a"}, tolerations=({"key": "gpu"},))
-    made = objects.server_of(order, "i1", place, 7.0)
+    made = objects.server_of(order, "i1", place, 7.0, {"window_seconds": 2})
     state = State(package="sha256:1", rules=Rules(strategy=Strategy.CANARY, replicas_most=4))
     return replace(made, state=state)
 
@@ -59,7 +61,7 @@ def test_all_colours_get_requests_unless_one_is_chosen() -> None:
 
 
 def test_no_pod_leaves_before_another_is_ready_by_its_own_word() -> None:
-    made = objects.deployment(server(), "blue", "sha256:1", "http://a", image="i", python="p")
+    made = objects.deployment(server(), "blue", "sha256:1", ADDRESSES, image="i", python="p")
     spec = made["spec"]
     assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
     (container,) = spec["template"]["spec"]["containers"]

@@ -44,6 +44,22 @@ def test_a_task_that_moves_says_from_where_to_where(plan: Plan) -> None:
     assert task.end_seconds == 1_100.0 - 1_016.0
 
 
+def test_a_move_of_a_replan_says_what_it_costs(plan: Plan) -> None:
+    (spec,) = plan.request.pipelines
+    priced = replace(spec, limits=replace(spec.limits, move_micro_dollars=MicroDollars(250_000)))
+    request = replace(plan.request, pipelines=(priced,), moved_from={"heart/train": "eu-1/nodes"})
+    other = replace(with_train(plan, cluster="us-1"), request=request)
+    difference = diff(plan, other)
+    (task,) = difference.tasks
+    assert task.move_micro_dollars == 250_000
+    assert "from eu-1/nodes to us-1/nodes (a move costs 0.25 USD)" in summary(difference)
+
+
+def test_only_a_task_that_stood_somewhere_pays_for_a_move(plan: Plan) -> None:
+    other = with_train(plan, cluster="us-1")
+    assert [task.move_micro_dollars for task in diff(plan, other).tasks] == [0]
+
+
 def test_a_task_that_holds_more_is_changed(plan: Plan) -> None:
     other = with_train(plan, held=Resources(cpu_cores=2.0, memory_gib=1.0), node_count=2)
     (task,) = diff(plan, other).tasks

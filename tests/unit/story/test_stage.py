@@ -31,13 +31,14 @@ def waits(monkeypatch: pytest.MonkeyPatch, clock: Clock, found_at: float) -> flo
     monkeypatch.setattr(time, "sleep", clock.sleep)
     stage = stages.Stage.__new__(stages.Stage)
     stage.supervisor = cast("Supervisor", clock.supervisor)
+    stage.patience_seconds = 10.0
 
     def look() -> float | None:
         if clock.now < found_at:
             raise UnreachableError("the engine was away")
         return clock.now
 
-    return stage.until("an answer", look, patience=10.0)
+    return stage.until("an answer", look)
 
 
 def test_what_comes_in_time_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
