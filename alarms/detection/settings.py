@@ -57,6 +57,9 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType(
         "errors_share": Meaning(worse=_HIGHER, severity=_CRITICAL, effect=0.03),
         "latency_ms_p99": Meaning(worse=_HIGHER, effect=1.0),
         "quality": Meaning(worse=_LOWER, severity=_CRITICAL, effect=0.08),
+        # One run in a hundred takes longer than all before: worth knowing beside other alarms.
+        "deadline_at_risk": Meaning(worse=_HIGHER, normal=0.0),
+        "profile_exceeded": Meaning(worse=_HIGHER, severity=_INFO, normal=0.0),
         # Values of single runs: the tests know how little one earlier run says.
         "nulls_share": Meaning(worse=_HIGHER, effect=0.02, least=1),
         "rows": Meaning(effect=0.3, least=1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -22,6 +23,7 @@ class Reason(StrEnum):
     SENT_AGAIN = "this very firing was received before"
     ONSET = "alarms of the event before began to fire again: a new event"
     BRIDGE = "an alert names entities of both"
+    UNUSUAL = "an alarm fired that is not among those that always do: an event"
     SILENCE = "nothing fired for longer than the gap"
 
 
@@ -72,6 +74,10 @@ class Episode:
         run_alarms: Their alarms by fingerprint: the name, and whether it fired here before.
         names: Numbers of the entities that its alerts hold; it stays open for them.
         near: Numbers of the entities that it may turn out to be about.
+        is_stretch: Whether only routine alarms fired in it so far (`routine`).
+        is_interrupted: Whether another one did in its newest burst.
+        burst: The alerts of that burst, while it is a stretch.
+        burst_ended_at: When the newest of them fired.
     """
 
     serial: int
@@ -88,11 +94,26 @@ class Episode:
     run_since: float = 0.0
     names: set[int] = field(default_factory=set)
     near: set[int] = field(default_factory=set)
+    is_stretch: bool = False
+    is_interrupted: bool = False
+    burst: list[Alert] = field(default_factory=list)
+    burst_ended_at: float = -math.inf
 
     def count(self, reason: Reason, alerts: int = 1) -> None:
         """Count alerts that joined."""
         self.alerts += alerts
         self.because[reason] = self.because.get(reason, 0) + alerts
+
+    def absorb(self, younger: Episode) -> None:
+        """Take over the counts and times of an episode that turned out to be part of this one."""
+        self.newest_at = max(self.newest_at, younger.newest_at)
+        for reason, count in younger.because.items():
+            self.count(reason, count)
+        # With an event it is an event; only two stretches are a stretch.
+        self.is_stretch &= younger.is_stretch
+        self.is_interrupted |= younger.is_interrupted
+        self.burst = [*self.burst, *younger.burst] if self.is_stretch else []
+        self.burst_ended_at = max(self.burst_ended_at, younger.burst_ended_at)
 
 
 class AlarmTable:

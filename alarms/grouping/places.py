@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from alarms.grouping.alert import Alert
 from alarms.grouping.episodes import Episode, Reason
@@ -89,11 +89,13 @@ class Places:
         episodes += [self._by_part.get(self._kinship.part(name)) for name in named]
         return any(each is not None and self._is_recent(each, at) for each in episodes)
 
-    def succeed(self, episode: Episode) -> Episode:
-        """Open a super-alarm for the run of another; what comes next belongs to it."""
-        first = group_id(episode.run[0])
-        fresh = self.opened(first, episode.part, episode.run_since, episode.newest_at)
-        for name in {name for alert in episode.run for name in alert.holds}:
+    def succeed(self, episode: Episode, alerts: Sequence[Alert]) -> Episode:
+        """Open a super-alarm for alerts of another; what comes next belongs to it."""
+        fresh = self.opened(group_id(alerts[0]), episode.part, alerts[0].at, episode.newest_at)
+        for number in {self._kinship.number(alert.entity) for alert in alerts}:
+            if number in self._by_entity:
+                self._by_entity[number] = fresh.serial
+        for name in {name for alert in alerts for name in alert.holds}:
             number = self._kinship.number(name)
             if self._by_name.get(number) is episode:
                 self._by_name[number] = fresh
@@ -101,10 +103,15 @@ class Places:
                 fresh.names.add(number)
         return fresh
 
-    def close_quiet(self, before: float) -> Iterator[Episode]:
-        """Close and yield what has been quiet since before a time and is not held open."""
+    def close_quiet(
+        self, before: float, lasts: Callable[[Episode], bool] = lambda _: False
+    ) -> Iterator[Episode]:
+        """Close and yield what has been quiet since before a time and is not held open.
+
+        lasts: Whether an episode outlasts such a pause.
+        """
         quiet = itertools.takewhile(lambda each: each.newest_at < before, self._open.values())
-        for episode in [each for each in quiet if not each.names]:
+        for episode in [each for each in quiet if not each.names and not lasts(each)]:
             self.close(episode)
             yield episode
 
@@ -269,9 +276,7 @@ class Places:
             return []
         older, younger = sorted((one, other), key=lambda e: (e.opened_at, e.serial))
         self._by_part[kept] = older
-        older.newest_at = max(older.newest_at, younger.newest_at)
-        for reason, count in younger.because.items():
-            older.count(reason, count)
+        older.absorb(younger)
         del self._open[younger.serial]
         self._forget(younger)
         for name in younger.names:

@@ -2,7 +2,8 @@
 
 It does constant work an alert and knows nothing beforehand. An alert joins the open super-alarm
 of its part of the system (`kinship`, `places`); one opens when nothing fired there for longer
-than the gap, or when alarms begin to repeat (`onsets`). Every step is reported with its reason
+than the gap, or when alarms begin to repeat (`onsets`). Where something always fires, everyday
+alarms may be kept apart from events (`routine`). Every step is reported with its reason
 (`episodes.Change`); nothing is dropped. `super_alarms` puts it behind the port `Grouper`.
 """
 
@@ -18,6 +19,7 @@ from alarms.grouping.alert import Alert
 from alarms.grouping.episodes import Change, Episode, Reason, Step
 from alarms.grouping.onsets import Onsets
 from alarms.grouping.places import Places
+from alarms.grouping.routine import Routines
 from engine.model.errors import Fault, InvalidInputError
 
 SENT_MOST = 200_000
@@ -32,6 +34,9 @@ class StreamSettings:
         gap_seconds: An event is over when its part of the system was quiet for longer. Rules and
             exporters are mostly evaluated once a minute; the default bridges one that is missed
             by half.
+        stretch_seconds: Alarms that fire all day, such as those of an intrusion detector, are one
+            super-alarm while they pause for no longer; any other alarm opens its own. 0: all
+            alarms are judged alike.
         decide_seconds: How long it may take to see that a new event began.
         late_seconds: Alerts whose own time is further from that of their arrival are taken at
             arrival: somebody's clock is wrong.
@@ -40,6 +45,7 @@ class StreamSettings:
     """
 
     gap_seconds: float = 90.0
+    stretch_seconds: float = 0.0
     decide_seconds: float = 300.0
     late_seconds: float = 300.0
     remember_seconds: float = 3_600.0
@@ -62,6 +68,12 @@ class StreamGrouper:
             remember_seconds=self._settings.remember_seconds,
             alarms_most=self._settings.alarms_most,
         )
+        self._routines: Routines | None = None
+        if self._settings.stretch_seconds > 0:
+            self._routines = Routines(
+                gap_seconds=self._settings.gap_seconds,
+                stretch_seconds=self._settings.stretch_seconds,
+            )
         self._sent: OrderedDict[str, None] = OrderedDict()
         self._now = -math.inf
 
@@ -159,8 +171,7 @@ class StreamGrouper:
             episode = self._placed(alert, number, at, changes)
             touched[episode.serial] = episode
         for episode in touched.values():
-            if self._onsets.begins(episode, self._now):
-                self._split(episode, changes)
+            self._judge(episode, changes)
 
     def _learn(self, alert: Alert, changes: list[Change]) -> int:
         """Learn what an alert names together; return the number of its entity."""
@@ -184,21 +195,52 @@ class StreamGrouper:
         if self._onsets.suspect(episode, alert):
             step, reason = Step.FOLDED, Reason.DUPLICATE
         episode.count(reason)
+        if self._routines is not None:
+            episode.is_stretch |= step is Step.OPENED
+            self._routines.note(episode, alert, at)
         changes.append(
             Change(step=step, reason=reason, group_id=episode.group_id, alert_ids=(alert.alert_id,))
         )
         return episode
 
-    def _split(self, episode: Episode, changes: list[Change]) -> None:
-        """Move the run of an episode to a new one."""
-        fresh = self._places.succeed(episode)
-        moved = self._onsets.settle(episode, fresh.serial, self._now)
+    def _judge(self, episode: Episode, changes: list[Change]) -> None:
+        """Look, after the alerts of one instant, whether a new event began in an episode."""
+        begins = self._onsets.begins(episode, self._now)
+        if self._routines is None or not episode.is_stretch:
+            if begins:
+                fresh = self._places.succeed(episode, episode.run)
+                moved = self._onsets.settle(episode, fresh.serial, self._now)
+                self._move(episode, fresh, moved, Reason.ONSET, changes)
+            return
+        if begins:
+            # What is routine repeats: that begins nothing.
+            self._onsets.settle(episode, episode.serial, self._now)
+        burst = self._routines.interrupt(episode) if episode.is_interrupted else []
+        if burst:
+            fresh = self._places.succeed(episode, burst)
+            self._onsets.forget(episode)
+            self._onsets.take(fresh, burst)
+            self._move(episode, fresh, burst, Reason.UNUSUAL, changes)
+            self._places.close(episode)
+            changes.append(
+                Change(step=Step.CLOSED, reason=Reason.UNUSUAL, group_id=episode.group_id)
+            )
+
+    def _move(
+        self,
+        episode: Episode,
+        fresh: Episode,
+        moved: Sequence[Alert],
+        reason: Reason,
+        changes: list[Change],
+    ) -> None:
+        """Count alerts that leave an episode for a new one, and say so."""
         episode.alerts -= len(moved)
-        fresh.count(Reason.ONSET, len(moved))
+        fresh.count(reason, len(moved))
         changes.append(
             Change(
                 step=Step.SPLIT,
-                reason=Reason.ONSET,
+                reason=reason,
                 group_id=fresh.group_id,
                 alert_ids=tuple(alert.alert_id for alert in moved),
                 other_id=episode.group_id,
@@ -223,8 +265,12 @@ class StreamGrouper:
         return True
 
     def _close_quiet(self, changes: list[Change]) -> None:
-        for episode in self._places.close_quiet(self._now - self._settings.gap_seconds):
+        before = self._now - self._settings.gap_seconds
+        for episode in self._places.close_quiet(before, self._lasts):
             self._onsets.forget(episode)
             changes.append(
                 Change(step=Step.CLOSED, reason=Reason.SILENCE, group_id=episode.group_id)
             )
+
+    def _lasts(self, episode: Episode) -> bool:
+        return self._routines is not None and self._routines.lasts(episode, self._now)

@@ -93,7 +93,13 @@ def plans(
     channels = notifying.read_channels(parts.settings)
     window = parts.settings.scaled(parts.settings.window_seconds)
     signals = LocalSignals(parts.settings.home, parts.fleet, parts.clock, window_seconds=window)
-    sources = (signals, *_beyond(parts, window), *_prometheus(parts))
+    promises = dispatching.PlanSignals(parts.ledger, parts.clock, window_seconds=window)
+    sources: Sequence[SignalSource] = (
+        signals,
+        promises,
+        *_beyond(parts, window),
+        *_prometheus(parts),
+    )
     rated = detection_of(parts.settings)
     watch = watcher(parts, term, sources, _notifiers(parts, channels), rated)
     return (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from engine.dispatching.dispatcher import Dispatcher
 from engine.dispatching.progress import status
+from engine.dispatching.signals import PlanSignals
 from engine.dispatching.submission import cancel, submit, submit_once
 
-__all__ = ["Dispatcher", "cancel", "status", "submit", "submit_once"]
+__all__ = ["Dispatcher", "PlanSignals", "cancel", "status", "submit", "submit_once"]

@@ -1,0 +1,92 @@
+"""What Berth's own plan says of itself: deadlines that will be missed, profiles that were wrong.
+
+For each pipeline its newest run counts while it is active, and for some windows after, so that
+what was alarmed is seen to be over. Both values are 1 where it is so, and 0 otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from engine.dispatching.progress import status
+from engine.model.dispatches import RunState, TaskState
+from engine.model.progress import RunStatus
+from engine.model.records import RUNS
+from engine.model.signals import Layer, Signal
+from engine.ports import Clock, Ledger
+
+WINDOWS_AFTER = 6
+"""Windows after the end of a run in which it is still told that nothing is wrong any more."""
+
+
+class PlanSignals:
+    """Looks at runs once a window. Port `SignalSource`."""
+
+    name = "plan"
+
+    def __init__(self, ledger: Ledger, clock: Clock, *, window_seconds: float) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._window_seconds = window_seconds
+
+    def read(self, position: str) -> tuple[Sequence[Signal], str]:
+        """Return the signals of this window, if it was not read yet; see the port."""
+        now = self._clock.now()
+        window = str(int(now // self._window_seconds))
+        if window == position or not self._is_any(now):
+            return [], position
+        newest: dict[str, RunStatus] = {}
+        for one in status(self._ledger, now):
+            newest.setdefault(one.run.pipeline, one)
+        found = [
+            signal
+            for one in newest.values()
+            if self._counts(one.run.ended_at, now)
+            for signal in signals_of(one, now)
+        ]
+        return found, window
+
+    def _is_any(self, now: float) -> bool:
+        """Return whether a run counts; most of the time none does, and that is cheap to tell."""
+        if self._ledger.select(RUNS, where={"state": RunState.ACTIVE.value}, limit=1):
+            return True
+        last = self._ledger.select(RUNS, order_by="created_at", descending=True, limit=1)
+        return any(self._counts(stored.value.ended_at, now) for stored in last)
+
+    def _counts(self, ended_at: float | None, now: float) -> bool:
+        return ended_at is None or now - ended_at <= WINDOWS_AFTER * self._window_seconds
+
+
+def signals_of(one: RunStatus, now: float) -> Iterator[Signal]:
+    """Yield what a run says of its plan.
+
+    A deadline is at risk when the median forecast of the end lies behind it: then it is more
+    likely missed than kept. A profile is exceeded when a task runs for longer than the runs that
+    it was learned from.
+    """
+    is_active = one.run.state is RunState.ACTIVE
+    pipeline = one.run.pipeline
+    if one.deadline_seconds is not None:
+        median = max(now, one.end_seconds_p50 or now)
+        is_late = is_active and median > one.deadline_seconds
+        yield _signal("deadline_at_risk", f"pipeline:{pipeline}", pipeline, now, is_true=is_late)
+    for task in one.tasks:
+        if task.started_at is None:
+            continue
+        runs = is_active and task.state is TaskState.RUNNING
+        ends_at = task.end_seconds_p95
+        # A forecast has nothing left once a task is past every run before.
+        is_over = runs and ends_at is not None and ends_at <= now
+        subject = f"task:{pipeline}/{task.task}"
+        yield _signal("profile_exceeded", subject, pipeline, now, is_true=is_over)
+
+
+def _signal(name: str, subject: str, pipeline: str, now: float, *, is_true: bool) -> Signal:
+    return Signal(
+        name=name,
+        layer=Layer.PLAN,
+        subject=subject,
+        at=now,
+        value=float(is_true),
+        labels={"pipeline": pipeline},
+    )
