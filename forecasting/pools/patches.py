@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecasting.pools.features import DAY, WEEK, Index, Rows, Vector, rows
 
 torch: Any = importlib.import_module("torch")
 Network = Any  # a module of torch, whose types are not followed
+Singles = NDArray[np.float32]
 
 _DAYS = 14
 CONTEXT = _DAYS * DAY
@@ -102,7 +104,7 @@ def _network() -> Network:
 
 def _windows(
     series: Sequence[tuple[Vector, int]], random: np.random.Generator
-) -> tuple[Vector, Vector]:
+) -> tuple[Singles, Singles]:
     """Return patches and the changes to forecast, of windows that are drawn from all series."""
     usable = [(values, end) for values, end in series if end > CONTEXT + DAY]
     patches, changes = [], []
@@ -119,7 +121,7 @@ def _windows(
     return np.concatenate(patches), np.concatenate(changes)
 
 
-def _patches(values: Vector, origins: Index, scale: Vector) -> Vector:
+def _patches(values: Vector, origins: Index, scale: Vector) -> Singles:
     """Return (m, days, 24 + days): scaled values of each day, and which day it is."""
     ends = np.asarray(origins)[:, None]
     window = values[ends - CONTEXT + np.arange(CONTEXT)]
@@ -131,7 +133,7 @@ def _patches(values: Vector, origins: Index, scale: Vector) -> Vector:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def _one_thread() -> Generator[None]:
     """Compute in one thread: sums then come in one order, and other work has its cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
