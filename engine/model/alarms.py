@@ -31,6 +31,8 @@ class Alarm:
     statistic, p_value: of `test`; expected_low, expected_high: the band that would have been
         normal; value: what was seen.
     rule: name of the expert rule that raised, lowered or confirmed it; "" without one.
+    raised_at: when Berth raised it, where that was long after `at`: what was measured may be told
+        late, as after an outage; 0 otherwise.
     """
 
     alarm_id: str
@@ -50,6 +52,12 @@ class Alarm:
     labels: Mapping[str, str] = field(default_factory=dict)
     rule: str = ""
     message: str = ""
+    raised_at: float = 0.0
+
+    @property
+    def known_at(self) -> float:
+        """Since when Berth knows of it."""
+        return max(self.at, self.raised_at)
 
 
 class CauseKind(StrEnum):

@@ -174,7 +174,7 @@ ALARMS: Collection[Alarm] = Collection(
     "alarms",
     Alarm,
     lambda v: v.alarm_id,
-    {"series": lambda v: v.series, "at": lambda v: v.at},
+    {"series": lambda v: v.series, "at": lambda v: v.known_at},
 )
 SUPER_ALARMS: Collection[SuperAlarm] = Collection(
     "super_alarms",

@@ -121,7 +121,7 @@ class Judging:
     def _remember(self, groups: Iterable[SuperAlarm], now: float) -> None:
         horizon = now - self._desk.policy.join_seconds
         self._seen = {key: at for key, at in self._seen.items() if at > horizon}
-        self._seen |= {alarm.alarm_id: alarm.at for group in groups for alarm in group.alarms}
+        self._seen |= {alarm.alarm_id: alarm.known_at for group in groups for alarm in group.alarms}
 
     def _judged(
         self,
@@ -174,7 +174,7 @@ class Judging:
 
     def _is_over(self, group: SuperAlarm, now: float) -> bool:
         """Everything has been normal for a while and nothing is being done any more."""
-        newest = max(alarm.at for alarm in group.alarms)
+        newest = max(alarm.known_at for alarm in group.alarms)
         if now - newest < self._desk.policy.quiet_seconds:
             return False
         return not any(

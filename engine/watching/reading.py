@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from engine.model.alarms import Alarm
 from engine.model.errors import RetryableError
@@ -21,6 +21,8 @@ from engine.watching.desk import Desk
 from engine.watching.recent import Recent
 
 _LOG = logging.getLogger(__name__)
+_LATE_SHARE = 0.5
+"""Of the time in which an alarm may join a group: it must still be offered after a slow step."""
 
 
 @dataclass(slots=True)
@@ -96,9 +98,15 @@ class Reading:
                 batch.cursors.append(Cursor(source=source.name, position=position))
         batch.signals.sort(key=lambda signal: signal.at)
         tested = _tested(batch.signals)
-        batch.alarms = list(self._detector.observe(tested))
+        batch.alarms = [self._dated(alarm) for alarm in self._detector.observe(tested)]
         self._recent.add(batch.signals)
         return batch
+
+    def _dated(self, alarm: Alarm) -> Alarm:
+        """Note when an alarm is raised whose signal came so late that it could join no group."""
+        now = self._desk.clock.now()
+        is_late = now - alarm.at > _LATE_SHARE * self._desk.policy.join_seconds
+        return replace(alarm, raised_at=now) if is_late else alarm
 
 
 def _tested(signals: Iterable[Signal]) -> list[Signal]:

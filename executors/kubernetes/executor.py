@@ -301,14 +301,19 @@ class KubernetesExecutor:
             except BerthError as error:
                 _LOG.info("the pod of %s cannot be looked at: %s", attempt, error.message)
                 return verdicts.running(job, pod)
-        seen = verdicts.observation(job, pod)
-        if seen.state is AttemptState.SUSPENDED and self._went_on(job):
-            seen = verdicts.running(job, pod)
-        if seen.state is AttemptState.SUCCEEDED and not seen.outputs and seen.artifact:
-            seen = self._with_outputs(seen)
+        seen = self._judged(job, pod)
         if seen.state.is_terminal:
             self._keep_log(link, pod, attempt)
         self._seen[attempt] = (version, seen)
+        return seen
+
+    def _judged(self, job: Document, pod: Document | None) -> Observation:
+        """Return what a Job and its pod say, with all that the attempt left."""
+        seen = verdicts.observation(job, pod)
+        if seen.state is AttemptState.SUSPENDED and self._went_on(job):
+            return verdicts.running(job, pod)
+        if seen.state is AttemptState.SUCCEEDED and not seen.outputs and seen.artifact:
+            return self._with_outputs(seen)
         return seen
 
     def _went_on(self, job: Document) -> bool:

@@ -185,8 +185,15 @@ def test_tasks_that_wait_or_run_are_not_over(state: TaskState) -> None:
 
 
 @pytest.mark.parametrize("state", AttemptState)
-def test_attempts_that_are_intended_or_run_are_not_over(state: AttemptState) -> None:
-    assert state.is_terminal is (state not in {AttemptState.INTENDED, AttemptState.RUNNING})
+def test_attempts_that_are_to_run_or_go_on_are_not_over(state: AttemptState) -> None:
+    ends = {AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.LOST, AttemptState.STOPPED}
+    assert state.is_terminal is (state in ends)
+
+
+@pytest.mark.parametrize("state", AttemptState)
+def test_a_suspended_attempt_holds_no_room(state: AttemptState) -> None:
+    is_off = state is AttemptState.SUSPENDED
+    assert state.holds_room is not (state.is_terminal or is_off)
 
 
 def test_a_series_is_a_subject_and_a_name() -> None:

@@ -37,6 +37,18 @@ def test_an_alarm_joins_once_after_a_restart(world: World) -> None:
     assert [len(group.alarms) for group in world.groups()] == [1]
 
 
+def test_an_alarm_whose_signal_comes_late_opens_a_group(world: World) -> None:
+    late = 2 * world.policy.join_seconds
+    world.measure(500.0, lambda now, value: gauge(now - late, value))
+    raised = world.clock.now()
+    world.start()
+    world.measure(1.0, elsewhere)
+    (group,) = world.groups()
+    (alarm,) = group.alarms
+    assert (alarm.at, alarm.raised_at) == (raised - late, raised)
+    assert group.state is SuperAlarmState.OPEN
+
+
 def elsewhere(at: float, value: float) -> Signal:
     """Return a value of another series."""
     return dataclasses.replace(gauge(at, value), subject="cluster:other")
