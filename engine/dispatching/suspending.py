@@ -88,17 +88,15 @@ def again(attempt: Attempt) -> Attempt:
 
 def resumed(attempt: Attempt, held: Resources, now: float, fence: int) -> Attempt:
     """Return a suspended attempt that is intended to go on, and what it holds then. Pure."""
-    suspension = attempt.suspension
-    if suspension is not None:
-        seconds = suspension.seconds + now - (suspension.since or now)
-        suspension = replace(suspension, since=None, seconds=seconds)
+    suspension = attempt.suspension or Suspension()
+    seconds = suspension.seconds + now - (suspension.since or now)
     return replace(
         attempt,
         state=AttemptState.INTENDED,
         intended_at=now,
         held=held,
         fence=fence,
-        suspension=suspension,
+        suspension=replace(suspension, since=None, seconds=seconds),
     )
 
 

@@ -39,6 +39,7 @@ ONE_DOLLAR = MicroDollars(1_000_000)
 TWO = tuple(TaskSpec(name=TaskName(name), kind=TaskKind.ETL) for name in "tu")
 ONE = TWO[:1]
 BIG = Resources(cpu_cores=2.0, memory_gib=1.0)
+HALF = Resources(cpu_cores=0.5, memory_gib=0.5)
 
 
 class Pressed(World):
@@ -171,6 +172,16 @@ def test_as_few_as_possible_give_way_and_none_where_all_are_not_enough(world: Pr
     assert "high" in world.running()
 
 
+def test_who_is_not_needed_stays(world: Pressed) -> None:
+    dispatcher = world.engine()
+    world.ask("least", *ONE, weight=0.5, held=HALF)
+    world.ask("less", *ONE, held=HALF.times(3))
+    world.steps(dispatcher)
+    world.ask("high", *ONE, weight=5.0, held=HALF.times(3))
+    world.steps(dispatcher)
+    assert world.running() == ["high", "least"]
+
+
 def test_freed_room_is_kept_until_all_of_it_is_there(world: Pressed) -> None:
     dispatcher = world.engine()
     low = world.ask("low", *TWO)
@@ -274,6 +285,18 @@ def test_a_run_that_is_called_off_takes_its_suspended_attempt_along(world: Press
     world.steps(world.engine())
     assert world.attempt(known).state is AttemptState.STOPPED
     assert world.running() == ["high"]
+
+
+def test_what_is_seen_to_leave_after_its_run_was_called_off_has_no_task(world: Pressed) -> None:
+    dispatcher = world.engine()
+    low = world.ask("low", *ONE)
+    world.steps(dispatcher)
+    known = AttemptId(f"{low.run_id}.t.1")
+    cancel(world.ledger, world.clock, low.run_id)
+    world.suspending.suspend(known)
+    observing.observe(dispatcher, world.clusters.fleet(), dispatcher.live_attempts())
+    assert world.attempt(known).state is AttemptState.SUSPENDED
+    assert world.task(low.run_id, "t").state is TaskState.CANCELLED
 
 
 def test_a_suspended_attempt_is_lost_with_its_cluster(world: Pressed) -> None:
