@@ -1,7 +1,8 @@
 """Has a server serve what is wanted, and decides what follows when it does not.
 
-A server that does not answer is asked again after pauses that grow, a bounded number of times; a
-package that it refuses is not offered again. Either way the run whose package was wanted fails
+A server that does not answer is asked again after pauses that grow, a bounded number of times, and
+more often one that answers that it is on its way, as where pods are replaced one by one; a package
+that it refuses is not offered again. Either way the run whose package was wanted fails
 where people see it, and the pipeline goes back to what serves, or to the newest package that gave
 way when nothing serves.
 """
@@ -22,6 +23,8 @@ _LOG = logging.getLogger(__name__)
 
 MOST_TRIES = 10
 """Swaps in a row that a server may leave unanswered: about four minutes of pauses."""
+MOST_WAITS = 120
+"""The same while it answers that it serves the former one still: some two hours."""
 
 
 def swap(desk: Desk, stored: Stored[Deployment], owner: Stored[TaskRun], endpoint: str) -> bool:
@@ -38,7 +41,7 @@ def swap(desk: Desk, stored: Stored[Deployment], owner: Stored[TaskRun], endpoin
         why = f"the package of run {target.run_id} was refused: {error.message}"
         return _give_up(desk, stored, owner, Reason.BAD_OUTPUT, why)
     if digest != target.wanted:
-        return _unanswered(desk, stored, owner, f"it still serves {digest}")
+        return _unanswered(desk, stored, owner, f"it still serves {digest}", most=MOST_WAITS)
     return _serves(desk, stored, owner, endpoint, digest)
 
 
@@ -68,11 +71,18 @@ def _serves(
     return desk.commit(f"deploy.serving:{former.pipeline}", *writes)
 
 
-def _unanswered(desk: Desk, stored: Stored[Deployment], owner: Stored[TaskRun], why: str) -> bool:
+def _unanswered(
+    desk: Desk,
+    stored: Stored[Deployment],
+    owner: Stored[TaskRun],
+    why: str,
+    *,
+    most: int = MOST_TRIES,
+) -> bool:
     """Ask again after a pause, until it was asked often enough."""
     deployment = stored.value
     count = deployment.unanswered + 1
-    if count >= MOST_TRIES:
+    if count >= most:
         message = f"the server of {deployment.pipeline} did not swap {count} times in a row: {why}"
         return _give_up(desk, stored, owner, Reason.NO_ANSWER, message)
     _LOG.warning("the server of %s did not swap: %s", deployment.pipeline, why)

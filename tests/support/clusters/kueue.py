@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -170,9 +171,9 @@ def documents(folder: Path) -> list[Document]:
             for each in YAML(typ="safe").load_all(path.read_text("utf-8"))
             if each
         ]
-        partial = folder / f".partial.{os.getpid()}"
-        partial.write_text(json.dumps(found), "utf-8")
-        partial.rename(kept)
+        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as partial:
+            json.dump(found, partial)
+        Path(partial.name).rename(kept)  # others, threads included, may do the same
     made: list[Document] = json.loads(kept.read_text("utf-8"))
     return made
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from engine.dispatching import cancel
-from engine.dispatching.swapping import MOST_TRIES
+from engine.dispatching.swapping import MOST_TRIES, MOST_WAITS
 from engine.model import documents
 from engine.model.dispatches import AttemptState, Deployment, Reason, RunState, TaskState
 from engine.model.errors import UnreachableError
@@ -117,7 +117,12 @@ class TestNoAnswer:
         monkeypatch.setattr(world.servers, "swap", lambda _deployment: package(1))
         served(world)
         wait_out(world)
-        assert f"it still serves {package(1)}" in world.task("r-2", SERVE).message
+        assert world.task("r-2", SERVE).waiting_for == ("a pause of 60 s before it is asked again",)
+        for _ in range(MOST_WAITS // MOST_TRIES):
+            wait_out(world)
+        task = world.task("r-2", SERVE)
+        assert task.state is TaskState.FAILED
+        assert f"{MOST_WAITS} times in a row: it still serves {package(1)}" in task.message
 
     def test_a_cluster_that_is_cut_off_is_no_refusal(
         self, world: World, monkeypatch: pytest.MonkeyPatch
