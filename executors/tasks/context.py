@@ -55,6 +55,23 @@ class Origin:
     subject: str
     labels: Mapping[str, str] = field(default_factory=dict)
 
+    def line(
+        self, name: str, value: float, *, at: float, unit: str, shape: str, weight: float
+    ) -> str:
+        """Return a value that was measured of it, as one line of JSON for the engine."""
+        document = {
+            "name": name,
+            "layer": self.layer,
+            "subject": self.subject,
+            "at": at,
+            "value": value,
+            "unit": unit,
+            "shape": shape,
+            "weight": weight,
+            "labels": dict(self.labels),
+        }
+        return json.dumps(document, sort_keys=True)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
@@ -175,18 +192,9 @@ class Task:
         """Append a measured value; one that is not finite is left out, as nothing was measured."""
         if not math.isfinite(value):
             return
-        document = {
-            "name": name,
-            "layer": origin.layer,
-            "subject": origin.subject,
-            "at": self._ticker.next(),
-            "value": value,
-            "unit": unit,
-            "shape": shape,
-            "weight": weight,
-            "labels": dict(origin.labels),
-        }
-        append_line(Path(self.environment["BERTH_SIGNALS"]), json.dumps(document, sort_keys=True))
+        at = self._ticker.next()
+        line = origin.line(name, value, at=at, unit=unit, shape=shape, weight=weight)
+        append_line(Path(self.environment["BERTH_SIGNALS"]), line)
 
 
 def append_line(path: Path, line: str) -> None:

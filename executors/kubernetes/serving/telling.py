@@ -6,7 +6,6 @@ Serving never waits for the engine, which is told by a thread of its own.
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import threading
@@ -69,18 +68,9 @@ class Telling:
         """Take a measured value; one that is not finite is left out, as nothing was measured."""
         if not math.isfinite(value):
             return
-        document = {
-            "name": name,
-            "layer": origin.layer,
-            "subject": origin.subject,
-            "at": self._at,
-            "value": value,
-            "unit": unit,
-            "shape": shape,
-            "weight": weight,
-            "labels": dict(origin.labels),
-        }
-        self._lines.append(json.dumps(document, sort_keys=True))
+        self._lines.append(
+            origin.line(name, value, at=self._at, unit=unit, shape=shape, weight=weight)
+        )
 
     def end(self) -> None:
         """Let what was taken since `begin` be sent."""
