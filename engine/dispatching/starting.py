@@ -302,6 +302,9 @@ def _next(
         fence=desk.term.number,
         owner=view.spec.owner,
         configuration=configuration,
+        # Only workers know of one another; a service on several nodes is one attempt all the same.
+        nodes=asked.assignment.node_count if asked.assignment.workers else 1,
+        workers=asked.assignment.workers,
     )
 
 

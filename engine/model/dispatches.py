@@ -259,6 +259,10 @@ class Attempt:
     """What follows it, once it failed."""
     suspension: Suspension | None = None
     """That it is to give way, gives way or did; None for one that never did."""
+    nodes: int = 1
+    """How many nodes run its command together."""
+    workers: int = 0
+    """How many workers train together on all of them; 0 for a command that starts once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,7 +274,8 @@ class AttemptOrder:
         task's spec fields it needs, merged with the run's overrides.
     limits: memory is enforced; cpu sets affinity and thread variables. Those of each node.
     nodes: how many run the command together, each told which it is and where all meet; the first
-        hands on the outputs, and one that fails ends them all.
+        hands on the outputs, and one that fails ends them all. workers: that the command is to
+        start on all of them together, see `workers_of_nodes`; 0 where it starts none.
     time_limit_seconds: None for serving.
     """
 
@@ -289,7 +294,14 @@ class AttemptOrder:
     parameters: Mapping[str, object]
     limits: Resources
     nodes: int = 1
+    workers: int = 0
     time_limit_seconds: float | None = None
+
+    @property
+    def workers_of_nodes(self) -> tuple[int, ...]:
+        """How many workers each node starts, in the order of the nodes: as even as can be."""
+        share, more = divmod(self.workers, self.nodes)
+        return tuple(share + (node < more) for node in range(self.nodes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -209,6 +209,7 @@ class KubernetesExecutor:
             },
             "outputs": self._signer.address(base, "outputs", order.attempt_id),
             "signals": self._signals_address(Sender.of_order(order)),
+            "workers": order.workers_of_nodes,
             **more,
         }
 

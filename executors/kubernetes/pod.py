@@ -25,7 +25,7 @@ from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from executors.kubernetes import unpacking
-from executors.local import files, results
+from executors.local import files, results, together
 from executors.local.shim import Command
 
 T = TypeVar("T")
@@ -144,13 +144,11 @@ def _memory_bytes(order: Mapping[str, Any], environment: Mapping[str, str]) -> i
 
 def _variables(order: Mapping[str, Any], folder: Path) -> dict[str, str]:
     """Return the variables that the process contract promises to a task."""
-    together = {
-        "BERTH_NODES": str(order.get("nodes", 1)),
-        "BERTH_NODE": str(order.get("node", 0)),
-        "BERTH_MEETING": str(order.get("met", "")),
-    }
+    nodes = order.get("nodes", 1)
+    workers = order.get("workers") or [0] * nodes
+    told = together.variables(workers, order.get("node", 0), order.get("met", ""))
     return {
-        **(together if "met" in order else {}),
+        **(told if nodes > 1 or any(workers) else {}),
         "BERTH_HOME": str(folder.parent),
         "BERTH_ATTEMPT": str(folder),
         "BERTH_CLUSTER": order["cluster"],

@@ -1,0 +1,119 @@
+"""Nodes that run a command together on this machine: what each is told, and how the whole ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.model.dispatches import AttemptOrder, AttemptState, Reason
+from engine.model.resources import Resources
+from engine.model.specs import TaskKind
+from executors.local import processes
+from tests.support.local_cluster import OUTPUTS, LocalCluster, wait_for
+
+TELLS = OUTPUTS + (
+    "names = ('BERTH_NODES', 'BERTH_NODE', 'BERTH_MEETING', 'BERTH_WORKERS', 'PET_NNODES', "
+    "'PET_NODE_RANK', 'PET_NPROC_PER_NODE', 'PET_MASTER_PORT', 'PET_STANDALONE'); "
+    "told = {name: os.environ[name] for name in names if name in os.environ}; "
+    "(out / 'outputs.json').write_text(json.dumps(told)); "
+)
+NODE = "node = int(os.environ['BERTH_NODE']); "
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
+    found = LocalCluster(tmp_path)
+    yield found
+    processes.kill_having({"BERTH_HOME": str(tmp_path)})
+
+
+def together(
+    cluster: LocalCluster, program: str, *, nodes: int = 2, workers: int = 3
+) -> AttemptOrder:
+    limits = Resources(cpu_cores=1.0, memory_gib=0.5)
+    order = replace(cluster.order(program, limits=limits), kind=TaskKind.TRAIN)
+    return replace(order, nodes=nodes, workers=workers)
+
+
+def test_each_node_is_told_its_number_and_its_workers(cluster: LocalCluster) -> None:
+    seen = cluster.run(together(cluster, TELLS))
+    assert seen.state is AttemptState.SUCCEEDED
+    first = dict(seen.outputs)
+    other = json.loads((cluster.folder() / "outputs-1" / "outputs.json").read_text())
+    host, _, port = str(first["BERTH_MEETING"]).partition(":")
+    assert (host, port) == ("127.0.0.1", first["PET_MASTER_PORT"])
+    assert [told["BERTH_NODE"] for told in (first, other)] == ["0", "1"]
+    assert [told["BERTH_WORKERS"] for told in (first, other)] == ["2", "1"]
+    assert [told["PET_NPROC_PER_NODE"] for told in (first, other)] == ["2", "1"]
+    same = ("BERTH_NODES", "BERTH_MEETING", "PET_NNODES")
+    assert [first[name] for name in same] == [other[name] for name in same]
+    assert cluster.starts() == 1
+
+
+def test_one_node_with_workers_finds_its_own_place_to_meet(cluster: LocalCluster) -> None:
+    told = cluster.run(together(cluster, TELLS, nodes=1)).outputs
+    assert told["BERTH_WORKERS"] == "3"
+    assert told["PET_STANDALONE"] == "1"
+    assert "PET_NNODES" not in told
+
+
+def test_words_of_the_command_are_those_of_each_node(cluster: LocalCluster) -> None:
+    program = "import sys; from pathlib import Path; Path(sys.argv[1]).write_text(sys.argv[2])"
+    order = together(cluster, program)
+    where = ("$BERTH_OUTPUTS/outputs.json", '{"node": $BERTH_NODE}')
+    seen = cluster.run(replace(order, command=(*order.command, *where)))
+    assert seen.outputs == {"node": 0}
+    assert (cluster.folder() / "outputs-1" / "outputs.json").read_text() == '{"node": 1}'
+
+
+def test_the_first_that_fails_ends_all(cluster: LocalCluster) -> None:
+    program = OUTPUTS + NODE + "import time; time.sleep(300 * (1 - node)); raise SystemExit(66)"
+    seen = cluster.run(together(cluster, program))
+    assert (seen.state, seen.reason, seen.exit_code) == (AttemptState.FAILED, Reason.GATE, 66)
+
+
+def test_a_node_that_is_killed_is_the_end_of_all(cluster: LocalCluster) -> None:
+    program = OUTPUTS + NODE + "import time; own = Path(os.environ['BERTH_ATTEMPT'], f'pid-{node}')"
+    program += "; own.write_text(str(os.getpid())); time.sleep(300)"
+    cluster.executor.start(together(cluster, program))
+    lost, other = (cluster.folder() / f"pid-{node}" for node in (1, 0))
+    wait_for(lambda: all(path.exists() and path.read_text() for path in (lost, other)))
+    pids = [int(path.read_text()) for path in (lost, other)]
+    identity = processes.identity(pids[0])
+    assert identity is not None
+    assert processes.send(pids[0], identity, signal.SIGKILL)
+    seen = cluster.ended()
+    assert (seen.state, seen.reason) == (AttemptState.FAILED, Reason.KILLED)
+    assert processes.identity(pids[1]) is None
+
+
+def test_the_next_engine_finds_them(cluster: LocalCluster) -> None:
+    program = TELLS + "import time; go = Path(os.environ['BERTH_HOME'], 'go')"
+    program += "\nwhile not go.exists(): time.sleep(0.01)"
+    cluster.executor.start(together(cluster, program))
+    cluster.until(lambda seen: seen.started_at is not None)
+    cluster.executor = cluster.reopened()
+    (cluster.home / "go").touch()
+    assert cluster.ended().state is AttemptState.SUCCEEDED
+    assert cluster.starts() == 1
+
+
+def test_a_stop_reaches_every_node(cluster: LocalCluster) -> None:
+    program = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(300)"
+    order = together(cluster, program)
+    cluster.executor.start(order)
+    cluster.until(lambda seen: seen.started_at is not None)
+    cluster.executor.stop(order.attempt_id)
+    assert cluster.ended().reason is Reason.CANCELLED
+
+
+def test_memory_is_that_of_all_nodes(cluster: LocalCluster) -> None:
+    order = together(cluster, OUTPUTS + "held = bytearray(600 << 20); import time; time.sleep(300)")
+    assert cluster.run(replace(order, workers=2)).reason is Reason.OUT_OF_MEMORY
+    launch = json.loads((cluster.folder() / "launch.json").read_bytes())
+    assert launch["memory_bytes"] == 1 << 30
