@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from engine.model.dispatches import AttemptOrder, AttemptState, Reason
+from engine.model.identifiers import TaskName, attempt_id
 from engine.model.resources import Resources
 from engine.model.specs import TaskKind
 from executors.local import processes
-from tests.support.local_cluster import OUTPUTS, LocalCluster, wait_for
+from executors.training.parallel import metrics
+from tests.support.local_cluster import OUTPUTS, RUN, LocalCluster, wait_for
 
 TELLS = OUTPUTS + (
     "names = ('BERTH_NODES', 'BERTH_NODE', 'BERTH_MEETING', 'BERTH_WORKERS', 'PET_NNODES', "
@@ -117,3 +120,51 @@ def test_memory_is_that_of_all_nodes(cluster: LocalCluster) -> None:
     assert cluster.run(replace(order, workers=2)).reason is Reason.OUT_OF_MEMORY
     launch = json.loads((cluster.folder() / "launch.json").read_bytes())
     assert launch["memory_bytes"] == 1 << 30
+
+
+RECIPE = """
+import torch
+from executors.training.parallel.recipe import Recipe
+
+def summed(outputs, targets):
+    return torch.nn.functional.cross_entropy(outputs, targets, reduction="sum")
+
+def recipe():
+    torch.manual_seed(0)
+    inputs = torch.randn(60, 6, dtype=torch.float64)
+    model = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    return Recipe(
+        model=model.double(), inputs=inputs, targets=inputs.argmax(1) % 3, loss=summed, epochs=2,
+        global_batch=20, micro_batch=10, learning_rate=0.2,
+    )
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("torch")
+@pytest.mark.timeout(1_200)
+def test_a_recipe_takes_the_same_steps_on_one_node_and_on_two(
+    cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.support.local_cluster.LIMIT_SECONDS", 900.0)
+    (tmp_path / "net.py").write_text(RECIPE)
+    command = (sys.executable, "-m", "berth", "train", "$BERTH_FOLDER/net.py:recipe")
+    found = []
+    for nodes, workers in ((1, 1), (2, 2)):
+        order = replace(together(cluster, "", nodes=nodes, workers=workers), command=command)
+        name = f"train-{nodes}"
+        order = replace(
+            order,
+            attempt_id=attempt_id(RUN, TaskName(name), 1),
+            task=TaskName(name),
+            limits=Resources(cpu_cores=1.0, memory_gib=3.0),
+        )
+        seen = cluster.run(order)
+        assert seen.state is AttemptState.SUCCEEDED, seen.last_lines
+        assert seen.artifact is not None
+        cluster.artifacts.fetch(seen.artifact, tmp_path / name)
+        assert (tmp_path / name / "training" / "checkpoint.pt").exists()
+        found.append(metrics.read(tmp_path / name / "training" / metrics.NAME))
+        assert seen.outputs["steps"] == 6
+    one, two = ([line["loss"] for line in lines] for lines in found)
+    assert one == pytest.approx(two, abs=1e-12)

@@ -8,11 +8,14 @@ from dataclasses import replace
 import pytest
 
 from engine.dispatching import submit
+from engine.dispatching.ladder import Ladder
 from engine.model.dispatches import AttemptOrder, AttemptState, Reason, RunState
+from engine.model.failures import Failure
 from engine.model.identifiers import TaskName
 from engine.model.plans import Plan
 from engine.model.profiles import Quantiles, RunRecord, Scaling
 from engine.model.records import RUN_RECORDS
+from engine.model.remedies import Remedy
 from engine.model.resources import Resource
 from engine.model.specs import TaskKind, TaskSpec, Workers
 from engine.model.trainings import with_workers
@@ -119,3 +122,29 @@ def test_a_lost_member_is_tried_again_on_all_nodes() -> None:
 def the_record(world: World) -> RunRecord:
     (stored,) = world.ledger.select(RUN_RECORDS)
     return stored.value
+
+
+class Remembers(Ladder):
+    """Chooses as the ladder does, and remembers the failures it was asked about."""
+
+    def __init__(self) -> None:
+        self.failures: list[Failure] = []
+
+    def choose(self, failure: Failure) -> Remedy:
+        self.failures.append(failure)
+        return super().choose(failure)
+
+
+def test_what_past_runs_needed_is_that_of_as_many_workers() -> None:
+    done = Outcome(outputs={"quality": 0.9}, seconds=4.0)
+    short = Outcome(state=AttemptState.FAILED, reason=Reason.OUT_OF_MEMORY)
+    world = World(samples.fleet("a"), Fails(done, short))
+    chooser = Remembers()
+    plan = planned(world)
+    run_to_its_end(world, plan)
+    peak = the_record(world).memory_gib_peak
+    submit(world.ledger, world.clock, plan, "heart")
+    world.settle(replace(world.engine(), remedies=chooser))
+    (failure,) = chooser.failures
+    assert [run.memory_gib_peak for run in failure.runs] == [pytest.approx(4 * peak)]
+    world.close()

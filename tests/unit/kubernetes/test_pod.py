@@ -146,6 +146,22 @@ def test_nodes_meet_at_the_first_and_only_that_has_outputs(pod: Pod, tmp_path: P
     assert there == {"NODES": "2", "NODE": "1", "MEETING": f"{host}:{port}"}
 
 
+def test_nodes_that_train_are_told_their_workers(pod: Pod) -> None:
+    program = WRITES + (
+        "names = ('BERTH_WORKERS', 'PET_NPROC_PER_NODE', 'PET_NNODES', 'PET_NODE_RANK'); "
+        "(out / 'outputs.json').write_text(json.dumps({n: os.environ.get(n, '') for n in names}))"
+    )
+    together = {"nodes": 2, "workers": [2, 1], "meeting": pod.address("meetings", "r-1.task.1")}
+    with ThreadPoolExecutor(2) as threads:
+        second = threads.submit(pod.run, program, 1, **together)
+        _, told = pod.run(program, 0, **together)
+        assert second.result()[0] == 0
+    assert list(told.outputs.values()) == ["2", "2", "2", "0"]
+    alone = pod.run(program, workers=[3])[1].outputs
+    assert list(alone.values()) == ["3", "3", "", ""]
+    assert set(pod.run(program, workers=[0])[1].outputs.values()) == {""}
+
+
 def test_where_nodes_meet_is_told_later_and_forgotten_with_the_attempt(pod: Pod) -> None:
     address = pod.address("meetings", "r-1.task.1")
     for _ in range(2):
