@@ -200,7 +200,12 @@ def _why(options: tuple[WorkersOption, ...], taken: int) -> str:
     fewer = [each for each in options if each.workers < taken]
     more = [each for each in options if each.workers > taken]
     if fewer and all(each.against for each in fewer):
-        return f"with {fewer[-1].workers} {fewer[-1].against}"
+        return _with(fewer[-1])
     if not fewer and more and all(each.against for each in more):
-        return f"with {more[0].workers} {more[0].against}"
+        return _with(more[0])
     return "the least cost of the whole plan" if fewer else "more would cost more"
+
+
+def _with(option: WorkersOption) -> str:
+    several = "worker" if option.workers == 1 else "workers"
+    return f"with {option.workers} {several} {option.against}"

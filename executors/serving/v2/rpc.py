@@ -33,10 +33,10 @@ def start(served: InferenceService, address: str) -> tuple[grpc.aio.Server, int]
     Raises:
         RuntimeError: when the address cannot be used.
     """
-    calls = {
-        name: unary(f"{name}Request", each) for name, each in _Calls(served).handlers().items()
-    }
-    return bound({"ModelInfer": _Inference(served).infer, **calls}, served.limits, address)
+    others = _Calls(served).handlers().items()
+    calls = {name: unary(f"{name}Request", each) for name, each in others}
+    calls["ModelInfer"] = _Inference(served).infer
+    return bound(calls, served.limits.body_bytes_max, address)
 
 
 def bound(calls: Mapping[str, Handler], size: int, address: str) -> tuple[grpc.aio.Server, int]:

@@ -87,7 +87,7 @@ def test_the_fewest_workers_that_keep_the_deadline_are_taken(planned: Callable[.
     (choice,) = plan.workers
     (place,) = plan.placement.assignments
     assert (choice.workers, place.workers) == (2, 2)
-    assert choice.why == "with 1 the deadline of train cannot be kept"
+    assert choice.why == "with 1 worker the deadline of train cannot be kept"
     assert [option.workers for option in choice.options] == [1, 2, 3, 4]
     assert [option.speed_up for option in choice.options] == [1.0, 1.8, 2.4, 3.0]
     assert choice.options[0].total_micro_dollars is None
@@ -154,7 +154,7 @@ def test_more_may_have_no_room() -> None:
         pipelines=(samples.pipeline(training()),), fleet=samples.fleet("a"), as_of=NOW
     )
     (choice,) = Planner(SampleForecaster(), Narrow(), "test").plan(request, []).workers
-    assert (choice.workers, choice.why) == (1, "with 2 there is no room for train")
+    assert (choice.workers, choice.why) == (1, "with 2 workers there is no room for train")
 
 
 def test_money_decides_where_neither_more_nor_fewer_are_ruled_out() -> None:
