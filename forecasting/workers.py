@@ -14,6 +14,8 @@ from engine.model.profiles import Method, RunRecord, Scaling
 from engine.model.specs import PipelineSpec, TaskSpec
 from engine.model.trainings import PRESET
 
+_FEWEST_NUMBERS = 2
+"""Numbers of workers that have run: one says nothing of another."""
 _RUNS_READ = 20
 """Newest runs of each number of workers that are looked at: a training changes with its data."""
 
@@ -23,7 +25,7 @@ def scaling(pipeline: PipelineSpec, task: TaskSpec, history: Sequence[RunRecord]
     if task.workers is None:
         return None
     seconds = _seconds(pipeline, task, history)
-    if not seconds or max(seconds) == 1:
+    if len(seconds) < _FEWEST_NUMBERS:
         return PRESET
     fewest, most = min(seconds), max(seconds)
     base = seconds[fewest] * PRESET.speed_up(fewest)

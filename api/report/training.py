@@ -15,6 +15,7 @@ _COLUMNS = (
     Column(title="KEPT", right=True),
     Column(title="VERDICT"),
 )
+_SHOWN = 4
 _KNOWN_BY = {
     Method.STATED: "as the pipeline states",
     Method.OWN_RUNS: "from its own runs",
@@ -60,5 +61,7 @@ def options_text(choice: WorkersChoice, style: Style) -> str:
 
 
 def known_by(scaling: Scaling) -> str:
-    """Return how the speed-up of a training is known, as a sentence."""
-    return f"How much faster more workers are: {_KNOWN_BY.get(scaling.method, scaling.method)}."
+    """Return how much faster more workers are, and how that is known, as a sentence."""
+    few = [f"{count} {factor:.2f} times" for count, factor in scaling.points[:_SHOWN]]
+    source = _KNOWN_BY.get(scaling.method, scaling.method.value)
+    return f"More workers are faster by: {', '.join(few)} ({source})."

@@ -46,7 +46,8 @@ def speed_ups(history: Sequence[RunRecord], *counts: int) -> list[float]:
 
 def test_nothing_is_known_of_a_task_that_never_ran() -> None:
     assert workers.scaling(PIPELINE, TASK, []) == PRESET
-    assert workers.scaling(PIPELINE, TASK, [run(1, 100.0)]) == PRESET
+    for count in (1, 3):
+        assert workers.scaling(PIPELINE, TASK, [run(count, 100.0)]) == PRESET
 
 
 def test_a_task_without_workers_has_none() -> None:
