@@ -171,6 +171,23 @@ def test_money_decides_where_neither_more_nor_fewer_are_ruled_out() -> None:
     assert choice.options[1].seconds_p50 == 10.0
 
 
+def test_the_search_is_bounded() -> None:
+    class Valley(FirstPlacer):
+        """Gets cheaper by one step of one task at a time; the end of the way has no room."""
+
+        def place(self, problem: PlacementProblem) -> Placement:
+            a, b = (problem.profiles[f"heart/{name}"].replicas for name in "ab")
+            if (a, b) == (8, 8):
+                raise InfeasibleError("there is no room")
+            cost = MicroDollars(1_000 + 5 * abs(2 * (a - b) - 1) - (a + b))
+            return replace(super().place(problem), objective_micro_dollars=cost)
+
+    spec = samples.pipeline(training("a", most=8), training("b", most=8))
+    request = PlanRequest(pipelines=(spec,), fleet=samples.fleet("a"), as_of=NOW)
+    plan = Planner(SampleForecaster(), Valley(), "test").plan(request, [])
+    assert [choice.workers for choice in plan.workers] == [4, 4]
+
+
 def test_a_what_if_chooses_again(planned: Callable[..., Plan]) -> None:
     plan = planned(Deadlines(seconds=6.0))
     loose = Planner(SampleForecaster(), Deadlines(seconds=60.0), "test")
