@@ -80,7 +80,12 @@ def train(
     talk: Talk = context.obj
     outputs = os.environ.get("BERTH_OUTPUTS")
     if outputs and not folder.is_absolute():
-        folder = Path(outputs) / folder  # what is left elsewhere goes with the task
+        from executors.training.parallel import member
+
+        # What is left elsewhere goes with the task. An earlier attempt may have got so far.
+        before = Path(os.environ["BERTH_INPUTS"]) / os.environ["BERTH_TASK"] / folder
+        folder = Path(outputs) / folder
+        member.begin(before, folder)
     if data is not None or settings:
         _train_template(talk, program, folder, data, settings or [])
     elif probe and ":" in program[0]:

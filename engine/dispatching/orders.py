@@ -25,7 +25,7 @@ _LEARNED_UPSTREAM = ("rows", "columns")
 
 def order_for(view: RunView, attempt: Attempt) -> AttemptOrder:
     """Return the order for an attempt; the same store gives the same order."""
-    task = view.spec.task(attempt.task)
+    task, begins = view.spec.task(attempt.task), attempt.begins
     return AttemptOrder(
         attempt_id=attempt.attempt_id,
         run_id=attempt.run_id,
@@ -36,7 +36,7 @@ def order_for(view: RunView, attempt: Attempt) -> AttemptOrder:
         pool=attempt.pool,
         command=task.command,
         folder=view.spec.folder,
-        inputs=inputs_of(view, task),
+        inputs=inputs_of(view, task) | ({} if begins is None else {task.name: begins}),
         parameters={
             "task": documents.plain(task),
             "pipeline": view.spec.name,

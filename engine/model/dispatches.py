@@ -263,13 +263,18 @@ class Attempt:
     """How many nodes run its command together."""
     workers: int = 0
     """How many workers train together on all of them; 0 for a command that starts once."""
+    begins: Digest | None = None
+    """What an earlier attempt of the training left, from which this one goes on."""
+    left: Digest | None = None
+    """What it had written when it failed, where that could be kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptOrder:
     """What an executor is asked to start; a second start of the same attempt changes nothing.
 
-    inputs: upstream task to the digest of its output folder, laid out below `$BERTH_INPUTS`.
+    inputs: upstream task to the digest of its output folder, laid out below `$BERTH_INPUTS`; under
+        the task's own name what an earlier attempt left.
     parameters: what the built-in command reads from `$BERTH_PARAMETERS` (a JSON file): the
         task's spec fields it needs, merged with the run's overrides.
     limits: memory is enforced; cpu sets affinity and thread variables. Those of each node.
@@ -307,6 +312,8 @@ class AttemptOrder:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """What an executor sees of an attempt. Terminal ones carry outputs and an exit reason.
+
+    artifact: what it wrote; of one that failed only where workers trained, and it could be kept.
 
     last_lines: of what a command that failed wrote, oldest first; causes are read from them.
     """

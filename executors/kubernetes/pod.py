@@ -172,7 +172,11 @@ def _leave(folder: Path, order: Mapping[str, Any], ended: files.Exit, told: Path
     """
     result: dict[str, object] = {**ended, "disk_bytes": results.size_bytes(folder / files.OUTPUTS)}
     code = ended["code"] if ended["code"] is not None else 1
-    if ended["ending"] == "exited" and code == 0 and not order.get("node"):
+    if order.get("node"):
+        return _tell(told, result, code if code >= 0 else 128 - code)
+    if ended["ending"] != "exited" or code:
+        result |= _left(folder / files.OUTPUTS, order)
+    else:
         try:
             outputs = results.read_outputs(folder / files.OUTPUTS)
             send = functools.partial(_send, folder / files.OUTPUTS, order["outputs"])
@@ -184,6 +188,20 @@ def _leave(folder: Path, order: Mapping[str, Any], ended: files.Exit, told: Path
             return _tell(told, result, 1)
         result["outputs"] = dict(outputs)
     return _tell(told, result, code if code >= 0 else 128 - code)
+
+
+def _left(outputs: Path, order: Mapping[str, Any]) -> dict[str, object]:
+    """Bring what a training had written to the engine, for the next attempt to go on from.
+
+    There is one try for it: a pod that is asked to end has seconds.
+    """
+    if not any(order.get("workers") or ()) or not any(outputs.iterdir()):
+        return {}
+    try:
+        return {"artifact": _send(outputs, order["outputs"])}
+    except OSError as error:
+        sys.stderr.write(f"what it had written could not be left: {error}\n")
+        return {}
 
 
 def _tell(told: Path, result: Mapping[str, object], code: int) -> int:

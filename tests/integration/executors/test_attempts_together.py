@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.model.dispatches import AttemptOrder, AttemptState, Reason
+from engine.model.dispatches import AttemptOrder, AttemptState, Observation, Reason
 from engine.model.identifiers import TaskName, attempt_id
 from engine.model.resources import Resources
 from engine.model.specs import TaskKind
@@ -95,6 +95,31 @@ def test_a_node_that_is_killed_is_the_end_of_all(cluster: LocalCluster) -> None:
     assert processes.identity(pids[1]) is None
 
 
+def test_what_a_training_had_written_is_kept_when_it_fails(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    program = OUTPUTS + NODE + "(out / 'state').write_text(str(node)); raise SystemExit(3)"
+    seen = cluster.run(together(cluster, program))
+    assert (seen.state, seen.exit_code) == (AttemptState.FAILED, 3)
+    assert seen.artifact is not None
+    cluster.artifacts.fetch(seen.artifact, tmp_path / "left")
+    assert (tmp_path / "left" / "state").read_text() == "0"
+
+
+@pytest.mark.parametrize(
+    ("program", "workers"),
+    [
+        ("raise SystemExit(3)", 3),
+        (OUTPUTS + "(out / 'x').symlink_to('/etc/hostname'); raise SystemExit(3)", 3),
+        (OUTPUTS + "(out / 'state').touch(); raise SystemExit(3)", 0),
+    ],
+)
+def test_nothing_is_kept_of_what_cannot_be_or_is_no_training(
+    cluster: LocalCluster, program: str, workers: int
+) -> None:
+    assert cluster.run(together(cluster, program, nodes=1, workers=workers)).artifact is None
+
+
 def test_the_next_engine_finds_them(cluster: LocalCluster) -> None:
     program = TELLS + "import time; go = Path(os.environ['BERTH_HOME'], 'go')"
     program += "\nwhile not go.exists(): time.sleep(0.01)"
@@ -123,10 +148,17 @@ def test_memory_is_that_of_all_nodes(cluster: LocalCluster) -> None:
 
 
 RECIPE = """
+import os, pathlib
 import torch
 from executors.training.parallel.recipe import Recipe
 
+passes = pathlib.Path(os.environ["BERTH_FOLDER"], "passes")
+
 def summed(outputs, targets):
+    with passes.open("a") as file:
+        file.write("x")
+    if passes.with_name("fails").exists() and passes.stat().st_size > 7:
+        raise RuntimeError("the memory is bad")
     return torch.nn.functional.cross_entropy(outputs, targets, reduction="sum")
 
 def recipe():
@@ -140,31 +172,65 @@ def recipe():
 """
 
 
+def trained(cluster: LocalCluster, name: str, **more: object) -> Observation:
+    """Return the end of a training of the recipe, as a task of that name."""
+    command = (sys.executable, "-m", "berth", "train", "$BERTH_FOLDER/net.py:recipe")
+    order = replace(
+        together(cluster, ""),
+        attempt_id=attempt_id(RUN, TaskName(name), 1),
+        task=TaskName(name),
+        command=(*command, "--checkpoint-steps", "1"),
+        limits=Resources(cpu_cores=1.0, memory_gib=3.0),
+    )
+    return cluster.run(replace(order, **more))
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("tests.support.local_cluster.LIMIT_SECONDS", 900.0)
+    (tmp_path / "net.py").write_text(RECIPE)
+    return tmp_path
+
+
 @pytest.mark.slow
 @pytest.mark.xdist_group("torch")
 @pytest.mark.timeout(1_200)
 def test_a_recipe_takes_the_same_steps_on_one_node_and_on_two(
-    cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: LocalCluster, recipe: Path
 ) -> None:
-    monkeypatch.setattr("tests.support.local_cluster.LIMIT_SECONDS", 900.0)
-    (tmp_path / "net.py").write_text(RECIPE)
-    command = (sys.executable, "-m", "berth", "train", "$BERTH_FOLDER/net.py:recipe")
     found = []
-    for nodes, workers in ((1, 1), (2, 2)):
-        order = replace(together(cluster, "", nodes=nodes, workers=workers), command=command)
-        name = f"train-{nodes}"
-        order = replace(
-            order,
-            attempt_id=attempt_id(RUN, TaskName(name), 1),
-            task=TaskName(name),
-            limits=Resources(cpu_cores=1.0, memory_gib=3.0),
-        )
-        seen = cluster.run(order)
+    for nodes in (1, 2):
+        seen = trained(cluster, f"train-{nodes}", nodes=nodes, workers=nodes)
         assert seen.state is AttemptState.SUCCEEDED, seen.last_lines
-        assert seen.artifact is not None
-        cluster.artifacts.fetch(seen.artifact, tmp_path / name)
-        assert (tmp_path / name / "training" / "checkpoint.pt").exists()
-        found.append(metrics.read(tmp_path / name / "training" / metrics.NAME))
         assert seen.outputs["steps"] == 6
-    one, two = ([line["loss"] for line in lines] for lines in found)
-    assert one == pytest.approx(two, abs=1e-12)
+        found.append(losses(cluster, seen, recipe / f"train-{nodes}"))
+    assert found[0] == pytest.approx(found[1], abs=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("torch")
+@pytest.mark.timeout(1_200)
+def test_a_training_that_failed_goes_on_with_another_number_of_workers(
+    cluster: LocalCluster, recipe: Path
+) -> None:
+    (recipe / "fails").touch()
+    failed = trained(cluster, "train", nodes=1, workers=1)
+    assert (failed.state, "memory is bad" in failed.message) == (AttemptState.FAILED, True)
+    assert failed.artifact is not None
+    assert len(losses(cluster, failed, recipe / "first")) == 3
+    (recipe / "fails").unlink()
+    (recipe / "passes").unlink()
+    begins = {TaskName("again"): failed.artifact}
+    seen = trained(cluster, "again", nodes=2, workers=2, inputs=begins)
+    assert seen.state is AttemptState.SUCCEEDED, seen.last_lines
+    assert len(losses(cluster, seen, recipe / "second")) == 6
+    # Three steps of two workers, a pass of ten samples each.
+    assert (recipe / "passes").stat().st_size == 6
+
+
+def losses(cluster: LocalCluster, seen: Observation, folder: Path) -> list[float]:
+    """Return the loss of each step, from what a training left."""
+    assert seen.artifact is not None
+    cluster.artifacts.fetch(seen.artifact, folder)
+    assert (folder / "training" / "checkpoint.pt").exists()
+    return [line["loss"] for line in metrics.read(folder / "training" / metrics.NAME)]

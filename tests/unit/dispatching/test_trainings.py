@@ -11,7 +11,7 @@ from engine.dispatching import submit
 from engine.dispatching.ladder import Ladder
 from engine.model.dispatches import AttemptOrder, AttemptState, Reason, RunState
 from engine.model.failures import Failure
-from engine.model.identifiers import TaskName
+from engine.model.identifiers import AttemptId, Digest, TaskName
 from engine.model.plans import Plan
 from engine.model.profiles import Quantiles, RunRecord, Scaling
 from engine.model.records import RUN_RECORDS
@@ -116,6 +116,29 @@ def test_a_lost_member_is_tried_again_on_all_nodes() -> None:
     assert world.run("r-1").state is RunState.SUCCEEDED
     orders = world.executor.orders.values()
     assert [(order.nodes, order.workers) for order in orders] == [(2, 4), (2, 4)]
+    world.close()
+
+
+def test_the_next_attempt_begins_with_what_the_last_one_left() -> None:
+    killed = Outcome(state=AttemptState.FAILED, reason=Reason.KILLED)
+    left = replace(killed, left=Digest("sha256:1"))
+    world = World(samples.fleet("a"), Fails(left, killed))
+    run_to_its_end(world, planned(world))
+    orders = [world.executor.orders[AttemptId(f"r-1.train.{number}")] for number in (1, 2, 3)]
+    assert [dict(order.inputs) for order in orders] == [
+        {},
+        {"train": "sha256:1"},
+        {"train": "sha256:1"},
+    ]
+    world.close()
+
+
+def test_a_command_that_starts_once_begins_anew() -> None:
+    left = Outcome(state=AttemptState.FAILED, reason=Reason.KILLED, left=Digest("sha256:1"))
+    world = World(samples.fleet("a"), Fails(left))
+    run_to_its_end(world, planned(world, workers=0))
+    assert world.attempt("r-1.train.1").left is None
+    assert world.attempt("r-1.train.2").state is AttemptState.SUCCEEDED
     world.close()
 
 

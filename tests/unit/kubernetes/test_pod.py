@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from engine.clocks import SystemClock
+from engine.model.dispatches import AttemptState, Observation
 from engine.model.errors import InvalidInputError
 from engine.model.identifiers import AttemptId
 from executors.kubernetes import endpoint, verdicts
@@ -165,6 +166,34 @@ def test_nodes_that_train_are_told_their_workers(pod: Pod) -> None:
     alone = pod.run(program, workers=[3])[1].outputs
     assert sorted(alone.values()) == ["", "", "3", "3"]
     assert set(pod.run(program, workers=[0])[1].outputs.values()) == {""}
+
+
+def test_what_a_training_had_written_is_left_when_it_fails(pod: Pod, tmp_path: Path) -> None:
+    code, told = pod.run(WRITES + "raise SystemExit(3)", workers=[1])
+    assert (code, dict(told.outputs)) == (3, {})
+    pod.artifacts.fetch(told.artifact, tmp_path / "left")
+    assert (tmp_path / "left" / "outputs.json").exists()
+    for state, artifact in ((AttemptState.FAILED, told.artifact), (AttemptState.STOPPED, None)):
+        seen = Observation(attempt_id=AttemptId("r-1.task.1"), state=state)
+        assert pod.server.with_left(seen).artifact == artifact
+    pod.server.forget(AttemptId("r-1.task.1"))
+    failed = Observation(attempt_id=AttemptId("r-1.task.1"), state=AttemptState.FAILED)
+    assert pod.server.with_left(failed).artifact is None
+
+
+@pytest.mark.parametrize(
+    ("program", "changes"),
+    [
+        ("raise SystemExit(3)", {"workers": [1]}),
+        (WRITES + "raise SystemExit(3)", {}),
+        (WRITES + "raise SystemExit(3)", {"workers": [1], "outputs": "http://127.0.0.1:9/x"}),
+    ],
+)
+def test_nothing_is_left_of_what_cannot_be_or_is_no_training(
+    pod: Pod, program: str, changes: dict[str, object]
+) -> None:
+    code, told = pod.run(program, **changes)
+    assert (code, told.artifact) == (3, "")
 
 
 def test_where_nodes_meet_is_told_later_and_forgotten_with_the_attempt(pod: Pod) -> None:
