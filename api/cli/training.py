@@ -132,8 +132,8 @@ def _train(talk: Talk, program: list[str], folder: Path) -> None:
 
 def _workers(talk: Talk) -> int:
     """Return how many there are: of all nodes on a cluster, else of this machine."""
-    workers = int(os.environ.get(_OF_TASK, talk.options["workers"]))
-    nodes = int(os.environ.get("BERTH_NODES", talk.options["nodes"]))
+    workers = int(os.environ.get(_OF_TASK) or talk.options["workers"])
+    nodes = int(os.environ.get("BERTH_NODES") or talk.options["nodes"])
     return workers * nodes if talk.options["on"] or _OF_TASK in os.environ else workers
 
 

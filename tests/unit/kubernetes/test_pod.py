@@ -20,7 +20,7 @@ import pytest
 from engine.clocks import SystemClock
 from engine.model.dispatches import AttemptState, Observation
 from engine.model.errors import InvalidInputError
-from engine.model.identifiers import AttemptId
+from engine.model.identifiers import AttemptId, Digest
 from executors.kubernetes import endpoint, verdicts
 from executors.kubernetes.journal import Journal, Sender
 from executors.local import FolderArtifacts
@@ -171,7 +171,7 @@ def test_nodes_that_train_are_told_their_workers(pod: Pod) -> None:
 def test_what_a_training_had_written_is_left_when_it_fails(pod: Pod, tmp_path: Path) -> None:
     code, told = pod.run(WRITES + "raise SystemExit(3)", workers=[1])
     assert (code, dict(told.outputs)) == (3, {})
-    pod.artifacts.fetch(told.artifact, tmp_path / "left")
+    pod.artifacts.fetch(Digest(told.artifact), tmp_path / "left")
     assert (tmp_path / "left" / "outputs.json").exists()
     for state, artifact in ((AttemptState.FAILED, told.artifact), (AttemptState.STOPPED, None)):
         seen = Observation(attempt_id=AttemptId("r-1.task.1"), state=state)
@@ -190,7 +190,7 @@ def test_what_a_training_had_written_is_left_when_it_fails(pod: Pod, tmp_path: P
     ],
 )
 def test_nothing_is_left_of_what_cannot_be_or_is_no_training(
-    pod: Pod, program: str, changes: dict[str, object]
+    pod: Pod, program: str, changes: dict[str, Any]
 ) -> None:
     code, told = pod.run(program, **changes)
     assert (code, told.artifact) == (3, "")
