@@ -5,7 +5,5 @@ go 1.26.0
 
 require (
 	github.com/kserve/kserve v0.16.0
-	github.com/kubeflow/trainer/v2 v2.1.0
 	sigs.k8s.io/gateway-api v1.4.1
-	sigs.k8s.io/jobset v0.10.1
 )

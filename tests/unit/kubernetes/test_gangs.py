@@ -34,16 +34,11 @@ def seen(kind: str = JOB_SET, *conditions: str, stopped: str = "", parked: str =
     *_, made = gangs.manifests(indexed(), kind)
     told = {"uid": "u-1", "resourceVersion": "7", "creationTimestamp": AT}
     metadata = {**made["metadata"], **told}
-    metadata["annotations"] = {**metadata["annotations"], **changes.get("annotations", {})}
-    spec = {**made["spec"], **changes.get("spec", {})}
+    marks = {jobs.STOPPED: stopped, jobs.PARKED: parked}
+    metadata["annotations"] = {**metadata["annotations"], **marks}
+    spec = {**made["spec"], "suspend": bool(stopped or parked)}
     found = [
-        {
-            "type": each,
-            "status": "True",
-            "reason": "why",
-            "message": "said",
-            "lastTransitionTime": AT,
-        }
+        {"type": each, "status": "True", "message": "said", "lastTransitionTime": AT}
         for each in conditions
     ]
     status = {"conditions": [*found, {"type": "StartupPolicyInProgress", "status": "False"}]}
