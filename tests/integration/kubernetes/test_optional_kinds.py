@@ -186,7 +186,7 @@ def test_gpus_are_found_in_slices_and_claimed(workplace: Workplace) -> None:
 
 def server(**state: object) -> objects.Server:
     rules = Rules(strategy=Strategy.CANARY, canary_share=0.2)
-    given = State(package="a", rules=rules, **state)  # type: ignore[arg-type]  # by each test
+    given = State(package="a", rules=rules, **state)
     labels = {"app.kubernetes.io/managed-by": "berth", "berth.dev/installation": "abc"}
     return objects.Server(
         name="heart-1", attempt=ATTEMPT, pipeline="heart", labels=labels, resources={}, state=given

@@ -133,7 +133,7 @@ def _hook(admin: Api, made: plane.ControlPlane, name: str, path: Path, port: int
 
 def _answers(admin: Api) -> bool:
     """Whether both take objects: an empty one of each goes through the webhooks."""
-    spec = {"replicatedJobs": []}
+    spec: Document = {"replicatedJobs": []}
     runtime = {"template": {"spec": spec}}
     try:
         for kind, given in ((addresses.JOB_SET, spec), (addresses.TRAINING_RUNTIME, runtime)):

@@ -67,7 +67,7 @@ class Workplace:
                     namespace=place.namespace,
                     connections=connections,
                     writes_per_second=writes_per_second,
-                    **asks_for,  # type: ignore[arg-type]  # those are texts
+                    **asks_for,
                 ),
             ),
             listen="127.0.0.1:0",
