@@ -36,6 +36,7 @@ from executors.kubernetes import (
     jobs,
     kueue,
     paths,
+    refusals,
     suspensions,
     verdicts,
 )
@@ -51,8 +52,8 @@ from executors.local import files, results
 
 _LOG = logging.getLogger(__name__)
 _LOG_LINES = 2_000
-_IMAGE_SECONDS = 120.0
-"""How long an image may be unavailable before the attempt is given up."""
+_VAIN_SECONDS = 120.0
+"""How long an image may be unavailable, or pods refused, before the attempt is given up."""
 
 
 class KubernetesExecutor:
@@ -88,6 +89,7 @@ class KubernetesExecutor:
         self._seen: dict[str, tuple[tuple[str, str], Observation]] = {}
         self._homes: dict[str, str] = {}
         self._stuck: dict[str, float] = {}
+        self._refusals = refusals.Refusals(clock)
         self._resumed: dict[str, int] = {}
         self._starts = Starts(clusters, self.start)
 
@@ -306,8 +308,7 @@ class KubernetesExecutor:
         version = (str(job["version"]), "" if pod is None else str(pod["version"]))
         known = self._seen.get(attempt)
         if known is not None and (known[0] == version or known[1].state.is_terminal):
-            self._give_up_stuck(link, job, pod, known[1])
-            return known[1]
+            return self._waited(link, job, pod, known[1])
         if verdicts.is_over(job) and verdicts.terminated(pod) is None:
             if link.pods is not None and not (link.pods.is_synced or job["worker"]):
                 # The list of pods is on its way; asking for each would take long after a restart.
@@ -380,19 +381,36 @@ class KubernetesExecutor:
         target.parent.mkdir(parents=True, exist_ok=True)
         files.write_durably(target, text)
 
-    def _give_up_stuck(
+    def _waited(
         self, link: ClusterLink, job: Document, pod: Document | None, seen: Observation
-    ) -> None:
-        """End an attempt whose image cannot be had for a while: nothing else would."""
+    ) -> Observation:
+        """Return what is seen of an attempt that did not change; end one that waits in vain.
+
+        That is one whose image cannot be had for a while, or whose pods are refused: nothing else
+        would end it.
+        """
         attempt = seen.attempt_id
-        why = "" if seen.state.is_terminal or job["stopped"] else verdicts.stuck(pod)
+        waits = seen.state is AttemptState.RUNNING and not job["stopped"]
+        refusal = ""
+        if waits and pod is None and not job["worker"]:
+            refusal = self._refusals.of(link, job)
+            seen = dataclasses.replace(seen, message=refusal) if refusal else seen
+        else:
+            self._refusals.forget(attempt)
+        reason, why = Reason.IMAGE, verdicts.stuck(pod) if waits else ""
+        if refusals.is_final(refusal):
+            reason, why = Reason.ADMISSION, refusal
+        self._give_up_stuck(link, job, attempt, f"{reason.name}|{why}" if why else "")
+        return seen
+
+    def _give_up_stuck(self, link: ClusterLink, job: Document, attempt: str, why: str) -> None:
         if not why:
             self._stuck.pop(attempt, None)
             return
         now = self._clock.monotonic()
-        if now - self._stuck.setdefault(attempt, now) >= _IMAGE_SECONDS:
+        if now - self._stuck.setdefault(attempt, now) >= _VAIN_SECONDS:
             try:
-                attempts.end(link, job, f"{Reason.IMAGE.name}|{why}")
+                attempts.end(link, job, why)
             except RetryableError as error:
                 _LOG.info("%s cannot be ended yet: %s", attempt, error.message)
 
@@ -428,6 +446,7 @@ class KubernetesExecutor:
         self._seen.pop(attempt, None)
         self._homes.pop(attempt, None)
         self._resumed.pop(attempt, None)
+        self._refusals.forget(attempt)
         self._endpoint.forget(attempt)
 
     def close(self) -> None:

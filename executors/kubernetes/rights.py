@@ -43,6 +43,7 @@ NAMESPACED = (
     | _rights("batch", "jobs/status", "get")
     | _rights("", "pods", "get list watch")
     | _rights("", "pods/log", "get")
+    | _rights("", "events", "list")
     | SERVING
 )
 """In the namespace of the tasks."""
