@@ -154,6 +154,8 @@ class KubernetesExecutor:
         kind = link.gangs_as if order.nodes > 1 else JOB
         before: list[Document] = []
         pod = job["spec"]["template"]
+        if link.given.priority_class:
+            pod["spec"]["priorityClassName"] = link.given.priority_class
         count = devices.count_of(pod["spec"])
         if count and (named := link.claims_from):
             before = [self._claim(link, count)]

@@ -228,13 +228,16 @@ class Servers:
         )
         pod = document["spec"]["template"]
         pod["spec"], template = self._claim(link, pod["spec"])
+        if link.given.serving_priority_class:
+            pod["spec"]["priorityClassName"] = link.given.serving_priority_class
         told = objects.hash_of(document)
         bounds = (wanted.replicas_least, wanted.replicas_most)
         if found is not None and found["hash"] == told and found.get("bounds", bounds) == bounds:
             return
         if template is not None:
             writing.apply(link, addresses.path_of(template), template)
-        document["metadata"]["annotations"][jobs.SPEC_HASH] = told
+        own = {jobs.SPEC_HASH: told, kept.OURS: kept.ours(document["spec"])}
+        document["metadata"]["annotations"] |= own
         path = f"{_apps(link)}/{server.name}-{colour}"
         if server.state.infers:
             document = inference.manifest(server.name, document, bounds)

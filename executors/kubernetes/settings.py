@@ -46,6 +46,7 @@ class ClusterSettings:
     serves: whether models may be served there. reached_by: how their endpoints are told, by the
     name of their Service, or by the address of a pod (`pod`) for those outside of the cluster.
     queue: Kueue's LocalQueue in the namespace that Jobs wait in, where the cluster has Kueue.
+    priority_class, serving_priority_class: PriorityClass of the pods of tasks and of servers.
     serves_as: deployment, or inferenceservice for KServe's. gateway: NAME or NAMESPACE/NAME of the
     Gateway whose HTTPRoutes share requests out. device_class: what GPUs are claimed from (DRA).
     gangs_as: what a task on several nodes is made as where the cluster has it: jobset, trainjob, or
@@ -71,6 +72,8 @@ class ClusterSettings:
     serves_as: str = "deployment"
     device_class: str = ""
     gateway: str = ""
+    priority_class: str = ""
+    serving_priority_class: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,4 +277,6 @@ _CLUSTER_READERS: Mapping[str, Callable[[object], object]] = {
     "serves_as": _one_of("deployment", "inferenceservice"),
     "device_class": _text,
     "gateway": _text,
+    "priority_class": _text,
+    "serving_priority_class": _text,
 }
