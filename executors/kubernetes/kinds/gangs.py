@@ -27,6 +27,16 @@ _STEP = "trainer.kubeflow.org/trainjob-ancestor-step"
 _FRONT_MAX = 32
 # Pods are called NAME-node-0-NUMBER-xxxxx, a label of 63 characters at most.
 _OVER = {"Completed": "Complete"}
+_NO_JOB: Document = {
+    "child": "",
+    "queue": "",
+    "origin": "",
+    "worker": "",
+    "active": 0,
+    "terminating": 0,
+    "start": "",
+}
+"""What is read of a Job that is not made yet."""
 
 
 def name_of(job_name: str) -> str:
@@ -134,26 +144,23 @@ def _nodes(spec: Document) -> int:
 
 def merged(gang: Document, job: Document | None) -> Document:
     """Return a gang as a Job is read: what its one Job shows, under the gang's name and marks."""
-    seen = {
-        "queue": "",
-        "origin": "",
-        "worker": "",
-        "active": 0,
-        "terminating": 0,
-        "start": "",
-        **(job or {}),
-        **{name: value for name, value in gang.items() if name != "conditions"},
-        "child": "" if job is None else job["name"],
-        "suspended": gang["suspended"] if job is None else job["suspended"],
+    shown = _NO_JOB | gang if job is None else job
+    seen: Document = {
+        **shown,
+        **{name: value for name, value in gang.items() if name not in {"conditions", "suspended"}},
+        "child": shown["child"] if job is None else job["name"],
         "version": f"{gang['version']}/{'' if job is None else job['version']}",
-        "conditions": dict(gang["conditions"] if job is None else job["conditions"]),
+        "conditions": dict(shown["conditions"]),
     }
     over = {"Complete", "Failed"} & seen["conditions"].keys()
     if job is None and "Failed" in over and not seen["stopped"]:
         # Its controller gave it up before there was a Job: its own words are all there is.
         seen["stopped"] = f"INFRASTRUCTURE|{seen['conditions']['Failed'][1]}"
-    runs = seen["active"] or seen["terminating"] or not seen["suspended"]
-    if seen["stopped"] and not over and not runs:
+    if seen["stopped"] and not over and not _runs(seen):
         at = seen["conditions"].get("Suspended", ("", "", gang["created"]))[2]
         seen["conditions"]["Failed"] = ("Stopped", seen["stopped"], at)
     return seen
+
+
+def _runs(seen: Document) -> bool:
+    return bool(seen["active"] or seen["terminating"] or not seen["suspended"])

@@ -24,7 +24,7 @@ class Cluster:
     def __init__(self, gang: Document, *, gone: bool = False) -> None:
         self.known, self.gone = gang, gone
         self.api, self.gangs, self.jobs, self.namespace = self, self, None, "ml"
-        self.asked: list[tuple[str, str]] = []
+        self.asked: list[tuple[str, Document]] = []
 
     def objects(self) -> list[Document]:
         return [self.known]
