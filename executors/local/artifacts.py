@@ -122,6 +122,10 @@ class FolderArtifacts:
             finally:
                 _remove(partial)
 
+    def has(self, digest: Digest) -> bool:
+        """Say whether the store holds an artefact."""
+        return self._tree_path(digest).exists()
+
     def collect(self, live: Sequence[Digest]) -> int:
         """Remove every artefact not in `live`, and files that none of the others needs."""
         keep = set(live)

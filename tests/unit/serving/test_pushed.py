@@ -15,6 +15,7 @@ from executors.packaging.security.policies.gate import Gate
 from executors.packaging.security.signing import keys
 from executors.serving import HttpModelServer
 from executors.serving.pushed import admit
+from tests.support.empty_base import empty_base
 from tests.support.pushed_models import ROWS, TOML, World
 from tests.unit.serving.client import Client
 from tests.unit.serving.conftest import Running, write_version
@@ -35,12 +36,17 @@ def over_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
-def world(over_folder: Running) -> World:
+def world(over_folder: Running) -> Iterator[World]:
     found = World(over_folder.repository.parent, HttpModelServer())
     address = f"http://127.0.0.1:{over_folder.client.port}"
     toml = TOML.replace("http://127.0.0.1:1", address) + "[tests]\nask_image = false\n"
     found.write("model.toml", toml)
-    return found
+    with pytest.MonkeyPatch.context() as patch:
+        for role in ("AUTHOR", "COMMITTER"):
+            patch.setenv(f"GIT_{role}_NAME", "A")
+            patch.setenv(f"GIT_{role}_EMAIL", "a@example.org")
+        empty_base(found.home / "layers", patch)
+        yield found
 
 
 @pytest.fixture(scope="module")
