@@ -107,6 +107,8 @@ class LocalSignals:
         cluster = clusters.get(order.cluster)
         if cluster is not None:
             known |= {"provider": cluster.provider.value, "region": cluster.region}
+        if signal.layer is Layer.TRAINING:
+            known["run"] = order.run_id
         return replace(signal, labels={**known, **signal.labels})
 
     def _machine(self, clusters: Iterable[Cluster], now: float) -> list[Signal]:
