@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from api.messages.context import Context, Past, Risk
 from api.messages.hands import FeedbackAnswer
-from api.wiring import splitting
+from api.wiring import alarm_feel, splitting
 from engine.model.alarms import Action, ActionKind, Alarm, Event, SuperAlarm, SuperAlarmState
 from engine.model.feedback import Feedback
 from engine.model.identifiers import PipelineName
@@ -19,8 +19,10 @@ from engine.model.records import (
     PIPELINES,
     PLANS,
     RUNS,
+    SIGNALS,
     SUPER_ALARMS,
 )
+from engine.model.signals import Signal
 from engine.ports import Ledger
 
 LOOK_BACK_SECONDS = 3_600.0
@@ -29,6 +31,7 @@ _OUTSIDE_MOST = 5
 _LIKE_MOST = 3
 _NEWEST = 200
 _ALARMS_MOST = 2_000
+_SIGNALS_MOST = 2_000
 
 
 class AlarmContext:
@@ -42,7 +45,11 @@ class AlarmContext:
         """Return what surrounds a super-alarm."""
         feedback = self._ledger.get(FEEDBACK, group.super_alarm_id)
         runbooks = {alarm.labels.get("runbook_url", "") for alarm in group.alarms} - {""}
+        back, series = alarm_feel.back_to_normal(group, self._newest(group))
         return Context(
+            feels=alarm_feel.feels(group),
+            back=back,
+            series=series,
             changes=tuple(self._changes(group)),
             risks=tuple(self._risk(name) for name in group.pipelines),
             like=tuple(self._like(group)),
@@ -52,6 +59,19 @@ class AlarmContext:
             feedback=None if feedback is None else feedback.value,
             months=self._judged().months,
         )
+
+    def _newest(self, group: SuperAlarm) -> dict[str, Signal]:
+        """Return the newest value of each series that alarmed."""
+        names = sorted({alarm.series for alarm in group.alarms})
+        found = self._ledger.select(
+            SIGNALS,
+            where={"series": names},
+            order_by="at",
+            descending=True,
+            since=group.opened_at,
+            limit=_SIGNALS_MOST,
+        )
+        return alarm_feel.newest_of(stored.value for stored in found)
 
     def _changes(self, group: SuperAlarm) -> list[Event]:
         since = group.opened_at - LOOK_BACK_SECONDS

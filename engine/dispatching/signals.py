@@ -42,13 +42,16 @@ class PlanSignals:
         if window == position or not self._is_any(now):
             return [], position
         newest: dict[str, RunStatus] = {}
+        failing: set[str] = set()
         for one in status(self._ledger, now):
             newest.setdefault(one.run.pipeline, one)
+            if one.run.state is RunState.FAILED:
+                failing.add(one.run.pipeline)
         found = [
             signal
             for one in newest.values()
             if self._counts(one.run, now)
-            for signal in signals_of(one, now)
+            for signal in signals_of(one, now, has_failed=one.run.pipeline in failing)
         ]
         return found, window
 
@@ -64,8 +67,10 @@ class PlanSignals:
         return run.ended_at is None or now - run.ended_at <= windows * self._window_seconds
 
 
-def signals_of(one: RunStatus, now: float) -> Iterator[Signal]:
+def signals_of(one: RunStatus, now: float, *, has_failed: bool = False) -> Iterator[Signal]:
     """Yield what a run says of its plan.
+
+    has_failed: whether a run of its pipeline failed lately; else there is nothing to be over.
 
     A deadline is at risk when the median forecast of the end lies behind it: then it is more
     likely missed than kept. A profile is exceeded when a task runs for longer than the runs that
@@ -73,7 +78,8 @@ def signals_of(one: RunStatus, now: float) -> Iterator[Signal]:
     """
     is_active = one.run.state is RunState.ACTIVE
     pipeline = one.run.pipeline
-    yield _failure(one, now)
+    if has_failed:
+        yield _failure(one, now)
     if one.deadline_seconds is not None:
         median = max(now, one.end_seconds_p50 or now)
         is_late = is_active and median > one.deadline_seconds

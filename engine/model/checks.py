@@ -1,4 +1,4 @@
-"""Checks that settle causes: a closed set of looks that Berth can take by itself, and their results.
+"""Checks that settle causes: a closed set of looks that Berth can take, and their results.
 
 A check only reads: it changes nothing, and is bounded in time. What needs a person (restart this,
 ask that team) is no check but an instruction (`Cause.settle`).

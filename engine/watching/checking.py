@@ -50,11 +50,11 @@ class Checking:
             if check is None:
                 continue
             last = known.get((check.kind, check.subject))
-            if last is None:
+            if last is None or (
+                last.verdict is not Verdict.CONFIRMS
+                and now - last.at >= self._desk.policy.decide_seconds
+            ):
                 yield check
-            elif last.verdict is not Verdict.CONFIRMS:
-                if now - last.at >= self._desk.policy.decide_seconds:
-                    yield check
 
     def _looked(self, check: Check) -> Checked:
         clock = self._desk.clock

@@ -1,4 +1,4 @@
-"""The bounds that stops, retries and roll-backs are held against: pure functions, as in `guards`."""
+"""The bounds of stops, retries and roll-backs: pure functions, as in `guards`."""
 
 from __future__ import annotations
 
