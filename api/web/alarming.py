@@ -8,8 +8,8 @@ from fastapi import responses
 from starlette import status
 
 from api.messages import hands
-from api.report import hands as hands_report
 from api.report import alarm_parts, phrases, super_alarms, words
+from api.report import hands as hands_report
 from api.web.desk import Desk
 from api.web.views import alarm_surroundings, reaches, timelines
 from api.web.views import alarms as alarm_views

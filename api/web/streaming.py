@@ -1,8 +1,8 @@
 """Tells open pages that something changed, as server-sent events; they ask for themselves again.
 
 The stream says `changed` and nothing else: a page is rendered in one place only, and what it shows
-with scripts is what it shows without. Ages and charts move on while nothing changes, so it also says
-so from time to time.
+with scripts is what it shows without. Ages and charts move on while nothing changes, so it also
+says so from time to time.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import time
+from pathlib import Path
 
 LEARNS_FOR, LASTS_FOR = 40, 2_000
 PAUSE_SECONDS = 0.1
@@ -17,7 +18,7 @@ def tell(name: str, value: float) -> None:
         "at": time.time(),
         "value": value,
     }
-    with open(os.environ["BERTH_SIGNALS"], "a") as file:
+    with Path(os.environ["BERTH_SIGNALS"]).open("a") as file:
         file.write(json.dumps(line) + "\n")
 
 

@@ -9,6 +9,5 @@ document = json.loads(Path(os.environ["BERTH_PARAMETERS"]).read_text())
 settings = {**document["task"].get("parameters", {}), **document.get("overrides", {})}
 rate = float(settings["learning_rate"])
 if rate > 1.0:
-    print(f"learning rate {rate:g}: loss is nan", file=sys.stderr)
-    sys.exit(1)
+    sys.exit(f"learning rate {rate:g}: loss is nan")
 Path(os.environ["BERTH_OUTPUTS"], "outputs.json").write_text(json.dumps({"learning_rate": rate}))

@@ -28,8 +28,8 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *arguments: object) -> None:
-        del format, arguments
+    def log_message(self, *arguments: object) -> None:
+        del arguments
 
 
 server = HTTPServer(("127.0.0.1", 0), Handler)
@@ -52,6 +52,6 @@ while True:
         "shape": "share",
         "weight": REQUESTS,
     }
-    with open(os.environ["BERTH_SIGNALS"], "a") as file:
+    with Path(os.environ["BERTH_SIGNALS"]).open("a") as file:
         file.write(json.dumps(line) + "\n")
     time.sleep(PAUSE_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+
 import pytest
 
 from engine.model.alarms import Action, ActionKind, ActionState, Cause, CauseKind, Remedy
