@@ -2,8 +2,10 @@
 
 The mean of the newest values is held against the best mean of as many before it in the same run.
 How much values scatter by themselves is learned from the differences of successive ones (von
-Neumann et al. 1941), which a trend hardly moves. The p-value is that of a normal difference of two
-means, times the number of means that the best was chosen from (Bonferroni).
+Neumann et al. 1941), which a trend hardly moves. The p-value is that of a Student t of the difference
+of two means, times the number of means that the best was chosen from (Bonferroni); its degrees of
+freedom are cut to the efficiency of a median of steps. A fall must last until no value is left of
+those by which it was first seen.
 """
 
 from __future__ import annotations
@@ -26,6 +28,9 @@ TEST = "fall from its own best"
 FLOOR = 1e-3
 """Least deviation that is taken for the noise of a run."""
 STEPS_KEPT = 50
+EFFICIENCY = 0.37
+STATISTIC_MOST = 9.0
+"""Beyond it a fall is not told again as a worse one: it is as sure as can be."""
 
 
 class CourseTracker:
@@ -43,6 +48,7 @@ class CourseTracker:
         self._steps: deque[float] = deque(maxlen=STEPS_KEPT)
         self._best = -math.inf
         self._count = 0
+        self._streak = 0
 
     def observe(self, signal: Signal, level: float) -> Judgement | None:
         """Return the judgement of a value, None while too little of its run is known."""
@@ -70,11 +76,13 @@ class CourseTracker:
         ordered = sorted(self._steps)
         noise = max(ordered[len(ordered) // 2] / 0.954, FLOOR)
         error = noise * math.sqrt(2.0 / POOLED)
-        statistic = (mean - best) / error
+        freedom = max(2.0, EFFICIENCY * len(ordered))
+        statistic = max(-STATISTIC_MOST, (mean - best) / error)
         tried = max(1, self._count - 2 * POOLED + 1)
-        p_value = min(1.0, tried * float(special.ndtr(statistic)))
-        quantile = -float(special.ndtri(min(0.5, level / tried)))
+        p_value = min(1.0, tried * float(special.stdtr(freedom, (mean - best) / error)))
+        quantile = -float(special.stdtrit(freedom, min(0.5, level / tried)))
         low = best - max(EFFECT, quantile * error)
+        self._streak = self._streak + 1 if mean < low and p_value <= level else 0
         finding = Finding(
             test=TEST,
             value=mean,
@@ -84,4 +92,4 @@ class CourseTracker:
             low=low,
             high=1.0,
         )
-        return Judgement(finding, mean < low and p_value <= level)
+        return Judgement(finding, self._streak > POOLED)

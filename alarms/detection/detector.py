@@ -97,9 +97,7 @@ class StatisticalDetector:
 
     @staticmethod
     def _is_event(meaning: Meaning | None) -> bool:
-        if meaning is None or meaning.heartbeat:
-            return False
-        return meaning.normal is not None or meaning.is_course
+        return meaning is not None and meaning.normal is not None and not meaning.heartbeat
 
     def _level(self) -> float:
         """Return the level of one test: that of a step, divided among all series."""

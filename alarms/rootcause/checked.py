@@ -29,11 +29,11 @@ def weighed(found: Sequence[Hypothesis], checks: Sequence[Checked]) -> list[Hypo
 
 
 def _weighed(one: Hypothesis, results: dict[tuple[CheckKind, str], Checked]) -> Hypothesis:
-    if one.check is None or one.settled is not None:
-        return one
-    result = results.get((one.check.kind, one.check.subject))
+    result = None if one.check is None else results.get((one.check.kind, one.check.subject))
     if result is None:
         return one
+    if one.settled is not None:
+        return dataclasses.replace(one, checked=result)
     side = {Verdict.CONFIRMS: 1.0, Verdict.DENIES: -1.0, Verdict.OPEN: 0.0}[result.verdict]
     settled = result.kind in SETTLING and result.verdict is not Verdict.OPEN
     return dataclasses.replace(

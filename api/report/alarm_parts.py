@@ -12,6 +12,9 @@ from engine.model.alarms import Alarm, Cause, Event, SuperAlarm
 from engine.model.checks import Checked
 
 _CHANGES_SHOWN = 10
+CAUSES_SHOWN = 3
+BELIEF_SHOWN = 0.005
+"""What would be told as 0.00 is left out."""
 GROWING_SECONDS = 60.0
 """After its newest alarm a super-alarm counts as growing for so long."""
 
@@ -49,12 +52,18 @@ def growth(group: SuperAlarm, around: Context, now: float) -> str:
     return f"not growing, last alarm {phrases.age(now - newest)} ago"
 
 
+def likely(group: SuperAlarm) -> tuple[Cause, ...]:
+    """Return the causes that people see: the first three, without those that nobody believes."""
+    first = group.causes[:CAUSES_SHOWN]
+    return tuple(one for one in first if one is first[0] or one.belief >= BELIEF_SHOWN)
+
+
 def next_step(causes: Sequence[Cause]) -> list[str]:
     """Return where to begin: the first cause that is not ruled out."""
     if not causes:
         return []
     if causes[0].settled:
-        return ["begin with 1: a check says that it is"]
+        return ["begin with 1: it is settled"]
     left = [number for number, cause in enumerate(causes, 1) if cause.settled is not False]
     if not left:
         return ["none of them is left: begin with the first alarm"]

@@ -10,7 +10,6 @@ from api.report.tables import PLAIN, Column, Style, following, paragraph, table
 from engine.model.alarms import Action, ActionState, Alarm, Cause, SuperAlarm, SuperAlarmState
 from engine.model.intake import FOREIGN_TEST
 
-_CAUSES_SHOWN = 3
 _ALARMS_SHOWN = 12
 _COLUMNS = (
     Column(title="ID"),
@@ -96,9 +95,10 @@ def super_alarm_text(
     """Return everything about one super-alarm, in the order of the first five minutes."""
     around = context or Context()
     done = _actions_of(group, actions)
-    shown = group.causes[:_CAUSES_SHOWN]
+    shown = alarm_parts.likely(group)
     causes = [_cause(number, cause, style) for number, cause in enumerate(shown, 1)]
-    causes += [f"  {text}" for text in alarm_parts.next_step(shown)]
+    if group.state is not SuperAlarmState.RESOLVED:
+        causes += [f"  {text}" for text in alarm_parts.next_step(shown)]
     alarms = phrases.plural(len(group.alarms), "alarm")
     reasons = [paragraph(f"  {reason}", style, indent="  ") for reason in group.because]
     parts: list[tuple[str, list[str]]] = [
@@ -135,7 +135,8 @@ def _headline(group: SuperAlarm, around: Context, style: Style, now: float) -> s
     )
     lines = [style.alert(phrases.printable(text))]
     if around.feels:
-        lines.append(paragraph(f"What users feel: {'; '.join(around.feels)}", style))
+        verb = "felt" if over else "feel"
+        lines.append(paragraph(f"What users {verb}: {'; '.join(around.feels)}", style))
     if group.pipelines:
         lines.append(f"Harmed or at risk: {', '.join(group.pipelines)}")
     return "\n".join(lines)
@@ -149,7 +150,7 @@ def _cause(number: int, cause: Cause, style: Style) -> str:
     lines += [f"   against  {item}" for item in cause.evidence_against]
     if cause.checked is not None:
         lines.append(f"   checked  {alarm_parts.checked(cause.checked, style)}")
-    elif cause.check is not None:
+    elif cause.check is not None and cause.settled is None:
         lines.append(f"   to check {cause.check.kind.value}: Berth does it by itself")
     if cause.settle and cause.settled is None:
         lines.append(f"   settle   {cause.settle}")

@@ -17,7 +17,6 @@ from engine.model import alarms, errors, records
 from engine.model.feedback import Verdict
 
 HOUR_SECONDS = 3_600
-CAUSES_SHOWN = 3
 
 
 class AlarmPages:
@@ -77,7 +76,8 @@ class AlarmPages:
             here="/alarms",
             group=group,
             headline=alarm_views.headline(group, around, now),
-            next_step=alarm_parts.next_step(group.causes[:CAUSES_SHOWN]),
+            likely=alarm_parts.likely(group),
+            next_step=alarm_parts.next_step(alarm_parts.likely(group)),
             reach=reaches.reach(group),
             missed=alarm_parts.if_nothing_is_done(around.risks, "UTC", now),
             changes=alarm_views.changes(around.changes, group),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from api.messages.context import Context, Past, Risk
@@ -45,9 +46,10 @@ class AlarmContext:
         """Return what surrounds a super-alarm."""
         feedback = self._ledger.get(FEEDBACK, group.super_alarm_id)
         runbooks = {alarm.labels.get("runbook_url", "") for alarm in group.alarms} - {""}
-        back, series = alarm_feel.back_to_normal(group, self._newest(group))
+        newest = self._newest(group)
+        back, series = alarm_feel.back_to_normal(group, newest)
         return Context(
-            feels=alarm_feel.feels(group),
+            feels=alarm_feel.feels(group, newest),
             back=back,
             series=series,
             changes=tuple(self._changes(group)),
@@ -76,7 +78,13 @@ class AlarmContext:
     def _changes(self, group: SuperAlarm) -> list[Event]:
         since = group.opened_at - LOOK_BACK_SECONDS
         found = self._ledger.select(EVENTS, order_by="at", since=since)
-        return [stored.value for stored in found if _concerns(stored.value, group)]
+        over = group.state is SuperAlarmState.RESOLVED
+        until = group.updated_at if over else math.inf
+        return [
+            stored.value
+            for stored in found
+            if stored.value.at <= until and _concerns(stored.value, group)
+        ]
 
     def _risk(self, name: PipelineName) -> Risk:
         spec = self._ledger.get(PIPELINES, name)
@@ -146,7 +154,10 @@ class AlarmContext:
             and stored.value.alarm_id not in mine
             and stored.value.series not in series
         ]
-        return sorted(near, key=lambda alarm: abs(alarm.at - group.opened_at))[:_OUTSIDE_MOST]
+        near.sort(key=lambda alarm: abs(alarm.at - group.opened_at))
+        # One a series: what repeats itself says nothing more.
+        nearest = {alarm.series: alarm for alarm in reversed(near)}
+        return [alarm for alarm in near if nearest[alarm.series] is alarm][:_OUTSIDE_MOST]
 
 
 def _concerns(event: Event, group: SuperAlarm) -> bool:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from engine.model.alarms import Alarm, SuperAlarm
+from engine.model.alarms import Alarm, SuperAlarm, SuperAlarmState
 from engine.model.signals import Signal
 
 SENTENCES_MOST = 4
 SILENCE = "silence"
 
 
-def feels(group: SuperAlarm) -> tuple[str, ...]:
-    """Return what users feel, the worst first; nothing where no alarm is about what they get."""
-    newest: dict[str, Alarm] = {}
-    for alarm in sorted(group.alarms, key=lambda each: (each.at, each.alarm_id)):
-        newest[alarm.series] = alarm
-    ordered = sorted(newest.values(), key=lambda each: (-each.severity.rank, each.at))
+def feels(group: SuperAlarm, newest: Mapping[str, Signal]) -> tuple[str, ...]:
+    """Return what users feel, the worst first; nothing where no alarm is about what they get.
+
+    newest: the newest value of each series; what is normal again is felt no more. Of a super-alarm
+    that is over it is what they felt.
+    """
+    over = group.state is SuperAlarmState.RESOLVED
+    last = [
+        alarm
+        for series, alarm in _last(group).items()
+        if over or not _is_back(alarm, newest.get(series))
+    ]
+    ordered = sorted(last, key=lambda each: (-each.severity.rank, each.at))
     found = (_felt(alarm) for alarm in ordered)
     return tuple(dict.fromkeys(text for text in found if text))[:SENTENCES_MOST]
 
@@ -42,11 +49,15 @@ def _felt(alarm: Alarm) -> str:
 
 def back_to_normal(group: SuperAlarm, newest: Mapping[str, Signal]) -> tuple[int, int]:
     """Return how many series of a group are within their band again, and of how many."""
-    last: dict[str, Alarm] = {}
-    for alarm in sorted(group.alarms, key=lambda each: (each.at, each.alarm_id)):
-        last[alarm.series] = alarm
+    last = _last(group)
     back = sum(_is_back(alarm, newest.get(series)) for series, alarm in last.items())
     return back, len(last)
+
+
+def _last(group: SuperAlarm) -> dict[str, Alarm]:
+    """Return the newest alarm of each series."""
+    ordered = sorted(group.alarms, key=lambda each: (each.at, each.alarm_id))
+    return {alarm.series: alarm for alarm in ordered}
 
 
 def _is_back(alarm: Alarm, signal: Signal | None) -> bool:

@@ -21,6 +21,9 @@ from engine.watching.judging import OPEN_STATES
 CAUSES_CHECKED = 3
 """Likeliest causes of a super-alarm whose checks are run: those that people see."""
 
+BELIEF_LEAST = 0.01
+"""What is believed less is not worth a look."""
+
 
 class Checking:
     """Runs one check a step, of the super-alarm that waits longest."""
@@ -47,7 +50,7 @@ class Checking:
         known = {(one.kind, one.subject): one for one in group.checks}
         for cause in group.causes[:CAUSES_CHECKED]:
             check = cause.check
-            if check is None:
+            if check is None or cause.belief < BELIEF_LEAST:
                 continue
             last = known.get((check.kind, check.subject))
             if last is None or (
