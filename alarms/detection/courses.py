@@ -2,10 +2,10 @@
 
 The mean of the newest values is held against the best mean of as many before it in the same run.
 How much values scatter by themselves is learned from the differences of successive ones (von
-Neumann et al. 1941), which a trend hardly moves. The p-value is that of a Student t of the difference
-of two means, times the number of means that the best was chosen from (Bonferroni); its degrees of
-freedom are cut to the efficiency of a median of steps. A fall must last until no value is left of
-those by which it was first seen.
+Neumann et al. 1941), which a trend hardly moves. The p-value is that of a Student t of the
+difference of two means, times the number of means that the best was chosen from (Bonferroni); its
+degrees of freedom are cut to the efficiency of a median of steps. A fall must last until no value
+is left of those by which it was first seen.
 """
 
 from __future__ import annotations
