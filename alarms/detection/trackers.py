@@ -16,7 +16,8 @@ from alarms.detection.courses import CourseTracker
 from alarms.detection.memory import Following, Sample, Scatter, Seasons
 from alarms.detection.sequences.detector import SequenceDetector, SequenceSettings
 from alarms.detection.settings import DetectionSettings, Meaning, Worse
-from alarms.detection.significance import Finding, Judgement, Scatters
+from alarms.detection.significance import Finding, Scatters
+from alarms.detection.significance import Judgement as Judgement
 from engine.model.signals import Shape, Signal
 
 REFERENCES = frozenset({"reference_median", "reference_mad", "reference_mean", "reference_sd"})

@@ -19,10 +19,10 @@ from alarms.rootcause import (
     components,
     data,
     failures,
+    falls,
     infrastructure,
     patterns,
     service,
-    trainings,
 )
 from alarms.rootcause.conversions import Conversion
 from alarms.rootcause.facts import Facts, Hypothesis
@@ -76,7 +76,7 @@ class HypothesisTree:
             *data.hypotheses(facts, self._settings.conversions),
             *service.model(facts, self._settings.day_seconds),
             *service.demand(facts),
-            *trainings.hypotheses(facts),
+            *falls.hypotheses(facts),
             *failures.hypotheses(facts),
             *changes.hypotheses(facts, self._settings.day_seconds),
             *components.hypotheses(facts, self._memory),

@@ -83,7 +83,9 @@ class Acting:
         """Ask for what answers a kind of cause."""
         policy = self._desk.policy
         if cause.kind is CauseKind.INFRASTRUCTURE:
-            return policy.replan and self._replan(group, cause)
+            # What stands on a node is moved by its cluster; only clusters are planned around.
+            is_cluster = cause.subject.startswith("cluster:")
+            return policy.replan and is_cluster and self._replan(group, cause)
         if cause.kind in guards.RETRAINABLE and _is_of_serving(group):
             return policy.retrain and self._retrain(group, cause)
         return self._mending.roll_back(group, cause)

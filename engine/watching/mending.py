@@ -32,10 +32,10 @@ from engine.watching import mending_guards, wishes
 from engine.watching.desk import Desk
 from engine.watching.mending_guards import Request
 
-LOSING = "precision"
-"""Signal of a training whose alarm says that it loses what it had learned."""
-FAILED = "run_failed"
-"""Signal of a pipeline whose newest run failed."""
+LOSING = frozenset({"precision", "training_loss", "gradient_norm", "diverged"})
+"""Signals of a training whose alarms say that it loses what it had learned."""
+FAILED = frozenset({"run_failed"})
+"""Signals of a pipeline whose newest run failed."""
 
 
 class Mending:
@@ -153,11 +153,11 @@ class Mending:
         return wishes.ask(self._desk, wishes.guarded(action, found))
 
 
-def _newest(group: SuperAlarm, signal: str) -> list[Alarm]:
-    """Return the newest alarm of each series of a signal, the newest first."""
+def _newest(group: SuperAlarm, signals: frozenset[str]) -> list[Alarm]:
+    """Return the newest alarm of each series of some signals, the newest first."""
     found: dict[str, Alarm] = {}
     for alarm in sorted(group.alarms, key=lambda each: (each.at, each.alarm_id)):
-        if alarm.signal == signal:
+        if alarm.signal in signals:
             found[alarm.series] = alarm
     return sorted(found.values(), key=lambda each: (-each.at, each.alarm_id))
 

@@ -290,3 +290,10 @@ class TestBounds:
         deployed(world, after_seconds=-5.0)
         world.measure(500.0, gauge)
         assert only(world, ActionKind.ROLL_BACK).state is ActionState.WANTED
+
+
+def test_what_stands_on_a_node_is_moved_by_its_cluster(world: World) -> None:
+    node = dataclasses.replace(DEPLOYED, kind=CauseKind.INFRASTRUCTURE, subject="node:a")
+    world.causes.answer = (node,)
+    world.measure(500.0, gauge)
+    assert not world.actions(ActionKind.REPLAN)
