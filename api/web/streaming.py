@@ -7,7 +7,7 @@ says so from time to time.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import anyio
 from starlette.concurrency import run_in_threadpool
@@ -26,17 +26,22 @@ async def stream(request: Request, desk: Desk) -> StreamingResponse:
     """Stream that something changed, until the page is closed."""
     feed = await run_in_threadpool(Feed, desk.sources.ledger)
     return StreamingResponse(
-        changes(request, feed, desk),
+        changes(request.is_disconnected, feed, desk.sources.is_stopped),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def changes(request: Request, feed: Feed, desk: Desk) -> AsyncIterator[str]:
-    """Yield `changed` for every look at which something is new, and every ten seconds."""
+async def changes(
+    is_left: Callable[[], Awaitable[bool]], feed: Feed, is_stopped: Callable[[], bool]
+) -> AsyncIterator[str]:
+    """Yield `changed` for every look at which something is new, and every ten seconds.
+
+    It ends when its page is left or the engine stops.
+    """
     yield "retry: 2000\n\n"
     quiet = 0.0
-    while not desk.sources.is_stopped() and not await request.is_disconnected():
+    while not is_stopped() and not await is_left():
         news = await run_in_threadpool(feed.news)
         quiet += PAUSE_SECONDS
         if news or quiet >= TICK_SECONDS:

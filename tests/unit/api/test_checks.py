@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
+from api.messages.answers import Finding
 from api.settings import Settings
-from api.wiring import build, checks
+from api.wiring import build, doctor
 from api.wiring.checks import EngineChecks, schema_changes
 from api.wiring.parts import Parts
 from engine import documents
@@ -79,7 +81,7 @@ class TestSchema:
     def ran(self, parts: Parts, folder: Path, *units: str) -> None:
         """Store a run whose etl task wrote a schema."""
         spec = samples.pipeline(TaskSpec(name=TaskName("etl"), kind=TaskKind.ETL))
-        plan = samples.plan(spec, parts.fleet.fleet().clusters)
+        plan = samples.plan(spec, parts.fleet.fleet())
         run = submit(parts.ledger, parts.clock, plan, "heart")
         folder.mkdir()
         columns = [{"name": f"c{n}", "unit": unit} for n, unit in enumerate(units)]
@@ -113,7 +115,7 @@ class TestSchema:
 
 class _Server(BaseHTTPRequestHandler):
     labels = (0, 1)
-    asked: list[object] = []
+    asked: ClassVar[list[object]] = []
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -225,10 +227,10 @@ class TestKubernetes:
         verdict: Verdict,
     ) -> None:
         found = [
-            checks.doctor.Finding(name="cluster near", fine=fine, message="version 1.34"),
-            checks.doctor.Finding(name="cluster far", fine=False, message="does not answer"),
+            Finding(name="cluster near", fine=fine, message="version 1.34"),
+            Finding(name="cluster far", fine=False, message="does not answer"),
         ]
-        monkeypatch.setattr(checks.doctor, "kubernetes_findings", lambda _parts: iter(found))
+        monkeypatch.setattr(doctor, "kubernetes_findings", lambda _parts: iter(found))
         fleet = parts.fleet.fleet()
         clusters = tuple(replace(one, executor="kubernetes") for one in fleet.clusters)
         monkeypatch.setattr(
