@@ -98,7 +98,7 @@ class LocalSignals:
     def _labelled(self, signal: Signal, folder: Path, clusters: Mapping[str, Cluster]) -> Signal:
         """Add what the executor knows to what the task said; the task's own labels win."""
         order = self._order(folder)
-        known = {
+        known: dict[str, str] = {
             "pipeline": order.pipeline,
             "task": order.task,
             "cluster": order.cluster,
