@@ -24,6 +24,8 @@ RISEN = 1.5
 WEIGHT_MOST = 4.5
 OWN = 2.0
 """A change of the very task that fails is no chance."""
+KNOWN_AFTER_SECONDS = 2.0
+"""A server serves another model a moment before that is told."""
 PART = 0.7
 """Part of the logarithm of the chance that counts: people change things when things go wrong."""
 TELLING = 2.3
@@ -65,7 +67,13 @@ def _nearest(facts: Facts, events: Sequence[Event], every_seconds: float) -> Eve
 
 def _touching(facts: Facts) -> list[Event]:
     """Return changes before the first alarm that touch what alarms, oldest first."""
-    found = [event for event in facts.events if is_change(event) and event.at <= facts.started_at]
+    until = facts.started_at
+    found = [
+        event
+        for event in facts.events
+        if is_change(event)
+        and event.at <= (until + KNOWN_AFTER_SECONDS if event.kind in CODE else until)
+    ]
     return [event for event in found if touches(event, facts)]
 
 

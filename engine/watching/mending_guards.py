@@ -18,6 +18,8 @@ STOPPABLE = frozenset(
 it passes, and it goes on."""
 RETRYABLE = frozenset({CauseKind.DATA, CauseKind.CODE, CauseKind.CONFIGURATION})
 """Causes that another configuration may cure."""
+KNOWN_AFTER_SECONDS = 10.0
+"""A server serves another model a moment before the engine has its answer and stores it."""
 LEFT = "left"
 """Parameter of a roll-back: the digest of the model that it leaves."""
 
@@ -76,14 +78,14 @@ def of_roll_back(
         model = "none"
     else:
         model = "one that was rolled back before" if previous in left else previous
-    is_after = changed_at is not None and changed_at <= began_at
+    is_before = changed_at is not None and changed_at <= began_at + KNOWN_AFTER_SECONDS
     return (
         _kind(request, frozenset({CauseKind.CODE})),
         Guard(
             name="deployment",
-            allows=is_after,
+            allows=is_before,
             needs="before the first alarm",
-            has="before the first alarm" if is_after else "after it",
+            has="before the first alarm" if is_before else "after it",
         ),
         Guard(
             name="model before",

@@ -221,7 +221,7 @@ class TestRollBack:
         assert held(only(world, ActionKind.ROLL_BACK)) == ["model before"]
 
     def test_a_deployment_after_the_first_alarm_is_not_to_blame(self, world: World) -> None:
-        deployed(world, after_seconds=2.0)
+        deployed(world, after_seconds=20.0)
         world.causes.answer = (DEPLOYED,)
         world.measure(500.0, gauge)
         assert held(only(world, ActionKind.ROLL_BACK)) == ["deployment"]
