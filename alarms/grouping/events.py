@@ -1,9 +1,9 @@
-"""Everyday alarms kept apart from events: where something always fires, a pause ends nothing.
+"""Everyday alarms kept apart from events: where something always fires, a pause says little.
 
-Everyday alarms are one stretch while they follow one another within a gap of its own. An alarm
-that is news (`routine`) begins an event. A rare one ends the stretch: what fires afterwards may
-follow from it, and is a stretch of its own. After one that is merely unusual the same stretch goes
-on. An event lasts while alarms of its own, which are not everyday ones, pause for no longer than
+An alarm that is news (`routine`) begins an event. For an hour after a rare one, what fires may
+follow from it: everyday alarms are one stretch then until a long pause. At other times a shorter
+one ends it. Another rare alarm ends the stretch; after one that is merely unusual the same stretch
+goes on. An event lasts while alarms of its own, which are not everyday ones, pause for no longer than
 the gap; everyday alarms fall into it meanwhile, and never prolong it. A rare event waits longer
 where that is short by its own pace: until so many alerts would have been expected as say that it
 is over.
@@ -11,6 +11,8 @@ is over.
 
 from __future__ import annotations
 
+import math
+from collections import OrderedDict
 from collections.abc import Set
 from dataclasses import dataclass, field
 
@@ -19,6 +21,11 @@ from alarms.grouping.episodes import Episode, Reason, Unusual
 from alarms.grouping.places import Places
 from alarms.grouping.routine import Novelty, Rank
 
+AFTERMATH_SECONDS = 3_600.0
+"""What fires for so long after a rare alarm may follow from it."""
+IDLE_GAPS = 10.0
+"""At other times so many gaps end a stretch: short enough that it does not reach far back before
+an event, long enough that not every few alarms are a super-alarm."""
 MISSED_ALERTS = 20.0
 """An event is over when, at its own pace, so many alerts would have fired in the pause,"""
 PACE_SECONDS = 10.0
@@ -42,13 +49,16 @@ class Events:
     Args:
         places: Where parts of the system are alarmed.
         gap_seconds: A longer pause of its own alarms ends an event.
-        stretch_seconds: A longer pause ends a stretch.
+        stretch_seconds: A longer pause ends a stretch in the aftermath of a rare alarm.
     """
 
     def __init__(self, places: Places, *, gap_seconds: float, stretch_seconds: float) -> None:
         self._places = places
         self._gap_seconds = gap_seconds
         self._stretch_seconds = stretch_seconds
+        self._idle_seconds = min(stretch_seconds, IDLE_GAPS * gap_seconds)
+        self._rare_at: OrderedDict[int, float] = OrderedDict()
+        """When a rare alarm fired last in a part of the system, the longest ago first."""
 
     def place(
         self, alert: Alert, number: int, at: float, novelty: Novelty, together: Set[int]
@@ -83,7 +93,10 @@ class Events:
         """Return whether a pause does not end an episode."""
         event = episode.unusual
         if event is None:
-            return now - episode.newest_at <= self._stretch_seconds
+            rare_at = self._rare_at.get(episode.part, -math.inf)
+            is_aftermath = now - rare_at <= AFTERMATH_SECONDS
+            pause_most = self._stretch_seconds if is_aftermath else self._idle_seconds
+            return now - episode.newest_at <= pause_most
         return now - event.own_at <= self._patience_seconds(episode, event)
 
     def end(self, episode: Episode, now: float, reason: Reason) -> list[tuple[Episode, Reason]]:
@@ -131,6 +144,8 @@ class Events:
     def _begun(self, placed: Placed, alert: Alert, at: float, news: Rank) -> Placed:
         """Begin an event in a part of the system, whatever was alarmed there."""
         episode, is_rare = placed.episode, news is Rank.RARE
+        if is_rare:
+            self._note_rare(episode.part, at)
         fresh = Unusual(is_rare=is_rare, own_at=at, alarms={alert.fingerprint})
         if placed.reason is Reason.FIRST:
             episode.unusual = fresh
@@ -151,3 +166,9 @@ class Events:
             self._places.rest(stretch)
             fresh.stretch = stretch
         return begun
+
+    def _note_rare(self, part: int, at: float) -> None:
+        self._rare_at[part] = at
+        self._rare_at.move_to_end(part)
+        while at - next(iter(self._rare_at.values())) > AFTERMATH_SECONDS:
+            self._rare_at.popitem(last=False)
