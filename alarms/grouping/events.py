@@ -2,11 +2,11 @@
 
 An alarm that is news (`routine`) begins an event. For an hour after a rare one, what fires may
 follow from it: everyday alarms are one stretch then until a long pause. At other times a shorter
-one ends it. Another rare alarm ends the stretch; after one that is merely unusual the same stretch
-goes on. An event lasts while alarms of its own, which are not everyday ones, pause for no longer than
-the gap; everyday alarms fall into it meanwhile, and never prolong it. A rare event waits longer
-where that is short by its own pace: until so many alerts would have been expected as say that it
-is over.
+one ends it. Another rare alarm ends the stretch; after one that is merely unusual it goes on.
+
+An event lasts while alarms of its own, which are not everyday ones, pause for no longer than the
+gap; everyday alarms fall into it meanwhile, and never prolong it. A rare event waits longer where
+that is short by its own pace: until so many alerts would have been expected as say that it is over.
 """
 
 from __future__ import annotations
