@@ -7,7 +7,9 @@ GPUs have been asked for; each is placed at once and for good, and none that fit
 policy knows the trace's histogram of shapes, not the pods to come. Where the published order of a
 trace and seed is missing, one of our own is drawn, and figures say so; our policy is then compared
 with FGD replayed in the same run. `--window` places several pods together, `--moves` may move
-placed pods, `--refuse` breaks the rule that none that fits is refused, and says how often.
+placed pods, `--refuse` breaks the rule that none that fits is refused, and says how often. With
+moves, what moves at no price would bring (`_openb_ideal`) stands beside the figure on the default
+trace.
 """
 
 import argparse
@@ -17,6 +19,7 @@ from fractions import Fraction
 
 from benchmarks import frame
 from benchmarks.placement import _openb as openb
+from benchmarks.placement import _openb_ideal as ideal
 from benchmarks.placement._openb_replay import (
     PIECE_MILLI,
     Knowledge,
@@ -58,8 +61,10 @@ def run(context: frame.Context) -> Iterator[frame.Figure]:
     seeds = _seeds(str(context.options["seeds"]))[: 1 if context.quick else None]
     nodes = openb.read_nodes(context)
     outcomes: Outcomes = {}
+    ideals: list[float] = []
     ours_drawn = 0
     traces = _traces(context)
+    may_move = OURS in ways and ways[OURS].repacking is not None
     for way in ways.values():
         warm(traces[0], nodes, way)
     for trace in traces:
@@ -68,6 +73,8 @@ def run(context: frame.Context) -> Iterator[frame.Figure]:
             ours_drawn += not arrivals.published
             for name, way in ways.items():
                 outcomes[trace.name, name, seed] = replay(trace, arrivals, way, PERCENTS)
+            if may_move and trace.name == "default":
+                ideals += _ideal(trace, arrivals)
     if ours_drawn:
         yield frame.informs("orders of our own, the published one missing", ours_drawn)
     broken = sum(len(outcome.broken) for outcome in outcomes.values())
@@ -77,6 +84,12 @@ def run(context: frame.Context) -> Iterator[frame.Figure]:
             yield from _published(context, name, outcomes)
         else:
             yield from _compared(outcomes, ways[OURS].repacking)
+    if ideals:
+        yield frame.informs(
+            "default: allocated if moves were free, GPU the only limit, none refused that fits",
+            _mean(ideals),
+            unit="%",
+        )
 
 
 def _ways(context: frame.Context) -> dict[str, Way]:
@@ -100,6 +113,12 @@ def _ways(context: frame.Context) -> dict[str, Way]:
             window=window,
         )
     return ways
+
+
+def _ideal(trace: openb.Trace, arrivals: openb.Arrivals) -> list[float]:
+    shapes = [trace.shapes[pod] for pod in arrivals.pods]
+    percent = ideal.allocated_percent(shapes, sum(node.gpus for node in arrivals.nodes))
+    return [] if percent is None else [percent]
 
 
 def _repacking(moves: str, *, refuses: bool) -> RepackingSettings | None:
