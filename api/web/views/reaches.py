@@ -15,6 +15,9 @@ NODE_WIDTH = 200
 SUBJECTS_MOST = 8
 LETTERS_MOST = 28
 
+Line = tuple[int, int, int, int]
+"""From where to where: x and y, twice."""
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -32,7 +35,7 @@ class Reach:
     """Boxes and the lines between them, and the whole in words."""
 
     nodes: tuple[Node, ...]
-    lines: tuple[tuple[int, int, int, int], ...]
+    lines: tuple[Line, ...]
     height: int
     words: str
 
@@ -44,25 +47,35 @@ def reach(group: alarms.SuperAlarm) -> Reach | None:
     others = [subject for subject in subjects if cause is None or subject != cause.subject]
     if cause is None or not (others or group.pipelines):
         return None
-    shown = others[:SUBJECTS_MOST]
-    more = len(others) - len(shown)
-    names = [*shown, *([f"and {more} more"] if more else [])]
+    names = _shortened(others)
     pipelines = [str(name) for name in group.pipelines]
-    rows = max(1, len(names), len(pipelines))
-    height = rows * ROW
+    height = max(1, len(names), len(pipelines)) * ROW
     first = _column(0, [cause.subject or cause.title], height, "cause")
     middle = _column(1, names, height, "alarmed")
     last = _column(2, pipelines, height, "pipeline")
-    lines = [_line(first[0], node) for node in middle]
-    owners = {alarm.subject: alarm.labels.get("pipeline", "") for alarm in group.alarms}
-    for node in middle:
-        mine = owners.get(node.full) or node.full.partition(":")[2].partition("/")[0]
-        lines += [_line(node, other) for other in last if other.full == mine]
-    if not middle:
-        lines += [_line(first[0], node) for node in last]
+    lines = _lines(first[0], middle, last, group)
     told = f"{cause.subject} reaches {', '.join(names) or 'nothing else that is alarmed'}"
     harmed = f"; harmed or at risk: {', '.join(pipelines)}" if pipelines else ""
-    return Reach((*first, *middle, *last), tuple(lines), height, told + harmed)
+    return Reach((*first, *middle, *last), lines, height, told + harmed)
+
+
+def _shortened(subjects: Sequence[str]) -> list[str]:
+    more = len(subjects) - SUBJECTS_MOST
+    return [*subjects[:SUBJECTS_MOST], *([f"and {more} more"] if more > 0 else [])]
+
+
+def _lines(
+    cause: Node, alarmed: Sequence[Node], pipelines: Sequence[Node], group: alarms.SuperAlarm
+) -> tuple[Line, ...]:
+    """Return lines from the cause to what is alarmed, and on to the pipelines that own it."""
+    if not alarmed:
+        return tuple(_line(cause, node) for node in pipelines)
+    owners = {alarm.subject: alarm.labels.get("pipeline", "") for alarm in group.alarms}
+    lines = [_line(cause, node) for node in alarmed]
+    for node in alarmed:
+        mine = owners.get(node.full) or node.full.partition(":")[2].partition("/")[0]
+        lines += [_line(node, other) for other in pipelines if other.full == mine]
+    return tuple(lines)
 
 
 def _column(place: int, names: Sequence[str], height: int, kind: str) -> list[Node]:
@@ -73,7 +86,7 @@ def _column(place: int, names: Sequence[str], height: int, kind: str) -> list[No
     ]
 
 
-def _line(start: Node, end: Node) -> tuple[int, int, int, int]:
+def _line(start: Node, end: Node) -> Line:
     return start.x + NODE_WIDTH, start.y + NODE // 2, end.x, end.y + NODE // 2
 
 
