@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from alarms.detection import trackers
+from alarms.detection import choosing, schemas, trackers
 from alarms.detection.settings import DetectionSettings, Meaning
 from alarms.detection.significance import Finding
 from alarms.detection.silence import Silences
@@ -122,7 +122,7 @@ class StatisticalDetector:
             self._silences.beat(signal, family=f"{pipeline}|{signal.name}")
         tracker = self._trackers.get(signal.series)
         if tracker is None:
-            tracker = trackers.tracker_for(signal, self._settings, self._references)
+            tracker = choosing.tracker_for(signal, self._settings, self._references)
             self._trackers[signal.series] = tracker
         judgement = tracker.observe(signal, self._level())
         if judgement is None or not judgement.outside:
@@ -202,7 +202,7 @@ def alarm_of(signal: Signal, finding: Finding, meaning: Meaning, *, at: float) -
         expected_low=low,
         expected_high=high,
         severity=meaning.severity,
-        labels=dict(signal.labels),
+        labels={key: text for key, text in signal.labels.items() if key != schemas.LABEL},
         message=message_of(signal, finding, unit),
     )
 
@@ -228,6 +228,8 @@ def message_of(signal: Signal, finding: Finding, unit: str) -> str:
         )
     if finding.test == "declared state":
         return f"{signal.name} of {signal.subject} is {finding.value:g}, not {finding.usual:g}"
+    if finding.test == schemas.TEST:
+        return f"the columns of {signal.subject} changed: {finding.said}"
     low, high = band_of(finding)
     statistic = f"{finding.statistic:+{'.1f' if abs(finding.statistic) < LARGE else '.1e'}}"
     return (

@@ -41,20 +41,6 @@ class Tracker(Protocol):
         ...
 
 
-def tracker_for(
-    signal: Signal, settings: DetectionSettings, references: Mapping[str, Mapping[str, Signal]]
-) -> Tracker:
-    """Return the tracker that a series needs, by its first signal."""
-    meaning = settings.meaning(signal)
-    if meaning.normal is not None:
-        return StateTracker(meaning.normal)
-    if signal.name in FEATURES:
-        return FeatureTracker(settings, meaning, references)
-    if signal.shape is Shape.SHARE:
-        return ShareTracker(settings, meaning)
-    return LevelTracker(settings, meaning)
-
-
 def least_of(settings: DetectionSettings, meaning: Meaning) -> int:
     """Return how many values are needed before a signal of a meaning is tested."""
     return settings.values_least if meaning.least is None else meaning.least
@@ -89,9 +75,13 @@ class LevelTracker:
     the recent band must be somewhat surprising as well, and a surprising one needs no band.
     """
 
-    def __init__(self, settings: DetectionSettings, meaning: Meaning) -> None:
+    def __init__(
+        self, settings: DetectionSettings, meaning: Meaning, *, has_memory: bool = True
+    ) -> None:
+        """Args: has_memory: whether all that it did before judges a gauge as well."""
         self._settings = settings
         self._meaning = meaning
+        self._has_memory = has_memory
         self._seasons = Seasons(settings)
         self._following = Following()
         self._scatter = Scatter()
@@ -104,7 +94,7 @@ class LevelTracker:
         if not self._meaning.tested or signal.value == self._meaning.idle:
             return None
         is_count = signal.shape is Shape.COUNT
-        surprise = None if is_count else self._surprise(signal, level)
+        surprise = None if is_count or not self._has_memory else self._surprise(signal, level)
         reference = self._seasons.reference(signal.at)
         if len(reference) < least_of(self._settings, self._meaning):
             self._seasons.add(signal.at, signal.value)
@@ -117,7 +107,8 @@ class LevelTracker:
             # A fault lasts: its values follow one another, whatever those of the series do.
             self._foretold(signal, finding.usual)
         self._learn(signal, outside=outside)
-        enough = outside and (is_count or self._streak >= self._settings.persistence)
+        at_once = is_count or self._meaning.at_once
+        enough = outside and (at_once or self._streak >= self._settings.persistence)
         if not enough and surprise is not None and surprise.is_outside(level, self._meaning.worse):
             return Judgement(surprise, outside=True)
         return Judgement(finding, enough and finding.is_outside(level, self._meaning.worse))

@@ -12,7 +12,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from alarms.rootcause import calls, changes, components, data, infrastructure, patterns, service
+from alarms.rootcause import (
+    calls,
+    changes,
+    components,
+    data,
+    infrastructure,
+    nodes,
+    patterns,
+    service,
+    sources,
+    trainings,
+)
 from alarms.rootcause.conversions import Conversion
 from alarms.rootcause.facts import Facts, Hypothesis
 from alarms.rootcause.memory import Memory
@@ -62,7 +73,10 @@ class HypothesisTree:
         facts = Facts(group, signals, events)
         found = [
             *infrastructure.hypotheses(facts),
+            *nodes.hypotheses(facts),
             *data.hypotheses(facts, self._settings.conversions),
+            *sources.hypotheses(facts),
+            *trainings.hypotheses(facts),
             *service.model(facts, self._settings.day_seconds),
             *service.demand(facts),
             *changes.hypotheses(facts, self._settings.day_seconds),

@@ -36,7 +36,7 @@ from engine.ports import Executor, Notifier, SignalSource
 from engine.testing import crash
 from engine.watching.desk import Desk
 from executors import kubernetes
-from executors.local import FolderArtifacts, LocalExecutor, LocalSignals
+from executors.local import FolderArtifacts, LocalExecutor, LocalSignals, MachineSignals
 from executors.serving import HttpModelServer
 
 if TYPE_CHECKING:
@@ -94,8 +94,10 @@ def plans(
     window = parts.settings.scaled(parts.settings.window_seconds)
     signals = LocalSignals(parts.settings.home, parts.fleet, parts.clock, window_seconds=window)
     promises = dispatching.PlanSignals(parts.ledger, parts.clock, window_seconds=window)
+    machine = MachineSignals(parts.settings.home, parts.clock, window_seconds=window)
     sources: Sequence[SignalSource] = (
         signals,
+        machine,
         promises,
         *_beyond(parts, window),
         *_prometheus(parts),
@@ -272,6 +274,9 @@ def _beyond(parts: Parts, window_seconds: float) -> Sequence[SignalSource]:
     journal = kubernetes.Journal(kubernetes.signals_folder(parts.settings.home), parts.clock)
     return (
         kubernetes.KubernetesSignals(parts.fleet, parts.clock, window_seconds=window_seconds),
+        kubernetes.NodeSignals(
+            parts.kubernetes, parts.fleet, parts.clock, window_seconds=window_seconds
+        ),
         kubernetes.PodSignals(journal, parts.fleet, parts.clock),
     )
 

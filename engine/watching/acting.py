@@ -73,7 +73,9 @@ class Acting:
         if cause.settled is not True and not self._lasts(group):
             return False
         if cause.kind is CauseKind.INFRASTRUCTURE:
-            return policy.replan and self._replan(group, cause)
+            # What stands on a node is moved by its cluster; only clusters are planned around.
+            is_cluster = cause.subject.startswith("cluster:")
+            return policy.replan and is_cluster and self._replan(group, cause)
         if cause.kind in guards.RETRAINABLE:
             return policy.retrain and self._retrain(group, cause)
         return False
