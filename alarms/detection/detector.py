@@ -236,4 +236,5 @@ def message_of(signal: Signal, finding: Finding, unit: str) -> str:
         f"{signal.name} of {signal.subject} is {finding.value:.4g}{measure}; normal is "
         f"{f'{low:.4g} to {high:.4g}' if low < high else f'{low:.4g}'} "
         f"({finding.test}: {statistic}, p = {finding.p_value:.1g})"
+        f"{f'; {finding.said}' if finding.said else ''}"
     )

@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from alarms.detection import significance
-from alarms.detection.memory import Following, Sample, Scatter, Seasons
+from alarms.detection.memory import WEEK_SEASONS, Following, Sample, Scatter, Seasons
 from alarms.detection.sequences.detector import SequenceDetector, SequenceSettings
 from alarms.detection.settings import DetectionSettings, Meaning, Worse
 from alarms.detection.significance import Finding, Scatters
@@ -110,8 +110,17 @@ class LevelTracker:
         at_once = is_count or self._meaning.at_once
         enough = outside and (at_once or self._streak >= self._settings.persistence)
         if not enough and surprise is not None and surprise.is_outside(level, self._meaning.worse):
-            return Judgement(surprise, outside=True)
-        return Judgement(finding, enough and finding.is_outside(level, self._meaning.worse))
+            return Judgement(self._with_past(surprise, signal.at), outside=True)
+        if not enough or not finding.is_outside(level, self._meaning.worse):
+            return Judgement(finding, outside=False)
+        return Judgement(self._with_past(finding, signal.at), outside=True)
+
+    def _with_past(self, finding: Finding, at: float) -> Finding:
+        """Return a finding that says what the same hour was the day before, and the week before."""
+        known = (("the day before", 1), ("the week before", WEEK_SEASONS))
+        middles = [(words, self._seasons.ago(at, seasons)) for words, seasons in known]
+        said = ", ".join(f"{value:.4g} {words}" for words, value in middles if value is not None)
+        return replace(finding, said=f"the same hour was {said}") if said else finding
 
     def _finding(self, signal: Signal, reference: Sample, level: float) -> Finding:
         """Return the test of a value."""
