@@ -99,6 +99,7 @@ def plans(
         signals,
         machine,
         promises,
+        dispatching.FreshnessSignals(parts.ledger, parts.clock, window_seconds=window),
         *_beyond(parts, window),
         *_prometheus(parts),
     )
