@@ -75,13 +75,9 @@ class LevelTracker:
     the recent band must be somewhat surprising as well, and a surprising one needs no band.
     """
 
-    def __init__(
-        self, settings: DetectionSettings, meaning: Meaning, *, has_memory: bool = True
-    ) -> None:
-        """Args: has_memory: whether all that it did before judges a gauge as well."""
+    def __init__(self, settings: DetectionSettings, meaning: Meaning) -> None:
         self._settings = settings
         self._meaning = meaning
-        self._has_memory = has_memory
         self._seasons = Seasons(settings)
         self._following = Following()
         self._scatter = Scatter()
@@ -94,7 +90,7 @@ class LevelTracker:
         if not self._meaning.tested or signal.value == self._meaning.idle:
             return None
         is_count = signal.shape is Shape.COUNT
-        surprise = None if is_count or not self._has_memory else self._surprise(signal, level)
+        surprise = None if is_count else self._surprise(signal, level)
         reference = self._seasons.reference(signal.at)
         if len(reference) < least_of(self._settings, self._meaning):
             self._seasons.add(signal.at, signal.value)

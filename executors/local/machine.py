@@ -33,13 +33,13 @@ GPU_SECONDS = 10.0
 """Least time between two looks at GPUs: asking takes a part of a second."""
 _GPU_TIMEOUT_SECONDS = 5.0
 _GPU_FIELDS = {
-    "utilization.gpu": ("gpu_used_share", "", 0.01),
-    "memory.used": ("gpu_memory_gib_used", "GiB", 2.0**-10),
+    "utilization.gpu": ("gpu_used_share", "", 100.0),
+    "memory.used": ("gpu_memory_gib_used", "GiB", 2.0**10),
     "temperature.gpu": ("gpu_temperature_celsius", "°C", 1.0),
     "power.draw": ("gpu_power_watts", "W", 1.0),
     "ecc.errors.uncorrected.volatile.total": ("gpu_memory_errors", "errors", 1.0),
 }
-"""What is asked of a GPU: the signal, its unit, and the factor to it."""
+"""What is asked of a GPU: the signal, its unit, and how many of what it tells make one."""
 
 Run = Callable[[Sequence[str]], str]
 
@@ -146,9 +146,9 @@ class MachineSignals:
         self._gpus_at = elapsed_at
         for gpu in self._gpus():
             labels = {"gpu": gpu["name"]}
-            for field, (name, unit, factor) in _GPU_FIELDS.items():
+            for field, (name, unit, divisor) in _GPU_FIELDS.items():
                 try:
-                    value = float(gpu[field]) * factor
+                    value = float(gpu[field]) / divisor
                 except ValueError:
                     continue
                 subject = f"gpu:{self._host}/{gpu['index']}"

@@ -139,7 +139,7 @@ def test_an_output_that_nobody_renews_alarms_long_before_two_periods_are_over() 
         every=3_600.0,
     )
     (alarm, *_) = observed(signals)
-    assert 24 * 3_600 * 1.5 < alarm.value < 24 * 3_600 * 2
+    assert 23 * 3_600 * 1.5 < alarm.value < 23 * 3_600 * 2
     assert first_cause([alarm], signals).title == "the source of heart is late"
 
 
@@ -245,6 +245,28 @@ def test_a_gradient_that_explodes_alarms_with_its_cause() -> None:
     cause = first_cause([alarm], signals)
     assert (cause.kind, cause.subject) == (CauseKind.CONFIGURATION, "model:heart/train")
     assert cause.title == "the training of heart/train takes too large steps"
+
+
+def test_a_gradient_that_grows_slowly_alarms_as_well() -> None:
+    noise = np.random.default_rng(3).lognormal(0, 0.3, 60)
+    grows = [float(0.3 * 1.15**step * each) for step, each in enumerate(noise)]
+    (alarm, *_) = observed(curve("r-1", 0.0, [*falling(1, 100), *grows]))
+    assert alarm.value < 0.3 * 1.15**50
+
+
+def test_one_spike_of_a_gradient_is_common() -> None:
+    steps = falling(5, 200)
+    assert observed(curve("r-1", 0.0, [*steps[:150], 80.0, *steps[150:]])) == []
+
+
+def test_a_loss_below_nought_is_a_loss() -> None:
+    noise = np.random.default_rng(4).normal(0, 0.1, 120)
+    values = [float(each) for each in noise - 3 + 2 * np.exp(-np.arange(120) / 20)]
+    signals = made("training_loss", values, Layer.TRAINING, "model:heart/train")
+    assert observed(signals) == []
+    rises = [float(2.0**step) for step in range(8)]
+    later = made("training_loss", [*values, *rises], Layer.TRAINING, "model:heart/train")
+    assert observed(later)
 
 
 def test_a_training_whose_data_moved_is_no_fault_of_its_configuration() -> None:
