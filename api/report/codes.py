@@ -144,8 +144,8 @@ _OURS = (
     Code(
         "A008",
         "Remote write 2.0 is not read",
-        "Prometheus sends version 1.0 unless `protobuf_message` in `remote_write` asks for another. "
-        "Read as 1.0 a request of 2.0 would look empty, and its values would be lost.",
+        "Prometheus sends version 1.0 unless `protobuf_message` in `remote_write` asks for "
+        "another. Read as 1.0 a request of 2.0 would look empty, and its values would be lost.",
     ),
     Code(
         "A006",
