@@ -1,4 +1,4 @@
-"""Ages that grow until something new comes: how old the newest output is.
+"""Ages that grow until something new comes: of the newest output, of what a sender sent last.
 
 Such a series is a saw: its level says nothing, but how old things got before the next one came
 does. So an age is tested against the highest point of each earlier tooth.
@@ -12,7 +12,7 @@ from alarms.detection.settings import DetectionSettings, Meaning
 from alarms.detection.trackers import Judgement, least_of
 from engine.model.signals import Signal
 
-AGES = frozenset({"output_age_seconds"})
+AGES = frozenset({"output_age_seconds", "sender_silent_seconds"})
 
 
 class AgeTracker:

@@ -88,6 +88,9 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType(
         "newest_record_age_seconds": Meaning(worse=_HIGHER, effect=1.0, at_once=True),
         "source_age_seconds": Meaning(worse=_HIGHER, effect=1.0, at_once=True),
         "output_age_seconds": Meaning(worse=_HIGHER, effect=0.5),
+        # Who measures: without them nothing would be abnormal any more.
+        "sender_silent_seconds": Meaning(worse=_HIGHER, effect=1.0),
+        "source_reachable": Meaning(worse=_LOWER, normal=1.0),
         # Conditions that nodes tell, and that the engine finds on its own machine.
         **dict.fromkeys(_CONDITIONS, Meaning(worse=_HIGHER, normal=0.0)),
         # A training that diverges climbs by powers; how fast it goes depends on its neighbours.

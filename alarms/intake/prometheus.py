@@ -26,6 +26,7 @@ from engine.ports import Clock
 TIMEOUT_SECONDS = 3.0
 REST_SECONDS = 30.0
 """How long a server that did not answer is left alone: the loop waits for it each time."""
+FAILS_SECONDS = 180.0
 LOOK_BACK_SECONDS = 3_600.0
 QUERIES_MOST = 200
 SERIES_MOST = 2_000
@@ -83,12 +84,15 @@ class PrometheusSource:
         self._http = httpx.Client(timeout=TIMEOUT_SECONDS, headers=headers, transport=transport)
         self._converter = Converter(self.name, SeriesLimits())
         self._rests_until = -math.inf
+        self._failed_at: float | None = None
         self._refused: frozenset[str] = frozenset()
 
     def read(self, position: str) -> tuple[Sequence[Signal], str]:
         """Return the values since a position, at most an hour back.
 
-        A query that the server refuses is left out, and the others are asked all the same.
+        A query that the server refuses is left out, and the others are asked all the same. A server
+        that fails for longer than a restart takes is told as a signal, since none of its own
+        would be.
 
         Raises:
             UnreachableError: when the server does not answer, or refuses every query.
@@ -105,7 +109,13 @@ class PrometheusSource:
                 found += [_as_asked(signal, query) for signal in signals]
         except UnreachableError:
             self._rests_until = now + REST_SECONDS
-            raise
+            self._failed_at = now if self._failed_at is None else self._failed_at
+            if now - self._failed_at < FAILS_SECONDS:
+                raise
+            return [_reachable(now, answers=False)], position
+        if self._failed_at is not None:
+            self._failed_at = None
+            found.append(_reachable(now, answers=True))
         found.sort(key=lambda signal: (signal.at, signal.series))
         return found, repr(ends)
 
@@ -145,6 +155,16 @@ class PrometheusSource:
             raise UnreachableError(message, fix=fix)
         results = content["data"]["result"][:SERIES_MOST]
         return [sample for one in results for sample in _samples(one, query)]
+
+
+def _reachable(now: float, *, answers: bool) -> Signal:
+    return Signal(
+        name="source_reachable",
+        layer=Layer.MACHINE,
+        subject=f"sender:{PrometheusSource.name}",
+        at=now,
+        value=float(answers),
+    )
 
 
 def _samples(one: Mapping[str, Any], query: Query) -> list[Sample]:

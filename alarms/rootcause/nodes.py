@@ -1,4 +1,4 @@
-"""Hypothesis 1, one machine: a node, or the engine's own, says what is wrong with it."""
+"""Hypothesis 1, one machine: it says what is wrong with it, or who measures says nothing."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ _WORDS = {
     "node_network_unavailable": "has no network",
     "node_kernel_deadlock": "has a deadlock in its kernel",
     "node_disk_readonly": "cannot write to its disk",
+    "sender_silent_seconds": "sends nothing any more",
+    "source_reachable": "does not answer",
     "gpu_memory_errors": "has memory that loses what it holds",
 }
+_WELL = {"source_reachable": 1.0}
 _SETTLES = {
     "node": "`kubectl describe node {name}`: conditions and events",
+    "sender": "`berth doctor`, and the log of {name}",
     "gpu": "`nvidia-smi -q -d ECC`, then drain it",
 }
 
@@ -42,7 +46,7 @@ def _machine(facts: Facts, mine: list[Alarm]) -> Hypothesis:
             0.5 if number else 5.0, alarm.message + (f" ({reason})" if reason else "")
         )
     newest = [facts.latest(subject, alarm.signal) for alarm in mine]
-    if all(signal is not None and signal.value == 0 for signal in newest):
+    if all(signal is not None and signal.value == _WELL.get(signal.name, 0.0) for signal in newest):
         evidence.opposes(0.5, f"{name} is well again")
     settle = _SETTLES.get(kind, "`df -h` and `free -h` on {name}")
     return Hypothesis(

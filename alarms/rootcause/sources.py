@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from alarms.detection.ages import AGES
 from alarms.detection.schemas import NAME as COLUMNS
 from alarms.grouping.nature import pipeline_of
 from alarms.rootcause.facts import Evidence, Facts, Hypothesis
@@ -14,7 +13,7 @@ PRIOR = -1.0
 CERTAIN = 5.0
 """A column that is gone is gone: no chance is in it."""
 _ROWS = ("rows", "nulls_share", "rejected_rows")
-_AGES = ("newest_record_age_seconds", "source_age_seconds", *sorted(AGES))
+_AGES = ("newest_record_age_seconds", "source_age_seconds", "output_age_seconds")
 
 
 def hypotheses(facts: Facts) -> Iterator[Hypothesis]:

@@ -14,6 +14,7 @@ from alarms.grouping import super_alarms, topology
 from alarms.grouping.topology_file import Topology, load_topology
 from alarms.intake.inbox import Inbox
 from alarms.intake.prometheus import PrometheusSource, load_prometheus
+from alarms.intake.quiet import SenderSilence
 from alarms.notification.channels import Channel
 from alarms.notification.files import FileNotifier
 from alarms.notification.outbox import Courier, OutboxNotifier
@@ -100,6 +101,7 @@ def plans(
         machine,
         promises,
         dispatching.FreshnessSignals(parts.ledger, parts.clock, window_seconds=window),
+        SenderSilence(parts.ledger, parts.clock, window_seconds=window),
         *_beyond(parts, window),
         *_prometheus(parts),
     )

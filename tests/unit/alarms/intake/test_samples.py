@@ -12,12 +12,21 @@ import httpx
 import pytest
 from google.protobuf import json_format
 
+from alarms import HypothesisTree
+from alarms.detection.detector import StatisticalDetector
 from alarms.intake import samples, wire
-from alarms.intake.prometheus import PrometheusSettings, PrometheusSource, Query, load_prometheus
+from alarms.intake.prometheus import (
+    FAILS_SECONDS,
+    PrometheusSettings,
+    PrometheusSource,
+    Query,
+    load_prometheus,
+)
 from alarms.intake.samples import Form
 from engine.model.errors import InvalidInputError, RefusedError, UnreachableError
 from engine.model.signals import Layer
 from engine.testing.clocks import ManualClock
+from engine.testing.watch_suites import group
 
 NANO = 1_000_000_000
 
@@ -224,6 +233,35 @@ def test_a_server_that_fails_is_left_alone_for_a_while(answer: httpx.Response) -
     with pytest.raises(UnreachableError):
         asked.read("")
     assert len(calls) == 2
+
+
+def test_a_server_that_fails_for_longer_is_told_as_a_signal() -> None:
+    clock = ManualClock(600.0)
+    answers = [False]
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        return answered(request) if answers[0] else httpx.Response(500, text="")
+
+    asked = source(clock, handler)
+    with pytest.raises(UnreachableError):
+        asked.read("")
+    clock.advance(FAILS_SECONDS)
+    (failing,), position = asked.read("")
+    assert (failing.subject, failing.name, failing.value, position) == (
+        "sender:prometheus",
+        "source_reachable",
+        0.0,
+        "",
+    )
+    (alarm,) = StatisticalDetector().observe([failing])
+    cause = HypothesisTree().causes(group(alarm), [failing], ())[0]
+    assert cause.title == "sender prometheus does not answer"
+    clock.advance(60.0)
+    answers[0] = True
+    signals, position = asked.read("")
+    assert {one.name: one.value for one in signals} == {"latency_ms": 1.5, "source_reachable": 1.0}
+    clock.advance(60.0)
+    assert [one.name for one in asked.read(position)[0]] == ["latency_ms"]
 
 
 def test_a_query_that_is_refused_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
