@@ -178,7 +178,8 @@ class Steps:
     def _norm(self) -> float:
         """Return the norm of the whole gradient, without the scale of half precision."""
         found = [each.grad for each in self._model.parameters() if each.grad is not None]
-        return float(torch.nn.utils.get_total_norm(found)) / self.scaler.get_scale()
+        norm: float = torch.nn.utils.get_total_norm(found).item()
+        return norm / float(self.scaler.get_scale())
 
     def _batch(self, step: int) -> Any:  # noqa: ANN401 - a tensor
         """Return the indices of the samples of a step, in the order that seed and epoch decide."""
