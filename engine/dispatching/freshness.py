@@ -44,8 +44,8 @@ class FreshnessSignals:
         )
         newest: dict[PipelineName, float] = {}
         for run in (stored.value for stored in found):
-            if run.ended_at is not None:
-                newest[run.pipeline] = max(run.ended_at, newest.get(run.pipeline, run.ended_at))
+            ended_at = run.ended_at or run.created_at
+            newest[run.pipeline] = max(ended_at, newest.get(run.pipeline, ended_at))
         return newest
 
 
