@@ -10,10 +10,10 @@ from alarms.detection import choosing, schemas, trackers
 from alarms.detection.settings import DetectionSettings, Meaning
 from alarms.detection.significance import Finding
 from alarms.detection.silence import Silences
-from alarms.detection.trackers import Tracker
+from alarms.detection.trackers import LevelTracker, Tracker
 from engine.model import documents
 from engine.model.alarms import Alarm
-from engine.model.signals import Signal
+from engine.model.signals import Season, Signal
 
 LARGE = 1e6
 """Statistics from here on are told by their size only."""
@@ -54,6 +54,7 @@ class StatisticalDetector:
         self._last: dict[str, float] = {}
         self._references: dict[str, dict[str, Signal]] = {}
         self._silences = Silences(self._settings)
+        self._recalled: dict[str, list[Season]] = {}
         self._now = float("-inf")
 
     def observe(self, signals: Sequence[Signal]) -> Sequence[Alarm]:
@@ -71,6 +72,20 @@ class StatisticalDetector:
             self._last[signal.series] = signal.at
             alarms.extend(self._judge(signal))
         return alarms
+
+    def remembered(self) -> Sequence[Season]:
+        """Return what is new of the seasons of all series. Port `Remembering`."""
+        return [
+            season
+            for series, tracker in self._trackers.items()
+            if isinstance(tracker, LevelTracker)
+            for season in tracker.remembered(series)
+        ]
+
+    def recall(self, seasons: Sequence[Season]) -> None:
+        """Take the seasons of series before their first signal. Port `Remembering`."""
+        for season in seasons:
+            self._recalled.setdefault(season.series, []).append(season)
 
     def abnormal(self) -> Mapping[str, float]:
         """Return abnormal series with the time since when."""
@@ -124,6 +139,9 @@ class StatisticalDetector:
         if tracker is None:
             tracker = choosing.tracker_for(signal, self._settings, self._references)
             self._trackers[signal.series] = tracker
+            recalled = self._recalled.pop(signal.series, ())
+            if isinstance(tracker, LevelTracker):
+                tracker.recall(recalled)
         judgement = tracker.observe(signal, self._level())
         if judgement is None or not judgement.outside:
             self._calm(signal)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import bisect
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from alarms.detection.records import Records
 from alarms.detection.settings import DetectionSettings
+from engine.model.signals import Season
 
 NORMAL_MAD = 1.4826
 """Standard deviation of a normal distribution in median absolute deviations."""
@@ -149,6 +152,8 @@ class Seasons:
         self._weeks: dict[tuple[int, int], _Slot] = {}
         self._errors = _Errors()
         self._waiting: deque[tuple[tuple[int, int], float]] = deque(maxlen=4 * settings.slot_values)
+        self._records = Records(settings)
+        self._newest = 0
 
     def _place(self, at: float) -> tuple[int, int]:
         season, rest = divmod(at, self._settings.season_seconds)
@@ -163,6 +168,7 @@ class Seasons:
     def note(self, at: float, value: float) -> None:
         """Remember a value for later seasons only: what is odd today may be usual at this hour."""
         place = self._place(at)
+        self._newest = place[0]
         self._release(place)
         day, week = self._known(place)
         if day is not None and week is not None:
@@ -178,6 +184,11 @@ class Seasons:
         self._waiting.clear()
         kept = min(len(values), self._settings.season_values)
         few = [values[(2 * number + 1) * len(values) // (2 * kept)] for number in range(kept)]
+        if self._records.note(season, slot, few):
+            self._take(season, slot, few)
+
+    def _take(self, season: int, slot: int, few: Sequence[float]) -> None:
+        """Put the values of one slot where later seasons look for them."""
         limit = self._settings.slot_values
         seasons = self._settings.seasons_least + 1
         self._days.setdefault(slot, _Slot(limit, seasons)).add(season, few)
@@ -220,6 +231,17 @@ class Seasons:
         self._weeks.clear()
         self._errors = _Errors()
         self._waiting.clear()
+        self._records.restart(self._newest)
+
+    def remembered(self, series: str) -> list[Season]:
+        """Return the seasons that went on since the last call, as records of a series."""
+        return self._records.taken(series)
+
+    def recall(self, known: Sequence[Season]) -> None:
+        """Take the records of a series from before a restart; what comes again is known."""
+        for season in self._records.recalled(known):
+            for slot, few in season.slots:
+                self._take(season.number, slot, few)
 
 
 class _Slot:
@@ -231,11 +253,11 @@ class _Slot:
         self.middle = 0.0
         self._seasons: deque[int] = deque(maxlen=seasons)
 
-    def add(self, season: int, few: list[float]) -> None:
+    def add(self, season: int, few: Sequence[float]) -> None:
         """Remember the values of a season, in order of size."""
         for value in few:
             self.sample.add(value)
-        self.newest, self.middle = season, median_sorted(few)
+        self.newest, self.middle = season, median_sorted(list(few))
         if not self._seasons or self._seasons[-1] != season:
             self._seasons.append(season)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from alarms.detection.memory import WEEK_SEASONS, Following, Sample, Scatter, Se
 from alarms.detection.sequences.detector import SequenceDetector, SequenceSettings
 from alarms.detection.settings import DetectionSettings, Meaning, Worse
 from alarms.detection.significance import Finding, Scatters
-from engine.model.signals import Shape, Signal
+from engine.model.signals import Season, Shape, Signal
 
 REFERENCES = frozenset({"reference_median", "reference_mad", "reference_mean", "reference_sd"})
 """Signals that describe a feature as it was trained on."""
@@ -110,6 +110,14 @@ class LevelTracker:
         if not enough or not finding.is_outside(level, self._meaning.worse):
             return Judgement(finding, outside=False)
         return Judgement(self._with_past(finding, signal.at), outside=True)
+
+    def remembered(self, series: str) -> list[Season]:
+        """Return what is new of its seasons."""
+        return self._seasons.remembered(series)
+
+    def recall(self, seasons: Sequence[Season]) -> None:
+        """Take its seasons from before a restart."""
+        self._seasons.recall(seasons)
 
     def _with_past(self, finding: Finding, at: float) -> Finding:
         """Return a finding that says what the same hour was the day before, and the week before."""

@@ -91,7 +91,8 @@ def test_a_cloud_event_that_tells_the_end_finds_its_begin() -> None:
     }
     end = {**begin, "id": "2", "time": "2026-09-21T14:20:00Z"}
     end["data"] = {"status": "resolved", "node": "n-1", "value": 40}
-    first, last = (alerts.firing_of(*alerts.from_cloud_events(e), "p", NOW) for e in (begin, end))
+    told = alerts.from_cloud_events([begin, end])
+    first, last = (alerts.firing_of(each, "p", NOW) for each in told)
     assert first.firing_id == last.firing_id
     assert (first.ended_at, last.ended_at) == (None, NOW)
     assert first.alarm.value == 97.5
