@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from alarms.detection.detector import StatisticalDetector
+from alarms.detection.drifting import DriftDetector
 from alarms.detection.memory import Seasons
 from alarms.detection.settings import DetectionSettings
+from alarms.rules.detection import Detection, RuleDetector
+from alarms.rules.model import RuleSet
 from engine.model.alarms import Alarm
-from engine.model.signals import Layer, Shape, Signal
+from engine.model.signals import Layer, Season, Shape, Signal
 
 HOUR = 3_600.0
 DAY = 24 * HOUR
@@ -120,3 +123,92 @@ def test_a_new_level_forgets_weeks_as_well() -> None:
     made.restart()
     assert made.ago(22 * DAY, 7) is None
     assert len(made.reference(22 * DAY)) == 0
+
+
+# -------------------------------------------------------------------- restarts
+
+
+def remembered(signals: list[Signal], detector: StatisticalDetector) -> dict[int, Season]:
+    """Observe by the hour; return what a store has after it."""
+    stored: dict[int, Season] = {}
+    for start in range(0, len(signals), PER_HOUR):
+        detector.observe(signals[start : start + PER_HOUR])
+        stored |= {season.number: season for season in detector.remembered()}
+    return stored
+
+
+def test_weeks_outlive_the_process(weeks: list[Signal]) -> None:
+    """Only the last day of signals is stored, as of a large fleet; the seasons know the rest."""
+    stored = remembered(weeks, StatisticalDetector())
+    assert len(stored) == 37
+    assert all(len(season.slots) <= 24 for season in stored.values())
+    later = StatisticalDetector()
+    later.recall(list(reversed(stored.values())))
+    since = 35 * DAY + 10 * HOUR
+    fell = changed([one for one in weeks if one.at >= 34.5 * DAY], since, 0.4)
+    alarms = later.observe(fell)
+    assert min(alarm.at for alarm in alarms) >= since
+    assert " the week before" in alarms[0].message
+    assert later.remembered()[-1].number == 36
+
+
+def test_what_comes_again_after_a_restart_counts_once(weeks: list[Signal]) -> None:
+    stored = remembered(weeks[: 20 * 24 * PER_HOUR], StatisticalDetector())
+    once, twice = Seasons(DetectionSettings()), Seasons(DetectionSettings())
+    for made in (once, twice):
+        made.recall(list(stored.values()))
+    for signal in weeks[18 * 24 * PER_HOUR : 19 * 24 * PER_HOUR]:
+        twice.note(signal.at, signal.value)
+    twice.note(20 * DAY, 1.0)
+    at = 21 * DAY + 10 * HOUR
+    assert twice.reference(at).values == once.reference(at).values
+    assert twice.remembered("s") == []
+
+
+def test_a_level_that_was_left_is_not_recalled() -> None:
+    made = Seasons(DetectionSettings())
+    stored: dict[int, Season] = {}
+    for at in np.arange(0.0, 9 * DAY, EVERY):
+        made.add(float(at), 5.0 if at < 5.5 * DAY else 50.0)
+        if at == 5.5 * DAY:
+            made.restart()
+        stored |= {one.number: one for one in made.remembered("s")}
+    later = Seasons(DetectionSettings())
+    later.recall(list(stored.values()))
+    assert set(later.reference(9 * DAY + 14 * HOUR).values) == {50.0}
+    assert {one.since for one in stored.values() if one.number >= 5} == {5}
+
+
+def test_seasons_of_another_length_are_of_no_use(weeks: list[Signal]) -> None:
+    stored = remembered(weeks[: 3 * 24 * PER_HOUR], StatisticalDetector())
+    later = Seasons(DetectionSettings().scaled(60))
+    later.recall(list(stored.values()))
+    assert later.ago(3 * DAY, 1) is None
+
+
+def test_where_nobody_stores_seasons_none_pile_up(weeks: list[Signal]) -> None:
+    detector = StatisticalDetector()
+    detector.observe(weeks)
+    assert len(detector.remembered()) == 2
+    assert detector.remembered() == []
+
+
+@pytest.mark.parametrize("wrap", [Detection, DriftDetector])
+def test_rules_and_drift_pass_the_memory_on(weeks: list[Signal], wrap: type) -> None:
+    few = weeks[: 2 * 24 * PER_HOUR]
+    inside = StatisticalDetector()
+    outside = Detection(statistics=inside) if wrap is Detection else DriftDetector(inside)
+    outside.observe(few)
+    stored = outside.remembered()
+    assert [season.number for season in stored] == [0, 1]
+    later = StatisticalDetector()
+    again = Detection(statistics=later) if wrap is Detection else DriftDetector(later)
+    again.recall(stored)
+    again.observe(weeks[2 * 24 * PER_HOUR : 2 * 24 * PER_HOUR + 1])
+    assert again.remembered() == []
+
+
+def test_a_detector_that_remembers_nothing_is_left_alone() -> None:
+    alone = DriftDetector(RuleDetector(RuleSet()))
+    alone.recall([])
+    assert alone.remembered() == ()
