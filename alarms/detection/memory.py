@@ -170,10 +170,17 @@ class Seasons:
         place = self._place(at)
         self._newest = place[0]
         self._release(place)
-        day, week = self._known(place)
-        if day is not None and week is not None:
-            self._errors.observe(abs(value - day.median()), abs(value - week.median()))
+        self._compare(place, (value,))
         self._waiting.append((place, value))
+
+    def _compare(self, place: tuple[int, int], values: Sequence[float]) -> None:
+        """Learn which foretell values better, the days or the weeks."""
+        day, week = self._known(place)
+        if day is None or week is None:
+            return
+        by_day, by_week = day.median(), week.median()
+        for value in values:
+            self._errors.observe(abs(value - by_day), abs(value - by_week))
 
     def _release(self, place: tuple[int, int]) -> None:
         """Move what waits of another slot there: a few order statistics stand for all of it."""
@@ -241,6 +248,7 @@ class Seasons:
         """Take the records of a series from before a restart; what comes again is known."""
         for season in self._records.recalled(known):
             for slot, few in season.slots:
+                self._compare((season.number, slot), few)
                 self._take(season.number, slot, few)
 
 

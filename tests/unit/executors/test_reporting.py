@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import berth
 from executors.tasks.reporting import EVERY_SECONDS, FIRST_STEPS, SILENT, TrainingReport
@@ -28,7 +29,7 @@ class Told:
     def values(self, name: str) -> list[float]:
         return [each["value"] for each in self.lines() if each["name"] == name]
 
-    def lines(self) -> list[dict[str, object]]:
+    def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.path.read_text().splitlines()]
 
 
