@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,7 +15,14 @@ from engine.ports import SignalSource
 from engine.testing.clocks import ManualClock
 from engine.testing.watch_suites import SignalSourceSuite
 from executors.local import MachineSignals
-from executors.local.machine import GPU_SECONDS, Counters, Room, read_gpus, read_room
+from executors.local.machine import (
+    GPU_SECONDS,
+    Counters,
+    Room,
+    read_counters,
+    read_gpus,
+    read_room,
+)
 
 GIB = 2.0**30
 ROOM = Room(memory_bytes=4 * GIB, disk_bytes=40 * GIB, disk_bytes_total=200 * GIB)
@@ -103,6 +111,17 @@ def test_what_is_left_is_that_of_the_disk_below_a_folder(tmp_path: Path) -> None
     here, there = read_room(tmp_path), read_room(tmp_path / "not" / "yet")
     assert here.disk_bytes_total == there.disk_bytes_total > 0
     assert 0 < here.disk_bytes <= here.disk_bytes_total
+
+
+def test_what_goes_through_the_loopback_goes_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = {"bytes_sent": 5, "bytes_recv": 7, "errin": 1, "errout": 2, "dropin": 3, "dropout": 4}
+    card = SimpleNamespace(**counted)
+    cards = {"lo": card, "eth0": card, "eth1": card}
+    monkeypatch.setattr("psutil.net_io_counters", lambda **_: cards)
+    monkeypatch.setattr("psutil.disk_io_counters", lambda: None)
+    assert read_counters() == Counters(
+        network_sent_bytes=10, network_received_bytes=14, network_faults=20
+    )
 
 
 def test_faults_of_the_network_are_counted() -> None:
