@@ -21,7 +21,7 @@ class Told:
             "BERTH_SIGNALS": str(self.path),
             "BERTH_PIPELINE": "heart",
             "BERTH_TASK": "train",
-            "BERTH_ATTEMPT": "/home/attempts/r-1.train.2",
+            "BERTH_ATTEMPT": "attempts/r-1.train.2",
         }
         clock = lambda: self.seconds  # noqa: E731
         self.report = TrainingReport(environment, now=clock, elapsed=clock)
