@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -173,16 +174,17 @@ def test_a_source_that_drops_a_column_is_one_super_alarm_of_the_kind_data(
         for number, row in enumerate(("a,b,c\n1,2,3\n", "a,c\n1,3\n")):
             path.write_text(row)
             client.plan(spec).apply()
-            until(lambda runs=number + 1: ended(client, "shop") == runs, 60)
+            until(functools.partial(has_ended, client, "shop", number + 1), 60)
         (group,) = until(client.super_alarms, 60)
         alarm, cause = group.alarms[0], until(lambda: client.super_alarms()[0].likely, 60)
     assert alarm.message == "the columns of task:shop/etl changed: column b is gone"
     assert (cause.kind.value, cause.subject) == ("data", "task:shop/etl")
 
 
-def ended(client: Client, pipeline: str) -> int:
-    """Return how many runs of a pipeline succeeded."""
-    return sum(each.run.state.value == "succeeded" for each in client.status(pipeline))
+def has_ended(client: Client, pipeline: str, runs: int) -> bool:
+    """Return whether so many runs of a pipeline succeeded."""
+    states = [each.run.state.value for each in client.status(pipeline)]
+    return states.count("succeeded") == runs
 
 
 def test_commands_drive_a_run_from_plan_to_logs(start: Starter, tmp_path: Path) -> None:
