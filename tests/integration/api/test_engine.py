@@ -176,7 +176,9 @@ def test_a_source_that_drops_a_column_is_one_super_alarm_of_the_kind_data(
             client.plan(spec).apply()
             until(functools.partial(has_ended, client, "shop", number + 1), 60)
         (group,) = until(client.super_alarms, 60)
-        alarm, cause = group.alarms[0], until(lambda: client.super_alarms()[0].likely, 60)
+        cause = until(lambda: client.super_alarms()[0].likely, 60)
+    # On a slow machine the task may outlast its profile as well.
+    (alarm,) = [each for each in group.alarms if each.signal == "columns"]
     assert alarm.message == "the columns of task:shop/etl changed: column b is gone"
     assert (cause.kind.value, cause.subject) == ("data", "task:shop/etl")
 
