@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from alarms.detection import ages, curves, schemas
 from alarms.detection.ages import AgeTracker
+from alarms.detection.courses import CourseTracker
 from alarms.detection.curves import CurveTracker
 from alarms.detection.schemas import SchemaTracker
 from alarms.detection.settings import DetectionSettings
@@ -25,6 +26,8 @@ def tracker_for(
 ) -> Tracker:
     """Return the tracker that a series needs, by its first signal."""
     meaning = settings.meaning(signal)
+    if meaning.is_course:
+        return CourseTracker()
     if meaning.normal is not None:
         return StateTracker(meaning.normal)
     if signal.name == schemas.NAME:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from alarms.detection import significance
@@ -17,20 +17,13 @@ from alarms.detection.memory import WEEK_SEASONS, Following, Sample, Scatter, Se
 from alarms.detection.sequences.detector import SequenceDetector, SequenceSettings
 from alarms.detection.settings import DetectionSettings, Meaning, Worse
 from alarms.detection.significance import Finding, Scatters
+from alarms.detection.significance import Judgement as Judgement
 from engine.model.signals import Season, Shape, Signal
 
 REFERENCES = frozenset({"reference_median", "reference_mad", "reference_mean", "reference_sd"})
 """Signals that describe a feature as it was trained on."""
 FEATURES = frozenset({"feature_median", "feature_mean"})
 """Signals that describe a feature as it arrives."""
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What became of one value: the finding, and whether it is outside what is normal."""
-
-    finding: Finding
-    outside: bool
 
 
 class Tracker(Protocol):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from alarms.grouping.nature import pipeline_of
 from alarms.rootcause.conversions import Conversion
 from alarms.rootcause.facts import Evidence, Facts, Hypothesis
 from alarms.rootcause.shifts import Shift, shifts
 from engine.model.alarms import CauseKind, Remedy
+from engine.model.checks import Check, CheckKind
 from engine.model.specs import Scalar
 
 PRIOR = -1.0
@@ -162,5 +164,10 @@ def _absent(facts: Facts) -> list[Hypothesis]:
             weight=evidence.weight,
             evidence_for=tuple(evidence.pro),
             settle="look at one raw request or source row: is the column there?",
+            check=Check(
+                kind=CheckKind.SCHEMA,
+                subject=f"pipeline:{pipeline_of(silent[0])}",
+                since=facts.began_at(),
+            ),
         )
     ]

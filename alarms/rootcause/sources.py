@@ -8,6 +8,7 @@ from alarms.detection.schemas import NAME as COLUMNS
 from alarms.grouping.nature import pipeline_of
 from alarms.rootcause.facts import Evidence, Facts, Hypothesis
 from engine.model.alarms import Alarm, CauseKind
+from engine.model.checks import Check, CheckKind
 
 PRIOR = -1.0
 CERTAIN = 5.0
@@ -21,10 +22,10 @@ def hypotheses(facts: Facts) -> Iterator[Hypothesis]:
     alarms = facts.alarms_of(COLUMNS, *_ROWS, *_AGES)
     for subject in dict.fromkeys(alarm.subject for alarm in alarms):
         mine = [alarm for alarm in alarms if alarm.subject == subject]
-        yield _source(subject, mine)
+        yield _source(facts, subject, mine)
 
 
-def _source(subject: str, mine: Sequence[Alarm]) -> Hypothesis:
+def _source(facts: Facts, subject: str, mine: Sequence[Alarm]) -> Hypothesis:
     """Return what the alarms of one source say together; what is certain goes first."""
     order = {name: place for place, name in enumerate((COLUMNS, *_ROWS, *_AGES))}
     ranked = sorted(mine, key=lambda alarm: (order[alarm.signal], alarm.at, alarm.alarm_id))
@@ -41,7 +42,15 @@ def _source(subject: str, mine: Sequence[Alarm]) -> Hypothesis:
         weight=evidence.weight,
         evidence_for=tuple(evidence.pro),
         settle=settle,
+        check=_check(facts, subject, lead),
     )
+
+
+def _check(facts: Facts, subject: str, lead: Alarm) -> Check | None:
+    """Return the check that Berth runs itself, where it has one."""
+    if lead.signal not in _ROWS:
+        return None
+    return Check(kind=CheckKind.ROWS, subject=subject, since=facts.began_at())
 
 
 def _words(lead: Alarm) -> tuple[str, str]:
