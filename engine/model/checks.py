@@ -17,7 +17,7 @@ class CheckKind(StrEnum):
     ROWS = "count rows and empty cells against earlier runs"
     CLUSTER = "ask whether the cluster answers"
     GOLDEN = "send the package's example requests to the server"
-    QUALITY = "compare quality before and after the deployment on the same records"
+    QUALITY = "compare the quality of labelled requests before and after the deployment"
     REQUESTS = "compare the requests with the same time before"
     CONFIGURATION = "compare the configuration with that of the last good run"
 
