@@ -24,7 +24,7 @@ from engine.model.profiles import Profile, RunRecord
 from engine.model.records import Collection, Column, Stored, Write
 from engine.model.remedies import Remedy
 from engine.model.scans import ScanReport
-from engine.model.signals import Signal
+from engine.model.signals import Season, Signal
 from engine.model.sizing import ServiceSize, ServiceUse, SizingPolicy
 from engine.model.specs import PipelineSpec, TaskSpec
 
@@ -328,6 +328,19 @@ class Detector(Protocol):
 
         As of the newest signal observed; a series leaves when it has been normal for a while.
         """
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A detector whose memory reaches further back than signals are stored; others need not."""
+
+    def remembered(self) -> Sequence[Season]:
+        """Return what is new since the last call; a season comes again as it goes on."""
+        ...
+
+    def recall(self, seasons: Sequence[Season]) -> None:
+        """Take what was remembered before a restart; told before any signal, in any order."""
         ...
 
 

@@ -21,8 +21,11 @@ from alarms.rootcause import (
     failures,
     falls,
     infrastructure,
+    nodes,
     patterns,
     service,
+    sources,
+    trainings,
 )
 from alarms.rootcause.conversions import Conversion
 from alarms.rootcause.facts import Facts, Hypothesis
@@ -73,7 +76,10 @@ class HypothesisTree:
         facts = Facts(group, signals, events)
         found = [
             *infrastructure.hypotheses(facts),
+            *nodes.hypotheses(facts),
             *data.hypotheses(facts, self._settings.conversions),
+            *sources.hypotheses(facts),
+            *trainings.hypotheses(facts),
             *service.model(facts, self._settings.day_seconds),
             *service.demand(facts),
             *falls.hypotheses(facts),

@@ -14,6 +14,7 @@ from alarms.grouping import super_alarms, topology
 from alarms.grouping.topology_file import Topology, load_topology
 from alarms.intake.inbox import Inbox
 from alarms.intake.prometheus import PrometheusSource, load_prometheus
+from alarms.intake.quiet import SenderSilence
 from alarms.notification.channels import Channel
 from alarms.notification.files import FileNotifier
 from alarms.notification.outbox import Courier, OutboxNotifier
@@ -40,7 +41,7 @@ from engine.testing import crash
 from engine.watching.checking import Checking
 from engine.watching.desk import Desk
 from executors import kubernetes
-from executors.local import FolderArtifacts, LocalExecutor, LocalSignals
+from executors.local import FolderArtifacts, LocalExecutor, LocalSignals, MachineSignals
 from executors.serving import HttpModelServer
 
 if TYPE_CHECKING:
@@ -98,9 +99,13 @@ def plans(
     window = parts.settings.scaled(parts.settings.window_seconds)
     signals = LocalSignals(parts.settings.home, parts.fleet, parts.clock, window_seconds=window)
     promises = dispatching.PlanSignals(parts.ledger, parts.clock, window_seconds=window)
+    machine = MachineSignals(parts.settings.home, parts.clock, window_seconds=window)
     sources: Sequence[SignalSource] = (
         signals,
+        machine,
         promises,
+        dispatching.FreshnessSignals(parts.ledger, parts.clock, window_seconds=window),
+        SenderSilence(parts.ledger, parts.clock, window_seconds=window),
         *_beyond(parts, window),
         *_prometheus(parts),
     )
@@ -304,6 +309,9 @@ def _beyond(parts: Parts, window_seconds: float) -> Sequence[SignalSource]:
     journal = kubernetes.Journal(kubernetes.signals_folder(parts.settings.home), parts.clock)
     return (
         kubernetes.KubernetesSignals(parts.fleet, parts.clock, window_seconds=window_seconds),
+        kubernetes.NodeSignals(
+            parts.kubernetes, parts.fleet, parts.clock, window_seconds=window_seconds
+        ),
         kubernetes.PodSignals(journal, parts.fleet, parts.clock),
     )
 
