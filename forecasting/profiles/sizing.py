@@ -83,7 +83,8 @@ class MemorySizer:
         """Return the memory to hold for a run with an input of this size (any unit, from 0)."""
         if len(self._needs) < _FEWEST:
             return 1.5 * max(self._needs) if self._needs else self._default
-        return float(max(self._weights() @ self._tries(self._point(size)), _LEAST_GB))
+        spoken = float(self._weights() @ self._tries(self._point(size)))
+        return max(spoken, _LEAST_GB)
 
     def next_try(self, failed_gb: float) -> float:
         """Return what to hold after so much was too little: at most the largest need seen."""
