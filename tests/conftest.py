@@ -25,6 +25,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("berth")
 
 OF_THE_STORY = "tests/story/"
+CLUSTERS_OF_THEIR_OWN = ("test_faults.py", "test_multikueue.py", "test_demo.py")
 COMPILES = ("placement", "openb", "roadef", "reassign")
 """Tests that may be the first of a fresh clone to need compiled loops, at times in every worker."""
 COMPILING_SECONDS = 600.0
@@ -48,10 +49,15 @@ def _fresh_databases() -> Iterator[None]:
 
 
 def scope_of(nodeid: str) -> str:
-    """Return what is run by one process in one go: a file, all of the story, all of clusters."""
-    if "kubernetes" in nodeid and not nodeid.startswith("tests/unit/"):
-        return "clusters"  # they share one control plane
-    return "story" if nodeid.startswith(OF_THE_STORY) else nodeid.partition("::")[0]
+    """Return what is run by one process in one go: a file, or what shares a costly fixture."""
+    file = nodeid.partition("::")[0]
+    if file.startswith(OF_THE_STORY):
+        return "story"
+    if "kubernetes" not in file or file.startswith("tests/unit/"):
+        return file
+    if file.endswith(CLUSTERS_OF_THEIR_OWN):
+        return file
+    return "real node" if "/test_real_" in file else "control plane"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

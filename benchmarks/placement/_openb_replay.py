@@ -58,7 +58,8 @@ class Outcome:
         arrived: Pods that came.
         placed: Pods placed.
         moves: Pods moved.
-        refused: Pods refused although they fitted.
+        waited: Pods that waited although they fitted, until all had come.
+        late: Those of them that were placed then.
         broken: Limits broken, by the independent check.
         seconds: Wall time of the replay.
         cpu_seconds: CPU time of the replay.
@@ -70,7 +71,8 @@ class Outcome:
     arrived: int
     placed: int
     moves: int
-    refused: int
+    waited: int
+    late: int
     broken: tuple[str, ...]
     seconds: float
     cpu_seconds: float
@@ -89,6 +91,9 @@ def replay(trace: Trace, arrivals: Arrivals, way: Way, percents: Sequence[int]) 
         together = pods[first : first + way.window]
         for (_, shape), binding in zip(together, place_together(place, together), strict=True):
             curve.add(shape, is_placed=binding is not None)
+    waited = len(repacker.waiting) if repacker else 0
+    # Not in the curve, which ends with the last arrival.
+    late = len(repacker.place_waiting()) if repacker else 0
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
     return Outcome(
         allocated_percent={percent: curve.allocated_percent(percent) for percent in percents},
@@ -97,7 +102,8 @@ def replay(trace: Trace, arrivals: Arrivals, way: Way, percents: Sequence[int]) 
         arrived=len(asked),
         placed=packer.placed,
         moves=packer.moves,
-        refused=repacker.refused if repacker else 0,
+        waited=waited,
+        late=late,
         broken=tuple(violations(arrivals.nodes, asked, packer.bindings)),
         seconds=seconds,
         cpu_seconds=cpu_seconds,

@@ -6,17 +6,21 @@ Reads `placement/openb/` of the data folder: `openb_node_list_*.csv`, every
 GPUs have been asked for; each is placed at once and for good, and none that fits is refused. A
 policy knows the trace's histogram of shapes, not the pods to come. Where the published order of a
 trace and seed is missing, one of our own is drawn, and figures say so; our policy is then compared
-with FGD replayed in the same run. `--window` places several pods together, `--moves` may move
-placed pods, `--refuse` breaks the rule that none that fits is refused, and says how often.
+with FGD replayed in the same run. `--window` places several pods together. `--moves` may move
+placed pods and let a pod that fits wait until all have come (`placement.packing.repacking`); what
+it does where nobody waits, and what free moves would bring there (`_openb_ideal`), stands beside
+it on the default trace.
 """
 
 import argparse
+import dataclasses
 import statistics
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from benchmarks import frame
 from benchmarks.placement import _openb as openb
+from benchmarks.placement import _openb_ideal as ideal
 from benchmarks.placement._openb_replay import (
     PIECE_MILLI,
     Knowledge,
@@ -30,6 +34,7 @@ from placement.packing.repacking import RepackingSettings
 
 PUBLISHED = {"fgd": Policy.FRAGMENTATION, "bestfit": Policy.BEST_FIT}
 OURS = "berth"
+STRICT = "berth, nobody waits"
 PERCENTS = (100, openb.ARRIVED_PERCENT)
 TOLERANCE_PERCENT = 0.01
 
@@ -45,7 +50,6 @@ def add_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--moves", default="", help="moved pods at most, such as `2%%` of the placed"
     )
-    group.add_argument("--refuse", action="store_true", help="with --moves: may refuse what fits")
     group.add_argument("--window", type=int, default=1, help="pods that are placed together")
     group.add_argument("--unknown", action="store_true", help="no histogram: learn from what came")
     group.add_argument("--streams", type=int, default=FillSettings().streams)
@@ -58,8 +62,10 @@ def run(context: frame.Context) -> Iterator[frame.Figure]:
     seeds = _seeds(str(context.options["seeds"]))[: 1 if context.quick else None]
     nodes = openb.read_nodes(context)
     outcomes: Outcomes = {}
+    ideals: list[float] = []
     ours_drawn = 0
     traces = _traces(context)
+    may_move = OURS in ways and ways[OURS].repacking is not None
     for way in ways.values():
         warm(traces[0], nodes, way)
     for trace in traces:
@@ -67,7 +73,10 @@ def run(context: frame.Context) -> Iterator[frame.Figure]:
             arrivals = openb.arrivals(context, trace, nodes, seed)
             ours_drawn += not arrivals.published
             for name, way in ways.items():
-                outcomes[trace.name, name, seed] = replay(trace, arrivals, way, PERCENTS)
+                if name != STRICT or trace.name == "default":
+                    outcomes[trace.name, name, seed] = replay(trace, arrivals, way, PERCENTS)
+            if may_move and trace.name == "default":
+                ideals += _ideal(trace, arrivals)
     if ours_drawn:
         yield frame.informs("orders of our own, the published one missing", ours_drawn)
     broken = sum(len(outcome.broken) for outcome in outcomes.values())
@@ -75,8 +84,14 @@ def run(context: frame.Context) -> Iterator[frame.Figure]:
     for name in ways:
         if name in PUBLISHED:
             yield from _published(context, name, outcomes)
-        else:
+        elif name == OURS:
             yield from _compared(outcomes, ways[OURS].repacking)
+    if ideals:
+        yield frame.informs(
+            "default: allocated where nobody waits, if moves were free and GPU the only limit",
+            _mean(ideals),
+            unit="%",
+        )
 
 
 def _ways(context: frame.Context) -> dict[str, Way]:
@@ -96,20 +111,29 @@ def _ways(context: frame.Context) -> dict[str, Way]:
             policy=Policy.FILL,
             knowledge=Knowledge.SEEN if options["unknown"] else Knowledge.HISTOGRAM,
             settings=FillSettings(streams=int(options["streams"]), length=int(options["length"])),
-            repacking=_repacking(str(options["moves"]), refuses=bool(options["refuse"])),
+            repacking=_repacking(str(options["moves"])),
             window=window,
         )
+        if (repacking := ways[OURS].repacking) is not None:
+            strict = dataclasses.replace(repacking, waits=False)
+            ways[STRICT] = dataclasses.replace(ways[OURS], repacking=strict)
     return ways
 
 
-def _repacking(moves: str, *, refuses: bool) -> RepackingSettings | None:
+def _ideal(trace: openb.Trace, arrivals: openb.Arrivals) -> list[float]:
+    shapes = [trace.shapes[pod] for pod in arrivals.pods]
+    percent = ideal.allocated_percent(shapes, sum(node.gpus for node in arrivals.nodes))
+    return [] if percent is None else [percent]
+
+
+def _repacking(moves: str) -> RepackingSettings | None:
     if not moves:
         return None
     try:
         share = Fraction(moves.removesuffix("%")) / (100 if moves.endswith("%") else 1)
     except ValueError as error:
         raise frame.BenchmarkError(f"`--moves {moves}` is no share; give one like 2%") from error
-    return RepackingSettings(share=share, refuses=refuses)
+    return RepackingSettings(share=share, waits=True)
 
 
 def _seeds(text: str) -> list[int]:
@@ -177,6 +201,8 @@ def _compared(outcomes: Outcomes, repacking: RepackingSettings | None) -> Iterat
             anchor=f"FGD {other:.2f} (both at 100 % arrived: {at_full})",
         )
     if "default" in ours:
+        if repacking is not None:
+            yield from _without_waiting(ours["default"], _of(outcomes, "default", STRICT))
         yield from _on_default(ours["default"], fgd["default"], may_move=repacking is not None)
     yield frame.at_least(
         "mean of all traces above FGD's", _mean(list(margins.values())), 0.0, unit="points"
@@ -186,6 +212,19 @@ def _compared(outcomes: Outcomes, repacking: RepackingSettings | None) -> Iterat
         "worst trace against FGD", margins[worst], -0.1, unit="points", anchor=worst
     )
     yield from _efforts([outcome for runs in ours.values() for outcome in runs], repacking)
+
+
+def _without_waiting(ours: Sequence[Outcome], strict: Sequence[Outcome]) -> Iterator[frame.Figure]:
+    yield frame.informs(
+        "default: allocated where nobody waits",
+        _mean([_allocated(outcome) for outcome in strict]),
+        unit="%",
+    )
+    yield frame.informs(
+        "default: pods placed, mean",
+        _mean([outcome.placed for outcome in ours]),
+        anchor=f"where nobody waits: {_mean([outcome.placed for outcome in strict])}",
+    )
 
 
 def _on_default(
@@ -226,8 +265,11 @@ def _efforts(
         share = max(outcome.moves / max(1, outcome.placed) for outcome in ours)
         bar = 100 * float(repacking.share)
         yield frame.at_most("pods moved of those placed, at most", 100 * share, bar, unit="%")
-        refused = sum(outcome.refused for outcome in ours) / len(ours)
-        yield frame.informs("pods refused although they fitted, mean", refused)
+        yield frame.informs(
+            "pods that waited although they fitted, mean",
+            _mean([outcome.waited for outcome in ours]),
+            anchor=f"placed when all had come: {_mean([outcome.late for outcome in ours])}",
+        )
 
 
 def _cpu(outcome: Outcome) -> str:

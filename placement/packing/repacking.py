@@ -1,7 +1,8 @@
-"""Moves a few placed pods so that a pod fits that otherwise would not.
+"""Moves a few placed pods so that a pod fits that otherwise would not, and lets some pods wait.
 
 Stands on `packer`. The moves are bounded by a share of the pods placed, at every moment, and a
-move is made only where the GPU that it gains is worth it.
+move is made only where the GPU that it gains is worth it. A pod that waits is refused by nothing:
+`place_waiting` places it as soon as its room is wanted by no better pod.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from engine.model.errors import Fault, InvalidInputError
 from placement.packing.nodes import WHOLE_MILLI, Binding, PodShape
 from placement.packing.packer import Packer
 from placement.packing.policies import Policy
+from placement.packing.windows import place_together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,18 +25,18 @@ class RepackingSettings:
             to the pods that gain most by one.
         worth_milli: GPU that a move must gain at least, the value of the room it takes deducted.
         pause: Pods placed, moved or released before a shape that no move helped is tried again.
-        refuses: Whether a pod that fits may be refused where the room that it would take is worth
-            more than the pod, by `refusal_milli` at least.
-        refusal_milli: See `refuses`.
-        busy_share: Share of all GPUs in use below which nothing is refused.
+        waits: Whether a pod that fits waits where the room that it would take is worth more to
+            pods to come than the pod, by `waiting_milli` at least.
+        waiting_milli: See `waits`.
+        busy_share: Share of all GPUs in use below which no pod waits.
     """
 
     share: Fraction = Fraction(2, 100)
     pod_milli: int = 1000
     worth_milli: float = 0.0
     pause: int = 16
-    refuses: bool = False
-    refusal_milli: float = 50.0
+    waits: bool = False
+    waiting_milli: float = 50.0
     busy_share: float = 0.5
 
 
@@ -61,8 +63,8 @@ class Repacker:
             raise InvalidInputError("repacking", faults)
         self.packer = packer
         self.settings = settings
-        self.refused = 0
-        """Pods refused although they fitted."""
+        self.waiting: dict[str, PodShape] = {}
+        """Pods that fitted when they came and wait, in the order in which they came."""
         self._pods = 0
         self._try_again: dict[PodShape, int] = {}
         self._gpu_milli = sum(node.gpus for node in packer.nodes) * WHOLE_MILLI
@@ -75,12 +77,29 @@ class Repacker:
     def place(self, pod: str, shape: PodShape) -> Binding | None:
         """Places a pod, if need be after one move; returns None where that does not help.
 
+        Also returns None for a pod that waits, which is in `waiting` then.
+
         Raises:
             ConflictError, InvalidInputError, PodNeverFitsError: As `Packer.place`.
         """
-        if self.settings.refuses and self._is_dear(shape):
-            self.refused += 1
+        if self.settings.waits and self._is_dear(shape):
+            self.waiting[pod] = shape
             return None
+        return self._place(pod, shape)
+
+    def place_waiting(self) -> dict[str, Binding]:
+        """Places all who wait and have room, most GPU first; whoever has none waits on.
+
+        To be called when nobody else is about to come, or when pods have gone.
+        """
+        waiting = list(self.waiting.items())
+        found = place_together(self._place, waiting)
+        placed = {pod: at for (pod, _), at in zip(waiting, found, strict=True) if at is not None}
+        for pod in placed:
+            del self.waiting[pod]
+        return placed
+
+    def _place(self, pod: str, shape: PodShape) -> Binding | None:
         binding = self.packer.place(pod, shape)
         if binding is None and self._makes_room(shape):
             binding = self.packer.place(pod, shape)
@@ -92,7 +111,7 @@ class Repacker:
         if not busy or shape.gpus == 0:
             return False
         worth = self.packer.worth_milli(shape)
-        return worth is not None and worth < -self.settings.refusal_milli
+        return worth is not None and worth < -self.settings.waiting_milli
 
     def _makes_room(self, shape: PodShape) -> bool:
         changes = int(self.packer.room.version.sum())

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,20 @@ def recipe():
         global_batch=50, micro_batch=16, learning_rate=0.2, warm_up_steps=3,
     )
 """
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A training that is to lose a worker."""
+
+    process: subprocess.Popen[str]
+    worker: psutil.Process
+
+    def ended(self) -> str:
+        """Return what it said when it has failed."""
+        _, said = self.process.communicate(timeout=WAIT_SECONDS_MAX)
+        assert self.process.returncode != 0
+        return said
 
 
 @pytest.fixture
@@ -92,55 +107,49 @@ def workers(node: ProcessKubelet) -> list[psutil.Process]:
     return found
 
 
-def test_two_nodes_take_the_steps_of_one_and_go_on_after_the_kill_of_a_worker(
-    place: Place, node: ProcessKubelet, folder: Path
-) -> None:
-    there = ["--on", place.context, "--nodes", "2"]
-    process = subprocess.Popen(command(folder, "there", *there), stderr=subprocess.PIPE, text=True)
+def begun(node: ProcessKubelet, words: list[str], steps: int) -> Lost:
+    """Start a training, and return it when it has a worker and the node so many steps on record."""
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + WAIT_SECONDS_MAX
     while not (found := workers(node)) or not any(
-        len(metrics.read(path)) > 7 for path in node.folder.rglob(metrics.NAME)
+        len(metrics.read(path)) > steps for path in node.folder.rglob(metrics.NAME)
     ):
         assert time.monotonic() < end
         assert process.poll() is None
         time.sleep(0.05)
-    found[0].send_signal(signal.SIGKILL)
-    _, said = process.communicate(timeout=WAIT_SECONDS_MAX)
-    assert "the training ended with 1" in said
-    assert len(losses(folder / "there")) > 5
-    assert "by 2 workers" in run(command(folder, "there", *there))
+    return Lost(process, found[0])
+
+
+def test_two_nodes_take_the_steps_of_one_whatever_is_killed(
+    place: Place, node: ProcessKubelet, folder: Path
+) -> None:
+    there = command(folder, "there", "--on", place.context, "--nodes", "2")
+    lost = begun(node, there, steps=7)
+    lost.worker.send_signal(signal.SIGKILL)
+    assert "the training ended with 1" in lost.ended()
+    assert 5 < len(losses(folder / "there")) < 35
+
+    lost = begun(node, there, steps=7)
+    parents = lost.worker.parents()
+    pod = next(each for each in parents if "executors.kubernetes.pod" in each.cmdline())
+    for each in (*pod.children(recursive=True), pod):
+        each.send_signal(signal.SIGKILL)
+    assert "run the same again" in lost.ended()
+
+    assert "by 2 workers" in run(there)
     run(command(folder, "here"))
     one, two = losses(folder / "here"), losses(folder / "there")
     assert len(one) == 40
     assert np.abs(np.subtract(one, two)).max() < 1e-12
     path = f"/apis/batch/v1/namespaces/{place.namespace}/jobs"
     jobs = place.admin.call("GET", path)["items"]
-    assert [job["spec"]["completionMode"] for job in jobs] == ["Indexed"] * 2
-    assert [job["status"]["succeeded"] for job in jobs] == [2, 2]
+    assert {job["spec"]["completionMode"] for job in jobs} == {"Indexed"}
+    assert jobs[-1]["status"]["succeeded"] == 2
 
 
-def test_a_pod_that_is_lost_ends_them_all_and_the_next_one_goes_on(
-    place: Place, node: ProcessKubelet, folder: Path
-) -> None:
-    there = ["--on", place.context, "--nodes", "2"]
+def test_a_training_that_takes_too_long_is_stopped(place: Place, folder: Path) -> None:
+    words = ["--on", place.context, "--nodes", "2", "--minutes", "0.01"]
     stopped = subprocess.run(
-        command(folder, "there", *there, "--minutes", "0.01"),
-        capture_output=True,
-        text=True,
-        check=False,
+        command(folder, "there", *words), capture_output=True, text=True, check=False
     )
     assert "longer than it may" in stopped.stderr
-    process = subprocess.Popen(command(folder, "there", *there), stderr=subprocess.PIPE, text=True)
-    end = time.monotonic() + WAIT_SECONDS_MAX
-    while not (found := workers(node)):
-        assert time.monotonic() < end
-        assert process.poll() is None
-        time.sleep(0.05)
-    runner = next(p for p in found[0].parents() if "executors.kubernetes.pod" in p.cmdline())
-    for each in (*runner.children(recursive=True), runner):
-        each.send_signal(signal.SIGKILL)
-    _, said = process.communicate(timeout=WAIT_SECONDS_MAX)
-    assert process.returncode != 0
-    assert "run the same again" in said
-    run(command(folder, "there", *there))
-    assert len(losses(folder / "there")) == 40

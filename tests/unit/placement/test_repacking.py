@@ -56,19 +56,29 @@ def test_a_pod_that_no_single_move_helps_is_not_placed() -> None:
     assert Repacker(packer, FREE).packer.room_making_move(make.shape(milli=300)) is None
 
 
-def test_a_pod_may_be_refused_where_its_room_is_worth_more() -> None:
-    settings = RepackingSettings(refuses=True, refusal_milli=-10_000.0, busy_share=0.0)
+def test_a_pod_may_wait_where_its_room_is_worth_more() -> None:
+    settings = RepackingSettings(waits=True, waiting_milli=-10_000.0, busy_share=0.0)
     repacker = Repacker(make.packer([make.node("a", gpus=1)]), settings)
     assert repacker.place("one", make.shape(milli=700)) is None
-    assert repacker.refused == 1
+    assert repacker.waiting == {"one": make.shape(milli=700)}
     assert repacker.place("two", make.shape(gpus=0)) is not None
 
 
-def test_nothing_is_refused_while_gpus_are_idle_enough() -> None:
-    settings = RepackingSettings(refuses=True, refusal_milli=-10_000.0, busy_share=0.5)
+def test_no_pod_waits_while_gpus_are_idle_enough() -> None:
+    settings = RepackingSettings(waits=True, waiting_milli=-10_000.0, busy_share=0.5)
     repacker = Repacker(make.packer([make.node("a", gpus=2)]), settings)
     assert repacker.place("one", make.shape()) is not None
     assert repacker.place("two", make.shape()) is None
+
+
+def test_who_waits_is_placed_in_the_end_as_far_as_there_is_room() -> None:
+    settings = RepackingSettings(waits=True, waiting_milli=-10_000.0, busy_share=0.0)
+    repacker = Repacker(make.packer([make.node("a", gpus=1)]), settings)
+    for pod, milli in (("small", 300), ("large", 700), ("middle", 500)):
+        assert repacker.place(pod, make.shape(milli=milli)) is None
+    assert list(repacker.place_waiting()) == ["small", "large"]
+    assert list(repacker.waiting) == ["middle"]
+    assert repacker.place_waiting() == {}
 
 
 class Counting(Packer):
