@@ -43,8 +43,11 @@ _EARLIER = 0.7
 _LEAST_WIDTH = 0.03
 _LATELY = 1_000
 _CHOOSE_EVERY = 100
-_COLUMNS = (0.3, 0.15)
-"""Shares of the columns that a split chooses from, for a pair of models each."""
+_MANY_ROWS = 4_000
+_FEW_COLUMNS, _MANY_COLUMNS = (1.0, 0.5), (0.3, 0.15)
+"""Shares of the columns that a split chooses from, for a pair of models each: by few and by more
+than so many runs. Few runs make few splits, and each has to see what matters."""
+_FEW_LEAF, _MANY_LEAF = 20, 40
 _WEIGHTS = np.linspace(0.0, 1.0, 11)
 _FIRST_WEIGHT = 0.8
 _PRIOR_OFFSETS = (0.0, 0.5, 0.8, 1.2, 2.0)
@@ -233,6 +236,8 @@ class DurationForecaster:
         seconds = self._loss is DurationLoss.SECONDS
         targets = (target, np.exp(target) if seconds else target)
         rows = _with_values(known)
+        many = len(known) > _MANY_ROWS
+        shares = _MANY_COLUMNS if many else _FEW_COLUMNS
         models = [
             HistGradientBoostingRegressor(loss="absolute_error", random_state=self._seed + place)
             .set_params(
@@ -240,11 +245,11 @@ class DurationForecaster:
                 learning_rate=0.06,
                 max_iter=200,
                 max_leaf_nodes=32,
-                min_samples_leaf=40,
+                min_samples_leaf=_MANY_LEAF if many else _FEW_LEAF,
                 max_features=columns,
             )
             .fit(rows, values)
-            for place, (values, columns) in enumerate(product(targets, _COLUMNS))
+            for place, (values, columns) in enumerate(product(targets, shares))
         ]
         return _Medians(models, second_is_seconds=seconds)
 
