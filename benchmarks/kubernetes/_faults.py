@@ -62,10 +62,12 @@ class Stage:
         discovers: bool = False,
         member: _world.Member | None = None,
         beside: Mapping[str, fixtures.Place] = types.MappingProxyType({}),
+        node_count: int = _world.NODES,
     ) -> Iterator[_world.Engine]:
         """Start an engine of its own store whose requests go through the proxy.
 
         beside: clusters, by name, that it has too and reaches without a proxy.
+        node_count: nodes of the fleet that it is told of, each with room for two tasks.
         """
         number = next(self.numbers)
         config = self.proxy.kubeconfig(self.place.kubeconfig, self.scratch / f"config-{number}")
@@ -79,6 +81,7 @@ class Stage:
             discovers=discovers,
             inactivity_seconds=inactivity,
             member=member,
+            node_count=node_count,
         )
         try:
             yield made

@@ -106,9 +106,9 @@ def joined(given: KubernetesSettings, beside: Mapping[str, fixtures.Place]) -> K
     return dataclasses.replace(given, clusters=tuple(clusters))
 
 
-def fleet(*names: str) -> Fleet:
-    """Return a fleet of large Kubernetes clusters."""
-    made = samples.fleet(*(names or (CLUSTER,)), node_count=NODES, grace_seconds=900.0)
+def fleet(*names: str, node_count: int = NODES) -> Fleet:
+    """Return a fleet of Kubernetes clusters, large unless said otherwise."""
+    made = samples.fleet(*(names or (CLUSTER,)), node_count=node_count, grace_seconds=900.0)
     return Fleet(
         clusters=tuple(dataclasses.replace(each, executor="kubernetes") for each in made.clusters)
     )
@@ -127,7 +127,8 @@ class Member:
 class Engine:
     """The dispatch loop of an engine, with a store of full durability and one cluster.
 
-    discovers: take the fleet as the nodes are; otherwise one large cluster that always answers.
+    discovers: take the fleet as the nodes are; otherwise one cluster that always answers.
+    node_count: nodes of that, each with room for two tasks.
     """
 
     def __init__(
@@ -139,6 +140,7 @@ class Engine:
         inactivity_seconds: float = 50.0,
         points: crash.CrashPoints | None = None,
         member: Member | None = None,
+        node_count: int = NODES,
     ) -> None:
         home.mkdir(parents=True, exist_ok=True)
         member = member or Member()
@@ -157,7 +159,7 @@ class Engine:
         self.executor = KubernetesExecutor(
             home, self.clusters, artifacts, self.clock, replica=member.name
         )
-        self.fixed = fleet(*(each.name for each in given.clusters))
+        self.fixed = fleet(*(each.name for each in given.clusters), node_count=node_count)
         self.source: FleetSource = found if discovers else samples.FixedFleet(self.fixed)
         self.dispatcher = dispatching.Dispatcher(
             self.ledger,

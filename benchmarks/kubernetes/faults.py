@@ -7,7 +7,8 @@ conflicts, F5 the API server killed and a watch that is too old, F6 requests ref
 an outage, F8 a connection that is open and silent, F9 a cluster cut off while it runs tasks, F10
 the engine restarted meanwhile, F11 clocks that jump, F12 two engines that both lead, F16 pods that
 die in every way, F17 a node that is lost, F18 a Job that somebody deletes or edits, F20 a Job that
-the cluster refuses; and F2, three replicas killed and halted at random. `--only F4,F7` runs some;
+the cluster refuses; and F2, three replicas killed and halted at random; and G1, less important
+tasks that give way while the answers to that are lost. `--only F4,F7` runs some;
 `--kills`, `--outage` and `--tasks` set how many and how long.
 """
 
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from benchmarks import frame
 from benchmarks.kubernetes import (
     _faults,
+    _giving_way,
     _kills,
     _objects,
     _outages,
@@ -41,6 +43,7 @@ FAULTS: dict[str, Callable[[_faults.Stage], Iterator[frame.Figure]]] = {
     "F17": _objects.node_lost,
     "F18": _objects.changed,
     "F20": _objects.refused,
+    "G1": _giving_way.gives_way,
 }
 PARTITIONS = {"F9": ("partition", False), "F10": ("restart in a partition", True)}
 FORKING = ("F1", "F2")

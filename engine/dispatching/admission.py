@@ -59,7 +59,9 @@ class Holders:
         self._kept.append(room)
 
     def add(self, attempt: Attempt) -> None:
-        """Count an attempt in."""
+        """Count an attempt in; what was kept for its task is no longer."""
+        task = (attempt.run_id, attempt.task)
+        self._kept = [each for each in self._kept if (each.run_id, each.task) != task]
         place = (attempt.cluster, attempt.pool)
         self._attempts.setdefault(place, []).append(attempt)
         before = self._held.get(place)

@@ -16,6 +16,9 @@ from engine.model.errors import BerthError, UnreachableError
 from executors.kubernetes import access, jobs, kept, kueue, nodes, occupancy, rights
 from executors.kubernetes.api import Api, Document
 from executors.kubernetes.gate import Gate
+from executors.kubernetes.kinds import devices, gangs
+from executors.kubernetes.kinds.spoken import Spoken
+from executors.kubernetes.kinds.watches import Keep, Watches
 from executors.kubernetes.reflector import INACTIVITY_SECONDS, Reflector
 from executors.kubernetes.settings import ClusterSettings, KubernetesSettings
 
@@ -56,6 +59,8 @@ class ClusterLink:
         self.services: Reflector | None = None
         self.deployments: Reflector | None = None
         self.workloads: Reflector | None = None
+        self.more: Watches | None = None
+        """What it has beside the kinds of every cluster."""
         self.queues: kueue.Queues | None = None
         self.workers: dict[str, ClusterLink] = {}
         """The clusters that this one's MultiKueue sends Jobs to, by its name for them."""
@@ -97,13 +102,14 @@ class ClusterLink:
         services, deployments = f"/api/v1{here}/services", f"/apis/apps/v1{here}/deployments"
         self.services = self._reflector(services, kept.keep_service, ours)
         self.deployments = self._reflector(deployments, kept.keep_deployment, ours)
+        self.more = Watches(Spoken(self.api, given), self._reflector, self.namespace, ours)
 
-    def _reflector(self, path: str, keep: object, selector: str, fields: str = "") -> Reflector:
+    def _reflector(self, path: str, keep: Keep, selector: str, fields: str = "") -> Reflector:
         assert self.api is not None  # noqa: S101 - made just before
         return Reflector(
             self.api,
             path,
-            keep,  # type: ignore[arg-type]  # each is a function from document to document
+            keep,
             selector=selector,
             fields=fields,
             inactivity_seconds=self._inactivity_seconds,
@@ -114,10 +120,39 @@ class ClusterLink:
         for each in (self.jobs, self.pods):
             if each is not None:
                 each.start()
+        if self.more is not None and not self._is_troubled:
+            self.more.begin_work()
         if self.serves:
+            if self.more is not None and not self._is_troubled:
+                self.more.begin_serving()
             for each in (self.services, self.deployments):
                 if each is not None:
                     each.start()
+
+    @property
+    def gangs_as(self) -> str:
+        """Kind of the object of a task on several nodes.
+
+        Raises:
+            RetryableError: when the cluster was not asked yet and does not answer.
+        """
+        assert self.more is not None  # noqa: S101 - made with `api`
+        return self.more.spoken.gangs
+
+    @property
+    def gangs(self) -> Reflector | None:
+        """Cache of the gangs, None where those are Jobs."""
+        return self.more.gangs if self.more is not None else None
+
+    @property
+    def claims_from(self) -> str:
+        """Device class that GPUs are claimed from, "" where they are asked for by their number.
+
+        Raises:
+            RetryableError: when the cluster was not asked yet and does not answer.
+        """
+        assert self.more is not None  # noqa: S101 - made with `api`
+        return self.given.device_class if self.more.spoken.claims else ""
 
     @property
     def serves(self) -> bool:
@@ -172,13 +207,22 @@ class ClusterLink:
         for each in (self.nodes, self.others):
             if each is not None:
                 each.start()
+        if self.more is not None and not self._is_troubled:
+            self.more.begin_nodes()
+
+    @property
+    def _is_troubled(self) -> bool:
+        """Whether its last request failed: whoever only looks does not wait for it."""
+        return self.api is None or bool(self.api.gate.trouble)
 
     def pools(self) -> tuple[nodes.NodePool, ...]:
         """Return the pools as they are now, made anew only after a change of nodes or pods."""
         if self.nodes is None:
             return ()
         knows = self.others is not None and self.others.is_synced and not self.others.refusal
-        counts = self.nodes.changes, self.others.changes if self.others else 0, knows
+        slices = self.more.slices if self.more is not None else None
+        seen = self.nodes.changes + (slices.changes if slices is not None else 0)
+        counts = seen, self.others.changes if self.others else 0, knows
         now, last = time.monotonic(), self._pools
         if last is not None:
             # Pods come and go by the second on a large cluster; nodes do not.
@@ -186,7 +230,10 @@ class ClusterLink:
             if counts == last[0] or waits:
                 return last[2]
         held = occupancy.taken(self.others.objects()) if knows and self.others else None
-        made = nodes.pools(self.nodes.objects(), self.settings.prices, held)
+        found = self.nodes.objects()
+        if slices is not None:
+            found = devices.on_nodes(found, slices.objects(), self.given.device_class)
+        made = nodes.pools(found, self.settings.prices, held)
         self._pools = (counts, now, made)
         return made
 
@@ -216,15 +263,38 @@ class ClusterLink:
                 pods.setdefault(each["job"], []).append(each)
                 where[each["job"]] = link
         workloads = self._workloads()
-        for job in self.jobs.objects():
-            if not job["attempt"] or job["origin"]:
-                continue
-            pod = jobs.telling(pods.get(job["name"], ()), job["nodes"])
+        for job in self._attempts():
+            pod = jobs.telling(pods.get(job.get("child") or job["name"], ()), job["nodes"])
             workload = workloads.get(job["name"])
             if workload is not None:
                 link = where.get(job["name"], self)
                 job = kueue.judged(job, workload, pod, reachable=link.is_reachable)  # noqa: PLW2901
             yield job, pod
+
+    def _attempts(self) -> Iterator[Document]:
+        """Yield the Job of every attempt that was made here, and gangs as Jobs are read."""
+        assert self.jobs is not None  # noqa: S101 - asked before
+        for job in self.jobs.objects():
+            if job["attempt"] and not job["origin"] and not (self.gangs and job["gang"]):
+                yield job
+        for gang in self.gangs.objects() if self.gangs is not None else ():
+            if gang["attempt"]:
+                yield self.gang(gang)
+
+    def find(self, name: str) -> Document | None:
+        """Return an attempt's Job by its name, or a gang as one, as the watches show it."""
+        if self.jobs is None:
+            return None
+        job = self.jobs.get(self.namespace, name)
+        if job is not None or self.gangs is None:
+            return job
+        gang = self.gangs.get(self.namespace, gangs.name_of(name))
+        return None if gang is None else self.gang(gang)
+
+    def gang(self, found: Document) -> Document:
+        """Return a gang as a Job is read."""
+        child = gangs.child_of(found["name"])
+        return gangs.merged(found, self.jobs.get(self.namespace, child) if self.jobs else None)
 
     def stop(self) -> None:
         """End every watch."""
@@ -235,6 +305,7 @@ class ClusterLink:
         every = (
             *(self.jobs, self.pods, self.nodes, self.others),
             *(self.services, self.deployments, self.workloads),
+            *(self.more.reflectors() if self.more is not None else ()),
         )
         return [each for each in every if each is not None]
 

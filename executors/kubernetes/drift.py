@@ -11,16 +11,16 @@ import logging
 from engine.model.errors import BerthError
 from executors.kubernetes import jobs
 from executors.kubernetes.api import APPLY, FIELD_MANAGER, Api, Document
+from executors.kubernetes.kinds import addresses
 
 _LOG = logging.getLogger(__name__)
 
 
 def restore(api: Api, job: Document, *, attempt: str, installation: str) -> None:
     """Set the marks of a Job by which it is found; a failure is told, and the next look tries."""
-    path = f"/apis/batch/v1/namespaces/{job['namespace']}/jobs/{job['name']}"
+    path = addresses.path_of(job)
     body = {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
+        **addresses.head(job["kind"]),
         "metadata": {
             "name": job["name"],
             "uid": job["uid"],
@@ -32,7 +32,7 @@ def restore(api: Api, job: Document, *, attempt: str, installation: str) -> None
         },
     }
     query = {"fieldManager": f"{FIELD_MANAGER}-marks", "force": "true"}
-    _LOG.warning("the marks of Job %r were taken off by somebody else: set again", job["name"])
+    _LOG.warning("the marks of %r were taken off by somebody else: set again", job["name"])
     try:
         api.call("PATCH", path, query=query, body=body, content_type=APPLY)
     except BerthError as error:

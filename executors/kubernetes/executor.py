@@ -21,7 +21,6 @@ import msgspec
 from engine.model.dispatches import AttemptOrder, AttemptState, Observation, Reason
 from engine.model.errors import (
     BerthError,
-    ConflictError,
     DamagedError,
     NotFoundError,
     RetryableError,
@@ -30,10 +29,22 @@ from engine.model.errors import (
 from engine.model.identifiers import AttemptId, ClusterName
 from engine.model.specs import TaskKind
 from engine.ports import ArtifactStore, Clock
-from executors.kubernetes import drift, endpoint, jobs, kueue, paths, suspensions, verdicts
-from executors.kubernetes.api import APPLY, FIELD_MANAGER, Document, ExistsError
+from executors.kubernetes import (
+    attempts,
+    drift,
+    endpoint,
+    jobs,
+    kueue,
+    paths,
+    refusals,
+    suspensions,
+    verdicts,
+)
+from executors.kubernetes.api import Document
 from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
 from executors.kubernetes.journal import Journal, Sender
+from executors.kubernetes.kinds import devices, gangs
+from executors.kubernetes.kinds.addresses import JOB
 from executors.kubernetes.pod import ORDER
 from executors.kubernetes.servers import Servers
 from executors.kubernetes.starts import Starts
@@ -41,9 +52,8 @@ from executors.local import files, results
 
 _LOG = logging.getLogger(__name__)
 _LOG_LINES = 2_000
-_IMAGE_SECONDS = 120.0
-"""How long an image may be unavailable before the attempt is given up."""
-_STOP_TRIES = 3
+_VAIN_SECONDS = 120.0
+"""How long an image may be unavailable, or pods refused, before the attempt is given up."""
 
 
 class KubernetesExecutor:
@@ -79,6 +89,7 @@ class KubernetesExecutor:
         self._seen: dict[str, tuple[tuple[str, str], Observation]] = {}
         self._homes: dict[str, str] = {}
         self._stuck: dict[str, float] = {}
+        self._refusals = refusals.Refusals(clock)
         self._resumed: dict[str, int] = {}
         self._starts = Starts(clusters, self.start)
 
@@ -98,7 +109,12 @@ class KubernetesExecutor:
         if order.kind is TaskKind.SERVE:
             self.servers.start(link, order, self._place(link, order.pool))
             return
-        self._create(link, self.render(order))
+        *before, wanted = self.manifests(order)
+        for each in before:
+            attempts.prepare(link, each)
+        went_on = attempts.make(link, wanted)
+        if went_on:
+            self._resumed[str(order.attempt_id)] = went_on
 
     def start_all(self, orders: Sequence[AttemptOrder]) -> Mapping[AttemptId, BerthError | None]:
         """Start many attempts at once; return what went wrong with each, None where nothing did.
@@ -108,23 +124,6 @@ class KubernetesExecutor:
         left alone.
         """
         return self._starts.start_all(orders)
-
-    def _create(self, link: ClusterLink, job: Document) -> None:
-        """Make a Job; one of this name that is there already is the same attempt."""
-        assert link.api is not None and link.jobs is not None  # noqa: S101, PT018 - `_link`
-        path = f"/apis/batch/v1/namespaces/{link.namespace}/jobs"
-        query = {"fieldManager": FIELD_MANAGER}
-        try:
-            link.jobs.put(link.api.call("POST", path, query=query, body=job))
-        except ExistsError as error:
-            name = job["metadata"]["name"]
-            found = jobs.keep_job(link.api.call("GET", f"{path}/{name}"))
-            if found["spec_hash"] != job["metadata"]["annotations"][jobs.SPEC_HASH]:
-                message = f"Job {name!r} on {link.given.name!r} is not the one that was ordered"
-                raise DamagedError(message, fix="somebody changed it: delete it") from error
-            if found["parked"] and not found["stopped"]:
-                went_on = suspensions.resume(link.api, found, job)
-                self._resumed[str(found["attempt"])] = suspensions.version(went_on)
 
     def can_suspend(self, cluster: ClusterName) -> bool:
         """Whether Jobs of a cluster can be suspended: not where Kueue says when they run."""
@@ -144,12 +143,32 @@ class KubernetesExecutor:
         """
         name = jobs.name_of(self._clusters.installation, attempt)
         for link in self._clusters.links().values():
-            job = link.jobs.get(link.namespace, name) if link.jobs is not None else None
+            job = link.find(name)
             if job is not None and link.api is not None and suspensions.may_leave(job):
                 suspensions.suspend(link.api, job)
 
+    def manifests(self, order: AttemptOrder) -> Sequence[Document]:
+        """Return what is made of an order, the object of the attempt last; errors as `start`."""
+        job = self.render(order)
+        link = self._link(self._clusters.entry(order.cluster))
+        kind = link.gangs_as if order.nodes > 1 else JOB
+        before: list[Document] = []
+        pod = job["spec"]["template"]
+        if link.given.priority_class:
+            pod["spec"]["priorityClassName"] = link.given.priority_class
+        count = devices.count_of(pod["spec"])
+        if count and (named := link.claims_from):
+            before = [self._claim(link, count)]
+            pod["spec"] = devices.claiming(pod["spec"], named)
+        return [*before, *([job] if kind == JOB else gangs.manifests(job, kind))]
+
+    def _claim(self, link: ClusterLink, count: int) -> Document:
+        installation = self._clusters.installation
+        named = link.given.device_class
+        return devices.template(count, named, namespace=link.namespace, installation=installation)
+
     def render(self, order: AttemptOrder) -> Document:
-        """Return the Job of an order, without sending it; errors as `start`."""
+        """Return an order as a Job, without sending it; errors as `start`."""
         link = self._link(order.cluster)
         entry = self._link(self._clusters.entry(order.cluster))
         job = jobs.render(
@@ -209,6 +228,7 @@ class KubernetesExecutor:
             },
             "outputs": self._signer.address(base, "outputs", order.attempt_id),
             "signals": self._signals_address(Sender.of_order(order)),
+            "workers": order.workers_of_nodes,
             **more,
         }
 
@@ -236,6 +256,7 @@ class KubernetesExecutor:
         for link in links:
             link.watch_work()
             self._tend(link)
+            attempts.clear(link, self._clock.now() - self._settings.ttl_seconds)
         seen = [self._observe(link, *work) for link in links for work in link.works()]
         known = {each.attempt_id for each in seen}
         served = [each for link in links for each in self.servers.observe(link)]
@@ -245,7 +266,7 @@ class KubernetesExecutor:
         """Do what the queues of a cluster need, and end what Kueue took back."""
         try:
             for job, why in link.tend_queues():
-                self._end(link, job, why)
+                attempts.end(link, job, why)
         except RetryableError as error:
             _LOG.info("the queues of %s: %s", link.given.name, error.message)
 
@@ -276,7 +297,7 @@ class KubernetesExecutor:
         if link is None or link.api is None or link.jobs is None or not link.jobs.is_synced:
             return False
         try:
-            job = self._asked(link, jobs.name_of(installation, attempt))
+            job = attempts.asked_any(link, jobs.name_of(installation, attempt))
             if job is not None:
                 drift.restore(link.api, job, attempt=attempt, installation=installation)
         except BerthError as error:
@@ -290,8 +311,7 @@ class KubernetesExecutor:
         version = (str(job["version"]), "" if pod is None else str(pod["version"]))
         known = self._seen.get(attempt)
         if known is not None and (known[0] == version or known[1].state.is_terminal):
-            self._give_up_stuck(link, job, pod, known[1])
-            return known[1]
+            return self._waited(link, job, pod, known[1])
         if verdicts.is_over(job) and verdicts.terminated(pod) is None:
             if link.pods is not None and not (link.pods.is_synced or job["worker"]):
                 # The list of pods is on its way; asking for each would take long after a restart.
@@ -314,11 +334,12 @@ class KubernetesExecutor:
             return verdicts.running(job, pod)
         if seen.state is AttemptState.SUCCEEDED and not seen.outputs and seen.artifact:
             return self._with_outputs(seen)
-        return seen
+        return self._endpoint.with_left(seen)
 
     def _went_on(self, job: Document) -> bool:
         """Whether a watch shows a Job as it was before this engine resumed it."""
-        return int(job["version"]) < self._resumed.get(str(job["attempt"]), 0)
+        version = str(job["version"]).partition("/")[0]
+        return int(version) < self._resumed.get(str(job["attempt"]), 0)
 
     def _asked_pod(self, link: ClusterLink, job: Document) -> Document | None:
         """Ask for the pod of an ended Job: the watch of pods may be behind that of Jobs."""
@@ -327,7 +348,7 @@ class KubernetesExecutor:
             told = self._endpoint.result(AttemptId(job["attempt"]))
             return kueue.told_pod(told, job) if told else None
         path = f"/api/v1/namespaces/{link.namespace}/pods"
-        query = {"labelSelector": f"batch.kubernetes.io/job-name={job['name']}"}
+        query = {"labelSelector": f"batch.kubernetes.io/job-name={job.get('child') or job['name']}"}
         found = link.api.call("GET", path, query=query).get("items") or []
         found.sort(key=lambda each: str(each["metadata"]["creationTimestamp"]))
         return jobs.telling([jobs.keep_pod(each) for each in found], job["nodes"])
@@ -363,19 +384,36 @@ class KubernetesExecutor:
         target.parent.mkdir(parents=True, exist_ok=True)
         files.write_durably(target, text)
 
-    def _give_up_stuck(
+    def _waited(
         self, link: ClusterLink, job: Document, pod: Document | None, seen: Observation
-    ) -> None:
-        """End an attempt whose image cannot be had for a while: nothing else would."""
+    ) -> Observation:
+        """Return what is seen of an attempt that did not change; end one that waits in vain.
+
+        That is one whose image cannot be had for a while, or whose pods are refused: nothing else
+        would end it.
+        """
         attempt = seen.attempt_id
-        why = "" if seen.state.is_terminal or job["stopped"] else verdicts.stuck(pod)
+        waits = seen.state is AttemptState.RUNNING and not job["stopped"]
+        refusal = ""
+        if waits and pod is None and not job["worker"]:
+            refusal = self._refusals.of(link, job)
+            seen = dataclasses.replace(seen, message=refusal) if refusal else seen
+        else:
+            self._refusals.forget(attempt)
+        reason, why = Reason.IMAGE, verdicts.stuck(pod) if waits else ""
+        if refusals.is_final(refusal):
+            reason, why = Reason.ADMISSION, refusal
+        self._give_up_stuck(link, job, attempt, f"{reason.name}|{why}" if why else "")
+        return seen
+
+    def _give_up_stuck(self, link: ClusterLink, job: Document, attempt: str, why: str) -> None:
         if not why:
             self._stuck.pop(attempt, None)
             return
         now = self._clock.monotonic()
-        if now - self._stuck.setdefault(attempt, now) >= _IMAGE_SECONDS:
+        if now - self._stuck.setdefault(attempt, now) >= _VAIN_SECONDS:
             try:
-                self._end(link, job, f"{Reason.IMAGE.name}|{why}")
+                attempts.end(link, job, why)
             except RetryableError as error:
                 _LOG.info("%s cannot be ended yet: %s", attempt, error.message)
 
@@ -394,72 +432,24 @@ class KubernetesExecutor:
         for link in self._clusters.links().values():
             if link.jobs is None:
                 continue
-            job = link.jobs.get(link.namespace, name)
+            job = link.find(name)
             if job is None and not link.jobs.is_synced and link.api is not None:
-                job = self._asked(link, name)
-            if job is not None and not job["stopped"] and not job["origin"]:
-                self._stop(link, job)
-
-    def _asked(self, link: ClusterLink, name: str) -> Document | None:
-        assert link.api is not None  # noqa: S101 - asked before
-        path = f"/apis/batch/v1/namespaces/{link.namespace}/jobs/{name}"
-        try:
-            return jobs.keep_job(link.api.call("GET", path))
-        except NotFoundError:
-            return None
-
-    def _stop(self, link: ClusterLink, job: Document) -> None:
-        if not {"Complete", "Failed"} & job["conditions"].keys():
-            self._end(link, job, "a request")
-
-    def _end(self, link: ClusterLink, job: Document, why: str) -> None:
-        """Mark a Job as stopped and let its deadline pass, by one write of the fields we own."""
-        assert link.api is not None  # noqa: S101 - it has Jobs
-        path = f"/apis/batch/v1/namespaces/{link.namespace}/jobs/{job['name']}"
-        for _ in range(_STOP_TRIES):
-            body = {
-                "apiVersion": "batch/v1",
-                "kind": "Job",
-                "metadata": {
-                    "name": job["name"],
-                    "uid": job["uid"],
-                    "annotations": {jobs.STOPPED: why},
-                },
-                # One that is suspended ends before it makes another pod.
-                "spec": {"activeDeadlineSeconds": 0 if job["parked"] else 1, "suspend": False},
-            }
-            if job["queue"]:
-                del body["spec"]  # Kueue takes it back: see `kueue.Queues`
-            query = {"fieldManager": f"{FIELD_MANAGER}-stop", "force": "true"}
-            try:
-                link.api.call("PATCH", path, query=query, body=body, content_type=APPLY)
-            except NotFoundError:
-                return
-            except ConflictError as error:
-                _LOG.info("stopping %s: %s", job["name"], error.message)
-                continue
-            return
+                job = attempts.asked_any(link, name)
+            if job is not None and not (job["stopped"] or job["origin"] or verdicts.is_over(job)):
+                attempts.end(link, job, "a request")
 
     def forget(self, attempt: AttemptId) -> None:
-        """Remove the Job of an attempt that has ended, and only that one."""
+        """Remove the object of an attempt that has ended, and only that one."""
         self.servers.forget(attempt)
         name = jobs.name_of(self._clusters.installation, attempt)
         for link in self._clusters.links().values():
-            job = link.jobs.get(link.namespace, name) if link.jobs is not None else None
-            if job is None or link.api is None or job["origin"]:
-                continue
-            path = f"/apis/batch/v1/namespaces/{link.namespace}/jobs/{name}"
-            body = {
-                "preconditions": {"uid": job["uid"]},
-                "propagationPolicy": "Background",
-            }
-            try:
-                link.api.call("DELETE", path, body=body)
-            except (NotFoundError, ConflictError):
-                _LOG.info("%s was removed by somebody else", name)
+            job = link.find(name)
+            if job is not None and link.api is not None and not job["origin"]:
+                attempts.remove(link, job)
         self._seen.pop(attempt, None)
         self._homes.pop(attempt, None)
         self._resumed.pop(attempt, None)
+        self._refusals.forget(attempt)
         self._endpoint.forget(attempt)
 
     def close(self) -> None:

@@ -33,6 +33,8 @@ INSTALLATION = f"{DOMAIN}/installation"
 CONTAINER = "task"
 NUMBER = "batch.kubernetes.io/job-completion-index"
 """Annotation with the number of a pod among those of an Indexed Job."""
+GANG = "jobset.sigs.k8s.io/jobset-name"
+"""Label of a Job that was made of a gang."""
 GPU = "nvidia.com/gpu"
 _LIMIT = "limits.memory"
 
@@ -224,8 +226,10 @@ def keep_job(item: Document) -> Document:
     annotations: Document = metadata.get("annotations") or {}
     labels: Document = metadata.get("labels") or {}
     return {
+        "kind": "Job",
         "namespace": metadata.get("namespace", ""),
         "name": metadata["name"],
+        "gang": labels.get(GANG, ""),
         "uid": metadata["uid"],
         "version": metadata["resourceVersion"],
         "created": metadata.get("creationTimestamp", ""),

@@ -5,6 +5,9 @@ It stands apart from `serving`, which works on the clusters that keep these.
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 from executors.kubernetes import jobs
 from executors.kubernetes.api import Document
 
@@ -12,6 +15,10 @@ SERVING = f"{jobs.DOMAIN}/serving"
 SERVER = f"{jobs.DOMAIN}/server"
 COLOUR = f"{jobs.DOMAIN}/colour"
 PACKAGE = f"{jobs.DOMAIN}/package"
+OURS = f"{jobs.DOMAIN}/pods-hash"
+"""Annotation of a Deployment with what tells its pods from those that somebody else made of it."""
+
+_OUR_LABELS = ("app.kubernetes.io/", f"{jobs.DOMAIN}/")
 
 
 def keep_service(item: Document) -> Document:
@@ -42,6 +49,9 @@ def keep_deployment(item: Document) -> Document:
         for each in status.get("conditions") or ()
         if each["type"] == "Progressing"
     }
+    told: Document = metadata.get("annotations") or {}
+    # What somebody else changed is written again, as if it had never been written.
+    is_ours = not told.get(OURS) or told[OURS] == ours(spec)
     is_current = int(status.get("observedGeneration", 0)) >= int(metadata.get("generation", 0))
     return {
         "namespace": metadata.get("namespace", ""),
@@ -49,8 +59,26 @@ def keep_deployment(item: Document) -> Document:
         "uid": metadata["uid"],
         "version": metadata["resourceVersion"],
         "package": annotations.get(PACKAGE, ""),
-        "hash": (metadata.get("annotations") or {}).get(jobs.SPEC_HASH, ""),
+        "hash": told.get(jobs.SPEC_HASH, "") if is_ours else "",
         "replicas": replicas,
         "is_complete": is_current and counts == {replicas} and replicas > 0,
         "has_failed": is_current and "ProgressDeadlineExceeded" in reasons,
     }
+
+
+def ours(spec: Document) -> str:
+    """Return what tells the pods of a Deployment from what somebody else makes of them.
+
+    Only of fields that are ours: what others added is theirs, and no write of ours removes it.
+    """
+    template: Document = spec["template"]
+    container: Document = template["spec"]["containers"][0]
+    environment = [
+        (each["name"], each.get("value", ""))
+        for each in container.get("env") or ()
+        if each["name"].startswith("BERTH_")
+    ]
+    labels = template["metadata"].get("labels") or {}
+    known = sorted(each for each in labels.items() if each[0].startswith(_OUR_LABELS))
+    told = [container["image"], container.get("command"), environment, known]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]

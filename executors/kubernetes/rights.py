@@ -43,6 +43,7 @@ NAMESPACED = (
     | _rights("batch", "jobs/status", "get")
     | _rights("", "pods", "get list watch")
     | _rights("", "pods/log", "get")
+    | _rights("", "events", "list")
     | SERVING
 )
 """In the namespace of the tasks."""
@@ -54,11 +55,41 @@ KUEUE = (
 )
 """Beside those, where Jobs wait in a queue of Kueue or are sent on by its MultiKueue."""
 
+_EVERY = "get list watch create patch delete"
+JOB_SETS = _rights("jobset.x-k8s.io", "jobsets", _EVERY)
+"""Beside those in the namespace, where tasks on several nodes are JobSets."""
+
+TRAIN_JOBS = _rights("trainer.kubeflow.org", "trainjobs", _EVERY) | _rights(
+    "trainer.kubeflow.org", "trainingruntimes", "create patch delete"
+)
+"""The same, where they are TrainJobs."""
+
+ROUTES = _rights("gateway.networking.k8s.io", "httproutes", _EVERY)
+"""The same, where a gateway shares out the requests to servers."""
+
+INFERENCE = _rights("serving.kserve.io", "inferenceservices", _EVERY)
+"""The same, where servers are InferenceServices of KServe."""
+
+CLAIMS = _rights("resource.k8s.io", "resourceclaimtemplates", "create patch")
+"""The same, where GPUs are claimed (DRA)."""
+
+QUOTAS = _rights("", "resourcequotas", "list")
+"""The same, for those who want `berth doctor` to look at quotas."""
+
+DEVICES = _rights("resource.k8s.io", "deviceclasses", "get") | _rights(
+    "resource.k8s.io", "resourceslices", "get list watch"
+)
+"""On the cluster, to read only, where GPUs are claimed."""
+
 CLUSTER_WIDE = _rights("", "nodes", "get list watch")
 """On the cluster, to read only."""
 
 OPTIONAL = _rights("", "pods", "list watch")
 """On the cluster, to read only, for those who want plans to count what others run there."""
+
+_ON_REQUEST = (
+    KUEUE | JOB_SETS | TRAIN_JOBS | ROUTES | INFERENCE | CLAIMS | QUOTAS | DEVICES | OPTIONAL
+)
 
 _EVERYBODY = ("selfsubject",)
 # Reviews of one's own rights, which every user has.
@@ -77,19 +108,19 @@ def granted(review: Document) -> frozenset[Right]:
     )
 
 
-def missing(has: Iterable[Right], *, queued: bool = False) -> tuple[Right, ...]:
+def missing(has: Iterable[Right], more: frozenset[Right] = frozenset()) -> tuple[Right, ...]:
     """Return what is needed and not granted, `*` counting as everything.
 
-    queued: whether Jobs wait in a queue of Kueue.
+    more: what the settings of the cluster need beside the list.
     """
     known = frozenset(has)
-    wanted = NAMESPACED | CLUSTER_WIDE | (KUEUE if queued else frozenset())
+    wanted = NAMESPACED | CLUSTER_WIDE | more
     return tuple(sorted(right for right in wanted if not _covers(known, right)))
 
 
 def needless(has: Iterable[Right]) -> tuple[Right, ...]:
     """Return what is granted beyond the list."""
-    return tuple(sorted(frozenset(has) - NAMESPACED - CLUSTER_WIDE - OPTIONAL - KUEUE))
+    return tuple(sorted(frozenset(has) - NAMESPACED - CLUSTER_WIDE - _ON_REQUEST))
 
 
 def _covers(has: frozenset[Right], wanted: Right) -> bool:
@@ -114,19 +145,22 @@ def may_serve(api: Api, namespace: str) -> bool:
 
 
 def role_manifests(
-    namespace: str, *, user: str, queued: bool = False
+    namespace: str, *, user: str, more: frozenset[Right] = frozenset()
 ) -> Iterator[tuple[str, Document]]:
     """Yield the roles for a user as path and body of the requests that make them.
 
-    queued: with the rights for queues of Kueue.
+    more: rights beside the list, such as `KUEUE` and `DEVICES`.
     """
     subject = {"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}
     base = "/apis/rbac.authorization.k8s.io/v1"
     here = f"{base}/namespaces/{namespace}"
-    rights = NAMESPACED | (KUEUE if queued else frozenset())
+    rights = NAMESPACED | (more - DEVICES)
     yield f"{here}/roles", _role("Role", f"berth-{user}", rights)
     yield f"{here}/rolebindings", _binding("RoleBinding", "Role", f"berth-{user}", subject)
-    yield f"{base}/clusterroles", _role("ClusterRole", f"berth-{user}", CLUSTER_WIDE)
+    yield (
+        f"{base}/clusterroles",
+        _role("ClusterRole", f"berth-{user}", CLUSTER_WIDE | (more & DEVICES)),
+    )
     binding = _binding("ClusterRoleBinding", "ClusterRole", f"berth-{user}", subject)
     yield f"{base}/clusterrolebindings", binding
 

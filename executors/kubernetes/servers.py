@@ -24,12 +24,13 @@ from engine.model.errors import (
 from engine.model.identifiers import AttemptId
 from engine.ports import Clock
 from executors.kubernetes import jobs, kept
-from executors.kubernetes.api import APPLY, FIELD_MANAGER, Api, Document
+from executors.kubernetes.api import FIELD_MANAGER, Document
 from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
 from executors.kubernetes.journal import Sender
-from executors.kubernetes.serving import PORT, objects, rollout
+from executors.kubernetes.kinds import addresses, devices, inference
+from executors.kubernetes.serving import PORT, objects, rollout, routing, writing
 from executors.kubernetes.serving.objects import Server
-from executors.kubernetes.serving.rollout import Desired, Phase, Seen, State
+from executors.kubernetes.serving.rollout import Desired, Phase, Seen, State, Wanted
 
 _LOG = logging.getLogger(__name__)
 _SCALER = f"{FIELD_MANAGER}-scale"
@@ -75,7 +76,8 @@ class Servers:
         server = self._new(order, place, parameters)
         if self._find(link, server.name) is not None:
             return
-        began = rollout.asked(State(), package, rules, self._clock.now())
+        infers = link.more is not None and link.more.spoken.inference
+        began = rollout.asked(State(infers=infers), package, rules, self._clock.now())
         server = replace(server, state=began)
         self._write_service(link, server, rollout.desired(began, {}), "")
         self._bring(link, server, {})
@@ -129,7 +131,7 @@ class Servers:
             state=AttemptState.RUNNING,
             handle=f"{link.namespace}/{server.name}",
             started_at=server.began_at,
-            message=_words(state),
+            message=_words(state) or routing.refusal(link, server),
         )
         if not state.package and state.failed:
             return replace(
@@ -145,10 +147,13 @@ class Servers:
         """Return where the server is reached: by its Service, or by a pod where those are not."""
         if link.given.reached_by == "service":
             return f"http://{server.name}.{link.namespace}.svc:{PORT}"
+        made = f"{server.name}-{server.state.colour}"
+        if server.state.infers:
+            made = inference.deployment_of(server.name)
         ready = [
             pod["ip"]
             for pod in (link.pods.objects() if link.pods is not None else [])
-            if pod["name"].startswith(f"{server.name}-{server.state.colour}-")
+            if pod["name"].startswith(f"{made}-")
             if pod["ip"] and pod["is_ready"] and not pod["deleting"]
         ]
         return f"http://{min(ready)}:{PORT}" if ready else ""
@@ -158,6 +163,8 @@ class Servers:
         try:
             for colour in self._deployments(link, server):
                 self._delete_deployment(link, server, colour)
+            routing.take_away(link, server)
+            self._clear(link, service)
         except BerthError as error:
             _LOG.info("server %s: %s", server.name, error.message)
         return Observation(
@@ -169,6 +176,12 @@ class Servers:
             reason=Reason.CANCELLED,
             message="stopped on request",
         )
+
+    def _clear(self, link: ClusterLink, service: Document) -> None:
+        """Remove the mark of a server that was stopped long ago, as Jobs leave after a time."""
+        if self._clock.now() - float(service["stopped"]) >= link.settings.ttl_seconds:
+            path = f"/api/v1/namespaces/{link.namespace}/services/{service['name']}"
+            writing.remove(link, path, service["uid"])
 
     # ------------------------------------------------------------------ stepping
 
@@ -182,6 +195,7 @@ class Servers:
             server = replace(server, state=state)
             self._write_service(link, server, wanted, service["version"])
         self._bring(link, server, found)
+        routing.bring(link, server)
         return server
 
     def _bring(self, link: ClusterLink, server: Server, found: dict[str, Document]) -> None:
@@ -191,15 +205,19 @@ class Servers:
         for colour, each in wanted.deployments.items():
             if not each.package:
                 continue
-            self._apply_deployment(link, server, colour, each.package, found.get(colour))
-            self._scale(link, server, colour, each, seen.get(colour))
+            self._apply_deployment(link, server, colour, each, found.get(colour))
+            if not server.state.infers:
+                self._scale(link, server, colour, each, seen.get(colour))
         for colour in found.keys() - wanted.deployments.keys():
             self._delete_deployment(link, server, colour)
-        self._autoscale(link, server, wanted)
+        if not server.state.infers:
+            self._autoscale(link, server, wanted)
 
     def _apply_deployment(
-        self, link: ClusterLink, server: Server, colour: str, package: str, found: Document | None
+        self, link: ClusterLink, server: Server, colour: str, wanted: Wanted, found: Document | None
     ) -> None:
+        """Have the pods of a colour as they are wanted, by a Deployment or an InferenceService."""
+        package = wanted.package
         document = objects.deployment(
             server,
             colour,
@@ -208,12 +226,33 @@ class Servers:
             image=link.settings.image,
             python=link.settings.python,
         )
+        pod = document["spec"]["template"]
+        pod["spec"], template = self._claim(link, pod["spec"])
+        if link.given.serving_priority_class:
+            pod["spec"]["priorityClassName"] = link.given.serving_priority_class
         told = objects.hash_of(document)
-        if found is not None and found["hash"] == told:
+        bounds = (wanted.replicas_least, wanted.replicas_most)
+        if found is not None and found["hash"] == told and found.get("bounds", bounds) == bounds:
             return
-        document["metadata"]["annotations"][jobs.SPEC_HASH] = told
+        if template is not None:
+            writing.apply(link, addresses.path_of(template), template)
+        own = {jobs.SPEC_HASH: told, kept.OURS: kept.ours(document["spec"])}
+        document["metadata"]["annotations"] |= own
         path = f"{_apps(link)}/{server.name}-{colour}"
-        self._apply(link, path, document)
+        if server.state.infers:
+            document = inference.manifest(server.name, document, bounds)
+            path = _inferences(link, server)
+        writing.apply(link, path, document)
+
+    def _claim(self, link: ClusterLink, pod: Document) -> tuple[Document, Document | None]:
+        """Return a pod that claims its GPUs where those are claimed, and what it claims them by."""
+        count = devices.count_of(pod)
+        named = link.claims_from if count else ""
+        if not named:
+            return pod, None
+        installation, namespace = self._clusters.installation, link.namespace
+        template = devices.template(count, named, namespace=namespace, installation=installation)
+        return devices.claiming(pod, named), template
 
     def _scale(
         self,
@@ -229,7 +268,7 @@ class Servers:
         if count == now or (seen is None and count == 1):
             return
         path = f"{_apps(link)}/{server.name}-{colour}/scale"
-        _api(link).call(
+        writing.api_of(link).call(
             "PATCH",
             path,
             query={"fieldManager": _SCALER},
@@ -248,36 +287,38 @@ class Servers:
             return
         path = f"/apis/autoscaling/v2/namespaces/{link.namespace}/horizontalpodautoscalers"
         if live.replicas_least == live.replicas_most:
-            _write(link, "DELETE", f"{path}/{server.name}", None)
+            writing.write(link, "DELETE", f"{path}/{server.name}", None)
         else:
-            self._apply(link, f"{path}/{server.name}", objects.autoscaler(server, *told))
+            writing.apply(link, f"{path}/{server.name}", objects.autoscaler(server, *told))
         self._scaled[server.name] = told
 
     def _write_service(
         self, link: ClusterLink, server: Server, wanted: Desired, version: str
     ) -> None:
         path = f"/api/v1/namespaces/{link.namespace}/services/{server.name}"
-        self._apply(link, path, objects.service(server, wanted, version))
-
-    @staticmethod
-    def _apply(link: ClusterLink, path: str, document: Document) -> None:
-        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
-        _api(link).call("PATCH", path, query=query, body=document, content_type=APPLY)
+        writing.apply(link, path, objects.service(server, wanted, version))
 
     def _delete_deployment(self, link: ClusterLink, server: Server, colour: str) -> None:
         found = self._deployments(link, server).get(colour)
         if found is None:
             return
         path = f"{_apps(link)}/{found['name']}"
-        body = {"preconditions": {"uid": found["uid"]}, "propagationPolicy": "Background"}
-        _write(link, "DELETE", path, body)
+        if server.state.infers:
+            path = _inferences(link, server)
+        writing.remove(link, path, found["uid"])
 
     @staticmethod
     def _deployments(link: ClusterLink, server: Server) -> dict[str, Document]:
+        if link.deployments is None:
+            return {}
+        if server.state.infers:
+            watch = link.more.inference if link.more is not None else None
+            one = watch.get(link.namespace, server.name) if watch is not None else None
+            made = link.deployments.get(link.namespace, inference.deployment_of(server.name))
+            return {} if one is None else {rollout.BLUE: inference.as_deployment(one, made)}
         found = {
             colour: link.deployments.get(link.namespace, f"{server.name}-{colour}")
             for colour in (rollout.BLUE, rollout.GREEN)
-            if link.deployments is not None
         }
         return {colour: each for colour, each in found.items() if each is not None}
 
@@ -342,7 +383,7 @@ class Servers:
     def _find(link: ClusterLink, name: str) -> Document | None:
         path = f"/api/v1/namespaces/{link.namespace}/services/{name}"
         try:
-            return kept.keep_service(_api(link).call("GET", path))
+            return kept.keep_service(writing.api_of(link).call("GET", path))
         except NotFoundError:
             return None
 
@@ -362,7 +403,7 @@ class Servers:
             path = f"/api/v1/namespaces/{link.namespace}/services/{name}"
             told = {jobs.STOPPED: f"{self._clock.now():.3f}"}
             body = {"metadata": {"uid": known["uid"], "annotations": told}}
-            _write(link, "PATCH", path, body, _MERGE)
+            writing.write(link, "PATCH", path, body, _MERGE)
 
     def forget(self, attempt: str) -> None:
         """Remove the mark of a server that has ended."""
@@ -372,8 +413,7 @@ class Servers:
             if known is None:
                 continue
             path = f"/api/v1/namespaces/{link.namespace}/services/{name}"
-            body = {"preconditions": {"uid": known["uid"]}}
-            _write(link, "DELETE", path, body)
+            writing.remove(link, path, known["uid"])
 
 
 def bounds_of(order: AttemptOrder) -> Bounds:
@@ -396,21 +436,9 @@ def _words(state: State) -> str:
     return f"{state.rules.strategy.value} rollout: {state.phase.value}"
 
 
+def _inferences(link: ClusterLink, server: Server) -> str:
+    return addresses.KINDS[addresses.INFERENCE_SERVICE].path(link.namespace, server.name)
+
+
 def _apps(link: ClusterLink) -> str:
     return f"/apis/apps/v1/namespaces/{link.namespace}/deployments"
-
-
-def _api(link: ClusterLink) -> Api:
-    assert link.api is not None  # noqa: S101 - asked before
-    return link.api
-
-
-def _write(
-    link: ClusterLink, method: str, path: str, body: object, kind: str = "application/json"
-) -> None:
-    """Write to what may be gone already, or be another one by now."""
-    query = {"fieldManager": f"{FIELD_MANAGER}-stop"} if method == "PATCH" else {}
-    try:
-        _api(link).call(method, path, query=query, body=body, content_type=kind)
-    except (NotFoundError, ConflictError) as error:
-        _LOG.info("left alone: %s", error.message)

@@ -46,6 +46,11 @@ class ClusterSettings:
     serves: whether models may be served there. reached_by: how their endpoints are told, by the
     name of their Service, or by the address of a pod (`pod`) for those outside of the cluster.
     queue: Kueue's LocalQueue in the namespace that Jobs wait in, where the cluster has Kueue.
+    priority_class, serving_priority_class: PriorityClass of the pods of tasks and of servers.
+    serves_as: deployment, or inferenceservice for KServe's. gateway: NAME or NAMESPACE/NAME of the
+    Gateway whose HTTPRoutes share requests out. device_class: what GPUs are claimed from (DRA).
+    gangs_as: what a task on several nodes is made as where the cluster has it: jobset, trainjob, or
+    job for an Indexed Job.
     via: the cluster whose Kueue sends Jobs here (MultiKueue); worker: how that calls this one.
     """
 
@@ -63,6 +68,12 @@ class ClusterSettings:
     queue: str = ""
     via: str = ""
     worker: str = ""
+    gangs_as: str = "job"
+    serves_as: str = "deployment"
+    device_class: str = ""
+    gateway: str = ""
+    priority_class: str = ""
+    serving_priority_class: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,10 +221,15 @@ def _yes_or_no(value: object) -> bool:
     return value
 
 
-def _way(value: object) -> str:
-    if value not in {"service", "pod"}:
-        raise ValueError("one of service, pod is needed")
-    return str(value)
+def _one_of(*names: str) -> Callable[[object], str]:
+    """Return a reader of one of some words."""
+
+    def read(value: object) -> str:
+        if value not in names:
+            raise ValueError(f"one of {', '.join(names)} is needed")
+        return str(value)
+
+    return read
 
 
 def _price(kind: str, value: object, faults: list[Fault]) -> float:
@@ -253,8 +269,14 @@ _CLUSTER_READERS: Mapping[str, Callable[[object], object]] = {
     "connections": _whole,
     "writes_per_second": _number,
     "serves": _yes_or_no,
-    "reached_by": _way,
+    "reached_by": _one_of("service", "pod"),
     "queue": _text,
     "via": _text,
     "worker": _text,
+    "gangs_as": _one_of("job", "jobset", "trainjob"),
+    "serves_as": _one_of("deployment", "inferenceservice"),
+    "device_class": _text,
+    "gateway": _text,
+    "priority_class": _text,
+    "serving_priority_class": _text,
 }

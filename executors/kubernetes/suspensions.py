@@ -14,6 +14,7 @@ import logging
 from engine.model.errors import ConflictError, FinalError, NotFoundError
 from executors.kubernetes.api import APPLY, FIELD_MANAGER, Api, Document
 from executors.kubernetes.jobs import CONTAINER, PARKED
+from executors.kubernetes.kinds import addresses
 
 _LOG = logging.getLogger(__name__)
 _TRIES = 3
@@ -72,17 +73,17 @@ def resume(api: Api, job: Document, wanted: Document) -> Document | None:
 
     wanted: how the order is rendered now. Errors as `suspend`.
     """
-    try:
-        _applied(api, job, of_size(job, wanted), "size")
-    except FinalError as error:
-        _LOG.info("%s goes on with the size it had: %s", job["name"], error.message)
+    if job["kind"] == addresses.JOB:  # the templates of a gang never change
+        try:
+            _applied(api, job, of_size(job, wanted), "size")
+        except FinalError as error:
+            _LOG.info("%s goes on with the size it had: %s", job["name"], error.message)
     return _applied(api, job, going_on(job), "suspend")
 
 
 def _body(job: Document, spec: Document) -> Document:
     return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
+        **addresses.head(job["kind"]),
         "metadata": {"name": job["name"], "uid": job["uid"]},
         "spec": spec,
     }
@@ -90,7 +91,7 @@ def _body(job: Document, spec: Document) -> Document:
 
 def _applied(api: Api, job: Document, body: Document, what: str) -> Document | None:
     """Apply fields of a Job that is still the same one."""
-    path = f"/apis/batch/v1/namespaces/{job['namespace']}/jobs/{job['name']}"
+    path = addresses.path_of(job)
     query = {"fieldManager": f"{FIELD_MANAGER}-{what}", "force": "true"}
     tries = 0
     while True:

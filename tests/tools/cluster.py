@@ -3,7 +3,7 @@
     scripts/cluster up [--control-planes N] [--nodes none|kubelet|kwok:COUNT]
     scripts/cluster status
     scripts/cluster down
-    scripts/cluster build [--nodes kubelet] [--kueue] [--tofu]
+    scripts/cluster build [--nodes kubelet] [--kueue] [--gangs] [--tofu]
 
 Control planes are built from Go modules (minutes, once a machine) and listen on loopback. Nodes of
 kwok are played: their pods are said to run, and nothing does. `--nodes kubelet` gives every control
@@ -32,6 +32,7 @@ def main() -> int:
     parser.add_argument("--control-planes", type=int, default=1, metavar="N")
     parser.add_argument("--nodes", default="none", metavar="none|kubelet|kwok:COUNT")
     parser.add_argument("--kueue", action="store_true", help="build Kueue's controllers too")
+    parser.add_argument("--gangs", action="store_true", help="build JobSet and Trainer too")
     parser.add_argument("--tofu", action="store_true", help="build OpenTofu too")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "cluster")
     given = parser.parse_args()
@@ -39,6 +40,7 @@ def main() -> int:
         if given.what == "build":
             real = building.NODE if given.nodes == nodes.KUBELET else ()
             more = [name for name in ("kueue", "tofu") if getattr(given, name)]
+            more += building.GANGS if given.gangs else ()
             building.build((*building.PLANE, "helm", *real, *more))
         elif given.what == "up":
             up(given.folder, given.control_planes, given.nodes)

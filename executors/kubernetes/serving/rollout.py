@@ -59,6 +59,7 @@ class State:
     """Where a server stands. Packages are digests of artefacts, "" for none.
 
     colour, package: what is live. target: what is to follow. former: what it can go back to.
+    infers: whether its pods come by an InferenceService, which knows of no second colour.
     failed: the last package that did not come up. since: when the phase began, or the canary was
     first well.
     """
@@ -70,6 +71,7 @@ class State:
     former: str = ""
     failed: str = ""
     since: float = 0.0
+    infers: bool = False
     rules: Rules = field(default_factory=Rules)
 
     @property
@@ -125,7 +127,7 @@ def asked(state: State, package: str, rules: Rules, now: float) -> State:
         Strategy.ROLLING: Phase.ROLLING,
         Strategy.CANARY: Phase.CANARY,
         Strategy.BLUE_GREEN: Phase.GROWING,
-    }[rules.strategy if state.package else Strategy.ROLLING]
+    }[rules.strategy if state.package and not state.infers else Strategy.ROLLING]
     return replace(state, phase=first, target=package, since=0.0, failed="")
 
 
@@ -150,6 +152,18 @@ def desired(state: State, seen: Mapping[str, Seen]) -> Desired:
     elif state.phase is Phase.KEEPING:
         found[state.other] = _fixed(state.former, as_many)
     return Desired(deployments=found, selected=selected)
+
+
+def shares(state: State) -> dict[str, int]:
+    """Return how many of a hundred requests each colour gets, where those can be shared out.
+
+    A canary gets its share from when its pods are well, until all others are.
+    """
+    comes = state.phase is Phase.GROWING or (state.phase is Phase.CANARY and state.since > 0)
+    if state.rules.strategy is not Strategy.CANARY or not comes:
+        return {state.colour: 100}
+    share = min(99, max(1, round(100 * state.rules.canary_share)))
+    return {state.colour: 100 - share, state.other: share}
 
 
 def _fixed(package: str, count: int) -> Wanted:

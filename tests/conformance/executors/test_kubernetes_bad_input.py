@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from engine.model.dispatches import AttemptState, Reason
 from engine.model.errors import RefusedError, UnreachableError
 from engine.model.identifiers import AttemptId, PipelineName, TaskName
-from executors.kubernetes import diagnose
+from engine.testing.executor_suite import eventually
+from executors.kubernetes import diagnose, executor, refusals
 from executors.kubernetes.api import Api
 from executors.kubernetes.clusters import KubernetesClusters
 from executors.kubernetes.settings import ClusterSettings, KubernetesSettings
@@ -184,3 +186,30 @@ def test_a_queue_on_a_server_without_kueue_changes_nothing(
     job = workplace.executor.render(workplace.order("", AttemptId("r-1.task.1")))
     workplace.close()
     assert "suspend" not in job["spec"]
+
+
+def test_pods_that_are_refused_end_the_attempt_and_quotas_are_waited_for(
+    place: Place, node: ProcessKubelet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(executor, "_VAIN_SECONDS", 0.5)
+    path = f"/api/v1/namespaces/{place.namespace}"
+    limit = {"type": "Container", "max": {"memory": "16Mi"}}
+    body: dict[str, Any] = {"metadata": {"name": "least"}, "spec": {"limits": [limit]}}
+    place.admin.call("POST", f"{path}/limitranges", body=body)
+    workplace = Workplace(place, tmp_path)
+    refused, waits = AttemptId("r-1.refused.1"), AttemptId("r-1.waits.1")
+    workplace.executor.start(workplace.order("", refused))
+    seen = eventually(workplace.executor, refused, lambda each: each.state.is_terminal)
+    assert seen.reason is Reason.ADMISSION
+    assert "maximum memory usage per Container is 16Mi" in seen.message
+    place.admin.call("DELETE", f"{path}/limitranges/least")
+    body = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+    place.admin.call("POST", f"{path}/resourcequotas", body=body)
+    workplace.executor.start(workplace.order("", waits))
+    seen = eventually(workplace.executor, waits, lambda each: "exceeded quota" in each.message)
+    time.sleep(1.0)
+    workplace.executor.observe()
+    assert seen.state is AttemptState.RUNNING
+    workplace.executor.stop(waits)
+    workplace.close()

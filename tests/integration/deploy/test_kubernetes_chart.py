@@ -36,6 +36,7 @@ VALUES = [
     (),
     ("--set", "replicas=3,nightly.suspend=false,data.storageClass=nfs"),
     ("--set", "tasks.secret=clusters,tasks.namespace=other"),
+    ("--set", "tasks.settings.gangs_as=trainjob,tasks.settings.device_class=gpu"),
     ("--set-json", 'network.from=[{"namespaceSelector":{}}]'),
     ("--set-json", 'network.to=[{"ports":[{"port":9090}]}]'),
 ]
@@ -79,6 +80,28 @@ def test_roles_are_exactly_the_rights_that_berth_needs() -> None:
     objects = charts.manifest("berth.yaml")
     assert granted(objects, "Role") == rights.NAMESPACED
     assert granted(objects, "ClusterRole") == rights.CLUSTER_WIDE
+
+
+KINDS = [
+    ("queue=team", rights.KUEUE),
+    ("gangs_as=jobset", rights.JOB_SETS),
+    ("gangs_as=trainjob", rights.TRAIN_JOBS),
+    ("serves_as=inferenceservice", rights.INFERENCE),
+    ("gateway=edge", rights.ROUTES),
+    ("device_class=gpu", rights.CLAIMS | rights.DEVICES),
+]
+
+
+@pytest.mark.parametrize(("setting", "more"), KINDS, ids=[setting for setting, _ in KINDS])
+def test_a_setting_of_the_cluster_brings_the_rights_it_needs(
+    setting: str, more: frozenset[rights.Right]
+) -> None:
+    objects = charts.documents(charts.rendered("--set", f"tasks.settings.{setting}"))
+    assert granted(objects, "Role") == rights.NAMESPACED | (more - rights.DEVICES)
+    assert granted(objects, "ClusterRole") == rights.CLUSTER_WIDE | (more & rights.DEVICES)
+    (given,) = [each for each in objects if each["kind"] == "ConfigMap"]
+    name, _, value = setting.partition("=")
+    assert f'{name} = "{value}"' in given["data"]["kubernetes.toml"]
 
 
 def test_pods_are_restricted() -> None:

@@ -28,7 +28,7 @@ PACED = ("s", "a minute")
 def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
     fixtures.available()
     told = tmp_path_factory.mktemp("faults") / "figures.json"
-    sample = ["--only", "F1,F3,F4,F7", "--kills", str(KILLS), "--outage", str(OUTAGE_SECONDS)]
+    sample = ["--only", "F1,F3,F4,F7,G1", "--kills", str(KILLS), "--outage", str(OUTAGE_SECONDS)]
     command = [sys.executable, "-m", "benchmarks", "kubernetes.faults", *sample, "--json", told]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode in {0, 1}, ended.stderr[-4000:]

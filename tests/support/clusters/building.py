@@ -24,7 +24,10 @@ PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 """Programs of a control plane."""
 NODE = ("kubelet", "kubectl", "pause")
 """Programs of a real node, beside those of Debian."""
+GANGS = ("jobset", "trainer")
+"""Controllers of gangs."""
 
+_TRAINER = "github.com/kubeflow/trainer/v2"
 _VERSION = re.compile(r"k8s\.io/kubernetes v(\d+)\.(\d+)\.(\d+)")
 
 
@@ -53,6 +56,10 @@ PROGRAMS = {
         Program("helm", "helm", "helm.sh/helm/v3/cmd/helm"),
         Program("pause", "pause", "."),
         Program("kueue", "kueue", "sigs.k8s.io/kueue/cmd/kueue"),
+        Program("jobset", "gangs", "sigs.k8s.io/jobset"),
+        Program(
+            "trainer", "gangs", "github.com/kubeflow/trainer/v2/cmd/trainer-controller-manager"
+        ),
         Program("tofu", "tofu", "github.com/opentofu/opentofu/cmd/tofu"),
     )
 }

@@ -17,7 +17,7 @@ import pytest
 from executors.kubernetes import access
 from executors.kubernetes.api import Api
 from executors.kubernetes.gate import Gate
-from executors.kubernetes.rights import role_manifests
+from executors.kubernetes.rights import Right, role_manifests
 from tests.support.clusters import building, plane
 from tests.support.clusters.process_kubelet import ProcessKubelet
 
@@ -58,12 +58,16 @@ class Place:
 
 
 def new_place(
-    made: plane.ControlPlane, admin: Api, name: str = "", *, queued: bool = False
+    made: plane.ControlPlane,
+    admin: Api,
+    name: str = "",
+    *,
+    more: frozenset[Right] = frozenset(),
 ) -> Place:
     """Make a namespace with a user who has the rights of `executors.kubernetes.rights`."""
     name = name or f"berth-{next(_NUMBERS)}-{os.getpid()}"
     admin.call("POST", "/api/v1/namespaces", body={"metadata": {"name": name}})
-    for path, body in role_manifests(name, user=name, queued=queued):
+    for path, body in role_manifests(name, user=name, more=more):
         admin.call("POST", path, body=body)
     return Place(made, admin, name, made.user(name, namespace=name))
 

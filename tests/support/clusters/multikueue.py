@@ -19,6 +19,7 @@ from engine.model.dispatches import AttemptOrder, Observation
 from engine.model.identifiers import AttemptId, ClusterName, PipelineName, PoolName, RunId, TaskName
 from engine.model.resources import Resources
 from engine.model.specs import TaskKind
+from executors.kubernetes import rights
 from executors.kubernetes.api import Api, Document
 from executors.kubernetes.clusters import KubernetesClusters
 from executors.kubernetes.executor import KubernetesExecutor
@@ -64,7 +65,7 @@ class Trio:
         self.planes[name] = made
         admin = self.admins[name] = fixtures.api_of(made.kubeconfig, name, name)
         kueue.start(made, admin, worker_lost_seconds=self._worker_lost_seconds)
-        fixtures.new_place(made, admin, self.namespace, queued=True)
+        fixtures.new_place(made, admin, self.namespace, more=rights.KUEUE)
         if name != MANAGER:
             kueue.add_queue(admin, self.namespace)
             self.nodes[name] = ProcessKubelet(admin, f"node-{name}", self.folder / f"node-{name}")

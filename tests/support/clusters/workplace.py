@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import types
+from collections.abc import Mapping
 from pathlib import Path
 
 from engine.clocks import SystemClock
@@ -36,7 +38,10 @@ PROGRAMS = {
 
 
 class Workplace:
-    """An engine's parts for one cluster, `east`, whose pods are processes."""
+    """An engine's parts for one cluster, `east`, whose pods are processes.
+
+    asks_for: settings of the cluster that ask for optional kinds.
+    """
 
     def __init__(
         self,
@@ -47,6 +52,7 @@ class Workplace:
         connections: int = 4,
         writes_per_second: float = 0.0,
         inactivity_seconds: float = 50.0,
+        asks_for: Mapping[str, str] = types.MappingProxyType({}),
     ) -> None:
         self.place = place
         self.home = home
@@ -61,6 +67,7 @@ class Workplace:
                     namespace=place.namespace,
                     connections=connections,
                     writes_per_second=writes_per_second,
+                    **asks_for,
                 ),
             ),
             listen="127.0.0.1:0",

@@ -124,6 +124,30 @@ def test_the_less_important_waits_and_goes_on_as_the_same_attempt(world: Pressed
     assert ended.usage.duration_seconds == LASTS
 
 
+def test_no_more_give_way_than_are_needed_when_they_leave_one_by_one(
+    world: Pressed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever starts takes the room that was kept for it, in the same step."""
+    dispatcher = world.engine()
+    four = tuple(TaskSpec(name=TaskName(name), kind=TaskKind.ETL) for name in "tuvw")
+    world.ask("low", *four, held=HALF)
+    world.steps(dispatcher)
+    leave, left = world.suspending.suspend, list[AttemptId]()
+
+    def one_a_step(attempt: AttemptId) -> None:
+        if not left:
+            left.append(attempt)
+            leave(attempt)
+
+    monkeypatch.setattr(world.suspending, "suspend", one_a_step)
+    world.ask("high", *TWO, weight=5.0, held=HALF)
+    for _ in range(6):
+        left.clear()
+        world.steps(dispatcher, 1)
+    assert world.running() == ["high", "high", "low", "low"]
+    assert len(world.suspending.suspensions) == 2
+
+
 def test_what_a_suspension_cost_is_written_down(world: Pressed) -> None:
     world.pressed()
     known = world.off().attempt_id

@@ -111,3 +111,29 @@ def test_a_deployment_without_progress_has_failed() -> None:
 def test_wishes_that_cannot_be_met_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"sudden|canary_share"):
         objects.rules_of(wrong, (1, 1))
+
+
+def changed(path: str, value: object) -> Document:
+    """Return what is kept of a Deployment of ours in which somebody changed the container."""
+    made = objects.deployment(server(), "blue", "sha256:1", ADDRESSES, image="i", python="p")
+    told = {jobs.SPEC_HASH: "h", kept.OURS: kept.ours(made["spec"])}
+    made["metadata"] |= {"uid": "u", "resourceVersion": "1", "annotations": told}
+    (container,) = made["spec"]["template"]["spec"]["containers"]
+    container[path] = value if path != "env" else [*container["env"], value]
+    return kept.keep_deployment(made)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("image", "i", "h"),
+        ("image", "other", ""),
+        ("command", ["sleep"], ""),
+        ("env", {"name": "BERTH_PACKAGE", "value": "sha256:2"}, ""),
+        ("env", {"name": "PROXY", "value": "of the cluster"}, "h"),
+    ],
+)
+def test_what_others_change_of_our_pods_is_written_again(
+    path: str, value: object, expected: str
+) -> None:
+    assert changed(path, value)["hash"] == expected

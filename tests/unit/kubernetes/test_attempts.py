@@ -1,0 +1,73 @@
+"""Removing gangs that ended long ago."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from engine.model.errors import NotFoundError
+from executors.kubernetes import attempts, verdicts
+from executors.kubernetes.api import Document
+from executors.kubernetes.clusters import ClusterLink
+from executors.kubernetes.kinds import gangs
+from executors.kubernetes.kinds.addresses import JOB_SET, TRAIN_JOB
+from tests.support.kubernetes_documents import AT
+from tests.unit.kubernetes.test_gangs import seen
+
+ENDED = verdicts.seconds(AT) or 0.0
+
+
+class Cluster:
+    """Has one gang, whose Job is gone, and takes deletes."""
+
+    def __init__(self, gang: Document, *, gone: bool = False) -> None:
+        self.known, self.gone = gang, gone
+        self.api, self.gangs, self.jobs, self.namespace = self, self, None, "ml"
+        self.asked: list[tuple[str, Document]] = []
+
+    def objects(self) -> list[Document]:
+        return [self.known]
+
+    def gang(self, found: Document) -> Document:
+        return gangs.merged(found, None)
+
+    def call(self, method: str, path: str, body: Document | None = None) -> Document:
+        self.asked.append((path.rsplit("/", 2)[1], (body or {}).get("preconditions", {})))
+        assert method == "DELETE"
+        if self.gone:
+            raise NotFoundError("it is gone")
+        return {}
+
+    @property
+    def link(self) -> ClusterLink:
+        return cast("ClusterLink", self)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [(JOB_SET, ["jobsets"]), (TRAIN_JOB, ["trainjobs", "trainingruntimes"])]
+)
+def test_one_that_ended_long_ago_is_removed_with_all_of_it(kind: str, expected: list[str]) -> None:
+    cluster = Cluster(seen(kind, "Complete"))
+    attempts.clear(cluster.link, ENDED + 1.0)
+    assert [plural for plural, _ in cluster.asked] == expected
+    assert cluster.asked[0][1] == {"uid": "u-1"}
+
+
+@pytest.mark.parametrize("gang", [seen(JOB_SET), seen(JOB_SET, "Complete")], ids=["runs", "new"])
+def test_one_that_runs_or_ended_lately_stays(gang: Document) -> None:
+    cluster = Cluster(gang)
+    attempts.clear(cluster.link, ENDED - 1.0)
+    assert cluster.asked == []
+
+
+def test_one_that_is_being_removed_is_left_to_that() -> None:
+    cluster = Cluster({**seen(JOB_SET, "Complete"), "deleting": True})
+    attempts.clear(cluster.link, ENDED + 1.0)
+    assert cluster.asked == []
+
+
+def test_one_that_others_removed_is_no_fault() -> None:
+    cluster = Cluster(seen(TRAIN_JOB, "Complete"), gone=True)
+    attempts.clear(cluster.link, ENDED + 1.0)
+    assert len(cluster.asked) == 1
