@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from engine.model.alarms import Alarm, Cause, Drift, Event, SuperAlarm
 from engine.model.capacity import DemandForecast, DemandSeries
+from engine.model.checks import Check, Verdict
 from engine.model.dispatches import AttemptOrder, Deployment, Observation
 from engine.model.errors import BerthError
 from engine.model.failures import Failure
@@ -364,6 +365,21 @@ class CauseFinder(Protocol):
         """Return causes by falling belief; beliefs sum to 1. Never empty.
 
         signals: recent ones of every series; events: what changed in the hour before.
+        """
+        ...
+
+
+@runtime_checkable
+class Checker(Protocol):
+    """Takes the looks that settle causes."""
+
+    def look(self, check: Check) -> tuple[Verdict, str]:
+        """Return what a check says of its cause, and what was seen, with numbers.
+
+        It changes nothing and takes seconds at most.
+
+        Raises:
+            BerthError: when it could not look; the message says why.
         """
         ...
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from alarms.detection import trackers
-from alarms.detection.settings import DetectionSettings, Meaning
+from alarms.detection.settings import COURSES, DetectionSettings, Meaning
 from alarms.detection.significance import Finding
 from alarms.detection.silence import Silences
 from alarms.detection.trackers import Tracker
@@ -92,6 +92,7 @@ class StatisticalDetector:
             series
             for series in self._conditions
             if self._is_event(self._settings.meanings.get(series.rpartition("|")[2]))
+            or series.rpartition("|")[2] in COURSES
         )
 
     @staticmethod
@@ -148,7 +149,8 @@ class StatisticalDetector:
         """Return an alarm unless it repeats what was said already."""
         condition = self._conditions.setdefault(signal.series, Condition())
         meaning = self._settings.meaning(signal)
-        trouble = trouble_of(finding)
+        # What another run does is another trouble.
+        trouble = f"{trouble_of(finding)} {signal.labels.get('run', '')}".rstrip()
         factor = 0.0
         if trouble == condition.trouble:
             factor = self._factor(condition, at, is_event=self._is_event(meaning))

@@ -34,6 +34,7 @@ class Meaning:
     least: values needed before the first test; None for the setting's `values_least`.
     idle: the value when nothing runs, which is neither tested nor learned: how it is to run says
         nothing of standing idle, nor the other way round. None for everything that always runs.
+    is_course: whether its values are the course of one run, held against the best of that run.
     """
 
     worse: Worse = Worse.EITHER
@@ -44,6 +45,7 @@ class Meaning:
     tested: bool = True
     least: int | None = None
     idle: float | None = None
+    is_course: bool = False
 
 
 _HIGHER, _LOWER = Worse.HIGHER, Worse.LOWER
@@ -60,6 +62,7 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType(
         # One run in a hundred takes longer than all before: worth knowing beside other alarms.
         "deadline_at_risk": Meaning(worse=_HIGHER, normal=0.0),
         "profile_exceeded": Meaning(worse=_HIGHER, severity=_INFO, normal=0.0),
+        "run_failed": Meaning(worse=_HIGHER, normal=0.0),
         # Values of single runs: the tests know how little one earlier run says.
         "nulls_share": Meaning(worse=_HIGHER, effect=0.02, least=1),
         "rows": Meaning(effect=0.3, least=1),
@@ -74,6 +77,11 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType(
     }
 )
 """Signals that Berth itself measures, by name."""
+
+COURSES: Mapping[str, Meaning] = MappingProxyType(
+    {"precision": Meaning(worse=_LOWER, effect=0.1, is_course=True)}
+)
+"""What a training measures by batch: not of the trials of a search, which are many trainings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +147,8 @@ class DetectionSettings:
 
     def meaning(self, signal: Signal) -> Meaning:
         """Return how a signal is read: by its name, else by its layer."""
+        if signal.name in COURSES and "run" in signal.labels and "trial" not in signal.labels:
+            return COURSES[signal.name]
         known = self.meanings.get(signal.name)
         if known is not None:
             return known

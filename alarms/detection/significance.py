@@ -60,6 +60,14 @@ class Finding:
         return self.statistic < 0 if worse is Worse.LOWER else True
 
 
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What became of one value: the finding, and whether it is outside what is normal."""
+
+    finding: Finding
+    outside: bool
+
+
 UNKNOWN = Spread(0.0, 0.0)
 
 

@@ -9,28 +9,21 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from alarms.detection import significance
+from alarms.detection.courses import CourseTracker
 from alarms.detection.memory import Following, Sample, Scatter, Seasons
 from alarms.detection.sequences.detector import SequenceDetector, SequenceSettings
 from alarms.detection.settings import DetectionSettings, Meaning, Worse
 from alarms.detection.significance import Finding, Scatters
+from alarms.detection.significance import Judgement as Judgement
 from engine.model.signals import Shape, Signal
 
 REFERENCES = frozenset({"reference_median", "reference_mad", "reference_mean", "reference_sd"})
 """Signals that describe a feature as it was trained on."""
 FEATURES = frozenset({"feature_median", "feature_mean"})
 """Signals that describe a feature as it arrives."""
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What became of one value: the finding, and whether it is outside what is normal."""
-
-    finding: Finding
-    outside: bool
 
 
 class Tracker(Protocol):
@@ -46,6 +39,8 @@ def tracker_for(
 ) -> Tracker:
     """Return the tracker that a series needs, by its first signal."""
     meaning = settings.meaning(signal)
+    if meaning.is_course:
+        return CourseTracker()
     if meaning.normal is not None:
         return StateTracker(meaning.normal)
     if signal.name in FEATURES:

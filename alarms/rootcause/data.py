@@ -7,6 +7,7 @@ from alarms.rootcause.conversions import Conversion
 from alarms.rootcause.facts import Evidence, Facts, Hypothesis
 from alarms.rootcause.shifts import Shift, shifts
 from engine.model.alarms import CauseKind, Remedy
+from engine.model.checks import Check, CheckKind
 from engine.model.specs import Scalar
 
 PRIOR = -1.0
@@ -163,6 +164,11 @@ def _absent(facts: Facts) -> list[Hypothesis]:
             weight=evidence.weight,
             evidence_for=tuple(evidence.pro),
             settle="look at one raw request or source row: is the column there?",
+            check=Check(
+                kind=CheckKind.SCHEMA,
+                subject=f"pipeline:{pipeline_of(silent[0])}",
+                since=facts.began_at(),
+            ),
         )
     ]
 
@@ -184,6 +190,7 @@ def _source(facts: Facts) -> list[Hypothesis]:
                 weight=evidence.weight,
                 evidence_for=tuple(evidence.pro),
                 settle="count rows by day at the source, and its empty cells",
+                check=Check(kind=CheckKind.ROWS, subject=subject, since=facts.began_at()),
             )
         )
     return found

@@ -25,15 +25,19 @@ from alarms.rules.model import RuleSet
 from api.messages.files import read_text
 from api.settings import Settings
 from api.wiring import notifying, profile_desk
+from api.wiring.checks import EngineChecks
 from api.wiring.loops import LoopPlan
 from api.wiring.parts import Parts, plugin
 from api.wiring.rules_file import RulesFile
 from api.wiring.run_desk import RunDesk
 from api.wiring.servers import EngineServers
 from engine import dispatching, expressions, planning, plugins, watching
+from engine.model.alarms import ActionKind
+from engine.model.identifiers import dollars
 from engine.model.records import Term
 from engine.ports import Executor, Notifier, SignalSource
 from engine.testing import crash
+from engine.watching.checking import Checking
 from engine.watching.desk import Desk
 from executors import kubernetes
 from executors.local import FolderArtifacts, LocalExecutor, LocalSignals
@@ -71,7 +75,7 @@ def plans(
     points: crash.CrashPoints | None = None,
     beyond: KubernetesExecutor | None = None,
 ) -> tuple[LoopPlan, ...]:
-    """Return the loops of an engine: dispatch, plan, watch, learn, size, one for each channel.
+    """Return the loops of an engine: dispatch, plan, watch, check, learn, size, and channels.
 
     beyond: the executor of Kubernetes, which outlives a term, as `kubernetes_executor` makes it.
     """
@@ -111,6 +115,11 @@ def plans(
             pause_seconds=window / _LOOKS_PER_WINDOW,
         ),
         LoopPlan(
+            name="check",
+            step=_checking(parts, term).step,
+            pause_seconds=window / _LOOKS_PER_WINDOW,
+        ),
+        LoopPlan(
             name="learn",
             step=profile_desk.nightly(parts, parts.settings.scaled(_NIGHT_SECONDS)),
             pause_seconds=max(parts.settings.scaled(_LEARN_PAUSE_SECONDS), _PAUSE_SECONDS),
@@ -124,6 +133,12 @@ def plans(
         *(_courier(parts, term, channel) for channel in channels),
         *_tracking(parts),
     )
+
+
+def _checking(parts: Parts, term: Term) -> Checking:
+    """Return what runs the checks that settle causes."""
+    desk = Desk(parts.ledger, parts.clock, policy_of(parts.settings), term)
+    return Checking(desk, EngineChecks(parts))
 
 
 def _tracking(parts: Parts) -> tuple[LoopPlan, ...]:
@@ -236,11 +251,28 @@ def watcher(
         ),
         notifiers,
         parts.clock,
-        watching.WatchPolicy().scaled(settings.clock_factor),
+        policy_of(settings),
         term,
         rated.judged,
         functools.partial(watching.verdicts, parts.ledger),
     )
+
+
+def policy_of(settings: Settings) -> watching.WatchPolicy:
+    """Return what the watch loop may do by itself, by the settings and their clock."""
+    allowed = {name.strip() for name in settings.acts.split(",")}
+    budget = settings.acts_budget
+    mend = watching.MendPolicy(
+        kinds=frozenset(kind for kind in watching.MendPolicy().kinds if kind.value in allowed),
+        times_per_day=settings.acts_per_day,
+        budget_per_day_micro_dollars=None if budget is None else dollars(budget),
+    )
+    policy = watching.WatchPolicy(
+        replan=ActionKind.REPLAN.value in allowed,
+        retrain=ActionKind.RETRAIN.value in allowed,
+        mend=mend,
+    )
+    return policy.scaled(settings.clock_factor)
 
 
 def read_rules(settings: Settings) -> RuleSet:
