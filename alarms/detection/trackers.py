@@ -89,20 +89,17 @@ class LevelTracker:
             self._seasons.add(signal.at, signal.value)
             return None
         finding = self._finding(signal, reference, level)
-        outside = finding.is_outside(level, Worse.EITHER)
-        if outside and self._streak == 0 and surprise is not None:
-            outside = surprise.p_value <= self._settings.confirm_level
+        outside = self._is_outside(finding, surprise, level)
         if not outside:
             # A fault lasts: its values follow one another, whatever those of the series do.
             self._foretold(signal, finding.usual)
         self._learn(signal, outside=outside)
-        at_once = is_count or self._meaning.at_once
-        enough = outside and (at_once or self._streak >= self._settings.persistence)
-        if not enough and surprise is not None and surprise.is_outside(level, self._meaning.worse):
-            return Judgement(self._with_past(surprise, signal.at), outside=True)
-        if not enough or not finding.is_outside(level, self._meaning.worse):
+        lasts = is_count or self._meaning.at_once or self._streak >= self._settings.persistence
+        enough = outside and lasts
+        told = finding if enough or surprise is None else surprise
+        if not told.is_outside(level, self._meaning.worse) or not (enough or told is surprise):
             return Judgement(finding, outside=False)
-        return Judgement(self._with_past(finding, signal.at), outside=True)
+        return Judgement(self._with_past(told, signal.at), outside=True)
 
     def remembered(self, series: str) -> list[Season]:
         """Return what is new of its seasons."""
@@ -111,6 +108,13 @@ class LevelTracker:
     def recall(self, seasons: Sequence[Season]) -> None:
         """Take its seasons from before a restart."""
         self._seasons.recall(seasons)
+
+    def _is_outside(self, finding: Finding, surprise: Finding | None, level: float) -> bool:
+        """Return whether a value leaves its band; the first that does must surprise as well."""
+        outside = finding.is_outside(level, Worse.EITHER)
+        if outside and self._streak == 0 and surprise is not None:
+            return surprise.p_value <= self._settings.confirm_level
+        return outside
 
     def _with_past(self, finding: Finding, at: float) -> Finding:
         """Return a finding that says what the same hour was the day before, and the week before."""
