@@ -244,6 +244,12 @@ def _take_serving(task: TaskSpec) -> Values:
     }
 
 
+def _take_workers(task: TaskSpec) -> Values:
+    if task.workers is None:
+        return {}
+    return {"workers": task.workers, "speed up": task.workers.speed_ups or None}
+
+
 def _take_task(task: TaskSpec) -> Values:
     wishes, served = task.wishes, _take_serving(task)
     has_gpu = (wishes.gpu_model, wishes.gpu_count, wishes.gpu_memory_gib) != (None, None, None)
@@ -264,8 +270,7 @@ def _take_task(task: TaskSpec) -> Values:
         "schema": task.schema or None,
         "model": task.model or None,
         "trials": task.trials,
-        "workers": task.workers,
-        "speed up": task.workers.speed_ups or None if task.workers else None,
+        **_take_workers(task),
         "parameters": task.parameters or None,
         "cpu": wishes.cpu_cores,
         "memory": wishes.memory_gib,

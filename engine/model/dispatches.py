@@ -123,6 +123,7 @@ class Reason(StrEnum):
     IMAGE = "its image cannot be had"
     ADMISSION = "refused by its cluster"
     RESIZED = "starts again with another size"
+    ALARM = "stopped because of an alarm"
 
 
 INFRASTRUCTURE_REASONS = frozenset(

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -16,7 +17,7 @@ from executors.packaging.security.signing import keys
 from executors.serving import HttpModelServer
 from executors.serving.pushed import admit
 from tests.support.empty_base import empty_base
-from tests.support.pushed_models import ROWS, TOML, World
+from tests.support.pushed_models import ROWS, TOML, Servers, World
 from tests.unit.serving.client import Client
 from tests.unit.serving.conftest import Running, write_version
 
@@ -37,7 +38,7 @@ def over_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def world(over_folder: Running) -> Iterator[World]:
-    found = World(over_folder.repository.parent, HttpModelServer())
+    found = World(over_folder.repository.parent, cast("Servers", HttpModelServer()))
     address = f"http://127.0.0.1:{over_folder.client.port}"
     toml = TOML.replace("http://127.0.0.1:1", address) + "[tests]\nask_image = false\n"
     found.write("model.toml", toml)
