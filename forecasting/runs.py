@@ -21,6 +21,7 @@ MOST_RUNS_KEPT = 120
 """Nearest of them that are learned from."""
 _OTHER_TASK = 0.25
 _OTHER_MODEL = 1.0
+_OTHER_COMMAND = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Past:
     """Runs of one kind, nearest first, as arrays of n rows.
 
     distance: (n,) from the task in question; between: (n, n) among the runs. A tenfold
-        difference in one size counts 1, another model family 1, another task 0.25.
+        difference in one size counts 1, another model family or command 1, another task 0.25.
     features: (n, k) and target: (k,) of one regression: log sizes and model families.
     own: (n,) whether the run is of the same pipeline and task; group: (n,) which task it is of.
     task: `PIPELINE/TASK` in question; latest: the last runs of the kind, near or not, newest first.
@@ -70,15 +71,28 @@ def known_attributes(
 def gather(
     pipeline: PipelineSpec, task: TaskSpec, history: Sequence[RunRecord], *, failed: bool
 ) -> Past:
-    """Return the runs that speak for a task; those that failed only when asked for."""
-    same = [r for r in history if r.kind == task.kind and (failed or r.succeeded)]
+    """Return the runs that speak for a task; those that failed only when asked for.
+
+    What Berth runs itself says nothing about a command of somebody's own, nor the other way round:
+    a command may need a thousandth, and a task that is given that little dies as it starts.
+    """
+    own = (pipeline.name, task.name)
+    same = [
+        r
+        for r in history
+        if r.kind == task.kind
+        and (failed or r.succeeded)
+        and ((r.pipeline, r.task) == own or ("command" in r.attributes) == bool(task.command))
+    ]
     same.sort(key=lambda r: (-r.ended_at, r.pipeline, r.task))
     same = same[:MOST_RUNS_READ]
     attributes = known_attributes(pipeline, task, history)
     names = [task_key(pipeline.name, task.name), *(task_key(r.pipeline, r.task) for r in same)]
     models = [_model(attributes), *(_model(r.attributes) for r in same)]
+    commands = [_command(attributes), *(_command(r.attributes) for r in same)]
     sizes = np.array([_sizes(a) for a in (attributes, *(r.attributes for r in same))])
-    far = _distance(sizes, names, models, rows=1)[0]
+    words = ((names, _OTHER_TASK), (models, _OTHER_MODEL), (commands, _OTHER_COMMAND))
+    far = _distance(sizes, words, rows=1)[0]
     order = np.argsort(far[1:], kind="stable")[:MOST_RUNS_KEPT] + 1
     features = _features(sizes, models)[[0, *order]]
     groups = {name: index for index, name in enumerate(dict.fromkeys(names))}
@@ -88,7 +102,7 @@ def gather(
         attributes=attributes,
         records=tuple(same[i - 1] for i in order),
         distance=far[order],
-        between=_distance(sizes[order], [names[i] for i in order], [models[i] for i in order]),
+        between=_distance(sizes[order], [([each[i] for i in order], adds) for each, adds in words]),
         features=features[1:],
         target=features[0],
         own=group == 0,
@@ -133,16 +147,21 @@ def _model(attributes: Mapping[str, Scalar]) -> str:
     return str(attributes.get("model", ""))
 
 
+def _command(attributes: Mapping[str, Scalar]) -> str:
+    return str(attributes.get("command", ""))
+
+
 def _distance(
-    sizes: Vector, names: Sequence[str], models: Sequence[str], *, rows: int | None = None
+    sizes: Vector, words: Sequence[tuple[Sequence[str], float]], *, rows: int | None = None
 ) -> Vector:
     """Return the (n, n) distances; 0 between runs of the same task with equal attributes.
 
+    words: names, each with what it adds where two of them differ.
     rows: so many of them, all unless said.
     """
     far = np.abs(sizes[:rows, None, :] - sizes[None, :, :]).sum(axis=2)
-    far += _OTHER_TASK * _differs(names, rows)
-    far += _OTHER_MODEL * _differs(models, rows)
+    for names, adds in words:
+        far += adds * _differs(names, rows)
     return np.asarray(far, dtype=np.float64)
 
 

@@ -259,6 +259,8 @@ class TaskSpec:
             known["trials"] = self.trials
         if self.model:
             known["model"] = "+".join(self.model)
+        if self.command:
+            known["command"] = " ".join(self.command)
         if self.serving is not None:
             known["requests"] = self.serving.requests_per_second_peak
         return known

@@ -301,9 +301,7 @@ def test_a_model_is_served_by_an_inference_service(
         assert seen.state is AttemptState.RUNNING
         (found,) = every(place, INFERENCE_SERVICE)
         assert found["spec"]["predictor"]["maxReplicas"] == 3
-        executor.servers.swap(ATTEMPT, second)
-        executor.observe()
-        programs.wait_until(lambda: _package(place) == second, "the next package")
+        programs.wait_until(lambda: _asked(workplace, second), "the next package")
         play_kserve(place)
         programs.wait_until(lambda: _swapped(workplace, second), "its pods")
         executor.stop(ATTEMPT)
@@ -313,9 +311,12 @@ def test_a_model_is_served_by_an_inference_service(
         node.script = lambda _: None
 
 
-def _package(place: Place) -> str:
-    (found,) = every(place, INFERENCE_SERVICE)
-    return str(found["metadata"]["annotations"]["berth.dev/package"])
+def _asked(workplace: Workplace, package: str) -> bool:
+    """Ask for a package, as an engine does at each step, and return whether the cluster has it."""
+    workplace.executor.servers.swap(ATTEMPT, package)
+    workplace.executor.observe()
+    (found,) = every(workplace.place, INFERENCE_SERVICE)
+    return bool(found["metadata"]["annotations"]["berth.dev/package"] == package)
 
 
 def _swapped(workplace: Workplace, package: str) -> bool:

@@ -94,6 +94,25 @@ def test_rows_of_another_volume_are_not_taken_over() -> None:
     assert nearest.distance > 1.0
 
 
+def test_commands_of_others_say_nothing_about_what_berth_runs_itself() -> None:
+    tiny = [run(0.1, pipeline="other", memory=0.01, command="true", at=n) for n in range(3)]
+    assert profile(task(), tiny) == profile(task())
+    built_in = [run(pipeline="other", at=float(n)) for n in range(3)]
+    named = task(command=("true",))
+    assert profile(named, built_in) == profile(named)
+
+
+def test_the_same_command_of_another_pipeline_is_like_this_one_and_another_is_further() -> None:
+    history = [run(pipeline="a", command="true"), run(pipeline="b", command="sleep 1")]
+    told = profile(task(command=("true",)), history).evidence.like_runs
+    assert [each.distance for each in told] == [0.25, 1.25]
+
+
+def test_own_runs_speak_whatever_was_run() -> None:
+    made = profile(task(command=("true",)), [run(100.0)])
+    assert made.evidence.method is Method.OWN_RUNS
+
+
 def test_one_own_run_is_believed_but_widely() -> None:
     made = profile(task(), [run(100.0)])
     assert made.evidence.method is Method.OWN_RUNS
