@@ -77,17 +77,11 @@ class Containers:
         folder = launch.folder_of(self._home, attempt)
         if attempt in self._gone or (folder / files.CLAIM).exists():
             return False
-        state = self._podman.state(podman.name_of(self._home, attempt))
-        return state is not None and bool(state["Running"])
+        return self._podman.runs(podman.name_of(self._home, attempt))
 
     def count(self, attempt: str) -> int:
         """Return how many containers were started here for an attempt."""
         return self._counts.get(attempt, 0)
-
-    def ran_out_of_memory(self, folder: Path) -> bool:
-        """Whether the kernel ended a container, shim and all, for its memory."""
-        state = self._podman.state(podman.name_of(self._home, folder.name))
-        return state is not None and bool(state["OOMKilled"])
 
     def kill(self, folder: Path) -> None:
         """End what lives of an attempt, and remove its container."""

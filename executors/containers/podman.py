@@ -136,18 +136,14 @@ class Podman:
                 raise RefusedError(message, fix=f"podman pull {image}, then run it again")
             raise _failed("start a container", done)
 
-    def state(self, name: str) -> Mapping[str, Any] | None:
-        """Return what podman knows of a container's state, None when there is no such container.
+    def runs(self, name: str) -> bool:
+        """Whether a container of that name runs.
 
         Raises:
             RetryableError: when podman does not answer as it should.
         """
-        done = self._call(["container", "inspect", "--format", "{{json .State}}", name])
-        if not done.returncode:
-            return cast("dict[str, Any]", json.loads(done.stdout))
-        if self._call(["container", "exists", name]).returncode == 1:
-            return None
-        raise _failed("look at a container", done)
+        found = self._list("--filter", f"name=^{name}$", "--filter", "status=running")
+        return bool(found)
 
     def remove(self, name: str) -> None:
         """End and remove a container; one that is gone is no fault.
@@ -169,12 +165,14 @@ class Podman:
         Raises:
             RetryableError: when podman does not answer as it should.
         """
-        look = ["ps", "--all", "--filter", f"label=berth.home={home}", "--format", "json"]
-        done = self._call(look)
+        found = self._list("--all", "--filter", f"label=berth.home={home}")
+        return [(each["Names"][0], each["Labels"]["berth.attempt"]) for each in found]
+
+    def _list(self, *words: str) -> list[dict[str, Any]]:
+        done = self._call(["ps", *words, "--format", "json"])
         if done.returncode:
             raise _failed("list containers", done)
-        found = cast("list[dict[str, Any]]", json.loads(done.stdout or "[]"))
-        return [(each["Names"][0], each["Labels"]["berth.attempt"]) for each in found]
+        return cast("list[dict[str, Any]]", json.loads(done.stdout or "[]"))
 
     def _call(self, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
         try:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from engine.model.dispatches import AttemptOrder, Observation
-from engine.model.errors import BerthError, RefusedError, RetryableError, UnreachableError
+from engine.model.errors import RefusedError, RetryableError, UnreachableError
 from engine.model.fleet import Cluster
 from engine.model.identifiers import AttemptId
 from engine.ports import ArtifactStore, Clock, FleetSource
@@ -72,7 +72,7 @@ class LocalExecutor:
         folder = launch.folder_of(self._home, order.attempt_id)
         if folder.exists():
             if self._is_untouched(folder) and not self._shims.has(order.attempt_id):
-                self._shims.spawn(order, folder)
+                self._spawn(order, folder)
             return
         cluster = self._cluster(order.cluster)
         if not cluster.reachable:
@@ -80,11 +80,10 @@ class LocalExecutor:
             raise UnreachableError(message, fix="place the task elsewhere or wait")
         try:
             self._prepare(folder, order, cluster)
-            self._spawn(order, folder)
         except (OSError, RetryableError) as error:
-            message = f"cannot start {order.attempt_id!r} on {order.cluster!r}: {error}"
             fix = f"free space on {str(self._home)!r} or make it writable"
-            raise UnreachableError(message, fix=fix) from error
+            raise _not_started(order, error, fix) from error
+        self._spawn(order, folder)
 
     def observe(self) -> Sequence[Observation]:
         """Return what is seen of every attempt; mend what a crash left half done."""
@@ -149,9 +148,12 @@ class LocalExecutor:
         """Start the shim; an attempt that cannot be started leaves no folder to be mended."""
         try:
             self._shims.spawn(order, folder)
-        except (OSError, BerthError):
+        except RefusedError:
             shutil.rmtree(folder)
             raise
+        except (OSError, RetryableError) as error:
+            shutil.rmtree(folder)
+            raise _not_started(order, error, getattr(error, "fix", "")) from error
 
     def _taken_cores(self) -> Iterator[int]:
         """Yield the cores of attempts that run, one for each attempt on it."""
@@ -189,3 +191,9 @@ class LocalExecutor:
     @staticmethod
     def _is_over(folder: Path) -> bool:
         return (folder / files.STATE).exists() or (folder / files.EXIT).exists()
+
+
+def _not_started(order: AttemptOrder, error: Exception, fix: str) -> UnreachableError:
+    """Return the error that says that an attempt was not started, and why."""
+    message = f"cannot start {order.attempt_id!r} on {order.cluster!r}: {error}"
+    return UnreachableError(message, fix=fix)

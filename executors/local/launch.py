@@ -135,7 +135,8 @@ def prepare(folder: Path, order: AttemptOrder, launch: files.Launch) -> None:
 class Shims:
     """Shims that are processes of this machine (`executors.local.starting.Starter`).
 
-    Those that this engine started are known by their process ids; those of an earlier one are known by their claims only.
+    Those that this engine started are known by their process ids, those of an earlier one by
+    their claims only.
 
     They are spawned by the system's own call, not by `subprocess`, whose objects want to be waited
     for: a shim outlives the engine that started it.
@@ -191,10 +192,6 @@ class Shims:
     def count(self, attempt: str) -> int:
         """Return how many shims were started here for an attempt."""
         return self._counts.get(attempt, 0)
-
-    def ran_out_of_memory(self, folder: Path) -> bool:
-        """Return false: a shim that was killed leaves no word of who did it."""
-        return False
 
     def kill(self, folder: Path) -> None:
         """Kill every process of an attempt."""

@@ -7,7 +7,6 @@ started. A claim without a living shim and without an exit means that it was kil
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -137,14 +136,11 @@ class Observer:
         self, folder: Path, order: AttemptOrder, claim: files.Claim | None, why: str
     ) -> Observation:
         """Make sure that nothing of an attempt lives any more, then say that it is gone."""
-        starved = self._shims.ran_out_of_memory(folder)  # asked first: afterwards nobody knows
         self._shims.kill(folder)
         if (folder / files.STOP).exists():
             return self._stopped_without_trace(folder, order)
         down = not self._switch.is_up(order.cluster)
         seen = results.gone(order, claim, down=down, now=self._clock.now(), why=why)
-        if starved and not down:
-            seen = replace(seen, reason=Reason.OUT_OF_MEMORY, message="its memory was used up")
         return self._settle(folder, order, seen)
 
     def _stopped_without_trace(self, folder: Path, order: AttemptOrder) -> Observation:

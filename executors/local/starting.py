@@ -39,10 +39,6 @@ class Starter(Protocol):
         """Return how many shims were started here for an attempt."""
         ...
 
-    def ran_out_of_memory(self, folder: Path) -> bool:
-        """Whether an attempt that left no word ended for its memory."""
-        ...
-
     def kill(self, folder: Path) -> None:
         """End whatever lives of an attempt whose shim is gone."""
         ...

@@ -8,7 +8,6 @@ from pathlib import Path
 from engine.model.fleet import Cluster, Fleet
 from executors.local import files, processes
 
-
 HERE = frozenset({"local", "containers"})
 """Executors of this machine, by the names that clusters call them."""
 
