@@ -62,7 +62,8 @@ class Containers:
         told = files.read_launch(folder)
         if told is None:
             raise RetryableError(f"{str(folder / files.LAUNCH)!r} is damaged")
-        (self._home / "clusters").mkdir(exist_ok=True)
+        for name in ("clusters", launch.MODELS):
+            (self._home / name).mkdir(exist_ok=True)
         (self._home / "started.log").touch()
         cores = len(told["cpus"]) or os.cpu_count() or 1
         words = podman.arguments(order, self._home, told, self._settings, cores)

@@ -17,6 +17,7 @@ import psutil
 import executors
 from engine.model.dispatches import AttemptOrder
 from engine.model.errors import RefusedError, RetryableError
+from engine.model.specs import TaskKind
 from executors.containers.settings import ContainerSettings
 from executors.local import files, launch
 
@@ -45,7 +46,8 @@ def arguments(
 ) -> list[str]:
     """Return the arguments of podman that start the container of an attempt.
 
-    It sees its own folder, the pipeline's folder read-only, and nothing else of the data folder.
+    It sees its own folder, the registry of models and the pipeline's folder, these two read-only,
+    and nothing else of the data folder.
     told: what its shim is told; cores: how many it gets, for its thread counts.
     """
     folder = launch.folder_of(home, order.attempt_id)
@@ -106,6 +108,11 @@ def _mounts(order: AttemptOrder, home: Path, folder: Path) -> list[str]:
     if order.folder and Path(order.folder) != home and Path(order.folder).is_dir():
         read[order.folder] = order.folder
     written = [str(folder), str(home / "started.log")]
+    models = str(home / launch.MODELS)
+    if order.kind is TaskKind.PACKAGE and not order.command:  # the one that adds to the registry
+        written.append(models)
+    else:
+        read[models] = models
     return [
         *("--tmpfs", f"{home}:size=1m,mode=0755"),
         *_volumes([f"{source}:{target}:ro" for source, target in read.items()]),

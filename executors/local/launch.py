@@ -24,6 +24,8 @@ _THREAD_VARIABLES = (
     "LOKY_MAX_CPU_COUNT",
 )
 _SIGNING = "BERTH_SIGNING_"
+MODELS = "models"
+"""The registry of models in the data folder."""
 
 
 def folder_of(home: Path, attempt: str) -> Path:
@@ -65,7 +67,7 @@ def variables(order: AttemptOrder, home: Path) -> dict[str, str]:
         "BERTH_PARAMETERS": str(folder / files.PARAMETERS),
         "BERTH_SIGNALS": str(folder / files.SIGNALS),
         "BERTH_ENDPOINT": str(folder / files.ENDPOINT),
-        "BERTH_MODELS": str(home / "models"),
+        "BERTH_MODELS": str(home / MODELS),
         "BERTH_ARTIFACTS": str(home / "artifacts"),
         "BERTH_FOLDER": order.folder or str(home),
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
@@ -176,4 +175,4 @@ def test_services_are_refused(berth: Berth) -> None:
     order = replace(berth.order(WRITES), kind=TaskKind.SERVE)
     with pytest.raises(RefusedError, match="serves"):
         berth.executor.start(order)
-    assert os.listdir(berth.cluster.home / "attempts") == []
+    assert list((berth.cluster.home / "attempts").iterdir()) == []
