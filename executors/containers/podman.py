@@ -192,9 +192,8 @@ class Podman:
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             message = f"cannot call {' '.join(self._words)!r}: {error}"
-            raise RetryableError(message, fix="install podman, or name it in the settings") from (
-                error
-            )
+            fix = "install podman, or set `container_podman`"
+            raise RetryableError(message, fix=fix) from error
 
 
 def _failed(what: str, done: subprocess.CompletedProcess[str]) -> RetryableError:
