@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from engine.model.alarms import Alarm, Cause, Drift, Event, SuperAlarm
 from engine.model.capacity import DemandForecast, DemandSeries
+from engine.model.checks import Check, Verdict
 from engine.model.dispatches import AttemptOrder, Deployment, Observation
 from engine.model.errors import BerthError
 from engine.model.failures import Failure
@@ -23,7 +24,7 @@ from engine.model.profiles import Profile, RunRecord
 from engine.model.records import Collection, Column, Stored, Write
 from engine.model.remedies import Remedy
 from engine.model.scans import ScanReport
-from engine.model.signals import Signal
+from engine.model.signals import Season, Signal
 from engine.model.sizing import ServiceSize, ServiceUse, SizingPolicy
 from engine.model.specs import PipelineSpec, TaskSpec
 
@@ -331,6 +332,19 @@ class Detector(Protocol):
 
 
 @runtime_checkable
+class Remembering(Protocol):
+    """A detector whose memory reaches further back than signals are stored; others need not."""
+
+    def remembered(self) -> Sequence[Season]:
+        """Return what is new since the last call; a season comes again as it goes on."""
+        ...
+
+    def recall(self, seasons: Sequence[Season]) -> None:
+        """Take what was remembered before a restart; told before any signal, in any order."""
+        ...
+
+
+@runtime_checkable
 class DriftWatch(Protocol):
     """A detector that decides over all models together which drifted; others need not."""
 
@@ -364,6 +378,21 @@ class CauseFinder(Protocol):
         """Return causes by falling belief; beliefs sum to 1. Never empty.
 
         signals: recent ones of every series; events: what changed in the hour before.
+        """
+        ...
+
+
+@runtime_checkable
+class Checker(Protocol):
+    """Takes the looks that settle causes."""
+
+    def look(self, check: Check) -> tuple[Verdict, str]:
+        """Return what a check says of its cause, and what was seen, with numbers.
+
+        It changes nothing and takes seconds at most.
+
+        Raises:
+            BerthError: when it could not look; the message says why.
         """
         ...
 

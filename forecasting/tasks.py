@@ -17,7 +17,7 @@ from engine.model.profiles import (
 )
 from engine.model.resources import Resource
 from engine.model.specs import PipelineSpec, Serving, TaskKind, TaskSpec, Wishes
-from forecasting import evidence, machines, runs, serving
+from forecasting import evidence, machines, runs, serving, workers
 from forecasting.conformal import rising
 from forecasting.estimation import Estimate, estimate
 from forecasting.learning.learned import Oracle
@@ -65,8 +65,13 @@ class TaskForecaster:
         fleet: Fleet,
         history: Sequence[RunRecord],
     ) -> Profile:
-        """Return the profile of a task, from its spec and from past runs of any task."""
+        """Return the profile of a task, from its spec and from past runs of any task.
+
+        Of a training by several workers that of one, with what more of them would bring.
+        """
         oracle, problem = self._learned()
+        scaling = workers.scaling(pipeline, task, history)
+        history = workers.alone(pipeline, task, history, scaling)
         succeeded = runs.gather(pipeline, task, history, failed=False)
         with_failed = runs.gather(pipeline, task, history, failed=True)
         estimates = {
@@ -100,7 +105,7 @@ class TaskForecaster:
         made = _batch_profile(task, fleet, use, duration, known)
         held = made.peak(Resource.MEMORY, sized.HELD)
         tries = sized.retries(question(with_failed, Quantity.MEMORY), held)
-        return dataclasses.replace(made, memory_retries_gib=tries)
+        return dataclasses.replace(made, memory_retries_gib=tries, scaling=scaling)
 
 
 def _batch_profile(

@@ -6,14 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from alarms.detection import trackers
-from alarms.detection.settings import DetectionSettings, Meaning
+from alarms.detection import choosing, schemas, trackers
+from alarms.detection.settings import COURSES, DetectionSettings, Meaning
 from alarms.detection.significance import Finding
 from alarms.detection.silence import Silences
-from alarms.detection.trackers import Tracker
+from alarms.detection.trackers import LevelTracker, Tracker
 from engine.model import documents
 from engine.model.alarms import Alarm
-from engine.model.signals import Signal
+from engine.model.signals import Season, Signal
 
 LARGE = 1e6
 """Statistics from here on are told by their size only."""
@@ -54,6 +54,7 @@ class StatisticalDetector:
         self._last: dict[str, float] = {}
         self._references: dict[str, dict[str, Signal]] = {}
         self._silences = Silences(self._settings)
+        self._recalled: dict[str, list[Season]] = {}
         self._now = float("-inf")
 
     def observe(self, signals: Sequence[Signal]) -> Sequence[Alarm]:
@@ -71,6 +72,20 @@ class StatisticalDetector:
             self._last[signal.series] = signal.at
             alarms.extend(self._judge(signal))
         return alarms
+
+    def remembered(self) -> Sequence[Season]:
+        """Return what is new of the seasons of all series. Port `Remembering`."""
+        return [
+            season
+            for series, tracker in self._trackers.items()
+            if isinstance(tracker, LevelTracker)
+            for season in tracker.remembered(series)
+        ]
+
+    def recall(self, seasons: Sequence[Season]) -> None:
+        """Take the seasons of series before their first signal. Port `Remembering`."""
+        for season in seasons:
+            self._recalled.setdefault(season.series, []).append(season)
 
     def abnormal(self) -> Mapping[str, float]:
         """Return abnormal series with the time since when."""
@@ -92,6 +107,7 @@ class StatisticalDetector:
             series
             for series in self._conditions
             if self._is_event(self._settings.meanings.get(series.rpartition("|")[2]))
+            or series.rpartition("|")[2] in COURSES
         )
 
     @staticmethod
@@ -122,8 +138,11 @@ class StatisticalDetector:
             self._silences.beat(signal, family=f"{pipeline}|{signal.name}")
         tracker = self._trackers.get(signal.series)
         if tracker is None:
-            tracker = trackers.tracker_for(signal, self._settings, self._references)
+            tracker = choosing.tracker_for(signal, self._settings, self._references)
             self._trackers[signal.series] = tracker
+            recalled = self._recalled.pop(signal.series, ())
+            if isinstance(tracker, LevelTracker):
+                tracker.recall(recalled)
         judgement = tracker.observe(signal, self._level())
         if judgement is None or not judgement.outside:
             self._calm(signal)
@@ -148,7 +167,8 @@ class StatisticalDetector:
         """Return an alarm unless it repeats what was said already."""
         condition = self._conditions.setdefault(signal.series, Condition())
         meaning = self._settings.meaning(signal)
-        trouble = trouble_of(finding)
+        # What another run does is another trouble.
+        trouble = f"{trouble_of(finding)} {signal.labels.get('run', '')}".rstrip()
         factor = 0.0
         if trouble == condition.trouble:
             factor = self._factor(condition, at, is_event=self._is_event(meaning))
@@ -202,7 +222,7 @@ def alarm_of(signal: Signal, finding: Finding, meaning: Meaning, *, at: float) -
         expected_low=low,
         expected_high=high,
         severity=meaning.severity,
-        labels=dict(signal.labels),
+        labels={key: text for key, text in signal.labels.items() if key != schemas.LABEL},
         message=message_of(signal, finding, unit),
     )
 
@@ -228,10 +248,13 @@ def message_of(signal: Signal, finding: Finding, unit: str) -> str:
         )
     if finding.test == "declared state":
         return f"{signal.name} of {signal.subject} is {finding.value:g}, not {finding.usual:g}"
+    if finding.test == schemas.TEST:
+        return f"the columns of {signal.subject} changed: {finding.said}"
     low, high = band_of(finding)
     statistic = f"{finding.statistic:+{'.1f' if abs(finding.statistic) < LARGE else '.1e'}}"
     return (
         f"{signal.name} of {signal.subject} is {finding.value:.4g}{measure}; normal is "
         f"{f'{low:.4g} to {high:.4g}' if low < high else f'{low:.4g}'} "
         f"({finding.test}: {statistic}, p = {finding.p_value:.1g})"
+        f"{f'; {finding.said}' if finding.said else ''}"
     )

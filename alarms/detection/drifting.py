@@ -15,8 +15,8 @@ from alarms.detection.drift import DriftSettings, DriftTriggers
 from alarms.detection.settings import Meaning, Worse
 from engine.model.alarms import Alarm, Drift, Severity
 from engine.model.identifiers import PipelineName
-from engine.model.signals import Signal
-from engine.ports import Detector
+from engine.model.signals import Season, Signal
+from engine.ports import Detector, Remembering
 
 WATCHED: Mapping[str, Worse] = {"quality": Worse.LOWER}
 """Signals that say whether a training would be worth it, with the direction that harms."""
@@ -61,6 +61,16 @@ class DriftDetector:
         for series, drift in self._found.items():
             found[series] = min(drift.found_at, found.get(series, drift.found_at))
         return found
+
+    def remembered(self) -> Sequence[Season]:
+        """Return what the detector inside remembers, where it does. Port `Remembering`."""
+        inside = self._detector
+        return inside.remembered() if isinstance(inside, Remembering) else ()
+
+    def recall(self, seasons: Sequence[Season]) -> None:
+        """Remind the detector inside, where it remembers. Port `Remembering`."""
+        if isinstance(self._detector, Remembering):
+            self._detector.recall(seasons)
 
     def drifts(self, pipeline: PipelineName) -> Drift | None:
         """Return what is known of the drift of a pipeline's model; None when nothing is."""

@@ -32,8 +32,11 @@ class Meaning:
     heartbeat: whether its silence is itself a signal.
     tested: whether values are tested at all; False for series that differ by design.
     least: values needed before the first test; None for the setting's `values_least`.
+    at_once: whether one value outside is enough: values of single runs, a day apart, need not come
+        again.
     idle: the value when nothing runs, which is neither tested nor learned: how it is to run says
         nothing of standing idle, nor the other way round. None for everything that always runs.
+    is_course: whether its values are the course of one run, held against the best of that run.
     """
 
     worse: Worse = Worse.EITHER
@@ -44,10 +47,29 @@ class Meaning:
     tested: bool = True
     least: int | None = None
     idle: float | None = None
+    at_once: bool = False
+    is_course: bool = False
 
 
 _HIGHER, _LOWER = Worse.HIGHER, Worse.LOWER
 _INFO, _CRITICAL = Severity.INFO, Severity.CRITICAL
+
+_CONDITIONS = (
+    "node_not_ready",
+    "node_memory_pressure",
+    "node_disk_pressure",
+    "node_pid_pressure",
+    "node_network_unavailable",
+    "node_kernel_deadlock",
+    "node_disk_readonly",
+)
+_RATES = (
+    "disk_read_mib_per_second",
+    "disk_written_mib_per_second",
+    "network_received_mbps",
+    "network_sent_mbps",
+    "network_faults",
+)
 
 MEANINGS: Mapping[str, Meaning] = MappingProxyType(
     {
@@ -60,10 +82,28 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType(
         # One run in a hundred takes longer than all before: worth knowing beside other alarms.
         "deadline_at_risk": Meaning(worse=_HIGHER, normal=0.0),
         "profile_exceeded": Meaning(worse=_HIGHER, severity=_INFO, normal=0.0),
+        "run_failed": Meaning(worse=_HIGHER, normal=0.0),
         # Values of single runs: the tests know how little one earlier run says.
         "nulls_share": Meaning(worse=_HIGHER, effect=0.02, least=1),
         "rows": Meaning(effect=0.3, least=1),
         "rejected_rows": Meaning(worse=_HIGHER, effect=0.5, least=1),
+        "columns": Meaning(),
+        "newest_record_age_seconds": Meaning(worse=_HIGHER, effect=1.0, at_once=True),
+        "source_age_seconds": Meaning(worse=_HIGHER, effect=1.0, at_once=True),
+        "output_age_seconds": Meaning(worse=_HIGHER, effect=0.5),
+        # Who measures: without them nothing would be abnormal any more.
+        "sender_silent_seconds": Meaning(worse=_HIGHER, effect=1.0),
+        "source_reachable": Meaning(worse=_LOWER, normal=1.0),
+        # Conditions that nodes tell, and that the engine finds on its own machine.
+        **dict.fromkeys(_CONDITIONS, Meaning(worse=_HIGHER, normal=0.0)),
+        # A training that diverges climbs by powers; how fast it goes depends on its neighbours.
+        "training_loss": Meaning(worse=_HIGHER, effect=1.0),
+        "gradient_norm": Meaning(worse=_HIGHER, effect=4.0),
+        "diverged": Meaning(worse=_HIGHER, normal=0.0),
+        "samples_per_second": Meaning(worse=_LOWER, severity=_INFO, effect=0.5),
+        # Rates of a busy machine vary by powers of ten: context, never a symptom by themselves.
+        **dict.fromkeys(_RATES, Meaning(severity=_INFO, effect=9.0)),
+        "gpu_memory_errors": Meaning(worse=_HIGHER, normal=0.0),
         # Usage follows what was placed there, precision and loss follow the configuration that
         # is tried: context, not symptoms.
         "precision": Meaning(worse=_LOWER, severity=_INFO, effect=0.15),
@@ -74,6 +114,11 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType(
     }
 )
 """Signals that Berth itself measures, by name."""
+
+COURSES: Mapping[str, Meaning] = MappingProxyType(
+    {"precision": Meaning(worse=_LOWER, effect=0.1, is_course=True)}
+)
+"""What a training measures by batch: not of the trials of a search, which are many trainings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +184,8 @@ class DetectionSettings:
 
     def meaning(self, signal: Signal) -> Meaning:
         """Return how a signal is read: by its name, else by its layer."""
+        if signal.name in COURSES and "run" in signal.labels and "trial" not in signal.labels:
+            return COURSES[signal.name]
         known = self.meanings.get(signal.name)
         if known is not None:
             return known

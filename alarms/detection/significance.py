@@ -40,7 +40,7 @@ class Finding:
     """How far one value is from normal.
 
     statistic: signed, positive above; usual: the level compared with; low, high: the band in
-    which a value is normal, in the unit of the value.
+    which a value is normal, in the unit of the value; said: what else there is to say, in words.
     """
 
     test: str
@@ -50,6 +50,7 @@ class Finding:
     usual: float
     low: float
     high: float
+    said: str = ""
 
     def is_outside(self, level: float, worse: Worse) -> bool:
         """Return whether the value is outside its band, significantly, to the bad side."""
@@ -58,6 +59,14 @@ class Finding:
         if worse is Worse.HIGHER:
             return self.statistic > 0
         return self.statistic < 0 if worse is Worse.LOWER else True
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What became of one value: the finding, and whether it is outside what is normal."""
+
+    finding: Finding
+    outside: bool
 
 
 UNKNOWN = Spread(0.0, 0.0)

@@ -8,29 +8,22 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from alarms.detection import significance
-from alarms.detection.memory import Following, Sample, Scatter, Seasons
+from alarms.detection.memory import WEEK_SEASONS, Following, Sample, Scatter, Seasons
 from alarms.detection.sequences.detector import SequenceDetector, SequenceSettings
 from alarms.detection.settings import DetectionSettings, Meaning, Worse
 from alarms.detection.significance import Finding, Scatters
-from engine.model.signals import Shape, Signal
+from alarms.detection.significance import Judgement as Judgement
+from engine.model.signals import Season, Shape, Signal
 
 REFERENCES = frozenset({"reference_median", "reference_mad", "reference_mean", "reference_sd"})
 """Signals that describe a feature as it was trained on."""
 FEATURES = frozenset({"feature_median", "feature_mean"})
 """Signals that describe a feature as it arrives."""
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What became of one value: the finding, and whether it is outside what is normal."""
-
-    finding: Finding
-    outside: bool
 
 
 class Tracker(Protocol):
@@ -39,20 +32,6 @@ class Tracker(Protocol):
     def observe(self, signal: Signal, level: float) -> Judgement | None:
         """Return the judgement of a value, or None while too little is known."""
         ...
-
-
-def tracker_for(
-    signal: Signal, settings: DetectionSettings, references: Mapping[str, Mapping[str, Signal]]
-) -> Tracker:
-    """Return the tracker that a series needs, by its first signal."""
-    meaning = settings.meaning(signal)
-    if meaning.normal is not None:
-        return StateTracker(meaning.normal)
-    if signal.name in FEATURES:
-        return FeatureTracker(settings, meaning, references)
-    if signal.shape is Shape.SHARE:
-        return ShareTracker(settings, meaning)
-    return LevelTracker(settings, meaning)
 
 
 def least_of(settings: DetectionSettings, meaning: Meaning) -> int:
@@ -110,17 +89,39 @@ class LevelTracker:
             self._seasons.add(signal.at, signal.value)
             return None
         finding = self._finding(signal, reference, level)
-        outside = finding.is_outside(level, Worse.EITHER)
-        if outside and self._streak == 0 and surprise is not None:
-            outside = surprise.p_value <= self._settings.confirm_level
+        outside = self._is_outside(finding, surprise, level)
         if not outside:
             # A fault lasts: its values follow one another, whatever those of the series do.
             self._foretold(signal, finding.usual)
         self._learn(signal, outside=outside)
-        enough = outside and (is_count or self._streak >= self._settings.persistence)
-        if not enough and surprise is not None and surprise.is_outside(level, self._meaning.worse):
-            return Judgement(surprise, outside=True)
-        return Judgement(finding, enough and finding.is_outside(level, self._meaning.worse))
+        lasts = is_count or self._meaning.at_once or self._streak >= self._settings.persistence
+        enough = outside and lasts
+        told = finding if enough or surprise is None else surprise
+        if not told.is_outside(level, self._meaning.worse) or not (enough or told is surprise):
+            return Judgement(finding, outside=False)
+        return Judgement(self._with_past(told, signal.at), outside=True)
+
+    def remembered(self, series: str) -> list[Season]:
+        """Return what is new of its seasons."""
+        return self._seasons.remembered(series)
+
+    def recall(self, seasons: Sequence[Season]) -> None:
+        """Take its seasons from before a restart."""
+        self._seasons.recall(seasons)
+
+    def _is_outside(self, finding: Finding, surprise: Finding | None, level: float) -> bool:
+        """Return whether a value leaves its band; the first that does must surprise as well."""
+        outside = finding.is_outside(level, Worse.EITHER)
+        if outside and self._streak == 0 and surprise is not None:
+            return surprise.p_value <= self._settings.confirm_level
+        return outside
+
+    def _with_past(self, finding: Finding, at: float) -> Finding:
+        """Return a finding that says what the same hour was the day before, and the week before."""
+        known = (("the day before", 1), ("the week before", WEEK_SEASONS))
+        middles = [(words, self._seasons.ago(at, seasons)) for words, seasons in known]
+        said = ", ".join(f"{value:.4g} {words}" for words, value in middles if value is not None)
+        return replace(finding, said=f"the same hour was {said}") if said else finding
 
     def _finding(self, signal: Signal, reference: Sample, level: float) -> Finding:
         """Return the test of a value."""

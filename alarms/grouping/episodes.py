@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from array import array
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -23,7 +22,8 @@ class Reason(StrEnum):
     SENT_AGAIN = "this very firing was received before"
     ONSET = "alarms of the event before began to fire again: a new event"
     BRIDGE = "an alert names entities of both"
-    UNUSUAL = "an alarm fired that is not among those that always do: an event"
+    UNUSUAL = "an alarm fired that seldom does: an event"
+    OVER = "none of its own alarms fired for longer than the gap"
     SILENCE = "nothing fired for longer than the gap"
 
 
@@ -58,6 +58,30 @@ class Change:
 
 
 @dataclass(slots=True)
+class Unusual:
+    """What an event is among everyday alarms (`events`).
+
+    Attributes:
+        is_rare: Whether a rare alarm began it, not merely an unusual one.
+        own_at: When the newest of its own alarms fired.
+        alarms: Fingerprints of its own alarms.
+        stretch: The stretch of everyday alarms that goes on after it.
+    """
+
+    is_rare: bool
+    own_at: float
+    alarms: set[int] = field(default_factory=set)
+    stretch: Episode | None = None
+
+    def absorb(self, other: Unusual) -> None:
+        """Take over what is known of an event that turned out to be part of this one."""
+        self.is_rare |= other.is_rare
+        self.own_at = max(self.own_at, other.own_at)
+        self.alarms |= other.alarms
+        self.stretch = self.stretch or other.stretch
+
+
+@dataclass(slots=True)
 class Episode:
     """One open super-alarm.
 
@@ -74,10 +98,8 @@ class Episode:
         run_alarms: Their alarms by fingerprint: the name, and whether it fired here before.
         names: Numbers of the entities that its alerts hold; it stays open for them.
         near: Numbers of the entities that it may turn out to be about.
-        is_stretch: Whether only routine alarms fired in it so far (`routine`).
-        is_interrupted: Whether another one did in its newest burst.
-        burst: The alerts of that burst, while it is a stretch.
-        burst_ended_at: When the newest of them fired.
+        unusual: What it is among everyday alarms; None where it is a stretch of them, and where
+            all alarms are judged alike.
     """
 
     serial: int
@@ -94,10 +116,7 @@ class Episode:
     run_since: float = 0.0
     names: set[int] = field(default_factory=set)
     near: set[int] = field(default_factory=set)
-    is_stretch: bool = False
-    is_interrupted: bool = False
-    burst: list[Alert] = field(default_factory=list)
-    burst_ended_at: float = -math.inf
+    unusual: Unusual | None = None
 
     def count(self, reason: Reason, alerts: int = 1) -> None:
         """Count alerts that joined."""
@@ -110,10 +129,9 @@ class Episode:
         for reason, count in younger.because.items():
             self.count(reason, count)
         # With an event it is an event; only two stretches are a stretch.
-        self.is_stretch &= younger.is_stretch
-        self.is_interrupted |= younger.is_interrupted
-        self.burst = [*self.burst, *younger.burst] if self.is_stretch else []
-        self.burst_ended_at = max(self.burst_ended_at, younger.burst_ended_at)
+        if self.unusual is not None and younger.unusual is not None:
+            self.unusual.absorb(younger.unusual)
+        self.unusual = self.unusual or younger.unusual
 
 
 class AlarmTable:

@@ -32,6 +32,7 @@ class Places:
         self._kinship.relate(topology)
         self._serials = itertools.count()
         self._open: OrderedDict[int, Episode] = OrderedDict()  # by serial, the quietest first
+        self._resting: dict[int, Episode] = {}  # by serial: what an event interrupted
         self._by_part: dict[int, Episode] = {}
         self._by_entity: OrderedDict[int, int] = OrderedDict()  # of unknown part: the last serial
         self._by_name: dict[int, Episode] = {}  # entities that lasting alerts named
@@ -39,8 +40,8 @@ class Places:
 
     @property
     def open(self) -> Sequence[Episode]:
-        """Open super-alarms, the one that was quiet longest first."""
-        return tuple(self._open.values())
+        """Open super-alarms, the one that was quiet longest first; then those that rest."""
+        return (*self._open.values(), *self._resting.values())
 
     def is_unknown(self, number: int) -> bool:
         """Return whether nothing is known to be related to an entity."""
@@ -118,9 +119,25 @@ class Places:
     def close(self, episode: Episode) -> None:
         """Let a super-alarm be over."""
         self._open.pop(episode.serial, None)
+        self._resting.pop(episode.serial, None)
         if self._by_part.get(episode.part) is episode:
             del self._by_part[episode.part]
         self._forget(episode)
+
+    def rest(self, episode: Episode) -> None:
+        """Let nothing join a super-alarm until it is resumed."""
+        self._open.pop(episode.serial, None)
+        self._resting[episode.serial] = episode
+
+    def resume(self, episode: Episode) -> None:
+        """Let alerts of its part join a super-alarm again, where none was opened meanwhile."""
+        if self._resting.pop(episode.serial, None) is None:
+            return
+        self._open[episode.serial] = episode
+        self._open.move_to_end(episode.serial, last=False)
+        if episode.part >= 0:
+            episode.part = self._kinship.part(episode.part)
+            self._by_part.setdefault(episode.part, episode)
 
     def opened(self, group: str, part: int, at: float, newest_at: float) -> Episode:
         """Open a super-alarm; what comes next in its part belongs to it."""
@@ -276,7 +293,10 @@ class Places:
             return []
         older, younger = sorted((one, other), key=lambda e: (e.opened_at, e.serial))
         self._by_part[kept] = older
+        spare = younger.unusual.stretch if younger.unusual is not None else None
         older.absorb(younger)
+        if spare is not None and older.unusual is not None and older.unusual.stretch is not spare:
+            self.resume(spare)
         del self._open[younger.serial]
         self._forget(younger)
         for name in younger.names:

@@ -1,81 +1,123 @@
-"""Everyday alarms kept apart from events: where something always fires, a pause ends nothing.
+"""How seldom each alarm fires: what is everyday, and what is news, by its own past.
 
-A burst is what fires without a pause that is longer than the gap. An alarm is routine once it
-began many bursts. Bursts of routine alarms alone are one stretch while they follow one another
-within a gap of their own; a burst with any other alarm is an event. It ends the stretch, and
-takes with it what fired in the same burst. Background alarms between the steps of an attack, or
-of a slow fault, thus neither join them nor fall to pieces.
+An occasion is a stretch of time in which an alarm fires, however often. Counted are the occasions
+of the alarm and of all alarms of its name; older ones count less and less. Their geometric mean
+is compared with what an alarm of a given rate would have reached in the time that was observed.
+Both are needed: a new host makes every alarm on it a new one, and a name such as "first seen"
+says little although each of its alarms is seldom.
 """
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 from alarms.grouping.alert import Alert
-from alarms.grouping.episodes import Episode
 
-BURSTS_LEAST = 50
-"""Bursts that an alarm began before it is routine."""
-BURST_MOST = 10_000
-"""Alerts of one routine burst that may still turn out to belong to an event."""
+RARE_SECONDS = 36_000.0
+"""An alarm is rare that has had no more than an occasion in ten hours,"""
+UNUSUAL_SECONDS = 18_000.0
+"""And unusual at no more than one in five."""
+REMEMBERED_SECONDS = 7 * 86_400.0
+"""After so long an occasion counts 1/e, so that what has become routine is known as such."""
 
 
-@dataclass(slots=True)
-class _Past:
-    bursts: int
-    at: float
+class Rank(IntEnum):
+    """How seldom an alarm fires."""
+
+    ROUTINE = 0
+    UNUSUAL = 1
+    RARE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Novelty:
+    """What a firing says by itself.
+
+    Attributes:
+        rank: How seldom its alarm fired before.
+        is_fresh: Whether this begins an occasion; what fired a moment ago is no news again.
+    """
+
+    rank: Rank
+    is_fresh: bool
+
+    @property
+    def news(self) -> Rank:
+        """Return the rank of the news it is."""
+        return self.rank if self.is_fresh else Rank.ROUTINE
 
 
 class Routines:
-    """Learns which alarms are routine, and tells when a stretch of them is interrupted.
+    """Learns how often alarms and names fire. Constant work a firing.
 
     Args:
-        gap_seconds: A longer pause ends a burst.
-        stretch_seconds: A longer pause ends a stretch.
-        alarms_most: Alarms that are remembered; those that fired longest ago are forgotten.
+        occasion_seconds: Firings within so long of the first are one occasion.
+        alarms_most: Alarms, and names, that are remembered; those whose occasion is longest ago
+            are forgotten.
     """
 
-    def __init__(
-        self, *, gap_seconds: float, stretch_seconds: float, alarms_most: int = 200_000
-    ) -> None:
-        self._gap_seconds = gap_seconds
-        self._stretch_seconds = stretch_seconds
-        self._alarms_most = alarms_most
-        self._past: OrderedDict[int, _Past] = OrderedDict()
+    def __init__(self, *, occasion_seconds: float, alarms_most: int = 200_000) -> None:
+        self._alarms = _Occasions(occasion_seconds, alarms_most)
+        self._names = _Occasions(occasion_seconds, alarms_most)
+        self._since: float | None = None
 
-    def note(self, episode: Episode, alert: Alert, at: float) -> None:
-        """Note that an alert joined an episode."""
-        is_routine = self._fired(alert.fingerprint, at)
-        if not episode.is_stretch:
+    def judge(self, alerts: Sequence[Alert], at: float) -> list[Novelty]:
+        """Return what each alert of one instant says, whatever their order; count them all."""
+        if self._since is None:
+            self._since = at
+        observed = _faded(at - self._since)
+        found = [self._novelty(alert, at, observed) for alert in alerts]
+        for alert in alerts:
+            self._alarms.note(alert.fingerprint, at)
+            self._names.note(alert.name, at)
+        return found
+
+    def _novelty(self, alert: Alert, at: float, observed_seconds: float) -> Novelty:
+        fingerprint = alert.fingerprint
+        before = math.sqrt(
+            (1.0 + self._alarms.count(fingerprint, at)) * (1.0 + self._names.count(alert.name, at))
+        )
+        rank = Rank.ROUTINE
+        if before <= max(1.0, observed_seconds / RARE_SECONDS):
+            rank = Rank.RARE
+        elif before <= observed_seconds / UNUSUAL_SECONDS:
+            rank = Rank.UNUSUAL
+        return Novelty(rank, is_fresh=not self._alarms.lasts(fingerprint, at))
+
+
+def _faded(seconds: float) -> float:
+    """Return how long was observed, as much as occasions of that time count."""
+    return REMEMBERED_SECONDS * -math.expm1(-max(0.0, seconds) / REMEMBERED_SECONDS)
+
+
+class _Occasions:
+    """Counts occasions by key."""
+
+    def __init__(self, occasion_seconds: float, keys_most: int) -> None:
+        self._occasion_seconds = occasion_seconds
+        self._keys_most = keys_most
+        self._past: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+        """The count when the newest occasion began, and when it did; the oldest first."""
+
+    def count(self, key: Hashable, at: float) -> float:
+        """Return how many occasions there were, the older the less."""
+        count, since = self._past.get(key, (0.0, at))
+        return count * math.exp(min(0.0, since - at) / REMEMBERED_SECONDS)
+
+    def lasts(self, key: Hashable, at: float) -> bool:
+        """Return whether the newest occasion is not over."""
+        _, since = self._past.get(key, (0.0, -math.inf))
+        return at - since <= self._occasion_seconds
+
+    def note(self, key: Hashable, at: float) -> None:
+        """Count a firing."""
+        if self.lasts(key, at):
             return
-        is_over = at - episode.burst_ended_at > self._gap_seconds
-        if is_over or len(episode.burst) >= BURST_MOST:
-            episode.burst = []
-        episode.burst_ended_at = max(at, episode.burst_ended_at)
-        episode.burst.append(alert)
-        episode.is_interrupted |= not is_routine
-
-    def lasts(self, episode: Episode, now: float) -> bool:
-        """Return whether the pause of an episode is too short to end it as a stretch."""
-        return episode.is_stretch and now - episode.newest_at <= self._stretch_seconds
-
-    def interrupt(self, episode: Episode) -> list[Alert]:
-        """Take a stretch for interrupted; return the alerts that belong to the event instead.
-
-        None do where the event has all of it: then the episode itself is the event.
-        """
-        burst, episode.burst = episode.burst, []
-        episode.is_stretch = episode.is_interrupted = False
-        return burst if len(burst) < episode.alerts else []
-
-    def _fired(self, fingerprint: int, at: float) -> bool:
-        """Count a firing; return whether its alarm was routine before."""
-        past = self._past.pop(fingerprint, None) or _Past(0, -float("inf"))
-        is_routine = past.bursts >= BURSTS_LEAST
-        past.bursts += at - past.at > self._gap_seconds
-        past.at = max(at, past.at)
-        self._past[fingerprint] = past
-        if len(self._past) > self._alarms_most:
+        self._past[key] = self.count(key, at) + 1.0, at
+        self._past.move_to_end(key)
+        if len(self._past) > self._keys_most:
             self._past.popitem(last=False)
-        return is_routine

@@ -3,7 +3,7 @@
 It does constant work an alert and knows nothing beforehand. An alert joins the open super-alarm
 of its part of the system (`kinship`, `places`); one opens when nothing fired there for longer
 than the gap, or when alarms begin to repeat (`onsets`). Where something always fires, everyday
-alarms may be kept apart from events (`routine`). Every step is reported with its reason
+alarms may be kept apart from events (`events`). Every step is reported with its reason
 (`episodes.Change`); nothing is dropped. `super_alarms` puts it behind the port `Grouper`.
 """
 
@@ -12,18 +12,20 @@ from __future__ import annotations
 import itertools
 import math
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 
 from alarms.grouping.alert import Alert
 from alarms.grouping.episodes import Change, Episode, Reason, Step
+from alarms.grouping.events import Events, Placed
 from alarms.grouping.onsets import Onsets
 from alarms.grouping.places import Places
-from alarms.grouping.routine import Routines
+from alarms.grouping.routine import Novelty, Rank, Routines
 from engine.model.errors import Fault, InvalidInputError
 
 SENT_MOST = 200_000
 """Firings whose ids are remembered, so that one that is sent again is known."""
+EVERYDAY = Novelty(Rank.ROUTINE, is_fresh=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +37,8 @@ class StreamSettings:
             exporters are mostly evaluated once a minute; the default bridges one that is missed
             by half.
         stretch_seconds: Alarms that fire all day, such as those of an intrusion detector, are one
-            super-alarm while they pause for no longer; any other alarm opens its own. 0: all
-            alarms are judged alike.
+            super-alarm while they pause for no longer; those that fire seldom open their own. 0:
+            all alarms are judged alike.
         decide_seconds: How long it may take to see that a new event began.
         late_seconds: Alerts whose own time is further from that of their arrival are taken at
             arrival: somebody's clock is wrong.
@@ -68,11 +70,14 @@ class StreamGrouper:
             remember_seconds=self._settings.remember_seconds,
             alarms_most=self._settings.alarms_most,
         )
-        self._routines: Routines | None = None
-        if self._settings.stretch_seconds > 0:
-            self._routines = Routines(
+        stretch_seconds = self._settings.stretch_seconds
+        self._routines = Routines(occasion_seconds=stretch_seconds)
+        self._events: Events | None = None
+        if stretch_seconds > 0:
+            self._events = Events(
+                self._places,
                 gap_seconds=self._settings.gap_seconds,
-                stretch_seconds=self._settings.stretch_seconds,
+                stretch_seconds=stretch_seconds,
             )
         self._sent: OrderedDict[str, None] = OrderedDict()
         self._now = -math.inf
@@ -125,7 +130,10 @@ class StreamGrouper:
         for alert in ordered:
             self._learn(alert, changes)
             self._sent[alert.alert_id] = None
-        self._onsets.take(self._places.take(group, ordered), ordered)
+        episode = self._places.take(group, ordered)
+        if self._events is not None:
+            self._events.adopt(episode)
+        self._onsets.take(episode, ordered)
         return changes
 
     def close(self, group: str) -> None:
@@ -133,7 +141,10 @@ class StreamGrouper:
         for episode in self._places.open:
             if episode.group_id == group:
                 self._onsets.forget(episode)
-                self._places.close(episode)
+                if self._events is None:
+                    self._places.close(episode)
+                else:
+                    self._events.end(episode, self._now, Reason.SILENCE)
 
     def forget(self, alert_id: str) -> None:
         """Forget that a firing was received: it is grouped again when it is sent again."""
@@ -160,15 +171,22 @@ class StreamGrouper:
         self._now = max(self._now, at)
         self._close_quiet(changes)
         fresh = [alert for alert in alerts if self._is_fresh(alert, changes)]
-        parts: list[tuple[bool, int, Alert]] = []
-        for alert in fresh:
+        together: frozenset[int] = frozenset()
+        novelties = [EVERYDAY] * len(fresh)
+        if self._events is not None:
+            novelties = self._routines.judge(fresh, at)
+            seldom = zip(fresh, novelties, strict=True)
+            together = frozenset(each.fingerprint for each, new in seldom if new.rank)
+        parts: list[tuple[bool, Novelty, int, Alert]] = []
+        for alert, novelty in zip(fresh, novelties, strict=True):
             number = self._learn(alert, changes)
-            parts.append((self._places.is_unknown(number), number, alert))
-        # What has known relations goes first, so that the rest has something to join.
-        parts.sort(key=lambda item: item[0])
+            parts.append((self._places.is_unknown(number), novelty, number, alert))
+        # What has known relations goes first, so that the rest has something to join; and news
+        # before what is everyday, which belongs to it then.
+        parts.sort(key=lambda item: (item[0], -item[1].news, -item[1].rank))
         touched: dict[int, Episode] = {}
-        for _, number, alert in parts:
-            episode = self._placed(alert, number, at, changes)
+        for _, novelty, number, alert in parts:
+            episode = self._placed(alert, number, at, novelty, together, changes)
             touched[episode.serial] = episode
         for episode in touched.values():
             self._judge(episode, changes)
@@ -188,16 +206,26 @@ class StreamGrouper:
             )
         return number
 
-    def _placed(self, alert: Alert, number: int, at: float, changes: list[Change]) -> Episode:
+    def _placed(
+        self,
+        alert: Alert,
+        number: int,
+        at: float,
+        novelty: Novelty,
+        together: Set[int],
+        changes: list[Change],
+    ) -> Episode:
         """Let an alert join or open a super-alarm."""
-        episode, reason = self._places.place(alert, number, at)
-        step = Step.OPENED if reason is Reason.FIRST else Step.JOINED
+        if self._events is None:
+            placed = Placed(*self._places.place(alert, number, at))
+        else:
+            placed = self._events.place(alert, number, at, novelty, together)
+            self._close(placed.over, changes)
+        episode, reason = placed.episode, placed.reason
+        step = Step.OPENED if reason in {Reason.FIRST, Reason.UNUSUAL} else Step.JOINED
         if self._onsets.suspect(episode, alert):
             step, reason = Step.FOLDED, Reason.DUPLICATE
         episode.count(reason)
-        if self._routines is not None:
-            episode.is_stretch |= step is Step.OPENED
-            self._routines.note(episode, alert, at)
         changes.append(
             Change(step=step, reason=reason, group_id=episode.group_id, alert_ids=(alert.alert_id,))
         )
@@ -205,42 +233,20 @@ class StreamGrouper:
 
     def _judge(self, episode: Episode, changes: list[Change]) -> None:
         """Look, after the alerts of one instant, whether a new event began in an episode."""
-        begins = self._onsets.begins(episode, self._now)
-        if self._routines is None or not episode.is_stretch:
-            if begins:
-                fresh = self._places.succeed(episode, episode.run)
-                moved = self._onsets.settle(episode, fresh.serial, self._now)
-                self._move(episode, fresh, moved, Reason.ONSET, changes)
+        if not self._onsets.begins(episode, self._now):
             return
-        if begins:
-            # What is routine repeats: that begins nothing.
+        if self._events is not None:
+            # What is everyday repeats: that begins nothing.
             self._onsets.settle(episode, episode.serial, self._now)
-        burst = self._routines.interrupt(episode) if episode.is_interrupted else []
-        if burst:
-            fresh = self._places.succeed(episode, burst)
-            self._onsets.forget(episode)
-            self._onsets.take(fresh, burst)
-            self._move(episode, fresh, burst, Reason.UNUSUAL, changes)
-            self._places.close(episode)
-            changes.append(
-                Change(step=Step.CLOSED, reason=Reason.UNUSUAL, group_id=episode.group_id)
-            )
-
-    def _move(
-        self,
-        episode: Episode,
-        fresh: Episode,
-        moved: Sequence[Alert],
-        reason: Reason,
-        changes: list[Change],
-    ) -> None:
-        """Count alerts that leave an episode for a new one, and say so."""
+            return
+        fresh = self._places.succeed(episode, episode.run)
+        moved = self._onsets.settle(episode, fresh.serial, self._now)
         episode.alerts -= len(moved)
-        fresh.count(reason, len(moved))
+        fresh.count(Reason.ONSET, len(moved))
         changes.append(
             Change(
                 step=Step.SPLIT,
-                reason=reason,
+                reason=Reason.ONSET,
                 group_id=fresh.group_id,
                 alert_ids=tuple(alert.alert_id for alert in moved),
                 other_id=episode.group_id,
@@ -267,10 +273,15 @@ class StreamGrouper:
     def _close_quiet(self, changes: list[Change]) -> None:
         before = self._now - self._settings.gap_seconds
         for episode in self._places.close_quiet(before, self._lasts):
+            over = [(episode, Reason.SILENCE)]
+            if self._events is not None:
+                over = self._events.end(episode, self._now, Reason.SILENCE)
+            self._close(over, changes)
+
+    def _close(self, over: Iterable[tuple[Episode, Reason]], changes: list[Change]) -> None:
+        for episode, reason in over:
             self._onsets.forget(episode)
-            changes.append(
-                Change(step=Step.CLOSED, reason=Reason.SILENCE, group_id=episode.group_id)
-            )
+            changes.append(Change(step=Step.CLOSED, reason=reason, group_id=episode.group_id))
 
     def _lasts(self, episode: Episode) -> bool:
-        return self._routines is not None and self._routines.lasts(episode, self._now)
+        return self._events is not None and self._events.lasts(episode, self._now)

@@ -63,6 +63,12 @@ def from_webhook(content: object) -> list[Told]:
     return from_list(body.get("alerts"), "alerts")
 
 
+def left_out(content: object) -> int:
+    """Return how many alerts a sender says it left out of a webhook (`max_alerts`)."""
+    count = content.get("truncatedAlerts", 0) if isinstance(content, Mapping) else 0
+    return max(0, count) if isinstance(count, int) else 0
+
+
 def from_list(content: object, path: str = "") -> list[Told]:
     """Return the alerts of a list in the shape of `/api/v2/alerts`.
 
@@ -91,7 +97,9 @@ def from_cloud_events(content: object) -> list[Told]:
     """Return the alerts of one CloudEvent or of a batch.
 
     An event whose `data` has `labels` is read as an alert of Alertmanager's shape; any other
-    becomes one whose labels are its type, source, subject and the plain members of its data.
+    becomes one whose labels are its type, source, subject and the plain members of its data. One
+    that says its `status` goes on until one with the same labels says `resolved`; numbers are then
+    what it measured, and no labels.
 
     Raises:
         InvalidInputError: with the faults of the events.
@@ -117,11 +125,24 @@ def _of_event(event: object, index: int) -> Mapping[str, object]:
         for name, value in inner.items()
         if isinstance(value, str | int | float) and not isinstance(value, bool)
     }
-    status = str(plain.pop("status", "firing"))
+    status = str(plain.pop("status", ""))
+    annotations: dict[str, object] = {}
+    if status:
+        # Its end has another time, and most often other numbers: it must find its begin.
+        annotations = {name: plain.pop(name) for name in _numbers(plain)}
     labels = {**plain, "alertname": known["type"], "event_source": known["source"]}
     if known.get("subject"):
         labels["subject" if ":" in str(known["subject"]) else "instance"] = known["subject"]
-    return {"labels": labels, "startsAt": known.get("time"), "status": status}
+    return {
+        "labels": labels,
+        "annotations": annotations,
+        "startsAt": None if status else known.get("time"),
+        "status": status or "firing",
+    }
+
+
+def _numbers(members: Mapping[str, object]) -> list[str]:
+    return [name for name, value in members.items() if not isinstance(value, str)]
 
 
 def _told(item: object, path: str, faults: list[Fault]) -> Told | None:

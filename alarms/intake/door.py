@@ -80,13 +80,16 @@ class Door:
         self._converters: dict[str, Converter] = {}
         self._last: float | None = None
 
-    def alerts(self, sender: str, told: Sequence[Told]) -> Taken:
+    def alerts(self, sender: str, told: Sequence[Told], *, left_out: int = 0) -> Taken:
         """Store alerts; those that are known already are brought up to date.
+
+        left_out: how many more the sender had and did not send, which its record then tells.
 
         Raises:
             BusyError: when the sender sent more than its share.
         """
         now = self._clock.now()
+        why = Counter({"left out by the sender": left_out} if left_out else {})
         with self._lock:
             self._share(sender, "alerts", len(told), self._limits.alerts_per_minute, now)
             newest: dict[str, Firing] = {}
@@ -97,10 +100,10 @@ class Door:
                 "intake.alerts",
                 lambda: [
                     *self._merged(newest.values()),
-                    self._counted(sender, now, alerts=len(told), why=Counter()),
+                    self._counted(sender, now, alerts=len(told), why=why),
                 ],
             )
-        return Taken(taken=len(told))
+        return Taken(taken=len(told), dropped=left_out, reason=_words(why))
 
     def samples(self, sender: str, samples: Sequence[Sample]) -> Taken:
         """Store values as signals of series that are watched.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import logging
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -25,12 +26,16 @@ from engine.ports import Clock
 TIMEOUT_SECONDS = 3.0
 REST_SECONDS = 30.0
 """How long a server that did not answer is left alone: the loop waits for it each time."""
+FAILS_SECONDS = 180.0
 LOOK_BACK_SECONDS = 3_600.0
 QUERIES_MOST = 200
 SERIES_MOST = 2_000
 """Series of one query; the others are not watched."""
 _KEYS = frozenset({"name", "query", "unit", "layer", "shape"})
 _ERROR = 300
+_QUERY_FAULTS = frozenset({400, 422})
+"""Answers that are about one query: it is wrong, or it cannot be computed."""
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +62,10 @@ class PrometheusSettings:
     queries: tuple[Query, ...] = ()
 
 
+class _RefusedQueryError(UnreachableError):
+    """The server answers, but not this query."""
+
+
 class PrometheusSource:
     """Asks a server for what is new. Port `SignalSource`; the position is a time."""
 
@@ -75,12 +84,18 @@ class PrometheusSource:
         self._http = httpx.Client(timeout=TIMEOUT_SECONDS, headers=headers, transport=transport)
         self._converter = Converter(self.name, SeriesLimits())
         self._rests_until = -math.inf
+        self._failed_at: float | None = None
+        self._refused: frozenset[str] = frozenset()
 
     def read(self, position: str) -> tuple[Sequence[Signal], str]:
         """Return the values since a position, at most an hour back.
 
+        A query that the server refuses is left out, and the others are asked all the same. A server
+        that fails for longer than a restart takes is told as a signal, since none of its own
+        would be.
+
         Raises:
-            UnreachableError: when the server does not answer, or with an error.
+            UnreachableError: when the server does not answer, or refuses every query.
         """
         now, step = self._clock.now(), self._settings.step_seconds
         ends = math.floor(now / step) * step
@@ -88,16 +103,37 @@ class PrometheusSource:
         if begins > ends or now < self._rests_until:
             return [], position
         found: list[Signal] = []
-        for query in self._settings.queries:
-            try:
-                samples = self._asked(query, begins, ends)
-            except UnreachableError:
-                self._rests_until = now + REST_SECONDS
+        try:
+            for query, samples in self._answers(begins, ends):
+                signals, _ = self._converter.signals(samples, now)
+                found += [_as_asked(signal, query) for signal in signals]
+        except UnreachableError:
+            self._rests_until = now + REST_SECONDS
+            self._failed_at = now if self._failed_at is None else self._failed_at
+            if now - self._failed_at < FAILS_SECONDS:
                 raise
-            signals, _ = self._converter.signals(samples, now)
-            found += [_as_asked(signal, query) for signal in signals]
+            return [_reachable(now, answers=False)], position
+        if self._failed_at is not None:
+            self._failed_at = None
+            found.append(_reachable(now, answers=True))
         found.sort(key=lambda signal: (signal.at, signal.series))
         return found, repr(ends)
+
+    def _answers(self, begins: float, ends: float) -> list[tuple[Query, list[Sample]]]:
+        """Return what the server answers, query by query; each that it refuses is told once."""
+        answers: list[tuple[Query, list[Sample]]] = []
+        refusals: dict[str, _RefusedQueryError] = {}
+        for query in self._settings.queries:
+            try:
+                answers.append((query, self._asked(query, begins, ends)))
+            except _RefusedQueryError as error:
+                refusals[query.name] = error
+        for name in refusals.keys() - self._refused:
+            _LOG.warning("%s", refusals[name].message)
+        self._refused = frozenset(refusals)
+        if refusals and not answers:
+            raise next(iter(refusals.values()))
+        return answers
 
     def _asked(self, query: Query, begins: float, ends: float) -> list[Sample]:
         url = f"{self._settings.url.rstrip('/')}/api/v1/query_range"
@@ -113,9 +149,22 @@ class PrometheusSource:
         if response.status_code >= _ERROR or content.get("status") != "success":
             why = str(content.get("error", response.status_code))[:200]
             message = f"Prometheus at {host} refuses query {query.name!r}: {why}"
-            raise UnreachableError(message, fix="try the query on the server's own page")
+            fix = "try the query on the server's own page"
+            if response.status_code in _QUERY_FAULTS:
+                raise _RefusedQueryError(message, fix=fix)
+            raise UnreachableError(message, fix=fix)
         results = content["data"]["result"][:SERIES_MOST]
         return [sample for one in results for sample in _samples(one, query)]
+
+
+def _reachable(now: float, *, answers: bool) -> Signal:
+    return Signal(
+        name="source_reachable",
+        layer=Layer.MACHINE,
+        subject=f"sender:{PrometheusSource.name}",
+        at=now,
+        value=float(answers),
+    )
 
 
 def _samples(one: Mapping[str, Any], query: Query) -> list[Sample]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,12 @@ UNPACKED_BYTES_MOST = 32 * 1024**2
 _NANOSECONDS = 1e9
 _MILLISECONDS = 1e3
 _DELTA = 1
+_NOTHING_RECORDED = 1
+_FLEETING = ("process.", "telemetry.", "os.", "container.id", "k8s.pod.uid")
+"""Attributes of a resource that are others after each restart, or say nothing of it: as labels
+they would make new series of the same."""
 _VARINT_BYTES_MOST = 5
+_STALE = bytes.fromhex("7ff0000000000002")
 
 
 class Form(StrEnum):
@@ -70,8 +76,15 @@ def _of_write_request(message: Any) -> Iterator[Sample]:  # noqa: ANN401 - made 
             continue  # the counts of a histogram's buckets say nothing one by one
         form = Form.TOTAL if name.endswith(("_total", "_count", "_sum")) else Form.LEVEL
         for sample in series.samples:
+            if is_stale(sample.value):
+                continue  # how Prometheus says that a series is over
             at = sample.timestamp / _MILLISECONDS
             yield Sample(name=name, labels=labels, at=at, value=sample.value, form=form)
+
+
+def is_stale(value: float) -> bool:
+    """Return whether a value is Prometheus' mark of staleness, one certain NaN."""
+    return struct.pack(">d", value) == _STALE
 
 
 def from_otlp(body: bytes, *, is_json: bool, is_gzip: bool) -> list[Sample]:
@@ -104,7 +117,10 @@ def otlp_answer(dropped: int, reason: str) -> bytes:
 
 def _of_export(message: Any) -> Iterator[Sample]:  # noqa: ANN401 - made at run time
     for resource in message.resource_metrics:
-        shared = _attributes(resource.resource.attributes)
+        lasting = [
+            item for item in resource.resource.attributes if not str(item.key).startswith(_FLEETING)
+        ]
+        shared = _attributes(lasting)
         for scope in resource.scope_metrics:
             for metric in scope.metrics:
                 yield from _of_metric(metric, shared)
@@ -113,12 +129,12 @@ def _of_export(message: Any) -> Iterator[Sample]:  # noqa: ANN401 - made at run 
 def _of_metric(metric: Any, shared: Mapping[str, str]) -> Iterator[Sample]:  # noqa: ANN401 - as above
     kind = metric.WhichOneof("data")
     data = getattr(metric, kind) if kind else None
-    if data is None or kind == "exponential_histogram":
+    if data is None:
         return
-    form = Form.LEVEL
-    if kind in {"sum", "histogram"} and (kind == "histogram" or data.is_monotonic):
-        form = Form.DELTA if data.aggregation_temporality == _DELTA else Form.TOTAL
+    form = _form(kind, data)
     for point in data.data_points:
+        if point.flags & _NOTHING_RECORDED:
+            continue  # how OTLP says that a series is over
         labels = {**shared, **_attributes(point.attributes)}
         at = point.time_unix_nano / _NANOSECONDS
 
@@ -135,6 +151,15 @@ def _of_metric(metric: Any, shared: Mapping[str, str]) -> Iterator[Sample]:  # n
             yield sample(f"{metric.name}.sum", float(point.sum))
 
 
+def _form(kind: str, data: Any) -> Form:  # noqa: ANN401 - as above
+    """Return what the values of a metric are; summaries always count up."""
+    if kind == "gauge" or (kind == "sum" and not data.is_monotonic):
+        return Form.LEVEL
+    if kind == "summary":
+        return Form.TOTAL
+    return Form.DELTA if data.aggregation_temporality == _DELTA else Form.TOTAL
+
+
 def _attributes(found: Sequence[Any]) -> dict[str, str]:
     """Return attributes as labels, with the names that Berth knows them by."""
     labels: dict[str, str] = {}
@@ -148,6 +173,7 @@ def _attributes(found: Sequence[Any]) -> dict[str, str]:
 _NAMES = {
     "service.name": "service",
     "service.namespace": "namespace",
+    "service.instance.id": "instance",
     "host.name": "node",
     "k8s.node.name": "node",
     "k8s.pod.name": "pod",

@@ -48,18 +48,28 @@ _OTLP: Mapping[str, _Fields] = {
         "time_unix_nano": (3, "fixed64"),
         "as_double": (4, "oneof:double"),
         "as_int": (6, "oneof:sfixed64"),
+        "flags": (8, "uint32"),
     },
     "HistogramDataPoint": {
         "attributes": (9, "*KeyValue"),
         "time_unix_nano": (3, "fixed64"),
         "count": (4, "fixed64"),
         "sum": (5, "double"),
+        "flags": (10, "uint32"),
+    },
+    "ExponentialHistogramDataPoint": {
+        "attributes": (1, "*KeyValue"),
+        "time_unix_nano": (3, "fixed64"),
+        "count": (4, "fixed64"),
+        "sum": (5, "double"),
+        "flags": (10, "uint32"),
     },
     "SummaryDataPoint": {
         "attributes": (7, "*KeyValue"),
         "time_unix_nano": (3, "fixed64"),
         "count": (4, "fixed64"),
         "sum": (5, "double"),
+        "flags": (8, "uint32"),
     },
     "Gauge": {"data_points": (1, "*NumberDataPoint")},
     "Sum": {
@@ -71,6 +81,10 @@ _OTLP: Mapping[str, _Fields] = {
         "data_points": (1, "*HistogramDataPoint"),
         "aggregation_temporality": (2, "int32"),
     },
+    "ExponentialHistogram": {
+        "data_points": (1, "*ExponentialHistogramDataPoint"),
+        "aggregation_temporality": (2, "int32"),
+    },
     "Summary": {"data_points": (1, "*SummaryDataPoint")},
     "Metric": {
         "name": (1, "string"),
@@ -78,6 +92,7 @@ _OTLP: Mapping[str, _Fields] = {
         "gauge": (5, "oneof:Gauge"),
         "sum": (7, "oneof:Sum"),
         "histogram": (9, "oneof:Histogram"),
+        "exponential_histogram": (10, "oneof:ExponentialHistogram"),
         "summary": (11, "oneof:Summary"),
     },
     "ScopeMetrics": {"metrics": (2, "*Metric")},

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from alarms.grouping.nature import Nature, nature
 from alarms.rootcause.facts import Evidence, Facts, Hypothesis
 from alarms.rootcause.memory import wholes
-from engine.model.alarms import CauseKind, Event
+from engine.model import differing
+from engine.model.alarms import CauseKind, Event, Remedy
+from engine.model.checks import Check, CheckKind
 
 CODE = frozenset({"deployment", "code", "release", "rollout"})
 CONFIGURATION = frozenset({"plan", "schema", "person", "configuration", "config", "flag", "quota"})
@@ -20,6 +22,10 @@ PRIOR = -1.5
 RISEN = 1.5
 """Requests that rose so far explain what is slow."""
 WEIGHT_MOST = 4.5
+OWN = 2.0
+"""A change of the very task that fails is no chance."""
+KNOWN_AFTER_SECONDS = 2.0
+"""A server serves another model a moment before that is told."""
 PART = 0.7
 """Part of the logarithm of the chance that counts: people change things when things go wrong."""
 TELLING = 2.3
@@ -61,7 +67,13 @@ def _nearest(facts: Facts, events: Sequence[Event], every_seconds: float) -> Eve
 
 def _touching(facts: Facts) -> list[Event]:
     """Return changes before the first alarm that touch what alarms, oldest first."""
-    found = [event for event in facts.events if is_change(event) and event.at <= facts.started_at]
+    until = facts.started_at
+    found = [
+        event
+        for event in facts.events
+        if is_change(event)
+        and event.at <= (until + KNOWN_AFTER_SECONDS if event.kind in CODE else until)
+    ]
     return [event for event in found if touches(event, facts)]
 
 
@@ -90,6 +102,8 @@ def _change(facts: Facts, event: Event, every_seconds: float) -> Hypothesis:
         evidence.opposes(3.5, f"{refused[0].subject} does not answer at all")
     if _is_demand(facts):
         evidence.opposes(3.0, "callers send more than usual, which no change of ours does")
+    for task in sorted(_failing(facts) & _changed_tasks(event)):
+        evidence.supports(OWN, f"it changed parameters of {task}, which is what goes wrong")
     is_code = event.kind in CODE
     return Hypothesis(
         kind=CauseKind.CODE if is_code else CauseKind.CONFIGURATION,
@@ -99,7 +113,47 @@ def _change(facts: Facts, event: Event, every_seconds: float) -> Hypothesis:
         evidence_for=tuple(evidence.pro),
         evidence_against=tuple(evidence.contra),
         settle=_settle(event, is_code=is_code),
+        remedy=None if is_code else _set_back(event),
+        check=_check(facts, event, is_code=is_code),
     )
+
+
+def own_parameters(facts: Facts, task: str) -> bool:
+    """Return whether a change before the first alarm was of parameters of a task."""
+    return any(task in _changed_tasks(event) for event in _touching(facts))
+
+
+def _failing(facts: Facts) -> set[str]:
+    """Return the tasks that failed or lose precision."""
+    alarms = facts.alarms_of("run_failed", "precision")
+    return {alarm.labels["task"] for alarm in alarms if "task" in alarm.labels}
+
+
+def _changed_tasks(event: Event) -> set[str]:
+    return {one.name.partition(".")[0] for one in differing.read(event.labels)}
+
+
+def _set_back(event: Event) -> Remedy | None:
+    """Return the parameters of the last good run, where an event says what they were."""
+    found = [one for one in differing.read(event.labels) if one.was is not None]
+    if not found:
+        return None
+    told = ", ".join(f"{one.name} to {one.was}" for one in found)
+    parameters = {one.name: one.was for one in found if one.was is not None}
+    return Remedy(description=f"set back {told}", parameters=parameters)
+
+
+def _check(facts: Facts, event: Event, *, is_code: bool) -> Check | None:
+    """Return the look that Berth can take at a change of its own things."""
+    pipeline = event.labels.get("pipeline", "")
+    if not pipeline:
+        return None
+    if is_code:
+        kind = CheckKind.QUALITY if facts.alarms_of("quality") else CheckKind.GOLDEN
+        return Check(kind=kind, subject=f"model:{pipeline}", since=event.at)
+    if event.kind != "schema":
+        return None
+    return Check(kind=CheckKind.CONFIGURATION, subject=f"pipeline:{pipeline}", since=event.at)
 
 
 def _is_demand(facts: Facts) -> bool:

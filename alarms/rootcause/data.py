@@ -7,6 +7,7 @@ from alarms.rootcause.conversions import Conversion
 from alarms.rootcause.facts import Evidence, Facts, Hypothesis
 from alarms.rootcause.shifts import Shift, shifts
 from engine.model.alarms import CauseKind, Remedy
+from engine.model.checks import Check, CheckKind
 from engine.model.specs import Scalar
 
 PRIOR = -1.0
@@ -17,12 +18,12 @@ DRIFT_MAX = 3.0
 
 
 def hypotheses(facts: Facts, more: tuple[Conversion, ...] = ()) -> list[Hypothesis]:
-    """Return one hypothesis for each pipeline whose features moved, and for its source."""
+    """Return one hypothesis for each pipeline whose features moved or no longer arrive."""
     by_pipeline: dict[str, list[Shift]] = {}
     for shift in shifts(facts, more):
         by_pipeline.setdefault(shift.pipeline, []).append(shift)
     found = [_moved(facts, moved) for moved in by_pipeline.values()]
-    return [*found, *_absent(facts), *_source(facts)]
+    return [*found, *_absent(facts)]
 
 
 def _moved(facts: Facts, moved: list[Shift]) -> Hypothesis:
@@ -163,27 +164,10 @@ def _absent(facts: Facts) -> list[Hypothesis]:
             weight=evidence.weight,
             evidence_for=tuple(evidence.pro),
             settle="look at one raw request or source row: is the column there?",
+            check=Check(
+                kind=CheckKind.SCHEMA,
+                subject=f"pipeline:{pipeline_of(silent[0])}",
+                since=facts.began_at(),
+            ),
         )
     ]
-
-
-def _source(facts: Facts) -> list[Hypothesis]:
-    """Return the hypothesis that the source delivered other rows, for each etl task."""
-    found: list[Hypothesis] = []
-    alarms = facts.alarms_of("rows", "nulls_share", "rejected_rows")
-    for subject in dict.fromkeys(alarm.subject for alarm in alarms):
-        evidence = Evidence(PRIOR)
-        mine = [alarm for alarm in alarms if alarm.subject == subject]
-        for number, alarm in enumerate(mine):
-            evidence.supports(1.0 if number else 3.0, alarm.message)
-        found.append(
-            Hypothesis(
-                kind=CauseKind.DATA,
-                subject=subject,
-                title=f"the source of {pipeline_of(mine[0])} delivered other rows",
-                weight=evidence.weight,
-                evidence_for=tuple(evidence.pro),
-                settle="count rows by day at the source, and its empty cells",
-            )
-        )
-    return found

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from engine.model.alarms import Alarm, CauseKind, Event, Remedy, SuperAlarm
+from engine.model.checks import Check, Checked
 from engine.model.signals import Signal
 
 ONSET_VALUES = 60
@@ -31,6 +32,8 @@ class Hypothesis:
     settle: str = ""
     settled: bool | None = None
     remedy: Remedy | None = None
+    check: Check | None = None
+    checked: Checked | None = None
 
 
 @dataclass(slots=True)

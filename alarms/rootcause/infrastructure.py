@@ -5,6 +5,7 @@ from __future__ import annotations
 from alarms.grouping.nature import Nature, cluster_of, nature
 from alarms.rootcause.facts import Evidence, Facts, Hypothesis, counted
 from engine.model.alarms import CauseKind
+from engine.model.checks import Check, CheckKind
 
 PRIOR = -1.5
 
@@ -31,6 +32,7 @@ def _cluster(facts: Facts, cluster: str) -> Hypothesis:
         evidence_against=tuple(evidence.contra),
         settle=f"ask the cluster: `berth doctor` ({cluster} must answer)",
         settled=settled,
+        check=Check(kind=CheckKind.CLUSTER, subject=f"cluster:{cluster}", since=facts.began_at()),
     )
 
 

@@ -6,6 +6,7 @@ from alarms.grouping.nature import Nature, nature, pipeline_of
 from alarms.rootcause import changes
 from alarms.rootcause.facts import Evidence, Facts, Hypothesis
 from engine.model.alarms import CauseKind, Remedy
+from engine.model.checks import Check, CheckKind
 
 CHANGED = 2.0
 """What a model learned ages; that it does so just after somebody changed it would be chance."""
@@ -86,5 +87,6 @@ def demand(facts: Facts) -> list[Hypothesis]:
             evidence_against=tuple(evidence.contra),
             settle="compare requests by caller with the hour before",
             settled=settled,
+            check=Check(kind=CheckKind.REQUESTS, subject=lead.subject, since=facts.began_at()),
         )
     ]

@@ -12,7 +12,21 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from alarms.rootcause import calls, changes, components, data, infrastructure, patterns, service
+from alarms.rootcause import (
+    calls,
+    changes,
+    checked,
+    components,
+    data,
+    failures,
+    falls,
+    infrastructure,
+    nodes,
+    patterns,
+    service,
+    sources,
+    trainings,
+)
 from alarms.rootcause.conversions import Conversion
 from alarms.rootcause.facts import Facts, Hypothesis
 from alarms.rootcause.memory import Memory
@@ -62,14 +76,20 @@ class HypothesisTree:
         facts = Facts(group, signals, events)
         found = [
             *infrastructure.hypotheses(facts),
+            *nodes.hypotheses(facts),
             *data.hypotheses(facts, self._settings.conversions),
+            *sources.hypotheses(facts),
+            *trainings.hypotheses(facts),
             *service.model(facts, self._settings.day_seconds),
             *service.demand(facts),
+            *falls.hypotheses(facts),
+            *failures.hypotheses(facts),
             *changes.hypotheses(facts, self._settings.day_seconds),
             *components.hypotheses(facts, self._memory),
             *calls.hypotheses(facts, self._settings.calls),
         ]
         found = patterns.weighed(facts, _distinct(found), self._memory)
+        found = checked.weighed(found, group.checks)
         found.sort(key=lambda hypothesis: -hypothesis.weight)
         shown = [*found[: self._settings.causes_most - 1], unknown(facts)]
         total = sum(math.exp(hypothesis.weight) for hypothesis in shown)
@@ -108,4 +128,6 @@ def _cause(hypothesis: Hypothesis, belief: float) -> Cause:
         settle=hypothesis.settle,
         settled=hypothesis.settled,
         remedy=hypothesis.remedy,
+        check=hypothesis.check,
+        checked=hypothesis.checked,
     )

@@ -12,8 +12,8 @@ from alarms.rules.model import Rule, RuleSet, Verb, alarm_values, signal_values
 from engine.model import documents
 from engine.model.alarms import Alarm, Severity
 from engine.model.errors import FinalError
-from engine.model.signals import Signal
-from engine.ports import Detector
+from engine.model.signals import Season, Signal
+from engine.ports import Detector, Remembering
 
 _LOG = logging.getLogger(__name__)
 
@@ -108,6 +108,16 @@ class Detection:
         return sorted(
             [*kept, *self._raising.observe(signals)], key=lambda alarm: (alarm.at, alarm.alarm_id)
         )
+
+    def remembered(self) -> Sequence[Season]:
+        """Return what the detector inside remembers, where it does. Port `Remembering`."""
+        inside = self._statistics
+        return inside.remembered() if isinstance(inside, Remembering) else ()
+
+    def recall(self, seasons: Sequence[Season]) -> None:
+        """Remind the detector inside, where it remembers. Port `Remembering`."""
+        if isinstance(self._statistics, Remembering):
+            self._statistics.recall(seasons)
 
     def abnormal(self) -> Mapping[str, float]:
         """Return abnormal series with the time since when; vetoed ones are normal."""

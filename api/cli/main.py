@@ -21,6 +21,7 @@ from api.cli import (
     helping,
     imaging,
     importing,
+    measuring,
     model_runner,
     modelling,
     models,
@@ -50,6 +51,7 @@ _MODULES = (
     training,
     modelling,
     alarming,
+    measuring,
     hands,
     importing,
     model_runner,
@@ -65,7 +67,7 @@ _SECTIONS = {
     "Plan": "plan explain diff what-if profile forecast capacity provision learning",
     "Run": "apply status watch runs logs cancel compare reproduce export",
     "Models": "tune train compress model ci image serve gateway runner",
-    "On call": "alarms ack act silence silences split merge feedback note notify rules",
+    "On call": "alarms signals ack act silence silences split merge feedback note notify rules",
     "Engine and fleet": "start migrate private doctor fleet cluster",
 }
 """What people are about to do, and the commands for it, in the order of `berth --help`."""

@@ -79,13 +79,8 @@ class _Deployments:
             raise
 
 
-def gateway(
-    context: typer.Context,
-    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port of REST, 0 for a free one.")] = 8760,
-    refresh_seconds: Annotated[
-        float, typer.Option(help="Ask the engine so often where models serve.", min=0.05)
-    ] = 1.0,
+def _waiting(
+    *,
     wait_seconds: Annotated[
         float, typer.Option(help="How long a request waits for a model that is moved.", min=0)
     ] = 60.0,
@@ -96,29 +91,55 @@ def gateway(
         float, typer.Option(help="Go on so long after SIGTERM, saying not ready.")
     ] = 0.0,
 ) -> None:
+    """Declare what waits for what."""
+
+
+def gateway(
+    context: typer.Context,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of REST, 0 for a free one.")] = 8760,
+    grpc_port: Annotated[
+        int | None, typer.Option(help="Port of gRPC, 0 for a free one; none by default.")
+    ] = None,
+    refresh_seconds: Annotated[
+        float, typer.Option(help="Ask the engine so often where models serve.", min=0.05)
+    ] = 1.0,
+) -> None:
     """Answer for every model that serves, wherever it serves now, until Ctrl-C or SIGTERM.
 
     A model that the engine moves to another cluster keeps its address here, and no request fails.
 
-    Example: berth gateway --port 8760
+    Example: berth gateway --port 8760 --grpc-port 8761
     """
     from executors.serving.gateway import gateway as gateways
     from executors.serving.gateway import process
 
     talk: Talk = context.obj
+    asked = talk.options
+
+    def answers(found: int, grpc_found: int | None) -> None:
+        grpc = "" if grpc_found is None else f" and grpc://{host}:{grpc_found}"
+        talk.say(f"The gateway is at http://{host}:{found}/v2{grpc}. Stop it with Ctrl-C.")
 
     settings = process.GatewaySettings(
         source=_Deployments(talk),
         host=host,
         port=port,
+        grpc_port=grpc_port,
         refresh_seconds=refresh_seconds,
-        drain_seconds=drain_seconds,
-        limits=gateways.Limits(wait_seconds=wait_seconds, waiting_max=waiting_max),
-        announce=lambda found: talk.say(
-            f"The gateway is at http://{host}:{found}/v2. Stop it with Ctrl-C."
+        drain_seconds=asked["drain_seconds"],
+        limits=gateways.Limits(
+            wait_seconds=asked["wait_seconds"], waiting_max=asked["waiting_max"]
         ),
+        announce=answers,
     )
     process.run(settings)
 
 
-COMMANDS = {"serve": (Command, serve), "gateway": (Command, gateway)}
+class _Waiting(Command):
+    """A command whose requests may wait, with the options of that."""
+
+    declares = staticmethod(_waiting)
+
+
+COMMANDS = {"serve": (Command, serve), "gateway": (_Waiting, gateway)}

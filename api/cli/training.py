@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from api.wiring.trial_places import Wanted
 
 
+_OF_TASK = "BERTH_WORKERS"
+"""Says how many workers a task starts on this node, whatever the options are."""
+
+
 def placing(
     *,
     on: Annotated[str, typer.Option(help="A Kubernetes cluster, instead of this machine.")] = "",
@@ -74,6 +78,14 @@ def train(
     Example: berth train net.py:recipe --workers 2
     """
     talk: Talk = context.obj
+    outputs = os.environ.get("BERTH_OUTPUTS")
+    if outputs and not folder.is_absolute():
+        from executors.training.parallel import member
+
+        # What is left elsewhere goes with the task. An earlier attempt may have got so far.
+        before = Path(os.environ["BERTH_INPUTS"]) / os.environ["BERTH_TASK"] / folder
+        folder = Path(outputs) / folder
+        member.begin(before, folder)
     if data is not None or settings:
         _train_template(talk, program, folder, data, settings or [])
     elif probe and ":" in program[0]:
@@ -94,6 +106,9 @@ def _probe(talk: Talk, program: list[str], folder: Path) -> None:
         f"{1e3 * found.alone_seconds:.1f} ms, each of them {1e3 * found.together_seconds:.1f} "
         f"ms and {1e3 * found.exchange_seconds:.1f} ms of exchange."
     )
+    if found.workers > 1:
+        points = ", ".join(f"{count}: {factor:.2f}" for count, factor in found.scaling.points)
+        talk.say(f"For a task of a pipeline: speed up: {{{points}}}")
 
 
 def _train(talk: Talk, program: list[str], folder: Path) -> None:
@@ -117,19 +132,22 @@ def _train(talk: Talk, program: list[str], folder: Path) -> None:
 
 def _workers(talk: Talk) -> int:
     """Return how many there are: of all nodes on a cluster, else of this machine."""
-    workers = int(talk.options["workers"])
-    return workers * int(talk.options["nodes"]) if talk.options["on"] else workers
+    workers = int(os.environ.get(_OF_TASK) or talk.options["workers"])
+    nodes = int(os.environ.get("BERTH_NODES") or talk.options["nodes"])
+    return workers * nodes if talk.options["on"] or _OF_TASK in os.environ else workers
 
 
 def _run(talk: Talk, program: list[str], folder: Path, options: list[str]) -> None:
     """Run a recipe with options, or a script as it is, here or on a cluster, to a good end."""
-    from executors.training.parallel import launch
+    from executors.training.parallel import launch, member
 
     asked, seconds_max = talk.options, 60 * talk.options["minutes"]
     if asked["on"]:
         _ended(_run_there(talk, program, folder, options), folder)
         return
     start = launch.Start(workers=asked["workers"], nodes=asked["nodes"], address=asked["address"])
+    if _OF_TASK in os.environ:
+        start = member.start_of({"workers": int(os.environ[_OF_TASK])}, os.environ)
     is_recipe = ":" in program[0]
     words = launch.recipe_program(program[0], folder, options) if is_recipe else program
     _ended(launch.run(start, words, folder, seconds_max=seconds_max), folder)

@@ -61,6 +61,7 @@ class Context:
 
     changes: in the hour before and since, people included. outside: alarms near in time that
     stand elsewhere. runbooks: addresses that alarms bring along.
+    feels: what those who call a model feel. back: series within their band again, of `series`.
     """
 
     changes: tuple[Event, ...] = ()
@@ -71,3 +72,6 @@ class Context:
     runbooks: tuple[str, ...] = ()
     feedback: Feedback | None = None
     months: tuple[MonthlyPrecision, ...] = ()
+    feels: tuple[str, ...] = ()
+    back: int = 0
+    series: int = 0

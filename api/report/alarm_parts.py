@@ -8,9 +8,15 @@ from api.messages.context import Context, Past, Risk, SplitHint
 from api.report import phrases, words
 from api.report.hands import precision_text
 from api.report.tables import Style, paragraph
-from engine.model.alarms import Alarm, Event, SuperAlarm
+from engine.model.alarms import Alarm, Cause, Event, SuperAlarm
+from engine.model.checks import Checked
 
 _CHANGES_SHOWN = 10
+CAUSES_SHOWN = 3
+BELIEF_SHOWN = 0.005
+"""What would be told as 0.00 is left out."""
+GROWING_SECONDS = 60.0
+"""After its newest alarm a super-alarm counts as growing for so long."""
 
 
 def changes(events: Sequence[Event], group: SuperAlarm, style: Style, now: float) -> list[str]:
@@ -28,18 +34,59 @@ def changes(events: Sequence[Event], group: SuperAlarm, style: Style, now: float
     ]
 
 
+def checked(one: Checked, style: Style) -> str:
+    """Return how a check came out, when, and how long it took."""
+    at = phrases.clock(one.at, near=one.at, zone=style.zone, seconds=True)
+    took = words.duration(one.took_seconds)
+    return f"{one.verdict.value}: {one.message} ({one.kind.value}, {at}, took {took})"
+
+
+def growth(group: SuperAlarm, around: Context, now: float) -> str:
+    """Return whether a super-alarm grows, shrinks, or stays as it is."""
+    newest = max((alarm.at for alarm in group.alarms), default=group.opened_at)
+    if now - newest < GROWING_SECONDS:
+        return "growing"
+    if around.back:
+        count = f"{around.back} of {phrases.plural(around.series, 'signal')}"
+        return f"shrinking: {count} {'is' if around.back == 1 else 'are'} normal again"
+    return f"not growing, last alarm {phrases.age(now - newest)} ago"
+
+
+def likely(group: SuperAlarm) -> tuple[Cause, ...]:
+    """Return the causes that people see: the first three, without those that nobody believes."""
+    first = group.causes[:CAUSES_SHOWN]
+    return tuple(one for one in first if one is first[0] or one.belief >= BELIEF_SHOWN)
+
+
+def next_step(causes: Sequence[Cause]) -> list[str]:
+    """Return where to begin: the first cause that is not ruled out."""
+    if not causes:
+        return []
+    if causes[0].settled:
+        return ["begin with 1: it is settled"]
+    left = [number for number, cause in enumerate(causes, 1) if cause.settled is not False]
+    if not left:
+        return ["none of them is left: begin with the first alarm"]
+    order = " then ".join(str(number) for number in left)
+    return [f"begin with {order}" if len(left) == 1 else f"begin with {order}, one after the other"]
+
+
+def if_nothing_is_done(risks: Sequence[Risk], zone: str, now: float) -> str:
+    """Return how many deadlines would be missed, "" for none."""
+    late = [one for one in risks if is_late(one, now)]
+    if not late:
+        return ""
+    until = phrases.clock(max(one.deadline_at or 0.0 for one in late), near=now, zone=zone)
+    return f"if nothing is done: {phrases.plural(len(late), 'deadline')} missed by {until}"
+
+
 def radius(risks: Sequence[Risk], style: Style, now: float) -> list[str]:
     """Return a line for each pipeline that may be harmed, with its deadline."""
     if not risks:
         return ["  no pipeline is known to depend on it"]
     lines = [paragraph(f"  {_risk(one, style, now)}", style, indent="    ") for one in risks]
-    late = [one for one in risks if is_late(one, now)]
-    if late:
-        last = max(one.deadline_at or 0.0 for one in late)
-        until = phrases.clock(last, near=now, zone=style.zone)
-        count = phrases.plural(len(late), "deadline")
-        lines.append(f"  if nothing is done: {count} missed by {until}")
-    return lines
+    missed = if_nothing_is_done(risks, style.zone, now)
+    return [*lines, *([f"  {missed}"] if missed else [])]
 
 
 def is_late(risk: Risk, now: float) -> bool:

@@ -142,6 +142,12 @@ _OURS = (
         "Prometheus packs values by snappy. Install Berth with the extra `prometheus`.",
     ),
     Code(
+        "A008",
+        "Remote write 2.0 is not read",
+        "Prometheus sends version 1.0 unless `protobuf_message` in `remote_write` asks for "
+        "another. Read as 1.0 a request of 2.0 would look empty, and its values would be lost.",
+    ),
+    Code(
         "A006",
         "A target of notifications refuses a message",
         "The target answered that it will never take it: a wrong address, token or channel. "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.report import phrases, plans, words
+from api.report import phrases, plans, training, words
 from api.report.tables import PLAIN, Column, Style, following, paragraph, table
 from engine.model.errors import NotFoundError
 from engine.model.plans import (
@@ -73,6 +73,12 @@ def _one(plan: Plan, explanation: Explanation, style: Style) -> str:
     rows = [_row(plan, verdict, assignment, style) for verdict in verdicts]
     profile = plan.profiles.get(_key(explanation))
     sentences = [] if profile is None else [profile_text(profile)]
+    choice = training.choice_of(plan, explanation.pipeline, explanation.task)
+    workers = [] if choice is None else [training.options_text(choice, style)]
+    if choice is not None:
+        sentences.append(training.sentence(choice))
+    if profile is not None and profile.scaling is not None:
+        sentences.append(training.known_by(profile.scaling))
     if explanation.break_evens:
         turns = "; ".join(turning_point(plan, item, style) for item in explanation.break_evens)
         sentences.append(f"It would move if: {turns}.")
@@ -80,6 +86,7 @@ def _one(plan: Plan, explanation: Explanation, style: Style) -> str:
         [
             style.bold(heading(plan, explanation, assignment, style)),
             table(_COLUMNS, rows, style),
+            *workers,
             "\n".join(paragraph(sentence, style) for sentence in sentences),
         ]
     ).rstrip()
@@ -145,6 +152,8 @@ def profile_text(profile: Profile) -> str:
     else:
         median = words.duration(profile.duration_seconds.p50)
         need = f"{median} at the median (P95 {words.duration(profile.duration_seconds.p95)})"
+        if profile.scaling is not None:
+            need += f" by {phrases.plural(profile.replicas, 'worker')}"
     peaks = ", ".join(
         f"{resource.value} {words.amount(profile.peak(resource), resource.unit)}"
         for resource in Resource

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from api.report import phrases, words
+from api.report import phrases, training, words
 from api.report.tables import PLAIN, Column, Style, following, paragraph, table
 from engine.model.plans import Assignment, Plan, Promise, Ruling, Unplaced
 from engine.model.specs import TaskKind
@@ -135,6 +135,7 @@ def _sentences(plan: Plan, solved_seconds: float | None) -> list[str]:
                 f"Shared: {names} on {sharing.cluster}/{sharing.pool}: {sharing.nodes_shared} "
                 f"instead of {alone}."
             )
+    lines += [training.sentence(choice) for choice in plan.workers]
     lines += _binding(plan)
     solved = "" if solved_seconds is None else f", solved in {words.duration(solved_seconds)}"
     if placement.optimal and placement.unplaced:

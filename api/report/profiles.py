@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from api.report import phrases, words
+from api.report import phrases, training, words
 from api.report.tables import PLAIN, Column, Style, following, paragraph, table
 from engine.model.errors import NotFoundError
 from engine.model.learning import LearningReport, ModelVersion, TaskHistory
@@ -106,6 +106,8 @@ def _need(profile: Profile) -> str:
         said += f" ({', '.join(profile.gpu_models)} would do)"
     if profile.duration_seconds is None:
         said += f", {phrases.plural(profile.replicas, 'replica')} at the peak"
+    elif profile.scaling is not None:
+        said += f", by {phrases.plural(profile.replicas, 'worker')}"
     return f"{said}, its data in {profile.storage.value}"
 
 
@@ -148,6 +150,8 @@ def _sentences(profile: Profile) -> list[str]:
     if profile.memory_retries_gib:
         tries = ", ".join(words.amount(gib, "GiB") for gib in profile.memory_retries_gib)
         lines.append(f"Should it run out of memory, the next tries hold {tries}.")
+    if profile.scaling is not None:
+        lines.append(training.known_by(profile.scaling))
     machines = [
         f"{fit.cluster}/{fit.pool} ({fit.machine}, {words.money(fit.cost_micro_dollars)})"
         for fit in profile.machines[:_MOST_MACHINES]

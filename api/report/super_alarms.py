@@ -10,9 +10,7 @@ from api.report.tables import PLAIN, Column, Style, following, paragraph, table
 from engine.model.alarms import Action, ActionState, Alarm, Cause, SuperAlarm, SuperAlarmState
 from engine.model.intake import FOREIGN_TEST
 
-_CAUSES_SHOWN = 3
 _ALARMS_SHOWN = 12
-_GROWING_SECONDS = 60.0
 _COLUMNS = (
     Column(title="ID"),
     Column(title="LEVEL"),
@@ -97,8 +95,10 @@ def super_alarm_text(
     """Return everything about one super-alarm, in the order of the first five minutes."""
     around = context or Context()
     done = _actions_of(group, actions)
-    shown = group.causes[:_CAUSES_SHOWN]
+    shown = alarm_parts.likely(group)
     causes = [_cause(number, cause, style) for number, cause in enumerate(shown, 1)]
+    if group.state is not SuperAlarmState.RESOLVED:
+        causes += [f"  {text}" for text in alarm_parts.next_step(shown)]
     alarms = phrases.plural(len(group.alarms), "alarm")
     reasons = [paragraph(f"  {reason}", style, indent="  ") for reason in group.because]
     parts: list[tuple[str, list[str]]] = [
@@ -117,15 +117,14 @@ def super_alarm_text(
         ("Like it before", alarm_parts.like_it(around.like, style)),
         ("Notes and hand-over", alarm_parts.notes(group, around, style)),
     ]
-    blocks = [_headline(group, style, now)]
+    blocks = [_headline(group, around, style, now)]
     blocks += ["\n".join([style.bold(title), *lines]) for title, lines in parts]
     return "\n\n".join([*blocks, following(*_commands(group, done))])
 
 
-def _headline(group: SuperAlarm, style: Style, now: float) -> str:
-    newest = max((alarm.at for alarm in group.alarms), default=group.opened_at)
+def _headline(group: SuperAlarm, around: Context, style: Style, now: float) -> str:
     over = group.state is SuperAlarmState.RESOLVED
-    grows = "" if over else ", growing" if now - newest < _GROWING_SECONDS else ", not growing"
+    grows = "" if over else f", {alarm_parts.growth(group, around, now)}"
     owner = f", taken by {group.owner}" if group.owner else ""
     growing = "since" if not over else "resolved, since"
     began = phrases.clock(group.opened_at, near=now, zone=style.zone, seconds=True)
@@ -135,6 +134,9 @@ def _headline(group: SuperAlarm, style: Style, now: float) -> str:
         f"{style.zone} ({phrases.age(now - group.opened_at)}){grows}, {group.state.value}{owner}"
     )
     lines = [style.alert(phrases.printable(text))]
+    if around.feels:
+        verb = "felt" if over else "feel"
+        lines.append(paragraph(f"What users {verb}: {'; '.join(around.feels)}", style))
     if group.pipelines:
         lines.append(f"Harmed or at risk: {', '.join(group.pipelines)}")
     return "\n".join(lines)
@@ -146,7 +148,11 @@ def _cause(number: int, cause: Cause, style: Style) -> str:
     lines = [f"{number}. {cause.title}  {cause.belief:.2f}  {cause.kind.value}{settled}"]
     lines += [f"   for      {item}" for item in cause.evidence_for]
     lines += [f"   against  {item}" for item in cause.evidence_against]
-    if cause.settle:
+    if cause.checked is not None:
+        lines.append(f"   checked  {alarm_parts.checked(cause.checked, style)}")
+    elif cause.check is not None and cause.settled is None:
+        lines.append(f"   to check {cause.check.kind.value}: Berth does it by itself")
+    if cause.settle and cause.settled is None:
         lines.append(f"   settle   {cause.settle}")
     if cause.remedy is not None:
         values = ", ".join(f"{name}={value}" for name, value in cause.remedy.parameters.items())

@@ -25,7 +25,9 @@ from engine.model.intake import Sender
 router = answering.router("intake")
 
 _UNAUTHORIZED = status.HTTP_401_UNAUTHORIZED
+_UNSUPPORTED = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
 _PROTOBUF = "application/x-protobuf"
+_REMOTE_WRITE_2 = "io.prometheus.write.v2"
 
 
 class UnknownSenderError(Exception):
@@ -69,7 +71,9 @@ def unknown_sender(_: Request, error: Exception) -> Response:
 @router.post("/v1/intake/alertmanager")
 def alertmanager(application: answering.Served, name: Known, raw: Body) -> Response:
     """Take a notification of Alertmanager's webhook (version 4)."""
-    return _answer(application.door.alerts(name, alerts.from_webhook(_json(raw))))
+    content = _json(raw)
+    told = alerts.from_webhook(content)
+    return _answer(application.door.alerts(name, told, left_out=alerts.left_out(content)))
 
 
 @router.post("/api/v2/alerts")
@@ -95,8 +99,16 @@ def cloud_events(
 
 
 @router.post("/api/v1/write", status_code=status.HTTP_204_NO_CONTENT)
-def remote_write(application: answering.Served, name: Known, raw: Body) -> Response:
+def remote_write(
+    application: answering.Served, name: Known, raw: Body, request: Request
+) -> Response:
     """Take values of Prometheus remote write 1.0 (Protocol Buffers in snappy)."""
+    if _REMOTE_WRITE_2 in request.headers.get("content-type", ""):
+        # Read as 1.0 it would look empty, and be lost with success.
+        fix = "remove `protobuf_message` from `remote_write`: version 1.0 is its default"
+        error = RefusedError("remote write 2.0 is not read here", fix=fix, code="A008")
+        content = {**problems.problem(error), "status": _UNSUPPORTED}
+        return JSONResponse(content, _UNSUPPORTED, media_type=problems.MEDIA_TYPE)
     application.door.samples(name, samples.from_remote_write(raw.content))
     return Response(status_code=status.HTTP_204_NO_CONTENT)
 

@@ -23,6 +23,8 @@ CODE_VALUE = "U010"
 CODE_UNKNOWN = "U011"
 CODE_FILE = "U012"
 
+ACTS = ("re-plan", "retrain", "stop", "retry", "roll back")
+"""What the watch loop may do without a person."""
 _PREFIX = "BERTH_"
 _PORT_MAX = 65_535
 _LEASE_LEAST_SECONDS, _LEASE_MOST_SECONDS = 1.0, 300.0
@@ -190,6 +192,14 @@ def _sizing(value: object) -> str:
     return name
 
 
+def _acts(value: object) -> str:
+    names = [name.strip() for name in _text(value).split(",")]
+    unknown = [name for name in names if name not in {*ACTS, "none"}]
+    if unknown or ("none" in names and len(names) > 1):
+        raise ValueError(f"some of {', '.join(ACTS)} are needed, with commas between, or none")
+    return ", ".join(names)
+
+
 def _switch(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
@@ -231,6 +241,9 @@ _READERS: dict[str, Callable[[object], object]] = {
     "container_options": _words,
     "container_python": _text,
     "sizing": _sizing,
+    "acts": _acts,
+    "acts_per_day": _whole(1),
+    "acts_budget": _positive,
     "demand_network": _switch,
     "clock_factor": _positive,
     "window_seconds": _positive,

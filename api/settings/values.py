@@ -40,6 +40,11 @@ class Settings:
         of `podman run`. container_python: the interpreter in the image.
     sizing: what the hourly sizes of services are for: `advise` tells people, `apply` also restarts
         a service whose new size repays it.
+    acts: what the watch loop may do without a person: some of `re-plan`, `retrain`, `stop`, `retry`
+        and `roll back`, with commas between, or `none`.
+    acts_per_day, acts_budget: most stops, retries and roll-backs of each pipeline within a day, of
+        each kind, and what the retries of it may cost in US dollars; None: no bound. A pipeline
+        bounds its retrainings itself.
     demand_network: whether a network competes to forecast demand, `on` or `off`; it needs torch.
     work_limit: deterministic work units of the solver for one plan, about a second each.
     request_bytes_max: largest body of a request that is read.
@@ -75,6 +80,9 @@ class Settings:
     container_options: str = ""
     container_python: str = "python3"
     sizing: str = "advise"
+    acts: str = "re-plan, retrain, stop, retry, roll back"
+    acts_per_day: int = 3
+    acts_budget: float | None = None
     demand_network: str = "off"
     work_limit: float = 4.0
     request_bytes_max: int = 4_194_304

@@ -8,10 +8,10 @@ from fastapi import responses
 from starlette import status
 
 from api.messages import hands
+from api.report import alarm_parts, phrases, super_alarms, words
 from api.report import hands as hands_report
-from api.report import phrases, super_alarms, words
 from api.web.desk import Desk
-from api.web.views import alarm_surroundings, timelines
+from api.web.views import alarm_surroundings, reaches, timelines
 from api.web.views import alarms as alarm_views
 from engine.model import alarms, errors, records
 from engine.model.feedback import Verdict
@@ -75,7 +75,11 @@ class AlarmPages:
             title=group.title,
             here="/alarms",
             group=group,
-            headline=alarm_views.headline(group, now),
+            headline=alarm_views.headline(group, around, now),
+            likely=alarm_parts.likely(group),
+            next_step=alarm_parts.next_step(alarm_parts.likely(group)),
+            reach=reaches.reach(group),
+            missed=alarm_parts.if_nothing_is_done(around.risks, "UTC", now),
             changes=alarm_views.changes(around.changes, group),
             at_risk=alarm_views.at_risk([self._at_risk(name) for name in group.pipelines], now),
             actions=alarm_views.actions(taken, now),

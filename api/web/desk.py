@@ -13,6 +13,7 @@ import jinja2
 from fastapi import responses
 
 from api.messages.context import Context
+from api.report import phrases, words
 from api.wiring.hands_desk import HandsDesk
 from engine import ports
 from engine.model import errors, fleet, records
@@ -34,6 +35,7 @@ class Sources:
 
     acknowledge: takes a super-alarm's id; silence: its id, seconds, and why.
     context: what surrounds a super-alarm; hands: what else people may do with one.
+    is_stopped: whether the engine is ending, so that open streams end too.
     """
 
     ledger: ports.Ledger
@@ -44,6 +46,7 @@ class Sources:
     silence: Callable[[str, float, str], object]
     context: Callable[[str], Context]
     hands: HandsDesk
+    is_stopped: Callable[[], bool] = lambda: False
 
 
 class Desk:
@@ -65,7 +68,12 @@ class Desk:
 
     def page(self, template: str, *, status: int = 200, **content: object) -> responses.Response:
         """Return a template as a page."""
-        shared = {"asset": asset, "version": self.sources.version}
+        shared = {
+            "asset": asset,
+            "version": self.sources.version,
+            "clock": words.clock_time,
+            "iso": phrases.iso,
+        }
         text = self._templates.get_template(template).render(**shared, **content)
         return responses.HTMLResponse(text, status, headers=HEADERS)
 

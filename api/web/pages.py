@@ -8,10 +8,11 @@ from typing import Literal
 import fastapi
 from fastapi import responses
 from starlette import staticfiles
+from starlette.requests import Request
 from starlette.types import Scope
 
 from api.report import capacity as capacity_report
-from api.web import cells, failing
+from api.web import cells, failing, streaming
 from api.web.alarming import AlarmPages
 from api.web.desk import FOLDER, HEADERS, Desk, Sources
 from api.web.planning import PlanPages
@@ -120,6 +121,10 @@ def router(desk: Desk) -> fastapi.APIRouter:
         ("/fleet", running.fleet),
     ):
         routes.add_api_route(path, page, methods=["GET", "HEAD"], response_model=None)
+
+    @routes.get("/live", response_model=None)
+    async def live(request: Request) -> responses.Response:
+        return await streaming.stream(request, desk)
 
     @routes.post("/alarms/{super_alarm_id}/acknowledge", response_model=None)
     def acknowledge(

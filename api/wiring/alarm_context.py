@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from api.messages.context import Context, Past, Risk
 from api.messages.hands import FeedbackAnswer
-from api.wiring import splitting
+from api.wiring import alarm_feel, splitting
 from engine.model.alarms import Action, ActionKind, Alarm, Event, SuperAlarm, SuperAlarmState
 from engine.model.feedback import Feedback
 from engine.model.identifiers import PipelineName
@@ -19,8 +20,10 @@ from engine.model.records import (
     PIPELINES,
     PLANS,
     RUNS,
+    SIGNALS,
     SUPER_ALARMS,
 )
+from engine.model.signals import Signal
 from engine.ports import Ledger
 
 LOOK_BACK_SECONDS = 3_600.0
@@ -29,6 +32,7 @@ _OUTSIDE_MOST = 5
 _LIKE_MOST = 3
 _NEWEST = 200
 _ALARMS_MOST = 2_000
+_SIGNALS_MOST = 2_000
 
 
 class AlarmContext:
@@ -42,7 +46,12 @@ class AlarmContext:
         """Return what surrounds a super-alarm."""
         feedback = self._ledger.get(FEEDBACK, group.super_alarm_id)
         runbooks = {alarm.labels.get("runbook_url", "") for alarm in group.alarms} - {""}
+        newest = self._newest(group)
+        back, series = alarm_feel.back_to_normal(group, newest)
         return Context(
+            feels=alarm_feel.feels(group, newest),
+            back=back,
+            series=series,
             changes=tuple(self._changes(group)),
             risks=tuple(self._risk(name) for name in group.pipelines),
             like=tuple(self._like(group)),
@@ -53,10 +62,29 @@ class AlarmContext:
             months=self._judged().months,
         )
 
+    def _newest(self, group: SuperAlarm) -> dict[str, Signal]:
+        """Return the newest value of each series that alarmed."""
+        names = sorted({alarm.series for alarm in group.alarms})
+        found = self._ledger.select(
+            SIGNALS,
+            where={"series": names},
+            order_by="at",
+            descending=True,
+            since=group.opened_at,
+            limit=_SIGNALS_MOST,
+        )
+        return alarm_feel.newest_of(stored.value for stored in found)
+
     def _changes(self, group: SuperAlarm) -> list[Event]:
         since = group.opened_at - LOOK_BACK_SECONDS
         found = self._ledger.select(EVENTS, order_by="at", since=since)
-        return [stored.value for stored in found if _concerns(stored.value, group)]
+        over = group.state is SuperAlarmState.RESOLVED
+        until = group.updated_at if over else math.inf
+        return [
+            stored.value
+            for stored in found
+            if stored.value.at <= until and _concerns(stored.value, group)
+        ]
 
     def _risk(self, name: PipelineName) -> Risk:
         spec = self._ledger.get(PIPELINES, name)
@@ -126,7 +154,10 @@ class AlarmContext:
             and stored.value.alarm_id not in mine
             and stored.value.series not in series
         ]
-        return sorted(near, key=lambda alarm: abs(alarm.at - group.opened_at))[:_OUTSIDE_MOST]
+        near.sort(key=lambda alarm: abs(alarm.at - group.opened_at))
+        # One a series: what repeats itself says nothing more.
+        nearest = {alarm.series: alarm for alarm in reversed(near)}
+        return [alarm for alarm in near if nearest[alarm.series] is alarm][:_OUTSIDE_MOST]
 
 
 def _concerns(event: Event, group: SuperAlarm) -> bool:

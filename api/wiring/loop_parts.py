@@ -15,6 +15,7 @@ from alarms.grouping import super_alarms, topology
 from alarms.grouping.topology_file import Topology, load_topology
 from alarms.intake.inbox import Inbox
 from alarms.intake.prometheus import PrometheusSource, load_prometheus
+from alarms.intake.quiet import SenderSilence
 from alarms.notification.channels import Channel
 from alarms.notification.files import FileNotifier
 from alarms.notification.outbox import Courier, OutboxNotifier
@@ -26,20 +27,24 @@ from alarms.rules.model import RuleSet
 from api.messages.files import read_text
 from api.settings import Settings
 from api.wiring import notifying, profile_desk
+from api.wiring.checks import EngineChecks
 from api.wiring.loops import LoopPlan
 from api.wiring.parts import Parts, plugin
 from api.wiring.rules_file import RulesFile
 from api.wiring.run_desk import RunDesk
 from api.wiring.servers import EngineServers
 from engine import dispatching, expressions, planning, plugins, watching
+from engine.model.alarms import ActionKind
 from engine.model.errors import Fault, InvalidInputError
+from engine.model.identifiers import dollars
 from engine.model.records import Term
 from engine.ports import Executor, Notifier, SignalSource
 from engine.testing import crash
+from engine.watching.checking import Checking
 from engine.watching.desk import Desk
 from executors import kubernetes
 from executors.containers import ContainerExecutor, ContainerSettings
-from executors.local import FolderArtifacts, LocalExecutor, LocalSignals
+from executors.local import FolderArtifacts, LocalExecutor, LocalSignals, MachineSignals
 from executors.serving import HttpModelServer
 
 if TYPE_CHECKING:
@@ -74,7 +79,7 @@ def plans(
     points: crash.CrashPoints | None = None,
     beyond: KubernetesExecutor | None = None,
 ) -> tuple[LoopPlan, ...]:
-    """Return the loops of an engine: dispatch, plan, watch, learn, size, one for each channel.
+    """Return the loops of an engine: dispatch, plan, watch, check, learn, size, and channels.
 
     beyond: the executor of Kubernetes, which outlives a term, as `kubernetes_executor` makes it.
     """
@@ -97,9 +102,13 @@ def plans(
     window = parts.settings.scaled(parts.settings.window_seconds)
     signals = LocalSignals(parts.settings.home, parts.fleet, parts.clock, window_seconds=window)
     promises = dispatching.PlanSignals(parts.ledger, parts.clock, window_seconds=window)
+    machine = MachineSignals(parts.settings.home, parts.clock, window_seconds=window)
     sources: Sequence[SignalSource] = (
         signals,
+        machine,
         promises,
+        dispatching.FreshnessSignals(parts.ledger, parts.clock, window_seconds=window),
+        SenderSilence(parts.ledger, parts.clock, window_seconds=window),
         *_beyond(parts, window),
         *_prometheus(parts),
     )
@@ -111,6 +120,11 @@ def plans(
         LoopPlan(
             name="watch",
             step=_looking(parts, watch, rated),
+            pause_seconds=window / _LOOKS_PER_WINDOW,
+        ),
+        LoopPlan(
+            name="check",
+            step=_checking(parts, term).step,
             pause_seconds=window / _LOOKS_PER_WINDOW,
         ),
         LoopPlan(
@@ -127,6 +141,12 @@ def plans(
         *(_courier(parts, term, channel) for channel in channels),
         *_tracking(parts),
     )
+
+
+def _checking(parts: Parts, term: Term) -> Checking:
+    """Return what runs the checks that settle causes."""
+    desk = Desk(parts.ledger, parts.clock, policy_of(parts.settings), term)
+    return Checking(desk, EngineChecks(parts))
 
 
 def _tracking(parts: Parts) -> tuple[LoopPlan, ...]:
@@ -261,11 +281,28 @@ def watcher(
         ),
         notifiers,
         parts.clock,
-        watching.WatchPolicy().scaled(settings.clock_factor),
+        policy_of(settings),
         term,
         rated.judged,
         functools.partial(watching.verdicts, parts.ledger),
     )
+
+
+def policy_of(settings: Settings) -> watching.WatchPolicy:
+    """Return what the watch loop may do by itself, by the settings and their clock."""
+    allowed = {name.strip() for name in settings.acts.split(",")}
+    budget = settings.acts_budget
+    mend = watching.MendPolicy(
+        kinds=frozenset(kind for kind in watching.MendPolicy().kinds if kind.value in allowed),
+        times_per_day=settings.acts_per_day,
+        budget_per_day_micro_dollars=None if budget is None else dollars(budget),
+    )
+    policy = watching.WatchPolicy(
+        replan=ActionKind.REPLAN.value in allowed,
+        retrain=ActionKind.RETRAIN.value in allowed,
+        mend=mend,
+    )
+    return policy.scaled(settings.clock_factor)
 
 
 def read_rules(settings: Settings) -> RuleSet:
@@ -297,6 +334,9 @@ def _beyond(parts: Parts, window_seconds: float) -> Sequence[SignalSource]:
     journal = kubernetes.Journal(kubernetes.signals_folder(parts.settings.home), parts.clock)
     return (
         kubernetes.KubernetesSignals(parts.fleet, parts.clock, window_seconds=window_seconds),
+        kubernetes.NodeSignals(
+            parts.kubernetes, parts.fleet, parts.clock, window_seconds=window_seconds
+        ),
         kubernetes.PodSignals(journal, parts.fleet, parts.clock),
     )
 

@@ -4,11 +4,11 @@ Speed and memory: 10^6 distinct alarms of 100,000 entities, all open at once, in
 own; the peak of memory includes the interpreter. Security: reads
 `alarms/security-alerts/*_alerts.txt`; for each attack phase the best group's F1, then the mean
 over phases and streams. These streams need shorter pauses than monitoring: what is polled is
-polled every five seconds, in whole seconds. Most of what fires is everyday noise, so that stretches
-of it are kept apart from events (`alarms.grouping.routine`). That, and both pauses, were chosen in
-sight of the labels of these streams and of two busier ones, on which they gain less (README). A
-phase is labelled by time, noise and all, and some show in nothing else. Compared are pauses alone,
-of five seconds and of the same length.
+polled every five seconds, in whole seconds. Most of what fires is everyday noise, which is kept
+apart from events (`alarms.grouping.events`). That, both pauses and the rates were chosen in sight
+of the labels of these streams and of others of their kind (README says which, and what the rest
+gave). A phase is labelled by time, noise and all, and some show in nothing else. Compared are
+pauses alone, of five seconds and of the same length.
 """
 
 from __future__ import annotations

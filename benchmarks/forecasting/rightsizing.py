@@ -3,8 +3,9 @@
 Use of GPU memory, host memory and GPUs of pods (`forecasting/genai-pod-*.csv*`, 57 s), and of
 processors (`forecasting/planetlab-cpu-percent*.npz`, 5 min). Every hour all is recommended anew and
 the next hour is scored: a violation is an hour with a sample above what is held for memory, and a
-sample above it for processors. Pods: knobs are chosen on the first half of the hours, figures are
-of the second. PlanetLab: one day is left out, the others are learned from, and the second half of
+sample above it for processors. Pods: knobs are chosen on the first half of the hours and, as the
+product does, anew at each later hour from all that is known by then; figures are of the second
+half. PlanetLab: one day is left out, the others are learned from, and the second half of
 the left-out day is scored; days are pooled. The rightsizer under test is
 `forecasting.profiles.rightsizing`; ports of VPA and KRR stand in `_vpa`, and get the best knob in
 hindsight.
@@ -83,7 +84,7 @@ def tally(amounts: np.ndarray, used: np.ndarray, violation: Violation) -> Tally:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A part to score: what knobs are chosen on, the use of the scored services, the first hour.
+    """A part to score: what knobs are first chosen on, the use of the scored services, first hour.
 
     goes_on: the scored hours follow those learned from, so that each hour teaches the next.
     """
@@ -167,7 +168,7 @@ def _figures(resource: Resource) -> Iterator[frame.Figure]:
     name = resource.name
     violations, ratio = mine.point
     said = f"VPA {at(vpa, violations):.3f}, KRR {at(krr, violations):.3f}; by {families[0]}"
-    yield frame.informs(f"{name}: held over used, knob of the first half", ratio, anchor=said)
+    yield frame.informs(f"{name}: held over used, knob of the past", ratio, anchor=said)
     yield frame.at_least(f"{name}: its violations, at least", 100 * violations, 1.0, unit="%")
     yield frame.at_most(f"{name}: its violations, at most", 100 * violations, 3.0, unit="%")
     at_two = at(ours, ALLOWED)
@@ -195,6 +196,7 @@ def _recommended(case: Case, violation: Violation) -> list[tuple[str, np.ndarray
         known = case.used[:, : hour + 1] if case.goes_on else case.used
         if case.goes_on:
             sizer.learn(case.used[:, :hour])
+            chosen = [sizer.choose(allowed) for allowed in ALLOWANCES]
         for place, choice in enumerate(chosen):
             rows, amounts = sizer.recommend(known, choice, first_hour=hour)
             held[place][rows.service, rows.hour] = amounts

@@ -7,8 +7,17 @@ how far it is.
 from __future__ import annotations
 
 from engine.dispatching.dispatcher import Dispatcher
+from engine.dispatching.freshness import FreshnessSignals
 from engine.dispatching.progress import status
 from engine.dispatching.signals import PlanSignals
 from engine.dispatching.submission import cancel, submit, submit_once
 
-__all__ = ["Dispatcher", "PlanSignals", "cancel", "status", "submit", "submit_once"]
+__all__ = [
+    "Dispatcher",
+    "FreshnessSignals",
+    "PlanSignals",
+    "cancel",
+    "status",
+    "submit",
+    "submit_once",
+]

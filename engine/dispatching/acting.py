@@ -5,6 +5,7 @@ Others ask, this loop does.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from engine.dispatching import deployments, restarting, submission
@@ -20,6 +21,7 @@ from engine.model.records import (
     Stored,
     Write,
 )
+from engine.model.specs import Scalar
 
 _OWNED = (ActionKind.ROLL_BACK.value, ActionKind.STOP.value, ActionKind.RETRY.value)
 _OPEN = (ActionState.WANTED.value, ActionState.STARTED.value)
@@ -66,9 +68,12 @@ def _roll_back(desk: Desk, stored: Stored[Action]) -> bool:
 
 
 def _stop(desk: Desk, stored: Stored[Action]) -> bool:
-    """Cancel the run that the action names, or every active run of its pipeline."""
+    """Stop what the action names: one task of a run, a run, or every active run of a pipeline."""
+    action = stored.value
+    if action.subject.startswith("task:"):
+        return _stop_task(desk, stored)
     stopped: list[str] = []
-    for run in _runs(desk, stored.value):
+    for run in _runs(desk, action):
         # Only a person withdraws what serves.
         if run.value.state is RunState.ACTIVE:
             submission.cancel(desk.ledger, desk.clock, run.value.run_id)
@@ -77,20 +82,42 @@ def _stop(desk: Desk, stored: Stored[Action]) -> bool:
     return _finish(desk, stored, ActionState.DONE, result)
 
 
+def _stop_task(desk: Desk, stored: Stored[Action]) -> bool:
+    """Let one task fail; its attempt is stopped as one that nobody waits for.
+
+    The run goes on with what does not need it, and may be retried.
+    """
+    action = stored.value
+    name = action.subject.rpartition("/")[2]
+    task = None if action.run_id is None else desk.task_run(action.run_id, name)
+    if task is None or task.value.state is not TaskState.RUNNING:
+        return _finish(desk, stored, ActionState.DONE, f"{name} was not running any more")
+    now = desk.clock.now()
+    message = f"stopped because of {action.super_alarm_id}: {action.policy}"
+    failed = replace(
+        task.value, state=TaskState.FAILED, reason=Reason.ALARM, message=message, ended_at=now
+    )
+    result = f"stopped {name} of run {action.run_id}"
+    done = replace(action, state=ActionState.DONE, ended_at=now, result=result)
+    writes = (Put(TASK_RUNS, failed, task.version), Put(ACTIONS, done, stored.version))
+    return desk.commit("action.stop", *writes)
+
+
 def _retry(desk: Desk, stored: Stored[Action]) -> bool:
-    """Let failed tasks, and what was skipped because of them, run again in the same run."""
+    """Let failed tasks, what the remedy changes, and what follows run again in the same run."""
     action = stored.value
     for run in _runs(desk, action):
         if run.value.state is RunState.CANCELLED:
             continue
         tasks = desk.ledger.select(TASK_RUNS, where={"run_id": run.value.run_id})
+        if not any(_failed(task.value) for task in tasks):
+            continue
+        changed = _changed(desk, run, action.parameters)
         again: list[Write] = [
             Put(TASK_RUNS, _again(task.value), task.version)
             for task in tasks
-            if _failed(task.value)
+            if _failed(task.value) or (task.value.task in changed and task.value.state.is_terminal)
         ]
-        if not again:
-            continue
         resumed = replace(
             run.value,
             state=RunState.ACTIVE,
@@ -108,6 +135,22 @@ def _retry(desk: Desk, stored: Stored[Action]) -> bool:
         writes = (Put(RUNS, resumed, run.version), Put(ACTIONS, done, stored.version), *again)
         return desk.commit("action.retry", *writes)
     return _finish(desk, stored, ActionState.FAILED, "no run of it has failed tasks")
+
+
+def _changed(desk: Desk, run: Stored[Run], parameters: Mapping[str, Scalar]) -> frozenset[str]:
+    """Return the tasks that get other parameters than they had, and all that come after them."""
+    spec = desk.view(run).spec
+    found = {
+        name.partition(".")[0]
+        for name, value in parameters.items()
+        if run.value.parameters.get(name) != value
+    }
+    # Tasks stand in any order in a file; each round adds those after what was found.
+    size = -1
+    while size != len(found):
+        size = len(found)
+        found |= {task.name for task in spec.tasks if found & set(task.after)}
+    return frozenset(found)
 
 
 def _runs(desk: Desk, action: Action) -> list[Stored[Run]]:

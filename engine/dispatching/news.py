@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from engine.model import differing
 from engine.model.alarms import Event
+from engine.model.differing import Difference
 from engine.model.dispatches import Deployment, Run
 from engine.model.records import ClusterHealth
 
@@ -20,15 +22,19 @@ def run_ended(run: Run, at: float) -> Event:
     )
 
 
-def pipeline_changed(pipeline: str, at: float) -> Event:
-    """Return the event of a pipeline that was submitted with another spec than before."""
+def pipeline_changed(pipeline: str, at: float, found: tuple[Difference, ...] = ()) -> Event:
+    """Return the event of a pipeline that was submitted with another spec than before.
+
+    found: parameters that differ from those of its last good run.
+    """
+    told = f": {differing.words(found)}" if found else ""
     return Event(
         event_id=f"pipeline-changed:{pipeline}@{at!r}",
         at=at,
         kind="schema",
         subject=f"pipeline:{pipeline}",
-        message=f"the specification of {pipeline} changed",
-        labels={"pipeline": pipeline},
+        message=f"the specification of {pipeline} changed{told}",
+        labels={"pipeline": pipeline, **differing.labels(found)},
     )
 
 

@@ -11,9 +11,10 @@ from engine.model import documents
 from engine.model.dispatches import Attempt, AttemptOrder, AttemptState, Run, TaskRun, TaskState
 from engine.model.identifiers import Digest
 from engine.model.plans import Plan, task_key
-from engine.model.profiles import Quantiles, RunRecord, Told
+from engine.model.profiles import Profile, Quantiles, RunRecord, Told
 from engine.model.resources import Resource
 from engine.model.specs import Scalar, TaskKind, TaskSpec
+from engine.model.trainings import alone_of
 
 _LEAST_TIME_LIMIT_SECONDS = 600.0
 _TIME_LIMIT_FACTOR = 10.0
@@ -24,7 +25,7 @@ _LEARNED_UPSTREAM = ("rows", "columns")
 
 def order_for(view: RunView, attempt: Attempt) -> AttemptOrder:
     """Return the order for an attempt; the same store gives the same order."""
-    task = view.spec.task(attempt.task)
+    task, begins = view.spec.task(attempt.task), attempt.begins
     return AttemptOrder(
         attempt_id=attempt.attempt_id,
         run_id=attempt.run_id,
@@ -35,7 +36,7 @@ def order_for(view: RunView, attempt: Attempt) -> AttemptOrder:
         pool=attempt.pool,
         command=task.command,
         folder=view.spec.folder,
-        inputs=inputs_of(view, task),
+        inputs=inputs_of(view, task) | ({} if begins is None else {task.name: begins}),
         parameters={
             "task": documents.plain(task),
             "pipeline": view.spec.name,
@@ -44,7 +45,9 @@ def order_for(view: RunView, attempt: Attempt) -> AttemptOrder:
             "upstream": outputs_before(view, task),
             **_replicas(view, attempt, task),
         },
-        limits=attempt.held,
+        limits=attempt.held.times(1.0 / attempt.nodes),
+        nodes=attempt.nodes,
+        workers=attempt.workers,
         time_limit_seconds=_time_limit(view, attempt, task),
     )
 
@@ -144,27 +147,38 @@ def time_limit_seconds(plan: Plan, pipeline: str, task: TaskSpec) -> float | Non
 def run_record(view: RunView, attempt: Attempt, speed: float) -> RunRecord | None:
     """Return what an ended attempt teaches, or None when nothing was measured.
 
-    speed: of its pool; turns measured seconds into reference seconds.
+    speed: of its pool; turns measured seconds into reference seconds. What several workers did
+    together is written down as one of them would have done it alone, by the plan's speed-up.
     """
     usage = attempt.usage
     if usage is None or attempt.ended_at is None:
         return None
     task = view.spec.task(attempt.task)
-    seconds = max(usage.duration_seconds, 1e-6)
+    profile = view.plan.profiles.get(task_key(view.spec.name, task.name))
+    seconds, workers = max(usage.duration_seconds, 1e-6), max(attempt.workers, 1)
+    faster = _speed_up(profile, workers)
     return RunRecord(
         pipeline=attempt.pipeline,
         task=attempt.task,
         kind=task.kind,
         attributes=attributes_before(view, task),
         ended_at=attempt.ended_at,
-        duration_seconds=usage.duration_seconds * speed,
-        cpu_cores_mean=usage.cpu_seconds / seconds,
-        memory_gib_peak=usage.memory_gib_peak,
+        duration_seconds=usage.duration_seconds * speed * faster,
+        cpu_cores_mean=usage.cpu_seconds / seconds / workers,
+        memory_gib_peak=usage.memory_gib_peak / workers,
         disk_gib=usage.disk_gib,
-        gpu_count=attempt.held.gpu_count,
+        gpu_count=attempt.held.gpu_count / workers,
         succeeded=attempt.state is AttemptState.SUCCEEDED,
-        told=_told(view, task),
+        told=_told(view, profile),
+        workers=workers,
+        speed_up=faster,
     )
+
+
+def _speed_up(profile: Profile | None, workers: int) -> float:
+    """Return how many times faster than one worker so many were planned to be."""
+    scaling = None if profile is None else profile.scaling
+    return 1.0 if scaling is None else scaling.speed_up(workers)
 
 
 def attributes_before(view: RunView, task: TaskSpec) -> dict[str, Scalar]:
@@ -178,12 +192,13 @@ def attributes_before(view: RunView, task: TaskSpec) -> dict[str, Scalar]:
     return {**learned, **task.attributes}
 
 
-def _told(view: RunView, task: TaskSpec) -> Told | None:
+def _told(view: RunView, profile: Profile | None) -> Told | None:
     """Return what the plan said of a task, so that it can be held against what happened."""
-    profile = view.plan.profiles.get(task_key(view.spec.name, task.name))
     if profile is None:
         return None
     nothing = (Quantiles.constant(0.0),)
+    # Of a training what it says of a single worker, as the record does.
+    profile = alone_of(profile)
     return Told(
         plan=view.plan.plan_id,
         method=profile.evidence.method,

@@ -82,6 +82,9 @@ def ended(attempt: Attempt, seen: Observation, now: float) -> Attempt:
         reason=seen.reason,
         message=seen.message,
         usage=seen.usage,
+        left=seen.artifact
+        if attempt.workers and seen.state is not AttemptState.SUCCEEDED
+        else None,
     )
 
 

@@ -177,7 +177,7 @@ def _failure(
         retries_left=1 + spec.retries - retrying.failures(spec, attempts, desk.clock.now()),
         batch_size=_batch_size(view, spec, attempts[-1]),
         profile=profile,
-        runs=_own_runs(desk.ledger, view.spec.name, spec) if ran_out else (),
+        runs=_own_runs(desk.ledger, attempts[-1], spec) if ran_out else (),
         retries=tuple(known_retries(desk)),
     )
 
@@ -190,8 +190,8 @@ def _batch_size(view: RunView, task: TaskSpec, attempt: Attempt) -> int | None:
     return given if isinstance(given, int) and not isinstance(given, bool) and given > 1 else None
 
 
-def _own_runs(ledger: Ledger, pipeline: str, task: TaskSpec) -> tuple[RunRecord, ...]:
-    """Return past runs of a task, oldest first."""
+def _own_runs(ledger: Ledger, attempt: Attempt, task: TaskSpec) -> tuple[RunRecord, ...]:
+    """Return past runs of an attempt's task, oldest first, with the memory of as many workers."""
     found = ledger.select(
         RUN_RECORDS,
         where={"kind": task.kind.value},
@@ -199,8 +199,13 @@ def _own_runs(ledger: Ledger, pipeline: str, task: TaskSpec) -> tuple[RunRecord,
         descending=True,
         limit=_RUNS_READ,
     )
-    mine = [s.value for s in found if (s.value.pipeline, s.value.task) == (pipeline, task.name)]
-    return tuple(reversed(mine))
+    mine = [s.value for s in found if (s.value.pipeline, s.value.task) == _task_of(attempt)]
+    workers = max(attempt.workers, 1)
+    return tuple(replace(r, memory_gib_peak=r.memory_gib_peak * workers) for r in reversed(mine))
+
+
+def _task_of(attempt: Attempt) -> tuple[str, str]:
+    return attempt.pipeline, attempt.task
 
 
 def known_retries(desk: Desk) -> list[Retry]:

@@ -6,7 +6,7 @@ outcome after it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from engine.dispatching import (
@@ -36,7 +36,7 @@ from engine.model.dispatches import (
 )
 from engine.model.errors import FinalError
 from engine.model.fleet import Fleet
-from engine.model.identifiers import AttemptId, RunId, TaskName, attempt_id
+from engine.model.identifiers import AttemptId, Digest, RunId, TaskName, attempt_id
 from engine.model.records import (
     ABSENT,
     ATTEMPTS,
@@ -224,7 +224,8 @@ def _begin(
             judgement = suspending.waits(judgement, waiting)
         return _store(desk, view, task, judgement, step.group) | makes_room
     if left is None:
-        intended = Stored(_next(desk, view, asked, executor, configuration), ABSENT)
+        made = _next(desk, view, asked, executor, configuration)
+        intended = Stored(replace(made, begins=_left(attempts)), ABSENT)
     else:
         went_on = suspending.resumed(left.value, needed, desk.clock.now(), desk.term.number)
         intended = Stored(went_on, left.version)
@@ -302,7 +303,16 @@ def _next(
         fence=desk.term.number,
         owner=view.spec.owner,
         configuration=configuration,
+        # Only workers know of one another; a service on several nodes is one attempt all the same.
+        nodes=asked.assignment.node_count if asked.assignment.workers else 1,
+        workers=asked.assignment.workers,
     )
+
+
+def _left(attempts: Sequence[Attempt]) -> Digest | None:
+    """Return what the newest attempt left that left something."""
+    found = [attempt.left for attempt in attempts if attempt.left is not None]
+    return found[-1] if found else None
 
 
 def _intend(

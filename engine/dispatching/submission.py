@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from engine import runs
 from engine.dispatching import news
-from engine.dispatching.desk import spec_of
+from engine.dispatching.desk import spec_of, stored_plan
+from engine.model import differing
 from engine.model.dispatches import Reason, Run, RunCause, RunState, TaskState
 from engine.model.errors import ConflictError, NotFoundError, RefusedError
 from engine.model.identifiers import PipelineName, RunId
@@ -148,7 +149,22 @@ def _pipeline(ledger: Ledger, spec: PipelineSpec, at: float) -> list[Write]:
         return [Put(PIPELINES, spec)]
     if stored.value == spec:
         return []
-    return [Put(PIPELINES, spec), Put(EVENTS, news.pipeline_changed(spec.name, at))]
+    good = last_good(ledger, spec.name)
+    known = {} if good is None else parameters_of(ledger, good)
+    found = differing.differences(known, differing.parameters(spec)) if known else ()
+    return [Put(PIPELINES, spec), Put(EVENTS, news.pipeline_changed(spec.name, at, found))]
+
+
+def last_good(ledger: Ledger, pipeline: str) -> Run | None:
+    """Return the newest run of a pipeline that succeeded."""
+    where = {"pipeline": pipeline, "state": RunState.SUCCEEDED.value}
+    found = ledger.select(RUNS, where=where, order_by="created_at", descending=True, limit=1)
+    return found[0].value if found else None
+
+
+def parameters_of(ledger: Ledger, run: Run) -> dict[str, Scalar]:
+    """Return every parameter of a run as `TASK.NAME`."""
+    return differing.parameters(spec_of(stored_plan(ledger, run), run.pipeline), run.parameters)
 
 
 def _run(ledger: Ledger, run_id: str) -> Run:

@@ -126,7 +126,7 @@ _PAGES = (
         "S018",
         "The key belongs to another kind of task",
         "`requests`, `p99` and `availability` belong to serve tasks, `gates` to evaluate tasks, "
-        "`trials` to train tasks.",
+        "`trials` and `workers` to train tasks.",
     ),
     Code(
         "S019",
@@ -166,6 +166,13 @@ _PAGES = (
         "`berth import` and `berth plan` read the compiled form of Kubeflow Pipelines (version 2) "
         "and workflows of Argo. What does not map is listed with its place; where no task maps, "
         "nothing is left to plan.",
+    ),
+    Code(
+        "S025",
+        "Workers that nobody starts",
+        "`workers` says how many train together. The command of the task starts them, on each "
+        "node those that `$BERTH_WORKERS` says: `berth train` and `torchrun` do so without "
+        "options. What Berth trains without a command is one process.",
     ),
     Code("B000", "Berth failed", "A failure without a code of its own; the message says more."),
     Code(

@@ -34,6 +34,7 @@ from engine.documents.codecs.quantities import (
 )
 from engine.documents.loops import VALUES_MAX, Each
 from engine.documents.sources import Node, TroubleError, fault
+from engine.documents.workers_form import SpeedUpCodec, WorkersCodec, workers_faults
 from engine.model.errors import Fault
 from engine.model.identifiers import TaskName
 from engine.model.specs import (
@@ -43,6 +44,7 @@ from engine.model.specs import (
     TaskKind,
     TaskSpec,
     Wishes,
+    Workers,
 )
 
 TEMPLATES = ("arima", "transformer", "graph")
@@ -61,6 +63,8 @@ KEYS_OF_KIND: dict[str, tuple[TaskKind, ...]] = {
     "gates": (TaskKind.EVALUATE,),
     "model": (TaskKind.TRAIN,),
     "trials": (TaskKind.TRAIN,),
+    "workers": (TaskKind.TRAIN,),
+    "speed up": (TaskKind.TRAIN,),
     "interruptible": tuple(kind for kind in TaskKind if kind is not TaskKind.SERVE),
 }
 """Keys that belong to some kinds of task only; all others may stand with any."""
@@ -141,6 +145,8 @@ TASK_FIELDS: dict[str, Field] = {
     "schema": Field(Mapped(Text("a unit"), "columns with units"), "column: unit, as it arrives"),
     "model": Field(Listed(Text("a model family")), "families to train"),
     "trials": Field(Whole(1, 10_000), "configurations tried for each family"),
+    "workers": Field(WorkersCodec(), "how many train together: `4`, or `1 to 4` to plan that"),
+    "speed up": Field(SpeedUpCodec(), "how many times faster than one they are: `{2: 1.8}`"),
     "each": Field(Each(), "loop: one task for each value, `{family: [knn, tree]}`"),
     "at once": Field(Whole(1, VALUES_MAX), "how many tasks of the loop may run at the same time"),
     "loop": Field(Name(), "the loop it is one of; written by Berth for `each`"),
@@ -179,6 +185,9 @@ def _build_task(values: Values) -> TaskSpec:
         ),
     )
     kind = TaskKind(values["kind"])
+    workers: Workers | None = values.get("workers")
+    if workers is not None:
+        workers = dataclasses.replace(workers, **present(values, speed_ups="speed up"))
     serving = present(
         values,
         requests_per_second_peak="requests",
@@ -190,6 +199,7 @@ def _build_task(values: Values) -> TaskSpec:
         name=TaskName(""),
         kind=kind,
         wishes=wishes,
+        workers=workers,
         serving=Serving(**serving) if kind is TaskKind.SERVE else None,
         join=Join(values.get("join", Join.ALL)),
         **present(
@@ -234,6 +244,12 @@ def _take_serving(task: TaskSpec) -> Values:
     }
 
 
+def _take_workers(task: TaskSpec) -> Values:
+    if task.workers is None:
+        return {}
+    return {"workers": task.workers, "speed up": task.workers.speed_ups or None}
+
+
 def _take_task(task: TaskSpec) -> Values:
     wishes, served = task.wishes, _take_serving(task)
     has_gpu = (wishes.gpu_model, wishes.gpu_count, wishes.gpu_memory_gib) != (None, None, None)
@@ -254,6 +270,7 @@ def _take_task(task: TaskSpec) -> Values:
         "schema": task.schema or None,
         "model": task.model or None,
         "trials": task.trials,
+        **_take_workers(task),
         "parameters": task.parameters or None,
         "cpu": wishes.cpu_cores,
         "memory": wishes.memory_gib,
@@ -297,6 +314,7 @@ class TaskForm(Form[TaskSpec]):
             message = "`at once` bounds a loop, and there is none"
             faults.append(fault("S023", members["at once"], message, fix="add `each: ...`"))
         faults.extend(_model_faults(members.get("model"), values))
+        faults.extend(workers_faults(members, values))
         shares = values.get("load by hour")
         if shares is not None and len(shares) != HOURS:
             message = f"{HOURS} shares were expected, one for each hour, not {len(shares)}"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from engine.model.checks import Check, Checked
 from engine.model.identifiers import FREE, MicroDollars, PipelineName, PlanId, RunId, SuperAlarmId
 from engine.model.signals import Layer
 from engine.model.specs import Scalar
@@ -88,8 +89,10 @@ class Cause:
     """One hypothesis, with its share of belief and what speaks for and against it.
 
     subject: what is at fault (`cluster:eu-1`, `feature:heart/chol`).
-    settle: the check that would settle it, as a command or an action a person can take.
-    settled: its outcome when Berth could run it itself: true, false, or None when not run.
+    settle: what would settle it, as a command or an action a person can take.
+    settled: whether it is so, where Berth could find out: true, false, or None where it could not.
+    check: the look by which Berth can find out; None where only a person can.
+    checked: how that came out; None before.
     """
 
     kind: CauseKind
@@ -101,6 +104,8 @@ class Cause:
     settle: str = ""
     settled: bool | None = None
     remedy: Remedy | None = None
+    check: Check | None = None
+    checked: Checked | None = None
 
 
 class SuperAlarmState(StrEnum):
@@ -125,6 +130,7 @@ class SuperAlarm:
     split_from: the group that a person split it off from; then only its own series join it.
     acknowledged_until: when it calls people again unless it is over; None while nobody has it.
     owner: who has it.
+    checks: what Berth looked at itself, oldest first; one for each kind and subject.
     """
 
     super_alarm_id: SuperAlarmId
@@ -144,6 +150,7 @@ class SuperAlarm:
     acknowledged_until: float | None = None
     owner: str = ""
     note: str = ""
+    checks: tuple[Checked, ...] = ()
 
     @property
     def likely(self) -> Cause | None:

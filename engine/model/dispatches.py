@@ -123,6 +123,7 @@ class Reason(StrEnum):
     IMAGE = "its image cannot be had"
     ADMISSION = "refused by its cluster"
     RESIZED = "starts again with another size"
+    ALARM = "stopped because of an alarm"
 
 
 INFRASTRUCTURE_REASONS = frozenset(
@@ -259,18 +260,28 @@ class Attempt:
     """What follows it, once it failed."""
     suspension: Suspension | None = None
     """That it is to give way, gives way or did; None for one that never did."""
+    nodes: int = 1
+    """How many nodes run its command together."""
+    workers: int = 0
+    """How many workers train together on all of them; 0 for a command that starts once."""
+    begins: Digest | None = None
+    """What an earlier attempt of the training left, from which this one goes on."""
+    left: Digest | None = None
+    """What it had written when it failed, where that could be kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptOrder:
     """What an executor is asked to start; a second start of the same attempt changes nothing.
 
-    inputs: upstream task to the digest of its output folder, laid out below `$BERTH_INPUTS`.
+    inputs: upstream task to the digest of its output folder, laid out below `$BERTH_INPUTS`; under
+        the task's own name what an earlier attempt left.
     parameters: what the built-in command reads from `$BERTH_PARAMETERS` (a JSON file): the
         task's spec fields it needs, merged with the run's overrides.
     limits: memory is enforced; cpu sets affinity and thread variables. Those of each node.
     nodes: how many run the command together, each told which it is and where all meet; the first
-        hands on the outputs, and one that fails ends them all.
+        hands on the outputs, and one that fails ends them all. workers: that the command is to
+        start on all of them together, see `workers_of_nodes`; 0 where it starts none.
     time_limit_seconds: None for serving.
     """
 
@@ -289,12 +300,21 @@ class AttemptOrder:
     parameters: Mapping[str, object]
     limits: Resources
     nodes: int = 1
+    workers: int = 0
     time_limit_seconds: float | None = None
+
+    @property
+    def workers_of_nodes(self) -> tuple[int, ...]:
+        """How many workers each node starts, in the order of the nodes: as even as can be."""
+        share, more = divmod(self.workers, self.nodes)
+        return tuple(share + (node < more) for node in range(self.nodes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """What an executor sees of an attempt. Terminal ones carry outputs and an exit reason.
+
+    artifact: what it wrote; of one that failed only where workers trained, and it could be kept.
 
     last_lines: of what a command that failed wrote, oldest first; causes are read from them.
     """

@@ -143,6 +143,7 @@ class Assignment:
     end_seconds_p50, end_seconds_p95, slack_seconds: None for a serve task.
     cost_micro_dollars: expected, for the run; for a serve task the cost of one hour.
     probability: chance that the task runs at all (below 1 behind a `when` condition).
+    workers: that train together, on all nodes; 0 for a command that starts once.
     why: one short reason a person can read.
     """
 
@@ -160,7 +161,38 @@ class Assignment:
     cost_micro_dollars: MicroDollars
     cost_micro_dollars_p95: MicroDollars
     probability: float = 1.0
+    workers: int = 0
     why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkersOption:
+    """What a plan would be with so many workers of one task, all else as in the plan.
+
+    seconds_p50, cost_micro_dollars: of the task; None where it has no place.
+    total_micro_dollars: objective of the whole plan. late_seconds, keep_forecast: of its pipeline.
+    against: why there is no such plan, or none that places as much; "" where nothing is.
+    """
+
+    workers: int
+    speed_up: float
+    seconds_p50: float | None = None
+    cost_micro_dollars: MicroDollars | None = None
+    total_micro_dollars: MicroDollars | None = None
+    keep_forecast: float | None = None
+    late_seconds: float = 0.0
+    against: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkersChoice:
+    """How many workers a task gets of those it may have. why: in words, for people."""
+
+    pipeline: PipelineName
+    task: TaskName
+    workers: int
+    options: tuple[WorkersOption, ...]
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,6 +347,7 @@ class Plan:
     request: PlanRequest
     profiles: Mapping[str, Profile]
     placement: Placement
+    workers: tuple[WorkersChoice, ...] = ()
 
     def assignment(self, pipeline: str, task: str) -> Assignment | None:
         """Return where a task runs, or None when it was not placed."""

@@ -127,11 +127,37 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scaling:
+    """How many times faster than one worker several are, and how that is known.
+
+    points: numbers of workers above one with their speed-up, rising in the number.
+    """
+
+    points: tuple[tuple[int, float], ...]
+    method: Method = Method.PRESET
+
+    def speed_up(self, workers: int) -> float:
+        """Return it for a number of workers: linear between points, and flat after the last.
+
+        >>> Scaling(points=((2, 1.8), (4, 3.0))).speed_up(3)
+        2.4
+        """
+        before, value = 1, 1.0
+        for count, factor in self.points:
+            if workers < count:
+                return value + (factor - value) * (workers - before) / (count - before)
+            before, value = count, factor
+        return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """One finished run of a task as it was measured: what profiles are learned from.
 
     attributes: what was known before it ran (rows, columns, model, trials, volume_gib, ...).
-    duration_seconds: reference seconds, that is measured seconds times the pool's speed.
+    duration_seconds: reference seconds, that is measured seconds times the pool's speed and the
+        speed-up. workers: that ran it together; cores, memory and GPUs are those of each. speed_up:
+        how many times faster than one worker they were taken to be.
     succeeded: false for runs that failed; only their memory is learned from.
     told: what was forecast for it; None for runs that were not planned here.
     """
@@ -150,6 +176,8 @@ class RunRecord:
     gpu_memory_gib_peak: float = 0.0
     succeeded: bool = True
     told: Told | None = None
+    workers: int = 1
+    speed_up: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +253,8 @@ class Profile:
         entry means the same for the whole run); serving slots are calendar hours of the day in
         UTC (24 entries, or one). Memory, disk and GPU memory are maxima, the others means.
     gpu_models: models that would do, best first; empty when no GPU is needed.
-    replicas: processes of a serve task at its peak; `use` is their sum.
+    replicas: processes of a serve task at its peak, or workers of a training; `use` is their sum.
+    scaling: what more workers would bring; None for a task that none train together.
     service_ms_p99: time in which a serve task answers, in reference milliseconds, without the
         network; None when nothing is known of it.
     machines: kinds that fit, cheapest median run first.
@@ -245,6 +274,7 @@ class Profile:
     evidence: Evidence = field(default_factory=lambda: Evidence(method=Method.PRESET))
     service_ms_p99: float | None = None
     memory_retries_gib: tuple[float, ...] = ()
+    scaling: Scaling | None = None
 
     def peak(self, resource: Resource, level: float = 0.95) -> float:
         """Return the largest slot's quantile at `level`; 0 for a resource that is not used."""

@@ -19,7 +19,7 @@ from engine.model.intake import Delivery, Firing, Sender
 from engine.model.messages import Message
 from engine.model.plans import Plan
 from engine.model.profiles import RunRecord
-from engine.model.signals import Signal
+from engine.model.signals import Season, Signal
 from engine.model.sizing import ServiceSize
 from engine.model.specs import PipelineSpec
 
@@ -256,6 +256,12 @@ MESSAGES: Collection[Message] = Collection(
 SERVICE_SIZES: Collection[ServiceSize] = Collection(
     "service_sizes", ServiceSize, lambda v: v.pipeline, {"at": lambda v: v.at}
 )
+SEASONS: Collection[Season] = Collection(
+    "seasons",
+    Season,
+    lambda v: f"{v.series}@{v.number}",
+    {"expires_at": lambda v: v.expires_at},
+)
 
 COLLECTIONS: tuple[Collection[Any], ...] = (
     PIPELINES,
@@ -283,5 +289,6 @@ COLLECTIONS: tuple[Collection[Any], ...] = (
     FEEDBACK,
     MESSAGES,
     SERVICE_SIZES,
+    SEASONS,
 )
 """Every collection, in the order of the loop."""

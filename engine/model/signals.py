@@ -56,3 +56,20 @@ class Signal:
     def series(self) -> str:
         """Name of the series this value belongs to."""
         return f"{self.subject}|{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Season:
+    """What a series was in one season (a day): what later ones are held against.
+
+    number: of the season, counted from 1970; since: the first one that counts, where the series
+        settled at another level since.
+    slots: number of each slot of the season (an hour), with a few values that stand for all of it,
+        in order of size.
+    """
+
+    series: str
+    number: int
+    expires_at: float
+    slots: tuple[tuple[int, tuple[float, ...]], ...]
+    since: int = 0

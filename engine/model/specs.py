@@ -143,6 +143,19 @@ class Serving:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Workers:
+    """How many workers may train a model together; plans choose a number from a range.
+
+    speed_ups: numbers of workers with how many times faster than one they are, where a person says
+        so, in the order of the numbers.
+    """
+
+    least: int
+    most: int
+    speed_ups: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gates:
     """What an evaluate task checks before it lets a model pass."""
 
@@ -184,6 +197,8 @@ class TaskSpec:
     model: families to train (`knn`, `tree`, `forest`, `svm`, `boosting`, `logistic`), or one of
         the models of operations (`arima`, `transformer`, `graph`), trained on what the task reads.
     trials: configurations tried for each family.
+    workers: that train together, on one node or several; None for a command that starts once. What
+        it wishes is then for each worker.
     retries: new attempts after a failure that may pass.
     loop: the loop that it is one of, and at_once: how many of that may run at the same time.
     data_in: cluster in which the `volume_gib` that it reads lie; other clusters pay to move them.
@@ -214,6 +229,7 @@ class TaskSpec:
     """Column name to unit (`chol: mg/dL`), as the task expects it to arrive."""
     model: tuple[str, ...] = ()
     trials: int | None = None
+    workers: Workers | None = None
     parameters: Mapping[str, Scalar] = field(default_factory=dict)
     wishes: Wishes = field(default_factory=Wishes)
     serving: Serving | None = None

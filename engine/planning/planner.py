@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from engine import documents
+from engine.model import trainings
 from engine.model.documents import encode, letters
 from engine.model.errors import InvalidInputError
 from engine.model.identifiers import PlanId
-from engine.model.plans import PlacementProblem, Plan, PlanRequest, task_key
+from engine.model.plans import Placement, PlacementProblem, Plan, PlanRequest, task_key
 from engine.model.profiles import Profile, RunRecord
+from engine.planning import workers
 from engine.ports import Forecaster, Placer, Watch, WatchablePlacer
 
 
@@ -47,24 +49,36 @@ class Planner:
                 raise InvalidInputError(pipeline.name, faults)
         # Times of plans are whole seconds, so that one made now knows what ended in this second.
         past = [record for record in history if record.ended_at < request.as_of + 1.0]
-        profiles = dict(known or {})
+        profiles = {key: trainings.alone_of(each) for key, each in (known or {}).items()}
         for pipeline in request.pipelines:
             for task in pipeline.tasks:
                 key = task_key(pipeline.name, task.name)
                 if key not in profiles:
                     profiles[key] = self._forecaster.profile(pipeline, task, request.fleet, past)
+        draft = self._placed(request, profiles, watch)
+        return replace(draft, plan_id=plan_id(draft))
+
+    def _placed(
+        self, request: PlanRequest, profiles: Mapping[str, Profile], watch: Watch | None
+    ) -> Plan:
+        """Return the plan without its id, with as many workers of each training as are best."""
         placer = self._placer
         if watch is not None and isinstance(placer, WatchablePlacer):
             placer = placer.watched(watch)
-        placement = placer.place(PlacementProblem(request=request, profiles=profiles))
-        draft = Plan(
+
+        def place(wanted: Mapping[str, Profile]) -> Placement:
+            return placer.place(PlacementProblem(request=request, profiles=wanted))
+
+        chooser = workers.Chooser(request, profiles, place)
+        counts, placement, choices = chooser.best()
+        return Plan(
             plan_id=PlanId(""),
             version=self._version,
             request=request,
-            profiles=profiles,
-            placement=placement,
+            profiles=chooser.profiles(counts),
+            placement=workers.counted(placement, counts),
+            workers=choices,
         )
-        return replace(draft, plan_id=plan_id(draft))
 
 
 def plan_id(plan: Plan) -> PlanId:

@@ -31,7 +31,7 @@ class Outcome:
     """What an attempt is to come to.
 
     state: `RUNNING` for one that runs until it is stopped.
-    seconds: after which it ends, of the executor's clock.
+    seconds: after which it ends, of the executor's clock. left: what it wrote, where it failed.
     """
 
     state: AttemptState = AttemptState.SUCCEEDED
@@ -39,6 +39,7 @@ class Outcome:
     message: str = ""
     outputs: Mapping[str, Scalar] = field(default_factory=dict)
     seconds: float = 0.0
+    left: Digest | None = None
 
 
 def succeed(order: AttemptOrder) -> Outcome:
@@ -145,7 +146,7 @@ class InstantExecutor:
             reason=outcome.reason,
             message=outcome.message,
             outputs=outcome.outputs if succeeded else {},
-            artifact=documents.sha256(attempt.encode()) if succeeded else None,
+            artifact=documents.sha256(attempt.encode()) if succeeded else outcome.left,
             usage=Usage(
                 duration_seconds=outcome.seconds,
                 cpu_seconds=outcome.seconds,

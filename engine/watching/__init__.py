@@ -17,6 +17,7 @@ from engine.watching.people import acknowledge as acknowledge
 from engine.watching.people import note as note
 from engine.watching.people import resolve as resolve
 from engine.watching.people import silence as silence
+from engine.watching.policy import MendPolicy as MendPolicy
 from engine.watching.policy import WatchPolicy as WatchPolicy
 from engine.watching.regrouping import merge as merge
 from engine.watching.regrouping import split as split

@@ -1,7 +1,8 @@
 """The third part of a step: what is done about a super-alarm, as actions in the store.
 
 Ids of actions follow from the super-alarm and from what is asked, so that no crash and no
-repeated step asks twice. `re-plan` and `retrain` are carried out by `engine.planning`.
+repeated step asks twice. `re-plan` and `retrain` are carried out by `engine.planning`; what is
+mended without a new model stands in `mending`.
 """
 
 from __future__ import annotations
@@ -17,32 +18,30 @@ from engine.model.alarms import (
     ActionState,
     Cause,
     CauseKind,
-    Guard,
     SuperAlarm,
 )
-from engine.model.identifiers import FREE, MicroDollars, PipelineName
+from engine.model.identifiers import PipelineName
 from engine.model.records import (
     ABSENT,
     ACTIONS,
     CLUSTER_HEALTH,
     PIPELINES,
-    PLANS,
-    RUNS,
     SUPER_ALARMS,
     Put,
     Stored,
 )
-from engine.model.signals import Signal
+from engine.model.signals import Layer, Signal
 from engine.ports import Detector, DriftWatch
-from engine.watching import guards
+from engine.watching import guards, wishes
 from engine.watching.desk import Desk
 from engine.watching.guards import Request
 from engine.watching.judging import OPEN_STATES
+from engine.watching.mending import Mending
 from engine.watching.recent import Recent
 
 
 class Acting:
-    """Asks for re-plans around lost clusters and for retrainings that would cure the cause."""
+    """Asks for what would answer the likely cause of each open super-alarm."""
 
     def __init__(
         self, desk: Desk, detector: Detector, recent: Recent, drift: DriftWatch | None = None
@@ -51,6 +50,7 @@ class Acting:
         self._desk = desk
         self._detector = detector
         self._recent = recent
+        self._mending = Mending(desk)
 
     def step(self) -> bool:
         """Ask for what each open super-alarm needs; return whether anything was asked."""
@@ -72,11 +72,23 @@ class Acting:
             return False
         if cause.settled is not True and not self._lasts(group):
             return False
+        stopped = self._mending.stop(group, cause, self._detector.abnormal())
+        retried = self._mending.retry(group, cause)
+        if retried is not None:
+            # The run that failed brings the new model, once it has the remedy.
+            return stopped or retried
+        return self._answered(group, cause) or stopped
+
+    def _answered(self, group: SuperAlarm, cause: Cause) -> bool:
+        """Ask for what answers a kind of cause."""
+        policy = self._desk.policy
         if cause.kind is CauseKind.INFRASTRUCTURE:
-            return policy.replan and self._replan(group, cause)
-        if cause.kind in guards.RETRAINABLE:
+            # What stands on a node is moved by its cluster; only clusters are planned around.
+            is_cluster = cause.subject.startswith("cluster:")
+            return policy.replan and is_cluster and self._replan(group, cause)
+        if cause.kind in guards.RETRAINABLE and _is_of_serving(group):
             return policy.retrain and self._retrain(group, cause)
-        return False
+        return self._mending.roll_back(group, cause)
 
     def _lasts(self, group: SuperAlarm) -> bool:
         """Whether a series of the group has been abnormal for long enough to decide."""
@@ -150,26 +162,23 @@ class Acting:
             day_seconds=self._desk.policy.day_seconds,
             past=self._past(pipeline, action_id),
             quality=_worst_quality(group, pipeline),
-            cost_micro_dollars=self._cost(pipeline),
+            cost_micro_dollars=wishes.expected_cost(self._desk.ledger, pipeline),
             drift=None if self._drift is None else self._drift.drifts(pipeline),
             is_drift_watched=self._drift is not None,
         )
-        found = guards.guards(request)
         action = Action(
             action_id=action_id,
             kind=ActionKind.RETRAIN,
-            state=ActionState.WANTED if all(g.allows for g in found) else ActionState.HELD,
+            state=ActionState.WANTED,
             super_alarm_id=group.super_alarm_id,
             subject=cause.subject,
             policy=f"{cause.title}; belief {cause.belief:.2f}",
             wanted_at=request.now,
             pipeline=pipeline,
-            guards=found,
             parameters=parameters,
             cost_micro_dollars=request.cost_micro_dollars,
-            result=_held_by(found),
         )
-        return self._ask(action, known)
+        return wishes.ask(self._desk, wishes.guarded(action, guards.guards(request)))
 
     def _newest(
         self, group: SuperAlarm, wish: str, cool_down_seconds: float
@@ -188,30 +197,10 @@ class Acting:
             known = self._desk.ledger.get(ACTIONS, action_id)
         return action_id, known
 
-    def _ask(self, action: Action, known: Stored[Action] | None) -> bool:
-        """Write a new action, or a held one whose guards came out otherwise."""
-        if known is None:
-            return self._desk.commit("watch.retrain", Put(ACTIONS, action, ABSENT))
-        before = {guard.name: guard.allows for guard in known.value.guards}
-        if before == {guard.name: guard.allows for guard in action.guards}:
-            return False
-        return self._desk.commit("watch.retrain", Put(ACTIONS, action, known.version))
-
     def _past(self, pipeline: PipelineName, action_id: str) -> list[Action]:
         where = {"kind": ActionKind.RETRAIN.value, "pipeline": pipeline}
         found = self._desk.ledger.select(ACTIONS, where=where, order_by="wanted_at")
         return [stored.value for stored in found if stored.value.action_id != action_id]
-
-    def _cost(self, pipeline: PipelineName) -> MicroDollars:
-        """Return the expected cost of a run, as its newest plan says; free without one."""
-        newest = self._desk.ledger.select(
-            RUNS, where={"pipeline": pipeline}, order_by="created_at", descending=True, limit=1
-        )
-        plan = self._desk.ledger.get(PLANS, newest[0].value.plan_id) if newest else None
-        if plan is None:
-            return FREE
-        promises = [p for p in plan.value.placement.promises if p.pipeline == pipeline]
-        return promises[0].run_cost_micro_dollars if promises else FREE
 
     def _drop(self, held: Sequence[Stored[Action]], groups: Sequence[SuperAlarm]) -> bool:
         """Close actions that a guard held back until their super-alarm was over."""
@@ -241,6 +230,11 @@ def _name(subject: str) -> str:
     return subject.partition(":")[2]
 
 
+def _is_of_serving(group: SuperAlarm) -> bool:
+    """Whether more than a training or a plan is alarmed: another training like it cures neither."""
+    return any(alarm.layer not in {Layer.TRAINING, Layer.PLAN} for alarm in group.alarms)
+
+
 def _worst_quality(group: SuperAlarm, pipeline: PipelineName) -> float | None:
     """Return the lowest quality that an alarm of the group saw of a pipeline's model."""
     seen = [
@@ -257,8 +251,3 @@ def _is_lost_again(group: SuperAlarm, action: Action, cool_down_seconds: float) 
         return False
     since = action.ended_at + cool_down_seconds
     return any(alarm.signal == "quality" and alarm.at > since for alarm in group.alarms)
-
-
-def _held_by(found: Sequence[Guard]) -> str:
-    names = [guard.name for guard in found if not guard.allows]
-    return f"held back by: {', '.join(names)}" if names else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from engine.model.alarms import Action, ActionState, Cause, CauseKind, Drift, Guard
 from engine.model.identifiers import MicroDollars
@@ -18,6 +19,54 @@ RETRAINABLE = frozenset({CauseKind.DATA, CauseKind.MODEL})
 _SPENT = frozenset({ActionState.WANTED, ActionState.STARTED, ActionState.DONE, ActionState.FAILED})
 """States in which an action counts: those that guards let through."""
 _MICRO = 1_000_000
+
+
+class Bounds(Protocol):
+    """How often, after what pause and for how much something may be done."""
+
+    @property
+    def cool_down_seconds(self) -> float:
+        """Least time after the last one ended."""
+        ...
+
+    @property
+    def times_per_day(self) -> int:
+        """Most within a day."""
+        ...
+
+    @property
+    def budget_per_day_micro_dollars(self) -> MicroDollars | None:
+        """What those of a day may cost; None for no bound."""
+        ...
+
+
+class Bounded(Protocol):
+    """Anything that is considered and bounded: a retraining, a retry."""
+
+    @property
+    def policy(self) -> Bounds:
+        """The bounds."""
+        ...
+
+    @property
+    def now(self) -> float:
+        """Now, in seconds."""
+        ...
+
+    @property
+    def day_seconds(self) -> float:
+        """What a day is to the bounds."""
+        ...
+
+    @property
+    def past(self) -> Sequence[Action]:
+        """Others of its kind."""
+        ...
+
+    @property
+    def cost_micro_dollars(self) -> MicroDollars:
+        """What it is expected to cost."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,35 +158,33 @@ def drift(request: Request) -> Guard:
     return Guard(name="drift", allows=allows, needs="a lasting loss of quality", has=has)
 
 
-def alone(request: Request) -> Guard:
-    """One retraining of a pipeline at a time."""
+def alone(request: Bounded) -> Guard:
+    """One of a kind and pipeline at a time."""
     busy = [a for a in request.past if a.state in {ActionState.WANTED, ActionState.STARTED}]
     has = ", ".join(action.run_id or action.action_id for action in busy) or "none"
     return Guard(name="one at a time", allows=not busy, needs="no other under way", has=has)
 
 
-def cool_down(request: Request) -> Guard:
-    """Some time must have passed since the last retraining ended."""
-    spent = [action for action in request.past if _is_spent(action)]
+def cool_down(request: Bounded) -> Guard:
+    """Some time must have passed since the last one ended."""
+    spent = [action for action in request.past if is_spent(action)]
     ended = [action.ended_at for action in spent if action.ended_at is not None]
     needs = request.policy.cool_down_seconds
     if not ended:
-        return Guard(
-            name="cool-down", allows=True, needs=needs, has="never trained again", unit="s"
-        )
+        return Guard(name="cool-down", allows=True, needs=needs, has="never done before", unit="s")
     passed = request.now - max(ended)
     return Guard(name="cool-down", allows=passed >= needs, needs=needs, has=passed, unit="s")
 
 
-def times_per_day(request: Request) -> Guard:
-    """So many retrainings within a day, this one included."""
+def times_per_day(request: Bounded) -> Guard:
+    """So many within a day, this one included."""
     has = float(len(_today(request)) + 1)
     most = float(request.policy.times_per_day)
     return Guard(name="times per day", allows=has <= most, needs=most, has=has)
 
 
-def budget_per_day(request: Request) -> Guard:
-    """What retrainings of a day cost, this one's expected cost included."""
+def budget_per_day(request: Bounded) -> Guard:
+    """What those of a day cost, this one's expected cost included."""
     budget = request.policy.budget_per_day_micro_dollars
     spent = sum(action.cost_micro_dollars for action in _today(request))
     has = (spent + request.cost_micro_dollars) / _MICRO
@@ -152,11 +199,11 @@ def budget_per_day(request: Request) -> Guard:
     )
 
 
-def _today(request: Request) -> list[Action]:
+def _today(request: Bounded) -> list[Action]:
     since = request.now - request.day_seconds
-    return [a for a in request.past if _is_spent(a) and a.wanted_at > since]
+    return [a for a in request.past if is_spent(a) and a.wanted_at > since]
 
 
-def _is_spent(action: Action) -> bool:
+def is_spent(action: Action) -> bool:
     """Return whether an action was let through: one held back to its end is done, too."""
     return action.state in _SPENT and all(guard.allows for guard in action.guards)

@@ -38,6 +38,7 @@ _BELIEF_STEP = 0.05
 """Causes are stored again when a belief moved so far; evidence is not worth a write by itself."""
 _SKEW_SECONDS = 3_600.0
 """Alarms carry the time of the machine that measured, actions that of the engine."""
+_REMEDIES = frozenset({ActionKind.RETRAIN, ActionKind.RETRY, ActionKind.STOP, ActionKind.ROLL_BACK})
 _BUSY = (ActionState.WANTED.value, ActionState.STARTED.value)
 
 
@@ -60,7 +61,7 @@ class Judging:
         self._actions: Mapping[SuperAlarmId, Sequence[Action]] = {}
         self._seen: dict[str, float] = {}
         # Alarms that are in a group, by id with their time; groups keep only some of theirs.
-        self._judged_by: tuple[int, str] | None = None
+        self._judged_by: tuple[int, str, float] | None = None
         # What causes were last looked for in: the same signals and events give the same causes.
 
     def step(self) -> bool:
@@ -71,7 +72,7 @@ class Judging:
         grouped = self._grouped(list(before.values()), now)
         after = {**before, **grouped}
         self._actions = actions_of(self._desk.ledger, after.values())
-        facts = self._facts() if after else self._judged_by
+        facts = self._facts(after.values()) if after else self._judged_by
         abnormal = self._detector.abnormal()
         is_same = facts == self._judged_by
         for key, group in after.items():
@@ -88,10 +89,11 @@ class Judging:
             self._remember(after.values(), now)
         return bool(writes)
 
-    def _facts(self) -> tuple[int, str]:
-        """Return how many signals were seen, and the newest event."""
+    def _facts(self, groups: Iterable[SuperAlarm]) -> tuple[int, str, float]:
+        """Return how many signals were seen, the newest event, and when the newest check was."""
         newest = self._desk.ledger.select(EVENTS, order_by="at", descending=True, limit=1)
-        return self._recent.added, newest[0].value.event_id if newest else ""
+        checked_at = max((one.at for group in groups for one in group.checks), default=0.0)
+        return self._recent.added, newest[0].value.event_id if newest else "", checked_at
 
     def _open(self) -> dict[SuperAlarmId, Stored[SuperAlarm]]:
         found = self._desk.ledger.select(
@@ -167,8 +169,7 @@ class Judging:
     def _is_acting(self, group: SuperAlarm) -> bool:
         """A remedy under way changes the signals; the causes it was chosen for then stand."""
         return any(
-            action.kind is ActionKind.RETRAIN
-            and action.state not in {ActionState.HELD, ActionState.FAILED}
+            action.kind in _REMEDIES and action.state not in {ActionState.HELD, ActionState.FAILED}
             for action in self._actions.get(group.super_alarm_id, ())
         )
 
@@ -208,7 +209,7 @@ def _are_alike(some: Sequence[Cause], others: Sequence[Cause]) -> bool:
 
 
 def _gist(cause: Cause) -> tuple[object, ...]:
-    return (cause.kind, cause.subject, cause.settled, cause.remedy)
+    return (cause.kind, cause.subject, cause.settled, cause.remedy, cause.checked)
 
 
 def _joined(note: str, more: str) -> str:

@@ -3,9 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from engine.model.alarms import ActionKind
+from engine.model.identifiers import MicroDollars
 
 DAY_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MendPolicy:
+    """Bounds of what is mended without a person, for each kind and pipeline.
+
+    kinds: what may be asked for at all, of stop, retry and roll back.
+    cool_down_seconds: least time after the last one ended. times_per_day: most within a day.
+    budget_per_day_micro_dollars: what the retries of a day may cost; None: no bound.
+    """
+
+    kinds: frozenset[ActionKind] = frozenset(
+        {ActionKind.STOP, ActionKind.RETRY, ActionKind.ROLL_BACK}
+    )
+    cool_down_seconds: float = 1_800.0
+    times_per_day: int = 3
+    budget_per_day_micro_dollars: MicroDollars | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +44,7 @@ class WatchPolicy:
     prune_seconds: how often older signals are removed.
     recent_values: values per series that causes are looked for in.
     replan, retrain: whether these may be asked for at all.
+    mend: bounds of stops, retries and roll-backs.
     clock_factor: how many times as fast the clock is; cool-downs of pipelines are divided by it.
     """
 
@@ -39,6 +60,7 @@ class WatchPolicy:
     recent_values: int = 120
     replan: bool = True
     retrain: bool = True
+    mend: MendPolicy = field(default_factory=MendPolicy)
     clock_factor: float = 1.0
 
     def scaled(self, factor: float) -> WatchPolicy:
@@ -52,5 +74,8 @@ class WatchPolicy:
             quiet_seconds=self.quiet_seconds / factor,
             look_back_seconds=self.look_back_seconds / factor,
             join_seconds=self.join_seconds / factor,
+            mend=dataclasses.replace(
+                self.mend, cool_down_seconds=self.mend.cool_down_seconds / factor
+            ),
             clock_factor=self.clock_factor * factor,
         )

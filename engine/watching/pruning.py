@@ -1,10 +1,10 @@
-"""Removes old signals from the store, but never the newest of a series."""
+"""Removes old signals from the store, but never the newest of a series, and old seasons."""
 
 from __future__ import annotations
 
 import math
 
-from engine.model.records import SIGNALS, Delete
+from engine.model.records import SEASONS, SIGNALS, Delete
 from engine.watching.desk import Desk
 from engine.watching.recent import Recent
 
@@ -21,7 +21,7 @@ class Pruning:
         self._removed = 0
 
     def step(self) -> bool:
-        """Remove some old signals when it is time; return whether any went."""
+        """Remove some of what is old when it is time; return whether any signals went."""
         policy = self._desk.policy
         now = self._desk.clock.now()
         if now - self._pruned_at < policy.prune_seconds:
@@ -36,6 +36,12 @@ class Pruning:
             if index < excess or stored.value.at < now - policy.signals_kept_seconds
             if newest.get(stored.value.series, math.inf) > stored.value.at
         ]
+        seasons = self._desk.ledger.select(SEASONS, order_by="expires_at", limit=_AT_ONCE)
+        expired = [stored.value for stored in seasons if stored.value.expires_at <= now]
+        if expired:
+            self._desk.commit(
+                "watch.prune.seasons", *(Delete(SEASONS, SEASONS.key(one)) for one in expired)
+            )
         if not deletes or not self._desk.commit("watch.prune", *deletes):
             return False
         self._removed += len(deletes)

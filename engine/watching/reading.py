@@ -13,14 +13,16 @@ from dataclasses import dataclass, field, replace
 
 from engine.model.alarms import Alarm
 from engine.model.errors import RetryableError
-from engine.model.records import ALARMS, CURSORS, SIGNALS, Cursor, Put, Write
-from engine.model.signals import Signal
+from engine.model.records import ALARMS, CURSORS, SEASONS, SIGNALS, Cursor, Put, Write
+from engine.model.signals import Season, Signal
 from engine.model.sizing import USE_SIGNALS
-from engine.ports import Detector, SignalSource
+from engine.ports import Detector, Remembering, SignalSource
 from engine.watching.desk import Desk
 from engine.watching.recent import Recent
 
 _LOG = logging.getLogger(__name__)
+SEASONS_MOST = 1_000_000
+"""Of all series together; a thousand series have 28,000."""
 _LATE_SHARE = 0.5
 """Of the time in which an alarm may join a group: it must still be offered after a slow step."""
 
@@ -32,6 +34,7 @@ class Batch:
     signals: list[Signal] = field(default_factory=list)
     cursors: list[Cursor] = field(default_factory=list)
     alarms: list[Alarm] = field(default_factory=list)
+    seasons: list[Season] = field(default_factory=list)
 
     def writes(self) -> list[Write]:
         """Return everything of the batch. Keys follow from content: a repetition overwrites."""
@@ -39,6 +42,7 @@ class Batch:
             *(Put(CURSORS, cursor) for cursor in self.cursors),
             *(Put(SIGNALS, signal) for signal in self.signals),
             *(Put(ALARMS, alarm) for alarm in self.alarms),
+            *(Put(SEASONS, season) for season in self.seasons),
         ]
 
 
@@ -73,8 +77,16 @@ class Reading:
         return bool(batch.signals)
 
     def _rebuild(self) -> None:
-        """Bring a new detector to where the old one was, by the signals that are stored."""
+        """Bring a new detector to where the old one was, by what is stored.
+
+        Its memory of seasons goes further back than the signals.
+        """
         policy = self._desk.policy
+        if isinstance(self._detector, Remembering):
+            known = self._desk.ledger.select(
+                SEASONS, order_by="expires_at", since=self._desk.clock.now(), limit=SEASONS_MOST
+            )
+            self._detector.recall([stored.value for stored in known])
         newest = self._desk.ledger.select(
             SIGNALS, order_by="at", descending=True, limit=2 * policy.signals_kept
         )
@@ -99,6 +111,8 @@ class Reading:
         batch.signals.sort(key=lambda signal: signal.at)
         tested = _tested(batch.signals)
         batch.alarms = [self._dated(alarm) for alarm in self._detector.observe(tested)]
+        if isinstance(self._detector, Remembering):
+            batch.seasons = list(self._detector.remembered())
         self._recent.add(batch.signals)
         return batch
 

@@ -43,11 +43,14 @@ class Containers:
         """Mark a folder as that of a container.
 
         Raises:
-            RefusedError: when it is to serve.
+            RefusedError: when it is to serve, or several nodes are to run it.
         """
         if order.kind is TaskKind.SERVE:
             message = f"{order.attempt_id!r} serves, and containers here run tasks that end"
             raise RefusedError(message, fix="serve on a local or a Kubernetes cluster")
+        if order.nodes > 1:
+            message = f"{order.attempt_id!r} is for {order.nodes} nodes, and a container is one"
+            raise RefusedError(message, fix="run it on a local or a Kubernetes cluster")
         name = podman.name_of(self._home, order.attempt_id)
         files.write_durably(folder / files.CONTAINER, name.encode())
 

@@ -51,7 +51,7 @@ def arguments(
     told: what its shim is told; cores: how many it gets, for its thread counts.
     """
     folder = launch.folder_of(home, order.attempt_id)
-    variables = {**launch.threads(cores), **launch.variables(order, home)}
+    variables = {**launch.threads(cores // max(1, order.workers)), **launch.variables(order, home)}
     return [
         *("run", "--detach", "--replace", "--name", name_of(home, order.attempt_id)),
         *("--pull", "never", "--pidfile", str(folder / files.CONTAINER_PID)),

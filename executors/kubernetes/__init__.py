@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from executors.kubernetes.executor import KubernetesExecutor as KubernetesExecutor
     from executors.kubernetes.fleet import KubernetesFleetSource as KubernetesFleetSource
     from executors.kubernetes.journal import Journal as Journal
+    from executors.kubernetes.node_signals import NodeSignals as NodeSignals
     from executors.kubernetes.paths import installation_of as installation_of
     from executors.kubernetes.paths import log_path as log_path
     from executors.kubernetes.paths import signals_folder as signals_folder
@@ -30,6 +31,7 @@ _HOMES = {
     "KubernetesExecutor": "executors.kubernetes.executor",
     "KubernetesFleetSource": "executors.kubernetes.fleet",
     "KubernetesSignals": "executors.kubernetes.signals",
+    "NodeSignals": "executors.kubernetes.node_signals",
     "PodSignals": "executors.kubernetes.pod_signals",
     "installation_of": "executors.kubernetes.paths",
     "log_path": "executors.kubernetes.paths",

@@ -406,6 +406,14 @@ class KubernetesClusters:
         # Whoever goes through the old dictionary is not disturbed.
         self._links = changed
 
+    def nodes(self) -> Mapping[str, Sequence[Document]]:
+        """Return the nodes of each cluster that were seen."""
+        return {
+            name: link.nodes.objects()
+            for name, link in self.links().items()
+            if link.nodes is not None and link.nodes.is_synced
+        }
+
     def entry(self, name: str) -> str:
         """Return the cluster on which the Jobs of a cluster are made: itself, or its manager."""
         link = self.links().get(name)

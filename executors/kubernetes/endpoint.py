@@ -7,6 +7,7 @@ the checks of `tarfile`'s data filter, and its digest is made here, of what arri
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import hmac
 import logging
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import IO, cast
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+from engine.model.dispatches import AttemptState, Observation
 from engine.model.errors import BerthError, Fault, InvalidInputError
 from engine.model.identifiers import AttemptId, Digest
 from engine.ports import ArtifactStore
@@ -36,6 +38,8 @@ _CHUNK_BYTES = 1 << 20
 _STATUS_OK, _STATUS_REFUSED, _STATUS_BAD, _STATUS_LATER = 200, 403, 400, 503
 _NOTES = "results", "meetings"
 """What runners leave that is kept as it is."""
+_LEFT = "left"
+"""Note of the digest of what they left as an artefact."""
 _SMALL = {**dict.fromkeys(_NOTES, _NOTE_BYTES_MAX), "signals": _SIGNALS_BYTES_MAX}
 """Most bytes of what is no archive, by the first part of its address."""
 
@@ -112,9 +116,19 @@ class ArtifactEndpoint:
         path = _note_path(self._results, "results", attempt)
         return path.read_bytes() if path.exists() else b""
 
+    def with_left(self, seen: Observation) -> Observation:
+        """Return the end of a failed attempt with what its first node had written, if it left it.
+
+        Another node may be the one that tells how the attempt ended.
+        """
+        path = _note_path(self._results, _LEFT, seen.attempt_id)
+        if seen.state is not AttemptState.FAILED or seen.artifact or not path.exists():
+            return seen
+        return dataclasses.replace(seen, artifact=Digest(path.read_text(encoding="utf-8")))
+
     def forget(self, attempt: AttemptId) -> None:
         """Remove what the runners of an attempt left."""
-        for what in _NOTES:
+        for what in (*_NOTES, _LEFT):
             _note_path(self._results, what, attempt).unlink(missing_ok=True)
 
     def stop(self) -> None:
@@ -219,6 +233,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _keep(self, folder: Path, size: int, attempt: AttemptId) -> str:
         unpack(_Limited(cast("IO[bytes]", self.rfile), size), folder)
         digest = self.store.put(folder / "content")
+        files.write_durably(_note_path(self.results, _LEFT, attempt), digest.encode())
         _LOG.info("%s left %s", attempt, digest)
         return digest
 

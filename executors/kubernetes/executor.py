@@ -228,6 +228,7 @@ class KubernetesExecutor:
             },
             "outputs": self._signer.address(base, "outputs", order.attempt_id),
             "signals": self._signals_address(Sender.of_order(order)),
+            "workers": order.workers_of_nodes,
             **more,
         }
 
@@ -333,7 +334,7 @@ class KubernetesExecutor:
             return verdicts.running(job, pod)
         if seen.state is AttemptState.SUCCEEDED and not seen.outputs and seen.artifact:
             return self._with_outputs(seen)
-        return seen
+        return self._endpoint.with_left(seen)
 
     def _went_on(self, job: Document) -> bool:
         """Whether a watch shows a Job as it was before this engine resumed it."""

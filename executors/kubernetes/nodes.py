@@ -59,6 +59,21 @@ _CONTINENTS = {
     "africa": "africa",
     "me": "middle-east",
 }
+CONDITIONS: Mapping[str, tuple[str, str]] = {
+    "Ready": ("node_not_ready", "False"),
+    "MemoryPressure": ("node_memory_pressure", "True"),
+    "DiskPressure": ("node_disk_pressure", "True"),
+    "PIDPressure": ("node_pid_pressure", "True"),
+    "NetworkUnavailable": ("node_network_unavailable", "True"),
+    # As node-problem-detector tells them:
+    "KernelDeadlock": ("node_kernel_deadlock", "True"),
+    "ReadonlyFilesystem": ("node_disk_readonly", "True"),
+}
+"""Conditions that are read: the signal of each, and the status that is trouble.
+
+A node whose kubelet says nothing is `Unknown`, which is trouble of `Ready` alone: what it said
+last of the others is not known to hold.
+"""
 _CONTROL = "node-role.kubernetes.io/control-plane"
 _FLEETING = ("node.kubernetes.io/",)
 # Taints that come and go with the health of a node say nothing about who may use it.
@@ -84,6 +99,7 @@ def keep_node(item: Document) -> Document:
             for each in spec.get("taints") or ()
             if not each["key"].startswith(_FLEETING)
         ],
+        "trouble": _trouble(status),
         "usable": not spec.get("unschedulable") and _is_ready(status),
         "provider_id": spec.get("providerID", ""),
         "has": {
@@ -97,6 +113,17 @@ def keep_node(item: Document) -> Document:
 def _is_ready(status: Document) -> bool:
     conditions = status.get("conditions") or ()
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def _trouble(status: Document) -> dict[str, str]:
+    """Return the signals of conditions that are trouble, each with the reason that is given."""
+    found: dict[str, str] = {}
+    for each in status.get("conditions") or ():
+        name, bad = CONDITIONS.get(each["type"], ("", ""))
+        is_unknown = each["type"] == "Ready" and each["status"] == "Unknown"
+        if name and (is_unknown or each["status"] == bad):
+            found[name] = str(each.get("reason") or "")
+    return found
 
 
 def amount(text: str) -> float:

@@ -25,7 +25,7 @@ from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from executors.kubernetes import unpacking
-from executors.local import files, results
+from executors.local import files, results, together
 from executors.local.shim import Command
 
 T = TypeVar("T")
@@ -144,13 +144,11 @@ def _memory_bytes(order: Mapping[str, Any], environment: Mapping[str, str]) -> i
 
 def _variables(order: Mapping[str, Any], folder: Path) -> dict[str, str]:
     """Return the variables that the process contract promises to a task."""
-    together = {
-        "BERTH_NODES": str(order.get("nodes", 1)),
-        "BERTH_NODE": str(order.get("node", 0)),
-        "BERTH_MEETING": str(order.get("met", "")),
-    }
+    nodes = order.get("nodes", 1)
+    workers = order.get("workers") or [0] * nodes
+    told = together.variables(workers, order.get("node", 0), order.get("met", ""))
     return {
-        **(together if "met" in order else {}),
+        **(told if nodes > 1 or any(workers) else {}),
         "BERTH_HOME": str(folder.parent),
         "BERTH_ATTEMPT": str(folder),
         "BERTH_CLUSTER": order["cluster"],
@@ -174,7 +172,11 @@ def _leave(folder: Path, order: Mapping[str, Any], ended: files.Exit, told: Path
     """
     result: dict[str, object] = {**ended, "disk_bytes": results.size_bytes(folder / files.OUTPUTS)}
     code = ended["code"] if ended["code"] is not None else 1
-    if ended["ending"] == "exited" and code == 0 and not order.get("node"):
+    if order.get("node"):
+        return _tell(told, result, code if code >= 0 else 128 - code)
+    if ended["ending"] != "exited" or code:
+        result |= _left(folder / files.OUTPUTS, order)
+    else:
         try:
             outputs = results.read_outputs(folder / files.OUTPUTS)
             send = functools.partial(_send, folder / files.OUTPUTS, order["outputs"])
@@ -186,6 +188,20 @@ def _leave(folder: Path, order: Mapping[str, Any], ended: files.Exit, told: Path
             return _tell(told, result, 1)
         result["outputs"] = dict(outputs)
     return _tell(told, result, code if code >= 0 else 128 - code)
+
+
+def _left(outputs: Path, order: Mapping[str, Any]) -> dict[str, object]:
+    """Bring what a training had written to the engine, for the next attempt to go on from.
+
+    There is one try for it: a pod that is asked to end has seconds.
+    """
+    if not any(order.get("workers") or ()) or not any(outputs.iterdir()):
+        return {}
+    try:
+        return {"artifact": _send(outputs, order["outputs"])}
+    except OSError as error:
+        sys.stderr.write(f"what it had written could not be left: {error}\n")
+        return {}
 
 
 def _tell(told: Path, result: Mapping[str, object], code: int) -> int:

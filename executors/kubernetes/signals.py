@@ -44,6 +44,8 @@ def _looked(cluster: Cluster, now: float) -> Iterator[Signal]:
     if known:
         values["cpu_cores_taken"] = (sum(each.cpu_cores for each in known), "cores")
         values["memory_gib_taken"] = (sum(each.memory_gib for each in known), "GiB")
+        values["gpus_taken"] = (sum(each.gpu_count for each in known), "GPUs")
+    values["nodes"] = (float(sum(pool.node_count for pool in cluster.pools)), "nodes")
     labels = {
         "cluster": cluster.name,
         "provider": cluster.provider.value,

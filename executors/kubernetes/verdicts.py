@@ -170,7 +170,7 @@ def _stopped(job: Document, word: Told | None) -> Observation:
         exit_code=word.code if word else None,
         reason=reason,
         message=why,
-        usage=_usage(word) if word else None,
+        usage=_usage(word, job["nodes"]) if word else None,
     )
 
 
@@ -203,16 +203,17 @@ def _as_told(job: Document, word: Told) -> Observation:
         message=word.fault or word.message,
         outputs=dict(word.outputs),
         artifact=Digest(word.artifact) if word.artifact else None,
-        usage=_usage(word),
+        usage=_usage(word, job["nodes"]),
         last_lines=tuple(word.last_lines),
     )
 
 
-def _usage(word: Told) -> Usage:
+def _usage(word: Told, nodes: int) -> Usage:
+    """Return what all nodes together used, by the one that tells: they do the same."""
     return Usage(
         duration_seconds=word.ended_at - word.started_at,
-        cpu_seconds=word.cpu_seconds,
-        memory_gib_peak=word.memory_bytes_peak / 2**30,
+        cpu_seconds=word.cpu_seconds * nodes,
+        memory_gib_peak=word.memory_bytes_peak * nodes / 2**30,
         disk_gib=word.disk_bytes / 2**30,
     )
 

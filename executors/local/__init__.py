@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from executors.local.artifacts import FolderArtifacts as FolderArtifacts
     from executors.local.executor import LocalExecutor as LocalExecutor
+    from executors.local.machine import MachineSignals as MachineSignals
     from executors.local.measurements import LocalSignals as LocalSignals
     from executors.local.switch import ClusterSwitch as ClusterSwitch
     from executors.local.switch import FileFleetSource as FileFleetSource
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "FolderArtifacts": "executors.local.artifacts",
     "LocalExecutor": "executors.local.executor",
+    "MachineSignals": "executors.local.machine",
     "LocalSignals": "executors.local.measurements",
     "ClusterSwitch": "executors.local.switch",
     "FileFleetSource": "executors.local.switch",

@@ -122,6 +122,24 @@ class FolderArtifacts:
             finally:
                 _remove(partial)
 
+    def read(self, digest: Digest, name: str) -> bytes:
+        """Return one file of an artefact without laying the others out.
+
+        Raises:
+            NotFoundError: when nothing has this digest, or the artefact has no such file.
+            DamagedError: when the file is not what its digest says.
+        """
+        for entry in self._tree(digest):
+            if entry["path"] == name and entry["kind"] == "file":
+                blob = self._blob_path(entry["digest"])
+                data = blob.read_bytes() if blob.exists() else b""
+                if documents.sha256(data) != entry["digest"]:
+                    raise DamagedError(
+                        f"{str(blob)!r} is not what its digest says", fix="run it again"
+                    )
+                return data
+        raise NotFoundError(f"artefact {digest} has no file {name!r}")
+
     def collect(self, live: Sequence[Digest]) -> int:
         """Remove every artefact not in `live`, and files that none of the others needs."""
         keep = set(live)

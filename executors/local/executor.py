@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from engine.model.dispatches import AttemptOrder, Observation
-from engine.model.errors import RefusedError, RetryableError, UnreachableError
+from engine.model.errors import RetryableError, UnreachableError
 from engine.model.fleet import Cluster
 from engine.model.identifiers import AttemptId
 from engine.ports import ArtifactStore, Clock, FleetSource
@@ -64,11 +64,8 @@ class LocalExecutor:
                 (full disk, read-only folder); nothing was started.
             NotFoundError: when an input is not in the artefact store.
             DamagedError: when an input is not what its digest says.
-            RefusedError: when several nodes are to run it, or it may not run here.
+            RefusedError: when it may not run here.
         """
-        if order.nodes > 1:
-            message = f"{order.attempt_id!r} is for {order.nodes} nodes, and this machine is one"
-            raise RefusedError(message, fix="run it on a Kubernetes cluster")
         folder = launch.folder_of(self._home, order.attempt_id)
         if folder.exists():
             if self._is_untouched(folder) and not self._shims.has(order.attempt_id):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import sys
@@ -14,7 +15,7 @@ from engine.model import documents
 from engine.model.dispatches import AttemptOrder
 from engine.model.errors import RefusedError
 from engine.model.specs import TaskKind
-from executors.local import files, processes
+from executors.local import files, processes, together
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -47,15 +48,23 @@ def command(
     `$BERTH_FOLDER` and the other variables of a task are replaced in its arguments, since no
     shell is involved that would do it.
     """
-    if order.command:
+    if not order.command:
+        return [python, "-m", "executors.tasks", order.kind.value]
+    if order.nodes == 1:
         return [Template(word).safe_substitute(variables) for word in order.command]
-    return [python, "-m", "executors.tasks", order.kind.value]
+    # What differs by node is replaced there.
+    folder, module = variables["BERTH_ATTEMPT"], "executors.local.together"
+    shared = {name: value for name, value in variables.items() if name != "BERTH_OUTPUTS"}
+    words = [Template(word).safe_substitute(shared) for word in order.command]
+    return [python, "-P", "-m", module, folder, "--", *words]
 
 
 def variables(order: AttemptOrder, home: Path) -> dict[str, str]:
     """Return the variables that the process contract promises to a task."""
     folder = folder_of(home, order.attempt_id)
+    alone = order.workers > 0 and order.nodes == 1
     return {
+        **(together.variables(order.workers_of_nodes, 0, "") if alone else {}),
         "BERTH_HOME": str(home),
         "BERTH_ATTEMPT": str(folder),
         "BERTH_CLUSTER": order.cluster,
@@ -83,7 +92,12 @@ def environment(order: AttemptOrder, home: Path, cores: int) -> dict[str, str]:
     # Only the task that packages, when its command is ours, may know how to sign.
     signs = order.kind is TaskKind.PACKAGE and not order.command
     own = {k: v for k, v in os.environ.items() if signs or not k.startswith(_SIGNING)}
-    return {**own, **threads(cores), "PATH": path, **variables(order, home)}
+    return {
+        **own,
+        **threads(cores // max(1, order.workers)),
+        "PATH": path,
+        **variables(order, home),
+    }
 
 
 def threads(cores: int) -> dict[str, str]:
@@ -93,7 +107,7 @@ def threads(cores: int) -> dict[str, str]:
 
 def cores_wanted(order: AttemptOrder, machine: Sequence[int]) -> int:
     """Return how many cores an attempt gets: the smaller of plan and machine; 0 means all."""
-    return min(math.ceil(order.limits.cpu_cores), len(machine))
+    return min(math.ceil(order.limits.cpu_cores * order.nodes), len(machine))
 
 
 def least_used(machine: Sequence[int], count: int, taken: Iterable[int]) -> list[int]:
@@ -116,7 +130,7 @@ def document(
         attempt_id=order.attempt_id,
         command=command(order, variables(order, home), python),
         folder=str(folder_of(home, order.attempt_id) / files.WORK),
-        memory_bytes=int(order.limits.memory_gib * 2**30),
+        memory_bytes=int(order.limits.memory_gib * order.nodes * 2**30),
         cpus=cpus,
         time_limit_seconds=order.time_limit_seconds,
         grace_seconds=grace_seconds,
@@ -131,6 +145,9 @@ def prepare(folder: Path, order: AttemptOrder, launch: files.Launch) -> None:
         (folder / name).mkdir(parents=True)
     files.write_durably(folder / files.ORDER, documents.encode(order).encode())
     files.write_durably(folder / files.PARAMETERS, files.dump(order.parameters))
+    if order.nodes > 1:
+        workers = json.dumps(order.workers_of_nodes).encode()
+        files.write_durably(folder / together.WORKERS, workers)
     files.write_durably(folder / files.LAUNCH, files.dump({**launch}))
 
 

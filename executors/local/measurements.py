@@ -99,7 +99,7 @@ class LocalSignals:
     def _labelled(self, signal: Signal, folder: Path, clusters: Mapping[str, Cluster]) -> Signal:
         """Add what the executor knows to what the task said; the task's own labels win."""
         order = self._order(folder)
-        known = {
+        known: dict[str, str] = {
             "pipeline": order.pipeline,
             "task": order.task,
             "cluster": order.cluster,
@@ -108,6 +108,8 @@ class LocalSignals:
         cluster = clusters.get(order.cluster)
         if cluster is not None:
             known |= {"provider": cluster.provider.value, "region": cluster.region}
+        if signal.layer is Layer.TRAINING:
+            known["run"] = order.run_id
         return replace(signal, labels={**known, **signal.labels})
 
     def _machine(self, clusters: Iterable[Cluster], now: float) -> list[Signal]:

@@ -123,6 +123,8 @@ class Observer:
             if succeeded:
                 outputs = dict(results.read_outputs(folder / files.OUTPUTS))
                 artifact = self._artifacts.put(folder / files.OUTPUTS)
+            else:
+                artifact = self._left(folder, order)
         except RetryableError as error:
             return _cannot_keep(order, error)
         except DamagedError as error:
@@ -131,6 +133,16 @@ class Observer:
         size = results.size_bytes(folder / files.OUTPUTS)
         seen = results.ended(order, document, outputs=outputs, artifact=artifact, disk_bytes=size)
         return self._settle(folder, order, seen)
+
+    def _left(self, folder: Path, order: AttemptOrder) -> Digest | None:
+        """Keep what a training had written when it failed, for the next attempt to go on from."""
+        written = folder / files.OUTPUTS
+        if not order.workers or not any(written.iterdir()):
+            return None
+        try:
+            return self._artifacts.put(written)
+        except DamagedError:
+            return None
 
     def _gone(
         self, folder: Path, order: AttemptOrder, claim: files.Claim | None, why: str

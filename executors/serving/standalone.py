@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import importlib
 import json
 import os
 import signal
@@ -200,9 +201,11 @@ async def load_all(shelf: Shelf) -> None:
 
 @contextlib.asynccontextmanager
 async def rpc_server(
-    service: InferenceService, host: str, port: int | None
+    served: object, host: str, port: int | None, *, face: str = "executors.serving.v2.rpc"
 ) -> AsyncGenerator[int | None]:
     """Serve gRPC meanwhile; gives the port, None when it is not wanted.
+
+    face: module whose `start` binds a server of what is served to an address (extra `grpc`).
 
     Raises:
         InfeasibleError: when grpcio is not installed or the port is in use.
@@ -211,12 +214,12 @@ async def rpc_server(
         yield None
         return
     try:
-        from executors.serving.v2 import rpc  # noqa: PLC0415 - extra `grpc`
+        start = importlib.import_module(face).start
     except ImportError as error:
         message = "grpcio is not installed, so gRPC cannot be served"
         raise InfeasibleError(message, fix="pip install 'berth[grpc]'") from error
     try:
-        server, bound = rpc.start(service, f"{host}:{port}")
+        server, bound = start(served, f"{host}:{port}")
     except RuntimeError as error:
         message = f"port {port} of {host} cannot be used for gRPC"
         raise InfeasibleError(message, fix="choose another port, or 0") from error

@@ -10,7 +10,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -37,13 +37,15 @@ class GateError(TaskError):
 
 
 @dataclass(slots=True)
-class _Ticker:
+class Ticker:
     """Times that never repeat, since a series holds one value per time."""
 
+    now: Callable[[], float] = time.time
     last: float = 0.0
 
     def next(self) -> float:
-        self.last = max(time.time(), self.last + 1e-6)
+        """Return the time, or the next instant after the last one."""
+        self.last = max(self.now(), self.last + 1e-6)
         return self.last
 
 
@@ -87,7 +89,7 @@ class Task:
     settings: Mapping[str, Scalar]
     upstream: Mapping[str, Mapping[str, Scalar]]
     environment: Mapping[str, str]
-    _ticker: _Ticker = field(default_factory=_Ticker)
+    _ticker: Ticker = field(default_factory=Ticker)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Task:

@@ -3,7 +3,9 @@
 Reads `reads` (also `.gz`); writes `data.csv` and `schema.json`. Refuses, with file, line and what
 was expected: an empty or truncated file, missing columns, rows that are mostly not numbers, and a
 column whose median its unit rules out. `unit.COLUMN` (with `factor.COLUMN` for a unit that is not
-known) says in what unit a column arrives when that is not the schema's.
+known) says in what unit a column arrives when that is not the schema's. `time_column` names a
+column with the time of each record, by which its age is told; it is no feature unless the schema
+has it.
 """
 
 from __future__ import annotations
@@ -19,9 +21,8 @@ from pathlib import Path
 from typing import TextIO
 
 from executors.tasks.context import BadInputError, Origin, Task, write_json
-from executors.training import units
+from executors.training import deliveries, units
 
-_NULLS = {"", "na", "n/a", "nan", "null", "none", "?"}
 _REJECTED_SHARE_MAX = 0.05
 _CHUNK_BYTES = 1 << 20
 
@@ -54,6 +55,7 @@ def run(task: Task) -> None:
     path = task.reads
     schema: Mapping[str, str] = task.spec.get("schema") or {}
     target = task.spec.get("target")
+    deliveries.tell(task, path, open_text)
     with open_text(path) as file:
         table = read(file, path, schema=schema, target=target, settings=task.settings)
     for index, column in enumerate(table.columns):
@@ -101,7 +103,12 @@ def read(
     if not any(header):
         raise BadInputError(f"{path}:1: is empty; expected a header with {_listed(wanted)}")
     _check_header(path, header, wanted)
-    columns = [_column(path, name, schema.get(name, ""), settings) for name in header]
+    # The time of a record is no feature, and need not be a number.
+    time_column = str(settings.get("time_column", ""))
+    drops = time_column in header and time_column not in wanted
+    place = header.index(time_column) if drops else len(header)
+    names = [*header[:place], *header[place + 1 :]]
+    columns = [_column(path, name, schema.get(name, ""), settings) for name in names]
     rows: list[list[float | None]] = []
     rejected: list[str] = []
     short = ""
@@ -111,6 +118,8 @@ def read(
             short = f"{path}:{number}: has {len(cells)} of {len(header)} fields"
             rejected.append(short)
             continue
+        if drops:
+            del cells[place]
         row, fault = _numbers(cells, columns)
         if fault:
             rejected.append(f"{path}:{number}: {fault}")
@@ -190,7 +199,7 @@ def _numbers(cells: Sequence[str], columns: Sequence[Column]) -> tuple[list[floa
     row: list[float | None] = []
     for cell, column in zip(cells, columns, strict=False):
         text = cell.strip()
-        if text.lower() in _NULLS:
+        if text.lower() in deliveries.NULLS:
             row.append(None)
             continue
         try:

@@ -46,8 +46,13 @@ def run(task: Task) -> None:
     choice = search.choice_of(found, course, rules=racing.Rules())
     best, outcome = choice.family, choice.outcome
     model = families.family(best).build(outcome.best.configuration, task.seed)
+    began = time.perf_counter()
     model.fit(rows, labels)
-    seconds = time.perf_counter() - started
+    fitted = time.perf_counter()
+    origin = Origin("training", f"model:{task.pipeline}/{best}", {"model": best})
+    rate = len(rows) / max(fitted - began, 1e-9)
+    task.signal(origin, "samples_per_second", rate, unit="samples/s")
+    seconds = fitted - started
     holdout_quality = _quality(model, held_out)
     _, leak = leaks.shared_rows(training, held_out)
     skops_io.dump(model, task.outputs / "model.skops")

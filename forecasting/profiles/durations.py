@@ -1,11 +1,12 @@
 """How long a run will take: trees over its attributes and recent runs, blended with those runs.
 
-Gradient boosting learns the median of the logarithm from what was known at submission; the mean of
-the last runs of equal attributes is kept beside it, and what each did lately on the loss that
-matters sets their weights. A second model says how wide the errors are, learned from runs that the
-first had not seen; quantiles of recent errors in that width (`calibration`) make the forecast, so
-that its coverage is repaired when it drifts. `update` takes microseconds; `refit` takes seconds and
-is due when a quarter more runs have ended than the trees know.
+Gradient boosting learns the median from what was known at submission, as the mean of several models
+that see some of the columns each; the mean of the last runs of equal attributes is kept beside it,
+and what each did lately on the loss that matters sets their weights. A second model says how wide
+the errors are, learned from runs that the first had not seen; quantiles of recent errors in that
+width (`calibration`) make the forecast, so that its coverage is repaired when it drifts. `update`
+takes microseconds; `refit` takes seconds and is due when a quarter more runs have ended than the
+trees know.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections import deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import product
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
@@ -22,7 +24,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from engine.model.profiles import Quantiles
 from forecasting.conformal import rising
 from forecasting.profiles.calibration import GroupedErrors
-from forecasting.profiles.frozen import FrozenDurations, group_name
+from forecasting.profiles.frozen import FrozenDurations, MeanLog, group_name
 from forecasting.profiles.rowtrees import Nodes, RowTrees
 from forecasting.profiles.runlog import (
     LEAST_SECONDS,
@@ -41,6 +43,11 @@ _EARLIER = 0.7
 _LEAST_WIDTH = 0.03
 _LATELY = 1_000
 _CHOOSE_EVERY = 100
+_MANY_ROWS = 4_000
+_FEW_COLUMNS, _MANY_COLUMNS = (1.0, 0.5), (0.3, 0.15)
+"""Shares of the columns that a split chooses from, for a pair of models each: by few and by more
+than so many runs. Few runs make few splits, and each has to see what matters."""
+_FEW_LEAF, _MANY_LEAF = 20, 40
 _WEIGHTS = np.linspace(0.0, 1.0, 11)
 _FIRST_WEIGHT = 0.8
 _PRIOR_OFFSETS = (0.0, 0.5, 0.8, 1.2, 2.0)
@@ -225,21 +232,24 @@ class DurationForecaster:
         return float(_WEIGHTS[int(np.argmin(losses))])
 
     def _medians(self, known: Vector, target: Vector) -> _Medians:
-        """Return two models of the median: of the logarithm, and of what the loss counts."""
+        """Return pairs of models of the median: of the logarithm, and of what the loss counts."""
         seconds = self._loss is DurationLoss.SECONDS
-        other = np.exp(target) if seconds else target
+        targets = (target, np.exp(target) if seconds else target)
+        rows = _with_values(known)
+        many = len(known) > _MANY_ROWS
+        shares = _MANY_COLUMNS if many else _FEW_COLUMNS
         models = [
             HistGradientBoostingRegressor(loss="absolute_error", random_state=self._seed + place)
             .set_params(
                 early_stopping=False,
                 learning_rate=0.06,
                 max_iter=200,
-                max_leaf_nodes=24,
-                min_samples_leaf=20,
+                max_leaf_nodes=32,
+                min_samples_leaf=_MANY_LEAF if many else _FEW_LEAF,
                 max_features=columns,
             )
-            .fit(_with_values(known), values)
-            for place, (values, columns) in enumerate(((target, 1.0), (other, 0.5)))
+            .fit(rows, values)
+            for place, (values, columns) in enumerate(product(targets, shares))
         ]
         return _Medians(models, second_is_seconds=seconds)
 
@@ -260,28 +270,33 @@ def _with_values(known: Vector) -> Vector:
 
 
 class _Medians:
-    """Two boosted medians and the mean of the logarithms that they say."""
+    """Boosted medians and the mean of the logarithms that they say.
+
+    The second half of the models may say seconds.
+    """
 
     def __init__(
         self, models: Sequence[HistGradientBoostingRegressor], *, second_is_seconds: bool
     ) -> None:
         self._models = tuple(models)
-        self._rows = tuple(RowTrees.of(model) for model in models)
+        self._rows = MeanLog(
+            [RowTrees.of(model) for model in models], second_is_seconds=second_is_seconds
+        )
         self._second_is_seconds = second_is_seconds
 
     @property
     def nodes(self) -> tuple[Nodes, ...]:
-        """The trees of both."""
-        return tuple(trees.nodes for trees in self._rows)
+        """The trees of all."""
+        return self._rows.nodes
 
     def predict(self, row: Vector) -> float:
         """Return the logarithm for one row."""
-        first, second = (trees.predict(row) for trees in self._rows)
-        return (first + (log_seconds(second) if self._second_is_seconds else second)) / 2.0
+        return self._rows.predict(row)
 
     def predict_all(self, known: Vector) -> Vector:
         """Return the logarithm for each row."""
-        first, second = (np.asarray(model.predict(known)) for model in self._models)
+        told = np.array([model.predict(known) for model in self._models], dtype=np.float64)
         if self._second_is_seconds:
-            second = np.log(np.maximum(second, LEAST_SECONDS))
-        return np.asarray((first + second) / 2.0, dtype=np.float64)
+            half = len(told) // 2
+            told[half:] = np.log(np.maximum(told[half:], LEAST_SECONDS))
+        return np.asarray(told.mean(axis=0), dtype=np.float64)

@@ -21,7 +21,7 @@ _MOST_LOG = math.log(ranges.MOST_SECONDS)
 class FrozenDurations:
     """What a forecaster of durations knew when it was frozen.
 
-    medians: trees of two medians, of which the second may be of seconds, not their logarithm.
+    medians: trees of medians; the second half of them may be of seconds, not their logarithm.
     widths: trees of the logarithm of how wide errors are. weight: of the trees against recent runs.
     default_log: what stands for recent runs where there are none. offsets: errors in widths that
     each level covers; group_offsets: those of groups that have enough of their own.
@@ -36,12 +36,34 @@ class FrozenDurations:
     group_offsets: Mapping[str, tuple[float, ...]]
 
 
+class MeanLog:
+    """The mean of the logarithms that models say of a row; the second half may say seconds."""
+
+    def __init__(self, models: Sequence[RowTrees], *, second_is_seconds: bool) -> None:
+        self._models = tuple(models)
+        self._logs = len(models) // 2 if second_is_seconds else len(models)
+
+    @property
+    def nodes(self) -> tuple[Nodes, ...]:
+        """The trees of all."""
+        return tuple(model.nodes for model in self._models)
+
+    def predict(self, row: Vector) -> float:
+        """Return the logarithm of seconds for one row."""
+        told = [model.predict(row) for model in self._models]
+        logs = told[: self._logs] + [log_seconds(seconds) for seconds in told[self._logs :]]
+        return sum(logs) / len(logs)
+
+
 class FrozenForecaster:
     """Says what a frozen forecaster knows, in tens of microseconds."""
 
     def __init__(self, frozen: FrozenDurations) -> None:
         self._frozen = frozen
-        self._medians = tuple(RowTrees(nodes) for nodes in frozen.medians)
+        self._medians = MeanLog(
+            [RowTrees(nodes) for nodes in frozen.medians],
+            second_is_seconds=frozen.second_is_seconds,
+        )
         self._widths = RowTrees(frozen.widths)
 
     def log_quantiles(self, row: Vector, recent: Recent | None, group: str) -> tuple[float, ...]:
@@ -53,8 +75,7 @@ class FrozenForecaster:
             group: Name of the group whose errors may be of its own.
         """
         frozen = self._frozen
-        first, second = (trees.predict(row) for trees in self._medians)
-        trees = (first + (log_seconds(second) if frozen.second_is_seconds else second)) / 2.0
+        trees = self._medians.predict(row)
         seconds = None if recent is None else self._recent(recent)
         lately = frozen.default_log if seconds is None else log_seconds(seconds)
         median = frozen.weight * trees + (1.0 - frozen.weight) * lately

@@ -74,9 +74,7 @@ class Rightsizer:
         self._floor = least_base(used)
         self._violation = violation
         self._seed = seed
-        self._rows, self._followed = self._past(used)
-        self._told = self._held_out(self._rows, self._followed, seed)
-        self._like = self._fit(self._rows, self._followed)
+        self.learn(used)
 
     def back_tests(self, allowed: float) -> tuple[Chosen, ...]:
         """Return each family with the knob that keeps a share of violations on other services.
@@ -113,9 +111,14 @@ class Rightsizer:
         return rows, self._recommend_by(chosen.family, rows, told)(chosen.knob)
 
     def learn(self, used: Vector) -> None:
-        """Fit like hours anew to use that goes on; knobs that were chosen stay what they are."""
+        """Learn use that goes on: like hours and back-tests anew, for knobs to be chosen by.
+
+        Knobs that were chosen stay what they are.
+        """
         _check(used)
-        self._like = self._fit(*self._past(used))
+        self._rows, self._followed = self._past(used)
+        self._told = self._held_out(self._rows, self._followed, self._seed)
+        self._like = self._fit(self._rows, self._followed)
 
     def _past(self, used: Vector) -> tuple[Windows, Outcome]:
         """Return the windows of past use of which it is known what followed."""

@@ -1,8 +1,9 @@
 """What is known when a run is submitted: its attributes, and the finished runs most like it.
 
 Only runs that have ended by then are known by their time; of those still going it is known how
-long they have been. Runs are grouped by some of their attributes, from fine (all of them equal) to
-coarse (the same owner, any run), and each group remembers its last runs.
+long they have been, and when the latest were submitted. Runs are grouped by some of their
+attributes, from fine (all of them equal) to coarse (the same owner, any run), and each group
+remembers its last runs.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from forecasting.profiles import ranges
 Vector = NDArray[np.float64]
 
 _REMEMBERED = 10
+_ARRIVALS = 50
+"""Latest submissions of a group that are counted; more in a minute say no more."""
+_LATELY_SECONDS = (60.0, 600.0)
 LEAST_SECONDS = 1.0
 """Shorter runs count as this long: below it the clock speaks, not the task."""
 
@@ -50,10 +54,14 @@ class Recent:
 
 @dataclass(slots=True)
 class _Group:
-    """The last runs of a group as logarithms, and its runs that are going, oldest first."""
+    """The last runs of a group as logarithms, its runs that are going, and the last submissions.
+
+    Both are in order of time.
+    """
 
     logs: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     going: dict[str, float] = field(default_factory=dict)
+    arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=_ARRIVALS))
     count: int = 0
     ended_at: float = -math.inf
 
@@ -95,19 +103,22 @@ class RunLog:
         said = self.described(run)
         if self._counts_going:
             for key in self._keys(run):
-                self._groups.setdefault(key, _Group()).going[run.name] = run.submitted_at
+                group = self._groups.setdefault(key, _Group())
+                group.going[run.name] = run.submitted_at
+                group.arrivals.append(run.submitted_at)
         self._going[run.name] = run
         return said
 
     def described(self, run: Submission) -> tuple[Vector, Recent | None]:
         """Return what `submit` does of a run that does not go."""
         row = [_number(run.attributes.get(name)) for name in self._numbers]
-        recent: Recent | None = None
-        for key in self._keys(run):
-            group = self._groups.get(key, _NOBODY)
+        groups = [self._groups.get(key, _NOBODY) for key in self._keys(run)]
+        for group in groups:
             row += _described(group, run.submitted_at)
-            if recent is None and group.logs:
-                recent = _recent(group)
+        # Last, so that models that were kept before this was known still find their columns.
+        for group in groups:
+            row += _arrived(group, run.submitted_at)
+        recent = next((_recent(group) for group in groups if group.logs), None)
         return np.array(row, dtype=np.float64), recent
 
     def finish(self, name: str, seconds: float) -> None:
@@ -176,6 +187,13 @@ def _described(group: _Group, now: float) -> list[float]:
         math.log1p(max(now - group.ended_at, 0.0)),
         *going,
     ]
+
+
+def _arrived(group: _Group, now: float) -> list[float]:
+    """Return how many of a group were submitted lately, and how long ago the last was."""
+    since = [now - at for at in group.arrivals]
+    counts = [float(sum(age < seconds for age in since)) for seconds in _LATELY_SECONDS]
+    return [*counts, math.log1p(max(since[-1], 0.0)) if since else -1.0]
 
 
 def _recent(group: _Group) -> Recent:

@@ -20,7 +20,8 @@ from placement.assignment.state import State, Tables
 BY_PRICE_PERCENT = 75
 # Temperatures at the start and at the end, in units of `scale_of`.
 HOT, COLD = 0.6, 0.02
-REMOVALS = 10
+# Removals from a bin at most; where steps aim, small ones find more in the same time.
+REMOVALS, REMOVALS_AIMED = 10, 3
 
 
 @dataclass(slots=True, kw_only=True)
@@ -105,7 +106,7 @@ def chains_of(
     return Chains(
         problem=problem,
         moves=moves,
-        tables=tables_of(problem, priced, moves, removals=REMOVALS),
+        tables=tables_of(problem, priced, moves),
         chains=[chain_of(problem, plan, moves) for _ in range(parts)],
         scale=scale_of(problem, priced),
         steps=steps,
@@ -113,9 +114,7 @@ def chains_of(
     )
 
 
-def tables_of(
-    problem: AssignmentProblem, priced: Numbers, moves: Moves | None, *, removals: int
-) -> Tables:
+def tables_of(problem: AssignmentProblem, priced: Numbers, moves: Moves | None) -> Tables:
     """Return what the compiled loops read."""
     can_stand = np.isfinite(priced)
     worth = problem.penalties().astype(float)
@@ -136,7 +135,7 @@ def tables_of(
         knobs=np.array(
             [
                 max(1, placed // (10 * problem.bins)),
-                removals,
+                REMOVALS if moves is None else REMOVALS_AIMED,
                 int(problem.demand.shape[1] > 1),
                 BY_PRICE_PERCENT,
                 UNLIMITED if moves is None else moves.most,

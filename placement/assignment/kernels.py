@@ -157,7 +157,8 @@ def _step(tables: Tables, state: State) -> float:
             delta += take(tables, state, focus, at, 1)
             touch(state, at)
     budget = 1 + np.random.randint(tables.knobs[1])
-    for number in range(1 + np.random.randint(3)):
+    # A step that aims changes one bin beside that which a dear unit leaves.
+    for number in range(1 if tables.knobs[5] > 0 else 1 + np.random.randint(3)):
         if number == 0 and focus >= 0:
             delta += _room(tables, state, focus, budget)
             continue

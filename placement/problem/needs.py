@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from engine.model.profiles import Profile, Quantiles
 from engine.model.resources import Resource, Resources
-from engine.model.specs import TaskSpec, Wishes
+from engine.model.specs import TaskSpec
 from placement.problem.instance import COUNTED
 
 OVERFLOW = 0.01
@@ -88,7 +88,7 @@ class Need:
 
 def uses_of(task: TaskSpec, profile: Profile) -> dict[Resource, tuple[Quantiles, ...]]:
     """Return the quantiles by slot of what a task needs of each of `COUNTED`."""
-    return {resource: _use(profile, task.wishes, resource) for resource in COUNTED}
+    return {resource: _use(profile, task, resource) for resource in COUNTED}
 
 
 def need_of(task: TaskSpec, profile: Profile) -> Need:
@@ -111,10 +111,12 @@ def need_of(task: TaskSpec, profile: Profile) -> Need:
     )
 
 
-def _use(profile: Profile, wishes: Wishes, resource: Resource) -> tuple[Quantiles, ...]:
-    wished = getattr(wishes, _WISHED[resource])
+def _use(profile: Profile, task: TaskSpec, resource: Resource) -> tuple[Quantiles, ...]:
+    wished = getattr(task.wishes, _WISHED[resource])
     if wished is not None:
-        return (Quantiles.constant(float(wished)),)
+        # A training wishes for each worker, a service for all of its replicas together.
+        copies = 1 if task.workers is None else profile.replicas
+        return (Quantiles.constant(float(wished) * copies),)
     return profile.use.get(resource) or (Quantiles.constant(0.0),)
 
 

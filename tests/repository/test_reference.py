@@ -25,7 +25,7 @@ from engine.model.resources import Resources
 from engine.model.signals import Layer, Shape
 from engine.model.sizing import USE_SIGNALS
 from engine.model.specs import TaskKind
-from executors.local import files, launch, results
+from executors.local import files, launch, results, together
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -60,8 +60,9 @@ def order() -> dispatches.AttemptOrder:
 
 
 def test_the_variables_of_a_task_are_those_that_are_set() -> None:
-    told = {word for word in words("tasks.md") if re.fullmatch(r"BERTH_[A-Z]+", word)}
-    assert told == set(launch.variables(order(), ROOT))
+    told = {word for word in words("tasks.md") if re.fullmatch(r"(BERTH|PET)_[A-Z_]+", word)}
+    of_nodes = {*together.variables((1, 1), 0, "here:1"), *together.variables((1,), 0, "")}
+    assert told == {*launch.variables(order(), ROOT), *of_nodes}
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,12 @@ class ScriptedDetector:
 def alarm_of(signal: Signal) -> Alarm:
     base = sample_alarm(f"A-{signal.series}@{signal.at}", signal.at, **dict(signal.labels))
     return dataclasses.replace(
-        base, series=signal.series, subject=signal.subject, signal=signal.name, value=signal.value
+        base,
+        series=signal.series,
+        subject=signal.subject,
+        signal=signal.name,
+        layer=signal.layer,
+        value=signal.value,
     )
 
 

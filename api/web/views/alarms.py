@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from api.report import phrases, super_alarms, words
+from api.messages.context import Context
+from api.report import alarm_parts, phrases, super_alarms, words
 from api.web import cells
 from api.web.views import plans as plan_views
 from engine.model import alarms, dispatches, plans, specs
@@ -28,7 +29,6 @@ ACTION_TONES = {
     alarms.ActionState.DONE: cells.Tone.OK,
     alarms.ActionState.FAILED: cells.Tone.BAD,
 }
-GROWING_SECONDS = 60.0
 HOUR_SECONDS = 3_600.0
 
 
@@ -115,16 +115,16 @@ def state(group: alarms.SuperAlarm) -> cells.Cell:
     return cells.Cell(group.state.value, tone=STATE_TONES[group.state], note=note)
 
 
-def headline(group: alarms.SuperAlarm, now: float) -> Headline:
+def headline(group: alarms.SuperAlarm, around: Context, now: float) -> Headline:
     """Return the first line about a super-alarm."""
     newest = max((alarm.at for alarm in group.alarms), default=group.opened_at)
     over = group.state is alarms.SuperAlarmState.RESOLVED
-    growing = "growing" if not over and now - newest < GROWING_SECONDS else "not growing"
+    last = f"over, last alarm {phrases.age(now - newest)} ago"
     return Headline(
         severity=cells.Cell(group.severity.value, tone=SEVERITY_TONES[group.severity]),
         state=state(group),
         since=cells.moment(group.opened_at, now),
-        last=f"{growing}, last alarm {phrases.age(now - newest)} ago",
+        last=last if over else alarm_parts.growth(group, around, now),
         pipelines=group.pipelines,
     )
 
@@ -184,7 +184,7 @@ def _done(action: alarms.Action, now: float) -> Done:
         result=action.result,
         cost=words.money(action.cost_micro_dollars) if action.cost_micro_dollars else "",
         parameters=tuple(f"{name} = {value}" for name, value in sorted(action.parameters.items()))
-        if action.kind is alarms.ActionKind.RETRAIN
+        if action.kind in {alarms.ActionKind.RETRAIN, alarms.ActionKind.RETRY}
         else (),
         run_id=action.run_id or "",
         plan_id=action.plan_id or "",
@@ -254,6 +254,7 @@ def at_risk(harmed: Sequence[AtRisk], now: float) -> cells.Table:
             "Newest run",
             "State",
             "Deadline",
+            "Ends, P95",
             ("Kept with", "number"),
         ],
         (_risk(one, now) for one in harmed),
@@ -275,8 +276,20 @@ def _risk(one: AtRisk, now: float) -> tuple[cells.Cell | str, ...]:
         cells.link(run.run_id if run else None, "/runs"),
         run.state.value if run else words.NOTHING,
         cells.moment(promise.deadline_seconds if promise else None, now),
+        cells.moment(_end(one), now),
         plan_views.chance(promise.keep_forecast if promise else None),
     )
+
+
+def _end(one: AtRisk) -> float | None:
+    """Return when the run ends at the latest in 95 of 100 cases, by its plan."""
+    placed = one.plan.placement.assignments if one.plan else ()
+    ends = [
+        each.end_seconds_p95
+        for each in placed
+        if each.pipeline == one.name and each.end_seconds_p95 is not None
+    ]
+    return max(ends, default=None)
 
 
 def is_of(action: alarms.Action, group: alarms.SuperAlarm) -> bool:

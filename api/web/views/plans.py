@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from api.report import explanations, phrases, words
+from api.report import explanations, phrases, training, words
 from api.report import plans as plan_report
 from api.report.profiles import grounds_of
 from api.report.tables import PLAIN
@@ -235,11 +235,13 @@ def reasons(plan: plans.Plan) -> list[Reasons]:
 def _reasons(plan: plans.Plan, one: plans.Explanation) -> Reasons:
     profile = plan.profiles[plans.task_key(one.pipeline, one.task)]
     chosen = plan.assignment(one.pipeline, one.task)
+    choice = training.choice_of(plan, one.pipeline, one.task)
+    said = [explanations.heading(plan, one, chosen, PLAIN)]
     return Reasons(
         task=_name(plan, one.pipeline, one.task),
         anchor=anchor(one.pipeline, one.task),
         place=cells.place(chosen.cluster, chosen.pool) if chosen else "not placed",
-        sentence=explanations.heading(plan, one, chosen, PLAIN),
+        sentence=" ".join(said if choice is None else [*said, training.sentence(choice)]),
         candidates=_candidates(plan, one, chosen),
         turning_points=tuple(
             explanations.turning_point(plan, item, PLAIN) for item in one.break_evens

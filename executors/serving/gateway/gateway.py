@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
@@ -54,6 +54,8 @@ _NOT_SENT_ON = frozenset({
     b"te", b"trailer", b"transfer-encoding", b"upgrade",
 })  # fmt: skip
 _JSON = [(b"content-type", b"application/json")]
+SERVER: Mapping[str, object] = {"name": "berth-gateway", "version": "", "extensions": []}
+"""What the gateway says of itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,19 @@ class Limits:
     open_max: int = 2048
     waiting_max: int = 1024
     wait_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A request to a model. rest: of its path, behind the model's name. Header names are small."""
+
+    model: str
+    rest: str
+    method: str
+    path: str
+    query: bytes = b""
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    body: bytes = b""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -96,6 +111,19 @@ class Gateway:
         await send({"type": "http.response.start", "status": found.status, "headers": headers})
         await send({"type": "http.response.body", "body": bytes(found.body)})
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it knows what serves, and goes on to answer."""
+        return not self.draining and self.table.refreshes > 0
+
+    def index(self) -> list[dict[str, str]]:
+        """Return the models that the engine has, as the protocol lists them."""
+        return [
+            {"name": name, "version": "", "state": "READY" if urls else "UNAVAILABLE",
+             "reason": "" if urls else "it is being moved"}
+            for name, urls in sorted(self.table.known.items())
+        ]  # fmt: skip
+
     def _own(self, method: str, path: str) -> Answer:
         """Return what the gateway says of itself."""
         if path == "/metrics":
@@ -107,17 +135,11 @@ class Gateway:
         if path == "/v2/health/live":
             return _document(200, {"live": True})
         if path == "/v2/health/ready":
-            ready = not self.draining and self.table.refreshes > 0
-            return _document(200 if ready else _UNAVAILABLE, {"ready": ready})
+            return _document(200 if self.is_ready else _UNAVAILABLE, {"ready": self.is_ready})
         if path == "/v2":
-            return _document(200, {"name": "berth-gateway", "version": "", "extensions": []})
+            return _document(200, SERVER)
         if path == "/v2/repository/index" and method == "POST":
-            entries = [
-                {"name": name, "version": "", "state": "READY" if urls else "UNAVAILABLE",
-                 "reason": "" if urls else "it is being moved"}
-                for name, urls in sorted(self.table.known.items())
-            ]  # fmt: skip
-            return _document(200, entries)
+            return _document(200, self.index())
         message = f"{method} {path} is not the gateway's: ask the engine, or the model's server"
         return _refused(not_found(message))
 
@@ -125,12 +147,31 @@ class Gateway:
         """Answer a request to a model."""
         began = time.monotonic()
         name, _, rest = scope["path"][len(_MODELS) :].partition("/")
-        name = unquote(name)
-        counted, span = "", None
+        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
         try:
-            headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
             # Read first: an answer before the body is whole would end the client's connection.
             body = await read_body(receive, _as_it_is(headers), self.limits.body_bytes_max)
+        except RequestError as error:
+            self.metrics.count("", error.status, time.monotonic() - began)
+            return _refused(error)
+        question = Question(
+            model=unquote(name),
+            rest=rest,
+            method=scope["method"],
+            path=scope["path"],
+            query=scope["query_string"],
+            headers=scope["headers"],
+            body=body,
+        )
+        return await self.answer(question, headers, began)
+
+    async def answer(self, question: Question, headers: Mapping[str, str], began: float) -> Answer:
+        """Return the answer of a model's server, or why there is none, with its HTTP status.
+
+        headers: of the question, as text. began: when it came, by the monotonic clock.
+        """
+        name, counted, span = question.model, "", None
+        try:
             await self._known(name)
             counted = name
             self._enter(name)
@@ -138,7 +179,7 @@ class Gateway:
                 wait = min(self.limits.wait_seconds, timeout_of(headers))
                 if self.tracer is not None:
                     span = self.tracer.begin(f"gateway {name}", headers, int(began * _NANO))
-                found = await self._asked(name, _request(scope, body, span), rest, began + wait)
+                found = await self._asked(question, span, began + wait)
             finally:
                 self._open[name] -= 1
         except RequestError as error:
@@ -166,13 +207,14 @@ class Gateway:
             raise busy(f"{self.limits.open_max} requests to model {name!r} are open", 429)
         self._open[name] += 1
 
-    async def _asked(self, name: str, data: bytes, rest: str, end: float) -> Answer:
+    async def _asked(self, question: Question, span: Span | None, end: float) -> Answer:
         """Ask until an answer has come, or time or tries are up.
 
         Raises:
             RequestError: when none came.
         """
-        may_repeat = data.startswith(b"GET ") or f"/{rest}".endswith(_INFER)
+        name, data = question.model, _request(question, span)
+        may_repeat = question.method == "GET" or f"/{question.rest}".endswith(_INFER)
         said = "it is being moved"
         refused: list[Answer] = []
         losses = 0
@@ -253,21 +295,21 @@ class Gateway:
             self._waiting[name] -= 1
 
 
-def _request(scope: Scope, body: bytes, span: Span | None) -> bytes:
+def _request(question: Question, span: Span | None) -> bytes:
     """Return a request as it is sent on, without the headers of the client's connection.
 
     span: what the server's own span belongs to.
     """
-    path = quote(scope["path"], safe="/:@!$&'()*+,;=~")
-    query: bytes = scope["query_string"]
-    target = path.encode() + (b"?" + query if query else b"")
-    parts = [scope["method"].encode(), b" ", target, b" HTTP/1.1\r\nhost: model\r\n"]
-    for name, value in scope["headers"]:
+    path = quote(question.path, safe="/:@!$&'()*+,;=~")
+    target = path.encode() + (b"?" + question.query if question.query else b"")
+    parts = [question.method.encode(), b" ", target, b" HTTP/1.1\r\nhost: model\r\n"]
+    for name, value in question.headers:
         if name not in _NOT_SENT_ON and not (span is not None and name == _TRACE):
             parts += (name, b": ", value, b"\r\n")
     if span is not None:
         parts += (_TRACE, b": ", span.context.header.encode(), b"\r\n")
-    parts += (b"content-length: ", str(len(body)).encode(), b"\r\n\r\n", body)
+    size = str(len(question.body)).encode()
+    parts += (b"content-length: ", size, b"\r\n\r\n", question.body)
     return b"".join(parts)
 
 

@@ -16,6 +16,8 @@ from executors.serving.gateway.gateway import Gateway, Limits
 from executors.serving.gateway.table import Source, Table
 
 _STARTING_SECONDS = 0.01
+FACE = "executors.serving.gateway.rpc"
+"""What speaks gRPC for a gateway; imported where it is wanted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,23 +25,25 @@ class GatewaySettings:
     """How a gateway is run.
 
     source: says where models serve. drain_seconds: how long it goes on answering after SIGTERM
-    while it says that it is not ready. announce: told the port once it answers.
+    while it says that it is not ready. grpc_port: none of gRPC without it; 0 for a free one.
+    announce: told the ports of REST and gRPC once both answer.
     """
 
     source: Source
     host: str = standalone.HOST
     port: int = 8760
+    grpc_port: int | None = None
     refresh_seconds: float = 1.0
     drain_seconds: float = 0.0
     limits: Limits = field(default_factory=Limits)
-    announce: Callable[[int], None] = lambda _: None
+    announce: Callable[[int, int | None], None] = lambda *_: None
 
 
 def run(settings: GatewaySettings) -> None:
     """Serve until a signal ends it; open requests are answered first.
 
     Raises:
-        InfeasibleError: when the port is in use.
+        InfeasibleError: when a port is in use, or grpcio is not installed.
     """
     listening = standalone.listen(settings.port, settings.host)
     table = Table(settings.source, seconds=settings.refresh_seconds)
@@ -56,15 +60,16 @@ def run(settings: GatewaySettings) -> None:
     async def serve() -> None:
         await table.refresh()
         refreshing = asyncio.create_task(table.run())
-        announcing = asyncio.create_task(_announce(server, settings, port))
         standalone.tune()
         try:
-            await server.serve(sockets=[listening])
+            async with standalone.rpc_server(
+                gateway, settings.host, settings.grpc_port, face=FACE
+            ) as grpc_port:
+                announcing = asyncio.create_task(_announce(server, settings, port, grpc_port))
+                await server.serve(sockets=[listening])
+                await _ended(announcing)
         finally:
-            for task in (refreshing, announcing):
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            await _ended(refreshing)
             gateway.upstreams.keep(set())
             if tracer is not None:
                 tracer.close()
@@ -90,7 +95,15 @@ def configuration(gateway: Gateway) -> uvicorn.Config:
     )
 
 
-async def _announce(server: uvicorn.Server, settings: GatewaySettings, port: int) -> None:
+async def _announce(
+    server: uvicorn.Server, settings: GatewaySettings, port: int, grpc_port: int | None
+) -> None:
     while not server.started:
         await asyncio.sleep(_STARTING_SECONDS)
-    settings.announce(port)
+    settings.announce(port, grpc_port)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -24,7 +24,7 @@ from executors.serving.v2.service import InferenceService
 _OPTIONS_SIZE = ("grpc.max_receive_message_length", "grpc.max_send_message_length")
 _ANSWERED = 200
 _FAILED = 500
-Handler = Callable[[Any], Awaitable[Any]]
+Handler = Callable[[bytes, Any], Awaitable[bytes]]
 
 
 def start(served: InferenceService, address: str) -> tuple[grpc.aio.Server, int]:
@@ -33,29 +33,44 @@ def start(served: InferenceService, address: str) -> tuple[grpc.aio.Server, int]
     Raises:
         RuntimeError: when the address cannot be used.
     """
-    size = served.limits.body_bytes_max
+    others = _Calls(served).handlers().items()
+    calls = {name: unary(f"{name}Request", each) for name, each in others}
+    calls["ModelInfer"] = _Inference(served).infer
+    return bound(calls, served.limits.body_bytes_max, address)
+
+
+def bound(calls: Mapping[str, Handler], size: int, address: str) -> tuple[grpc.aio.Server, int]:
+    """Return a server of calls, each from bytes and a context to bytes, otherwise as `start`.
+
+    size: most bytes of a message.
+    """
     options = [*((name, size) for name in _OPTIONS_SIZE), ("grpc.so_reuseport", 0)]
     server = grpc.aio.server(options=options)
-    server.add_generic_rpc_handlers((_Handlers(served),))
+    methods = {f"/{SERVICE}/{name}": each for name, each in calls.items()}
+    server.add_generic_rpc_handlers((_Handlers(methods),))
     return server, server.add_insecure_port(address)
 
 
 class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
     """Finds the handler of a method."""
 
-    def __init__(self, served: InferenceService) -> None:
-        self._service = served
-        self._methods = {f"/{SERVICE}/ModelInfer": grpc.unary_unary_rpc_method_handler(self._infer)}
-        for name, handler in _Calls(served).handlers().items():
-            self._methods[f"/{SERVICE}/{name}"] = grpc.unary_unary_rpc_method_handler(
-                _unary(CLASSES[f"{name}Request"], handler)
-            )
+    def __init__(self, methods: Mapping[str, Handler]) -> None:
+        self._methods = {
+            name: grpc.unary_unary_rpc_method_handler(each) for name, each in methods.items()
+        }
 
     def service(self, handler_call_details: Any) -> Any:  # noqa: ANN401 - grpc has no types
         """Return the handler of a call, None for a method that is not served."""
         return self._methods.get(handler_call_details.method)
 
-    async def _infer(self, body: bytes, context: Any) -> bytes:  # noqa: ANN401 - as above
+
+class _Inference:
+    """The call that must be quick."""
+
+    def __init__(self, served: InferenceService) -> None:
+        self._service = served
+
+    async def infer(self, body: bytes, context: Any) -> bytes:  # noqa: ANN401 - as above
         """Answer ModelInfer."""
         began = time.monotonic()
         served = self._service
@@ -63,17 +78,17 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
             served.enter()
         except RequestError as error:
             served.finish("", error.status, began)
-            return await _abort(context, error)
+            return await abort(context, error)
         name, status = "", _ANSWERED
         try:
-            message = _parse(CLASSES["ModelInferRequest"], body)
+            message = parse(CLASSES["ModelInferRequest"], body)
             name = message.model_name
             request, raw = rpc_codec.read_infer(message)
             remaining = context.time_remaining()
             answer = await served.infer(
                 (name, message.model_version),
                 request,
-                _metadata(context),
+                metadata(context),
                 began=began,
                 timeout_seconds=float("inf") if remaining is None else remaining,
             )
@@ -87,7 +102,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
         finally:
             served.open_requests -= 1
             served.finish(name, status, began)
-        return await _abort(context, failure)
+        return await abort(context, failure)
 
 
 class _Calls:
@@ -96,7 +111,7 @@ class _Calls:
     def __init__(self, served: InferenceService) -> None:
         self._service = served
 
-    def handlers(self) -> Mapping[str, Handler]:
+    def handlers(self) -> Mapping[str, Callable[[Any], Awaitable[Any]]]:
         """Return the handlers by method."""
         return {
             "ServerLive": self._live,
@@ -200,23 +215,24 @@ class _Calls:
         return CLASSES["RepositoryModelUnloadResponse"]()
 
 
-def _unary(kind: Any, handler: Handler) -> Callable[[bytes, Any], Awaitable[bytes]]:  # noqa: ANN401
-    """Return a handler of bytes, with errors as statuses."""
+def unary(name: str, handler: Callable[[Any], Awaitable[Any]]) -> Handler:
+    """Return a handler of bytes from one of messages of that name, with errors as statuses."""
+    kind = CLASSES[name]
 
     async def handle(body: bytes, context: Any) -> bytes:  # noqa: ANN401 - as above
         try:
-            answer = await handler(_parse(kind, body))
+            answer = await handler(parse(kind, body))
             return cast("bytes", answer.SerializeToString())
         except RequestError as error:
             failure = error
         except BerthError as error:
             failure = RequestError(error.message, status_of(error))
-        return await _abort(context, failure)
+        return await abort(context, failure)
 
     return handle
 
 
-async def _abort(context: Any, error: RequestError) -> bytes:  # noqa: ANN401 - as above
+async def abort(context: Any, error: RequestError) -> bytes:  # noqa: ANN401 - as above
     """End a call with the status of an error."""
     if error.retry_after_seconds:
         pushback = str(error.retry_after_seconds * 1000)
@@ -225,13 +241,13 @@ async def _abort(context: Any, error: RequestError) -> bytes:  # noqa: ANN401 - 
     raise error
 
 
-def _metadata(context: Any) -> dict[str, str]:  # noqa: ANN401 - as above
+def metadata(context: Any) -> dict[str, str]:  # noqa: ANN401 - as above
     """Return the headers of a call that are text."""
     found = context.invocation_metadata() or ()
     return {key: value for key, value in found if isinstance(value, str)}
 
 
-def _parse(kind: Any, body: bytes) -> Any:  # noqa: ANN401 - as above
+def parse(kind: Any, body: bytes) -> Any:  # noqa: ANN401 - as above
     """Read a message.
 
     Raises:

@@ -75,7 +75,7 @@ def train(order: Order) -> Trained:
     calibrated = np.vstack([_windows(each, window, _LEARNED, _CALIBRATED) for each in usable])
     torch.manual_seed(order.seed)
     network = NextValue(window, _WIDTH, _HEADS, _BLOCKS)
-    losses = _learn(network, learned, order.whole("steps", _STEPS), order.seed)
+    losses = _learn(network, learned, order.whole("steps", _STEPS), order)
     threshold = float(np.quantile(scores(network, calibrated), 1.0 - flagged))
     judged = _judged(usable, window)
     ours = found_share(scores(network, judged.windows), judged.stretch, flagged)
@@ -148,11 +148,11 @@ def found_share(found: Scores, stretch: NDArray[np.int64], flagged: float) -> fl
     )
 
 
-def _learn(network: NextValue, windows: Windows, steps: int, seed: int) -> list[float]:
+def _learn(network: NextValue, windows: Windows, steps: int, order: Order) -> list[float]:
     """Train by the likelihood of every next value; return the mean loss of ten parts."""
     optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=_RATE, total_steps=steps + 1)
-    dice = np.random.default_rng(seed)
+    dice = np.random.default_rng(order.seed)
     network.train()
     losses = []
     for _ in range(steps):
@@ -160,10 +160,11 @@ def _learn(network: NextValue, windows: Windows, steps: int, seed: int) -> list[
         loss = network.surprises(network.scaled(batch)).mean()
         optimiser.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), _CLIP)
+        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), _CLIP)
         optimiser.step()
         schedule.step()
         losses.append(float(loss.detach()))
+        order.report.step(loss=losses[-1], gradient_norm=float(norm), samples=len(batch))
     return [float(np.mean(part)) for part in np.array_split(losses, _LOSSES) if len(part)]
 
 

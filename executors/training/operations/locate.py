@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from executors.tasks.context import BadInputError
+from executors.tasks.reporting import SILENT, TrainingReport
 from executors.training.operations import cases, exporting
 from executors.training.operations.cases import Cases
 from executors.training.operations.graph_net import Locator, Plan
@@ -61,7 +62,9 @@ def train(order: Order) -> Trained:
     culprits = np.array(system.culprits, dtype=np.int64)
     ours, simple = _by_folds(system, pairs, fired, folds=folds, steps=steps, seed=order.seed)
     first, third = top(ours, culprits, 1), top(ours, culprits, 3)
-    network, losses = _learn(system, pairs, fired, culprits, steps=steps, seed=order.seed)
+    network, losses = _learn(
+        system, pairs, fired, culprits, steps=steps, seed=order.seed, report=order.report
+    )
     examples = fired[:: max(1, count // _EXAMPLES)][:_EXAMPLES]
     weights = exporting.export(network, examples, wanted)
     with torch.no_grad():
@@ -132,6 +135,7 @@ def _learn(
     *,
     steps: int,
     seed: int,
+    report: TrainingReport = SILENT,
 ) -> tuple[Locator, list[float]]:
     """Return a network that learned from some cases, and the mean loss of ten parts."""
     torch.manual_seed(seed)
@@ -147,6 +151,9 @@ def _learn(
         loss.backward()
         optimiser.step()
         losses.append(float(loss.detach()))
+        found = [each.grad for each in network.parameters() if each.grad is not None]
+        norm = float(torch.nn.utils.get_total_norm(found))
+        report.step(loss=losses[-1], gradient_norm=norm, samples=len(inputs))
     network.eval()
     return network, [float(np.mean(part)) for part in np.array_split(losses, _LOSSES) if len(part)]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from executors.tasks.context import BadInputError, Origin, Task, write_json
+from executors.tasks.reporting import TrainingReport
 from executors.training.operations import template
 from executors.training.operations.template import Order, Template, Trained
 from executors.training.tracking import experiments
@@ -24,7 +25,9 @@ def run(task: Task, chosen: Template) -> None:
     source = task.reads
     if not source.exists():
         raise BadInputError(f"{str(task.spec['reads'])!r} is not there")
-    trained = template.train(chosen, Order(source=source, settings=task.settings, seed=task.seed))
+    report = TrainingReport(task.environment)
+    order = Order(source=source, settings=task.settings, seed=task.seed, report=report)
+    trained = template.train(chosen, order)
     (task.outputs / trained.file).write_bytes(trained.weights)
     write_json(task.outputs / DESCRIPTION, description(trained))
     write_json(task.outputs / EXAMPLE, trained.example)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from executors.tasks.context import BadInputError, Scalar
+from executors.tasks.reporting import SILENT, TrainingReport
 
 
 class Template(enum.StrEnum):
@@ -100,11 +101,15 @@ class Trained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What is to be trained: the template's data, its settings by name, the seed of all draws."""
+    """What is to be trained: the template's data, its settings by name, the seed of all draws.
+
+    report: told every step of a network's training.
+    """
 
     source: Path
     settings: Mapping[str, Scalar]
     seed: int
+    report: TrainingReport = SILENT
 
     def whole(self, name: str, default: int, *, least: int = 1, most: int = 1_000_000) -> int:
         """Return a setting that is a whole number.

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.model.errors import FinalError
+from executors.tasks.reporting import SILENT, TrainingReport
 from executors.training.parallel import batches, checkpoints, metrics, optimisers, schedules
 from executors.training.parallel.recipe import Recipe
 
@@ -57,11 +58,18 @@ class Limits:
 
 
 def train(
-    recipe: Recipe, folder: Path, world: World, limits: Limits, *, clock: Callable[[], float]
+    recipe: Recipe,
+    folder: Path,
+    world: World,
+    limits: Limits,
+    *,
+    clock: Callable[[], float],
+    report: TrainingReport = SILENT,
 ) -> int:
     """Train from the last checkpoint to the end; return the number of steps taken in all.
 
-    Worker 0 writes `metrics.jsonl` (loss and learning rate by step) and checkpoints to `folder`.
+    Worker 0 writes `metrics.jsonl` (loss, norm of the gradient and learning rate by step) and
+    checkpoints to `folder`, and reports each step.
 
     Raises:
         DivergedError: when the loss is no finite number.
@@ -75,6 +83,10 @@ def train(
     with metrics.writer(folder, step, first=world.rank == 0) as write:
         while step < steps:
             loss, late = parts.take(step, late=clock() - began > limits.seconds_max)
+            if world.rank == 0:
+                report.step(
+                    loss=loss, gradient_norm=parts.gradient_norm, samples=parts.samples(step)
+                )
             if not math.isfinite(loss):
                 raise DivergedError(step, loss)
             step += 1
@@ -82,6 +94,7 @@ def train(
                 {
                     "step": step,
                     "loss": loss,
+                    "gradient_norm": parts.gradient_norm,
                     "rate": parts.rate(step - 1),
                     "seconds": clock() - began,
                 }
@@ -100,6 +113,7 @@ class Steps:
         self._recipe = recipe
         self._world = world
         self._count = len(recipe.inputs)
+        self.gradient_norm = 0.0
         self.steps_per_epoch = math.ceil(self._count / recipe.global_batch)
         slice_size = math.ceil(recipe.global_batch / world.size)
         self._micro = recipe.micro_batch or self._found(model, limits, most=slice_size)
@@ -149,11 +163,23 @@ class Steps:
             chosen = mine[number * self._micro : (number + 1) * self._micro]
             with self._apart(last=number == passes - 1):
                 total[0] += self._pass(chosen, samples=len(batch))
+        self.gradient_norm = self._norm()
         self.scaler.step(self.optimiser)
         self.scaler.update()
         if self._world.size > 1:
             torch.distributed.all_reduce(total)
         return float(total[0]) / len(batch), bool(total[1] > 0)
+
+    def samples(self, step: int) -> int:
+        """Return how many samples a step takes: the last of an epoch may take fewer."""
+        before = step % self.steps_per_epoch * self._recipe.global_batch
+        return min(self._recipe.global_batch, self._count - before)
+
+    def _norm(self) -> float:
+        """Return the norm of the whole gradient, without the scale of half precision."""
+        found = [each.grad for each in self._model.parameters() if each.grad is not None]
+        norm: float = torch.nn.utils.get_total_norm(found).item()
+        return norm / float(self.scaler.get_scale())
 
     def _batch(self, step: int) -> Any:  # noqa: ANN401 - a tensor
         """Return the indices of the samples of a step, in the order that seed and epoch decide."""

@@ -29,11 +29,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     order = json.loads(Path(environment["BERTH_PARAMETERS"]).read_bytes())[TRAINING]
     outputs = Path(environment["BERTH_OUTPUTS"])
     folder = outputs / TRAINING
-    before = Path(environment["BERTH_INPUTS"]) / TRAINING
-    if before.exists():
-        shutil.copytree(before, folder)
-        for path in folder.rglob("*"):  # what is laid out may only be read
-            path.chmod(path.stat().st_mode | stat.S_IWUSR)
+    begin(Path(environment["BERTH_INPUTS"]) / TRAINING, folder)
     try:
         program = launch.recipe_program(":".join(arguments), folder, order["options"])
         seconds_max = order["seconds_max"]
@@ -44,6 +40,15 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     sys.stdout.write((folder / "log.txt").read_text(encoding="utf-8", errors="replace"))
     (outputs / "outputs.json").write_text(json.dumps({"code": code}) + "\n", encoding="utf-8")
     return 0
+
+
+def begin(before: Path, folder: Path) -> None:
+    """Have a training go on from the folder of an earlier one, where there is one."""
+    if not before.exists():
+        return
+    shutil.copytree(before, folder)
+    for path in (folder, *folder.rglob("*")):  # what is laid out may only be read
+        path.chmod(path.stat().st_mode | stat.S_IWUSR)
 
 
 def start_of(order: Mapping[str, Any], environment: Mapping[str, str]) -> launch.Start:

@@ -15,7 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.model.profiles import Scaling
+from engine.model.trainings import modelled
+
 NAME = "probe.json"
+_FURTHER = 4
 PAYS = 1.1
 """A speed-up below this is not worth a second worker's money."""
 
@@ -33,6 +37,20 @@ class Probe:
     def speed_up(self) -> float:
         """How many times faster than one worker."""
         return self.alone_seconds / (self.together_seconds + self.exchange_seconds)
+
+    @property
+    def scaling(self) -> Scaling:
+        """How many times faster other numbers of workers are, up to `_FURTHER` times as many.
+
+        What a step of each worker takes beyond its share is the part that is not shared.
+        """
+        share, ring = 1.0 / self.workers, 2.0 * (self.workers - 1) / self.workers
+        over = self.together_seconds / self.alone_seconds - share
+        return modelled(
+            serial=min(max(over / (1.0 - share), 0.0), 1.0),
+            exchange=self.exchange_seconds / self.alone_seconds / ring,
+            most=_FURTHER * self.workers,
+        )
 
     @property
     def pays(self) -> bool:

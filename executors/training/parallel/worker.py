@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.model.errors import BerthError
+from executors.tasks.reporting import TrainingReport
 from executors.training.parallel import loop, probing
 from executors.training.parallel.recipe import Recipe
 from executors.training.trials.host import LoadError, load
@@ -40,7 +41,10 @@ def main(arguments: Sequence[str]) -> int:
         if options.probe:
             probing.measure(recipe, options.folder, world, limits, clock=time.perf_counter)
             return 0
-        steps = loop.train(recipe, options.folder, world, limits, clock=time.perf_counter)
+        report = TrainingReport()
+        steps = loop.train(
+            recipe, options.folder, world, limits, clock=time.perf_counter, report=report
+        )
     except (BerthError, LoadError) as error:
         sys.stderr.write(f"{error}\n")
         return BAD_INPUT

@@ -22,6 +22,7 @@ from engine.testing.executor_suite import (
     LIMIT_SECONDS,
     Behaviour,
     SuspendingExecutorSuite,
+    ended,
     eventually,
 )
 from executors.kubernetes.api import Api, Document
@@ -91,6 +92,22 @@ class TestKubernetesExecutor(SuspendingExecutorSuite):
         assert job["status"].get("failed", 0) == 0
         assert self.memory_of_newest() == 512 << 20
         executor.stop(attempt)
+
+    def test_workers_are_spread_over_nodes_and_adopted_by_the_next_engine(
+        self, executor: Executor
+    ) -> None:
+        attempt = AttemptId("r-1.train.1")
+        program = (
+            "import json, os, pathlib; told = {name: os.environ['BERTH_' + name] for name in "
+            "('NODES', 'NODE', 'WORKERS')}; "
+            "pathlib.Path(os.environ['BERTH_OUTPUTS'], 'outputs.json').write_text(json.dumps(told))"
+        )
+        executor.start(replace(self.workplace.order(program, attempt), nodes=2, workers=3))
+        last = ended(self.reopened(executor), attempt)
+        assert last.outputs == {"NODES": "2", "NODE": "0", "WORKERS": "2"}
+        path = f"/apis/batch/v1/namespaces/{self.workplace.place.namespace}/jobs"
+        (job,) = self.workplace.place.admin.call("GET", path)["items"]
+        assert (job["spec"]["completionMode"], job["status"]["succeeded"]) == ("Indexed", 2)
 
 
 def test_the_order_of_a_pool_that_is_not_there_is_put_off(

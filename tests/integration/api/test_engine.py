@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -162,6 +163,30 @@ def test_a_run_survives_the_death_of_its_engine(start: Starter) -> None:
     with start().client() as client:
         until(lambda: client.status("long")[0].run.state.value == "succeeded", 60)
         assert client.status("long")[0].tasks[0].attempt == 1
+
+
+def test_a_source_that_drops_a_column_is_one_super_alarm_of_the_kind_data(
+    start: Starter, tmp_path: Path
+) -> None:
+    path = tmp_path / "delivery.csv"
+    spec = {"pipeline": "shop", "tasks": {"etl": {"kind": "etl", "reads": str(path)}}}
+    with start().client() as client:
+        for number, row in enumerate(("a,b,c\n1,2,3\n", "a,c\n1,3\n")):
+            path.write_text(row)
+            client.plan(spec).apply()
+            until(functools.partial(has_ended, client, "shop", number + 1), 60)
+        (group,) = until(client.super_alarms, 60)
+        cause = until(lambda: client.super_alarms()[0].likely, 60)
+    # On a slow machine the task may outlast its profile as well.
+    (alarm,) = [each for each in group.alarms if each.signal == "columns"]
+    assert alarm.message == "the columns of task:shop/etl changed: column b is gone"
+    assert (cause.kind.value, cause.subject) == ("data", "task:shop/etl")
+
+
+def has_ended(client: Client, pipeline: str, runs: int) -> bool:
+    """Return whether so many runs of a pipeline succeeded."""
+    states = [each.run.state.value for each in client.status(pipeline)]
+    return states.count("succeeded") == runs
 
 
 def test_commands_drive_a_run_from_plan_to_logs(start: Starter, tmp_path: Path) -> None:

@@ -171,8 +171,10 @@ def test_what_podman_refuses_is_tried_again(berth: Berth, tmp_path: Path) -> Non
     assert list(other.executor.observe()) == []
 
 
-def test_services_are_refused(berth: Berth) -> None:
-    order = replace(berth.order(WRITES), kind=TaskKind.SERVE)
+def test_services_and_several_nodes_are_refused(berth: Berth) -> None:
+    order = berth.order(WRITES)
     with pytest.raises(RefusedError, match="serves"):
-        berth.executor.start(order)
+        berth.executor.start(replace(order, kind=TaskKind.SERVE))
+    with pytest.raises(RefusedError, match="for 2 nodes"):
+        berth.executor.start(replace(order, nodes=2))
     assert list((berth.cluster.home / "attempts").iterdir()) == []

@@ -87,10 +87,15 @@ def visited(
         address=addresses[name],
         page=page,
         answers=loaded,
-        bytes_loaded=sum(len(answer.body()) for answer in loaded),
+        bytes_loaded=sum(len(answer.body()) for answer in loaded if not is_stream(answer)),
         complaints=tuple(said),
     )
     context.close()
+
+
+def is_stream(answer: playwright.Response) -> bool:
+    """Whether an answer goes on until its page is closed."""
+    return answer.headers.get("content-type", "").startswith("text/event-stream")
 
 
 def test_requests_are_few_small_and_for_this_host(visited: Visit) -> None:

@@ -13,7 +13,7 @@ from api.client.remote import Remote
 from api.wiring import Application
 from engine.model import alarms, records
 from engine.model.errors import NotFoundError
-from engine.model.signals import Layer
+from engine.model.signals import Layer, Signal
 
 Berth = Callable[..., tuple[int, str, str]]
 
@@ -65,6 +65,29 @@ def group(application: Application) -> str:
     )
     application.parts.ledger.commit("test", [records.Put(records.SUPER_ALARMS, stored)])
     return "SA-1"
+
+
+def test_signals_are_listed_with_their_newest_value(berth: Berth, application: Application) -> None:
+    assert "Nothing was measured lately" in berth("signals")[1]
+    now = application.parts.clock.now()
+    measured = [
+        Signal(name=name, layer=layer, subject="machine:m", at=at, value=value, unit="GiB")
+        for name, layer, at, value in (
+            ("disk_gib_free", Layer.MACHINE, now - 7_000.0, 31.0),
+            ("disk_gib_free", Layer.MACHINE, now - 60.0, 30.5),
+            ("loss", Layer.TRAINING, now - 50.0, 0.25),
+        )
+    ]
+    puts = [records.Put(records.SIGNALS, signal) for signal in measured]
+    application.parts.ledger.commit("test", puts)
+    assert berth("signals", "-q")[1] == "machine:m|disk_gib_free\nmachine:m|loss\n"
+    text = berth("signals")[1]
+    assert ("30.5" in text, "31" in text) == (True, False)
+    text = berth("signals", "machine:m|disk_gib_free", "--hours", "3")[1]
+    assert text.index("31") < text.index("30.5")
+    assert len(json.loads(berth("signals", "--json")[1])) == 2
+    code, _, talk = berth("signals", "machine:m|heat")
+    assert (code, "no value of 'machine:m|heat'" in talk) == (2, True)
 
 
 def test_check_says_which_data_is_not_there(berth: Berth, tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from api.messages.context import Context
 from api.report import statuses, super_alarms
 from engine.model import alarms, dispatches, progress
+from engine.model.checks import Check, Checked, CheckKind, Verdict
 from engine.model.signals import Layer
 from engine.model.specs import TaskKind
 
@@ -80,7 +82,6 @@ def test_the_page_answers_in_the_order_of_the_first_minutes() -> None:
         "1. chol arrives in mmol/L  0.93  data (settled: it is)",
         "for      the median fell",
         "against  no schema change",
-        "settle   look at a raw record",
         "etl.unit.chol=mmol/L",
         "retrain pipeline:heart: started r-2",
         "all of them share heart",
@@ -89,6 +90,65 @@ def test_the_page_answers_in_the_order_of_the_first_minutes() -> None:
     ]
     places = [text.index(part) for part in order]
     assert places == sorted(places)
+
+
+def page_of(*causes: alarms.Cause, **changes: object) -> str:
+    return super_alarms.super_alarm_text(replace(GROUP, causes=causes, **changes), now=NOW)
+
+
+CHECK = Check(kind=CheckKind.CLUSTER, subject="cluster:c", since=NOW)
+CHECKED = Checked(
+    kind=CheckKind.CLUSTER,
+    subject="cluster:c",
+    verdict=Verdict.DENIES,
+    message="c answers",
+    at=NOW,
+    took_seconds=0.4,
+)
+
+
+def test_a_check_is_to_come_or_told_with_its_result() -> None:
+    first = replace(GROUP.causes[0], settled=None, check=CHECK)
+    page = page_of(first)
+    assert "to check ask whether the cluster answers: Berth does it by itself" in page
+    assert "settle   look at a raw record" in page
+    page = page_of(replace(first, checked=CHECKED))
+    assert "checked  denies: c answers (ask whether the cluster answers," in page
+    assert "took 0.4 s)" in page
+    assert "to check" not in page
+
+
+@pytest.mark.parametrize(
+    ("settled", "words"),
+    [
+        ((True, None), "begin with 1: it is settled"),
+        ((None, False), "begin with 1"),
+        ((False, None), "begin with 2"),
+        ((None, None), "begin with 1 then 2, one after the other"),
+        ((False, False), "none of them is left: begin with the first alarm"),
+    ],
+)
+def test_it_says_where_to_begin(settled: tuple[bool | None, ...], words: str) -> None:
+    causes = [replace(GROUP.causes[0], belief=0.5, settled=each) for each in settled]
+    assert f"  {words}\n" in page_of(*causes)
+    resolved = page_of(*causes, state=alarms.SuperAlarmState.RESOLVED)
+    assert words not in resolved
+
+
+def test_what_nobody_believes_is_left_out() -> None:
+    unlikely = replace(GROUP.causes[0], title="not it", belief=0.001)
+    assert "not it" not in page_of(GROUP.causes[0], unlikely)
+    assert "not it" in page_of(unlikely)
+    assert "begin with" not in page_of()
+
+
+def test_what_users_feel_stands_at_the_top() -> None:
+    around = Context(feels=("12 % of requests to heart fail",))
+    page = super_alarms.super_alarm_text(GROUP, now=NOW, context=around)
+    assert "What users feel: 12 % of requests to heart fail" in page
+    over = replace(GROUP, state=alarms.SuperAlarmState.RESOLVED)
+    page = super_alarms.super_alarm_text(over, now=NOW, context=around)
+    assert "What users felt: 12 % of requests to heart fail" in page
 
 
 def test_a_held_action_names_the_guard() -> None:

@@ -78,6 +78,24 @@ def test_numbers_that_json_has_not_are_read(http: TestClient, token: dict[str, s
     assert http.post("/api/v2/alerts", content=body, headers=token).status_code == 200
 
 
+def test_alerts_that_alertmanager_left_out_are_told(
+    http: TestClient, token: dict[str, str]
+) -> None:
+    webhook = {"version": "4", "alerts": [ALERT], "truncatedAlerts": 7}
+    http.post("/v1/intake/alertmanager", json=webhook, headers=token)
+    (sender,) = http.get("/v1/senders").json()
+    assert (sender["dropped"], sender["reason"]) == (7, "7 left out by the sender")
+
+
+def test_remote_write_2_is_refused_rather_than_read_as_empty(
+    http: TestClient, token: dict[str, str]
+) -> None:
+    kind = "application/x-protobuf;proto=io.prometheus.write.v2.Request"
+    answer = http.post("/api/v1/write", content=b"x", headers={**token, "content-type": kind})
+    assert (answer.status_code, answer.json()["code"]) == (415, "A008")
+    assert "protobuf_message" in answer.json()["fix"]
+
+
 def test_a_first_sender_is_made_once(tmp_path: Path) -> None:
     senders = Senders(tmp_path / "senders")
     senders.prepare()

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from api.settings import Settings, load, loading
+from api.wiring.loop_parts import policy_of
+from engine.model.alarms import ActionKind
 from engine.model.errors import InvalidInputError
 
 
@@ -119,3 +121,23 @@ def test_a_network_for_demand_is_on_or_off(tmp_path: Path, said: object, means: 
     assert read(tmp_path, demand_network=said).demand_network == means
     with pytest.raises(InvalidInputError, match="`on` or `off` is needed"):
         read(tmp_path, demand_network="maybe")
+
+
+def test_what_may_be_done_without_a_person_is_named(tmp_path: Path) -> None:
+    assert read(tmp_path, acts=" retry,roll back ").acts == "retry, roll back"
+    assert read(tmp_path, acts="none").acts == "none"
+    for wrong in ("restart", "none, retry", ""):
+        with pytest.raises(InvalidInputError, match="re-plan, retrain, stop, retry, roll back"):
+            read(tmp_path, acts=wrong or ",")
+    assert read(tmp_path, acts_per_day="2", acts_budget="7.5").acts_budget == 7.5
+
+
+def test_the_policy_follows_the_settings(tmp_path: Path) -> None:
+    policy = policy_of(read(tmp_path, acts="retry, re-plan", acts_budget=2, clock_factor=10))
+    assert (policy.replan, policy.retrain) == (True, False)
+    assert policy.mend.kinds == {ActionKind.RETRY}
+    assert policy.mend.cool_down_seconds == 180.0
+    assert policy.mend.budget_per_day_micro_dollars == 2_000_000
+    free = policy_of(read(tmp_path, acts="none"))
+    assert (free.replan, free.retrain, free.mend.kinds) == (False, False, frozenset())
+    assert free.mend.budget_per_day_micro_dollars is None

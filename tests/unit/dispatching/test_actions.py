@@ -279,3 +279,65 @@ class TestResize:
         world.ledger.commit("test", [Put(ACTIONS, strange)])
         world.settle(world.engine())
         assert outcome(world).result == "another run serves since"
+
+
+def test_one_task_is_stopped_and_its_run_fails() -> None:
+    lasts = Outcome(state=AttemptState.RUNNING)
+    world = World(behave=lambda order: lasts if order.task == "train" else Outcome())
+    tasks = [TaskSpec(name=TaskName(name), kind=TaskKind.TRAIN) for name in ("train", "other")]
+    world.submit(pipeline(*tasks))
+    engine = world.engine()
+    world.settle(engine)
+    stop(world)
+    world.settle(engine)
+    assert outcome(world).result == "stopped train of run r-1"
+    task = world.task("r-1", "train")
+    assert (task.state, task.reason) == (TaskState.FAILED, Reason.ALARM)
+    assert world.attempt("r-1.train.1").state is AttemptState.STOPPED
+    assert world.run("r-1").state is RunState.FAILED
+    assert world.task("r-1", "other").state is TaskState.SUCCEEDED
+    world.close()
+
+
+def test_a_task_that_is_over_needs_no_stop(world: World) -> None:
+    served(world, 1)
+    stop(world)
+    world.settle(world.engine())
+    action = outcome(world)
+    assert (action.state, action.result) == (ActionState.DONE, "train was not running any more")
+
+
+def stop(world: World) -> None:
+    ask(world, ActionKind.STOP, "task:heart/train")
+    stored = world.ledger.get(ACTIONS, "a-1")
+    assert stored is not None
+    named = replace(stored.value, run_id=RunId("r-1"))
+    world.ledger.commit("test", [Put(ACTIONS, named)])
+
+
+def test_what_the_remedy_changes_runs_again_with_all_that_follows() -> None:
+    started: list[str] = []
+
+    def behave(order: AttemptOrder) -> Outcome:
+        started.append(order.task)
+        failed = Outcome(state=AttemptState.FAILED, reason=Reason.GATE)
+        is_last = order.task == "evaluate" and len(started) <= len(names)
+        return failed if is_last else Outcome()
+
+    names = [TaskName(name) for name in ("beside", "etl", "train", "evaluate")]
+    kinds = (TaskKind.ETL, TaskKind.ETL, TaskKind.TRAIN, TaskKind.EVALUATE)
+    after = ((), (), (names[1],), (names[2],))
+    tasks = [
+        TaskSpec(name=name, kind=kind, after=before)
+        for name, kind, before in zip(names, kinds, after, strict=True)
+    ]
+    world = World(behave=behave)
+    world.submit(pipeline(*reversed(tasks)))
+    world.settle(world.engine())
+    assert world.run("r-1").state is RunState.FAILED
+    ask(world, ActionKind.RETRY, **{"etl.unit": "mmol/L"})
+    world.settle(world.engine())
+    assert sorted(started[len(names) :]) == ["etl", "evaluate", "train"]
+    assert world.run("r-1").state is RunState.SUCCEEDED
+    assert outcome(world).result == "3 tasks of run r-1 run again"
+    world.close()

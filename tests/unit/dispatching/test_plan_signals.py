@@ -8,9 +8,12 @@ from collections.abc import Iterator
 import pytest
 
 from engine.dispatching import PlanSignals, submit
-from engine.dispatching.signals import WINDOWS_AFTER
+from engine.dispatching.signals import FAILED_WINDOWS, WINDOWS_AFTER
+from engine.model.dispatches import AttemptState, Reason, TaskState
 from engine.model.identifiers import FREE, TaskName
 from engine.model.plans import Promise
+from engine.model.records import TASK_RUNS, Put, task_run_key
+from engine.model.remedies import FailureCause
 from engine.model.signals import Layer
 from engine.model.specs import TaskKind, TaskSpec
 from engine.ports import SignalSource
@@ -139,3 +142,54 @@ def test_a_run_that_ended_long_ago_says_nothing_beside_one_that_runs(slow: World
     slow.submit(pipeline(ETL, name="new"))
     engine.step()
     assert set(values(slow)) == {"task:new/etl profile_exceeded"}
+
+
+def test_a_run_that_failed_is_told_with_its_task_and_why() -> None:
+    failed = Outcome(state=AttemptState.FAILED, reason=Reason.BAD_INPUT, message="no such column")
+    world = World(behave=lambda _order: failed)
+    world.submit(pipeline(ETL))
+    world.settle(world.engine())
+    found, _ = source_of(world).read("")
+    (signal,) = [one for one in found if one.name == "run_failed"]
+    assert (signal.subject, signal.value) == ("pipeline:heart", 1.0)
+    assert signal.labels["run"] == "r-1"
+    assert signal.labels["task"] == "etl"
+    assert signal.labels["cause"] == FailureCause.USER_ERROR.value
+    assert signal.labels["words"] == "no such column"
+    world.clock.advance((WINDOWS_AFTER + 1) * WINDOW_SECONDS)
+    assert values(world)["pipeline:heart run_failed"] == 1.0
+    world.clock.advance(FAILED_WINDOWS * WINDOW_SECONDS)
+    assert values(world) == {}
+    world.close()
+
+
+def test_a_task_that_an_alarm_stopped_has_no_diagnosis() -> None:
+    world = World(behave=lambda _order: Outcome(state=AttemptState.RUNNING))
+    world.submit(pipeline(ETL))
+    engine = world.engine()
+    engine.step()
+    stored = world.ledger.get(TASK_RUNS, task_run_key("r-1", "etl"))
+    assert stored is not None
+    stopped = dataclasses.replace(
+        stored.value, state=TaskState.FAILED, reason=Reason.ALARM, message="it lost precision"
+    )
+    world.ledger.commit("test", [Put(TASK_RUNS, stopped, stored.version)])
+    world.settle(engine)
+    found, _ = source_of(world).read("")
+    (signal,) = [one for one in found if one.name == "run_failed"]
+    assert (signal.labels["cause"], signal.labels["words"]) == ("", "it lost precision")
+    world.close()
+
+
+def test_a_new_run_says_that_the_failure_is_over() -> None:
+    outcomes = [Outcome(state=AttemptState.FAILED, reason=Reason.BAD_INPUT)]
+    world = World(behave=lambda _order: outcomes.pop() if outcomes else Outcome(seconds=50.0))
+    world.submit(pipeline(ETL))
+    world.settle(world.engine())
+    world.clock.advance(1.0)
+    world.submit(pipeline(ETL))
+    world.engine().step()
+    found, _ = source_of(world).read("")
+    (signal,) = [one for one in found if one.name == "run_failed"]
+    assert (signal.value, signal.labels) == (0.0, {"pipeline": "heart", "run": "r-2"})
+    world.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,7 @@ def words(order: AttemptOrder, home: Path, cores: int = 2) -> list[str]:
 
 
 def after(option: str, given: list[str]) -> list[str]:
-    return [word for before, word in zip(given, given[1:], strict=False) if before == option]
+    return [word for before, word in itertools.pairwise(given) if before == option]
 
 
 def test_a_container_gets_the_limits_of_its_order(tmp_path: Path) -> None:

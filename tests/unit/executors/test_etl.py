@@ -43,7 +43,9 @@ def test_it_measures_itself(tmp_path: Path) -> None:
     found = HeartTasks(tmp_path)
     found.run("etl", "etl", **ETL)
     values = {each["name"]: each["value"] for each in found.signals("etl")}
-    assert values == {"rows": 303, "nulls_share": 0.0, "rejected_rows": 0}
+    age = values.pop("source_age_seconds")
+    assert age >= 0
+    assert values == {"columns": 14, "rows": 303, "nulls_share": 0.0, "rejected_rows": 0}
 
 
 def test_a_gzipped_file_is_read(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import executors.local
-from engine.model.errors import NotFoundError, RetryableError
+from engine.model.errors import DamagedError, NotFoundError, RetryableError
 from engine.model.fleet import Fleet
 from engine.testing import samples
 from executors.local import ClusterSwitch, FileFleetSource, FolderArtifacts, files, launch
@@ -74,3 +74,21 @@ def test_laid_out_files_are_read_only_and_keep_their_mode(tmp_path: Path) -> Non
     (tmp_path / "run").chmod(0o755)
     store.fetch(store.put(tmp_path / "run"), tmp_path / "back")
     assert (tmp_path / "back").stat().st_mode & 0o777 == 0o555
+
+
+def test_one_file_of_an_artefact_is_read_and_checked(tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "schema.json").write_bytes(b"{}")
+    store = FolderArtifacts(tmp_path / "store")
+    digest = store.put(tmp_path / "made")
+    assert store.read(digest, "schema.json") == b"{}"
+    with pytest.raises(NotFoundError, match="has no file 'other'"):
+        store.read(digest, "other")
+    (blob,) = (path for path in (tmp_path / "store" / "blobs").glob("*/*") if path.is_file())
+    blob.chmod(0o644)
+    blob.write_bytes(b"[]")
+    with pytest.raises(DamagedError):
+        store.read(digest, "schema.json")
+    blob.unlink()
+    with pytest.raises(DamagedError):
+        store.read(digest, "schema.json")

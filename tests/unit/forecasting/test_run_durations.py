@@ -80,6 +80,19 @@ def test_a_run_is_submitted_once_and_ends_once() -> None:
         log.finish("r", 1.0)
 
 
+@pytest.mark.parametrize(
+    ("counts_going", "lately"), [(True, [1.0, 2.0, math.log(11.0)]), (False, [0.0, 0.0, -1.0])]
+)
+def test_submissions_lately_are_counted_where_all_are_known(
+    counts_going: bool, lately: list[float]
+) -> None:
+    log = RunLog(numbers=(), groupings=((),), counts_going=counts_going)
+    for at in (0.0, 500.0, 590.0):
+        log.submit(submission(f"at {at}", at=at))
+    row, _ = log.described(submission("now", at=600.0))
+    assert row[-3:].tolist() == pytest.approx(lately)
+
+
 def test_coverage_is_repaired_when_errors_grow() -> None:
     random = np.random.default_rng(5)
     errors = RollingErrors((0.9,), window=300)

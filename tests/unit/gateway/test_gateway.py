@@ -100,14 +100,18 @@ class Running:
 
     limits: Limits = field(default_factory=Limits)
     deployments: list[Deployment] | None = field(default_factory=list)
+    grpc_wanted: int | None = None
+    grpc_port: int = 0
 
     def __post_init__(self) -> None:
         self._started = threading.Event()
         self._listening = standalone.listen(0)
-        self._thread = threading.Thread(target=lambda: uvloop.run(self._serve()))
+        # A loop of uvloop cannot be closed while grpc, which outlives servers, listens on it.
+        run = uvloop.run if self.grpc_wanted is None else asyncio.run
+        self._thread = threading.Thread(target=lambda: run(self._serve()))
         self._thread.start()
         assert self._started.wait(30)
-        self.client = Client(self._listening.getsockname()[1], 0)
+        self.client = Client(self._listening.getsockname()[1], self.grpc_port)
 
     def _source(self) -> list[Deployment]:
         if self.deployments is None:
@@ -120,12 +124,18 @@ class Running:
         self._server = Quiet(process.configuration(self.gateway))
         await self.table.refresh()
         refreshing = asyncio.create_task(self.table.run())
-        serving = asyncio.create_task(self._server.serve_quietly([self._listening]))
-        while not self._server.started:
-            await asyncio.sleep(0.005)
-        self._started.set()
-        await serving
+        async with standalone.rpc_server(
+            self.gateway, "127.0.0.1", self.grpc_wanted, face=process.FACE
+        ) as grpc_port:
+            self.grpc_port = grpc_port or 0
+            serving = asyncio.create_task(self._server.serve_quietly([self._listening]))
+            while not self._server.started:
+                await asyncio.sleep(0.005)
+            self._started.set()
+            await serving
         refreshing.cancel()
+        self.gateway.upstreams.keep(set())
+        await asyncio.sleep(0)  # a transport closes in the next round of its loop
 
     def infer(self, headers: dict[str, str] | None = None) -> tuple[int, Any]:
         """Return status and document of an inference."""

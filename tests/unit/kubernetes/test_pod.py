@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 
 from engine.clocks import SystemClock
+from engine.model.dispatches import AttemptState, Observation
 from engine.model.errors import InvalidInputError
-from engine.model.identifiers import AttemptId
+from engine.model.identifiers import AttemptId, Digest
 from executors.kubernetes import endpoint, verdicts
 from executors.kubernetes.journal import Journal, Sender
 from executors.local import FolderArtifacts
@@ -144,6 +145,55 @@ def test_nodes_meet_at_the_first_and_only_that_has_outputs(pod: Pod, tmp_path: P
     assert host == "127.0.0.1"
     there = json.loads((tmp_path / "pod-1" / "attempt" / "outputs" / "outputs.json").read_text())
     assert there == {"NODES": "2", "NODE": "1", "MEETING": f"{host}:{port}"}
+
+
+def test_nodes_that_train_are_told_their_workers(pod: Pod) -> None:
+    program = WRITES + (
+        "names = ('BERTH_WORKERS', 'PET_NPROC_PER_NODE', 'PET_NNODES', 'PET_NODE_RANK'); "
+        "(out / 'outputs.json').write_text(json.dumps({n: os.environ.get(n, '') for n in names}))"
+    )
+    together = {"nodes": 2, "workers": [2, 1], "meeting": pod.address("meetings", "r-1.task.1")}
+    with ThreadPoolExecutor(2) as threads:
+        second = threads.submit(pod.run, program, 1, **together)
+        _, told = pod.run(program, 0, **together)
+        assert second.result()[0] == 0
+    assert told.outputs == {
+        "BERTH_WORKERS": "2",
+        "PET_NPROC_PER_NODE": "2",
+        "PET_NNODES": "2",
+        "PET_NODE_RANK": "0",
+    }
+    alone = pod.run(program, workers=[3])[1].outputs
+    assert sorted(alone.values()) == ["", "", "3", "3"]
+    assert set(pod.run(program, workers=[0])[1].outputs.values()) == {""}
+
+
+def test_what_a_training_had_written_is_left_when_it_fails(pod: Pod, tmp_path: Path) -> None:
+    code, told = pod.run(WRITES + "raise SystemExit(3)", workers=[1])
+    assert (code, dict(told.outputs)) == (3, {})
+    pod.artifacts.fetch(Digest(told.artifact), tmp_path / "left")
+    assert (tmp_path / "left" / "outputs.json").exists()
+    for state, artifact in ((AttemptState.FAILED, told.artifact), (AttemptState.STOPPED, None)):
+        seen = Observation(attempt_id=AttemptId("r-1.task.1"), state=state)
+        assert pod.server.with_left(seen).artifact == artifact
+    pod.server.forget(AttemptId("r-1.task.1"))
+    failed = Observation(attempt_id=AttemptId("r-1.task.1"), state=AttemptState.FAILED)
+    assert pod.server.with_left(failed).artifact is None
+
+
+@pytest.mark.parametrize(
+    ("program", "changes"),
+    [
+        ("raise SystemExit(3)", {"workers": [1]}),
+        (WRITES + "raise SystemExit(3)", {}),
+        (WRITES + "raise SystemExit(3)", {"workers": [1], "outputs": "http://127.0.0.1:9/x"}),
+    ],
+)
+def test_nothing_is_left_of_what_cannot_be_or_is_no_training(
+    pod: Pod, program: str, changes: dict[str, Any]
+) -> None:
+    code, told = pod.run(program, **changes)
+    assert (code, told.artifact) == (3, "")
 
 
 def test_where_nodes_meet_is_told_later_and_forgotten_with_the_attempt(pod: Pod) -> None:

@@ -29,7 +29,9 @@ def test_a_silent_cluster_is_told_and_local_ones_are_left_to_others() -> None:
     told = [(each.subject, each.name, each.at, each.value) for each in (*before, *after)]
     assert told == [
         ("cluster:there", "reachable", 100.0, 1.0),
+        ("cluster:there", "nodes", 100.0, 4.0),
         ("cluster:there", "reachable", 110.0, 0.0),
+        ("cluster:there", "nodes", 110.0, 4.0),
     ]
 
 
@@ -42,11 +44,13 @@ def test_within_a_window_nothing_is_looked_at() -> None:
 
 
 def test_what_others_hold_is_a_signal_where_it_is_known() -> None:
-    taken = Resources(cpu_cores=3.0, memory_gib=2.0)
+    taken = Resources(cpu_cores=3.0, memory_gib=2.0, gpu_count=1.0)
     found, _ = KubernetesSignals(source(taken=taken), ManualClock()).read("")
     values = {each.name: (each.value, each.unit) for each in found}
     assert values == {
         "reachable": (1.0, ""),
         "cpu_cores_taken": (3.0, "cores"),
         "memory_gib_taken": (2.0, "GiB"),
+        "gpus_taken": (1.0, "GPUs"),
+        "nodes": (4.0, "nodes"),
     }

@@ -34,7 +34,7 @@ def crowded() -> tuple[AssignmentProblem, Plan]:
 def at_work(problem: AssignmentProblem, plan: Plan, moves: Moves) -> tuple[Tables, State]:
     """Return what steps read and change, without prices of room."""
     free = priced(problem, problem.most_units(), np.zeros(problem.capacity.shape))
-    tables = annealing.tables_of(problem, free, moves, removals=annealing.REMOVALS)
+    tables = annealing.tables_of(problem, free, moves)
     return tables, annealing.chain_of(problem, plan, moves).state
 
 

@@ -15,7 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from alarms import HypothesisTree
+from alarms.detection.detector import StatisticalDetector
+from engine.model import documents
+from engine.model.alarms import Alarm, CauseKind
 from engine.model.errors import DamagedError, RefusedError
+from engine.model.signals import Signal
+from engine.testing.watch_suites import group
 from executors.training.parallel import launch, metrics, prediction
 
 pytestmark = pytest.mark.xdist_group("torch")
@@ -25,6 +31,7 @@ batches: Any = importlib.import_module("executors.training.parallel.batches")
 checkpoints: Any = importlib.import_module("executors.training.parallel.checkpoints")
 loop: Any = importlib.import_module("executors.training.parallel.loop")
 optimisers: Any = importlib.import_module("executors.training.parallel.optimisers")
+worker: Any = importlib.import_module("executors.training.parallel.worker")
 schedules: Any = importlib.import_module("executors.training.parallel.schedules")
 recipes: Any = importlib.import_module("executors.training.parallel.recipe")
 chains: Any = importlib.import_module("executors.training.compression.chains")
@@ -53,6 +60,66 @@ def recipe():
 def wrong():
     return "no recipe"
 """
+
+
+STEEP = """
+import torch
+from executors.training.parallel.recipe import Recipe
+
+def recipe():
+    torch.manual_seed(0)
+    inputs = torch.randn(250, 6, dtype=torch.float64)
+    targets = inputs.sum(1, keepdim=True) + 0.5 * torch.randn(250, 1, dtype=torch.float64)
+    return Recipe(
+        model=torch.nn.Linear(6, 1).double(), inputs=inputs, targets=targets,
+        loss=torch.nn.MSELoss(reduction="sum"), epochs=16, momentum=0.0,
+        global_batch=50, learning_rate=LEARNING_RATE, warm_up_steps=80,
+    )
+"""
+
+
+def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learning_rate: float) -> list[Alarm]:
+    """Train by a worker in a task; return what the watch says of it."""
+    told = tmp_path / "signals.jsonl"
+    known = {"SIGNALS": str(told), "PIPELINE": "net", "TASK": "train", "ATTEMPT": "/a/r-1.train.1"}
+    for name, value in known.items():
+        monkeypatch.setenv(f"BERTH_{name}", value)
+    (tmp_path / "net.py").write_text(STEEP.replace("LEARNING_RATE", str(learning_rate)))
+    assert worker.main([f"{tmp_path / 'net.py'}:recipe", str(tmp_path / "out")]) == 0
+    signals = [documents.decode(Signal, line) for line in told.read_text().splitlines()]
+    assert {"training_loss", "gradient_norm"} <= {signal.name for signal in signals}
+    return list(StatisticalDetector().observe(signals))
+
+
+def test_a_training_that_diverges_alarms_by_its_gradient(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out").mkdir()
+    alarms = watched(tmp_path, monkeypatch, learning_rate=2.0)
+    (first, *_) = [alarm for alarm in alarms if alarm.signal == "gradient_norm"]
+    assert first.subject == "model:net/train"
+    assert first.value > first.expected_high
+    cause = HypothesisTree().causes(group(*alarms), (), ())[0]
+    assert (cause.kind, cause.subject) == (CauseKind.CONFIGURATION, "model:net/train")
+
+
+def test_a_training_that_learns_raises_no_alarm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out").mkdir()
+    assert watched(tmp_path, monkeypatch, learning_rate=0.05) == []
+
+
+def test_the_norm_of_the_gradient_is_that_of_all_samples_of_a_step(tmp_path: Path) -> None:
+    made = recipe(warm_up_steps=0, epochs=1, learning_rate=0.0)
+    trained(tmp_path / "one", made)
+    lines = metrics.read(tmp_path / "one" / metrics.NAME)
+    chosen = torch.randperm(203, generator=torch.Generator().manual_seed(made.seed * 1_000_003))
+    mean = made.loss(made.model(made.inputs[chosen[:50]]), made.targets[chosen[:50]]) / 50
+    gradients = torch.autograd.grad(mean, list(made.model.parameters()))
+    assert lines[0]["gradient_norm"] == pytest.approx(
+        math.sqrt(sum(float((each**2).sum()) for each in gradients))
+    )
 
 
 def recipe(**fields: object) -> Any:

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 import pytest
 
 from engine.model.errors import RefusedError, UnreachableError
-from engine.model.records import ALARMS, CURSORS, SIGNALS, SUPER_ALARMS, Put, Write
+from engine.model.records import ALARMS, CURSORS, SEASONS, SIGNALS, SUPER_ALARMS, Put, Write
+from engine.model.signals import Season
 from engine.store import SqlLedger, begin_term
 from engine.testing.watch_suites import gauge, group
 from engine.watching.desk import Desk
-from tests.support.watch_world import World
+from tests.support.watch_world import ScriptedDetector, World
 
 
 def test_signals_alarms_and_position_are_stored(world: World) -> None:
@@ -144,3 +145,41 @@ def test_a_lost_pruning_is_repeated(world: World, monkeypatch: pytest.MonkeyPatc
     for _ in range(4):
         world.measure(1.0, gauge)
     assert len(world.ledger.select(SIGNALS)) == 1
+
+
+class Remembers(ScriptedDetector):
+    """A detector that remembers a season for each signal."""
+
+    recalled: Sequence[Season] = ()
+
+    def remembered(self) -> Sequence[Season]:
+        return [season(int(signal.at)) for signal in self.seen[-1:]]
+
+    def recall(self, seasons: Sequence[Season]) -> None:
+        self.recalled = seasons
+
+
+def season(number: int, expires_at: float = 2_000.0) -> Season:
+    return Season(series="s", number=number, expires_at=expires_at, slots=((0, (1.0, 2.0)),))
+
+
+def test_what_a_detector_remembers_is_stored_and_recalled(world: World) -> None:
+    world.start(Remembers())
+    world.measure(1.0, gauge)
+    world.measure(2.0, gauge)
+    assert len(world.ledger.select(SEASONS)) == 2
+    again = Remembers()
+    world.start(again)
+    world.watcher.step()
+    assert [one.number for one in again.recalled] == [1_001, 1_002]
+    assert again.recalled[0].slots == ((0, (1.0, 2.0)),)
+
+
+def test_seasons_that_expired_are_neither_recalled_nor_kept(world: World) -> None:
+    seasons = [season(1, expires_at=900.0), season(2)]
+    world.ledger.commit("test", [Put(SEASONS, one) for one in seasons])
+    later = Remembers()
+    world.start(later)
+    world.watcher.step()
+    assert [one.number for one in later.recalled] == [2]
+    assert [stored.value.number for stored in world.ledger.select(SEASONS)] == [2]

@@ -4,8 +4,10 @@ import dataclasses
 
 import pytest
 
+from api.messages.context import Context
 from api.web import cells
 from api.web.views import alarms as views
+from api.web.views import reaches
 from engine.model import alarms, dispatches, plans
 
 AT = 1_790_000_000.0
@@ -34,17 +36,21 @@ def test_a_silenced_group_says_until_when(group: alarms.SuperAlarm) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "later", "growing"),
+    ("state", "later", "back", "growing"),
     [
-        (alarms.SuperAlarmState.OPEN, 10, "growing, last alarm 4 s ago"),
-        (alarms.SuperAlarmState.OPEN, 600, "not growing, last alarm 9 min ago"),
-        (alarms.SuperAlarmState.RESOLVED, 10, "not growing, last alarm 4 s ago"),
+        (alarms.SuperAlarmState.OPEN, 10, 1, "growing"),
+        (alarms.SuperAlarmState.OPEN, 600, 0, "not growing, last alarm 9 min ago"),
+        (alarms.SuperAlarmState.OPEN, 600, 1, "shrinking: 1 of 2 signals is normal again"),
+        (alarms.SuperAlarmState.OPEN, 600, 2, "shrinking: 2 of 2 signals are normal again"),
+        (alarms.SuperAlarmState.RESOLVED, 10, 2, "over, last alarm 4 s ago"),
     ],
 )
 def test_the_headline_says_whether_it_grows(
-    group: alarms.SuperAlarm, state: alarms.SuperAlarmState, later: int, growing: str
+    group: alarms.SuperAlarm, state: alarms.SuperAlarmState, later: int, back: int, growing: str
 ) -> None:
-    assert views.headline(dataclasses.replace(group, state=state), AT + later).last == growing
+    changed = dataclasses.replace(group, state=state)
+    around = Context(back=back, series=2)
+    assert views.headline(changed, around, AT + later).last == growing
 
 
 def test_alarms_of_one_series_are_one_row_with_the_strongest_test(
@@ -107,6 +113,7 @@ def test_a_pipeline_at_risk_has_its_promise_and_its_newest_run(
         "r-1",
         "active",
         "14:14:20",
+        "14:13:24",
         "99.0 %",
     ]
 
@@ -123,4 +130,37 @@ def test_a_model_that_is_not_the_wanted_one_is_a_warning(
 def test_of_an_unknown_pipeline_only_the_name_is_told() -> None:
     harmed = views.AtRisk(name="heart", spec=None, run=None, plan=None, deployment=None)
     (row,) = views.at_risk([harmed], AT).rows
-    assert [cell.text for cell in row] == ["heart", *[NOTHING] * 6]
+    assert [cell.text for cell in row] == ["heart", *[NOTHING] * 7]
+
+
+class TestReach:
+    def test_it_goes_from_the_cause_over_what_is_alarmed_to_pipelines(
+        self, group: alarms.SuperAlarm
+    ) -> None:
+        first = group.alarms[0]
+        subjects = [f"task:heart/{name}" for name in "abcdefghijk"]
+        more = [
+            dataclasses.replace(first, alarm_id=each, subject=each, labels={"pipeline": "heart"})
+            for each in subjects
+        ]
+        cause = dataclasses.replace(group.causes[0], subject="cluster:" + 40 * "c")
+        wide = dataclasses.replace(group, alarms=tuple(more), causes=(cause,), pipelines=("heart",))
+        found = reaches.reach(wide)
+        assert found is not None
+        kinds = [node.kind for node in found.nodes]
+        assert kinds == ["cause", *["alarmed"] * 9, "pipeline"]
+        assert found.nodes[0].text.endswith("…")
+        assert found.nodes[9].text == "and 3 more"
+        assert len(found.lines) == 9 + 8
+        assert found.words.endswith("and 3 more; harmed or at risk: heart")
+
+    def test_what_harms_a_pipeline_at_once_is_one_line(self, group: alarms.SuperAlarm) -> None:
+        first = dataclasses.replace(group.alarms[0], subject="feature:heart/chol")
+        cause = dataclasses.replace(group.causes[0], subject="feature:heart/chol")
+        small = dataclasses.replace(group, alarms=(first,), causes=(cause,), pipelines=("heart",))
+        found = reaches.reach(small)
+        assert found is not None
+        assert (len(found.nodes), len(found.lines)) == (2, 1)
+        alone = dataclasses.replace(small, pipelines=())
+        assert reaches.reach(alone) is None
+        assert reaches.reach(dataclasses.replace(small, causes=())) is None

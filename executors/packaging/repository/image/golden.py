@@ -18,8 +18,12 @@ _OK = 200
 _NAMES = {"labels": "label", "probabilities": "probability"}
 
 
-def compare(endpoint: str, name: str, example: Mapping[str, Any]) -> float:
+def compare(
+    endpoint: str, name: str, example: Mapping[str, Any], *, seconds_most: float = _SECONDS_MAX
+) -> float:
     """Send the examples of a model to a server; return how long the answer took in seconds.
+
+    seconds_most: how long an answer may take.
 
     Raises:
         UnreachableError: when it does not answer.
@@ -30,7 +34,9 @@ def compare(endpoint: str, name: str, example: Mapping[str, Any]) -> float:
     shape = [len(rows), len(rows[0])]
     tensor = {"name": "features", "shape": shape, "datatype": "FP64", "data": data}
     began = time.perf_counter()
-    status, answer = _post(endpoint, f"/v2/models/{quote(name)}/infer", {"inputs": [tensor]})
+    status, answer = _post(
+        endpoint, f"/v2/models/{quote(name)}/infer", {"inputs": [tensor]}, seconds_most
+    )
     seconds = time.perf_counter() - began
     if status != _OK:
         message = f"{endpoint!r} answers {status} to the golden requests: {answer.get('error')}"
@@ -52,10 +58,12 @@ def _near(mine: object, theirs: object) -> bool:
     return mine == theirs
 
 
-def _post(endpoint: str, path: str, document: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+def _post(
+    endpoint: str, path: str, document: Mapping[str, Any], seconds_most: float
+) -> tuple[int, dict[str, Any]]:
     address = urlsplit(endpoint)
     connection = http.client.HTTPConnection(
-        address.hostname or "", address.port, timeout=_SECONDS_MAX
+        address.hostname or "", address.port, timeout=seconds_most
     )
     try:
         connection.request("POST", path, json.dumps(document), {"Content-Type": "application/json"})

@@ -74,9 +74,42 @@ def test_cloud_events_are_alerts() -> None:
     alarm = alerts.firing_of(told, "ci", NOW).alarm
     assert (alarm.signal, alarm.subject) == ("deploy.failed", "service:cart")
     assert alarm.labels["attempt"] == "3"
+    assert alarm.at == alerts.instant("2026-09-21T13:59:00Z")
     assert "nested" not in alarm.labels
     (inner,) = alerts.from_cloud_events([{**event, "data": ALERT}])
     assert inner.labels == ALERT["labels"]
+
+
+def test_a_cloud_event_that_tells_the_end_finds_its_begin() -> None:
+    begin = {
+        "specversion": "1.0",
+        "id": "1",
+        "source": "/probe",
+        "type": "disk.full",
+        "time": "2026-09-21T13:59:00Z",
+        "data": {"status": "firing", "node": "n-1", "value": 97.5},
+    }
+    end = {**begin, "id": "2", "time": "2026-09-21T14:20:00Z"}
+    end["data"] = {"status": "resolved", "node": "n-1", "value": 40}
+    told = alerts.from_cloud_events([begin, end])
+    first, last = (alerts.firing_of(each, "p", NOW) for each in told)
+    assert first.firing_id == last.firing_id
+    assert (first.ended_at, last.ended_at) == (None, NOW)
+    assert first.alarm.value == 97.5
+
+
+@pytest.mark.parametrize(
+    ("content", "left_out"),
+    [
+        ({"truncatedAlerts": 3}, 3),
+        ({"truncatedAlerts": -3}, 0),
+        ({"truncatedAlerts": "3"}, 0),
+        ({}, 0),
+        ([], 0),
+    ],
+)
+def test_alerts_that_alertmanager_left_out_are_counted(content: object, left_out: int) -> None:
+    assert alerts.left_out(content) == left_out
 
 
 @pytest.mark.parametrize(

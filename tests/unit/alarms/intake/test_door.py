@@ -277,3 +277,10 @@ def test_other_labels_are_other_series() -> None:
     found, _ = Converter("p", SeriesLimits()).signals(samples, START)
     assert len({one.series for one in found}) == 2
     assert all(len(one.name) < 400 for one in found)
+
+
+def test_what_a_sender_left_out_stands_in_its_record(ledger: SqlLedger, door: Door) -> None:
+    taken = door.alerts("p", [told()], left_out=3)
+    assert (taken.taken, taken.dropped, taken.reason) == (1, 3, "3 left out by the sender")
+    (stored,) = ledger.select(SENDERS)
+    assert (stored.value.alerts, stored.value.dropped) == (1, 3)

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
+import struct
 import sys
 
 import httpx
 import pytest
 from google.protobuf import json_format
 
+from alarms import HypothesisTree
+from alarms.detection.detector import StatisticalDetector
 from alarms.intake import samples, wire
-from alarms.intake.prometheus import PrometheusSettings, PrometheusSource, Query, load_prometheus
+from alarms.intake.prometheus import (
+    FAILS_SECONDS,
+    PrometheusSettings,
+    PrometheusSource,
+    Query,
+    load_prometheus,
+)
 from alarms.intake.samples import Form
 from engine.model.errors import InvalidInputError, RefusedError, UnreachableError
 from engine.model.signals import Layer
 from engine.testing.clocks import ManualClock
+from engine.testing.watch_suites import group
 
 NANO = 1_000_000_000
 
@@ -29,6 +40,8 @@ def export() -> dict[str, object]:
                     "attributes": [
                         {"key": "service.name", "value": {"stringValue": "cart"}},
                         {"key": "ignored", "value": {"arrayValue": {}}},
+                        {"key": "process.pid", "value": {"intValue": "4711"}},
+                        {"key": "service.instance.id", "value": {"stringValue": "i-1"}},
                     ]
                 },
                 "scopeMetrics": [
@@ -62,7 +75,19 @@ def export() -> dict[str, object]:
                                     "dataPoints": [{**point, "count": "4", "sum": 8.0}],
                                 },
                             },
-                            {"name": "odd", "exponentialHistogram": {"dataPoints": [{}]}},
+                            {
+                                "name": "wide",
+                                "exponentialHistogram": {
+                                    "aggregationTemporality": 1,
+                                    "dataPoints": [{**point, "count": "2", "sum": 3.0}],
+                                },
+                            },
+                            {
+                                "name": "brief",
+                                "summary": {"dataPoints": [{**point, "count": "5", "sum": 9.0}]},
+                            },
+                            {"name": "over", "gauge": {"dataPoints": [{**point, "flags": 1}]}},
+                            {"name": "odd"},
                         ]
                     }
                 ],
@@ -80,8 +105,12 @@ def test_otlp_is_read_from_json_and_from_protocol_buffers() -> None:
         ("fresh", 7.0, Form.DELTA),
         ("took.count", 4.0, Form.TOTAL),
         ("took.sum", 8.0, Form.TOTAL),
+        ("wide.count", 2.0, Form.DELTA),
+        ("wide.sum", 3.0, Form.DELTA),
+        ("brief.count", 5.0, Form.TOTAL),
+        ("brief.sum", 9.0, Form.TOTAL),
     ]
-    assert {one.labels["service"] for one in found} == {"cart"}
+    assert all(one.labels == {"service": "cart", "instance": "i-1"} for one in found)
     message = json_format.ParseDict(export(), wire.MetricsRequest(), ignore_unknown_fields=True)
     packed = gzip.compress(message.SerializeToString())
     assert samples.from_otlp(packed, is_json=False, is_gzip=True) == found
@@ -140,6 +169,18 @@ def test_remote_write_is_read() -> None:
         samples.from_remote_write(body[:-3])
 
 
+def test_a_series_of_prometheus_that_is_over_is_no_value_that_was_dropped() -> None:
+    snappy = pytest.importorskip("cramjam").snappy
+    request = wire.WriteRequest()
+    series = request.timeseries.add()
+    series.labels.add(name="__name__", value="heat")
+    (stale,) = struct.unpack(">d", bytes.fromhex("7ff0000000000002"))
+    series.samples.add(value=stale, timestamp=5_000)
+    series.samples.add(value=math.nan, timestamp=6_000)
+    body = bytes(snappy.compress_raw(request.SerializeToString()))
+    assert [one.at for one in samples.from_remote_write(body)] == [6.0]
+
+
 # ------------------------------------------------------------------------------ queries
 
 
@@ -192,6 +233,52 @@ def test_a_server_that_fails_is_left_alone_for_a_while(answer: httpx.Response) -
     with pytest.raises(UnreachableError):
         asked.read("")
     assert len(calls) == 2
+
+
+def test_a_server_that_fails_for_longer_is_told_as_a_signal() -> None:
+    clock = ManualClock(600.0)
+    answers = [False]
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        return answered(request) if answers[0] else httpx.Response(500, text="")
+
+    asked = source(clock, handler)
+    with pytest.raises(UnreachableError):
+        asked.read("")
+    clock.advance(FAILS_SECONDS)
+    (failing,), position = asked.read("")
+    assert (failing.subject, failing.name, failing.value, position) == (
+        "sender:prometheus",
+        "source_reachable",
+        0.0,
+        "",
+    )
+    (alarm,) = StatisticalDetector().observe([failing])
+    cause = HypothesisTree().causes(group(alarm), [failing], ())[0]
+    assert cause.title == "sender prometheus does not answer"
+    clock.advance(60.0)
+    answers[0] = True
+    signals, position = asked.read("")
+    assert {one.name: one.value for one in signals} == {"latency_ms": 1.5, "source_reachable": 1.0}
+    clock.advance(60.0)
+    assert [one.name for one in asked.read(position)[0]] == ["latency_ms"]
+
+
+def test_a_query_that_is_refused_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    def partly(request: httpx.Request) -> httpx.Response:
+        if request.url.params["query"] == "wrong(":
+            return httpx.Response(400, json={"status": "error", "error": "parse error"})
+        return answered(request)
+
+    clock = ManualClock(600.0)
+    queries = (Query(name="a", query="wrong("), Query(name="b", query="x"))
+    settings = PrometheusSettings(url="http://p:9090", queries=queries)
+    asked = PrometheusSource(settings, clock, transport=httpx.MockTransport(partly))
+    (signal,), position = asked.read("")
+    assert signal.series == "service:cart|b"
+    clock.advance(60.0)
+    assert len(asked.read(position)[0]) == 1
+    assert caplog.text.count("refuses query 'a': parse error") == 1
 
 
 def test_queries_are_read_from_a_file() -> None:

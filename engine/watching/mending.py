@@ -1,0 +1,166 @@
+"""What is mended without a new model: trainings stopped, runs retried, deployments rolled back.
+
+Asked for as actions in the store, with every guard and its outcome; `engine.dispatching` carries
+them out. Ids follow from the super-alarm and from what is asked, so nothing is asked for twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.model import documents
+from engine.model.alarms import (
+    Action,
+    ActionKind,
+    ActionState,
+    Alarm,
+    Cause,
+    CauseKind,
+    Guard,
+    SuperAlarm,
+)
+from engine.model.dispatches import Run, RunState, TaskState
+from engine.model.identifiers import PipelineName
+from engine.model.records import (
+    ACTIONS,
+    DEPLOYMENTS,
+    RUNS,
+    TASK_RUNS,
+    task_run_key,
+)
+from engine.watching import mending_guards, wishes
+from engine.watching.desk import Desk
+from engine.watching.mending_guards import Request
+
+LOSING = frozenset({"precision", "training_loss", "gradient_norm", "diverged"})
+"""Signals of a training whose alarms say that it loses what it had learned."""
+FAILED = frozenset({"run_failed"})
+"""Signals of a pipeline whose newest run failed."""
+
+
+class Mending:
+    """Asks for stops, retries and roll-backs that would answer the likely cause."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def stop(self, group: SuperAlarm, cause: Cause, abnormal: Mapping[str, float]) -> bool:
+        """Ask to stop the trainings of a group that are losing precision; whether any was."""
+        asked = False
+        for alarm in _newest(group, LOSING):
+            run_id, task = alarm.labels.get("run", ""), alarm.labels.get("task", "")
+            stored = self._desk.ledger.get(TASK_RUNS, task_run_key(run_id, task))
+            if stored is None or stored.value.state is not TaskState.RUNNING:
+                continue
+            action = Action(
+                action_id=f"{group.super_alarm_id}.stop.{run_id}.{task}",
+                kind=ActionKind.STOP,
+                state=ActionState.WANTED,
+                super_alarm_id=group.super_alarm_id,
+                subject=f"task:{stored.value.pipeline}/{task}",
+                policy=_because(cause),
+                wanted_at=self._desk.clock.now(),
+                pipeline=stored.value.pipeline,
+                run_id=stored.value.run_id,
+                result=alarm.message,
+            )
+            request = self._request(action, cause)
+            found = mending_guards.of_stop(request, is_abnormal=alarm.series in abnormal)
+            asked |= self._ask(action, found)
+        return asked
+
+    def retry(self, group: SuperAlarm, cause: Cause) -> bool | None:
+        """Ask to run a failed run again with the remedy; None where no run of the group failed."""
+        run = self._failed_run(group)
+        if run is None:
+            return None
+        parameters = {} if cause.remedy is None else dict(cause.remedy.parameters)
+        wish = documents.letters(documents.encode(parameters), 4)
+        action = Action(
+            action_id=f"{group.super_alarm_id}.retry.{run.run_id}.{wish}",
+            kind=ActionKind.RETRY,
+            state=ActionState.WANTED,
+            super_alarm_id=group.super_alarm_id,
+            subject=f"run:{run.run_id}",
+            policy=_because(cause),
+            wanted_at=self._desk.clock.now(),
+            pipeline=run.pipeline,
+            run_id=run.run_id,
+            plan_id=run.plan_id,
+            parameters=parameters,
+            cost_micro_dollars=wishes.expected_cost(self._desk.ledger, run.pipeline),
+        )
+        request = self._request(action, cause)
+        return self._ask(action, mending_guards.of_retry(request, run.parameters))
+
+    def roll_back(self, group: SuperAlarm, cause: Cause) -> bool:
+        """Ask for the model before, where a deployment broke what serves."""
+        pipeline = PipelineName(cause.subject.partition(":")[2].partition("/")[0])
+        stored = self._desk.ledger.get(DEPLOYMENTS, pipeline)
+        if stored is None or cause.kind is not CauseKind.CODE:
+            return False
+        serving = stored.value.serving or stored.value.wanted
+        action = Action(
+            action_id=f"{group.super_alarm_id}.roll-back.{pipeline}",
+            kind=ActionKind.ROLL_BACK,
+            state=ActionState.WANTED,
+            super_alarm_id=group.super_alarm_id,
+            subject=f"model:{pipeline}",
+            policy=_because(cause),
+            wanted_at=self._desk.clock.now(),
+            pipeline=pipeline,
+            parameters={mending_guards.LEFT: serving},
+        )
+        found = mending_guards.of_roll_back(
+            self._request(action, cause),
+            changed_at=stored.value.swapped_at,
+            began_at=group.opened_at,
+            previous=stored.value.previous,
+        )
+        return self._ask(action, found)
+
+    def _failed_run(self, group: SuperAlarm) -> Run | None:
+        """Return the newest run of which an alarm of the group says that it failed."""
+        for alarm in _newest(group, FAILED):
+            stored = self._desk.ledger.get(RUNS, alarm.labels.get("run", ""))
+            if stored is None or stored.value.state is not RunState.FAILED:
+                continue
+            where = {"pipeline": stored.value.pipeline}
+            newest = self._desk.ledger.select(
+                RUNS, where=where, order_by="created_at", descending=True, limit=1
+            )
+            if newest[0].value.run_id == stored.value.run_id:
+                return stored.value
+        return None
+
+    def _request(self, action: Action, cause: Cause) -> Request:
+        policy = self._desk.policy
+        where = {"kind": action.kind.value, "pipeline": action.pipeline}
+        past = self._desk.ledger.select(ACTIONS, where=where, order_by="wanted_at")
+        return Request(
+            policy=policy.mend,
+            cause=cause,
+            now=action.wanted_at,
+            day_seconds=policy.day_seconds,
+            past=[each.value for each in past if each.value.action_id != action.action_id],
+            cost_micro_dollars=action.cost_micro_dollars,
+        )
+
+    def _ask(self, action: Action, found: tuple[Guard, ...]) -> bool:
+        """Write what is wanted or held back, unless it stands there or policy forbids its kind."""
+        if action.kind not in self._desk.policy.mend.kinds:
+            return False
+        return wishes.ask(self._desk, wishes.guarded(action, found))
+
+
+def _newest(group: SuperAlarm, signals: frozenset[str]) -> list[Alarm]:
+    """Return the newest alarm of each series of some signals, the newest first."""
+    found: dict[str, Alarm] = {}
+    for alarm in sorted(group.alarms, key=lambda each: (each.at, each.alarm_id)):
+        if alarm.signal in signals:
+            found[alarm.series] = alarm
+    return sorted(found.values(), key=lambda each: (-each.at, each.alarm_id))
+
+
+def _because(cause: Cause) -> str:
+    return f"{cause.title}; belief {cause.belief:.2f}"

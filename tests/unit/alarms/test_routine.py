@@ -1,0 +1,93 @@
+"""How seldom an alarm fires, by its own past."""
+
+from __future__ import annotations
+
+from alarms.grouping.routine import Novelty, Rank, Routines
+from tests.support.alert_streams import firing
+
+HOUR_SECONDS = 3_600.0
+DAY_SECONDS = 24 * HOUR_SECONDS
+OCCASION_SECONDS = 600.0
+
+
+def judged(routines: Routines, name: str, at: float, entity: str = "a") -> Novelty:
+    """Return what one firing says."""
+    (found,) = routines.judge([firing(name, at, entity)], at)
+    return found
+
+
+def every(seconds: float, days: float, *, name: str = "x", first: float = 0.0) -> Rank:
+    """Return the rank of an alarm that fired at a rate for so long, after others did before."""
+    routines = Routines(occasion_seconds=OCCASION_SECONDS)
+    judged(routines, "other", 0.0)
+    at = first
+    while at < first + days * DAY_SECONDS:
+        judged(routines, name, at)
+        at += seconds
+    return judged(routines, name, at).rank
+
+
+def test_what_never_fired_is_rare_news_and_no_news_a_moment_later() -> None:
+    routines = Routines(occasion_seconds=OCCASION_SECONDS)
+    assert judged(routines, "x", 0.0).news is Rank.RARE
+    again = judged(routines, "x", 600.0)
+    assert (again.is_fresh, again.news) == (False, Rank.ROUTINE)
+    assert judged(routines, "x", 601.0).is_fresh
+
+
+def test_ranks_follow_from_the_rate() -> None:
+    assert every(16 * HOUR_SECONDS, 5) is Rank.RARE
+    assert every(7 * HOUR_SECONDS, 5) is Rank.UNUSUAL
+    assert every(3 * HOUR_SECONDS, 5) is Rank.ROUTINE
+
+
+def test_firings_of_one_occasion_count_once() -> None:
+    routines = Routines(occasion_seconds=OCCASION_SECONDS)
+    judged(routines, "other", 0.0)
+    start = 5 * DAY_SECONDS
+    for number in range(100):
+        assert judged(routines, "x", start + number).rank is Rank.RARE
+
+
+def test_a_name_that_fires_everywhere_makes_no_host_rare() -> None:
+    routines = Routines(occasion_seconds=OCCASION_SECONDS)
+    for number in range(200):
+        judged(routines, "first seen", number * 1_000.0, f"host-{number}")
+    assert judged(routines, "first seen", 200_000.0, "host-new").rank is Rank.ROUTINE
+    assert judged(routines, "never seen", 200_000.0, "host-new").rank is Rank.RARE
+
+
+def test_what_began_to_fire_is_soon_routine_however_long_was_observed() -> None:
+    year = 365 * DAY_SECONDS
+    assert every(900.0, 0.1, first=year) is Rank.RARE
+    assert every(900.0, 0.5, first=year) is Rank.ROUTINE
+
+
+def test_what_fired_long_ago_is_rare_again() -> None:
+    routines = Routines(occasion_seconds=OCCASION_SECONDS)
+    for number in range(300):
+        judged(routines, "x", number * 1_000.0)
+    assert judged(routines, "x", 300_000.0).rank is Rank.ROUTINE
+    assert judged(routines, "x", 60 * DAY_SECONDS).rank is Rank.RARE
+
+
+def test_alarms_of_one_instant_are_judged_by_what_was_before() -> None:
+    routines = Routines(occasion_seconds=OCCASION_SECONDS)
+    both = [firing("x", 0.0, "a"), firing("x", 0.0, "b")]
+    assert [found.rank for found in routines.judge(both, 0.0)] == [Rank.RARE, Rank.RARE]
+
+
+def test_a_clock_that_is_behind_changes_nothing() -> None:
+    routines = Routines(occasion_seconds=OCCASION_SECONDS)
+    judged(routines, "x", 5_000.0)
+    assert not judged(routines, "x", 100.0).is_fresh
+
+
+def test_alarms_that_fired_longest_ago_are_forgotten() -> None:
+    routines = Routines(occasion_seconds=9.0, alarms_most=2)
+    for number in range(50):
+        judged(routines, "often", 10.0 * number)
+    assert judged(routines, "often", 1_000.0).rank is Rank.ROUTINE
+    for number, name in enumerate(("one", "two")):
+        judged(routines, name, 1_100.0 + number)
+    assert judged(routines, "often", 1_200.0).rank is Rank.RARE

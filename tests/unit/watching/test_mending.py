@@ -1,0 +1,299 @@
+"""Stops, retries and roll-backs: asked for under guards, and never beside a retraining."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from engine.model.alarms import Action, ActionKind, ActionState, Cause, CauseKind, Remedy
+from engine.model.dispatches import Deployment, Run, RunCause, RunState, TaskRun, TaskState
+from engine.model.identifiers import Digest, PipelineName, PlanId, RunId, SuperAlarmId, TaskName
+from engine.model.records import DEPLOYMENTS, RUNS, TASK_RUNS, Put
+from engine.model.signals import Layer, Signal
+from engine.model.specs import Scalar, TaskKind
+from engine.testing.watch_suites import gauge
+from engine.watching import MendPolicy
+from engine.watching.mending_guards import LEFT
+from tests.support.watch_world import DATA, World
+
+DIVERGES = Cause(
+    kind=CauseKind.CONFIGURATION,
+    subject="task:heart/train",
+    title="the training diverges",
+    belief=0.9,
+    settled=True,
+)
+CHANGED = Cause(
+    kind=CauseKind.CONFIGURATION,
+    subject="pipeline:heart",
+    title="a change just before",
+    belief=0.9,
+    settled=True,
+    remedy=Remedy(description="set it back", parameters={"train.rate": 0.1}),
+)
+DEPLOYED = Cause(
+    kind=CauseKind.CODE,
+    subject="model:heart",
+    title="a deployment just before",
+    belief=0.9,
+    settled=True,
+)
+FIRST, SECOND = Digest("sha256:1"), Digest("sha256:2")
+
+
+def training(at: float, value: float) -> Signal:
+    labels = {"pipeline": "heart", "task": "train", "run": "r-1"}
+    signal = dataclasses.replace(gauge(at, value, "precision"), layer=Layer.TRAINING)
+    return dataclasses.replace(signal, subject="model:heart/net", labels=labels)
+
+
+def failure(at: float, value: float, run: str = "r-1") -> Signal:
+    signal = dataclasses.replace(gauge(at, value, "run_failed"), layer=Layer.PLAN)
+    return dataclasses.replace(signal, subject="pipeline:heart", labels={"run": run})
+
+
+def ran(world: World, state: RunState, name: str = "r-1", **parameters: Scalar) -> None:
+    run = Run(
+        run_id=RunId(name),
+        pipeline=PipelineName("heart"),
+        plan_id=PlanId("p-1"),
+        cause=RunCause.SUBMITTED,
+        state=state,
+        created_at=world.clock.now(),
+        parameters=parameters,
+    )
+    task = TaskRun(
+        run_id=run.run_id,
+        pipeline=run.pipeline,
+        task=TaskName("train"),
+        kind=TaskKind.TRAIN,
+        state=TaskState.RUNNING if state is RunState.ACTIVE else TaskState.FAILED,
+    )
+    world.ledger.commit("test", [Put(RUNS, run), Put(TASK_RUNS, task)])
+
+
+def deployed(world: World, previous: Digest | None = FIRST, after_seconds: float = -1.0) -> None:
+    deployment = Deployment(
+        pipeline=PipelineName("heart"),
+        task=TaskName("serve"),
+        run_id=RunId("r-2"),
+        wanted=SECOND,
+        serving=SECOND,
+        previous=previous,
+        swapped_at=world.clock.now() + after_seconds,
+    )
+    world.ledger.commit("test", [Put(DEPLOYMENTS, deployment)])
+
+
+def only(world: World, kind: ActionKind) -> Action:
+    (action,) = [each for each in world.actions(kind) if each.action_id != "past"]
+    return action
+
+
+def held(action: Action) -> list[str]:
+    return [guard.name for guard in action.guards if not guard.allows]
+
+
+def past(world: World, kind: ActionKind, **changes: object) -> None:
+    action = Action(
+        action_id="past",
+        kind=kind,
+        state=ActionState.DONE,
+        super_alarm_id=SuperAlarmId("SA-old"),
+        subject="",
+        policy="",
+        wanted_at=world.clock.now() - 5_000.0,
+        ended_at=world.clock.now() - 4_000.0,
+        pipeline=PipelineName("heart"),
+    )
+    world.put(dataclasses.replace(action, **changes))
+
+
+class TestStop:
+    def test_a_training_that_loses_precision_is_stopped_once(self, world: World) -> None:
+        ran(world, RunState.ACTIVE)
+        world.causes.answer = (DIVERGES,)
+        for _ in range(3):
+            world.measure(500.0, training)
+        action = only(world, ActionKind.STOP)
+        assert (action.state, action.subject) == (ActionState.WANTED, "task:heart/train")
+        assert action.run_id == "r-1"
+        assert not world.actions(ActionKind.RETRAIN)
+
+    @pytest.mark.parametrize("kind", [CauseKind.INFRASTRUCTURE, CauseKind.DEMAND])
+    def test_what_passes_stops_nothing(self, world: World, kind: CauseKind) -> None:
+        ran(world, RunState.ACTIVE)
+        world.causes.answer = (dataclasses.replace(DIVERGES, kind=kind),)
+        world.measure(500.0, training)
+        assert held(only(world, ActionKind.STOP)) == ["cause kind"]
+
+    def test_a_training_that_recovered_goes_on(self, world: World) -> None:
+        ran(world, RunState.ACTIVE)
+        world.causes.answer = (dataclasses.replace(DIVERGES, belief=0.1),)
+        world.measure(500.0, training)
+        world.measure(1.0, training)
+        world.causes.answer = (DIVERGES,)
+        world.measure(500.0, gauge)
+        assert held(only(world, ActionKind.STOP)) == ["precision"]
+
+    def test_a_training_that_is_over_needs_none(self, world: World) -> None:
+        ran(world, RunState.FAILED)
+        world.causes.answer = (DIVERGES,)
+        world.measure(500.0, training)
+        assert not world.actions(ActionKind.STOP)
+
+    def test_what_is_learned_by_heart_is_not_trained_again(self, world: World) -> None:
+        ran(world, RunState.ACTIVE)
+        world.causes.answer = (dataclasses.replace(DATA, kind=CauseKind.MODEL),)
+        world.measure(500.0, training)
+        assert only(world, ActionKind.STOP).state is ActionState.WANTED
+        assert not world.actions(ActionKind.RETRAIN)
+
+
+class TestRetry:
+    def test_a_failed_run_is_retried_with_the_remedy(self, world: World) -> None:
+        ran(world, RunState.FAILED)
+        world.causes.answer = (CHANGED,)
+        for _ in range(3):
+            world.measure(500.0, failure)
+        action = only(world, ActionKind.RETRY)
+        assert (action.state, action.subject) == (ActionState.WANTED, "run:r-1")
+        assert action.parameters == {"train.rate": 0.1}
+        assert not world.actions(ActionKind.RETRAIN)
+
+    def test_it_stands_for_a_retraining(self, world: World) -> None:
+        ran(world, RunState.FAILED)
+        world.measure(500.0, gauge)
+        assert len(world.actions(ActionKind.RETRAIN)) == 1
+        world.measure(500.0, failure)
+        assert only(world, ActionKind.RETRY).parameters == {"etl.unit.chol": "mmol/L"}
+        assert len(world.actions(ActionKind.RETRAIN)) == 1
+
+    def test_without_a_remedy_it_is_held(self, world: World) -> None:
+        ran(world, RunState.FAILED)
+        world.causes.answer = (DIVERGES,)
+        world.measure(500.0, failure)
+        action = only(world, ActionKind.RETRY)
+        assert held(action) == ["remedy"]
+        assert action.result == "held back by: remedy"
+
+    def test_the_same_again_would_end_alike(self, world: World) -> None:
+        ran(world, RunState.FAILED, **{"train.rate": 0.1})
+        world.causes.answer = (CHANGED,)
+        world.measure(500.0, failure)
+        assert held(only(world, ActionKind.RETRY)) == ["remedy"]
+
+    def test_a_newer_run_ends_the_matter(self, world: World) -> None:
+        ran(world, RunState.FAILED)
+        world.clock.advance(1.0)
+        ran(world, RunState.ACTIVE, "r-2")
+        world.causes.answer = (CHANGED,)
+        world.measure(500.0, failure)
+        assert not world.actions(ActionKind.RETRY)
+
+    @pytest.mark.parametrize("state", [RunState.ACTIVE, None])
+    def test_a_run_that_goes_on_or_is_gone_is_none(
+        self, world: World, state: RunState | None
+    ) -> None:
+        if state is not None:
+            ran(world, state)
+        world.causes.answer = (CHANGED,)
+        world.measure(500.0, failure)
+        assert not world.actions(ActionKind.RETRY)
+
+
+class TestRollBack:
+    def test_a_deployment_that_broke_is_rolled_back(self, world: World) -> None:
+        deployed(world)
+        world.causes.answer = (DEPLOYED,)
+        for _ in range(3):
+            world.measure(500.0, gauge)
+        action = only(world, ActionKind.ROLL_BACK)
+        assert (action.state, action.pipeline) == (ActionState.WANTED, "heart")
+        assert action.parameters == {LEFT: SECOND}
+        assert not world.actions(ActionKind.RETRAIN)
+
+    def test_without_a_model_before_it_is_held(self, world: World) -> None:
+        deployed(world, previous=None)
+        world.causes.answer = (DEPLOYED,)
+        world.measure(500.0, gauge)
+        assert held(only(world, ActionKind.ROLL_BACK)) == ["model before"]
+
+    def test_a_deployment_after_the_first_alarm_is_not_to_blame(self, world: World) -> None:
+        deployed(world, after_seconds=20.0)
+        world.causes.answer = (DEPLOYED,)
+        world.measure(500.0, gauge)
+        assert held(only(world, ActionKind.ROLL_BACK)) == ["deployment"]
+
+    def test_what_was_left_is_not_gone_back_to(self, world: World) -> None:
+        deployed(world)
+        past(world, ActionKind.ROLL_BACK, parameters={LEFT: FIRST})
+        world.causes.answer = (DEPLOYED,)
+        world.measure(500.0, gauge)
+        assert held(only(world, ActionKind.ROLL_BACK)) == ["model before"]
+
+    def test_a_change_of_configuration_is_for_people(self, world: World) -> None:
+        deployed(world)
+        world.causes.answer = (dataclasses.replace(DEPLOYED, kind=CauseKind.CONFIGURATION),)
+        world.measure(500.0, gauge)
+        assert not world.actions(ActionKind.ROLL_BACK)
+
+    def test_where_nothing_serves_there_is_nothing_to_do(self, world: World) -> None:
+        world.causes.answer = (DEPLOYED,)
+        world.measure(500.0, gauge)
+        assert not world.actions(ActionKind.ROLL_BACK)
+
+
+class TestBounds:
+    @pytest.mark.parametrize(
+        ("changes", "guard"),
+        [
+            ({"state": ActionState.STARTED, "ended_at": None}, "one at a time"),
+            ({"ended_at": 995.0}, "cool-down"),
+        ],
+    )
+    def test_one_after_the_other(
+        self, world: World, changes: dict[str, object], guard: str
+    ) -> None:
+        deployed(world)
+        past(world, ActionKind.ROLL_BACK, **changes)
+        world.causes.answer = (DEPLOYED,)
+        world.measure(500.0, gauge)
+        assert held(only(world, ActionKind.ROLL_BACK)) == [guard]
+
+    def test_so_many_a_day(self, world: World) -> None:
+        bounds = MendPolicy(times_per_day=1)
+        world.policy = dataclasses.replace(world.policy, mend=bounds)
+        world.start()
+        deployed(world)
+        past(world, ActionKind.ROLL_BACK)
+        world.causes.answer = (DEPLOYED,)
+        world.measure(500.0, gauge)
+        assert held(only(world, ActionKind.ROLL_BACK)) == ["times per day"]
+
+    def test_a_policy_may_forbid_it(self, world: World) -> None:
+        world.policy = dataclasses.replace(world.policy, mend=MendPolicy(kinds=frozenset()))
+        world.start()
+        deployed(world)
+        ran(world, RunState.ACTIVE)
+        world.causes.answer = (DEPLOYED,)
+        world.measure(500.0, gauge)
+        world.measure(500.0, training)
+        assert not world.actions(ActionKind.ROLL_BACK)
+        assert not world.actions(ActionKind.STOP)
+
+    def test_what_holds_it_back_may_pass(self, world: World) -> None:
+        deployed(world, previous=None)
+        world.causes.answer = (DEPLOYED,)
+        world.measure(500.0, gauge)
+        deployed(world, after_seconds=-5.0)
+        world.measure(500.0, gauge)
+        assert only(world, ActionKind.ROLL_BACK).state is ActionState.WANTED
+
+
+def test_what_stands_on_a_node_is_moved_by_its_cluster(world: World) -> None:
+    node = dataclasses.replace(DEPLOYED, kind=CauseKind.INFRASTRUCTURE, subject="node:a")
+    world.causes.answer = (node,)
+    world.measure(500.0, gauge)
+    assert not world.actions(ActionKind.REPLAN)
