@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from engine.model.dispatches import AttemptOrder, Observation
-from engine.model.errors import RetryableError, UnreachableError
+from engine.model.errors import RefusedError, RetryableError, UnreachableError
 from engine.model.fleet import Cluster
 from engine.model.identifiers import AttemptId
 from engine.ports import ArtifactStore, Clock, FleetSource
