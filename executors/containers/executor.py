@@ -71,7 +71,7 @@ class Containers:
         cores = len(told["cpus"]) or os.cpu_count() or 1
         words = podman.arguments(order, self._home, told, self._settings, cores)
         try:
-            self._podman.run(words, self._settings.image)
+            self._podman.run(words, self._settings.image, folder)
         except RetryableError:
             self._podman.remove(podman.name_of(self._home, order.attempt_id))
             raise

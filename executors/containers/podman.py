@@ -130,13 +130,13 @@ class Podman:
     def __init__(self, words: Sequence[str]) -> None:
         self._words = tuple(words)
 
-    def run(self, words: Sequence[str], image: str) -> None:
-        """Start a container.
+    def run(self, words: Sequence[str], image: str, folder: Path) -> None:
+        """Start a container from a folder, in which its monitor notes that memory ran out.
 
         Raises:
             RefusedError: when the image is not there. RetryableError: on any other fault.
         """
-        done = self._call(words)
+        done = self._call(words, folder)
         if done.returncode:
             if self._call(["image", "exists", image]).returncode == 1:
                 message = f"podman has no image {image!r}"
@@ -181,10 +181,13 @@ class Podman:
             raise _failed("list containers", done)
         return cast("list[dict[str, Any]]", json.loads(done.stdout or "[]"))
 
-    def _call(self, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    def _call(
+        self, words: Sequence[str], folder: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
         try:
             return subprocess.run(
                 [*self._words, *words],
+                cwd=folder,
                 capture_output=True,
                 text=True,
                 timeout=_LIMIT_SECONDS,
