@@ -14,6 +14,7 @@ from api.cli.frame import ChangingCommand, Talk
 
 if TYPE_CHECKING:
     from engine.model.errors import BerthError
+    from executors.local import FolderArtifacts
 
 _VERBS = "init, add, test, push, list, promote, rollback, deliver, dockerfile, track or watch"
 _LOOK_SECONDS = 1.0
@@ -93,7 +94,10 @@ def _test(talk: Talk, words: Sequence[str], folder: Path | None) -> None:
 
     place = Path(words[0]) if words else folder or Path()
     with doors.local(talk) as application:
-        judged = gate_answers(application.models.delivery.try_folder(place))
+        delivery = application.models.delivery
+        if doors.address(talk):
+            _bring_weights(talk, place, delivery.artifacts)
+        judged = gate_answers(delivery.try_folder(place))
     if talk.json:
         talk.value(judged)
     else:
@@ -101,6 +105,17 @@ def _test(talk: Talk, words: Sequence[str], folder: Path | None) -> None:
         talk.result("\n".join(f"{marks[gate.holds]}  {gate.name}: {gate.said}" for gate in judged))
     if not all(gate.holds for gate in judged):
         raise typer.Exit(1)
+
+
+def _bring_weights(talk: Talk, place: Path, artifacts: FolderArtifacts) -> None:
+    """Fetch from the engine the weights that are not here, as in a checkout of a git host."""
+    from api.messages.files import read_text
+    from executors.packaging.repository import settings, starting, weights
+
+    starting.require(place)
+    name = settings.read(read_text(place / settings.FILE, "model")).name
+    with doors.engine(talk) as engine:
+        weights.bring(place, artifacts, lambda artifact: engine.models.weights(name, artifact))
 
 
 def _push(talk: Talk, words: Sequence[str], folder: Path | None, message: str) -> None:

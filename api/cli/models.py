@@ -31,11 +31,16 @@ def serve(
 ) -> None:
     """Serve models by the Open Inference Protocol until Ctrl-C or SIGTERM.
 
+    What `berth model push` releases here is served too, by the policy of the data folder.
+
     Example: berth serve models --port 8080 --grpc-port 8081
     """
+    import os
+
     from executors.serving import standalone
 
     talk: Talk = context.obj
+    home = doors.settings_of(talk).home
 
     def announce(rest: int, grpc: int | None) -> None:
         also = f", gRPC at {host}:{grpc}" if grpc is not None else ""
@@ -49,6 +54,7 @@ def serve(
         drain_seconds=drain_seconds,
         audit=audit,
         announce=announce,
+        environment={**os.environ, "BERTH_HOME": str(home)},
     )
     standalone.run(settings)
 

@@ -35,6 +35,10 @@ class RemoteModels:
         path, query = f"/v1/models/{name}/promote", {"release": release or None}
         return self._transport.value(modelling.ReleaseEvent, "POST", path, query=query)
 
+    def weights(self, name: str, artifact: str) -> bytes:
+        """Return weights of a model by the digest of their artefact."""
+        return self._transport.ask("GET", f"/v1/models/{name}/weights/{artifact}").content
+
     def roll_back(self, name: str) -> modelling.ReleaseEvent:
         """Serve in production what served before."""
         path = f"/v1/models/{name}/rollback"

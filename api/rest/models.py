@@ -32,6 +32,13 @@ def releases(application: answering.Served, name: str) -> Response:
     return answering.values(application.models.releases(name))
 
 
+@router.get("/v1/models/{name}/weights/{artifact}", response_class=Response)
+def weights(application: answering.Served, name: str, artifact: str) -> Response:
+    """Return weights by the digest of their artefact, as `weights.json` names it, as bytes."""
+    found = application.models.weights(name, artifact)
+    return Response(found, media_type="application/octet-stream")
+
+
 @router.post("/v1/models/{name}/deliver", response_model=modelling.DeliveryAnswer)
 def deliver(
     application: answering.Served, request: Request, name: str, commit: str = ""

@@ -6,6 +6,7 @@ import logging
 import os
 import shlex
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from api.messages import modelling
 from api.wiring.parts import Parts
 from engine.model.errors import BerthError, UnreachableError
+from engine.model.identifiers import Digest
 from executors.packaging.repository import git
 from executors.packaging.repository.delivery import Delivery
 from executors.packaging.repository.gates import Gate
@@ -93,6 +95,18 @@ class ModelDesk:
     def roll_back(self, name: str) -> modelling.ReleaseEvent:
         """Serve in production what served before."""
         return _event(name, self.delivery.roll_back(name))
+
+    def weights(self, name: str, artifact: str) -> bytes:
+        """Return weights of a model by the digest of their artefact.
+
+        Raises:
+            NotFoundError: when there is no such model, or no such weights.
+        """
+        self.delivery.journal(name)
+        with tempfile.TemporaryDirectory(prefix="berth-weights-") as scratch:
+            target = Path(scratch) / "weights"
+            self.delivery.artifacts.lay_out(Digest(artifact), target, durable=False)
+            return target.read_bytes()
 
     # ---------------------------------------------------------------- webhooks
 

@@ -122,6 +122,10 @@ class FolderArtifacts:
             finally:
                 _remove(partial)
 
+    def has(self, digest: Digest) -> bool:
+        """Say whether the store holds an artefact."""
+        return self._tree_path(digest).exists()
+
     def read(self, digest: Digest, name: str) -> bytes:
         """Return one file of an artefact without laying the others out.
 

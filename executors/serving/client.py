@@ -43,6 +43,9 @@ class HttpModelServer:
         if status != http.HTTPStatus.OK:
             message = f"the model server refused {deployment.wanted}: {said}"
             raise DamagedError(message, fix="package the model again")
+        if "digest" not in answer:
+            message = f"the server at {deployment.endpoint!r} takes no packages by digest"
+            raise DamagedError(message, fix="name a `berth serve`, or the server of a serve task")
         return Digest(str(answer["digest"]))
 
     def _post(

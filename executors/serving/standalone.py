@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import importlib
 import json
@@ -14,7 +15,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,10 @@ import uvicorn
 import uvloop
 
 from engine.model.errors import BerthError, InfeasibleError, NotFoundError
+from executors.packaging.registry import OciRegistry
+from executors.packaging.security.policies.gate import Gate
 from executors.serving import tracing
+from executors.serving.pushed import Pushed, admit
 from executors.serving.runtime.shelf import Shelf
 from executors.serving.v2.application import Application
 from executors.serving.v2.http_protocol import InferenceProtocol
@@ -47,7 +51,9 @@ class ServerSettings:
     """How a server is run. Ports: 0 lets the kernel choose; no gRPC without `grpc_port`.
 
     drain_seconds: how long it goes on answering after SIGTERM while it says it is not ready.
-    announce: called with the two ports once both can answer.
+    announce: called with the two ports once both can answer. environment: variables that say how
+    to trace, which policy holds (`BERTH_POLICY`, `BERTH_HOME`) and where pushed models are kept
+    (`BERTH_MODELS`, else `models` in the data folder).
     """
 
     folder: Path
@@ -58,6 +64,7 @@ class ServerSettings:
     limits: Limits = field(default_factory=Limits)
     audit: Path | None = None
     announce: Callable[[int, int | None], None] | None = None
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
 
 class Server(uvicorn.Server):
@@ -156,14 +163,18 @@ def run(settings: ServerSettings) -> None:
 
 
 async def _serve(settings: ServerSettings, listening: socket.socket) -> None:
-    shelf = Shelf(folder=settings.folder, audit=settings.audit)
+    environment = settings.environment
+    allowed = functools.partial(admit, Gate(environment))
+    shelf = Shelf(folder=settings.folder, audit=settings.audit, admit=allowed)
     shelf.is_starting = True
     shelf.processes.warm()
     await load_all(shelf)
     shelf.is_starting = False
-    tracer = tracing.from_environment(os.environ, "berth-model-server")
+    tracer = tracing.from_environment(environment, "berth-model-server")
     service = InferenceService(shelf=shelf, limits=settings.limits, tracer=tracer)
-    application = Application(service, Routes(service).application)
+    application = Application(
+        service, Routes(service, pushed=pushed_to(settings, shelf)).application
+    )
 
     def leaving() -> float:
         service.draining = True
@@ -181,6 +192,14 @@ async def _serve(settings: ServerSettings, listening: socket.socket) -> None:
     await shelf.close()
     if tracer is not None:
         tracer.close()
+
+
+def pushed_to(settings: ServerSettings, shelf: Shelf) -> Pushed | None:
+    """Return what serves pushed models, None where no registry of them is known."""
+    environment = settings.environment
+    home = environment.get("BERTH_HOME")
+    models = environment.get("BERTH_MODELS") or (f"{home}/models" if home else "")
+    return Pushed(shelf, settings.folder, OciRegistry(Path(models))) if models else None
 
 
 async def load_all(shelf: Shelf) -> None:

@@ -106,8 +106,8 @@ class Delivery:
 
     @property
     def artifacts(self) -> FolderArtifacts:
-        """Where weights are kept."""
-        return FolderArtifacts(self._home / "artifacts")
+        """Where weights are kept: apart from what tasks wrote, which an engine removes in time."""
+        return FolderArtifacts(self._home / "weights")
 
     def repository(self, name: str) -> Path:
         """Return the repository that is pushed to.

@@ -1,10 +1,10 @@
-"""Weights: in the artefact store; their digests in `weights.json`, which git keeps."""
+"""Weights: in a store of their own; their digests in `weights.json`, which git keeps."""
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
@@ -102,6 +102,27 @@ def fetch(wanted: Mapping[str, Weight], artifacts: FolderArtifacts) -> dict[str,
             found[name] = target.read_bytes()
     check(found, wanted)
     return found
+
+
+def bring(folder: Path, artifacts: FolderArtifacts, ask: Callable[[Digest], bytes]) -> None:
+    """Keep the weights that a folder names, and neither the folder nor the store has.
+
+    ask: returns those of an artefact, from the store of an engine.
+
+    Raises:
+        NotFoundError: when that store has none of the digest.
+        DamagedError: when they are others.
+    """
+    listed = folder / settings.WEIGHTS_FILE
+    wanted = read(listed.read_bytes()) if listed.exists() else {}
+    for name, weight in wanted.items():
+        if (folder / name).is_file() or artifacts.has(weight.artifact):
+            continue
+        data = ask(weight.artifact)
+        check({name: data}, wanted)
+        with tempfile.TemporaryDirectory(prefix="berth-weights-") as scratch:
+            (Path(scratch) / name).write_bytes(data)
+            artifacts.put(Path(scratch) / name)
 
 
 def check(found: Mapping[str, bytes], wanted: Mapping[str, Weight]) -> None:

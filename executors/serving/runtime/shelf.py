@@ -42,6 +42,7 @@ class Shelf:
     folder: the model repository, None for a server whose models are handed in.
     audit: file of JSON lines that records every load, swap, rollback and unload.
     is_starting: true while nobody is served yet, so that imports hold up nobody.
+    admit: asked about the folder of each version before it is loaded; raises what it refuses by.
     """
 
     folder: Path | None = None
@@ -51,6 +52,7 @@ class Shelf:
     failures: dict[str, str] = field(default_factory=dict)
     swaps: int = 0
     is_starting: bool = False
+    admit: Callable[[Path], None] | None = None
     processes: Processes = field(default_factory=Processes)
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
 
@@ -98,7 +100,7 @@ class Shelf:
         Raises:
             NotFoundError: when the repository has no such model.
             DamagedError: when a version cannot be loaded or answers its golden requests wrongly.
-            RefusedError: when the settings name versions that are not there.
+            RefusedError: when `admit` refuses a version.
         """
         async with self._locks.setdefault(name, asyncio.Lock()):
             began = time.perf_counter()
@@ -192,6 +194,8 @@ class Shelf:
         kept = slot.current.named.get(version) if slot else None
         if kept and kept.is_ready and kept.described.get("stamp") == stamp and kept.settings == own:
             return kept
+        if self.admit is not None:
+            await asyncio.to_thread(self.admit, folder)
         found = await open_servable(
             name, version, folder, own, self.processes, is_starting=self.is_starting
         )
@@ -249,10 +253,10 @@ def _said(deployed: Deployed | None) -> dict[str, str]:
 
 def _is_model(path: Path) -> bool:
     """Say whether a folder holds versions of a model."""
-    return path.is_dir() and not path.name.startswith(".") and bool(_versions(path))
+    return path.is_dir() and not path.name.startswith(".") and bool(versions_in(path))
 
 
-def _versions(folder: Path) -> list[str]:
+def versions_in(folder: Path) -> list[str]:
     """Return the versions in a model's folder, oldest first; numbers by size, before names."""
     found = [p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
     return sorted(
@@ -266,7 +270,7 @@ def _wanted(folder: Path, chosen: ModelSettings) -> list[str]:
     Raises:
         DamagedError: when one is missing.
     """
-    there = _versions(folder)
+    there = versions_in(folder)
     if not chosen.versions:
         routed = chosen.routing.versions | ({chosen.default} - {""})
         return [name for name in there if name == there[-1] or name in routed]

@@ -228,8 +228,11 @@ class InferenceProtocol(HttpToolsProtocol):
             return
         keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
         headers = self.text_headers()
+        limit = self.inference.service.limits.body_bytes_max
+        if int(headers.get("content-length", "0")) > limit:
+            super().on_headers_complete()  # refused there, without keeping the body until then
+            return
         if head is not None and keep_alive:
-            limit = self.inference.service.limits.body_bytes_max
             self.inference.heads.remember(head, target, headers, limit)
         self._exchange = _Exchange(self, target, headers, keep_alive=keep_alive)
 

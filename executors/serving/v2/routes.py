@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -14,11 +14,20 @@ from starlette.routing import Route
 from engine.model.errors import BerthError, FinalError, NotFoundError
 from executors.serving.runtime.faults import RequestError
 from executors.serving.runtime.servables import Servable
+from executors.serving.runtime.slots import Slot
 from executors.serving.v2 import documents, metrics, service
 from executors.serving.v2.application import read_body, refusal
 from executors.serving.v2.service import InferenceService
 
 _LATIN = "latin-1"
+
+
+class PackageServer(Protocol):
+    """Serves packages that were pushed."""
+
+    async def load(self, name: str, digest: str) -> Slot:
+        """Serve the package of a digest as a model."""
+        ...
 
 
 class Json(Response):
@@ -32,10 +41,19 @@ class Json(Response):
 
 
 class Routes:
-    """Handlers over a service. `more` are routes that go before these."""
+    """Handlers over a service.
 
-    def __init__(self, served: InferenceService, more: Sequence[Route] = ()) -> None:
+    more: routes that go before these. pushed: what serves packages by digest, None for nothing.
+    """
+
+    def __init__(
+        self,
+        served: InferenceService,
+        more: Sequence[Route] = (),
+        pushed: PackageServer | None = None,
+    ) -> None:
         self._service = served
+        self._pushed = pushed
         model = "/v2/models/{model}"
         version = model + "/versions/{version}"
         repository = "/v2/repository"
@@ -127,9 +145,17 @@ class Routes:
     async def _load(self, request: Request) -> Json:
         body = documents.read_object(await body_of(request, self._service))
         name = request.path_params["model"]
-        slot = await self._service.shelf.load(name, config_of(body.get("parameters")))
+        parameters = body.get("parameters")
+        digest = digest_of(parameters)
+        if digest is None:
+            slot = await self._service.shelf.load(name, config_of(parameters))
+        elif self._pushed is None:
+            raise RequestError("this server knows no pushed models, give it a data folder")
+        else:
+            slot = await self._pushed.load(name, digest)
         versions = [servable.version for servable in slot.current.versions]
-        return Json({"name": name, "versions": versions, "version": slot.current.default.version})
+        answer = {"name": name, "versions": versions, "version": slot.current.default.version}
+        return Json(answer if digest is None else {**answer, "digest": digest})
 
     async def _unload(self, request: Request) -> Json:
         name = request.path_params["model"]
@@ -145,6 +171,19 @@ class Routes:
         found = self._service
         page = found.metrics.page(found.shelf, open_requests=found.open_requests)
         return Response(page, media_type=metrics.CONTENT_TYPE)
+
+
+def digest_of(parameters: object) -> str | None:
+    """Return the package that a load request names in `parameters.digest`, None without.
+
+    Raises:
+        RequestError: when it is no text.
+    """
+    given = cast("Mapping[str, Any]", parameters) if isinstance(parameters, dict) else {}
+    found = given.get("digest")
+    if found is not None and not isinstance(found, str):
+        raise RequestError("`parameters.digest` is no text")
+    return found
 
 
 def config_of(parameters: object) -> bytes | None:

@@ -131,6 +131,25 @@ def test_a_model_is_made_tested_pushed_and_listed(berth: Berth, said: Said, tmp_
     assert (tmp_path / "image/Dockerfile").read_text().startswith("# The image sha256:")
 
 
+def test_a_checkout_gets_its_weights_from_the_engine(
+    berth: Berth, said: Said, tmp_path: Path, served: str
+) -> None:
+    assert berth("model", "init", "churn", "--quiet") == 0
+    work = tmp_path / "churn"
+    fill(work)
+    os.chdir(work)
+    assert berth("model", "add", "model.onnx") == 0
+    (work / "model.onnx").unlink()  # a checkout has its digest alone
+    elsewhere = ("model", "test", "--home", str(tmp_path / "elsewhere"))
+    assert berth(*elsewhere) != 0, "nobody has them"
+    assert berth(*elsewhere, "--url", served) == 0
+    assert "holds  expected answers" in said()
+    assert berth(*elsewhere) == 0, "they are kept"
+    listed = work / "weights.json"
+    listed.write_text(listed.read_text().replace('"sha256:', '"sha256:0'))
+    assert berth(*elsewhere, "--url", served) != 0, "the engine has no others"
+
+
 def test_a_model_that_fails_its_tests_ends_with_one(
     berth: Berth, said: Said, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ from engine.model.errors import (
     RefusedError,
     UnreachableError,
 )
+from executors.local import FolderArtifacts
 from executors.packaging import images
 from executors.packaging.registry import OciRegistry
 from executors.packaging.repository.releases import Journal, Kind, Stage
@@ -34,6 +35,13 @@ def test_the_same_commit_gives_the_same_package(world: World) -> None:
     first = world.deliver()
     again = world.delivery.deliver("churn")
     assert (again.commit, again.package) == (first.commit, first.package)
+
+
+def test_weights_stay_when_an_engine_clears_what_tasks_wrote(world: World) -> None:
+    FolderArtifacts(world.home / "artifacts").collect([])
+    first = world.deliver()
+    FolderArtifacts(world.home / "artifacts").collect([])
+    assert world.delivery.deliver("churn").package == first.package
 
 
 def test_another_model_is_another_package_and_can_be_taken_back(world: World) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import socket
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +20,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 
 from executors.packaging import convert
+from executors.packaging.security.policies.gate import Gate
 from executors.serving import standalone
+from executors.serving.pushed import admit
 from executors.serving.runtime.shelf import Shelf
 from executors.serving.v2.application import Application
 from executors.serving.v2.routes import Routes
@@ -62,10 +65,21 @@ class Running:
     """A server in a thread of its own."""
 
     def __init__(
-        self, repository: Path, limits: Limits | None = None, *, with_grpc: bool = False
+        self,
+        repository: Path,
+        limits: Limits | None = None,
+        *,
+        with_grpc: bool = False,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        self._settings = standalone.ServerSettings(folder=repository, environment=environment or {})
         self._grpc_wanted = 0 if with_grpc else None
-        self.shelf = Shelf(folder=repository, audit=repository / "audit.jsonl", is_starting=True)
+        self.shelf = Shelf(
+            folder=repository,
+            audit=repository / "audit.jsonl",
+            is_starting=True,
+            admit=functools.partial(admit, Gate(environment or {})),
+        )
         self.service = InferenceService(shelf=self.shelf, limits=limits or Limits())
         self.repository = repository
         self.grpc_port = 0
@@ -79,7 +93,8 @@ class Running:
     async def _serve(self) -> None:
         await standalone.load_all(self.shelf)
         self.loop = asyncio.get_running_loop()
-        application = Application(self.service, Routes(self.service).application)
+        pushed = standalone.pushed_to(self._settings, self.shelf)
+        application = Application(self.service, Routes(self.service, pushed=pushed).application)
         self._server = Quiet(standalone.configuration(application, application))
         async with standalone.rpc_server(self.service, "127.0.0.1", self._grpc_wanted) as port:
             self.grpc_port = port or 0

@@ -6,6 +6,7 @@ import importlib
 import itertools
 import json
 import math
+import resource
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from alarms import HypothesisTree
 from alarms.detection.detector import StatisticalDetector
 from engine.model import documents
 from engine.model.alarms import Alarm, CauseKind
-from engine.model.errors import DamagedError, RefusedError
+from engine.model.errors import DamagedError, RefusedError, RetryableError
 from engine.model.signals import Signal
 from engine.testing.watch_suites import group
 from executors.training.parallel import launch, metrics, prediction
@@ -217,6 +218,19 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / checkpoints.NAME).write_bytes(b"rubbish")
     with pytest.raises(DamagedError, match="damaged"):
         checkpoints.load(tmp_path)
+
+
+def test_a_disk_that_is_full_leaves_the_last_checkpoint(tmp_path: Path) -> None:
+    checkpoints.save(tmp_path, {"step": 1})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))  # a write beyond it fails
+    try:
+        with pytest.raises(RetryableError, match="cannot keep a checkpoint"):
+            checkpoints.save(tmp_path, {"step": 2, "model": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert checkpoints.load(tmp_path) == {"step": 1}
+    assert [path.name for path in tmp_path.iterdir()] == [checkpoints.NAME]
 
 
 def test_a_loss_that_is_no_number_ends_the_training(tmp_path: Path) -> None:
