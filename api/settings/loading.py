@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -148,6 +149,15 @@ def _whole(low: int, high: int | None = None) -> Callable[[object], int]:
     return read
 
 
+def _words(value: object) -> str:
+    text = _text(value)
+    try:
+        shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"words as a shell reads them are needed: {error}") from None
+    return text
+
+
 def _positive(value: object) -> float:
     problem = "a number above 0 is needed"
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
@@ -226,6 +236,10 @@ _READERS: dict[str, Callable[[object], object]] = {
     "replica": _name,
     "lease_seconds": _lease,
     "zone": _zone,
+    "container_image": _text,
+    "container_podman": _words,
+    "container_options": _words,
+    "container_python": _text,
     "sizing": _sizing,
     "acts": _acts,
     "acts_per_day": _whole(1),

@@ -35,6 +35,9 @@ class Settings:
         the clock factor.
     forecaster, placer: names of installed plugins to use instead of the built-in ones; "" for
         those.
+    container_image: what tasks of clusters with `executor: containers` run in; "" where none has.
+    container_podman, container_options: the words by which podman is called, and further options
+        of `podman run`. container_python: the interpreter in the image.
     sizing: what the hourly sizes of services are for: `advise` tells people, `apply` also restarts
         a service whose new size repays it.
     acts: what the watch loop may do without a person: some of `re-plan`, `retrain`, `stop`, `retry`
@@ -72,6 +75,10 @@ class Settings:
     seed: int = 0
     forecaster: str = ""
     placer: str = ""
+    container_image: str = ""
+    container_podman: str = "podman"
+    container_options: str = ""
+    container_python: str = "python3"
     sizing: str = "advise"
     acts: str = "re-plan, retrain, stop, retry, roll back"
     acts_per_day: int = 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ from api.wiring.run_desk import RunDesk
 from api.wiring.servers import EngineServers
 from engine import dispatching, expressions, planning, plugins, watching
 from engine.model.alarms import ActionKind
+from engine.model.errors import Fault, InvalidInputError
 from engine.model.identifiers import dollars
 from engine.model.records import Term
 from engine.ports import Executor, Notifier, SignalSource
@@ -41,6 +43,7 @@ from engine.testing import crash
 from engine.watching.checking import Checking
 from engine.watching.desk import Desk
 from executors import kubernetes
+from executors.containers import ContainerExecutor, ContainerSettings
 from executors.local import FolderArtifacts, LocalExecutor, LocalSignals, MachineSignals
 from executors.serving import HttpModelServer
 
@@ -187,11 +190,33 @@ def _executors(
         name: plugin("berth.executors", name)() for name in plugins.load("berth.executors")
     }
     made["local"] = local
+    if any(each.executor == "containers" for each in parts.fleet.fleet().clusters):
+        made["containers"] = _containers(parts, artifacts)
     if beyond is not None:
         made["kubernetes"] = beyond
     if points is None:
         return made
     return {name: crash.crashing(executor, points) for name, executor in made.items()}
+
+
+def _containers(parts: Parts, artifacts: FolderArtifacts) -> ContainerExecutor:
+    """Return the executor of clusters whose tasks run in podman's containers.
+
+    Raises:
+        InvalidInputError: when no image is set. RetryableError: when podman does not answer.
+    """
+    settings = parts.settings
+    if not settings.container_image:
+        message = "the fleet has clusters with `executor: containers`, and no image is set"
+        fix = "set `container_image` to what their tasks run in"
+        raise InvalidInputError("settings", [Fault(code="U010", message=message, fix=fix)])
+    told = ContainerSettings(
+        image=settings.container_image,
+        podman=tuple(shlex.split(settings.container_podman)),
+        options=tuple(shlex.split(settings.container_options)),
+        python=settings.container_python,
+    )
+    return ContainerExecutor(settings.home, parts.fleet, artifacts, parts.clock, told)
 
 
 def detection_of(settings: Settings) -> detection.Detection:

@@ -15,6 +15,7 @@ from engine.model.fleet import Fleet
 from engine.model.progress import RunStatus
 from engine.model.records import ATTEMPTS, DEPLOYMENTS, RUNS
 from executors import kubernetes
+from executors.local.switch import HERE
 from executors.training.tracking import experiments
 from executors.training.tracking.experiments import Experiment
 from executors.training.tracking.exporting import Exported, Tracker, Training
@@ -179,7 +180,7 @@ class RunDesk:
             known = ", ".join(c.name for c in self.fleet().clusters)
             message = f"there is no cluster {name!r}; there are {known}"
             raise NotFoundError(message, fix="berth fleet lists them")
-        if cluster.executor != "local":
+        if cluster.executor not in HERE:
             message = f"cluster {name!r} is run by {cluster.executor!r}; only local ones are toys"
             raise RefusedError(message, code="G005")
         if up:

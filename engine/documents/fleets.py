@@ -154,7 +154,9 @@ CLUSTER = Form[Cluster](
         "continent": Field(
             Text("a continent"), "`eu`, `us`, ...: stands for regions", required=True
         ),
-        "executor": Field(Text("an executor"), "what runs its tasks: `local`, `kubernetes`"),
+        "executor": Field(
+            Text("an executor"), "what runs its tasks: `local`, `containers`, `kubernetes`"
+        ),
         "availability": Field(AVAILABILITY, "share of 30 days in which it answers"),
         "latency": Field(ROUND_TRIP, "round trip between callers and servers"),
         "reachable": Field(Flag(), "false keeps tasks away"),

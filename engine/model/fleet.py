@@ -81,7 +81,8 @@ class Pool:
 class Cluster:
     """A cluster, reached by one executor.
 
-    executor: registered name of the executor that runs its tasks (`local`, `kubernetes`).
+    executor: registered name of the executor that runs its tasks (`local`, `containers`,
+        `kubernetes`).
     availability: fraction of 30 days in which it answers.
     latency_ms: round trip between its callers and its servers, added to serving latency.
     reachable: false when it refuses or does not answer; nothing is placed there.

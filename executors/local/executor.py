@@ -16,13 +16,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from engine.model.dispatches import AttemptOrder, Observation
-from engine.model.errors import RetryableError, UnreachableError
+from engine.model.errors import RefusedError, RetryableError, UnreachableError
 from engine.model.fleet import Cluster
 from engine.model.identifiers import AttemptId
 from engine.ports import ArtifactStore, Clock, FleetSource
 from executors.local import files, launch, processes
 from executors.local.artifacts import storage
 from executors.local.observing import Observer
+from executors.local.starting import Starter
 from executors.local.switch import ClusterSwitch
 
 
@@ -30,20 +31,26 @@ class LocalExecutor:
     """Runs attempts on local clusters.
 
     home: the data folder; source: the fleet, for reachability and grace periods.
+    starter: starts the shims, as processes of this machine unless another is given.
     clock: for times of observations; limits are watched by the shims on the machine's own clock.
 
     Not safe for several threads, and one process at a time, as the engine's lock ensures.
     """
 
     def __init__(
-        self, home: Path, source: FleetSource, artifacts: ArtifactStore, clock: Clock
+        self,
+        home: Path,
+        source: FleetSource,
+        artifacts: ArtifactStore,
+        clock: Clock,
+        starter: Starter | None = None,
     ) -> None:
         self._home = home.absolute()
         self._source = source
         self._artifacts = artifacts
         self._clock = clock
         self._switch = ClusterSwitch(self._home)
-        self._shims = launch.Shims(self._home)
+        self._shims: Starter = starter or launch.Shims(self._home)
         self._observer = Observer(artifacts, clock, self._switch, self._shims)
         with storage("make the folder of attempts"):
             (self._home / "attempts").mkdir(parents=True, exist_ok=True)
@@ -57,11 +64,12 @@ class LocalExecutor:
                 (full disk, read-only folder); nothing was started.
             NotFoundError: when an input is not in the artefact store.
             DamagedError: when an input is not what its digest says.
+            RefusedError: when it may not run here.
         """
         folder = launch.folder_of(self._home, order.attempt_id)
         if folder.exists():
             if self._is_untouched(folder) and not self._shims.has(order.attempt_id):
-                self._shims.spawn(order, folder)
+                self._spawn(order, folder)
             return
         cluster = self._cluster(order.cluster)
         if not cluster.reachable:
@@ -69,15 +77,15 @@ class LocalExecutor:
             raise UnreachableError(message, fix="place the task elsewhere or wait")
         try:
             self._prepare(folder, order, cluster)
-            self._shims.spawn(order, folder)
         except (OSError, RetryableError) as error:
-            message = f"cannot start {order.attempt_id!r} on {order.cluster!r}: {error}"
             fix = f"free space on {str(self._home)!r} or make it writable"
-            raise UnreachableError(message, fix=fix) from error
+            raise _not_started(order, error, fix) from error
+        self._spawn(order, folder)
 
     def observe(self) -> Sequence[Observation]:
         """Return what is seen of every attempt; mend what a crash left half done."""
-        return [self._observer.observe(folder) for folder in self._folders()]
+        own = [folder for folder in self._folders() if self._shims.owns(folder)]
+        return [self._observer.observe(folder) for folder in own]
 
     def stop(self, attempt: AttemptId) -> None:
         """Ask an attempt to end: SIGTERM now, SIGKILL after its cluster's grace period.
@@ -121,15 +129,28 @@ class LocalExecutor:
             cpus=launch.least_used(machine, count, self._taken_cores()),
             down=self._switch.path(order.cluster),
             grace_seconds=cluster.grace_seconds,
+            python=self._shims.python,
         )
         try:
             launch.prepare(partial, order, document)
+            self._shims.prepare(partial, order)
             for task, digest in order.inputs.items():
                 self._artifacts.fetch(digest, partial / files.INPUTS / task)
             partial.rename(folder)
             files.sync_folder(folder.parent)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+    def _spawn(self, order: AttemptOrder, folder: Path) -> None:
+        """Start the shim; an attempt that cannot be started leaves no folder to be mended."""
+        try:
+            self._shims.spawn(order, folder)
+        except RefusedError:
+            shutil.rmtree(folder)
+            raise
+        except (OSError, RetryableError) as error:
+            shutil.rmtree(folder)
+            raise _not_started(order, error, getattr(error, "fix", "")) from error
 
     def _taken_cores(self) -> Iterator[int]:
         """Yield the cores of attempts that run, one for each attempt on it."""
@@ -167,3 +188,9 @@ class LocalExecutor:
     @staticmethod
     def _is_over(folder: Path) -> bool:
         return (folder / files.STATE).exists() or (folder / files.EXIT).exists()
+
+
+def _not_started(order: AttemptOrder, error: Exception, fix: str) -> UnreachableError:
+    """Return the error that says that an attempt was not started, and why."""
+    message = f"cannot start {order.attempt_id!r} on {order.cluster!r}: {error}"
+    return UnreachableError(message, fix=fix)

@@ -8,6 +8,7 @@
       signals.jsonl measured values           endpoint.json where a server listens
       stop          that it was asked to end  exit.json     how the command ended
       state.json    the final observation
+      container     name of its container  container.pid  its first process, as seen from here
 
 `executors.local.shim` imports this module, so it stays free of everything heavy.
 """
@@ -35,6 +36,8 @@ EXIT = "exit.json"
 STATE = "state.json"
 FORGOTTEN = "forgotten"
 SHIM_LOG = "shim.log"
+CONTAINER = "container"
+CONTAINER_PID = "container.pid"
 
 Ending = Literal["exited", "signalled", "memory", "timeout", "stopped", "refused"]
 """Who ended a command: itself, a foreign signal, a limit, the executor, or it never began."""
@@ -150,8 +153,22 @@ def load(path: Path) -> dict[str, object] | None:
 
 
 def read_claim(folder: Path) -> Claim | None:
-    """Return who claimed an attempt, or None."""
-    return cast("Claim | None", load(folder / CLAIM))
+    """Return who claimed an attempt, or None.
+
+    A shim in a container calls itself 1, so the process id is the one that podman wrote down.
+    """
+    claim = cast("Claim | None", load(folder / CLAIM))
+    if claim is not None and claim["pid"] and (folder / CONTAINER).exists():
+        claim["pid"] = _container_pid(folder)
+    return claim
+
+
+def _container_pid(folder: Path) -> int:
+    """Return the id of a container's first process on this machine; 0 is nobody's."""
+    try:
+        return int((folder / CONTAINER_PID).read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
 
 
 def read_exit(folder: Path) -> Exit | None:

@@ -15,7 +15,7 @@ from engine.model import documents
 from engine.model.dispatches import AttemptOrder
 from engine.model.errors import RefusedError
 from engine.model.specs import TaskKind
-from executors.local import files, together
+from executors.local import files, processes, together
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -25,6 +25,8 @@ _THREAD_VARIABLES = (
     "LOKY_MAX_CPU_COUNT",
 )
 _SIGNING = "BERTH_SIGNING_"
+MODELS = "models"
+"""The registry of models in the data folder."""
 
 
 def folder_of(home: Path, attempt: str) -> Path:
@@ -38,21 +40,23 @@ def folder_of(home: Path, attempt: str) -> Path:
     return home / "attempts" / attempt
 
 
-def command(order: AttemptOrder, variables: Mapping[str, str]) -> list[str]:
-    """Return the command of an order, or the built-in one of its kind.
+def command(
+    order: AttemptOrder, variables: Mapping[str, str], python: str = sys.executable
+) -> list[str]:
+    """Return the command of an order, or the built-in one of its kind, run by `python`.
 
     `$BERTH_FOLDER` and the other variables of a task are replaced in its arguments, since no
     shell is involved that would do it.
     """
     if not order.command:
-        return [sys.executable, "-m", "executors.tasks", order.kind.value]
+        return [python, "-m", "executors.tasks", order.kind.value]
     if order.nodes == 1:
         return [Template(word).safe_substitute(variables) for word in order.command]
     # What differs by node is replaced there.
     folder, module = variables["BERTH_ATTEMPT"], "executors.local.together"
     shared = {name: value for name, value in variables.items() if name != "BERTH_OUTPUTS"}
     words = [Template(word).safe_substitute(shared) for word in order.command]
-    return [sys.executable, "-P", "-m", module, folder, "--", *words]
+    return [python, "-P", "-m", module, folder, "--", *words]
 
 
 def variables(order: AttemptOrder, home: Path) -> dict[str, str]:
@@ -72,7 +76,7 @@ def variables(order: AttemptOrder, home: Path) -> dict[str, str]:
         "BERTH_PARAMETERS": str(folder / files.PARAMETERS),
         "BERTH_SIGNALS": str(folder / files.SIGNALS),
         "BERTH_ENDPOINT": str(folder / files.ENDPOINT),
-        "BERTH_MODELS": str(home / "models"),
+        "BERTH_MODELS": str(home / MODELS),
         "BERTH_ARTIFACTS": str(home / "artifacts"),
         "BERTH_FOLDER": order.folder or str(home),
     }
@@ -85,11 +89,20 @@ def environment(order: AttemptOrder, home: Path, cores: int) -> dict[str, str]:
     """
     here = str(Path(sys.executable).parent)
     path = os.pathsep.join([here, os.environ.get("PATH", os.defpath)])
-    threads = dict.fromkeys(_THREAD_VARIABLES, str(max(1, cores // max(1, order.workers))))
     # Only the task that packages, when its command is ours, may know how to sign.
     signs = order.kind is TaskKind.PACKAGE and not order.command
     own = {k: v for k, v in os.environ.items() if signs or not k.startswith(_SIGNING)}
-    return {**own, **threads, "PATH": path, **variables(order, home)}
+    return {
+        **own,
+        **threads(cores // max(1, order.workers)),
+        "PATH": path,
+        **variables(order, home),
+    }
+
+
+def threads(cores: int) -> dict[str, str]:
+    """Return the variables that keep numeric libraries to as many threads as cores."""
+    return dict.fromkeys(_THREAD_VARIABLES, str(max(1, cores)))
 
 
 def cores_wanted(order: AttemptOrder, machine: Sequence[int]) -> int:
@@ -104,12 +117,18 @@ def least_used(machine: Sequence[int], count: int, taken: Iterable[int]) -> list
 
 
 def document(
-    order: AttemptOrder, home: Path, *, cpus: list[int], down: Path, grace_seconds: float
+    order: AttemptOrder,
+    home: Path,
+    *,
+    cpus: list[int],
+    down: Path,
+    grace_seconds: float,
+    python: str = sys.executable,
 ) -> files.Launch:
     """Return what the shim of an order is told."""
     return files.Launch(
         attempt_id=order.attempt_id,
-        command=command(order, variables(order, home)),
+        command=command(order, variables(order, home), python),
         folder=str(folder_of(home, order.attempt_id) / files.WORK),
         memory_bytes=int(order.limits.memory_gib * order.nodes * 2**30),
         cpus=cpus,
@@ -133,7 +152,10 @@ def prepare(folder: Path, order: AttemptOrder, launch: files.Launch) -> None:
 
 
 class Shims:
-    """Shims started by this engine; those of an earlier one are known by their claims only.
+    """Shims that are processes of this machine (`executors.local.starting.Starter`).
+
+    Those that this engine started are known by their process ids, those of an earlier one by
+    their claims only.
 
     They are spawned by the system's own call, not by `subprocess`, whose objects want to be waited
     for: a shim outlives the engine that started it.
@@ -143,6 +165,18 @@ class Shims:
         self._home = home
         self._running: dict[str, list[int]] = {}
         self._counts: dict[str, int] = {}
+
+    @property
+    def python(self) -> str:
+        """The interpreter that Berth runs on."""
+        return sys.executable
+
+    def owns(self, folder: Path) -> bool:
+        """Whether an attempt's folder is not that of a container."""
+        return not (folder / files.CONTAINER).exists()
+
+    def prepare(self, folder: Path, order: AttemptOrder) -> None:
+        """Add nothing: a process needs no more than its documents."""
 
     def spawn(self, order: AttemptOrder, folder: Path) -> None:
         """Start a shim; when there are two of an attempt, the claim lets only one run.
@@ -177,6 +211,13 @@ class Shims:
     def count(self, attempt: str) -> int:
         """Return how many shims were started here for an attempt."""
         return self._counts.get(attempt, 0)
+
+    def kill(self, folder: Path) -> None:
+        """Kill every process of an attempt."""
+        processes.kill_having({"BERTH_ATTEMPT": str(folder)})
+
+    def clear(self, folder: Path) -> None:
+        """Remove nothing: a shim ends by itself."""
 
 
 def _reaped(pid: int) -> bool:

@@ -19,6 +19,7 @@ from engine.model.signals import Layer, Signal
 from engine.model.specs import TaskKind
 from engine.ports import Clock, FleetSource
 from executors.local import files, processes
+from executors.local.switch import HERE
 
 _LOG = logging.getLogger(__name__)
 _READ_BYTES_MAX = 4 << 20
@@ -113,7 +114,7 @@ class LocalSignals:
 
     def _machine(self, clusters: Iterable[Cluster], now: float) -> list[Signal]:
         """Look at each local cluster once."""
-        local = [cluster for cluster in clusters if cluster.executor == "local"]
+        local = [cluster for cluster in clusters if cluster.executor in HERE]
         living = self._living()
         pids = {name: [pid for pid, _ in found] for name, found in living.items()}
         elapsed = now - self._cpu_at if self._cpu_at is not None else 0.0

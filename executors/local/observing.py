@@ -12,14 +12,14 @@ from typing import cast
 
 from engine.model import documents
 from engine.model.dispatches import AttemptOrder, AttemptState, Observation, Reason
-from engine.model.errors import DamagedError, RetryableError
+from engine.model.errors import DamagedError, RefusedError, RetryableError
 from engine.model.identifiers import AttemptId, Digest
 from engine.model.signals import Layer, Shape, Signal
 from engine.model.specs import Scalar
 from engine.ports import ArtifactStore, Clock
 from executors.local import files, processes, results
 from executors.local.artifacts import storage
-from executors.local.launch import Shims
+from executors.local.starting import Starter
 from executors.local.switch import ClusterSwitch
 
 _SPAWNS_MAX = 3
@@ -32,7 +32,7 @@ class Observer:
     """Looks at attempts. Final observations are durable before they are returned."""
 
     def __init__(
-        self, artifacts: ArtifactStore, clock: Clock, switch: ClusterSwitch, shims: Shims
+        self, artifacts: ArtifactStore, clock: Clock, switch: ClusterSwitch, shims: Starter
     ) -> None:
         self._artifacts = artifacts
         self._clock = clock
@@ -105,10 +105,11 @@ class Observer:
             if self._shims.count(order.attempt_id) >= _SPAWNS_MAX:
                 why = f"it could not be started; see {str(folder / files.SHIM_LOG)!r}"
                 return self._gone(folder, order, None, why)
-            self._shims.spawn(order, folder)
-        return Observation(
-            attempt_id=order.attempt_id, state=AttemptState.RUNNING, handle=order.attempt_id
-        )
+            try:
+                self._shims.spawn(order, folder)
+            except (RefusedError, RetryableError) as error:
+                return _starting(order, error.message)
+        return _starting(order)
 
     def _ended(self, folder: Path, order: AttemptOrder) -> Observation:
         """Take what a command left: its outputs when it succeeded, its reason otherwise."""
@@ -147,7 +148,7 @@ class Observer:
         self, folder: Path, order: AttemptOrder, claim: files.Claim | None, why: str
     ) -> Observation:
         """Make sure that nothing of an attempt lives any more, then say that it is gone."""
-        processes.kill_having({"BERTH_ATTEMPT": str(folder)})
+        self._shims.kill(folder)
         if (folder / files.STOP).exists():
             return self._stopped_without_trace(folder, order)
         down = not self._switch.is_up(order.cluster)
@@ -169,6 +170,7 @@ class Observer:
     def _settle(self, folder: Path, order: AttemptOrder, seen: Observation) -> Observation:
         """Keep a final observation for ever, or say that there is no space for it yet."""
         try:
+            self._shims.clear(folder)
             with storage("keep the state of an attempt in"):
                 if seen.reason in {Reason.KILLED, Reason.CLUSTER_DOWN}:
                     killed = documents.encode(_killed_signal(order, self._clock.now()))
@@ -181,6 +183,16 @@ class Observer:
     def _remember(self, seen: Observation) -> Observation:
         self._settled[seen.attempt_id] = seen
         return seen
+
+
+def _starting(order: AttemptOrder, message: str = "") -> Observation:
+    """Return the observation of an attempt that nobody has claimed yet."""
+    return Observation(
+        attempt_id=order.attempt_id,
+        state=AttemptState.RUNNING,
+        handle=order.attempt_id,
+        message=message,
+    )
 
 
 def _running(folder: Path, order: AttemptOrder, claim: files.Claim) -> Observation:

@@ -6,6 +6,7 @@ shim.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import signal
@@ -18,6 +19,8 @@ import psutil
 _PROC = Path("/proc")
 _START_TICKS = 19
 """Place of the start time after the command name in `/proc/PID/stat` (field 22)."""
+_OFFERED = "500"
+"""As if it held half of the memory more than it does (proc(5), `oom_score_adj`)."""
 _ROUNDS = 200
 """Looks for survivors, 10 ms apart: two seconds, in which the kernel ends any killed process."""
 
@@ -98,6 +101,31 @@ def kill_having(variables: Mapping[str, str]) -> int:
             send(pid, wanted, signal.SIGKILL)
         time.sleep(0.01)
     return len(list(having(variables)))
+
+
+def memory_kills(root: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return how many processes the kernel killed for the memory of this container.
+
+    root: where control groups are mounted, which in a container shows its own. Version 2 counts
+    them in `memory.events`, version 1 in `memory.oom_control`. 0 for who is in no container: the
+    first process of a process namespace is number 1.
+    """
+    if os.getpid() != 1:
+        return 0
+    for path in (root / "memory.events", root / "memory" / "memory.oom_control"):
+        try:
+            lines = path.read_text().splitlines()
+        except OSError:
+            continue
+        counts = [line.split()[1] for line in lines if line.startswith("oom_kill ")]
+        return int(counts[0]) if counts else 0
+    return 0
+
+
+def offer(pid: int) -> None:
+    """Have the kernel end a process, and what it starts, before this one when memory is short."""
+    with contextlib.suppress(OSError):  # it has ended, or this machine does not let us
+        (_PROC / str(pid) / "oom_score_adj").write_text(_OFFERED)
 
 
 def tree(pid: int) -> list[psutil.Process]:

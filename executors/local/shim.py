@@ -124,7 +124,7 @@ class Command:
 
     def _start(self, log: int) -> subprocess.Popen[bytes]:
         """Start the command in a process group of its own; its errors pass through this shim."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             self._launch["command"],
             cwd=self._launch["folder"],
             stdin=subprocess.DEVNULL,
@@ -132,6 +132,8 @@ class Command:
             stderr=subprocess.PIPE,
             process_group=0,
         )
+        processes.offer(process.pid)
+        return process
 
     def _watch(self, process: subprocess.Popen[bytes], log: int) -> None:
         """Return when the command has ended."""
@@ -201,6 +203,8 @@ class Command:
         """Say how the command ended from its exit code and from what was done to it."""
         if self._ending is not None:
             return self._exit(self._ending, code, self._why)
+        if code and processes.memory_kills():
+            return self._exit("memory", code, "used up the memory of its container")
         if code < 0:
             return self._exit("signalled", code, f"ended by {signal.Signals(-code).name}")
         return self._exit("exited", code, self._last_words() if code else "")

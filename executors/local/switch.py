@@ -8,6 +8,9 @@ from pathlib import Path
 from engine.model.fleet import Cluster, Fleet
 from executors.local import files, processes
 
+HERE = frozenset({"local", "containers"})
+"""Executors of this machine, by the names that clusters call them."""
+
 
 class ClusterSwitch:
     """Makes local clusters fail and come back, as a power cut would.
@@ -43,7 +46,10 @@ class ClusterSwitch:
 
 
 class FileFleetSource:
-    """The fleet of a file, with local clusters reachable as their switch says."""
+    """The fleet of a file, with clusters of this machine reachable as their switch says.
+
+    Containers serve nothing, whatever the file says.
+    """
 
     def __init__(self, fleet: Fleet, switch: ClusterSwitch) -> None:
         self._fleet = fleet
@@ -54,7 +60,8 @@ class FileFleetSource:
         return Fleet(clusters=tuple(self._now(cluster) for cluster in self._fleet.clusters))
 
     def _now(self, cluster: Cluster) -> Cluster:
-        if cluster.executor != "local":
+        if cluster.executor not in HERE:
             return cluster
         reachable = cluster.reachable and self._switch.is_up(cluster.name)
-        return dataclasses.replace(cluster, reachable=reachable)
+        serves = cluster.serves and cluster.executor != "containers"
+        return dataclasses.replace(cluster, reachable=reachable, serves=serves)

@@ -51,6 +51,8 @@ def test_all_wrong_values_are_named_at_once_with_where_they_came_from(tmp_path: 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("container_options", "--label 'open"),
+        ("container_podman", 3),
         ("port", "a"),
         ("port", -1),
         ("port", True),

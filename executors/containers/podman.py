@@ -1,0 +1,204 @@
+"""Podman's command line: what an attempt's container is started with, and the calls for it.
+
+Options are those of podman-run(1) of podman 4 and newer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import psutil
+
+import executors
+from engine.model.dispatches import AttemptOrder
+from engine.model.errors import RefusedError, RetryableError
+from engine.model.specs import TaskKind
+from executors.containers.settings import ContainerSettings
+from executors.local import files, launch
+
+_LIMIT_SECONDS = 120.0
+"""Longest wait for one call; none of them pulls an image."""
+_PROCESSES_MAX = 4_096
+_OVERHEAD_BYTES = 96 << 20
+"""Memory of the shim beside the task: its own watch tells a limit before the kernel has to."""
+_CODE = "/berth-shim"
+_BEGIN = (
+    f"import sys; sys.path[:0] = [{_CODE!r}]; from executors.local import shim; "
+    "sys.exit(shim.main(sys.argv[1:]))"
+)
+"""Starts the shim without a variable that the task would inherit."""
+_WORDS_MAX = 1_000
+
+
+def name_of(home: Path, attempt: str) -> str:
+    """Return the name of an attempt's container: the same for every engine on the data folder."""
+    digest = hashlib.sha256(f"{home}\0{attempt}".encode()).hexdigest()
+    return f"berth-{digest[:24]}"
+
+
+def arguments(
+    order: AttemptOrder, home: Path, told: files.Launch, settings: ContainerSettings, cores: int
+) -> list[str]:
+    """Return the arguments of podman that start the container of an attempt.
+
+    It sees its own folder, the registry of models and the pipeline's folder, these two read-only,
+    and nothing else of the data folder.
+    told: what its shim is told; cores: how many it gets, for its thread counts.
+    """
+    folder = launch.folder_of(home, order.attempt_id)
+    variables = {**launch.threads(cores // max(1, order.workers)), **launch.variables(order, home)}
+    return [
+        *("run", "--detach", "--replace", "--name", name_of(home, order.attempt_id)),
+        *("--pull", "never", "--pidfile", str(folder / files.CONTAINER_PID)),
+        *("--log-driver", "k8s-file", "--log-opt", f"path={folder / files.SHIM_LOG}"),
+        *("--network", "host", "--user", "0:0", "--cap-drop", "all"),
+        *("--security-opt", "no-new-privileges", "--security-opt", "label=disable"),
+        *_repeated("--label", _labels(order, home)),
+        *_limits(order, told, cores),
+        *_mounts(order, home, folder),
+        *_repeated("--env", variables),
+        *("--workdir", told["folder"], "--entrypoint", settings.python),
+        *settings.options,
+        *(settings.image, "-c", _BEGIN, str(folder)),
+    ]
+
+
+def _repeated(option: str, values: Mapping[str, str]) -> list[str]:
+    return [word for name, value in values.items() for word in (option, f"{name}={value}")]
+
+
+def _labels(order: AttemptOrder, home: Path) -> dict[str, str]:
+    """Return what people and sweeps find a container by."""
+    return {
+        "berth.home": str(home),
+        "berth.attempt": order.attempt_id,
+        "berth.run": order.run_id,
+        "berth.pipeline": order.pipeline,
+        "berth.task": order.task,
+        "berth.cluster": order.cluster,
+    }
+
+
+def _limits(order: AttemptOrder, told: files.Launch, cores: int) -> list[str]:
+    """Return the limits that the kernel holds; no more processors than there are."""
+    words = ["--pids-limit", str(_PROCESSES_MAX)]
+    if order.limits.cpu_cores:
+        words += ["--cpus", f"{min(order.limits.cpu_cores, float(cores)):g}"]
+    if told["memory_bytes"]:
+        memory = f"{told['memory_bytes'] + _OVERHEAD_BYTES}b"
+        words += ["--memory", memory, "--memory-swap", memory]
+    return words
+
+
+def _mounts(order: AttemptOrder, home: Path, folder: Path) -> list[str]:
+    """Return what is seen of this machine, under the same paths, and the code of the shim.
+
+    The data folder is covered, so that a pipeline's folder around it does not show it.
+    """
+    read = {
+        str(Path(executors.__file__).parent): f"{_CODE}/executors",
+        str(Path(psutil.__file__).parent): f"{_CODE}/psutil",
+        str(home / "clusters"): str(home / "clusters"),
+    }
+    if order.folder and Path(order.folder) != home and Path(order.folder).is_dir():
+        read[order.folder] = order.folder
+    written = [str(folder), str(home / "started.log")]
+    models = str(home / launch.MODELS)
+    if order.kind is TaskKind.PACKAGE and not order.command:  # the one that adds to the registry
+        written.append(models)
+    else:
+        read[models] = models
+    return [
+        *("--tmpfs", f"{home}:size=1m,mode=0755"),
+        *_volumes([f"{source}:{target}:ro" for source, target in read.items()]),
+        *_volumes([f"{path}:{path}:rw" for path in written]),
+    ]
+
+
+def _volumes(mounts: Sequence[str]) -> list[str]:
+    return [word for mount in mounts for word in ("--volume", mount)]
+
+
+class Podman:
+    """Calls podman; each call is bounded in time."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = tuple(words)
+
+    def run(self, words: Sequence[str], image: str, folder: Path) -> None:
+        """Start a container from a folder, in which its monitor notes that memory ran out.
+
+        Raises:
+            RefusedError: when the image is not there. RetryableError: on any other fault.
+        """
+        done = self._call(words, folder)
+        if done.returncode:
+            if self._call(["image", "exists", image]).returncode == 1:
+                message = f"podman has no image {image!r}"
+                raise RefusedError(message, fix=f"podman pull {image}, then run it again")
+            raise _failed("start a container", done)
+
+    def runs(self, name: str) -> bool:
+        """Whether a container of that name runs.
+
+        Raises:
+            RetryableError: when podman does not answer as it should.
+        """
+        found = self._list("--filter", f"name=^{name}$", "--filter", "status=running")
+        return bool(found)
+
+    def remove(self, name: str) -> None:
+        """End and remove a container; one that is gone is no fault.
+
+        Podman refuses one that ends just then, so it is asked twice.
+
+        Raises:
+            RetryableError: when it is still there.
+        """
+        words = ["rm", "--force", "--ignore", "--time", "0", name]
+        if self._call(words).returncode:
+            done = self._call(words)
+            if done.returncode:
+                raise _failed("remove a container", done)
+
+    def named(self, home: Path) -> list[tuple[str, str]]:
+        """Return name and attempt of every container of a data folder.
+
+        Raises:
+            RetryableError: when podman does not answer as it should.
+        """
+        found = self._list("--all", "--filter", f"label=berth.home={home}")
+        return [(each["Names"][0], each["Labels"]["berth.attempt"]) for each in found]
+
+    def _list(self, *words: str) -> list[dict[str, Any]]:
+        done = self._call(["ps", *words, "--format", "json"])
+        if done.returncode:
+            raise _failed("list containers", done)
+        return cast("list[dict[str, Any]]", json.loads(done.stdout or "[]"))
+
+    def _call(
+        self, words: Sequence[str], folder: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(
+                [*self._words, *words],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                timeout=_LIMIT_SECONDS,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            message = f"cannot call {' '.join(self._words)!r}: {error}"
+            fix = "install podman, or set `container_podman`"
+            raise RetryableError(message, fix=fix) from error
+
+
+def _failed(what: str, done: subprocess.CompletedProcess[str]) -> RetryableError:
+    said = done.stderr.strip()[-_WORDS_MAX:]
+    return RetryableError(f"podman cannot {what}: {said}", fix="see what podman says")
