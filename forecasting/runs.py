@@ -71,21 +71,8 @@ def known_attributes(
 def gather(
     pipeline: PipelineSpec, task: TaskSpec, history: Sequence[RunRecord], *, failed: bool
 ) -> Past:
-    """Return the runs that speak for a task; those that failed only when asked for.
-
-    What Berth runs itself says nothing about a command of somebody's own, nor the other way round:
-    a command may need a thousandth, and a task that is given that little dies as it starts.
-    """
-    own = (pipeline.name, task.name)
-    same = [
-        r
-        for r in history
-        if r.kind == task.kind
-        and (failed or r.succeeded)
-        and ((r.pipeline, r.task) == own or ("command" in r.attributes) == bool(task.command))
-    ]
-    same.sort(key=lambda r: (-r.ended_at, r.pipeline, r.task))
-    same = same[:MOST_RUNS_READ]
+    """Return the runs that speak for a task; those that failed only when asked for."""
+    same = _speaking(pipeline, task, history, failed=failed)
     attributes = known_attributes(pipeline, task, history)
     names = [task_key(pipeline.name, task.name), *(task_key(r.pipeline, r.task) for r in same)]
     models = [_model(attributes), *(_model(r.attributes) for r in same)]
@@ -110,6 +97,26 @@ def gather(
         task=names[0],
         latest=tuple(same),
     )
+
+
+def _speaking(
+    pipeline: PipelineSpec, task: TaskSpec, history: Sequence[RunRecord], *, failed: bool
+) -> list[RunRecord]:
+    """Return the last runs of the kind, newest first.
+
+    What Berth runs itself says nothing about a command of somebody's own, nor the other way round:
+    a command may need a thousandth, and a task that is given that little dies as it starts.
+    """
+    own = (pipeline.name, task.name)
+    found = [
+        run
+        for run in history
+        if run.kind == task.kind
+        and (failed or run.succeeded)
+        and ((run.pipeline, run.task) == own or ("command" in run.attributes) == bool(task.command))
+    ]
+    found.sort(key=lambda run: (-run.ended_at, run.pipeline, run.task))
+    return found[:MOST_RUNS_READ]
 
 
 def _upstream(pipeline: PipelineSpec, task: TaskSpec) -> dict[str, Scalar]:
