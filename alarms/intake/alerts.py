@@ -120,6 +120,11 @@ def _of_event(event: object, index: int) -> Mapping[str, object]:
     inner: Mapping[str, Any] = data if isinstance(data, Mapping) else {}
     if isinstance(inner.get("labels"), Mapping):
         return {"startsAt": known.get("time"), **inner}
+    return _as_alert(known, inner)
+
+
+def _as_alert(known: Mapping[str, Any], inner: Mapping[str, Any]) -> Mapping[str, object]:
+    """Return an event that is no alert as one, from its own members and the plain ones within."""
     plain = {
         str(name): value
         for name, value in inner.items()
