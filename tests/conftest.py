@@ -25,6 +25,9 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("berth")
 
 OF_THE_STORY = "tests/story/"
+# One of each for all the tests of a process: a fixture that modules import is one a module.
+pytest_plugins = ("tests.support.clusters.fixtures", "tests.support.clusters.real_node")
+
 CLUSTERS_OF_THEIR_OWN = ("test_faults.py", "test_multikueue.py", "test_demo.py")
 COMPILES = ("placement", "openb", "roadef", "reassign")
 """Tests that may be the first of a fresh clone to need compiled loops, at times in every worker."""
@@ -53,9 +56,10 @@ def scope_of(nodeid: str) -> str:
     file = nodeid.partition("::")[0]
     if file.startswith(OF_THE_STORY):
         return "story"
-    if "kubernetes" not in file or file.startswith("tests/unit/"):
-        return file
-    if file.endswith(CLUSTERS_OF_THEIR_OWN):
+    if file.endswith("/test_provisioning.py"):
+        return "control plane"
+    alone = file.startswith("tests/unit/") or file.endswith(CLUSTERS_OF_THEIR_OWN)
+    if alone or "kubernetes" not in file:
         return file
     return "real node" if "/test_real_" in file else "control plane"
 

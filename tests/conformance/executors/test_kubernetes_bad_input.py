@@ -18,11 +18,9 @@ from executors.kubernetes.api import Api
 from executors.kubernetes.clusters import KubernetesClusters
 from executors.kubernetes.settings import ClusterSettings, KubernetesSettings
 from tests.support.clusters import certificates
-from tests.support.clusters.fixtures import Place, admin, api_of, control_plane, node, place
+from tests.support.clusters.fixtures import Place, api_of
 from tests.support.clusters.process_kubelet import ProcessKubelet
 from tests.support.clusters.workplace import Workplace
-
-__all__ = ["admin", "control_plane", "node", "place"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"

@@ -28,17 +28,9 @@ from engine.testing.executor_suite import (
 from executors.kubernetes.api import Api, Document
 from executors.kubernetes.rights import optional_manifests
 from tests.support.clusters import nodes, programs
-from tests.support.clusters.fixtures import (
-    Place,
-    admin,
-    control_plane,
-    node,
-    place,
-)
+from tests.support.clusters.fixtures import Place
 from tests.support.clusters.process_kubelet import ProcessKubelet
 from tests.support.clusters.workplace import PROGRAMS, Workplace
-
-__all__ = ["admin", "control_plane", "node", "place"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
 

@@ -12,10 +12,6 @@ from executors.kubernetes import rights
 from executors.kubernetes.api import Api
 from tests.support import charts
 from tests.support.clusters import plane
-from tests.support.clusters.fixtures import (  # noqa: F401 - fixtures
-    admin,
-    control_plane,
-)
 
 PATHS = {
     "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
@@ -146,17 +142,17 @@ def test_the_chart_has_no_fault_that_helm_knows() -> None:
 @pytest.mark.parametrize("values", VALUES, ids=" ".join)
 def test_the_chart_is_taken_by_a_real_server_whatever_its_values(
     values: tuple[str, ...],
-    control_plane: plane.ControlPlane,  # noqa: F811
-    admin: Api,  # noqa: F811
+    control_plane: plane.ControlPlane,
+    admin: Api,
 ) -> None:
     taken_by(admin, charts.documents(charts.rendered(*values)))
 
 
-def test_the_manifests_are_taken_by_a_real_server(admin: Api) -> None:  # noqa: F811
+def test_the_manifests_are_taken_by_a_real_server(admin: Api) -> None:
     taken_by(admin, charts.manifest("berth.yaml"))
 
 
-def test_a_fault_in_a_manifest_would_be_noticed(admin: Api) -> None:  # noqa: F811
+def test_a_fault_in_a_manifest_would_be_noticed(admin: Api) -> None:
     objects = charts.manifest("berth.yaml")
     (engine,) = [each for each in objects if each["kind"] == "Deployment"]
     engine["spec"]["template"]["spec"]["containers"][0]["imagee"] = "a slip"

@@ -18,10 +18,7 @@ from engine.model.fleet import Provider
 from executors.kubernetes.api import APPLY, Api
 from tests.support.capacity import CHOSEN, fleet, report
 from tests.support.clusters import building, programs
-from tests.support.clusters.fixtures import admin, control_plane
 from tests.support.clusters.kueue import documents
-
-__all__ = ["admin", "control_plane"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
 POOLS = "/apis/karpenter.sh/v1/nodepools"

@@ -18,9 +18,7 @@ from executors.kubernetes import KubernetesClusters, KubernetesFleetSource, Node
 from executors.kubernetes.api import Api
 from executors.kubernetes.settings import ClusterSettings, KubernetesSettings
 from tests.support.clusters import nodes
-from tests.support.clusters.fixtures import Place, admin, control_plane, place
-
-__all__ = ["admin", "control_plane", "place"]
+from tests.support.clusters.fixtures import Place
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
 NAME = f"full-{os.getpid()}"

@@ -33,11 +33,9 @@ from executors.kubernetes.kinds.addresses import (
 from executors.kubernetes.serving import objects, routing
 from executors.kubernetes.serving.rollout import Phase, Rules, State, Strategy
 from tests.support.clusters import building, operators, plane, process_kubelet, programs
-from tests.support.clusters.fixtures import Place, admin, control_plane, new_place, node
+from tests.support.clusters.fixtures import Place, new_place
 from tests.support.clusters.process_kubelet import ProcessKubelet
 from tests.support.clusters.workplace import PROGRAMS, Workplace
-
-__all__ = ["admin", "control_plane", "node"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
 ATTEMPT = AttemptId("r-1.task.1")

@@ -29,9 +29,7 @@ from executors.kubernetes.paths import log_path
 from executors.kubernetes.servers import Servers
 from executors.packaging import images
 from tests.support.clusters import programs
-from tests.support.clusters.real_node import POOL, RealCluster, RealWorkplace, real_cluster
-
-__all__ = ["real_cluster"]
+from tests.support.clusters.real_node import POOL, RealCluster, RealWorkplace
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
 

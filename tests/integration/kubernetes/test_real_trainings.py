@@ -25,9 +25,7 @@ from engine.model.specs import TaskKind
 from engine.testing.executor_suite import seen
 from executors.training.trials.standing import Records
 from executors.training.trials.study import JOURNAL
-from tests.support.clusters.real_node import POOL, RealCluster, RealWorkplace, real_cluster
-
-__all__ = ["real_cluster"]
+from tests.support.clusters.real_node import POOL, RealCluster, RealWorkplace
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
 

@@ -15,10 +15,8 @@ import psutil
 import pytest
 
 from executors.training.parallel import metrics
-from tests.support.clusters.fixtures import Place, admin, control_plane, node, place
+from tests.support.clusters.fixtures import Place
 from tests.support.clusters.process_kubelet import ProcessKubelet
-
-__all__ = ["admin", "control_plane", "node", "place"]
 
 pytestmark = [
     pytest.mark.slow,

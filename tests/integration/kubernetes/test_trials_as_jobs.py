@@ -14,10 +14,8 @@ import pytest
 
 from executors.training.trials.standing import Records
 from executors.training.trials.study import JOURNAL
-from tests.support.clusters.fixtures import Place, admin, control_plane, node, place
+from tests.support.clusters.fixtures import Place
 from tests.support.clusters.process_kubelet import ProcessKubelet
-
-__all__ = ["admin", "control_plane", "node", "place"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
 
