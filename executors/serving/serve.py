@@ -112,7 +112,8 @@ async def _serve(
             meanwhile.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await meanwhile
-            windows.flush([feature.name for feature in application.model.features])
+            features = [feature.name for feature in application.model.features]
+            windows.flush(features, is_whole=False)
 
 
 def _with_runner(task: Task, application: ModelServer, windows: Windows) -> ASGIApp:

@@ -94,14 +94,18 @@ class Windows:
         self._window.right += sum(a == b for a, b in zip(answers, labels, strict=True))
         return True
 
-    def flush(self, features: Sequence[str]) -> None:
-        """Append the signals of the window that ends now, and begin the next."""
+    def flush(self, features: Sequence[str], *, is_whole: bool = True) -> None:
+        """Append the signals of the window that ends now, and begin the next.
+
+        is_whole: whether it was as long as the others; else its count of requests says nothing.
+        """
         window, self._window = self._window, _Window()
         pipeline = self._teller.pipeline
         labels = {"model": pipeline, "pipeline": pipeline}
         origin = Origin("serving", f"model:{pipeline}", labels)
         signal = self._teller.signal
-        signal(origin, "requests", window.requests, shape="count")
+        if is_whole:
+            signal(origin, "requests", window.requests, shape="count")
         if window.requests:
             share = window.errors / window.requests
             signal(origin, "errors_share", share, shape="share", weight=window.requests)

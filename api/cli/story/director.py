@@ -101,11 +101,12 @@ def tell(wish: Wish, run: Callable[[Sequence[str]], int]) -> int:
         if wish.summary is not None:
             told = {**summary.values(), "engine death points": supervisor.deaths}
             wish.summary.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-        if stage.callers is not None:
-            stage.callers.stop()
         try:
+            # Callers go last: a model that serves on without any is an alarm of its own.
             _clear(stage)
         finally:
+            if stage.callers is not None:
+                stage.callers.stop()
             supervisor.stop()
             engine.close()
     return 0

@@ -94,10 +94,11 @@ class _Measuring:
             # A sleep may end a moment early.
             self.end(math.floor(time.time() / self.seconds + _EARLY) * self.seconds)
 
-    def end(self, at: float) -> None:
+    def end(self, at: float, *, is_whole: bool = True) -> None:
         """End the window that began last."""
         self.telling.begin(at)
-        self.windows.flush([each.name for each in self.application.model.features])
+        features = [each.name for each in self.application.model.features]
+        self.windows.flush(features, is_whole=is_whole)
         self.telling.end()
 
 
@@ -113,7 +114,7 @@ async def _serve(application: ModelServer, listening: socket.socket, measuring: 
         await server.serve(sockets=[listening])
     finally:
         going_on.cancel()
-        measuring.end(time.time())
+        measuring.end(time.time(), is_whole=False)
 
 
 if __name__ == "__main__":

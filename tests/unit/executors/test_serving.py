@@ -266,6 +266,14 @@ def test_a_window_says_what_came(windows: Windows, tmp_path: Path) -> None:
     }
 
 
+def test_a_window_that_ends_early_counts_no_requests(windows: Windows, tmp_path: Path) -> None:
+    windows.answered("1", prediction([1], [[1.0]]), 5.0)
+    windows.flush(["a"], is_whole=False)
+    told = said(tmp_path)
+    assert "requests" not in told
+    assert told["latency_ms_p99"] == 5.0
+
+
 def test_labels_that_do_not_fit_are_unknown(windows: Windows) -> None:
     windows.answered("1", prediction([1, 0], [[1.0], [3.0]]), 5.0)
     assert not windows.label("1", [1])
