@@ -126,8 +126,8 @@ class Reading:
         if len(kept) < len(signals):
             left = next(signal for signal in signals if not _is_measured(signal, until))
             _LOG.warning(
-                "%d signals of %s are left out: no numbers of less than %g, or no time up to now "
-                "in seconds since 1970; the first is %s of %g at %g",
+                "%d signals of %s are left out: no numbers of less than %g, no time up to now in "
+                "seconds since 1970, or NUL in a name; the first is %r of %g at %g",
                 len(signals) - len(kept),
                 source,
                 MAGNITUDE_MOST,
@@ -155,4 +155,5 @@ def _is_measured(signal: Signal, until: float) -> bool:
     What is no number is nothing measured. One time that lies ahead would make all others look late.
     """
     numbers = (signal.value, signal.weight)
-    return 0 <= signal.at <= until and all(abs(number) < MAGNITUDE_MOST for number in numbers)
+    is_number = all(abs(number) < MAGNITUDE_MOST for number in numbers)
+    return is_number and 0 <= signal.at <= until and "\0" not in signal.series
