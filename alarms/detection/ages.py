@@ -9,7 +9,8 @@ from __future__ import annotations
 from alarms.detection import significance
 from alarms.detection.memory import Sample
 from alarms.detection.settings import DetectionSettings, Meaning
-from alarms.detection.trackers import Judgement, least_of
+from alarms.detection.significance import Judgement
+from alarms.detection.trackers import least_of
 from engine.model.signals import Signal
 
 AGES = frozenset({"output_age_seconds", "sender_silent_seconds"})

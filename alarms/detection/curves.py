@@ -14,8 +14,7 @@ import statistics
 from collections import deque
 
 from alarms.detection.settings import DetectionSettings, Meaning
-from alarms.detection.significance import Finding
-from alarms.detection.trackers import Judgement
+from alarms.detection.significance import Finding, Judgement
 from engine.model.signals import Signal
 
 CURVES = frozenset({"training_loss", "gradient_norm"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from engine.model import documents
 from engine.model.alarms import Alarm
 from engine.model.signals import Season, Signal
 
+_LOG = logging.getLogger(__name__)
 LARGE = 1e6
 """Statistics from here on are told by their size only."""
 TINY_SHARE = 1e-6
@@ -55,6 +57,7 @@ class StatisticalDetector:
         self._references: dict[str, dict[str, Signal]] = {}
         self._silences = Silences(self._settings)
         self._recalled: dict[str, list[Season]] = {}
+        self._untestable: set[str] = set()
         self._now = float("-inf")
 
     def observe(self, signals: Sequence[Signal]) -> Sequence[Alarm]:
@@ -143,12 +146,33 @@ class StatisticalDetector:
             recalled = self._recalled.pop(signal.series, ())
             if isinstance(tracker, LevelTracker):
                 tracker.recall(recalled)
-        judgement = tracker.observe(signal, self._level())
+        try:
+            judgement = tracker.observe(signal, self._level())
+        except (ArithmeticError, ValueError) as error:
+            self._give_up(signal, error)
+            return []
         if judgement is None or not judgement.outside:
             self._calm(signal)
             return []
         alarm = self._raise(signal, judgement.finding, at=signal.at)
         return [] if alarm is None else [alarm]
+
+    def _give_up(self, signal: Signal, error: Exception) -> None:
+        """Begin anew with a series that nobody can compute with: all others are watched on.
+
+        A share of 95, which was meant in percent, is such a value.
+        """
+        del self._trackers[signal.series]
+        if signal.series not in self._untestable:
+            self._untestable.add(signal.series)
+            _LOG.warning(
+                "%s is not tested: %g as a %s of weight %g cannot be (%s)",
+                signal.series,
+                signal.value,
+                signal.shape.value,
+                signal.weight,
+                error,
+            )
 
     def _calm(self, signal: Signal) -> None:
         """Note a normal value; after some of them the series is normal again."""

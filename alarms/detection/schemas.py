@@ -6,10 +6,9 @@ the source is from now on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from alarms.detection.significance import Finding
-from alarms.detection.trackers import Judgement
+from alarms.detection.significance import Finding, Judgement
 from engine.model.signals import Signal
 
 NAME = "columns"
@@ -56,7 +55,7 @@ class SchemaTracker:
             usual=usual,
             low=usual,
             high=usual,
-            said="; ".join(changed[:_NAMED_MOST]) + _more(changed),
+            said=told(changed),
         )
         return Judgement(finding, outside=bool(changed))
 
@@ -94,10 +93,11 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     ]
 
 
+def told(changed: Sequence[str]) -> str:
+    """Return the first few changes in words, and how many more there are."""
+    left = len(changed) - _NAMED_MOST
+    return "; ".join(changed[:_NAMED_MOST]) + (f"; and {left} more" if left > 0 else "")
+
+
 def _typed(columns: Mapping[str, str]) -> dict[str, str]:
     return {name: kind for name, kind in columns.items() if kind != EMPTY}
-
-
-def _more(changed: list[str]) -> str:
-    left = len(changed) - _NAMED_MOST
-    return f"; and {left} more" if left > 0 else ""

@@ -16,8 +16,7 @@ from alarms.detection import significance
 from alarms.detection.memory import WEEK_SEASONS, Following, Sample, Scatter, Seasons
 from alarms.detection.sequences.detector import SequenceDetector, SequenceSettings
 from alarms.detection.settings import DetectionSettings, Meaning, Worse
-from alarms.detection.significance import Finding, Scatters
-from alarms.detection.significance import Judgement as Judgement
+from alarms.detection.significance import Finding, Judgement, Scatters
 from engine.model.signals import Season, Shape, Signal
 
 REFERENCES = frozenset({"reference_median", "reference_mad", "reference_mean", "reference_sd"})

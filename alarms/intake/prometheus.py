@@ -146,6 +146,8 @@ class PrometheusSource:
         except (httpx.HTTPError, ValueError) as error:
             message = f"Prometheus at {host} does not answer: {type(error).__name__} {error}"
             raise UnreachableError(message, fix="look at `url` and the server") from error
+        if not isinstance(content, Mapping):
+            raise _unreadable(host, query)
         if response.status_code >= _ERROR or content.get("status") != "success":
             why = str(content.get("error", response.status_code))[:200]
             message = f"Prometheus at {host} refuses query {query.name!r}: {why}"
@@ -153,8 +155,18 @@ class PrometheusSource:
             if response.status_code in _QUERY_FAULTS:
                 raise _RefusedQueryError(message, fix=fix)
             raise UnreachableError(message, fix=fix)
-        results = content["data"]["result"][:SERIES_MOST]
-        return [sample for one in results for sample in _samples(one, query)]
+        try:
+            results = content["data"]["result"][:SERIES_MOST]
+            return [sample for one in results for sample in _samples(one, query)]
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise _unreadable(host, query) from error
+
+
+def _unreadable(host: str, query: Query) -> _RefusedQueryError:
+    return _RefusedQueryError(
+        f"what {host} answers to query {query.name!r} is no matrix of numbers",
+        fix="look at `url`, and try the query on the server's own page",
+    )
 
 
 def _reachable(now: float, *, answers: bool) -> Signal:
@@ -171,7 +183,7 @@ def _samples(one: Mapping[str, Any], query: Query) -> list[Sample]:
     labels = {key: str(value) for key, value in one["metric"].items() if key != "__name__"}
     return [
         Sample(name=query.name, labels=labels, at=float(at), value=float(value), unit=query.unit)
-        for at, value in one["values"]
+        for at, value in one.get("values", ())  # native histograms have none
     ]
 
 

@@ -11,27 +11,17 @@ from collections.abc import Sequence
 from engine.model.intake import Sender
 from engine.model.records import SENDERS
 from engine.model.signals import Layer, Signal
-from engine.ports import Clock, Ledger
+from engine.windows import StoreSource
 
 
-class SenderSilence:
-    """One look at all senders per window. window_seconds: time between two looks."""
+class SenderSilence(StoreSource):
+    """Looks at all senders once a window."""
 
     name = "senders"
 
-    def __init__(self, ledger: Ledger, clock: Clock, *, window_seconds: float) -> None:
-        self._ledger = ledger
-        self._clock = clock
-        self._window_seconds = window_seconds
-
-    def read(self, position: str) -> tuple[Sequence[Signal], str]:
-        """Return how long each sender has been silent, once a window; see the port."""
-        now = self._clock.now()
-        window = str(int(now // self._window_seconds))
-        if window == position:
-            return [], position
+    def _look(self, now: float) -> Sequence[Signal]:
         senders = (stored.value for stored in self._ledger.select(SENDERS))
-        return [_signal(each, now) for each in senders if each.values], window
+        return [_signal(each, now) for each in senders if each.values]
 
 
 def _signal(sender: Sender, now: float) -> Signal:

@@ -48,6 +48,8 @@ def _source(facts: Facts, subject: str, mine: Sequence[Alarm]) -> Hypothesis:
 
 def _check(facts: Facts, subject: str, lead: Alarm) -> Check | None:
     """Return the check that Berth runs itself, where it has one."""
+    if lead.signal == COLUMNS:
+        return Check(kind=CheckKind.SCHEMA, subject=subject, since=lead.at)
     if lead.signal not in _ROWS:
         return None
     return Check(kind=CheckKind.ROWS, subject=subject, since=facts.began_at())

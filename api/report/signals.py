@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from api.report import phrases
@@ -31,6 +32,7 @@ def series_text(signals: Sequence[Signal], style: Style = PLAIN, *, now: float) 
     """Return a row for each series."""
     if not signals:
         return f"Nothing was measured lately.\n\n{following('berth doctor')}"
+    shown = newest(signals)
     rows = [
         (
             signal.layer.value,
@@ -40,9 +42,10 @@ def series_text(signals: Sequence[Signal], style: Style = PLAIN, *, now: float) 
             signal.unit,
             phrases.age(now - signal.at),
         )
-        for signal in newest(signals)
+        for signal in shown
     ]
-    one = f"berth signals '{newest(signals)[0].series}'"
+    # Others name their series as they like; the line is there to be copied into a shell.
+    one = phrases.printable(shlex.join(["berth", "signals", shown[0].series]))
     return f"{table(_SERIES, rows, style)}\n\n{following(one, 'berth alarms')}"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
+from alarms.detection import schemas
 from api.wiring import doctor
 from api.wiring.parts import Parts
 from engine.model.checks import Check, CheckKind, Verdict
@@ -69,21 +70,57 @@ class EngineChecks:
         return Verdict.DENIES, f"{name}: {'; '.join(one.message for one in looks)}"
 
     def _schema(self, check: Check) -> Answer:
-        """Compare columns and units of the newest rows with those of the run before."""
-        pipeline = check.subject.partition(":")[2]
+        """Compare what was delivered last with what came before; then the units of rows."""
+        pipeline, _, task = check.subject.partition(":")[2].partition("/")
+        etl = task or self._etl_of(pipeline)
+        delivered = self._delivered(f"task:{pipeline}/{etl}|{schemas.NAME}", check.since)
+        if delivered is not None and delivered[0] is Verdict.CONFIRMS:
+            return delivered
+        kept = self._kept(pipeline, etl, check.since)
+        return kept if delivered is None or kept[0] is Verdict.CONFIRMS else delivered
+
+    def _etl_of(self, pipeline: str) -> str:
         stored = self._parts.ledger.get(PIPELINES, pipeline)
         tasks = stored.value.tasks if stored else ()
-        etl = next((task.name for task in tasks if task.kind is TaskKind.ETL), None)
-        runs = self._looks.task_runs(pipeline, etl) if etl else []
-        digests = [run.artifact for run in runs if run.artifact is not None]
-        if len(digests) < 2:  # noqa: PLR2004 - one to look at, one to compare with
-            return Verdict.OPEN, f"rows of {len(digests)} runs are kept, too few to compare"
+        return next((task.name for task in tasks if task.kind is TaskKind.ETL), "")
+
+    def _delivered(self, series: str, since: float) -> Answer | None:
+        """Compare columns and types of deliveries, also of those that their task refused.
+
+        Held against each other are the newest one and the last before the trouble began; None
+        where one of them is not known.
+        """
+        told = self._looks.newest(series)
+        former = [one for one in told if one.at < since]
+        if not former or former[0] is told[0]:
+            return None
+        before, newest = (
+            schemas.read(one.labels.get(schemas.LABEL, "")) for one in (former[0], told[0])
+        )
+        if not before or not newest:
+            return None
+        changed = schemas.changes(before, newest)
+        if changed:
+            return Verdict.CONFIRMS, f"the newest delivery differs: {schemas.told(changed)}"
+        return Verdict.DENIES, f"{len(newest)} columns with their types are as before it began"
+
+    def _kept(self, pipeline: str, etl: str, since: float) -> Answer:
+        """Compare columns and units of the newest rows with those of the run before."""
+        kept = [
+            (run.artifact, run.ended_at or 0.0)
+            for run in self._looks.task_runs(pipeline, etl)
+            if run.artifact is not None
+        ]
+        if len(kept) < 2:  # noqa: PLR2004 - one to look at, one to compare with
+            return Verdict.OPEN, f"rows of {len(kept)} runs are kept, too few to compare"
         newest, before = (
-            columns_of(self._artifacts.read(digest, "schema.json")) for digest in digests[:2]
+            columns_of(self._artifacts.read(digest, "schema.json")) for digest, _ in kept[:2]
         )
         found = schema_changes(before, newest)
         if found:
-            return Verdict.CONFIRMS, f"the newest schema differs: {', '.join(found)}"
+            return Verdict.CONFIRMS, f"the newest schema differs: {schemas.told(found)}"
+        if kept[0][1] < since:
+            return Verdict.OPEN, "the newest rows are from before it began"
         return Verdict.DENIES, f"{len(newest)} columns with their units are as in the run before"
 
     def _golden(self, check: Check) -> Answer:
@@ -116,9 +153,19 @@ class EngineChecks:
 
 
 def columns_of(data: bytes) -> dict[str, str]:
-    """Return the unit of each column, "" for one without."""
-    document = json.loads(data)
-    return {str(one["name"]): str(one.get("unit", "")) for one in document["columns"]}
+    """Return the unit of each column, "" for one without.
+
+    Raises:
+        DamagedError: when there are none: tasks of other people write what they like.
+    """
+    try:
+        columns = json.loads(data)["columns"]
+        return {str(one["name"]): str(one.get("unit", "")) for one in columns}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedError(
+            "'schema.json' names no columns",
+            fix='let the etl task write {"columns": [{"name": ..., "unit": ...}]}',
+        ) from error
 
 
 def schema_changes(before: dict[str, str], after: dict[str, str]) -> list[str]:

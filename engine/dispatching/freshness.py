@@ -8,30 +8,20 @@ from engine.model.dispatches import RunState
 from engine.model.identifiers import PipelineName
 from engine.model.records import RUNS
 from engine.model.signals import Layer, Signal
-from engine.ports import Clock, Ledger
+from engine.windows import StoreSource
 
 RUNS_LOOKED_AT = 500
 """Newest runs that succeeded; a pipeline without any among them tells nothing any more."""
 
 
-class FreshnessSignals:
+class FreshnessSignals(StoreSource):
     """Looks at runs that succeeded once a window. Port `SignalSource`."""
 
     name = "freshness"
 
-    def __init__(self, ledger: Ledger, clock: Clock, *, window_seconds: float) -> None:
-        self._ledger = ledger
-        self._clock = clock
-        self._window_seconds = window_seconds
-
-    def read(self, position: str) -> tuple[Sequence[Signal], str]:
-        """Return the age of the newest output of each pipeline; see the port."""
-        now = self._clock.now()
-        window = str(int(now // self._window_seconds))
-        if window == position:
-            return [], position
+    def _look(self, now: float) -> Sequence[Signal]:
         newest = self._newest()
-        return [_signal(name, now - newest[name], now) for name in sorted(newest)], window
+        return [_signal(name, now - newest[name], now) for name in sorted(newest)]
 
     def _newest(self) -> dict[PipelineName, float]:
         """Return when the newest run of each pipeline ended well."""

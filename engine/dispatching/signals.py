@@ -15,7 +15,7 @@ from engine.model.dispatches import Run, RunState, TaskState
 from engine.model.progress import RunStatus
 from engine.model.records import RUNS
 from engine.model.signals import Layer, Signal
-from engine.ports import Clock, Ledger
+from engine.windows import StoreSource
 
 WINDOWS_AFTER = 6
 """Windows after the end of a run in which it is still told that nothing is wrong any more."""
@@ -25,35 +25,26 @@ FAILED_WINDOWS = 1_440
 """Windows after the end of a run that failed in which that is still told."""
 
 
-class PlanSignals:
+class PlanSignals(StoreSource):
     """Looks at runs once a window. Port `SignalSource`."""
 
     name = "plan"
 
-    def __init__(self, ledger: Ledger, clock: Clock, *, window_seconds: float) -> None:
-        self._ledger = ledger
-        self._clock = clock
-        self._window_seconds = window_seconds
-
-    def read(self, position: str) -> tuple[Sequence[Signal], str]:
-        """Return the signals of this window, if it was not read yet; see the port."""
-        now = self._clock.now()
-        window = str(int(now // self._window_seconds))
-        if window == position or not self._is_any(now):
-            return [], position
+    def _look(self, now: float) -> Sequence[Signal] | None:
+        if not self._is_any(now):
+            return None
         newest: dict[str, RunStatus] = {}
         failing: set[str] = set()
         for one in status(self._ledger, now):
             newest.setdefault(one.run.pipeline, one)
             if one.run.state is RunState.FAILED:
                 failing.add(one.run.pipeline)
-        found = [
+        return [
             signal
             for one in newest.values()
             if self._counts(one.run, now)
             for signal in signals_of(one, now, has_failed=one.run.pipeline in failing)
         ]
-        return found, window
 
     def _is_any(self, now: float) -> bool:
         """Return whether a run counts; most of the time none does, and that is cheap to tell."""

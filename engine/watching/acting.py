@@ -166,14 +166,8 @@ class Acting:
             drift=None if self._drift is None else self._drift.drifts(pipeline),
             is_drift_watched=self._drift is not None,
         )
-        action = Action(
-            action_id=action_id,
-            kind=ActionKind.RETRAIN,
-            state=ActionState.WANTED,
-            super_alarm_id=group.super_alarm_id,
-            subject=cause.subject,
-            policy=f"{cause.title}; belief {cause.belief:.2f}",
-            wanted_at=request.now,
+        action = dataclasses.replace(
+            wishes.wanted(ActionKind.RETRAIN, group, cause, action_id, request.now),
             pipeline=pipeline,
             parameters=parameters,
             cost_micro_dollars=request.cost_micro_dollars,

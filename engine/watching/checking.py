@@ -8,6 +8,7 @@ said nothing is repeated while the super-alarm is open.
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterator
 
 from engine.model.alarms import SuperAlarm
@@ -18,9 +19,9 @@ from engine.ports import Checker
 from engine.watching.desk import Desk
 from engine.watching.judging import OPEN_STATES
 
+_LOG = logging.getLogger(__name__)
 CAUSES_CHECKED = 3
 """Likeliest causes of a super-alarm whose checks are run: those that people see."""
-
 BELIEF_LEAST = 0.01
 """What is believed less is not worth a look."""
 
@@ -66,6 +67,10 @@ class Checking:
             verdict, message = self._checker.look(check)
         except BerthError as error:
             verdict, message = Verdict.OPEN, f"could not look: {error.message}"
+        except Exception as error:
+            # What one look stumbles over must not keep all others from being taken.
+            _LOG.exception("the look %r at %s failed", check.kind.value, check.subject)
+            verdict, message = Verdict.OPEN, f"could not look: {type(error).__name__}: {error}"
         return Checked(
             kind=check.kind,
             subject=check.subject,

@@ -18,6 +18,7 @@ from engine.ports import Clock, Ledger
 Answer = tuple[Verdict, str]
 HOUR_SECONDS = 3_600.0
 RUNS_READ = 30
+VALUES_READ = 30
 ROWS_RATIO = 1.3
 NULLS_POINTS = 0.02
 MORE, SAME = 1.5, 1.2
@@ -41,9 +42,10 @@ class StoreLooks:
         """Compare rows and empty cells of a task with those of its earlier runs."""
         pipeline, _, task = check.subject.partition(":")[2].partition("/")
         counts = [
-            (float(one.outputs["rows"]), float(one.outputs.get("nulls", 0)))
+            (float(rows), float(nulls))
             for one in self.task_runs(pipeline, task)
-            if isinstance(one.outputs.get("rows"), int | float)
+            if isinstance(rows := one.outputs.get("rows"), int | float)
+            and isinstance(nulls := one.outputs.get("nulls", 0), int | float)
         ]
         if len(counts) < 2:  # noqa: PLR2004 - one to look at, one to compare with
             return (
@@ -155,6 +157,13 @@ class StoreLooks:
         """Return the signals of a series after one instant and up to another."""
         found = self._ledger.select(SIGNALS, where={"series": series}, order_by="at", since=since)
         return [stored.value for stored in found if stored.value.at <= until]
+
+    def newest(self, series: str) -> list[Signal]:
+        """Return some signals of a series, newest first."""
+        found = self._ledger.select(
+            SIGNALS, where={"series": series}, order_by="at", descending=True, limit=VALUES_READ
+        )
+        return [stored.value for stored in found]
 
     def _spec(self, run: Run) -> PipelineSpec | None:
         stored = self._ledger.get(PLANS, run.plan_id)

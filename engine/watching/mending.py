@@ -6,13 +6,13 @@ them out. Ids follow from the super-alarm and from what is asked, so nothing is 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 from engine.model import documents
 from engine.model.alarms import (
     Action,
     ActionKind,
-    ActionState,
     Alarm,
     Cause,
     CauseKind,
@@ -52,14 +52,9 @@ class Mending:
             stored = self._desk.ledger.get(TASK_RUNS, task_run_key(run_id, task))
             if stored is None or stored.value.state is not TaskState.RUNNING:
                 continue
-            action = Action(
-                action_id=f"{group.super_alarm_id}.stop.{run_id}.{task}",
-                kind=ActionKind.STOP,
-                state=ActionState.WANTED,
-                super_alarm_id=group.super_alarm_id,
+            action = dataclasses.replace(
+                self._wanted(ActionKind.STOP, group, cause, f"stop.{run_id}.{task}"),
                 subject=f"task:{stored.value.pipeline}/{task}",
-                policy=_because(cause),
-                wanted_at=self._desk.clock.now(),
                 pipeline=stored.value.pipeline,
                 run_id=stored.value.run_id,
                 result=alarm.message,
@@ -76,14 +71,9 @@ class Mending:
             return None
         parameters = {} if cause.remedy is None else dict(cause.remedy.parameters)
         wish = documents.letters(documents.encode(parameters), 4)
-        action = Action(
-            action_id=f"{group.super_alarm_id}.retry.{run.run_id}.{wish}",
-            kind=ActionKind.RETRY,
-            state=ActionState.WANTED,
-            super_alarm_id=group.super_alarm_id,
+        action = dataclasses.replace(
+            self._wanted(ActionKind.RETRY, group, cause, f"retry.{run.run_id}.{wish}"),
             subject=f"run:{run.run_id}",
-            policy=_because(cause),
-            wanted_at=self._desk.clock.now(),
             pipeline=run.pipeline,
             run_id=run.run_id,
             plan_id=run.plan_id,
@@ -100,14 +90,9 @@ class Mending:
         if stored is None or cause.kind is not CauseKind.CODE:
             return False
         serving = stored.value.serving or stored.value.wanted
-        action = Action(
-            action_id=f"{group.super_alarm_id}.roll-back.{pipeline}",
-            kind=ActionKind.ROLL_BACK,
-            state=ActionState.WANTED,
-            super_alarm_id=group.super_alarm_id,
+        action = dataclasses.replace(
+            self._wanted(ActionKind.ROLL_BACK, group, cause, f"roll-back.{pipeline}"),
             subject=f"model:{pipeline}",
-            policy=_because(cause),
-            wanted_at=self._desk.clock.now(),
             pipeline=pipeline,
             parameters={mending_guards.LEFT: serving},
         )
@@ -118,6 +103,10 @@ class Mending:
             previous=stored.value.previous,
         )
         return self._ask(action, found)
+
+    def _wanted(self, kind: ActionKind, group: SuperAlarm, cause: Cause, wish: str) -> Action:
+        action_id = f"{group.super_alarm_id}.{wish}"
+        return wishes.wanted(kind, group, cause, action_id, self._desk.clock.now())
 
     def _failed_run(self, group: SuperAlarm) -> Run | None:
         """Return the newest run of which an alarm of the group says that it failed."""
@@ -160,7 +149,3 @@ def _newest(group: SuperAlarm, signals: frozenset[str]) -> list[Alarm]:
         if alarm.signal in signals:
             found[alarm.series] = alarm
     return sorted(found.values(), key=lambda each: (-each.at, each.alarm_id))
-
-
-def _because(cause: Cause) -> str:
-    return f"{cause.title}; belief {cause.belief:.2f}"

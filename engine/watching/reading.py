@@ -7,7 +7,6 @@ or the sources are read again from where they were.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -23,6 +22,10 @@ from engine.watching.recent import Recent
 _LOG = logging.getLogger(__name__)
 SEASONS_MOST = 1_000_000
 """Of all series together; a thousand series have 28,000."""
+AHEAD_SECONDS = 3_600.0
+"""So far the clock of the machine that measures may be ahead of ours."""
+MAGNITUDE_MOST = 1e100
+"""Nothing is measured that is as large; squares of what is smaller are numbers still."""
 _LATE_SHARE = 0.5
 """Of the time in which an alarm may join a group: it must still be offered after a slow step."""
 
@@ -105,7 +108,7 @@ class Reading:
             except RetryableError as error:
                 _LOG.warning("signals of %s cannot be read now: %s", source.name, error.message)
                 continue
-            batch.signals += [signal for signal in signals if _is_finite(signal)]
+            batch.signals += self._measured(source.name, signals)
             if position != before:
                 batch.cursors.append(Cursor(source=source.name, position=position))
         batch.signals.sort(key=lambda signal: signal.at)
@@ -115,6 +118,24 @@ class Reading:
             batch.seasons = list(self._detector.remembered())
         self._recent.add(batch.signals)
         return batch
+
+    def _measured(self, source: str, signals: Sequence[Signal]) -> list[Signal]:
+        """Return what of a source's signals was measured, by a clock that is not far ahead."""
+        until = self._desk.clock.now() + AHEAD_SECONDS
+        kept = [signal for signal in signals if _is_measured(signal, until)]
+        if len(kept) < len(signals):
+            left = next(signal for signal in signals if not _is_measured(signal, until))
+            _LOG.warning(
+                "%d signals of %s are left out: no numbers of less than %g, no time up to now in "
+                "seconds since 1970, or NUL in a name; the first is %r of %g at %g",
+                len(signals) - len(kept),
+                source,
+                MAGNITUDE_MOST,
+                left.series,
+                left.value,
+                left.at,
+            )
+        return kept
 
     def _dated(self, alarm: Alarm) -> Alarm:
         """Note when an alarm is raised whose signal came so late that it could join no group."""
@@ -128,6 +149,11 @@ def _tested(signals: Iterable[Signal]) -> list[Signal]:
     return [signal for signal in signals if signal.name not in USE_SIGNALS]
 
 
-def _is_finite(signal: Signal) -> bool:
-    """A value that is no number is nothing measured; it could not be stored either."""
-    return all(math.isfinite(number) for number in (signal.value, signal.at, signal.weight))
+def _is_measured(signal: Signal, until: float) -> bool:
+    """Return whether a signal can be stored, told of and computed with.
+
+    What is no number is nothing measured. One time that lies ahead would make all others look late.
+    """
+    numbers = (signal.value, signal.weight)
+    is_number = all(abs(number) < MAGNITUDE_MOST for number in numbers)
+    return is_number and 0 <= signal.at <= until and "\0" not in signal.series

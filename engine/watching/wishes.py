@@ -5,11 +5,24 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from engine.model.alarms import Action, ActionState, Guard
+from engine.model.alarms import Action, ActionKind, ActionState, Cause, Guard, SuperAlarm
 from engine.model.identifiers import FREE, MicroDollars, PipelineName
 from engine.model.records import ABSENT, ACTIONS, PLANS, RUNS, Put
 from engine.ports import Ledger
 from engine.watching.desk import Desk
+
+
+def wanted(kind: ActionKind, group: SuperAlarm, cause: Cause, action_id: str, now: float) -> Action:
+    """Return an action that answers the cause of a super-alarm, without its guards."""
+    return Action(
+        action_id=action_id,
+        kind=kind,
+        state=ActionState.WANTED,
+        super_alarm_id=group.super_alarm_id,
+        subject=cause.subject,
+        policy=f"{cause.title}; belief {cause.belief:.2f}",
+        wanted_at=now,
+    )
 
 
 def guarded(action: Action, found: Sequence[Guard]) -> Action:

@@ -12,7 +12,7 @@ ROW = 34
 NODE = 24
 COLUMNS = (0, 260, 520)
 NODE_WIDTH = 200
-SUBJECTS_MOST = 8
+NAMES_MOST = 8
 LETTERS_MOST = 28
 
 Line = tuple[int, int, int, int]
@@ -48,20 +48,21 @@ def reach(group: alarms.SuperAlarm) -> Reach | None:
     if cause is None or not (others or group.pipelines):
         return None
     names = _shortened(others)
-    pipelines = [str(name) for name in group.pipelines]
+    pipelines = _shortened(group.pipelines)
+    source = cause.subject or cause.title
     height = max(1, len(names), len(pipelines)) * ROW
-    first = _column(0, [cause.subject or cause.title], height, "cause")
+    first = _column(0, [source], height, "cause")
     middle = _column(1, names, height, "alarmed")
     last = _column(2, pipelines, height, "pipeline")
     lines = _lines(first[0], middle, last, group)
-    told = f"{cause.subject} reaches {', '.join(names) or 'nothing else that is alarmed'}"
+    told = f"{source} reaches {', '.join(names) or 'nothing else that is alarmed'}"
     harmed = f"; harmed or at risk: {', '.join(pipelines)}" if pipelines else ""
     return Reach((*first, *middle, *last), lines, height, told + harmed)
 
 
-def _shortened(subjects: Sequence[str]) -> list[str]:
-    more = len(subjects) - SUBJECTS_MOST
-    return [*subjects[:SUBJECTS_MOST], *([f"and {more} more"] if more > 0 else [])]
+def _shortened(names: Sequence[str]) -> list[str]:
+    more = len(names) - NAMES_MOST
+    return [*names[:NAMES_MOST], *([f"and {more} more"] if more > 0 else [])]
 
 
 def _lines(

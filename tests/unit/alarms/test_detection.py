@@ -363,3 +363,16 @@ def test_the_band_of_a_series_that_stood_still_is_what_it_was() -> None:
     (alarm,) = observed(values("gpu_gib_used", [*[0.0] * 40, 0.1, 0.1]))
     assert (alarm.expected_low, alarm.expected_high) == (0.0, 0.0)
     assert " normal is 0 (robust z: +9.8e+07," in alarm.message
+
+
+@pytest.mark.parametrize(
+    ("shape", "value"), [(Shape.SHARE, 95.0), (Shape.COUNT, 1e19), (Shape.GAUGE, 1e200)]
+)
+def test_a_series_that_nobody_can_compute_with_stops_no_other(
+    caplog: pytest.LogCaptureFixture, shape: Shape, value: float
+) -> None:
+    odd = values("accuracy", [value] * 80, shape=shape, weight=100.0)
+    good = values("latency_ms_p99", [*[20.0, 21.0] * 38, *[90.0] * 4])
+    alarms = observed(signal for pair in zip(odd, good, strict=True) for signal in pair)
+    assert {alarm.signal for alarm in alarms} == {"latency_ms_p99"}
+    assert caplog.text.count("model:heart|accuracy is not tested") == 1

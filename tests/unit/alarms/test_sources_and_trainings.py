@@ -12,6 +12,7 @@ from alarms import HypothesisTree
 from alarms.detection.detector import StatisticalDetector
 from alarms.detection.schemas import changes
 from engine.model.alarms import Alarm, Cause, CauseKind, Severity
+from engine.model.checks import Check, CheckKind
 from engine.model.signals import Layer, Signal
 from engine.testing.watch_suites import group
 
@@ -80,6 +81,7 @@ def test_a_column_that_is_gone_alarms_and_is_named() -> None:
     assert (cause.kind, cause.subject) == (CauseKind.DATA, "task:heart/etl")
     assert cause.title == "the source of heart changed its columns: column chol is gone"
     assert cause.belief > 0.9
+    assert cause.check == Check(kind=CheckKind.SCHEMA, subject="task:heart/etl", since=alarm.at)
 
 
 def test_the_same_columns_in_another_order_are_no_change() -> None:

@@ -15,13 +15,13 @@ import pytest
 from api.messages.answers import Finding
 from api.settings import Settings
 from api.wiring import build, doctor
-from api.wiring.checks import EngineChecks, schema_changes
+from api.wiring.checks import EngineChecks, columns_of, schema_changes
 from api.wiring.parts import Parts
 from engine import documents
 from engine.dispatching import submit
 from engine.model.checks import Check, CheckKind, Verdict
 from engine.model.dispatches import Attempt, AttemptState, Deployment, TaskState
-from engine.model.errors import NotFoundError
+from engine.model.errors import DamagedError, NotFoundError
 from engine.model.identifiers import (
     AttemptId,
     ClusterName,
@@ -31,8 +31,9 @@ from engine.model.identifiers import (
     RunId,
     TaskName,
 )
-from engine.model.records import ATTEMPTS, DEPLOYMENTS, TASK_RUNS, Put, task_run_key
+from engine.model.records import ATTEMPTS, DEPLOYMENTS, SIGNALS, TASK_RUNS, Put, task_run_key
 from engine.model.resources import Resources
+from engine.model.signals import Layer, Signal
 from engine.model.specs import TaskKind, TaskSpec
 from engine.testing import samples
 from executors.local import FolderArtifacts
@@ -104,6 +105,65 @@ class TestSchema:
         found, message = looks.look(self.ASKED)
         assert found is Verdict.CONFIRMS
         assert message == "the newest schema differs: c0 is in mmol/L, was in mg/dL"
+
+    def delivers(self, parts: Parts, at: float, *columns: str) -> None:
+        """Store what an etl task tells of a file before it checks it."""
+        signal = Signal(
+            name="columns",
+            layer=Layer.ETL,
+            subject="task:heart/etl",
+            at=at,
+            value=float(len(columns)),
+            labels={"schema": "\n".join(columns)},
+        )
+        parts.ledger.commit("test", [Put(SIGNALS, signal)])
+
+    @pytest.mark.parametrize("subject", ["pipeline:heart", "task:heart/etl"])
+    def test_a_delivery_that_its_task_refused_is_compared_with_the_last_good_one(
+        self, parts: Parts, looks: EngineChecks, tmp_path: Path, subject: str
+    ) -> None:
+        for number in range(2):
+            self.ran(parts, tmp_path / str(number), "mg/dL")
+        asked = Check(kind=CheckKind.SCHEMA, subject=subject, since=300.0)
+        self.delivers(parts, 100.0, "age:number", "chol:number")
+        assert looks.look(asked) == (Verdict.OPEN, "the newest rows are from before it began")
+        # The second attempt of the same run tells the same again.
+        for at in (300.0, 301.0):
+            self.delivers(parts, at, "age:number", "cholesterol:number")
+        assert looks.look(asked) == (
+            Verdict.CONFIRMS,
+            "the newest delivery differs: column chol is gone; column cholesterol is new",
+        )
+        self.delivers(parts, 400.0, "age:number", "chol:number")
+        assert looks.look(asked) == (
+            Verdict.DENIES,
+            "2 columns with their types are as before it began",
+        )
+
+    def test_units_count_where_the_columns_are_the_same(
+        self, parts: Parts, looks: EngineChecks, tmp_path: Path
+    ) -> None:
+        self.ran(parts, tmp_path / "1", "mg/dL")
+        self.ran(parts, tmp_path / "2", "mmol/L")
+        for at in (100.0, 300.0):
+            self.delivers(parts, at, "chol:number")
+        asked = Check(kind=CheckKind.SCHEMA, subject="task:heart/etl", since=300.0)
+        assert looks.look(asked)[0] is Verdict.CONFIRMS
+
+    def test_columns_that_nobody_names_are_not_compared(
+        self, parts: Parts, looks: EngineChecks
+    ) -> None:
+        for at in (100.0, 300.0):
+            self.delivers(parts, at)
+        asked = Check(kind=CheckKind.SCHEMA, subject="task:heart/etl", since=300.0)
+        assert looks.look(asked)[0] is Verdict.OPEN
+
+    @pytest.mark.parametrize("data", [b"", b"[]", b'{"columns": 3}', b'{"columns": ["a"]}'])
+    def test_a_schema_that_somebody_else_wrote_is_an_error_that_the_loop_tells(
+        self, data: bytes
+    ) -> None:
+        with pytest.raises(DamagedError, match="names no columns"):
+            columns_of(data)
 
     def test_new_and_gone_columns_are_named(self) -> None:
         assert schema_changes({"a": "", "b": ""}, {"b": "g", "c": ""}) == [

@@ -26,12 +26,12 @@ class ScriptedChecker:
     def __init__(self, verdict: Verdict = Verdict.CONFIRMS) -> None:
         self.verdict = verdict
         self.looked: list[Check] = []
-        self.is_failing = False
+        self.error: Exception | None = None
 
     def look(self, check: Check) -> tuple[Verdict, str]:
         self.looked.append(check)
-        if self.is_failing:
-            raise NotFoundError("there is no such cluster")
+        if self.error is not None:
+            raise self.error
         return self.verdict, "c does not answer"
 
 
@@ -77,13 +77,24 @@ def test_what_did_not_confirm_is_looked_at_again(alarmed: World, verdict: Verdic
     assert len(group(alarmed).checks) == 1
 
 
-def test_a_look_that_fails_says_so(alarmed: World) -> None:
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (NotFoundError("there is no such cluster"), "there is no such cluster"),
+        (ZeroDivisionError("by a factor"), "ZeroDivisionError: by a factor"),
+    ],
+)
+def test_a_look_that_fails_says_so_and_holds_up_no_other(
+    alarmed: World, error: Exception, why: str
+) -> None:
     checker = ScriptedChecker()
-    checker.is_failing = True
-    assert checking(alarmed, checker).step()
+    checker.error = error
+    loop = checking(alarmed, checker)
+    assert loop.step()
     (checked,) = group(alarmed).checks
     assert checked.verdict is Verdict.OPEN
-    assert checked.message == "could not look: there is no such cluster"
+    assert checked.message == f"could not look: {why}"
+    assert not loop.step()
 
 
 def test_one_check_a_step_and_each_is_kept(alarmed: World) -> None:

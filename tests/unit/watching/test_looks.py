@@ -96,10 +96,21 @@ class TestRows:
         assert found is verdict
         assert message.startswith(f"{rows} rows")
 
+    def test_counts_that_are_no_numbers_are_left_out(self, world: World, looks: StoreLooks) -> None:
+        ran(world, etl(), rows=1_000)
+        ran(world, etl(), rows="many")
+        ran(world, etl(), rows=1_000, nulls="few")
+        assert looks.rows(self.CHECK)[1].startswith("etl has counted rows in 1 runs")
+
     def test_one_run_is_too_few(self, world: World, looks: StoreLooks) -> None:
         ran(world, etl(), rows=1_000)
         ran(world, etl())
         assert looks.rows(self.CHECK)[0] is Verdict.OPEN
+
+
+def test_the_newest_values_come_first(world: World, looks: StoreLooks) -> None:
+    measured(world, "columns", [(NOW - 20.0, 2.0), (NOW - 10.0, 3.0)])
+    assert [one.value for one in looks.newest("model:heart|columns")] == [3.0, 2.0]
 
 
 class TestRequests:

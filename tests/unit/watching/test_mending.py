@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import pytest
 
@@ -15,29 +16,22 @@ from engine.model.specs import Scalar, TaskKind
 from engine.testing.watch_suites import gauge
 from engine.watching import MendPolicy
 from engine.watching.mending_guards import LEFT
-from tests.support.watch_world import DATA, World
+from tests.support.watch_world import DATA, LOST, World
 
-DIVERGES = Cause(
+DIVERGES = dataclasses.replace(
+    LOST,
     kind=CauseKind.CONFIGURATION,
     subject="task:heart/train",
     title="the training diverges",
-    belief=0.9,
-    settled=True,
 )
-CHANGED = Cause(
-    kind=CauseKind.CONFIGURATION,
+CHANGED = dataclasses.replace(
+    DIVERGES,
     subject="pipeline:heart",
     title="a change just before",
-    belief=0.9,
-    settled=True,
     remedy=Remedy(description="set it back", parameters={"train.rate": 0.1}),
 )
-DEPLOYED = Cause(
-    kind=CauseKind.CODE,
-    subject="model:heart",
-    title="a deployment just before",
-    belief=0.9,
-    settled=True,
+DEPLOYED = dataclasses.replace(
+    LOST, kind=CauseKind.CODE, subject="model:heart", title="a deployment just before"
 )
 FIRST, SECOND = Digest("sha256:1"), Digest("sha256:2")
 
@@ -110,12 +104,23 @@ def past(world: World, kind: ActionKind, **changes: object) -> None:
     world.put(dataclasses.replace(action, **changes))
 
 
+def measured(
+    world: World,
+    cause: Cause,
+    signals: Callable[[float, float], Signal] = gauge,
+    *,
+    times: int = 1,
+) -> None:
+    """Let something alarm for long enough to decide, with its likely cause."""
+    world.causes.answer = (cause,)
+    for _ in range(times):
+        world.measure(500.0, signals)
+
+
 class TestStop:
     def test_a_training_that_loses_precision_is_stopped_once(self, world: World) -> None:
         ran(world, RunState.ACTIVE)
-        world.causes.answer = (DIVERGES,)
-        for _ in range(3):
-            world.measure(500.0, training)
+        measured(world, DIVERGES, training, times=3)
         action = only(world, ActionKind.STOP)
         assert (action.state, action.subject) == (ActionState.WANTED, "task:heart/train")
         assert action.run_id == "r-1"
@@ -124,8 +129,7 @@ class TestStop:
     @pytest.mark.parametrize("kind", [CauseKind.INFRASTRUCTURE, CauseKind.DEMAND])
     def test_what_passes_stops_nothing(self, world: World, kind: CauseKind) -> None:
         ran(world, RunState.ACTIVE)
-        world.causes.answer = (dataclasses.replace(DIVERGES, kind=kind),)
-        world.measure(500.0, training)
+        measured(world, dataclasses.replace(DIVERGES, kind=kind), training)
         assert held(only(world, ActionKind.STOP)) == ["cause kind"]
 
     def test_a_training_that_recovered_goes_on(self, world: World) -> None:
@@ -133,20 +137,17 @@ class TestStop:
         world.causes.answer = (dataclasses.replace(DIVERGES, belief=0.1),)
         world.measure(500.0, training)
         world.measure(1.0, training)
-        world.causes.answer = (DIVERGES,)
-        world.measure(500.0, gauge)
+        measured(world, DIVERGES)
         assert held(only(world, ActionKind.STOP)) == ["precision"]
 
     def test_a_training_that_is_over_needs_none(self, world: World) -> None:
         ran(world, RunState.FAILED)
-        world.causes.answer = (DIVERGES,)
-        world.measure(500.0, training)
+        measured(world, DIVERGES, training)
         assert not world.actions(ActionKind.STOP)
 
     def test_what_is_learned_by_heart_is_not_trained_again(self, world: World) -> None:
         ran(world, RunState.ACTIVE)
-        world.causes.answer = (dataclasses.replace(DATA, kind=CauseKind.MODEL),)
-        world.measure(500.0, training)
+        measured(world, dataclasses.replace(DATA, kind=CauseKind.MODEL), training)
         assert only(world, ActionKind.STOP).state is ActionState.WANTED
         assert not world.actions(ActionKind.RETRAIN)
 
@@ -154,9 +155,7 @@ class TestStop:
 class TestRetry:
     def test_a_failed_run_is_retried_with_the_remedy(self, world: World) -> None:
         ran(world, RunState.FAILED)
-        world.causes.answer = (CHANGED,)
-        for _ in range(3):
-            world.measure(500.0, failure)
+        measured(world, CHANGED, failure, times=3)
         action = only(world, ActionKind.RETRY)
         assert (action.state, action.subject) == (ActionState.WANTED, "run:r-1")
         assert action.parameters == {"train.rate": 0.1}
@@ -172,24 +171,21 @@ class TestRetry:
 
     def test_without_a_remedy_it_is_held(self, world: World) -> None:
         ran(world, RunState.FAILED)
-        world.causes.answer = (DIVERGES,)
-        world.measure(500.0, failure)
+        measured(world, DIVERGES, failure)
         action = only(world, ActionKind.RETRY)
         assert held(action) == ["remedy"]
         assert action.result == "held back by: remedy"
 
     def test_the_same_again_would_end_alike(self, world: World) -> None:
         ran(world, RunState.FAILED, **{"train.rate": 0.1})
-        world.causes.answer = (CHANGED,)
-        world.measure(500.0, failure)
+        measured(world, CHANGED, failure)
         assert held(only(world, ActionKind.RETRY)) == ["remedy"]
 
     def test_a_newer_run_ends_the_matter(self, world: World) -> None:
         ran(world, RunState.FAILED)
         world.clock.advance(1.0)
         ran(world, RunState.ACTIVE, "r-2")
-        world.causes.answer = (CHANGED,)
-        world.measure(500.0, failure)
+        measured(world, CHANGED, failure)
         assert not world.actions(ActionKind.RETRY)
 
     @pytest.mark.parametrize("state", [RunState.ACTIVE, None])
@@ -198,17 +194,14 @@ class TestRetry:
     ) -> None:
         if state is not None:
             ran(world, state)
-        world.causes.answer = (CHANGED,)
-        world.measure(500.0, failure)
+        measured(world, CHANGED, failure)
         assert not world.actions(ActionKind.RETRY)
 
 
 class TestRollBack:
     def test_a_deployment_that_broke_is_rolled_back(self, world: World) -> None:
         deployed(world)
-        world.causes.answer = (DEPLOYED,)
-        for _ in range(3):
-            world.measure(500.0, gauge)
+        measured(world, DEPLOYED, times=3)
         action = only(world, ActionKind.ROLL_BACK)
         assert (action.state, action.pipeline) == (ActionState.WANTED, "heart")
         assert action.parameters == {LEFT: SECOND}
@@ -216,32 +209,27 @@ class TestRollBack:
 
     def test_without_a_model_before_it_is_held(self, world: World) -> None:
         deployed(world, previous=None)
-        world.causes.answer = (DEPLOYED,)
-        world.measure(500.0, gauge)
+        measured(world, DEPLOYED)
         assert held(only(world, ActionKind.ROLL_BACK)) == ["model before"]
 
     def test_a_deployment_after_the_first_alarm_is_not_to_blame(self, world: World) -> None:
         deployed(world, after_seconds=20.0)
-        world.causes.answer = (DEPLOYED,)
-        world.measure(500.0, gauge)
+        measured(world, DEPLOYED)
         assert held(only(world, ActionKind.ROLL_BACK)) == ["deployment"]
 
     def test_what_was_left_is_not_gone_back_to(self, world: World) -> None:
         deployed(world)
         past(world, ActionKind.ROLL_BACK, parameters={LEFT: FIRST})
-        world.causes.answer = (DEPLOYED,)
-        world.measure(500.0, gauge)
+        measured(world, DEPLOYED)
         assert held(only(world, ActionKind.ROLL_BACK)) == ["model before"]
 
     def test_a_change_of_configuration_is_for_people(self, world: World) -> None:
         deployed(world)
-        world.causes.answer = (dataclasses.replace(DEPLOYED, kind=CauseKind.CONFIGURATION),)
-        world.measure(500.0, gauge)
+        measured(world, dataclasses.replace(DEPLOYED, kind=CauseKind.CONFIGURATION))
         assert not world.actions(ActionKind.ROLL_BACK)
 
     def test_where_nothing_serves_there_is_nothing_to_do(self, world: World) -> None:
-        world.causes.answer = (DEPLOYED,)
-        world.measure(500.0, gauge)
+        measured(world, DEPLOYED)
         assert not world.actions(ActionKind.ROLL_BACK)
 
 
@@ -258,8 +246,7 @@ class TestBounds:
     ) -> None:
         deployed(world)
         past(world, ActionKind.ROLL_BACK, **changes)
-        world.causes.answer = (DEPLOYED,)
-        world.measure(500.0, gauge)
+        measured(world, DEPLOYED)
         assert held(only(world, ActionKind.ROLL_BACK)) == [guard]
 
     def test_so_many_a_day(self, world: World) -> None:
@@ -268,8 +255,7 @@ class TestBounds:
         world.start()
         deployed(world)
         past(world, ActionKind.ROLL_BACK)
-        world.causes.answer = (DEPLOYED,)
-        world.measure(500.0, gauge)
+        measured(world, DEPLOYED)
         assert held(only(world, ActionKind.ROLL_BACK)) == ["times per day"]
 
     def test_a_policy_may_forbid_it(self, world: World) -> None:
@@ -285,8 +271,7 @@ class TestBounds:
 
     def test_what_holds_it_back_may_pass(self, world: World) -> None:
         deployed(world, previous=None)
-        world.causes.answer = (DEPLOYED,)
-        world.measure(500.0, gauge)
+        measured(world, DEPLOYED)
         deployed(world, after_seconds=-5.0)
         world.measure(500.0, gauge)
         assert only(world, ActionKind.ROLL_BACK).state is ActionState.WANTED

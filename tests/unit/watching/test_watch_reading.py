@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -70,9 +71,26 @@ def test_a_source_that_does_not_answer_is_read_later(world: World) -> None:
     assert len(world.ledger.select(SIGNALS)) == 1
 
 
-def test_values_that_are_no_numbers_are_left_out(world: World) -> None:
-    world.measure(math.nan, gauge)
-    assert not world.ledger.select(SIGNALS)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"value": math.nan},
+        {"value": -1e300},
+        {"weight": math.inf},
+        {"at": math.nan},
+        {"at": -1.0},
+        {"at": 1_790_000_000_000.0},
+        {"subject": "model:\0"},
+    ],
+)
+def test_what_was_not_measured_is_left_out_and_told(
+    world: World, caplog: pytest.LogCaptureFixture, changes: dict[str, Any]
+) -> None:
+    """The last of the times is now, in milliseconds; PostgreSQL stores no NUL."""
+    world.source.signals.append(dataclasses.replace(gauge(world.clock.now(), 1.0), **changes))
+    world.measure(2.0, gauge)
+    assert [stored.value.value for stored in world.ledger.select(SIGNALS)] == [2.0]
+    assert "1 signals of scripted are left out" in caplog.text
 
 
 class Stubborn:

@@ -9,6 +9,7 @@ from api.web import cells
 from api.web.views import alarms as views
 from api.web.views import reaches
 from engine.model import alarms, dispatches, plans
+from engine.model.identifiers import PipelineName
 
 AT = 1_790_000_000.0
 NOTHING = "\u2013"
@@ -153,6 +154,18 @@ class TestReach:
         assert found.nodes[9].text == "and 3 more"
         assert len(found.lines) == 9 + 8
         assert found.words.endswith("and 3 more; harmed or at risk: heart")
+
+    def test_many_pipelines_are_counted_and_a_cause_without_subject_has_its_title(
+        self, group: alarms.SuperAlarm
+    ) -> None:
+        cause = dataclasses.replace(group.causes[0], subject="", title="something else")
+        pipelines = tuple(PipelineName(f"p{number}") for number in range(500))
+        wide = dataclasses.replace(group, causes=(cause,), pipelines=pipelines)
+        found = reaches.reach(wide)
+        assert found is not None
+        assert found.height == 9 * reaches.ROW
+        assert found.nodes[-1].text == "and 492 more"
+        assert found.words.startswith("something else reaches ")
 
     def test_what_harms_a_pipeline_at_once_is_one_line(self, group: alarms.SuperAlarm) -> None:
         first = dataclasses.replace(group.alarms[0], subject="feature:heart/chol")

@@ -281,6 +281,29 @@ def test_a_query_that_is_refused_stops_no_other(caplog: pytest.LogCaptureFixture
     assert caplog.text.count("refuses query 'a': parse error") == 1
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ["no", "object"],
+        {"status": "success"},
+        {"status": "success", "data": {"result": 3}},
+        {"status": "success", "data": {"result": [{"metric": {}, "values": [[600, "many"]]}]}},
+        {"status": "success", "data": {"result": [{"metric": [], "values": []}]}},
+    ],
+)
+def test_an_answer_that_is_no_matrix_says_where_to_look(answer: object) -> None:
+    asked = source(ManualClock(600.0), lambda _: httpx.Response(200, json=answer))
+    with pytest.raises(UnreachableError, match="'latency_ms' is no matrix of numbers"):
+        asked.read("")
+
+
+def test_native_histograms_have_no_values() -> None:
+    result = [{"metric": {"__name__": "x"}, "histograms": [[600, {"count": "3"}]]}]
+    answer = {"status": "success", "data": {"result": result}}
+    asked = source(ManualClock(600.0), lambda _: httpx.Response(200, json=answer))
+    assert asked.read("") == ([], "600.0")
+
+
 def test_queries_are_read_from_a_file() -> None:
     text = 'url = "http://p"\nstep_seconds = 30\n[[query]]\nname = "a"\nquery = "up"\nlayer = "etl"'
     found = load_prometheus(text, "p.toml")
