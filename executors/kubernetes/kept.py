@@ -18,7 +18,10 @@ PACKAGE = f"{jobs.DOMAIN}/package"
 OURS = f"{jobs.DOMAIN}/pods-hash"
 """Annotation of a Deployment with what tells its pods from those that somebody else made of it."""
 
-_OUR_LABELS = ("app.kubernetes.io/", f"{jobs.DOMAIN}/")
+_OUR_LABELS = {
+    f"app.kubernetes.io/{name}" for name in ("name", "instance", "component", "managed-by")
+}
+"""Those of `jobs.labels` that are not of our domain, where others put theirs too."""
 
 
 def keep_service(item: Document) -> Document:
@@ -79,6 +82,10 @@ def ours(spec: Document) -> str:
         if each["name"].startswith("BERTH_")
     ]
     labels = template["metadata"].get("labels") or {}
-    known = sorted(each for each in labels.items() if each[0].startswith(_OUR_LABELS))
+    known = sorted(
+        each
+        for each in labels.items()
+        if each[0] in _OUR_LABELS or each[0].startswith(f"{jobs.DOMAIN}/")
+    )
     told = [container["image"], container.get("command"), environment, known]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
