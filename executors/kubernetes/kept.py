@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 
 from executors.kubernetes import jobs
 from executors.kubernetes.api import Document
@@ -18,6 +19,7 @@ PACKAGE = f"{jobs.DOMAIN}/package"
 OURS = f"{jobs.DOMAIN}/pods-hash"
 """Annotation of a Deployment with what tells its pods from those that somebody else made of it."""
 
+_SECONDS = re.compile(r"\d{1,12}(\.\d+)?")
 _OUR_LABELS = {
     f"app.kubernetes.io/{name}" for name in ("name", "instance", "component", "managed-by")
 }
@@ -25,16 +27,18 @@ _OUR_LABELS = {
 
 
 def keep_service(item: Document) -> Document:
-    """Return what is read of a Service."""
+    """Return what is read of a Service; `stopped_at`: 0 where somebody else spoilt the mark."""
     metadata: Document = item["metadata"]
     annotations: Document = metadata.get("annotations") or {}
+    stopped = str(annotations.get(jobs.STOPPED, ""))
     return {
         "namespace": metadata.get("namespace", ""),
         "name": metadata["name"],
         "uid": metadata["uid"],
         "version": metadata["resourceVersion"],
         "serving": annotations.get(SERVING, ""),
-        "stopped": annotations.get(jobs.STOPPED, ""),
+        "stopped": stopped,
+        "stopped_at": float(stopped) if _SECONDS.fullmatch(stopped) else 0.0,
         "selected": (item.get("spec") or {}).get("selector", {}).get(COLOUR, ""),
     }
 
