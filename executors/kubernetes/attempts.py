@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from engine.model.errors import ConflictError, DamagedError, NotFoundError
+from engine.model.errors import BerthError, ConflictError, DamagedError, NotFoundError
 from executors.kubernetes import jobs, suspensions, verdicts
 from executors.kubernetes.api import APPLY, FIELD_MANAGER, Api, Document, ExistsError
 from executors.kubernetes.clusters import ClusterLink
@@ -117,14 +117,18 @@ def remove(link: ClusterLink, job: Document) -> None:
 
 
 def clear(link: ClusterLink, before: float) -> None:
-    """Remove gangs that ended before an instant: not every controller does."""
-    if link.gangs is None:
-        return
-    for gang in link.gangs.objects():
+    """Remove gangs that ended before an instant, as far as the cluster lets us.
+
+    Not every controller does. One that cannot be removed now is tried with the next look.
+    """
+    for gang in link.gangs.objects() if link.gangs is not None else ():
         seen = link.gang(gang)
         over = [at for kind, (_, _, at) in seen["conditions"].items() if kind in _OVER]
         if over and not gang["deleting"] and (verdicts.seconds(over[0]) or before) < before:
-            remove(link, seen)
+            try:
+                remove(link, seen)
+            except BerthError as error:
+                _LOG.info("%s stays on %s: %s", seen["name"], link.given.name, error.message)
 
 
 def _api(link: ClusterLink) -> Api:

@@ -267,7 +267,7 @@ class KubernetesExecutor:
         try:
             for job, why in link.tend_queues():
                 attempts.end(link, job, why)
-        except RetryableError as error:
+        except BerthError as error:
             _LOG.info("the queues of %s: %s", link.given.name, error.message)
 
     def _vanished(self, known: set[AttemptId]) -> Iterator[Observation]:
@@ -414,7 +414,7 @@ class KubernetesExecutor:
         if now - self._stuck.setdefault(attempt, now) >= _VAIN_SECONDS:
             try:
                 attempts.end(link, job, why)
-            except RetryableError as error:
+            except BerthError as error:
                 _LOG.info("%s cannot be ended yet: %s", attempt, error.message)
 
     # ------------------------------------------------------------------ stopping

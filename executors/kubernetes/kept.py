@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 
 from executors.kubernetes import jobs
 from executors.kubernetes.api import Document
@@ -18,20 +19,26 @@ PACKAGE = f"{jobs.DOMAIN}/package"
 OURS = f"{jobs.DOMAIN}/pods-hash"
 """Annotation of a Deployment with what tells its pods from those that somebody else made of it."""
 
-_OUR_LABELS = ("app.kubernetes.io/", f"{jobs.DOMAIN}/")
+_SECONDS = re.compile(r"\d{1,12}(\.\d+)?")
+_OUR_LABELS = {
+    f"app.kubernetes.io/{name}" for name in ("name", "instance", "component", "managed-by")
+}
+"""Those of `jobs.labels` that are not of our domain, where others put theirs too."""
 
 
 def keep_service(item: Document) -> Document:
-    """Return what is read of a Service."""
+    """Return what is read of a Service; `stopped_at`: 0 where somebody else spoilt the mark."""
     metadata: Document = item["metadata"]
     annotations: Document = metadata.get("annotations") or {}
+    stopped = str(annotations.get(jobs.STOPPED, ""))
     return {
         "namespace": metadata.get("namespace", ""),
         "name": metadata["name"],
         "uid": metadata["uid"],
         "version": metadata["resourceVersion"],
         "serving": annotations.get(SERVING, ""),
-        "stopped": annotations.get(jobs.STOPPED, ""),
+        "stopped": stopped,
+        "stopped_at": float(stopped) if _SECONDS.fullmatch(stopped) else 0.0,
         "selected": (item.get("spec") or {}).get("selector", {}).get(COLOUR, ""),
     }
 
@@ -79,6 +86,10 @@ def ours(spec: Document) -> str:
         if each["name"].startswith("BERTH_")
     ]
     labels = template["metadata"].get("labels") or {}
-    known = sorted(each for each in labels.items() if each[0].startswith(_OUR_LABELS))
+    known = sorted(
+        each
+        for each in labels.items()
+        if each[0] in _OUR_LABELS or each[0].startswith(f"{jobs.DOMAIN}/")
+    )
     told = [container["image"], container.get("command"), environment, known]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]

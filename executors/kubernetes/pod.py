@@ -195,10 +195,10 @@ def _left(outputs: Path, order: Mapping[str, Any]) -> dict[str, object]:
 
     There is one try for it: a pod that is asked to end has seconds.
     """
-    if not any(order.get("workers") or ()) or not any(outputs.iterdir()):
+    if not any(order.get("workers") or ()):
         return {}
     try:
-        return {"artifact": _send(outputs, order["outputs"])}
+        return {"artifact": _send(outputs, order["outputs"])} if any(outputs.iterdir()) else {}
     except OSError as error:
         sys.stderr.write(f"what it had written could not be left: {error}\n")
         return {}

@@ -68,4 +68,6 @@ def asked(link: ClusterLink, job: Document) -> str:
 
 def is_final(why: str) -> bool:
     """Whether waiting helps nobody: the pod itself is refused, for no want of quota. Pure."""
+    if "denied the request" in why:  # as the API server says of every webhook that refuses
+        return True
     return "forbidden" in why and "exceeded quota" not in why

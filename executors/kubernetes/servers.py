@@ -172,14 +172,14 @@ class Servers:
             state=AttemptState.STOPPED,
             handle=f"{link.namespace}/{server.name}",
             started_at=server.began_at,
-            ended_at=float(service["stopped"]),
+            ended_at=max(server.began_at, service["stopped_at"]),
             reason=Reason.CANCELLED,
             message="stopped on request",
         )
 
     def _clear(self, link: ClusterLink, service: Document) -> None:
         """Remove the mark of a server that was stopped long ago, as Jobs leave after a time."""
-        if self._clock.now() - float(service["stopped"]) >= link.settings.ttl_seconds:
+        if self._clock.now() - service["stopped_at"] >= link.settings.ttl_seconds:
             path = f"/api/v1/namespaces/{link.namespace}/services/{service['name']}"
             writing.remove(link, path, service["uid"])
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -195,6 +196,17 @@ def _text(value: object) -> str:
     return value
 
 
+def _like(pattern: str, words: str) -> Callable[[object], str]:
+    """Return a reader of a text that becomes part of addresses and manifests; words: how it is."""
+
+    def read(value: object) -> str:
+        if not re.fullmatch(pattern, text := _text(value)):
+            raise ValueError(f"{words} is needed")
+        return text
+
+    return read
+
+
 def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise TypeError("a list of texts is needed")
@@ -248,6 +260,9 @@ def _provider(value: object) -> Provider:
         raise ValueError(f"one of {', '.join(Provider)} is needed") from None
 
 
+_NAME = "[a-z0-9]([-.a-z0-9]*[a-z0-9])?"
+"""Names of objects of Kubernetes."""
+_name = _like(_NAME, "a name of a-z, 0-9, `-` and `.`")
 _READERS: Mapping[str, Callable[[object], object]] = {
     "kubeconfig": _text,
     "image": _text,
@@ -261,7 +276,7 @@ _READERS: Mapping[str, Callable[[object], object]] = {
 }
 _CLUSTER_READERS: Mapping[str, Callable[[object], object]] = {
     "context": _text,
-    "namespace": _text,
+    "namespace": _name,
     "provider": _provider,
     "region": _text,
     "continent": _text,
@@ -270,13 +285,13 @@ _CLUSTER_READERS: Mapping[str, Callable[[object], object]] = {
     "writes_per_second": _number,
     "serves": _yes_or_no,
     "reached_by": _one_of("service", "pod"),
-    "queue": _text,
+    "queue": _name,
     "via": _text,
     "worker": _text,
     "gangs_as": _one_of("job", "jobset", "trainjob"),
     "serves_as": _one_of("deployment", "inferenceservice"),
-    "device_class": _text,
-    "gateway": _text,
-    "priority_class": _text,
-    "serving_priority_class": _text,
+    "device_class": _name,
+    "gateway": _like(f"({_NAME}/)?{_NAME}", "NAME or NAMESPACE/NAME"),
+    "priority_class": _name,
+    "serving_priority_class": _name,
 }

@@ -13,12 +13,13 @@ from collections.abc import Iterable, Mapping
 from executors.kubernetes.api import FIELD_MANAGER, Document
 from executors.kubernetes.jobs import GPU, INSTALLATION
 from executors.kubernetes.kinds.addresses import CLAIM_TEMPLATE, head
+from executors.kubernetes.nodes import amount
 
 SLICES = "/apis/resource.k8s.io/v1/resourceslices"
 _CLAIM = "gpus"
 _PRODUCT = "nvidia.com/gpu.product"
 _MEMORY = "nvidia.com/gpu.memory"
-_MIB = {"Mi": 1.0, "Gi": 1024.0, "Ti": 1024.0**2}
+_NAMED = ("type", "productName")
 
 
 def count_of(pod: Document) -> int:
@@ -85,11 +86,7 @@ def _device(item: Document) -> tuple[str, str, float]:
     attributes: Document = item.get("attributes") or {}
     named = {name: next(iter(attributes.get(name, {"": ""}).values())) for name in _NAMED}
     held = str((item.get("capacity") or {}).get("memory", {}).get("value", ""))
-    memory = float(held[:-2]) * _MIB[held[-2:]] if held[-2:] in _MIB else 0.0
-    return str(named["type"]), str(named["productName"]), memory
-
-
-_NAMED = ("type", "productName")
+    return str(named["type"]), str(named["productName"]), amount(held) / 2**20
 
 
 def on_nodes(

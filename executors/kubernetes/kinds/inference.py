@@ -14,7 +14,6 @@ from executors.kubernetes.kinds.addresses import INFERENCE_SERVICE, head
 
 _MODE = "serving.kserve.io/deploymentMode"
 _CONTAINER = "kserve-container"
-_PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 Bounds = tuple[int, int]
 
 

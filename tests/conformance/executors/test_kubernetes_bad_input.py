@@ -13,7 +13,7 @@ from engine.model.dispatches import AttemptState, Reason
 from engine.model.errors import RefusedError, UnreachableError
 from engine.model.identifiers import AttemptId, PipelineName, TaskName
 from engine.testing.executor_suite import eventually
-from executors.kubernetes import diagnose, executor, refusals
+from executors.kubernetes import diagnose, executor, jobs, refusals
 from executors.kubernetes.api import Api
 from executors.kubernetes.clusters import KubernetesClusters
 from executors.kubernetes.settings import ClusterSettings, KubernetesSettings
@@ -206,8 +206,11 @@ def test_pods_that_are_refused_end_the_attempt_and_quotas_are_waited_for(
     place.admin.call("POST", f"{path}/resourcequotas", body=body)
     workplace.executor.start(workplace.order("", waits))
     seen = eventually(workplace.executor, waits, lambda each: "exceeded quota" in each.message)
-    time.sleep(1.0)
-    workplace.executor.observe()
     assert seen.state is AttemptState.RUNNING
+    time.sleep(1.0)  # twice as long as one that is refused for good may wait
+    workplace.executor.observe()
+    found = place.admin.call("GET", f"/apis/batch/v1/namespaces/{place.namespace}/jobs")["items"]
+    marks = [job["metadata"]["annotations"] for job in found]
+    assert [jobs.STOPPED in each for each in marks if each[jobs.ATTEMPT] == waits] == [False]
     workplace.executor.stop(waits)
     workplace.close()

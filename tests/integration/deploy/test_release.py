@@ -12,7 +12,7 @@ from engine.model.errors import BerthError
 from tests.support.clusters import programs, real_node, release
 from tests.support.clusters.release import NAMESPACE, TASKS, Release
 
-pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(1_200)]
+pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(2_400)]
 WRITES = """
 import json, os, pathlib
 out = pathlib.Path(os.environ["BERTH_OUTPUTS"])

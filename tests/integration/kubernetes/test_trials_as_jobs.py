@@ -14,11 +14,13 @@ import pytest
 
 from executors.training.trials.standing import Records
 from executors.training.trials.study import JOURNAL
+from tests.support.clusters import programs
 from tests.support.clusters.fixtures import Place
 from tests.support.clusters.process_kubelet import ProcessKubelet
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
 
+WAIT_SECONDS_MAX = 400.0
 OBJECTIVE = """
 import os
 import numpy as np
@@ -42,7 +44,8 @@ SPACE = ("x=0.0|0.3|0.95",)
 def settings(place: Place, folder: Path) -> dict[str, str]:
     """Write the settings of the cluster; return the environment of a command."""
     (folder / "kubernetes.toml").write_text(
-        f'kubeconfig = "{place.kubeconfig}"\nlisten = "127.0.0.1:8751"\nstop_seconds = 6.0\n'
+        f'kubeconfig = "{place.kubeconfig}"\nlisten = "127.0.0.1:{programs.free_port()}"\n'
+        "stop_seconds = 6.0\n"
         f'[clusters.{place.context}]\nnamespace = "{place.namespace}"\nwrites_per_second = 0.0\n'
     )
     return {**os.environ, "BERTH_HOME": str(folder / "home")} | {
@@ -102,7 +105,7 @@ def test_a_killed_search_meets_its_jobs_again(
     words = command(folder, "--folder", str(folder / "study"), "--json", "--on", place.context)
     process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL)
     journal = folder / "study" / JOURNAL
-    end = time.monotonic() + 120
+    end = time.monotonic() + WAIT_SECONDS_MAX
     while not (journal.exists() and '"started"' in journal.read_text()):
         assert time.monotonic() < end
         time.sleep(0.05)

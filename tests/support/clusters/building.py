@@ -57,9 +57,7 @@ PROGRAMS = {
         Program("pause", "pause", "."),
         Program("kueue", "kueue", "sigs.k8s.io/kueue/cmd/kueue"),
         Program("jobset", "gangs", "sigs.k8s.io/jobset"),
-        Program(
-            "trainer", "gangs", "github.com/kubeflow/trainer/v2/cmd/trainer-controller-manager"
-        ),
+        Program("trainer", "gangs", f"{_TRAINER}/cmd/trainer-controller-manager"),
         Program("tofu", "tofu", "github.com/opentofu/opentofu/cmd/tofu"),
     )
 }

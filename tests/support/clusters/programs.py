@@ -57,6 +57,8 @@ class Running:
         end = time.monotonic() + STOP_SECONDS
         while self.is_alive and time.monotonic() < end:
             time.sleep(0.01)
+        if not self.is_alive and (child := _CHILDREN.pop(self.pid, None)) is not None:
+            child.wait()
 
     def plain(self) -> dict[str, object]:
         """Return it for a file of state."""
@@ -76,11 +78,12 @@ def start(
             env=None if environment is None else dict(environment),
             start_new_session=True,
         )
-    _CHILDREN.append(process)  # an object that goes while its process runs warns
+    _CHILDREN[process.pid] = process
     return Running(name, process.pid, processes.identity(process.pid) or "")
 
 
-_CHILDREN: list[subprocess.Popen[bytes]] = []
+_CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
+"""What this process started and did not stop yet: an object that goes before that warns."""
 
 
 def free_port() -> int:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.model.errors import BerthError
 from executors.kubernetes.api import Api
 from tests.support import charts, postgresql
 from tests.support.clusters import building
@@ -36,7 +37,9 @@ _SMALL = (
     *("--set", "resources.requests.cpu=100m,resources.requests.memory=256Mi"),
     *("--set", "leaseSeconds=5"),
 )
-_INSTALL_SECONDS = 420
+_INSTALL_SECONDS = 900
+"""Of each step of Helm's: the node unpacks a whole image and starts three Pythons of it."""
+_LOG_LINES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +97,11 @@ def installed(cluster: RealCluster, scratch: Path) -> Iterator[Release]:
             "utf-8",
         )
         renderer.chmod(0o755)
-        install(cluster, renderer, scratch)
+        install(cluster, made, renderer, scratch)
         yield made
 
 
-def install(cluster: RealCluster, renderer: Path, scratch: Path) -> None:
+def install(cluster: RealCluster, made: Release, renderer: Path, scratch: Path) -> None:
     """Run `helm install`, which waits for the migration and until all pods are ready."""
     command = [
         *(str(building.path("helm")), "install", NAME, str(charts.CHART)),
@@ -113,7 +116,27 @@ def install(cluster: RealCluster, renderer: Path, scratch: Path) -> None:
     done = subprocess.run(
         command, env={**os.environ, **homes}, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, "\n".join((done.stderr, *words(made.api)))
+
+
+def words(api: Api) -> Iterator[str]:
+    """Yield how the pods of the release stand, the end of their logs, and what was warned of."""
+    path = f"/api/v1/namespaces/{NAMESPACE}"
+    for pod in api.call("GET", f"{path}/pods")["items"]:
+        name, status = pod["metadata"]["name"], pod["status"]
+        yield f"pod {name}: {status['phase']}"
+        for kind in ("initContainerStatuses", "containerStatuses"):
+            for each in status.get(kind) or ():
+                yield f"  {each['name']}, restarts {each['restartCount']}: {each['state']}"
+        try:
+            query = {"tailLines": _LOG_LINES}
+            log = api.read("GET", f"{path}/pods/{name}/log", query=query, blames_server=False)
+            yield log.decode("utf-8", "replace")
+        except BerthError as error:
+            yield f"  no log: {error.message}"
+    warnings = api.call("GET", f"{path}/events", query={"fieldSelector": "type=Warning"})
+    for each in warnings["items"]:
+        yield f"{each['involvedObject']['name']}: {each['reason']}: {each['message']}"
 
 
 def volume(api: Api, stack: ExitStack) -> Path:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
-from engine.model.errors import NotFoundError
+from engine.model.errors import BerthError, NotFoundError, RefusedError, UnreachableError
 from executors.kubernetes import attempts, verdicts
 from executors.kubernetes.api import Document
 from executors.kubernetes.clusters import ClusterLink
@@ -19,11 +20,12 @@ ENDED = verdicts.seconds(AT) or 0.0
 
 
 class Cluster:
-    """Has one gang, whose Job is gone, and takes deletes."""
+    """Has one gang, whose Job is gone, and takes deletes, or answers with a fault."""
 
-    def __init__(self, gang: Document, *, gone: bool = False) -> None:
-        self.known, self.gone = gang, gone
+    def __init__(self, gang: Document, fault: BerthError | None = None) -> None:
+        self.known, self.fault = gang, fault
         self.api, self.gangs, self.jobs, self.namespace = self, self, None, "ml"
+        self.given = SimpleNamespace(name="east")
         self.asked: list[tuple[str, Document]] = []
 
     def objects(self) -> list[Document]:
@@ -35,8 +37,8 @@ class Cluster:
     def call(self, method: str, path: str, body: Document | None = None) -> Document:
         self.asked.append((path.rsplit("/", 2)[1], (body or {}).get("preconditions", {})))
         assert method == "DELETE"
-        if self.gone:
-            raise NotFoundError("it is gone")
+        if self.fault is not None:
+            raise self.fault
         return {}
 
     @property
@@ -68,6 +70,13 @@ def test_one_that_is_being_removed_is_left_to_that() -> None:
 
 
 def test_one_that_others_removed_is_no_fault() -> None:
-    cluster = Cluster(seen(TRAIN_JOB, "Complete"), gone=True)
+    cluster = Cluster(seen(TRAIN_JOB, "Complete"), NotFoundError("it is gone"))
+    attempts.clear(cluster.link, ENDED + 1.0)
+    assert len(cluster.asked) == 1
+
+
+@pytest.mark.parametrize("fault", [UnreachableError("silent"), RefusedError("no right")])
+def test_a_cluster_that_lets_nothing_be_removed_hides_no_other(fault: BerthError) -> None:
+    cluster = Cluster(seen(JOB_SET, "Complete"), fault)
     attempts.clear(cluster.link, ENDED + 1.0)
     assert len(cluster.asked) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from executors.kubernetes import nodes
 from executors.kubernetes.api import Document
 from executors.kubernetes.jobs import GPU
@@ -18,14 +20,19 @@ def pod(gpus: int = 0) -> Document:
 
 
 def resource_slice(
-    name: str, *kinds: str, node_name: str = "a", generation: int = 1, driver: str = CLASS
+    name: str,
+    *kinds: str,
+    node_name: str = "a",
+    generation: int = 1,
+    driver: str = CLASS,
+    memory: str = "80Gi",
 ) -> Document:
     """Return a ResourceSlice as an API server shows it, with a device of each type."""
     made = [
         {
             "name": f"{name}-{number}",
             "attributes": {"type": {"string": kind}, "productName": {"string": "NVIDIA H100"}},
-            "capacity": {"memory": {"value": "80Gi"}},
+            "capacity": {"memory": {"value": memory}},
         }
         for number, kind in enumerate(kinds)
     ]
@@ -69,6 +76,11 @@ def test_templates_of_other_numbers_have_other_names() -> None:
 
 def test_slices_tell_how_many_gpus_a_node_has() -> None:
     assert pools(resource_slice("a", "gpu", "gpu")) == [(2, "NVIDIA-H100", 80.0)]
+
+
+@pytest.mark.parametrize("memory", ["80Gi", "81920Mi", "85899345920"])
+def test_their_memory_is_read_as_any_quantity_is_written(memory: str) -> None:
+    assert pools(resource_slice("a", "gpu", memory=memory)) == [(1, "NVIDIA-H100", 80.0)]
 
 
 def test_parts_of_gpus_and_devices_of_other_drivers_do_not_count() -> None:

@@ -187,6 +187,10 @@ def test_what_a_training_had_written_is_left_when_it_fails(pod: Pod, tmp_path: P
         ("raise SystemExit(3)", {"workers": [1]}),
         (WRITES + "raise SystemExit(3)", {}),
         (WRITES + "raise SystemExit(3)", {"workers": [1], "outputs": "http://127.0.0.1:9/x"}),
+        (
+            "import os, shutil; shutil.rmtree(os.environ['BERTH_OUTPUTS']); raise SystemExit(3)",
+            {"workers": [1]},
+        ),
     ],
 )
 def test_nothing_is_left_of_what_cannot_be_or_is_no_training(

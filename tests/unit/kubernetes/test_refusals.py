@@ -16,6 +16,8 @@ from executors.kubernetes.refusals import Refusals
 from tests.support.kubernetes_documents import job
 
 QUOTA = 'pods "p" is forbidden: exceeded quota: small, requested: pods=1, used: pods=1'
+WEBHOOK = 'admission webhook "validate.kyverno.svc-fail" denied the request: needs a label'
+DOWN = 'Internal error occurred: failed calling webhook "validate.kyverno.svc-fail": timed out'
 LIMIT = 'pods "p" is forbidden: maximum memory usage per Container is 16Mi, but limit is 352Mi'
 
 
@@ -90,6 +92,9 @@ def test_without_events_nothing_is_said(cluster: Cluster) -> None:
     assert refusals.asked(cluster.link, job()) == ""
 
 
-@pytest.mark.parametrize(("why", "final"), [(QUOTA, False), (LIMIT, True), ("", False)])
+@pytest.mark.parametrize(
+    ("why", "final"),
+    [(QUOTA, False), (LIMIT, True), (WEBHOOK, True), (DOWN, False), ("", False)],
+)
 def test_want_of_quota_passes_and_a_refusal_does_not(why: str, final: bool) -> None:
     assert refusals.is_final(why) is final

@@ -113,13 +113,28 @@ def test_wishes_that_cannot_be_met_are_refused(wrong: dict[str, object]) -> None
         objects.rules_of(wrong, (1, 1))
 
 
+@pytest.mark.parametrize(
+    ("mark", "at"),
+    [("1764230000.125", 1764230000.125), ("yesterday", 0.0), ("nan", 0.0), ("", 0.0)],
+)
+def test_the_mark_of_a_stopped_server_is_read_whatever_others_wrote(mark: str, at: float) -> None:
+    made = objects.service(server(), Desired(deployments={}, selected=""))
+    annotations = made["metadata"]["annotations"] | {jobs.STOPPED: mark}
+    made["metadata"] |= {"uid": "u", "resourceVersion": "1", "annotations": annotations}
+    found = kept.keep_service(made)
+    assert (found["stopped"], found["stopped_at"]) == (mark, at)
+
+
 def changed(path: str, value: object) -> Document:
-    """Return what is kept of a Deployment of ours in which somebody changed the container."""
+    """Return what is kept of a Deployment of ours whose container or labels somebody changed."""
     made = objects.deployment(server(), "blue", "sha256:1", ADDRESSES, image="i", python="p")
     told = {jobs.SPEC_HASH: "h", kept.OURS: kept.ours(made["spec"])}
     made["metadata"] |= {"uid": "u", "resourceVersion": "1", "annotations": told}
     (container,) = made["spec"]["template"]["spec"]["containers"]
-    container[path] = value if path != "env" else [*container["env"], value]
+    if path == "labels":
+        made["spec"]["template"]["metadata"]["labels"] |= value
+    else:
+        container[path] = value if path != "env" else [*container["env"], value]
     return kept.keep_deployment(made)
 
 
@@ -131,6 +146,9 @@ def changed(path: str, value: object) -> Document:
         ("command", ["sleep"], ""),
         ("env", {"name": "BERTH_PACKAGE", "value": "sha256:2"}, ""),
         ("env", {"name": "PROXY", "value": "of the cluster"}, "h"),
+        ("labels", {"app.kubernetes.io/name": "other"}, ""),
+        ("labels", {f"{jobs.DOMAIN}/server": "other"}, ""),
+        ("labels", {"app.kubernetes.io/part-of": "a policy of the cluster"}, "h"),
     ],
 )
 def test_what_others_change_of_our_pods_is_written_again(

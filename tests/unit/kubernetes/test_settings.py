@@ -64,6 +64,10 @@ def test_all_faults_are_told_at_once_with_a_fix(tmp_path: Path) -> None:
         ("kubeconfig = 'a'\n[clusters.e]\nconnections = true", "whole number"),
         ("kubeconfig = 'a'\n[clusters.e]\nvia = 'e'", "no other cluster"),
         ("kubeconfig = 'a'\n[clusters.e]\nvia = 'f'\n[clusters.f]", "has no `queue`"),
+        ("kubeconfig = 'a'\n[clusters.e]\nnamespace = '../x'", "a name of a-z"),
+        ("kubeconfig = 'a'\n[clusters.e]\ndevice_class = 'GPU'", "a name of a-z"),
+        ("kubeconfig = 'a'\n[clusters.e]\ngateway = 'net/'", "NAME or NAMESPACE/NAME"),
+        ("kubeconfig = 'a'\n[clusters.e]\ngateway = 'a/b/c'", "NAME or NAMESPACE/NAME"),
         ("=", "cannot read"),
     ],
 )
