@@ -113,11 +113,13 @@ def test_names_differ_by_attempt_and_by_data_folder(tmp_path: Path) -> None:
     assert len({podman.name_of(home, attempt) for home, attempt in places}) == 3
 
 
-def test_containers_serve_nothing_and_follow_the_switch(tmp_path: Path) -> None:
+def test_containers_serve_nothing_are_alone_and_follow_the_switch(tmp_path: Path) -> None:
     (cluster,) = samples.fleet("here").clusters
     switch = ClusterSwitch(tmp_path)
     source = FileFleetSource(Fleet(clusters=(replace(cluster, executor="containers"),)), switch)
-    assert (source.fleet().clusters[0].serves, cluster.serves) == (False, True)
+    (seen,) = source.fleet().clusters
+    assert (seen.serves, seen.joins_nodes) == (False, False)
+    assert (cluster.serves, cluster.joins_nodes) == (True, True)
     switch.fail("here")
     assert not source.fleet().clusters[0].reachable
 
