@@ -155,6 +155,29 @@ def _words(value: object) -> str:
         shlex.split(text)
     except ValueError as error:
         raise ValueError(f"words as a shell reads them are needed: {error}") from None
+    if "\0" in text:
+        raise ValueError("words as a shell reads them are needed, without a zero byte")
+    return text
+
+
+def _program(value: object) -> str:
+    text = _words(value)
+    if not shlex.split(text):
+        raise ValueError("the words by which a program is called are needed")
+    return text
+
+
+def _interpreter(value: object) -> str:
+    text = _text(value)
+    if not text or text.startswith("-") or "\0" in text:
+        raise ValueError("the path or name of a program is needed")
+    return text
+
+
+def _image(value: object) -> str:
+    text = _text(value)
+    if text.startswith("-") or any(letter.isspace() or letter == "\0" for letter in text):
+        raise ValueError("the name of an image is needed; `container_options` is for options")
     return text
 
 
@@ -236,10 +259,10 @@ _READERS: dict[str, Callable[[object], object]] = {
     "replica": _name,
     "lease_seconds": _lease,
     "zone": _zone,
-    "container_image": _text,
-    "container_podman": _words,
+    "container_image": _image,
+    "container_podman": _program,
     "container_options": _words,
-    "container_python": _text,
+    "container_python": _interpreter,
     "sizing": _sizing,
     "acts": _acts,
     "acts_per_day": _whole(1),

@@ -15,6 +15,7 @@ from engine.model.fleet import Fleet
 from engine.model.progress import RunStatus
 from engine.model.records import ATTEMPTS, DEPLOYMENTS, RUNS
 from executors import kubernetes
+from executors.local import files
 from executors.local.switch import HERE
 from executors.training.tracking import experiments
 from executors.training.tracking.experiments import Experiment
@@ -193,7 +194,7 @@ class RunDesk:
 def _tail(path: Path, attempt: Attempt) -> str:
     """Return the end of a log file, from the start of a line."""
     try:
-        with path.open("rb") as file:
+        with files.open_plain(path) as file:
             size = file.seek(0, 2)
             file.seek(max(size - _LOG_BYTES_MAX, 0))
             content = file.read(_LOG_BYTES_MAX)

@@ -7,6 +7,7 @@ REST; only the places differ: line and column for YAML, a path alone for the oth
 from __future__ import annotations
 
 import datetime
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,9 @@ from engine.model.errors import Fault, InvalidInputError
 
 DEPTH_MAX = 12
 """Levels of nesting; the deepest document of ours has six."""
+
+WHOLE_MAX = 10**300
+"""Beyond it a whole number is infinite, as a number with a point beyond its range is."""
 
 Value = str | int | float | bool | None
 
@@ -185,6 +189,8 @@ def _plain_node(value: object, path: str, faults: list[Fault], depth: int) -> No
         return Node(path, [_plain_node(item, at, faults, depth + 1) for at, item in listed])
     if isinstance(value, datetime.datetime):
         return Node(path, value.isoformat())
+    if isinstance(value, int) and abs(value) > WHOLE_MAX:
+        return Node(path, math.inf)
     if value is None or isinstance(value, str | int | float | bool):
         return Node(path, value)
     message = f"`{path}` is a {type(value).__name__}; use text, numbers, lists and mappings"

@@ -14,7 +14,8 @@ from engine.model.specs import Workers
 
 WORKERS_MAX = 1_024
 _COUNT = Whole(1, WORKERS_MAX, "a number of workers")
-_RANGE = re.compile(r"\s*(\d+)\s+to\s+(\d+)\s*")
+_RANGE = re.compile(r"\s*(\d{1,9})\s+to\s+(\d{1,9})\s*")
+_WHOLE = re.compile(r"\d{1,9}")
 _FACTORS = Mapped(Number(0.01, WORKERS_MAX, "a speed-up"), "speed-ups")
 
 
@@ -50,8 +51,12 @@ class SpeedUpCodec(Codec[tuple[tuple[int, float], ...]]):
     def read(self, node: Node) -> tuple[tuple[int, float], ...]:
         """Return the speed-ups by number of workers, in the order of these."""
         found = _FACTORS.read(node)
-        named = [int(key) if key.isdecimal() else key for key in found]
+        named = [int(key) if _WHOLE.fullmatch(key) else key for key in found]
         counts = [_COUNT.read(Node(node.path, name, node.place)) for name in named]
+        if len(set(counts)) < len(counts):
+            twice = next(count for count in counts if counts.count(count) > 1)
+            message = f"{twice} workers are named twice"
+            raise trouble("S008", node, message, fix="keep one of the two")
         pairs = zip(counts, found.values(), strict=True)
         return tuple(sorted(pair for pair in pairs if pair[0] > 1))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import cast
 
@@ -14,6 +15,7 @@ from ruamel.yaml.nodes import Node as YamlNode
 from engine.documents.sources import (
     DEPTH_MAX,
     NOWHERE,
+    WHOLE_MAX,
     Node,
     Place,
     TroubleError,
@@ -29,6 +31,8 @@ TEXT_LENGTH_MAX = 500_000
 """Characters; the largest pipelines people write have some ten thousand."""
 NODE_COUNT_MAX = 50_000
 """Nodes after aliases are expanded, so that a few lines of aliases cannot fill the memory."""
+_WHOLE_LENGTH_MAX = 400
+"""Characters of a whole number; Python does not read thousands of digits."""
 
 _TOO_DEEP = f"is nested deeper than {DEPTH_MAX} levels"
 _TAG = "tag:yaml.org,2002:"
@@ -158,9 +162,12 @@ class _Walk:
         return Place(start.line + 1, start.column + 1, max(1, length), line, plain)
 
 
-def _whole(text: str) -> int:
-    """Return a YAML 1.2 integer: decimal, 0x or 0o, with underscores."""
-    return int(text.replace("_", ""), 0 if text.lstrip("+-")[:2] in {"0x", "0o"} else 10)
+def _whole(text: str) -> int | float:
+    """Return a YAML 1.2 integer: decimal, 0x or 0o, with underscores; infinite beyond its range."""
+    if len(text) > _WHOLE_LENGTH_MAX:
+        return math.inf
+    found = int(text.replace("_", ""), 0 if text.lstrip("+-")[:2] in {"0x", "0o"} else 10)
+    return math.inf if abs(found) > WHOLE_MAX else found
 
 
 def plain_value(text: str, *, name: str) -> object:

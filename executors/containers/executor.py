@@ -43,7 +43,8 @@ class Containers:
         """Mark a folder as that of a container.
 
         Raises:
-            RefusedError: when it is to serve, or several nodes are to run it.
+            RefusedError: when it is to serve, several nodes are to run it, or its pipeline's folder
+                cannot be shown to it.
         """
         if order.kind is TaskKind.SERVE:
             message = f"{order.attempt_id!r} serves, and containers here run tasks that end"
@@ -51,8 +52,21 @@ class Containers:
         if order.nodes > 1:
             message = f"{order.attempt_id!r} is for {order.nodes} nodes, and a container is one"
             raise RefusedError(message, fix="run it on a local or a Kubernetes cluster")
+        self._check_paths(order)
         name = podman.name_of(self._home, order.attempt_id)
         files.write_durably(folder / files.CONTAINER, name.encode())
+        (folder / files.CONTAINER_PID).touch()
+
+    def _check_paths(self, order: AttemptOrder) -> None:
+        """Refuse paths that podman would take for something else, and folders behind the wall."""
+        for path in (str(self._home), order.folder):
+            if ":" in path:
+                message = f"podman cannot mount {path!r}: it reads the colon as the path's end"
+                raise RefusedError(message, fix="move it to a path without a colon")
+        inside = podman.is_within(order.folder or self._home, self._home)
+        if inside and not podman.is_same(order.folder or self._home, self._home):
+            message = f"the folder {order.folder!r} of {order.pipeline!r} lies in the data folder"
+            raise RefusedError(message, fix="move the pipeline's folder out of the data folder")
 
     def spawn(self, order: AttemptOrder, folder: Path) -> None:
         """Start a container; when that fails, nothing of it is left.

@@ -33,6 +33,8 @@ _BEGIN = (
 )
 """Starts the shim without a variable that the task would inherit."""
 _WORDS_MAX = 1_000
+KEPT = (files.ORDER, files.LAUNCH, files.CONTAINER, files.CONTAINER_PID)
+"""What the engine goes by in an attempt's folder, and its task may only read."""
 
 
 def name_of(home: Path, attempt: str) -> str:
@@ -98,15 +100,22 @@ def _limits(order: AttemptOrder, told: files.Launch, cores: int) -> list[str]:
 def _mounts(order: AttemptOrder, home: Path, folder: Path) -> list[str]:
     """Return what is seen of this machine, under the same paths, and the code of the shim.
 
-    The data folder is covered, so that a pipeline's folder around it does not show it.
+    The data folder is covered, so that a pipeline's folder around it does not show it, under
+    whatever name. What the engine goes by is read-only in the attempt's own folder too.
     """
     read = {
         str(Path(executors.__file__).parent): f"{_CODE}/executors",
         str(Path(psutil.__file__).parent): f"{_CODE}/psutil",
         str(home / "clusters"): str(home / "clusters"),
     }
-    if order.folder and Path(order.folder) != home and Path(order.folder).is_dir():
+    covered = {str(home)}
+    if order.folder and Path(order.folder).is_dir() and not is_same(order.folder, home):
         read[order.folder] = order.folder
+        if is_within(home, order.folder):
+            inner = home.resolve().relative_to(Path(order.folder).resolve())
+            covered.add(str(Path(order.folder) / inner))
+    kept = [str(folder / name) for name in KEPT]
+    read |= dict(zip(kept, kept, strict=True))
     written = [str(folder), str(home / "started.log")]
     models = str(home / launch.MODELS)
     if order.kind is TaskKind.PACKAGE and not order.command:  # the one that adds to the registry
@@ -114,10 +123,20 @@ def _mounts(order: AttemptOrder, home: Path, folder: Path) -> list[str]:
     else:
         read[models] = models
     return [
-        *("--tmpfs", f"{home}:size=1m,mode=0755"),
+        *[word for path in sorted(covered) for word in ("--tmpfs", f"{path}:size=1m,mode=0755")],
         *_volumes([f"{source}:{target}:ro" for source, target in read.items()]),
         *_volumes([f"{path}:{path}:rw" for path in written]),
     ]
+
+
+def is_same(path: str | Path, other: str | Path) -> bool:
+    """Whether two paths lead to the same place, through whatever links."""
+    return Path(path).resolve() == Path(other).resolve()
+
+
+def is_within(path: str | Path, other: str | Path) -> bool:
+    """Whether a path leads to a place in another one, through whatever links, or to that one."""
+    return Path(path).resolve().is_relative_to(Path(other).resolve())
 
 
 def _volumes(mounts: Sequence[str]) -> list[str]:
@@ -179,7 +198,10 @@ class Podman:
         done = self._call(["ps", *words, "--format", "json"])
         if done.returncode:
             raise _failed("list containers", done)
-        return cast("list[dict[str, Any]]", json.loads(done.stdout or "[]"))
+        try:
+            return cast("list[dict[str, Any]]", json.loads(done.stdout or "[]"))
+        except ValueError as error:
+            raise _failed(f"list containers as JSON ({error})", done) from error
 
     def _call(
         self, words: Sequence[str], folder: Path | None = None
@@ -190,11 +212,15 @@ class Podman:
                 cwd=folder,
                 capture_output=True,
                 text=True,
+                errors="replace",
                 timeout=_LIMIT_SECONDS,
                 check=False,
             )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            message = f"cannot call {' '.join(self._words)!r}: {error}"
+        except subprocess.TimeoutExpired:  # which names every word, and options may be secrets
+            message = f"{' '.join(self._words)!r} did not answer within {_LIMIT_SECONDS:g} s"
+            raise RetryableError(message, fix=f"see why `podman {words[0]}` hangs") from None
+        except OSError as error:
+            message = f"cannot call {' '.join(self._words)!r}: {error.strerror}"
             fix = "install podman, or set `container_podman`"
             raise RetryableError(message, fix=fix) from error
 

@@ -110,7 +110,7 @@ class LocalExecutor:
             return
         files.write_durably(folder / files.FORGOTTEN, b"")
         for path in folder.iterdir():
-            if path.is_dir():
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             elif path.name not in {files.CLAIM, files.STATE, files.FORGOTTEN}:
                 path.unlink()

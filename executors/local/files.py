@@ -15,11 +15,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, NotRequired, TypedDict, cast
+from typing import BinaryIO, Literal, NotRequired, TypedDict, cast, get_args
 
 ORDER = "order.json"
 LAUNCH = "launch.json"
@@ -39,8 +41,17 @@ SHIM_LOG = "shim.log"
 CONTAINER = "container"
 CONTAINER_PID = "container.pid"
 
+BYTES_MAX = 16 << 20
+"""Largest document that is read: a task may write whatever it likes into its folder."""
+_NUMBER_MOST = 1e15
+_NOT_PLAIN = {errno.ELOOP, errno.EISDIR, errno.ENXIO}
+
 Ending = Literal["exited", "signalled", "memory", "timeout", "stopped", "refused"]
 """Who ended a command: itself, a foreign signal, a limit, the executor, or it never began."""
+
+
+class NotPlainError(OSError):
+    """Where a file should be is a link, a folder or a pipe."""
 
 
 class Launch(TypedDict):
@@ -96,9 +107,9 @@ def sync_folder(folder: Path) -> None:
 
 def write_durably(path: Path, data: bytes) -> None:
     """Replace a file by new content: after a crash either the old or the new one is there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = _temporary(path)
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -113,9 +124,9 @@ def write_once(path: Path, data: bytes) -> bool:
 
     A link, unlike `O_EXCL`, never shows an empty file to somebody who reads at the wrong time.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = _temporary(path)
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -128,9 +139,18 @@ def write_once(path: Path, data: bytes) -> bool:
     return True
 
 
+def _temporary(path: Path) -> Path:
+    """Return a name beside a file that nobody can foresee, and so put a link there."""
+    return path.with_name(f".{path.name}.{os.urandom(8).hex()}")
+
+
 def append_durably(path: Path, line: str) -> None:
-    """Append one line, durably. Lines under 4 KiB from several processes do not mix."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    """Append one line, durably. Lines under 4 KiB from several processes do not mix.
+
+    Raises:
+        NotPlainError: when there is something else than a file.
+    """
+    descriptor = _open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         os.write(descriptor, f"{line}\n".encode())
         os.fsync(descriptor)
@@ -143,11 +163,50 @@ def dump(document: Mapping[str, object]) -> bytes:
     return json.dumps(document, sort_keys=True).encode()
 
 
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file for reading, and nothing else that a task may have put in its place.
+
+    Raises:
+        NotPlainError: when it is a link, which may lead to a secret, a pipe, which may never end,
+            or a folder. OSError: when it cannot be opened.
+    """
+    return os.fdopen(_open(path, os.O_RDONLY), "rb")
+
+
+def _open(path: Path, flags: int) -> int:
+    wanted = flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, wanted, 0o644)
+    except OSError as error:
+        if error.errno in _NOT_PLAIN:
+            raise NotPlainError(errno.EINVAL, "it is no plain file", str(path)) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotPlainError(errno.EINVAL, "it is no plain file", str(path))
+    return descriptor
+
+
+def parse(data: bytes) -> object:
+    """Return what a JSON text says, where it can be written again.
+
+    Raises:
+        ValueError: when it is no JSON, nested too deeply, or has half a character.
+    """
+    try:
+        value: object = json.loads(data)
+        json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    return value
+
+
 def load(path: Path) -> dict[str, object] | None:
     """Return a JSON object, or None when the file is not there or holds no such thing."""
     try:
-        value: object = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        with open_plain(path) as file:
+            value = parse(file.read(BYTES_MAX))
+    except (FileNotFoundError, NotADirectoryError, NotPlainError, ValueError):
         return None
     return cast("dict[str, object]", value) if isinstance(value, dict) else None
 
@@ -157,8 +216,11 @@ def read_claim(folder: Path) -> Claim | None:
 
     A shim in a container calls itself 1, so the process id is the one that podman wrote down.
     """
-    claim = cast("Claim | None", load(folder / CLAIM))
-    if claim is not None and claim["pid"] and (folder / CONTAINER).exists():
+    found = load(folder / CLAIM)
+    if found is None or not _fits(found, {"pid": int, "identity": str, "at": float}):
+        return None
+    claim = cast("Claim", found)
+    if claim["pid"] and (folder / CONTAINER).exists():
         claim["pid"] = _container_pid(folder)
     return claim
 
@@ -173,9 +235,44 @@ def _container_pid(folder: Path) -> int:
 
 def read_exit(folder: Path) -> Exit | None:
     """Return how an attempt's command ended, or None."""
-    return cast("Exit | None", load(folder / EXIT))
+    found = load(folder / EXIT)
+    if found is None or not _fits(found, _EXIT) or found["ending"] not in get_args(Ending):
+        return None
+    code, lines = found.get("code"), found.get("last_lines", [])
+    if not _is(code, int) and code is not None:
+        return None
+    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+        return None
+    return cast("Exit", found)
 
 
 def read_launch(folder: Path) -> Launch | None:
     """Return what an attempt's shim was told, or None."""
-    return cast("Launch | None", load(folder / LAUNCH))
+    found = load(folder / LAUNCH)
+    if found is None or not _fits(found, {"grace_seconds": float, "folder": str}):
+        return None
+    cpus = found.get("cpus")
+    is_whole = isinstance(cpus, list) and all(_is(core, int) for core in cpus)
+    return cast("Launch", found) if is_whole else None
+
+
+_EXIT = {
+    "ending": str,
+    "message": str,
+    "started_at": float,
+    "ended_at": float,
+    "cpu_seconds": float,
+    "memory_bytes_peak": int,
+}
+
+
+def _fits(document: Mapping[str, object], kinds: Mapping[str, type]) -> bool:
+    """Whether a document has such values: a task may have written it."""
+    return all(_is(document.get(name), kind) for name, kind in kinds.items())
+
+
+def _is(value: object, kind: type) -> bool:
+    if kind is str:
+        return isinstance(value, str)
+    is_number = isinstance(value, int) or (kind is float and isinstance(value, float))
+    return is_number and abs(cast("float", value)) < _NUMBER_MOST

@@ -220,10 +220,10 @@ def _parse(position: str) -> _Position:
 def _read_lines(path: Path, offset: int) -> tuple[list[Signal], int]:
     """Return the signals in whole lines after `offset`, and the offset behind them."""
     try:
-        with path.open("rb") as file:
+        with files.open_plain(path) as file:
             file.seek(offset)
             data = file.read(_READ_BYTES_MAX)
-    except FileNotFoundError:
+    except (FileNotFoundError, files.NotPlainError):
         return [], offset
     whole = data[: data.rfind(b"\n") + 1]
     signals: list[Signal] = []

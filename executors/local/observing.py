@@ -7,6 +7,7 @@ started. A claim without a living shim and without an exit means that it was kil
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import cast
 
@@ -49,8 +50,7 @@ class Observer:
             return known
         try:
             if (folder / files.STATE).exists():
-                text = (folder / files.STATE).read_bytes()
-                return self._remember(documents.decode(Observation, text))
+                return self._remember(_state(folder))
             order = self._order(folder)
         except DamagedError as error:
             return Observation(
@@ -67,9 +67,7 @@ class Observer:
         claim = files.read_claim(folder)
         if claim is None:
             return self._unclaimed(folder, order, has_shim=has_shim)
-        if claim["pid"] == 0:
-            return self._stopped_without_trace(folder, order)
-        if self._lives(folder, order, claim):
+        if claim["pid"] and self._lives(folder, order, claim):
             return _running(folder, order, claim)
         if (folder / files.EXIT).exists():  # written between the two looks
             return self._ended(folder, order)
@@ -82,8 +80,9 @@ class Observer:
 
     def _order(self, folder: Path) -> AttemptOrder:
         if folder.name not in self._orders:
-            text = (folder / files.ORDER).read_bytes()
-            self._orders[folder.name] = documents.decode(AttemptOrder, text)
+            order = documents.decode(AttemptOrder, _read(folder / files.ORDER))
+            _check(folder, order.attempt_id)
+            self._orders[folder.name] = order
         return self._orders[folder.name]
 
     def _lives(self, folder: Path, order: AttemptOrder, claim: files.Claim) -> bool:
@@ -120,6 +119,7 @@ class Observer:
         outputs: dict[str, Scalar] = {}
         artifact: Digest | None = None
         try:
+            self._shims.clear(folder)  # so that nothing changes what it left while that is kept
             if succeeded:
                 outputs = dict(results.read_outputs(folder / files.OUTPUTS))
                 artifact = self._artifacts.put(folder / files.OUTPUTS)
@@ -148,33 +148,24 @@ class Observer:
         self, folder: Path, order: AttemptOrder, claim: files.Claim | None, why: str
     ) -> Observation:
         """Make sure that nothing of an attempt lives any more, then say that it is gone."""
-        self._shims.kill(folder)
+        try:
+            self._shims.kill(folder)
+        except RetryableError as error:
+            return _cannot_keep(order, error)
         if (folder / files.STOP).exists():
-            return self._stopped_without_trace(folder, order)
+            return self._settle(folder, order, _stopped(order, self._clock.now()))
         down = not self._switch.is_up(order.cluster)
         seen = results.gone(order, claim, down=down, now=self._clock.now(), why=why)
-        return self._settle(folder, order, seen)
-
-    def _stopped_without_trace(self, folder: Path, order: AttemptOrder) -> Observation:
-        """Say that an attempt was stopped and left nothing."""
-        seen = Observation(
-            attempt_id=order.attempt_id,
-            state=AttemptState.STOPPED,
-            handle=order.attempt_id,
-            ended_at=self._clock.now(),
-            reason=Reason.CANCELLED,
-            message="stopped on request",
-        )
         return self._settle(folder, order, seen)
 
     def _settle(self, folder: Path, order: AttemptOrder, seen: Observation) -> Observation:
         """Keep a final observation for ever, or say that there is no space for it yet."""
         try:
-            self._shims.clear(folder)
             with storage("keep the state of an attempt in"):
                 if seen.reason in {Reason.KILLED, Reason.CLUSTER_DOWN}:
                     killed = documents.encode(_killed_signal(order, self._clock.now()))
-                    files.append_durably(folder / files.SIGNALS, killed)
+                    with contextlib.suppress(files.NotPlainError):
+                        files.append_durably(folder / files.SIGNALS, killed)
                 files.write_durably(folder / files.STATE, documents.encode(seen).encode())
         except RetryableError as error:
             return _cannot_keep(order, error)
@@ -183,6 +174,39 @@ class Observer:
     def _remember(self, seen: Observation) -> Observation:
         self._settled[seen.attempt_id] = seen
         return seen
+
+
+def _state(folder: Path) -> Observation:
+    """Return the final observation that an attempt's folder holds."""
+    seen = documents.decode(Observation, _read(folder / files.STATE))
+    _check(folder, seen.attempt_id)
+    return seen
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with files.open_plain(path) as file:
+            return file.read(files.BYTES_MAX)
+    except OSError as error:
+        raise DamagedError(f"cannot read {path.name!r}: {error.strerror}") from error
+
+
+def _check(folder: Path, attempt: str) -> None:
+    """Refuse what tells of another attempt than that of its folder: a task may have written it."""
+    if attempt != folder.name:
+        raise DamagedError(f"a document in it is of {attempt!r}")
+
+
+def _stopped(order: AttemptOrder, now: float) -> Observation:
+    """Return the observation of an attempt that was stopped and left nothing."""
+    return Observation(
+        attempt_id=order.attempt_id,
+        state=AttemptState.STOPPED,
+        handle=order.attempt_id,
+        ended_at=now,
+        reason=Reason.CANCELLED,
+        message="stopped on request",
+    )
 
 
 def _starting(order: AttemptOrder, message: str = "") -> Observation:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,14 +51,17 @@ def read_outputs(folder: Path) -> Mapping[str, Scalar]:
         DamagedError: when `outputs.json` is missing, no JSON object, too large, or holds
             anything but text, finite numbers and booleans.
     """
-    path = folder / _OUTPUTS_FILE
     try:
-        if path.stat().st_size > _OUTPUTS_BYTES_MAX:
+        with files.open_plain(folder / _OUTPUTS_FILE) as file:
+            data = file.read(_OUTPUTS_BYTES_MAX + 1)
+        if len(data) > _OUTPUTS_BYTES_MAX:
             raise DamagedError(f"{_OUTPUTS_FILE} has over {_OUTPUTS_BYTES_MAX} bytes")
-        value: object = json.loads(path.read_bytes())
+        value = files.parse(data)
     except FileNotFoundError as error:
         fix = f"write a JSON object to $BERTH_OUTPUTS/{_OUTPUTS_FILE}"
         raise DamagedError(f"{_OUTPUTS_FILE} is missing", fix=fix) from error
+    except files.NotPlainError as error:
+        raise DamagedError(f"{_OUTPUTS_FILE} is no plain file", fix="write one") from error
     except ValueError as error:
         raise DamagedError(f"{_OUTPUTS_FILE} is not JSON: {error}") from error
     if not isinstance(value, dict):
@@ -136,5 +138,7 @@ def gone(
 
 
 def size_bytes(folder: Path) -> int:
-    """Return the size of all files below a folder."""
+    """Return the size of all files below a folder; nothing of one that is a link."""
+    if folder.is_symlink():
+        return 0
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())

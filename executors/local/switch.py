@@ -48,7 +48,7 @@ class ClusterSwitch:
 class FileFleetSource:
     """The fleet of a file, with clusters of this machine reachable as their switch says.
 
-    Containers serve nothing, whatever the file says.
+    Containers serve nothing and each is alone, whatever the file says.
     """
 
     def __init__(self, fleet: Fleet, switch: ClusterSwitch) -> None:
@@ -63,5 +63,6 @@ class FileFleetSource:
         if cluster.executor not in HERE:
             return cluster
         reachable = cluster.reachable and self._switch.is_up(cluster.name)
-        serves = cluster.serves and cluster.executor != "containers"
-        return dataclasses.replace(cluster, reachable=reachable, serves=serves)
+        if cluster.executor == "containers":
+            cluster = dataclasses.replace(cluster, serves=False, joins_nodes=False)
+        return dataclasses.replace(cluster, reachable=reachable)

@@ -27,6 +27,7 @@ WORKERS = "workers.json"
 _HOST = "127.0.0.1"
 _LOOK_SECONDS = 0.05
 _GRACE_SECONDS = 5.0
+_NOT_FOUND = 127
 
 
 def variables(workers_of_nodes: Sequence[int], node: int, meeting: str) -> dict[str, str]:
@@ -54,12 +55,17 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     asked: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
     nodes: list[subprocess.Popen[bytes]] = []
-    for node in range(len(workers)):
-        own = _environment(environment, variables(workers, node, meeting), node)
-        words = [Template(word).safe_substitute(own) for word in command]
-        nodes.append(subprocess.Popen(words, env=own))
-    code = _first_failure(nodes, asked)
-    _end(nodes)
+    try:
+        for node in range(len(workers)):
+            own = _environment(environment, variables(workers, node, meeting), node)
+            words = [Template(word).safe_substitute(own) for word in command]
+            nodes.append(subprocess.Popen(words, env=own))
+        code = _first_failure(nodes, asked)
+    except OSError as error:
+        sys.stderr.write(f"cannot run {command[0]!r}: {error.strerror}\n")
+        code = _NOT_FOUND
+    # Who asked for the end also decides how long it may take, and kills what takes longer.
+    _end(nodes, None if asked else _GRACE_SECONDS)
     if code < 0:  # ended by a signal, as the whole then is
         with contextlib.suppress(OSError):  # what cannot be caught has no handler to remove
             signal.signal(-code, signal.SIG_DFL)
@@ -91,15 +97,15 @@ def _first_failure(nodes: Sequence[subprocess.Popen[bytes]], asked: Sequence[int
         time.sleep(_LOOK_SECONDS)
 
 
-def _end(nodes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Ask the nodes that still run to end, then make them."""
+def _end(nodes: Sequence[subprocess.Popen[bytes]], seconds: float | None) -> None:
+    """Ask the nodes that still run to end, then make them; without `seconds` wait for them."""
     for node in nodes:
         if node.poll() is None:
             node.terminate()
-    end = time.monotonic() + _GRACE_SECONDS
+    end = time.monotonic() + (seconds or 0.0)
     for node in nodes:
         try:
-            node.wait(max(end - time.monotonic(), 0.0))
+            node.wait(None if seconds is None else max(end - time.monotonic(), 0.0))
         except subprocess.TimeoutExpired:
             node.kill()
             node.wait()

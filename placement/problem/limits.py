@@ -101,6 +101,8 @@ def _access(c: Candidate) -> Iterator[Refusal]:
         yield Refusal(limit=Limit.TAINT, needs=f"leave for {foreign[0]}", has="none")
     elif c.service is not None and not cluster.serves:
         yield Refusal(limit=Limit.TAINT, needs="an executor that serves", has=cluster.executor)
+    elif c.task.workers is not None and c.node_count > 1 and not cluster.joins_nodes:
+        yield Refusal(limit=Limit.TAINT, needs="an executor that joins nodes", has=cluster.executor)
     elif c.pool.interruptions_per_hour > 0:
         yield from _interruptions(c)
     shape = c.pool.shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -17,11 +18,21 @@ from engine.model.dispatches import AttemptState, Reason
 from engine.model.errors import NotFoundError, RefusedError, UnreachableError
 from engine.model.identifiers import AttemptId, Digest
 from engine.model.resources import Resources
-from executors.local import files, processes
+from engine.model.signals import Layer
+from executors.local import LocalSignals, files, processes
 from executors.local.shim import main as shim
 from tests.support.local_cluster import LASTS, OUTPUTS, WRITES, LocalCluster, wait_for
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+ENDED = {
+    "ending": "exited",
+    "code": 0,
+    "message": "",
+    "started_at": 1.0,
+    "ended_at": 2.0,
+    "cpu_seconds": 1.0,
+    "memory_bytes_peak": 1,
+}
 READY = "Path(os.environ['BERTH_OUTPUTS'], 'ready').touch(); "
 
 
@@ -82,6 +93,8 @@ def test_both_outputs_are_logged(cluster: LocalCluster) -> None:
         ("[1]", "holds list"),
         ('{"a": [1]}', "'a' is [1]"),
         ('{"a": NaN}', "'a' is nan"),
+        ('{"a": "\\ud800"}', "surrogates not allowed"),
+        ("[" * 50_000, "nested too deeply"),
         (None, "is missing"),
     ],
 )
@@ -90,6 +103,34 @@ def test_bad_outputs_are_named(cluster: LocalCluster, text: str | None, why: str
     seen = cluster.run(cluster.order(OUTPUTS + write))
     assert (seen.state, seen.reason) == (AttemptState.FAILED, Reason.BAD_OUTPUT)
     assert why in seen.message
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (files.EXIT, "{}"),
+        (files.EXIT, json.dumps({**ENDED, "ending": "never"})),
+        (files.EXIT, json.dumps({**ENDED, "started_at": math.nan})),
+        (files.EXIT, json.dumps({**ENDED, "code": "0"})),
+        (files.EXIT, json.dumps({**ENDED, "last_lines": [1]})),
+        (files.STATE, '{"attempt_id": "r-1.other.1", "state": "succeeded", "handle": "h"}'),
+    ],
+)
+def test_what_a_task_forges_harms_itself_alone(cluster: LocalCluster, name: str, text: str) -> None:
+    target = f"Path(os.environ['BERTH_ATTEMPT']) / {name!r}"
+    program = f"{OUTPUTS}({target}).write_text({text!r}); import time; time.sleep(300)"
+    seen = cluster.run(cluster.order(program))
+    assert (seen.attempt_id, seen.state) == ("r-1.task.1", AttemptState.FAILED)
+
+
+def test_a_pipe_in_the_place_of_a_file_holds_nobody_up(cluster: LocalCluster) -> None:
+    names = (files.ENDPOINT, files.SIGNALS)
+    folder = "Path(os.environ['BERTH_ATTEMPT'])"
+    pipes = "".join(f"os.mkfifo({folder} / {name!r}); " for name in names)
+    seen = cluster.run(cluster.order(WRITES + pipes))
+    assert seen.state is AttemptState.SUCCEEDED
+    found, _ = LocalSignals(cluster.home, cluster.source).read("")
+    assert all(signal.layer is Layer.MACHINE for signal in found)
 
 
 def test_links_in_outputs_are_refused(cluster: LocalCluster) -> None:

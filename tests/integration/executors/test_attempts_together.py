@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +18,7 @@ from engine.model.identifiers import TaskName, attempt_id
 from engine.model.resources import Resources
 from engine.model.specs import TaskKind
 from executors.local import processes
+from executors.local.together import WORKERS
 from executors.training.parallel import metrics
 from tests.support.local_cluster import OUTPUTS, RUN, LocalCluster, wait_for
 
@@ -98,7 +101,11 @@ def test_a_node_that_is_killed_is_the_end_of_all(cluster: LocalCluster) -> None:
 def test_what_a_training_had_written_is_kept_when_it_fails(
     cluster: LocalCluster, tmp_path: Path
 ) -> None:
-    program = OUTPUTS + NODE + "(out / 'state').write_text(str(node)); raise SystemExit(3)"
+    program = OUTPUTS + NODE + "import time; (out / 'state').write_text(str(node)); "
+    # The first that fails ends the others: only once the first node has written.
+    program += "first = Path(os.environ['BERTH_ATTEMPT'], 'outputs', 'state')\n"
+    program += "while not (first.exists() and first.read_text()): time.sleep(0.01)\n"
+    program += "raise SystemExit(3)"
     seen = cluster.run(together(cluster, program))
     assert (seen.state, seen.exit_code) == (AttemptState.FAILED, 3)
     assert seen.artifact is not None
@@ -138,6 +145,32 @@ def test_a_stop_reaches_every_node(cluster: LocalCluster) -> None:
     cluster.until(lambda seen: seen.started_at is not None)
     cluster.executor.stop(order.attempt_id)
     assert cluster.ended().reason is Reason.CANCELLED
+
+
+def test_who_asks_for_the_end_says_how_long_it_may_take(tmp_path: Path) -> None:
+    (tmp_path / WORKERS).write_text("[1, 1]")
+    told = {**os.environ, "BERTH_ATTEMPT": str(tmp_path), "BERTH_OUTPUTS": str(tmp_path / "out")}
+    saves = (
+        "import os, signal, sys, time; from pathlib import Path; "
+        "own = Path(os.environ['BERTH_ATTEMPT']) / ('saved-' + os.environ['BERTH_NODE']); "
+        "save = lambda *_: (time.sleep(0.3), own.touch(), sys.exit(0)); "
+        "signal.signal(signal.SIGTERM, save); own.with_suffix('.ready').touch()\n"
+        "while len(list(own.parent.glob('*.ready'))) < 2: time.sleep(0.01)\n"
+        "os.kill(os.getppid(), signal.SIGTERM); time.sleep(300)"
+    )
+    begin = (
+        "import os, sys; from executors.local import together; together._GRACE_SECONDS = 0.0; "
+        "sys.exit(together.main(sys.argv[1:], os.environ))"
+    )
+    words = [sys.executable, "-c", begin, str(tmp_path), "--", sys.executable, "-c", saves]
+    assert subprocess.run(words, env=told, check=False, timeout=60).returncode == -signal.SIGTERM
+    assert [(tmp_path / f"saved-{node}").exists() for node in (0, 1)] == [True, True]
+
+
+def test_a_command_that_is_not_there_is_named(cluster: LocalCluster) -> None:
+    seen = cluster.run(replace(together(cluster, "pass"), command=("/absent",)))
+    assert seen.exit_code == 127
+    assert seen.message == "cannot run '/absent': No such file or directory"
 
 
 def test_memory_is_that_of_all_nodes(cluster: LocalCluster) -> None:

@@ -13,12 +13,12 @@ import pytest
 from engine.clocks import SystemClock
 from engine.model.dispatches import AttemptOrder, AttemptState, Observation, Reason
 from engine.model.errors import RefusedError, RetryableError
-from engine.model.identifiers import AttemptId
+from engine.model.identifiers import AttemptId, Digest
 from engine.model.resources import Resources
 from engine.model.specs import TaskKind
 from engine.testing.executor_suite import ended, seen
 from executors.containers import ContainerExecutor, ContainerSettings, podman
-from executors.local import files
+from executors.local import LocalSignals, files
 from tests.support.containers import PodmanMachine, required
 from tests.support.local_cluster import LASTS, OUTPUTS, WRITES, LocalCluster, wait_for
 
@@ -169,6 +169,63 @@ def test_what_podman_refuses_is_tried_again(berth: Berth, tmp_path: Path) -> Non
     with pytest.raises(RetryableError, match="podman cannot start a container"):
         other.executor.start(other.order(WRITES))
     assert list(other.executor.observe()) == []
+
+
+def test_a_task_can_neither_rewrite_its_order_nor_show_what_is_behind_the_wall(
+    berth: Berth, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret.json"
+    secret.write_text('{"key": "value"}')
+    tries = "".join(
+        f"\ntry: (mine / {name!r}).write_text('x')\nexcept OSError: held += 1"
+        f"\ntry: (mine / {name!r}).unlink()\nexcept OSError: held += 1"
+        for name in podman.KEPT
+    )
+    program = (
+        f"{OUTPUTS}\nmine, held = Path(os.environ['BERTH_ATTEMPT']), 0{tries}"
+        f"\n(mine / 'signals.jsonl').symlink_to({str(secret)!r})"
+        f"\n(mine / 'log.txt').unlink()\n(mine / 'log.txt').symlink_to({str(secret)!r})"
+        "\n(out / 'outputs.json').write_text(json.dumps({'held': held}))"
+    )
+    assert berth.run(berth.order(program)).outputs == {"held": 2 * len(podman.KEPT)}
+    with pytest.raises(files.NotPlainError):
+        files.open_plain(berth.cluster.folder() / files.LOG)
+    assert LocalSignals(tmp_path, berth.cluster.source).read("")[1]
+    berth.executor.forget(FIRST)
+    assert secret.read_text() == '{"key": "value"}'
+
+
+def test_an_end_that_a_task_forges_ends_it_before_its_outputs_are_read(
+    berth: Berth, machine: PodmanMachine
+) -> None:
+    said = {"ending": "exited", "code": 0, "message": "", "started_at": 1.0, "ended_at": 2.0}
+    said |= {"cpu_seconds": 1.0, "memory_bytes_peak": 1}
+    program = (
+        f"{WRITES}(out.parent / 'exit.json').write_text({json.dumps(said)!r}); "
+        "import time; time.sleep(300)"
+    )
+    read, names = berth.cluster.artifacts.put, []
+
+    def put(path: Path) -> Digest:
+        names.append(machine.names())
+        return read(path)
+
+    berth.cluster.artifacts.put = put  # type: ignore[method-assign]
+    assert berth.run(berth.order(program)).state is AttemptState.SUCCEEDED
+    assert names == [[]]
+
+
+def test_folders_that_cannot_be_shown_are_refused(berth: Berth, tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir()
+    (tmp_path.parent / f"{tmp_path.name}-link").symlink_to(tmp_path / "keys")
+    for folder, why in (
+        (tmp_path / "keys", "lies in the data folder"),
+        (f"{tmp_path}-link", "lies in the data folder"),
+        ("/a:b", "the colon"),
+    ):
+        with pytest.raises(RefusedError, match=why):
+            berth.executor.start(replace(berth.order(WRITES), folder=str(folder)))
+    assert list((tmp_path / "attempts").iterdir()) == []
 
 
 def test_services_and_several_nodes_are_refused(berth: Berth) -> None:

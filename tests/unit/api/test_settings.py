@@ -52,7 +52,13 @@ def test_all_wrong_values_are_named_at_once_with_where_they_came_from(tmp_path: 
     ("name", "value"),
     [
         ("container_options", "--label 'open"),
+        ("container_options", "--label a\0b"),
         ("container_podman", 3),
+        ("container_podman", " "),
+        ("container_image", "--privileged"),
+        ("container_image", "team/berth:1 --privileged"),
+        ("container_python", ""),
+        ("container_python", "-c"),
         ("port", "a"),
         ("port", -1),
         ("port", True),

@@ -286,6 +286,12 @@ def test_plain_data_holds_nothing_but_data() -> None:
         documents.pipeline_from({"pipeline": object()}, name="x")
 
 
+def test_whole_numbers_of_plain_data_have_an_end() -> None:
+    task = {"kind": "train", "command": ["x"], "cpu": 10**400}
+    with pytest.raises(InvalidInputError, match="not a finite number"):
+        documents.pipeline_from({"pipeline": "p", "tasks": {"t": task}}, name="x")
+
+
 def test_plain_data_is_not_nested_without_end() -> None:
     endless: dict[str, object] = {}
     endless["a"] = endless

@@ -47,6 +47,11 @@ def test_workers_are_read_and_written_back(keys: str, workers: Workers | None) -
         ("workers: 1 to 9999", "S007", "above 1024"),
         ("workers: 1 to 2, speed up: {two: 1.8}", "S004", "workers was expected, not 'two'"),
         ("workers: 1 to 2, speed up: {0: 1.8}", "S007", "below 1"),
+        ("workers: 1 to 2, speed up: {2: 1.8, '02': 1.9}", "S008", "2 workers are named twice"),
+        (f"workers: 1 to {'9' * 5_000}", "S004", "a number or a range"),
+        (f"workers: 1 to 2, speed up: {{'{'9' * 100}': 2}}", "S004", "workers was expected"),
+        (f"workers: {'9' * 5_000}", "S004", "workers was expected, not 'inf'"),
+        (f"workers: 2, speed up: {{2: 0x{'f' * 300}}}", "S007", "not a finite number"),
         ("speed up: {2: 1.8}", "S025", "there are none"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,16 +74,52 @@ def test_the_folder_of_a_pipeline_is_read_only(tmp_path: Path) -> None:
     assert f"{tmp_path}:{tmp_path}:ro" in after("--volume", words(order, tmp_path / "home"))
 
 
+def test_the_data_folder_is_covered_under_every_name(tmp_path: Path) -> None:
+    (tmp_path / "real" / "home").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real")
+    home = tmp_path / "link" / "home"
+    order = replace(LocalCluster(home).order(""), folder=str(tmp_path / "real"))
+    covered = [word.partition(":")[0] for word in after("--tmpfs", words(order, home))]
+    assert covered == [str(home), str(tmp_path / "real" / "home")]
+
+
+def test_what_the_engine_goes_by_is_read_only(tmp_path: Path) -> None:
+    order = LocalCluster(tmp_path).order("")
+    given = after("--volume", words(order, tmp_path))
+    for name in podman.KEPT:
+        path = launch.folder_of(tmp_path, order.attempt_id) / name
+        assert f"{path}:{path}:ro" in given
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("sleep 60", r"did not answer within 0.2 s$"),
+        ("echo noise", "cannot list containers as JSON"),
+        ("exit 3", "cannot list containers: "),
+    ],
+)
+def test_a_podman_that_does_not_answer_as_it_should_is_a_retryable_fault(
+    script: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(podman, "_LIMIT_SECONDS", 0.2 if "sleep" in script else 10.0)
+    with pytest.raises(RetryableError) as raised:
+        podman.Podman(("sh", "-c", script)).runs("name")
+    assert re.search(why, raised.value.message)
+
+
 def test_names_differ_by_attempt_and_by_data_folder(tmp_path: Path) -> None:
     places = [(tmp_path, "r-1.a.1"), (tmp_path, "r-1.a.2"), (tmp_path / "b", "r-1.a.1")]
     assert len({podman.name_of(home, attempt) for home, attempt in places}) == 3
 
 
-def test_containers_serve_nothing_and_follow_the_switch(tmp_path: Path) -> None:
+def test_containers_serve_nothing_are_alone_and_follow_the_switch(tmp_path: Path) -> None:
     (cluster,) = samples.fleet("here").clusters
     switch = ClusterSwitch(tmp_path)
     source = FileFleetSource(Fleet(clusters=(replace(cluster, executor="containers"),)), switch)
-    assert (source.fleet().clusters[0].serves, cluster.serves) == (False, True)
+    (seen,) = source.fleet().clusters
+    assert (seen.serves, seen.joins_nodes) == (False, False)
+    assert (cluster.serves, cluster.joins_nodes) == (True, True)
     switch.fail("here")
     assert not source.fleet().clusters[0].reachable
 

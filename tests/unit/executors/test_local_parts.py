@@ -40,6 +40,24 @@ def test_a_file_is_written_once(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["claim"]
 
 
+def test_a_link_is_neither_read_nor_written_through(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text('{"key": "value"}')
+    (tmp_path / "document").symlink_to("secret")
+    assert files.load(tmp_path / "document") is None
+    with pytest.raises(files.NotPlainError):
+        files.append_durably(tmp_path / "document", "line")
+    files.write_durably(tmp_path / "document", b"{}")
+    assert (tmp_path / "secret").read_text() == '{"key": "value"}'
+    assert files.load(tmp_path / "document") == {}
+
+
+@pytest.mark.parametrize("cpus", [None, ["0"], {}])
+def test_a_launch_document_that_is_none_is_not_followed(tmp_path: Path, cpus: object) -> None:
+    told = {"grace_seconds": 1.0, "folder": "/", "cpus": cpus}
+    (tmp_path / files.LAUNCH).write_bytes(files.dump(told))
+    assert files.read_launch(tmp_path) is None
+
+
 def test_a_shim_without_a_launch_document_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from engine.model.identifiers import TaskName
 from engine.model.plans import Limit, Mode, Placement, Ruling, Verdict
 from engine.model.profiles import Profile
 from engine.model.resources import Resource
-from engine.model.specs import PipelineSpec, TaskSpec, Wishes
+from engine.model.specs import PipelineSpec, TaskSpec, Wishes, Workers
 from placement import CpSatPlacer
 from placement.problem.limits import shortage
 from tests.support import placement_problems as make
@@ -60,6 +60,18 @@ def test_services_stay_off_clusters_that_run_only_what_ends() -> None:
     found = verdict(cluster, task=service, profile=make.profile(service))
     assert bound(found)[:3] == (Limit.TAINT, "an executor that serves", "kubernetes")
     assert verdict(cluster).ruling is Ruling.CHOSEN
+
+
+def test_workers_on_several_nodes_stay_off_clusters_whose_tasks_are_alone() -> None:
+    train = replace(make.task("t"), workers=Workers(least=2, most=2))
+    pool = make.pool(cores=4.0, nodes=2)
+    cluster = make.cluster("c", pool, executor="containers", joins_nodes=False)
+    apart = make.profile(train, cores=6.0, replicas=2)
+    found = verdict(cluster, task=train, profile=apart)
+    assert bound(found)[:3] == (Limit.TAINT, "an executor that joins nodes", "containers")
+    assert verdict(make.cluster("c", pool), task=train, profile=apart).ruling is Ruling.CHOSEN
+    together = make.profile(train, cores=4.0, replicas=2)
+    assert verdict(cluster, task=train, profile=together).ruling is Ruling.CHOSEN
 
 
 def test_other_providers_are_refused() -> None:
