@@ -30,6 +30,8 @@ KEPT_SECONDS = 86_400.0
 _UNTOLD = "0001-01-01"
 """How Go writes that a time is not set."""
 _FRACTION = re.compile(r"\.(\d{6})\d*")
+_LEFT_OUT_MOST = 1_000_000
+"""What a sender says beyond that is no count."""
 _MESSAGE_CHARACTERS_MOST = 500
 _WEBHOOK_VERSION = "4"
 
@@ -66,7 +68,7 @@ def from_webhook(content: object) -> list[Told]:
 def left_out(content: object) -> int:
     """Return how many alerts a sender says it left out of a webhook (`max_alerts`)."""
     count = content.get("truncatedAlerts", 0) if isinstance(content, Mapping) else 0
-    return max(0, count) if isinstance(count, int) else 0
+    return min(max(0, count), _LEFT_OUT_MOST) if isinstance(count, int) else 0
 
 
 def from_list(content: object, path: str = "") -> list[Told]:
