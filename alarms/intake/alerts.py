@@ -25,12 +25,13 @@ from engine.model.intake import FOREIGN_TEST, Firing, FiringState
 ALERTS_MOST = 10_000
 """Alerts of one request; more are refused as a whole."""
 FAULTS_MOST = 20
-LEFT_OUT_MOST = 1_000_000
 KEPT_SECONDS = 86_400.0
 """How long a firing counts as going on whose sender named no end and says nothing more."""
 _UNTOLD = "0001-01-01"
 """How Go writes that a time is not set."""
 _FRACTION = re.compile(r"\.(\d{6})\d*")
+_LEFT_OUT_MOST = 1_000_000
+"""What a sender says beyond that is no count: thousands of digits could not be added up."""
 _MESSAGE_CHARACTERS_MOST = 500
 _WEBHOOK_VERSION = "4"
 
@@ -67,8 +68,7 @@ def from_webhook(content: object) -> list[Told]:
 def left_out(content: object) -> int:
     """Return how many alerts a sender says it left out of a webhook (`max_alerts`)."""
     count = content.get("truncatedAlerts", 0) if isinstance(content, Mapping) else 0
-    # A number of thousands of digits could not be added up in the sender's record.
-    return min(max(0, count), LEFT_OUT_MOST) if isinstance(count, int) else 0
+    return min(max(0, count), _LEFT_OUT_MOST) if isinstance(count, int) else 0
 
 
 def from_list(content: object, path: str = "") -> list[Told]:

@@ -32,6 +32,8 @@ _FLEETING = ("process.", "telemetry.", "os.", "container.id", "k8s.pod.uid")
 """Attributes of a resource that are others after each restart, or say nothing of it: as labels
 they would make new series of the same."""
 _VARINT_BYTES_MOST = 5
+_NO_METRICS = (ValueError, TypeError, OverflowError, RecursionError, json_format.ParseError)
+"""What reading anything as OTLP in JSON can raise."""
 _STALE = bytes.fromhex("7ff0000000000002")
 
 
@@ -100,7 +102,7 @@ def from_otlp(body: bytes, *, is_json: bool, is_gzip: bool) -> list[Sample]:
     try:
         content = json.loads(body)
         message = json_format.ParseDict(content, wire.MetricsRequest(), ignore_unknown_fields=True)
-    except (ValueError, TypeError, RecursionError, json_format.ParseError) as error:
+    except _NO_METRICS as error:
         raise _wrong("the metrics", f"are not OTLP in JSON: {str(error)[:200]}") from error
     return list(_of_export(message))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
 import fastapi
@@ -118,10 +119,18 @@ def help_page(code: str) -> str:
     return code_text(code)
 
 
+class _Problem(JSONResponse):
+    """A problem document; half a character of a value at fault is written as its escape."""
+
+    media_type = problems.MEDIA_TYPE
+
+    def render(self, content: object) -> bytes:
+        """Return the document as bytes."""
+        return json.dumps(content, ensure_ascii=False).encode(errors="backslashreplace")
+
+
 def _problem(content: dict[str, Any], headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse(
-        content, int(content["status"]), headers=headers, media_type=problems.MEDIA_TYPE
-    )
+    return _Problem(content, int(content["status"]), headers=headers)
 
 
 def _berth_error(_: Request, error: Exception) -> Response:

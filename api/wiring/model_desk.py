@@ -6,7 +6,6 @@ import logging
 import os
 import shlex
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from api.messages import modelling
 from api.wiring.parts import Parts
 from engine.model.errors import BerthError, UnreachableError
 from engine.model.identifiers import Digest
-from executors.packaging.repository import git
+from executors.packaging.repository import git, weights
 from executors.packaging.repository.delivery import Delivery
 from executors.packaging.repository.gates import Gate
 from executors.packaging.repository.releases import Event, Stage
@@ -103,10 +102,7 @@ class ModelDesk:
             NotFoundError: when there is no such model, or no such weights.
         """
         self.delivery.journal(name)
-        with tempfile.TemporaryDirectory(prefix="berth-weights-") as scratch:
-            target = Path(scratch) / "weights"
-            self.delivery.artifacts.lay_out(Digest(artifact), target, durable=False)
-            return target.read_bytes()
+        return weights.of_artifact(Digest(artifact), self.delivery.artifacts)
 
     # ---------------------------------------------------------------- webhooks
 

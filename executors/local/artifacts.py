@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Generator, Iterator, Sequence
@@ -27,6 +28,7 @@ from engine.model.identifiers import Digest
 from executors.local import files
 
 _CHUNK_BYTES = 1 << 20
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class Entry(TypedDict):
@@ -124,7 +126,7 @@ class FolderArtifacts:
 
     def has(self, digest: Digest) -> bool:
         """Say whether the store holds an artefact."""
-        return self._tree_path(digest).exists()
+        return bool(_DIGEST.fullmatch(digest)) and self._tree_path(digest).exists()
 
     def read(self, digest: Digest, name: str) -> bytes:
         """Return one file of an artefact without laying the others out.
@@ -175,6 +177,8 @@ class FolderArtifacts:
 
     def _tree(self, digest: Digest) -> list[Entry]:
         """Return the checked list of an artefact's files."""
+        if not _DIGEST.fullmatch(digest):  # who asks may have it from anybody: it names no file
+            raise NotFoundError(f"{digest!r} is no digest of an artefact")
         path = self._tree_path(digest)
         try:
             data = path.read_bytes()

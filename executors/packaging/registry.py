@@ -17,6 +17,7 @@ from executors.packaging.security import attachments
 LATEST = "latest"
 SERVING = "serving"
 """Tag of the image that a server serves now."""
+_NAME_BYTES_MAX = 200
 
 
 class OciRegistry:
@@ -34,7 +35,8 @@ class OciRegistry:
         Raises:
             RefusedError: when the name is no plain folder name.
         """
-        if not name or "/" in name or name.startswith("."):
+        plain = name.isprintable() and len(name.encode()) <= _NAME_BYTES_MAX
+        if not name or not plain or "/" in name or name.startswith("."):
             raise RefusedError(f"{name!r} cannot name a model", fix="use letters and digits")
         return self._root / name
 
@@ -110,9 +112,12 @@ class OciRegistry:
         image = images.read_image(layout, digest)
         partial = target.with_name(f".{target.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
-        images.write_image(partial, image.files, labels=image.labels)
-        attachments.copy(layout, partial, digest)
-        partial.rename(target)
+        try:
+            images.write_image(partial, image.files, labels=image.labels)
+            attachments.copy(layout, partial, digest)
+            partial.rename(target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _tags(entry: dict[str, Any]) -> list[str]:

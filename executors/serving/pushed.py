@@ -10,8 +10,9 @@ import asyncio
 import shutil
 from pathlib import Path
 
-from engine.model.errors import BerthError, RefusedError
+from engine.model.errors import RefusedError
 from engine.model.identifiers import Digest
+from executors.local.artifacts import storage
 from executors.packaging import images
 from executors.packaging.registry import OciRegistry
 from executors.packaging.security.policies.gate import CODE, Gate
@@ -41,12 +42,13 @@ class Pushed:
             NotFoundError: when the registry does not have it.
             DamagedError: when it is not what it says it is; nothing changed.
             RefusedError: when the policy, or the model's own settings, refuse it.
+            RetryableError: when it cannot be kept in the folder, as on a full disk.
         """
         async with self._bringing:
             version, is_new = await asyncio.to_thread(self._place, name, digest)
             try:
                 return await self._shelf.load(name)
-            except BerthError:
+            except BaseException:  # also when the server is ended meanwhile
                 if is_new:
                     await asyncio.to_thread(shutil.rmtree, version)
                 raise
@@ -64,8 +66,8 @@ class Pushed:
         if there and _holds(model / there[-1], digest):
             return model / there[-1], False
         version = model / str(int(there[-1]) + 1 if there else 1)
-        model.mkdir(exist_ok=True)
-        self._registry.fetch(name, Digest(digest), version)
+        with storage(f"keep model {name!r} in"):
+            self._registry.fetch(name, Digest(digest), version)
         return version, True
 
 

@@ -258,7 +258,7 @@ class Delivery:
         journal = self.journal(name)
         with self._lock(name):
             found = journal.find(release)
-            given = self._package(name, found.commit).settings
+            given, _, _ = self._read(name, found.commit)
             return self._deploy(given, found, Stage.PRODUCTION, journal)
 
     def roll_back(self, name: str) -> Event:
@@ -270,18 +270,25 @@ class Delivery:
         journal = self.journal(name)
         with self._lock(name):
             found = journal.before(Stage.PRODUCTION)
-            given = self._package(name, found.commit).settings
+            given, _, _ = self._read(name, found.commit)
             return self._deploy(given, found, Stage.PRODUCTION, journal, kind=Kind.ROLLED_BACK)
 
     # ------------------------------------------------------------------- parts
 
     def _package(self, name: str, commit: str) -> Package:
+        given, code, wanted = self._read(name, commit)
+        return assemble(code, weights.fetch(wanted, self.artifacts), given)
+
+    def _read(
+        self, name: str, commit: str
+    ) -> tuple[ModelSettings, Mapping[str, bytes], Mapping[str, weights.Weight]]:
+        """Return settings, files and weights of a commit; the weights by their digests."""
         code = git.files_of(self.repository(name), commit)
         given, wanted = _described(code, f"commit {commit[:12]} of {name!r}")
         if given.name != name:
             message = f"{settings.FILE} names {given.name!r}, the repository {name!r}"
             raise RefusedError(message, fix="change `name`, or push to the other repository")
-        return assemble(code, weights.fetch(wanted, self.artifacts), given)
+        return given, code, wanted
 
     def context(self, name: str, folder: Path, commit: str = "") -> Path:
         """Write a Dockerfile, with all it needs, that builds the image of a commit."""

@@ -16,6 +16,8 @@ from executors.packaging import images
 from executors.packaging.repository import settings
 
 _PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".npy.pkl", ".dill")
+_NO_WEIGHTS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What reading anything as a `weights.json` can raise."""
 _AGAIN = "`berth model add` the file again"
 
 
@@ -78,7 +80,7 @@ def read(data: bytes) -> dict[str, Weight]:
             )
             for name, entry in given.items()
         }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except _NO_WEIGHTS as error:
         message = f"{settings.WEIGHTS_FILE} is damaged: {error!r}"
         raise DamagedError(message, fix=_AGAIN) from error
     for name in found:
@@ -94,14 +96,19 @@ def fetch(wanted: Mapping[str, Weight], artifacts: FolderArtifacts) -> dict[str,
         NotFoundError: when the store has none of this digest.
         DamagedError: when it is another file.
     """
-    found: dict[str, bytes] = {}
-    with tempfile.TemporaryDirectory(prefix="berth-weights-") as scratch:
-        for number, (name, weight) in enumerate(sorted(wanted.items())):
-            target = Path(scratch) / str(number)
-            artifacts.lay_out(weight.artifact, target, durable=False)
-            found[name] = target.read_bytes()
+    found = {name: of_artifact(weight.artifact, artifacts) for name, weight in wanted.items()}
     check(found, wanted)
     return found
+
+
+def of_artifact(artifact: Digest, artifacts: FolderArtifacts) -> bytes:
+    """Return the weights of an artefact, which is one file.
+
+    Raises:
+        NotFoundError: when the store has none of this digest.
+        DamagedError: when it is not what the digest says.
+    """
+    return artifacts.read(artifact, "")
 
 
 def bring(folder: Path, artifacts: FolderArtifacts, ask: Callable[[Digest], bytes]) -> None:

@@ -7,24 +7,24 @@ asking again are those of `Gateway.answer`.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
-from urllib.parse import quote
 
 import grpc.aio
 from google.protobuf import json_format
 
 from executors.serving.gateway.gateway import SERVER, Gateway, Question
 from executors.serving.gateway.upstream import Answer
-from executors.serving.runtime.faults import RequestError
+from executors.serving.runtime.faults import RequestError, not_found
 from executors.serving.runtime.runners import TensorSpec
 from executors.serving.runtime.tensors import to_bytes
 from executors.serving.v2 import documents, rpc, rpc_codec
 from executors.serving.v2.application import json_length, timeout_of
 from executors.serving.v2.messages import CLASSES, CONFIG_TYPES
-from executors.serving.v2.requests import InferAnswer, InferRequest, Output
+from executors.serving.v2.requests import InferAnswer, Output
 
 _GOOD = 200
 _FAILED = 500
@@ -32,7 +32,12 @@ _UNAVAILABLE = 503
 _NONSENSE = 502
 _TIMEOUT = "berth-timeout-ms"
 _JSON_LENGTH = "inference-header-content-length"
-_OF_GRPC = frozenset({"user-agent", "content-type", "te", "accept-encoding", "grpc-timeout"})
+_OF_GRPC = frozenset({
+    "user-agent", "content-type", "content-encoding", "te", "accept-encoding", "grpc-timeout",
+})  # fmt: skip
+"""Headers of the call, or of a body that is another one over REST."""
+_INLINE_BYTES_MAX = 1 << 18
+"""Larger requests are translated beside the loop: millions of texts take seconds."""
 _CONFIG_PREFIX = "TYPE_"
 Headers = Mapping[str, str]
 
@@ -103,11 +108,13 @@ class _Calls:
 
     async def infer(self, message: Any, context: Any) -> bytes:  # noqa: ANN401 - as above
         """Answer ModelInfer; raw tensors for raw ones."""
-        request, raw = rpc_codec.read_infer(message)
-        head, tensors = _written(request)
-        name, version = message.model_name, message.model_version
-        answer = await self._asked((name, version), "infer", context, (head, tensors))
-        return rpc_codec.write_answer(_read(answer), raw=raw)
+        if message.ByteSize() <= _INLINE_BYTES_MAX:
+            body = _written(message)
+        else:
+            body = await asyncio.to_thread(_written, message)
+        model = (message.model_name, message.model_version)
+        answer = await self._asked(model, "infer", context, body)
+        return rpc_codec.write_answer(_read(answer), raw=bool(message.raw_input_contents))
 
     async def model_ready(self, message: Any, context: Any) -> bytes:  # noqa: ANN401 - as above
         """Answer ModelReady; a model that is being moved is not."""
@@ -134,8 +141,9 @@ class _Calls:
         return _message("ModelConfigResponse", {"config": found})
 
     async def statistics(self, message: Any, context: Any) -> bytes:  # noqa: ANN401 - as above
-        """Answer ModelStatistics, of all models where none is named."""
-        names = [message.name] if message.name else sorted(self._gateway.table.known)
+        """Answer ModelStatistics, where none is named of all models but those being moved."""
+        known = self._gateway.table.known
+        names = [message.name] if message.name else sorted(name for name in known if known[name])
         found: list[object] = []
         for name in names:
             document = await self._document((name, message.version), "stats", context)
@@ -149,7 +157,10 @@ class _Calls:
         context: Any,  # noqa: ANN401 - as above
     ) -> dict[str, Any]:
         answer = await self._asked(model, rest, context)
-        return documents.read_object(bytes(answer.body))
+        try:
+            return documents.read_object(bytes(answer.body))
+        except RequestError as error:
+            raise _nonsense(error) from error
 
     async def _asked(
         self,
@@ -167,6 +178,8 @@ class _Calls:
         """
         began = time.monotonic()
         name, version = model
+        if "/" in version:  # it would be another path
+            raise not_found(f"no version of model {name!r} is called {version!r}")
         below = [*(("versions", version) if version else ()), *((rest,) if rest else ())]
         headers = _headers(context)
         if body is not None:
@@ -176,8 +189,8 @@ class _Calls:
             model=name,
             rest="/".join(below),
             method="GET" if body is None else "POST",
-            path="/".join(("/v2/models", name, *(quote(each, safe="") for each in below))),
-            headers=[(key.encode(), value.encode("latin-1")) for key, value in headers.items()],
+            path="/".join(("/v2/models", name, *below)),
+            headers=[(key.encode(), value.encode()) for key, value in headers.items()],
             body=b"" if body is None else b"".join(body),
         )
         found = await self._gateway.answer(question, headers, began)
@@ -187,9 +200,17 @@ class _Calls:
 
 
 def _headers(context: Any) -> dict[str, str]:  # noqa: ANN401 - as above
-    """Return the headers of a call that its model may want, with the time that it has left."""
+    """Return the headers of a call that its model may want, with the time that it has left.
+
+    Raises:
+        RequestError: for one that is no header of HTTP/1.1. grpc lets ends of lines through, behind
+            which a further request to the server could stand.
+    """
     given = rpc.metadata(context)
     found = {key: value for key, value in given.items() if key not in _OF_GRPC}
+    for key, value in found.items():
+        if not (value.isascii() and value.isprintable()):
+            raise RequestError(f"metadata {key!r} is {value!r}, expected printable ASCII")
     remaining = context.time_remaining()
     if remaining is not None:
         seconds = min(remaining, timeout_of(found))
@@ -197,8 +218,9 @@ def _headers(context: Any) -> dict[str, str]:  # noqa: ANN401 - as above
     return found
 
 
-def _written(request: InferRequest) -> tuple[bytes, bytes]:
+def _written(message: Any) -> tuple[bytes, bytes]:  # noqa: ANN401 - messages are built at run time
     """Return the JSON of a request, and its tensors as they stand behind it."""
+    request, _ = rpc_codec.read_infer(message)
     parts = [to_bytes(each.datatype, each.array) for each in request.tensors]
     head: dict[str, object] = {
         "id": request.request_id,
@@ -226,14 +248,15 @@ def _read(answer: Answer) -> InferAnswer:
     """
     body = bytes(answer.body)
     try:
-        length = json_length({key.decode(): value.decode() for key, value in answer.headers})
+        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in answer.headers}
+        length = json_length(headers)
         size = len(body) if length is None else length
         head = documents.read_object(body[:size])
         # What is behind belongs to outputs as that of a request belongs to inputs.
         tensors = documents.encode({"inputs": head.get("outputs")})
         found = documents.read_infer(tensors + body[size:], len(tensors))
     except RequestError as error:
-        raise RequestError(f"the server answers nonsense: {error}", _NONSENSE) from error
+        raise _nonsense(error) from error
     return InferAnswer(
         model=str(head.get("model_name", "")),
         version=str(head.get("model_version", "")),
@@ -267,8 +290,13 @@ def _message(name: str, document: Mapping[str, Any]) -> bytes:
     try:
         json_format.ParseDict(dict(document), message, ignore_unknown_fields=True)
     except json_format.ParseError as error:
-        raise RequestError(f"the server answers nonsense: {error}", _NONSENSE) from error
+        raise _nonsense(error) from error
     return _bytes(message)
+
+
+def _nonsense(error: Exception) -> RequestError:
+    """Return the error of a server whose answer is none."""
+    return RequestError(f"the server answers nonsense: {error}", _NONSENSE)
 
 
 def _bytes(message: Any) -> bytes:  # noqa: ANN401 - as above

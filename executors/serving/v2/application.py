@@ -24,6 +24,7 @@ _TARGETS_MAX = 4096
 JSON = (b"content-type", b"application/json")
 _BINARY = (b"content-type", b"application/octet-stream")
 _MILLI = 1000.0
+_DIGITS_MAX = 18
 _DISCARD_BYTES_MAX = 32 << 20
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 
@@ -73,16 +74,17 @@ class Application:
         began = time.monotonic()
         service = self.service
         status = 200
+        headers = {
+            key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
+        }
         try:
+            # Read before it counts as open: who sends slowly would keep others out.
+            body = await read_body(receive, headers, service.limits.body_bytes_max)
             service.enter()
         except RequestError as error:
             service.finish(target[0], error.status, began)
             return refusal(error)
         try:
-            headers = {
-                key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
-            }
-            body = await read_body(receive, headers, service.limits.body_bytes_max)
             request = documents.read_infer(body, json_length(headers))
             timeout = timeout_of(headers)
             answer = await service.infer(
@@ -147,9 +149,7 @@ def timeout_of(headers: Mapping[str, str]) -> float:
     found = headers.get("berth-timeout-ms")
     if found is None:
         return float("inf")
-    if not found.isdigit():
-        raise RequestError(f"Berth-Timeout-Ms is {found!r}, expected a whole number")
-    return int(found) / _MILLI
+    return _whole("Berth-Timeout-Ms", found) / _MILLI
 
 
 def refusal(error: RequestError) -> Answer:
@@ -168,12 +168,20 @@ def json_length(headers: Mapping[str, str]) -> int | None:
         RequestError: when the header is no number.
     """
     found = headers.get("inference-header-content-length")
-    if found is None:
-        return None
-    if not found.isdigit():
-        message = f"Inference-Header-Content-Length is {found!r}, expected a whole number"
-        raise RequestError(message)
-    return int(found)
+    return None if found is None else _whole("Inference-Header-Content-Length", found)
+
+
+def _whole(name: str, value: str) -> int:
+    """Return the number that a header says.
+
+    Raises:
+        RequestError: when it says none, or one that no clock or body reaches.
+    """
+    # `isdigit` alone takes digits that `int` does not, such as ones set high.
+    if not (value.isascii() and value.isdigit() and len(value) <= _DIGITS_MAX):
+        said = f"{name} is {value[:_DIGITS_MAX]!r}"
+        raise RequestError(f"{said}, expected a whole number, {_DIGITS_MAX} digits at most")
+    return int(value)
 
 
 def answered(body: bytes, json_size: int | None, headers: Mapping[str, str]) -> Answer:

@@ -219,6 +219,15 @@ def push_event(commit: str) -> bytes:
     ).encode()
 
 
+@pytest.mark.parametrize("artifact", ["..", "%2e%2e", "a%00b", "a" * 300, "sha256:" + "0" * 64])
+def test_weights_that_are_none_are_not_found(
+    application: Application, http: TestClient, artifact: str
+) -> None:
+    application.models.create("churn")
+    assert http.get(f"/v1/models/churn/weights/{artifact}").status_code == 404
+    assert http.get(f"/v1/models/other/weights/{artifact}").status_code == 404
+
+
 def test_deliveries_are_asked_for_over_rest(application: Application, http: TestClient) -> None:
     application.models.create("churn")
     answer = http.post("/v1/models/churn/deliver", headers={"accept": "text/plain"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,16 @@ def test_values_are_taken_from_opentelemetry(http: TestClient, token: dict[str, 
         "/v1/metrics", content=b"", headers={**token, "content-type": "application/x-protobuf"}
     )
     assert (packed.status_code, packed.content) == (200, b"")
+
+
+@pytest.mark.parametrize("value", ["1" + "0" * 400, '"\\ud800"', '"x"', "[]"])
+def test_a_value_that_is_none_is_named(http: TestClient, token: dict[str, str], value: str) -> None:
+    metric = {"gauge": {"dataPoints": [{"timeUnixNano": "1", "asDouble": "VALUE"}]}}
+    body = json.dumps({"resourceMetrics": [{"scopeMetrics": [{"metrics": [metric]}]}]})
+    headers = {**token, "content-type": "application/json"}
+    answer = http.post("/v1/metrics", content=body.replace('"VALUE"', value), headers=headers)
+    assert answer.status_code == 422
+    assert "are not OTLP" in answer.json()["faults"][0]["message"]
 
 
 @pytest.mark.parametrize("body", [b"{", b"[3]", b'[{"labels": {}}]', b"\xff"])

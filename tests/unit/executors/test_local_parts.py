@@ -10,6 +10,7 @@ import pytest
 import executors.local
 from engine.model.errors import DamagedError, NotFoundError, RetryableError
 from engine.model.fleet import Fleet
+from engine.model.identifiers import Digest
 from engine.testing import samples
 from executors.local import ClusterSwitch, FileFleetSource, FolderArtifacts, files, launch
 from executors.local.shim import main as shim
@@ -92,6 +93,17 @@ def test_laid_out_files_are_read_only_and_keep_their_mode(tmp_path: Path) -> Non
     (tmp_path / "run").chmod(0o755)
     store.fetch(store.put(tmp_path / "run"), tmp_path / "back")
     assert (tmp_path / "back").stat().st_mode & 0o777 == 0o555
+
+
+@pytest.mark.parametrize(
+    "digest", ["", ".", "..", "../../secret", "/dev/zero", "a\0b", "a" * 300, "sha256:" + "A" * 64]
+)
+def test_what_is_no_digest_names_no_file(tmp_path: Path, digest: str) -> None:
+    (tmp_path / "secret").write_text("secret")
+    store = FolderArtifacts(tmp_path / "store")
+    assert not store.has(Digest(digest))
+    with pytest.raises(NotFoundError, match="is no digest"):
+        store.read(Digest(digest), "")
 
 
 def test_one_file_of_an_artefact_is_read_and_checked(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ import grpc
 import numpy as np
 import pytest
 
+from executors.serving.gateway import rpc
 from executors.serving.gateway.gateway import Limits
 from executors.serving.v2.messages import CLASSES, SERVICE
 from tests.unit.gateway.test_gateway import Running as Gate
@@ -55,6 +58,29 @@ def served(gate: Gate, model_server: ModelServer) -> Gate:
 
 def url_of(server: ModelServer) -> str:
     return f"http://127.0.0.1:{server.client.port}"
+
+
+def raw_call(port: int, header: tuple[bytes, bytes]) -> bytes:
+    """Send an inference over plain HTTP/2, as no client library would; return what came first."""
+    given = [
+        (b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"x"),
+        (b":path", f"/{SERVICE}/ModelInfer".encode()), (b"content-type", b"application/grpc"),
+        (b"te", b"trailers"), header,
+    ]  # fmt: skip
+    fields = b"".join(b"\0%c%b%c%b" % (len(name), name, len(value), value) for name, value in given)
+    body = request().SerializeToString()
+
+    def frame(kind: int, flags: int, stream: int, data: bytes) -> bytes:
+        return struct.pack(">I", len(data))[1:] + struct.pack(">BBI", kind, flags, stream) + data
+
+    with socket.create_connection(("127.0.0.1", port), 30) as connection:
+        start = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"")
+        data = b"\0" + struct.pack(">I", len(body)) + body
+        connection.sendall(start + frame(1, 4, 1, fields) + frame(0, 1, 1, data))
+        found = b""
+        while b"grpc-status" not in found and (part := connection.recv(1 << 16)):
+            found += part
+    return found
 
 
 def request(*, raw: bool = True, **more: Any) -> Any:
@@ -194,6 +220,51 @@ def test_what_a_request_does_wrong_is_told(served: Gate) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         infer(served, short)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_header_is_no_second_request(served: Gate, model_server: ModelServer) -> None:
+    behind = b"1\r\ncontent-length: 0\r\n\r\nPOST /v2/repository/models/iris/unload HTTP/1.1\r\n"
+    said = raw_call(served.grpc_port, (b"x-more", behind + b"content-length: 0\r\n\r\n"))
+    assert b"metadata 'x-more' is" in said
+    assert "iris" in model_server.shelf.slots
+    said = raw_call(served.grpc_port, (b"berth-timeout-ms", b"9" * 100))
+    assert b"expected a whole number" in said
+
+
+def test_a_version_may_have_any_name(served: Gate, repository: Path) -> None:
+    name = "sha256:a b%2F"
+    write_version(repository / "named" / name)
+    server = ModelServer(repository)
+    try:
+        served.deployments = [deployment(url_of(server), "named")]
+        sent = request(model_version=name)
+        sent.model_name = "named"
+        assert infer(served, sent).model_version == name
+        assert list(served.client.call("ModelMetadata", name="named").versions) == [name]
+    finally:
+        server.end()
+
+
+def test_what_is_large_is_translated_beside_the_loop(
+    served: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where: list[threading.Thread] = []
+    written = rpc._written
+
+    def noted(message: Any) -> tuple[bytes, bytes]:
+        where.append(threading.current_thread())
+        return written(message)
+
+    monkeypatch.setattr(rpc, "_written", noted)
+    infer(served, request())
+    sent = request()
+    sent.inputs[0].datatype = "BYTES"
+    sent.inputs[0].shape[:] = [200_000]
+    sent.raw_input_contents[0] = bytes(4 * 200_000)
+    with pytest.raises(grpc.RpcError) as caught:
+        infer(served, sent)
+    assert "has shape [200000], expected [-1, 4]" in str(caught.value.details())
+    assert where[0] is not where[1]
 
 
 @pytest.mark.parametrize("document", [{"outputs": 3}, {"model_version": "x"}])

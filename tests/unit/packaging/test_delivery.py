@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,7 @@ def test_promotion_by_hand_waits_for_a_hand(world: World) -> None:
     )
     found = world.deliver()
     assert (found.stages, world.servers.swaps) == ((), [])
+    shutil.rmtree(world.home / "weights")  # the package is in the registry
     world.delivery.promote("churn")
     assert world.servers.swaps == [found.package]
 
@@ -85,6 +87,13 @@ def test_promotion_by_hand_waits_for_a_hand(world: World) -> None:
             "no file name",
         ),
         ("weights.json", "[]", DamagedError, "damaged"),
+        ("weights.json", "[" * 100_000, DamagedError, "damaged"),
+        (
+            "weights.json",
+            '{"x": {"digest": "", "artifact": "/dev/zero", "size_bytes": 1}}',
+            NotFoundError,
+            "is no digest",
+        ),
         ("model.toml", "name = 1", InvalidInputError, "not a text"),
         ("model.toml", "=", InvalidInputError, "not TOML"),
     ],

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
+from urllib.parse import quote
 
 import pytest
 
 from engine.model.errors import RefusedError
 from engine.model.identifiers import Digest
+from executors.packaging import images
+from executors.packaging.registry import OciRegistry
 from executors.packaging.security.policies.gate import Gate
 from executors.packaging.security.signing import keys
 from executors.serving import HttpModelServer
-from executors.serving.pushed import admit
+from executors.serving.pushed import Pushed, admit
 from tests.support.empty_base import empty_base
 from tests.support.pushed_models import ROWS, TOML, Servers, World
 from tests.unit.serving.client import Client
@@ -85,6 +89,48 @@ def test_what_nobody_has_changes_nothing(
     assert load(over_folder.client, first)[0] == 200
     assert load(over_folder.client, digest)[0] == status
     assert labels(over_folder.client) == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "status"), [("ghost", 404), ("audit.jsonl", 404), ("a" * 300, 422), ("a\0b", 422)]
+)
+def test_a_model_that_nobody_pushed_leaves_no_folder(
+    over_folder: Running, name: str, status: int
+) -> None:
+    before = sorted(over_folder.repository.iterdir())
+    path = f"/v2/repository/models/{quote(name)}/load"
+    found, answer = over_folder.client.post(path, {"parameters": {"digest": "sha256:0"}})
+    assert (found, bool(answer["error"])) == (status, True)
+    assert sorted(over_folder.repository.iterdir()) == before
+
+
+def test_what_cannot_be_kept_or_loaded_leaves_nothing(
+    over_folder: Running, first: Digest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = over_folder.repository / "churn"
+    newest = write_version(model / "80")  # so that the package would be placed anew
+    before = sorted(model.iterdir())
+
+    def full(layout: Path, *_: object, **__: object) -> None:
+        layout.mkdir()
+        raise OSError(errno.ENOSPC, "No space left on device", str(layout))
+
+    def broken(_: object) -> None:
+        raise ValueError("not as expected")
+
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(images, "write_image", full)
+            status, answer = load(over_folder.client, first)
+            assert (status, "No space left" in str(answer["error"])) == (503, True)
+        monkeypatch.setattr(over_folder.shelf, "admit", broken)
+        registry = OciRegistry(over_folder.repository.parent / "home" / "models")
+        pushed = Pushed(over_folder.shelf, over_folder.repository, registry)
+        with pytest.raises(ValueError, match="not as expected"):
+            over_folder.run(pushed.load("churn", first))
+        assert sorted(model.iterdir()) == before
+    finally:
+        shutil.rmtree(newest)
 
 
 def test_what_the_policy_refuses_is_not_kept(over_folder: Running, first: Digest) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.unit.serving.client import ROW, TENSOR, Client
+from tests.unit.serving.conftest import Running
 
 INFER = "/v2/models/iris/infer"
 
@@ -102,6 +103,8 @@ def test_bodies_may_be_compressed_both_ways(client: Client) -> None:
         (b"{}", {"Inference-Header-Content-Length": "99"}, 400),
         (b"{}", {"Inference-Header-Content-Length": "x"}, 400),
         (b"{}", {"Berth-Timeout-Ms": "soon"}, 400),
+        (b"{}", {"Berth-Timeout-Ms": "9" * 400}, 400),
+        (b"{}", {"Berth-Timeout-Ms": "\u00b2"}, 400),
         (b" " * (2 << 20), {}, 413),
     ],
 )
@@ -153,6 +156,14 @@ def test_a_body_of_a_gigabyte_is_not_read(client: Client) -> None:
         peer.sendall(head.encode())
         peer.sendall(b" " * (32 << 20))  # far beyond what is kept; who sends on hears the answer
         assert b"413" in peer.makefile("rb").readline()
+
+
+def test_who_sends_no_body_keeps_nobody_out(running: Running, client: Client) -> None:
+    with socket.create_connection(("127.0.0.1", client.port)) as peer:
+        head = f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: {1 << 30}\r\n\r\n"
+        peer.sendall(head.encode() + b" ")
+        assert client.infer()[0] == 200  # by now the server has seen the head
+        assert running.service.open_requests == 0
 
 
 def test_a_body_of_unknown_length_is_cut_off(client: Client) -> None:
