@@ -4,11 +4,11 @@ Reads `placement/fleet/TASKS_seedN.npz`. A plan runs; then 1 % of the tasks end 
 come, or a cluster is lost. The cold run plans anew for `--seconds`; the warm run starts from the
 running plan with a price on each move. Measured is how much sooner the warm run is within 0.2 % of
 the cold run's final cost than the cold run itself, and how many other tasks it moves: those that
-neither ended nor lost their cluster and stand elsewhere than before. Seconds are processor time of
-two cores, half of what all threads take, so that what else runs on the machine counts little. How
-far the running plan and the cold run's are above their bounds goes to standard error: two searches
-of one problem differ by tenths of a per cent, and the warm run starts where the first of them
-ended. `--seeds` runs a part.
+neither ended nor lost their cluster and stand elsewhere than before. The same times in processor
+time of two cores, half of what all threads take, stand beside without a bar: what else runs on the
+machine counts little in them. How far the running plan and the cold run's are above their bounds
+goes to standard error: two searches of one problem differ by tenths of a per cent, and the warm run
+starts where the first of them ended. `--seeds` runs a part.
 """
 
 from __future__ import annotations
