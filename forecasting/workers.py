@@ -1,4 +1,4 @@
-"""How much faster more workers train: from a task's own runs, as far as they tell.
+"""How much faster more workers train: as a person says, else from a task's own runs.
 
 Runs by some number of workers are held against those by fewest. What was never tried follows the
 shape that is assumed of every training, from the largest number that was.
@@ -13,6 +13,7 @@ from dataclasses import replace
 from engine.model.profiles import Method, RunRecord, Scaling
 from engine.model.specs import PipelineSpec, TaskSpec
 from engine.model.trainings import PRESET
+from forecasting.profiles.runlog import LEAST_SECONDS
 
 _FEWEST_NUMBERS = 2
 """Numbers of workers that have run: one says nothing of another."""
@@ -24,6 +25,8 @@ def scaling(pipeline: PipelineSpec, task: TaskSpec, history: Sequence[RunRecord]
     """Return how a task gets faster with workers; None for one that none train together."""
     if task.workers is None:
         return None
+    if task.workers.speed_ups:
+        return Scaling(points=task.workers.speed_ups, method=Method.STATED)
     seconds = _seconds(pipeline, task, history)
     if len(seconds) < _FEWEST_NUMBERS:
         return PRESET
@@ -44,7 +47,8 @@ def alone(
 ) -> Sequence[RunRecord]:
     """Return past runs with those of the task as one worker would have done them.
 
-    They were written down by the speed-up of their plan; what is known now is better.
+    They were written down by the speed-up of their plan; what is known now is better, and what the
+    next plan counts with.
     """
     if known is None:
         return history
@@ -66,7 +70,8 @@ def _seconds(
             found.setdefault(run.workers, []).append(run)
     return {
         count: statistics.median(
-            _taken(run) for run in sorted(runs, key=lambda run: run.ended_at)[-_RUNS_READ:]
+            max(_taken(run), LEAST_SECONDS)
+            for run in sorted(runs, key=lambda run: run.ended_at)[-_RUNS_READ:]
         )
         for count, runs in found.items()
     }

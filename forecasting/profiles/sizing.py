@@ -32,7 +32,7 @@ _FEWEST = 4
 _LEAST_GB = 1e-6
 _LEAST_HOURS = 1e-7
 _MOST_FAILING = 0.2
-"""Of one policy; together they fail far less often. Below it, what is wasted decides."""
+"""Of one policy, unless told; together they fail far less often. Below it, waste decides."""
 _GROWTH = 2.0
 _POWER = 8.0
 """A policy that wasted a tenth more than the best has half of its weight."""

@@ -97,11 +97,7 @@ class Packer:
             InvalidInputError: The shape cannot be.
             PodNeverFitsError: No node would have room even if all were empty.
         """
-        if pod in self._bindings:
-            raise ConflictError(
-                f"pod {pod!r} is placed already", fix="release it first, or give another name"
-            )
-        self._check(pod, shape)
+        self.check(pod, shape)
         if self._learns:
             self._learn(shape)
         row = self._row(shape)
@@ -111,6 +107,25 @@ class Packer:
         kernel.change(self.room, self._shapes, row, *found, -1)
         self._bindings[pod] = (row, *found)
         return self._binding(*found)
+
+    def check(self, pod: str, shape: PodShape) -> None:
+        """Refuses a pod that `place` refuses, whatever room there is.
+
+        Raises:
+            ConflictError, InvalidInputError, PodNeverFitsError: As `place`.
+        """
+        if pod in self._bindings:
+            raise ConflictError(
+                f"pod {pod!r} is placed already", fix="release it first, or give another name"
+            )
+        if shape in self._fitting:
+            return
+        check_shape(pod, shape)
+        table = histograms.shape_table([shape], self._models)
+        empty = _empty_room(self.nodes)
+        if not any(kernel.fits(empty, table, 0, node) for node in range(len(self.nodes))):
+            raise PodNeverFitsError(pod, shape)
+        self._fitting.add(shape)
 
     def release(self, pod: str) -> PodShape:
         """Gives back the room of a pod that ended; returns its shape.
@@ -191,16 +206,6 @@ class Packer:
     def _binding(self, node: int, mask: int) -> Binding:
         devices = tuple(device for device in range(mask.bit_length()) if mask >> device & 1)
         return Binding(node=self.nodes[node].name, devices=devices)
-
-    def _check(self, pod: str, shape: PodShape) -> None:
-        if shape in self._fitting:
-            return
-        check_shape(pod, shape)
-        table = histograms.shape_table([shape], self._models)
-        empty = _empty_room(self.nodes)
-        if not any(kernel.fits(empty, table, 0, node) for node in range(len(self.nodes))):
-            raise PodNeverFitsError(pod, shape)
-        self._fitting.add(shape)
 
     def _learn(self, shape: PodShape) -> None:
         self._seen[shape] = self._seen.get(shape, 0) + 1

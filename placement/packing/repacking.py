@@ -1,14 +1,14 @@
 """Moves a few placed pods so that a pod fits that otherwise would not, and lets some pods wait.
 
 Stands on `packer`. The moves are bounded by a share of the pods placed, at every moment, and a
-move is made only where the GPU that it gains is worth it. A pod that waits is refused by nothing:
-`place_waiting` places it as soon as its room is wanted by no better pod.
+move is made only where the GPU that it gains is worth it. Whether a pod that waits ever runs
+depends on what comes and goes: `place_waiting` places those that have room when it is called.
 """
 
 from dataclasses import dataclass
 from fractions import Fraction
 
-from engine.model.errors import Fault, InvalidInputError
+from engine.model.errors import ConflictError, Fault, InvalidInputError
 from placement.packing.nodes import WHOLE_MILLI, Binding, PodShape
 from placement.packing.packer import Packer
 from placement.packing.policies import Policy
@@ -80,8 +80,13 @@ class Repacker:
         Also returns None for a pod that waits, which is in `waiting` then.
 
         Raises:
-            ConflictError, InvalidInputError, PodNeverFitsError: As `Packer.place`.
+            ConflictError, InvalidInputError, PodNeverFitsError: As `Packer.place`; also for a name
+                that waits already.
         """
+        if pod in self.waiting:
+            message = f"pod {pod!r} waits already"
+            raise ConflictError(message, fix="take it out of `waiting`, or give another name")
+        self.packer.check(pod, shape)
         if self.settings.waits and self._is_dear(shape):
             self.waiting[pod] = shape
             return None

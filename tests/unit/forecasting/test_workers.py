@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from engine.model.identifiers import TaskName
-from engine.model.profiles import Method, RunRecord
+from engine.model.profiles import Method, RunRecord, Scaling
 from engine.model.specs import TaskKind, TaskSpec, Workers
-from engine.model.trainings import PRESET
+from engine.model.trainings import PRESET, scaling_of, with_workers
 from engine.testing import samples
 from forecasting import TaskForecaster, workers
 
@@ -87,6 +88,22 @@ def test_past_runs_are_read_as_of_one_worker() -> None:
     known = workers.scaling(PIPELINE, TASK, history)
     alone = workers.alone(PIPELINE, TASK, history, known)
     assert [each.duration_seconds for each in alone] == [100.0, 100.0]
+
+
+def test_what_a_person_says_stands_and_runs_are_read_by_it() -> None:
+    stated = Workers(least=1, most=8, speed_ups=((4, 3.9),))
+    pipeline = samples.pipeline(replace(TASK, workers=stated))
+    (task,) = pipeline.tasks
+    history = [replace(run(4, 100.0, at=float(n)), pipeline=pipeline.name) for n in range(12)]
+    profile = TaskForecaster().profile(pipeline, task, samples.fleet("a"), history)
+    assert profile.scaling == Scaling(points=stated.speed_ups, method=Method.STATED)
+    planned = with_workers(profile, scaling_of(task, profile), 4).duration_seconds
+    assert planned is not None
+    assert planned.p50 == pytest.approx(100.0)
+
+
+def test_runs_too_short_for_the_clock_say_nothing() -> None:
+    assert speed_ups([run(1, 0.0), run(2, 0.0)], 2) == [1.0]
 
 
 def test_a_profile_is_that_of_one_worker_with_what_more_would_bring() -> None:

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from engine.model.errors import InvalidInputError
+from engine.model.errors import ConflictError, InvalidInputError
 from placement.packing.histogram import Histogram
 from placement.packing.nodes import Move, PodShape
 from placement.packing.packer import Packer
@@ -79,6 +79,26 @@ def test_who_waits_is_placed_in_the_end_as_far_as_there_is_room() -> None:
     assert list(repacker.place_waiting()) == ["small", "large"]
     assert list(repacker.waiting) == ["middle"]
     assert repacker.place_waiting() == {}
+
+
+def test_a_name_is_refused_that_stands_or_waits() -> None:
+    settings = RepackingSettings(waits=True, waiting_milli=-10_000.0, busy_share=0.5)
+    repacker = Repacker(make.packer([make.node("a", gpus=2)]), settings)
+    repacker.place("stands", make.shape())
+    repacker.place("waits", make.shape(milli=300))
+    for pod in ("stands", "waits"):
+        with pytest.raises(ConflictError, match=pod):
+            repacker.place(pod, make.shape(milli=700))
+    assert repacker.waiting == {"waits": make.shape(milli=300)}
+    assert list(repacker.place_waiting()) == ["waits"]
+
+
+def test_a_pod_that_cannot_be_does_not_wait() -> None:
+    settings = RepackingSettings(waits=True, waiting_milli=-10_000.0, busy_share=0.0)
+    repacker = Repacker(make.packer([make.node("a", gpus=2)]), settings)
+    with pytest.raises(InvalidInputError):
+        repacker.place("odd", make.shape(milli=1300))
+    assert repacker.waiting == {}
 
 
 class Counting(Packer):
