@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import logging
 
-from engine.model.errors import BerthError, ConflictError, DamagedError, NotFoundError
+from engine.model.errors import (
+    BerthError,
+    ConflictError,
+    DamagedError,
+    NotFoundError,
+    RefusedError,
+)
 from executors.kubernetes import jobs, suspensions, verdicts
-from executors.kubernetes.api import APPLY, FIELD_MANAGER, Api, Document, ExistsError
+from executors.kubernetes.api import APPLY, FIELD_MANAGER, Api, BusyError, Document, ExistsError
 from executors.kubernetes.clusters import ClusterLink
 from executors.kubernetes.kinds import addresses, gangs
 from executors.kubernetes.kinds.addresses import JOB, KINDS, TRAIN_JOB, TRAINING_RUNTIME
 
 _LOG = logging.getLogger(__name__)
 _STOP_TRIES = 3
+_UNSEEN = "must be created before the TrainJob"
 _OVER = frozenset({"Complete", "Failed"})
 
 
@@ -28,6 +35,8 @@ def make(link: ClusterLink, wanted: Document) -> int:
 
     Raises:
         DamagedError: when the object that is there is not the one that was ordered.
+        BusyError: when its controller has not seen yet what it names.
+        RefusedError: when the cluster refuses it.
     """
     api = _api(link)
     kind = KINDS[wanted["kind"]]
@@ -45,6 +54,11 @@ def make(link: ClusterLink, wanted: Document) -> int:
         if found["parked"] and not found["stopped"]:
             return suspensions.version(suspensions.resume(api, found, wanted))
         return 0
+    except RefusedError as error:
+        if wanted["kind"] == TRAIN_JOB and _UNSEEN in error.message:
+            # Trainer answers from a copy of the cluster that may be older than what we just made.
+            raise BusyError(error.message) from error
+        raise
     known = link.jobs if wanted["kind"] == JOB else link.gangs
     if known is not None:
         known.put(made)

@@ -1,7 +1,8 @@
-"""Removing gangs that ended long ago."""
+"""Making attempts that a controller checks, and removing gangs that ended long ago."""
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import cast
 
@@ -9,13 +10,14 @@ import pytest
 
 from engine.model.errors import BerthError, NotFoundError, RefusedError, UnreachableError
 from executors.kubernetes import attempts, verdicts
-from executors.kubernetes.api import Document
+from executors.kubernetes.api import BusyError, Document
 from executors.kubernetes.clusters import ClusterLink
 from executors.kubernetes.kinds import gangs
 from executors.kubernetes.kinds.addresses import JOB_SET, TRAIN_JOB
 from tests.support.kubernetes_documents import AT
 from tests.unit.kubernetes.test_gangs import seen
 
+UNSEEN = "specified trainingRuntime must be created before the TrainJob is created"
 ENDED = verdicts.seconds(AT) or 0.0
 
 
@@ -34,7 +36,11 @@ class Cluster:
     def gang(self, found: Document) -> Document:
         return gangs.merged(found, None)
 
-    def call(self, method: str, path: str, body: Document | None = None) -> Document:
+    def call(
+        self, method: str, path: str, *, body: Document | None = None, query: Document | None = None
+    ) -> Document:
+        if query is not None and self.fault is not None:
+            raise self.fault
         self.asked.append((path.rsplit("/", 2)[1], (body or {}).get("preconditions", {})))
         assert method == "DELETE"
         if self.fault is not None:
@@ -80,3 +86,19 @@ def test_a_cluster_that_lets_nothing_be_removed_hides_no_other(fault: BerthError
     cluster = Cluster(seen(JOB_SET, "Complete"), fault)
     attempts.clear(cluster.link, ENDED + 1.0)
     assert len(cluster.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "why", "passes"),
+    [
+        (TRAIN_JOB, UNSEEN, True),
+        (TRAIN_JOB, "spec.trainer.numNodes: Invalid value: 0", False),
+        (JOB_SET, UNSEEN, False),
+    ],
+)
+def test_a_controller_that_looks_at_an_older_copy_is_asked_again(
+    kind: str, why: str, passes: bool
+) -> None:
+    cluster = Cluster(seen(kind), RefusedError(f"cluster 'east': {why}"))
+    with pytest.raises(BusyError if passes else RefusedError, match=re.escape(why)):
+        attempts.make(cluster.link, {"kind": kind, "metadata": {"name": "r-1-task-1"}})

@@ -104,7 +104,7 @@ def test_a_cloud_event_that_tells_the_end_finds_its_begin() -> None:
         ({"truncatedAlerts": 10**400}, 1_000_000),
         ({"truncatedAlerts": 3}, 3),
         ({"truncatedAlerts": -3}, 0),
-        ({"truncatedAlerts": 10**4_299}, alerts.LEFT_OUT_MOST),
+        ({"truncatedAlerts": 10**4_299}, 1_000_000),
         ({"truncatedAlerts": "3"}, 0),
         ({}, 0),
         ([], 0),
