@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Literal
+from typing import Annotated, Literal
 
 import fastapi
 from fastapi import responses
@@ -20,6 +20,7 @@ from api.web.running import RunPages
 from api.web.views import alarms as alarm_views
 from api.web.views import runs as run_views
 from engine.model import dispatches, records
+from engine.model.checks import CheckKind
 
 __all__ = ["Sources", "mount", "router"]
 
@@ -151,6 +152,15 @@ def router(desk: Desk) -> fastapi.APIRouter:
         cause: str = fastapi.Form("", max_length=200),
     ) -> responses.Response:
         return alarming.feedback(super_alarm_id, verdict, cause)
+
+    @routes.post("/alarms/{super_alarm_id}/check-feedback", response_model=None)
+    def check_feedback(
+        super_alarm_id: str,
+        check: Annotated[CheckKind, fastapi.Form()],
+        subject: Annotated[str, fastapi.Form(max_length=300)],
+        verdict: Annotated[Literal["right", "wrong"], fastapi.Form()],
+    ) -> responses.Response:
+        return alarming.check_feedback(super_alarm_id, check, subject, verdict)
 
     @routes.post("/alarms/{super_alarm_id}/note", response_model=None)
     def note(
