@@ -109,9 +109,9 @@ def test_a_check_that_is_not_there_cannot_be_judged(
     expected: str,
 ) -> None:
     del remote
+    words = ["feedback", "SA-1", "wrong", "--check", *more, "--url", served]
     with pytest.raises(SystemExit) as ended:
-        words = ("feedback", "SA-1", "wrong", "--check", *more, "--url", served)
-        main.application()([*words], prog_name="berth")
+        main.application()(words, prog_name="berth")
     assert ended.value.code
     assert expected in capsys.readouterr().err
 
