@@ -12,7 +12,7 @@ from alarms.detection.settings import COURSES, MEANINGS
 from alarms.grouping import headlines
 from alarms.grouping.phrases import WORDS, Side, happened, subject_in_words
 from engine.model.alarms import Alarm
-from tests.unit.alarms.test_grouping import alarm
+from engine.testing.watch_suites import alarm
 
 LISTED = Path(__file__).parents[3] / "docs" / "reference" / "signals.md"
 

@@ -32,7 +32,7 @@ def said(number: int, verdict: Said, **changes: object) -> CheckFeedback:
         said=Verdict.CONFIRMS,
         cause=CauseKind.INFRASTRUCTURE,
     )
-    return dataclasses.replace(given, **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(given, **changes)
 
 
 def trusting(*verdicts: Said) -> Trust:

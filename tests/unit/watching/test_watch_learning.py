@@ -108,7 +108,7 @@ class CheckingCauses(LearningCauses):
         self.checks += [one.who for one in given]
 
 
-def on_a_check(who: str, at: float) -> Put:
+def on_a_check(who: str, at: float) -> Put[CheckFeedback]:
     given = CheckFeedback(
         super_alarm_id=SuperAlarmId(f"SA-{who}"),
         at=at,
