@@ -145,6 +145,13 @@ def router(desk: Desk) -> fastapi.APIRouter:
     def act(super_alarm_id: str) -> responses.Response:
         return alarming.act(super_alarm_id)
 
+    _add_judging(routes, alarming)
+    return routes
+
+
+def _add_judging(routes: fastapi.APIRouter, alarming: AlarmPages) -> None:
+    """Add the forms by which people judge causes and checks, note, split and merge."""
+
     @routes.post("/alarms/{super_alarm_id}/feedback", response_model=None)
     def feedback(
         super_alarm_id: str,
@@ -179,8 +186,6 @@ def router(desk: Desk) -> fastapi.APIRouter:
         super_alarm_id: str, other: str = fastapi.Form(min_length=1, max_length=40)
     ) -> responses.Response:
         return alarming.merge(super_alarm_id, other)
-
-    return routes
 
 
 class _Static(staticfiles.StaticFiles):
