@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -177,6 +178,7 @@ def kubernetes_executor(parts: Parts) -> KubernetesExecutor | None:
         FolderArtifacts(parts.settings.home / "artifacts"),
         parts.clock,
         replica=parts.settings.replica,
+        environment=os.environ,
     )
 
 
