@@ -210,7 +210,10 @@ def _containers(parts: Parts, artifacts: FolderArtifacts) -> ContainerExecutor:
     settings = parts.settings
     if not settings.container_image:
         message = "the fleet has clusters with `executor: containers`, and no image is set"
-        fix = "set `container_image` to what their tasks run in"
+        fix = (
+            "set `container_image` to what their tasks run in; "
+            "`berth image build berth:0.1 --podman` makes one with Berth in it"
+        )
         raise InvalidInputError("settings", [Fault(code="U010", message=message, fix=fix)])
     told = ContainerSettings(
         image=settings.container_image,
