@@ -10,7 +10,9 @@ from executors.kubernetes.api import APPLY, Document
 from executors.kubernetes.kinds.addresses import INFERENCE_SERVICE, KINDS
 from tests.support.clusters.fixtures import Place
 
-_LINKS = "ln -sf /proc/$$$$/root/models /mnt/models && sleep infinity"
+_ROOT = "/proc/$$$$/root"
+"""The root of the shell's own container; a cluster makes one dollar of two."""
+_LINKS = f"ln -sf {_ROOT}/models /mnt/models && sleep infinity"
 _LOOKS = (
     "echo 'Pre-fetching modelcar: ' && [ -d /models ] && [ \"$$(ls -A /models)\" ] && "
     "echo 'OK ... Prefetched and valid (/models exists)' || "
