@@ -49,6 +49,7 @@ from executors.kubernetes.pod import ORDER
 from executors.kubernetes.servers import Servers
 from executors.kubernetes.starts import Starts
 from executors.local import files, results
+from executors.tasks import records
 
 _LOG = logging.getLogger(__name__)
 _LOG_LINES = 2_000
@@ -229,6 +230,8 @@ class KubernetesExecutor:
             "outputs": self._signer.address(base, "outputs", order.attempt_id),
             "signals": self._signals_address(Sender.of_order(order)),
             "workers": order.workers_of_nodes,
+            "digests": dict(order.inputs),
+            "commit": records.commit(Path(order.folder)) if order.folder else "",
             **more,
         }
 
