@@ -161,16 +161,21 @@ def _keep(
     """Record a training of workers: what it wrote but its log, what its recipe says."""
     import json
 
+    from executors.training.parallel import launch
+
     recipe, _, function = program[0].rpartition(":")
-    said = folder / "recipe.json"
-    skipped = {"log.txt", "metrics.jsonl", "outputs.json", said.name}
+    facts = folder / "recipe.json"
+    skipped = {"log.txt", "metrics.jsonl", "outputs.json", facts.name}
+    said = {"environment": {"threads": str(launch.Start().threads)}}
+    if recipe and facts.exists():
+        said = json.loads(facts.read_text(encoding="utf-8"))
     done = recording.Done(
         name=Path(recipe or function).stem,
         words=["train", *recording.options(talk), "--", *program],
         began=began,
         outputs=outputs,
         files=sorted(path for path in folder.iterdir() if path.name not in skipped),
-        said=json.loads(said.read_text(encoding="utf-8")) if recipe and said.exists() else {},
+        said=said,
     )
     recording.keep(talk, done)
 

@@ -14,12 +14,11 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from engine.model import documents
-from engine.model.errors import DamagedError, NotFoundError
+from engine.model.errors import NotFoundError
 from executors.tasks import records
 from executors.training.tracking import experiments
 from executors.training.tracking.experiments import Experiment
@@ -61,7 +60,7 @@ class Trainings:
         made = {part: value for part, value in record.items() if part != "artifacts"}
         said = json.dumps([training.pipeline, made, lasting], sort_keys=True)
         name = PREFIX + documents.letters(said, _NAME_CHARACTERS)
-        kept = Training(**{**asdict(training), "run_id": name})
+        kept = replace(training, run_id=name)
         target = self._folder / name
         if not target.exists():
             partial = self._folder / f".{uuid.uuid4().hex}"
@@ -92,11 +91,7 @@ class Trainings:
         if not name.startswith(PREFIX) or "/" in name or not path.is_file():
             message = f"there is no training {name!r}"
             raise NotFoundError(message, fix="berth runs lists them all")
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            return Training(**{**found, "command": tuple(found["command"])})
-        except (ValueError, TypeError, KeyError) as error:
-            raise DamagedError(f"{str(path)!r} is damaged: {error}") from error
+        return documents.decode(Training, path.read_text(encoding="utf-8"))
 
     def experiment(self, name: str) -> Experiment:
         """Return the record of a training; errors as `find`."""
@@ -137,7 +132,6 @@ def _is_small(value: object) -> bool:
 
 
 def _write(folder: Path, training: Training) -> None:
-    found: dict[str, Any] = asdict(training)
     partial = folder / f".{_NOTE}.{uuid.uuid4().hex}"
-    partial.write_text(json.dumps(found, sort_keys=True) + "\n", encoding="utf-8")
+    partial.write_text(documents.encode(training) + "\n", encoding="utf-8")
     partial.replace(folder / _NOTE)
