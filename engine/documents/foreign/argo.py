@@ -15,8 +15,8 @@ from typing import cast
 from engine.documents.foreign import building, depending
 from engine.documents.foreign.building import Task
 from engine.documents.foreign.tables import Notes
-from engine.documents.loops import VALUES_MAX
 from engine.documents.sources import Node, plain
+from engine.documents.turns_form import VALUES_MAX
 from engine.model.specs import Join, Scalar
 
 _GPU = "nvidia.com/gpu"
