@@ -352,9 +352,10 @@ def test_a_record_of_a_command_of_ones_own_comes_back_with_its_outputs(
     pod: Pod, tmp_path: Path
 ) -> None:
     spec = {"name": "fit", "kind": "train", "command": ["python", "fit.py"]}
-    more = {"digests": {"etl": "sha256:7"}, "commit": "abc123"}
-    _, told = pod.run(WRITES, parameters={"task": spec}, **more)
-    pod.artifacts.fetch(told.artifact, tmp_path / "there")
+    _, told = pod.run(
+        WRITES, parameters={"task": spec}, digests={"etl": "sha256:7"}, commit="abc123"
+    )
+    pod.artifacts.fetch(Digest(told.artifact), tmp_path / "there")
     found = experiments.read(tmp_path / "there")
     assert (found.task, dict(found.data)) == ("fit", {"etl": "sha256:7"})
     assert found.code["commit"] == "abc123"
