@@ -8,7 +8,7 @@
       signals.jsonl measured values           endpoint.json where a server listens
       stop          that it was asked to end  exit.json     how the command ended
       state.json    the final observation
-      container     name of its container  container.pid  its first process, as seen from here
+      container     its name and GPUs      container.pid  its first process, as seen from here
 
 `executors.local.shim` imports this module, so it stays free of everything heavy.
 """

@@ -70,7 +70,7 @@ def test_the_variables_of_a_task_are_those_that_are_set() -> None:
     [
         value
         for name, value in vars(files).items()
-        if name.isupper() and isinstance(value, str) and name != "FORGOTTEN"
+        if name.isupper() and name != "FORGOTTEN" and isinstance(value, str)
     ],
 )
 def test_every_file_of_an_attempt_is_told(name: str) -> None:
