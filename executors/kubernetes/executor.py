@@ -50,6 +50,7 @@ from executors.kubernetes.servers import Servers
 from executors.kubernetes.serving.modelcars import Modelcars
 from executors.kubernetes.starts import Starts
 from executors.local import files, results
+from executors.tasks import records
 
 _LOG = logging.getLogger(__name__)
 _LOG_LINES = 2_000
@@ -236,6 +237,8 @@ class KubernetesExecutor:
             "outputs": self._signer.address(base, "outputs", order.attempt_id),
             "signals": self._signals_address(Sender.of_order(order)),
             "workers": order.workers_of_nodes,
+            "digests": dict(order.inputs),
+            "commit": records.commit(Path(order.folder)) if order.folder else "",
             **more,
         }
 
