@@ -15,9 +15,9 @@ from executors.packaging.oci.builder import Builder, Built, Recipe, write_contex
 from executors.packaging.oci.dependencies import Installer, Wanted
 from executors.packaging.oci.distribution import Registry
 from executors.packaging.oci.layers import Layer, LayerCache, Role
-from executors.packaging.repository.image.asking import Surroundings
 from executors.packaging.repository.package import Package
 from executors.packaging.repository.settings import ModelSettings
+from executors.packaging.repository.surroundings import Surroundings
 from executors.packaging.security import attachments, layouts
 
 _LIBRARIES = frozenset({"site-packages", "dist-packages"})
