@@ -184,7 +184,6 @@ class Delivery:
         clock = StageClock()
         with clock.measure(Step.READ):
             package = self._package(name, commit)
-        given = package.settings
         with clock.measure(Step.ENVIRONMENT):
             around = self._tested_with(package)
             server = self._begin(package)
@@ -319,9 +318,7 @@ class Delivery:
 
     def _tested_with(self, package: Package) -> Surroundings:
         kind = package.settings.format
-        return gates.surroundings(
-            kind, None if kind is Format.ONNX else self._images.site(package)
-        )
+        return gates.surroundings(kind, None if kind is Format.ONNX else self._images.site(package))
 
     def _prepare(self, package: Package) -> None:
         """Begin what the next push needs, where pushes are awaited."""

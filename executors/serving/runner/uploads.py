@@ -1,8 +1,9 @@
 """A model that somebody uploads: a packaged image as a tar, or a bare ONNX file.
 
 Nothing of it is executed: packages hold ONNX or skops with trusted types only. It is unpacked and
-opened in a confined process first (`trials`); links, devices and paths that leave a tar are refused,
-and so is what unpacks to more than the limit. A bare ONNX file is served with features by position.
+opened in a confined process first (`trials`); links, devices and paths that leave a tar are
+refused, and so is what unpacks to more than the limit. A bare ONNX file is served with features by
+position.
 """
 
 from __future__ import annotations

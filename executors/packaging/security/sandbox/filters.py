@@ -1,8 +1,8 @@
 """A seccomp filter: no sockets, no new programs, no new processes, nothing of the kernel's own.
 
 A program that is started confined may do two of these: become that program, and answer over a
-socket that was handed to it; it can make none. Written as instructions of classic BPF (seccomp(2)); threads may still be started, since libraries
-of numbers do. Only for the machines in `TABLES`.
+socket that was handed to it; it can make none. Written as instructions of classic BPF (seccomp(2));
+threads may still be started, since libraries of numbers do. Only for the machines in `TABLES`.
 """
 
 from __future__ import annotations

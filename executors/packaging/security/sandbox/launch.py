@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     try:
         done.require()
-        os.execve(command[0], command, told["environment"])
+        os.execve(command[0], command, told["environment"])  # noqa: S606 - no shell is wanted
     except (BerthError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -61,7 +61,7 @@ class Apart:
         self.home = Path(self._folder.name) / "home"
         self.home.mkdir()
         # Beside its home: a program that may not read it cannot change what we read.
-        self._said = tempfile.TemporaryFile(dir=self._folder.name)
+        self._said = tempfile.TemporaryFile(dir=self._folder.name)  # noqa: SIM115 - `end` does
         handed = [listening.fileno()] if listening is not None else []
         told = {
             "bounds": dataclasses.asdict(program.bounds),
