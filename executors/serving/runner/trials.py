@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from engine.model.errors import BerthError
-from executors.packaging.security.sandbox.confinement import Bounds
 from executors.packaging.security.sandbox.running import Begun, Call
 from executors.serving.runner.errors import CallError
 
@@ -25,10 +24,13 @@ _BAD = 422
 
 
 class Trials:
-    """Opens uploads in confined processes. May be used from several threads."""
+    """Opens uploads in confined processes. May be used from several threads.
 
-    def __init__(self, bounds: Bounds | None = None) -> None:
-        self._bounds = bounds or Bounds()
+    seconds: how long one may take.
+    """
+
+    def __init__(self, seconds: float = _SECONDS_MAX) -> None:
+        self._seconds = seconds
         self._guard = threading.Lock()
         self._ahead: Begun | None = None
         self._is_awaiting = False
@@ -60,8 +62,7 @@ class Trials:
             arguments={"upload": str(upload.resolve()), "target": str(target.resolve())},
             reads=[upload],
             writes=[target],
-            bounds=self._bounds,
-            seconds=_SECONDS_MAX,
+            seconds=self._seconds,
         )
         try:
             found: object = self._take().make(call).value

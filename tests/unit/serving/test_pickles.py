@@ -35,7 +35,7 @@ ROWS = np.array([[0.0, 0.0], [1.0, 1.0], [0.2, 0.1], [0.9, 0.8]])
 LABELS = [0, 1, 0, 1]
 
 
-class Nosy(LogisticRegression):
+class Nosy(LogisticRegression):  # type: ignore[misc]
     """Looks about when it is asked: what it finds decides what it answers."""
 
     def predict(self, rows: np.ndarray) -> np.ndarray:
@@ -185,7 +185,7 @@ def test_a_pickle_by_leave_is_served_by_a_pipelines_server(pickled: Pickled) -> 
     assert found.probabilities is not None
     assert found.probabilities.shape == (4, 2)
     audit = pickled.home / "swaps.jsonl"
-    server = ModelServer(model, packages, object(), audit)  # type: ignore[arg-type]
+    server = ModelServer(model, packages, object(), audit)
     entry = json.loads(audit.read_text())
     assert list(entry["pickles"].values()) == [f"{pickled.digest}, allowed by root: an old model"]
     del server, model

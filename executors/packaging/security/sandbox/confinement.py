@@ -123,7 +123,9 @@ def _limit(bounds: Bounds) -> None:
     for which, value in wanted.items():
         hard = resource.getrlimit(which)[1]
         least = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(which, (least, least))
+        # At the first limit of time it is told, at the second it is killed without a reason.
+        more = least + 1 if which == resource.RLIMIT_CPU and least != hard else least
+        resource.setrlimit(which, (least, more))
 
 
 def _no_new_privileges() -> None:

@@ -22,7 +22,7 @@ from executors.packaging.security.sandbox.inside import open_to_all
 def main(arguments: Sequence[str]) -> int:
     """Become the program; return only when that cannot be."""
     told = json.loads(arguments[0])
-    command = arguments[1:]
+    command = list(arguments[1:])
     done = confinement.confine(
         Bounds(**told["bounds"]),
         reads=[*open_to_all(), *map(Path, told["reads"])],
