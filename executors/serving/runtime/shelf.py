@@ -125,6 +125,10 @@ class Shelf:
         following = Deployed.of([servable], servable.version, servable.settings.routing)
         return self._serve(name, following, time.perf_counter(), action)
 
+    def note_refused(self, name: str, reason: str) -> None:
+        """Record that a version was not loaded elsewhere; what serves goes on."""
+        self._record("load", name, 0.0, error=reason)
+
     def roll_back(self, name: str) -> Slot:
         """Serve what served before the last swap.
 

@@ -11,6 +11,7 @@ import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -30,6 +31,7 @@ from executors.serving.runtime.settings import Isolation, ModelSettings
 from executors.serving.runtime.shelf import Shelf
 from executors.serving.runtime.tensors import Tensor
 from executors.serving.server import ModelServer
+from executors.serving.windows import Windows
 
 ROWS = np.array([[0.0, 0.0], [1.0, 1.0], [0.2, 0.1], [0.9, 0.8]])
 LABELS = [0, 1, 0, 1]
@@ -38,7 +40,7 @@ LABELS = [0, 1, 0, 1]
 class Nosy(LogisticRegression):  # type: ignore[misc]
     """Looks about when it is asked: what it finds decides what it answers."""
 
-    def predict(self, rows: np.ndarray) -> np.ndarray:
+    def predict(self, X: np.ndarray) -> np.ndarray:  # noqa: N803 - as scikit-learn has it
         reached = []
         looks = (
             lambda: list(Path("/root").iterdir()),
@@ -52,7 +54,7 @@ class Nosy(LogisticRegression):  # type: ignore[misc]
             except (OSError, KeyError):
                 continue
             reached.append(look)
-        return np.full(len(rows), len(reached))
+        return np.full(len(X), len(reached))
 
 
 @dataclass(frozen=True)
@@ -185,9 +187,14 @@ def test_a_pickle_by_leave_is_served_by_a_pipelines_server(pickled: Pickled) -> 
     assert found.probabilities is not None
     assert found.probabilities.shape == (4, 2)
     audit = pickled.home / "swaps.jsonl"
-    server = ModelServer(model, packages, object(), audit)
+    server = ModelServer(model, packages, cast("Windows", object()), audit)
     entry = json.loads(audit.read_text())
     assert list(entry["pickles"].values()) == [f"{pickled.digest}, allowed by root: an old model"]
+    pickled.allow()
+    with pytest.raises(RefusedError):
+        asyncio.run(server.swap("another", pickled.layout))
+    assert "pickle" in json.loads(audit.read_text().splitlines()[-1])["error"]
+    assert server.model is model
     del server, model
     packages.processes.close()
 

@@ -82,12 +82,19 @@ def test_each_upload_has_a_process_of_its_own(heart: HeartTasks, trials: Trials)
     runner = Runner(OwnSlot())
     runner.trials = trials
     layout = heart.outputs("package-tree")
-    first = trials._take()
-    first.end()
-    trials._ahead = first  # it ended while it waited
-    for _ in range(2):
-        data = tar_of(layout) + b"\0" * 512
+    for number in range(3):
+        data = tar_of(layout) + b"\0" * 512 * number
         assert runner.load(data).digest == images.read_image(layout).digest
+
+
+def test_a_process_that_ended_while_it_waited_is_replaced(
+    trials: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = [False]
+    monkeypatch.setattr(Begun, "is_alive", property(lambda _: states.pop()))
+    with pytest.raises(CallError, match="neither a package nor ONNX"):
+        uploads.load(b"\x08\x08", trials=trials)
+    assert states == []
 
 
 def test_links_that_a_process_left_are_not_followed(
