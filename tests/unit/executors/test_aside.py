@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,8 +27,8 @@ def test_a_large_package_is_loaded_and_asked_in_another_process(
     started: list[aside.ModelAside] = []
     kind = aside.ModelAside
 
-    def noted(*given: object) -> aside.ModelAside:
-        started.append(kind(*given))
+    def noted(*given: Any, **more: Any) -> aside.ModelAside:
+        started.append(kind(*given, **more))
         return started[-1]
 
     monkeypatch.setattr(aside, "ModelAside", noted)
