@@ -20,6 +20,8 @@ from placement.assignment.problem import Flags, Integers, Numbers
 PATIENCE, SHORTER, LONGER, LONGEST = 8, 0.7, 1.05, 2.0
 # The target of a step is at least so far above the bound, as a share of it and in cost.
 LEAST_LEAP = (5e-4, 1.0)
+# Sums of squares of what is missing of each item below which the fractional plan is whole.
+SETTLED = 1e-9
 
 
 class Sacks(NamedTuple):
@@ -121,7 +123,7 @@ def ascend(
         for number in range(free.shape[0]):
             missing[number] = 1.0 - shares[free[number]].sum()
         norm = (missing * missing).sum()
-        if norm < 1e-9:
+        if norm < SETTLED:
             break
         leap = max(target - best, LEAST_LEAP[0] * abs(best) + LEAST_LEAP[1])
         for number in range(free.shape[0]):
