@@ -111,4 +111,5 @@ def dives_of(problem: AssignmentProblem, hints: Relaxation, found: walks.Walks) 
 def _capacity(problem: AssignmentProblem) -> Integers:
     """Return the room of each bin, no more than all items together can take."""
     demand = np.broadcast_to(problem.demand[:, :, 0], problem.cost.shape)
-    return np.minimum(problem.capacity[:, 0], demand.sum(axis=0))
+    room: Integers = np.minimum(problem.capacity[:, 0], demand.sum(axis=0))
+    return room

@@ -83,9 +83,7 @@ def bound_of(
     sacks: Sacks, scratch: Scratch, worth: Numbers, free: Integers, room: Integers
 ) -> float:
     """Return the bound on what the free items cost in the room that is left."""
-    total = 0.0
-    for item in free:
-        total += worth[item]
+    total = float(worth[free].sum())
     for at in range(room.shape[0]):
         total -= _pack(sacks, scratch, worth, free, at, room[at])
     return total
