@@ -18,8 +18,9 @@ from placement.assignment.singles import walks
 from placement.assignment.singles.diving import dive
 from placement.assignment.singles.knapsacks import Sacks, ascend, scratch_of
 
-# Cells of all tables of a bound (items times room): so many at most, about a hundredth of a second.
-LARGEST_TABLES = 8_000_000
+# Cells of all tables of a bound (items times room): so many at most, so that a dive, which nothing
+# interrupts, takes half a second.
+LARGEST_TABLES = 2_000_000
 # Steps of the ascent: at first and in each of its parts; the weight of a choice in the shares at
 # first and what is left of it after each part; the stride at first; the target above the bound.
 PARTS, STEPS = 6, 50
