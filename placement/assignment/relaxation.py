@@ -66,11 +66,16 @@ def relaxed(problem: AssignmentProblem, most: Integers, *, seconds: float) -> Re
     units[programme.item, programme.bin] = np.maximum(values, 0.0)
     objective = result.objective_value()
     return Relaxation(
-        bound=math.ceil(objective - 1e-6 * max(1.0, abs(objective) * 1e-3)),
+        bound=whole(objective),
         prices=prices,
         units=units,
         priced=priced(problem, most, prices),
     )
+
+
+def whole(bound: float) -> int:
+    """Return the least whole cost that a bound allows; rounding of sums must not lift it."""
+    return math.ceil(bound - 1e-6 * max(1.0, abs(bound) * 1e-3))
 
 
 def unpriced(problem: AssignmentProblem, most: Integers, *, note: str) -> Relaxation:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from placement.assignment import exact, neighbourhoods
+from placement.assignment import exact, neighbourhoods, relaxation
 from placement.assignment.incumbents import Search
 from placement.assignment.plans import Plan
 from placement.assignment.problem import Integers, Numbers
@@ -23,6 +23,9 @@ from placement.assignment.singles import prices
 PARTS = 2
 FIRST_ROUNDS = 2
 EXCHANGE_ROUNDS = 8
+# The share of the time before neighbourhoods in which single items dive, and of it the most for
+# the ascent before.
+DIVES, ASCENT = 0.5, 0.4
 FAILURES = (MemoryError, RuntimeError, ValueError, OSError)
 # The bins freed at once, by the number of the round.
 SIZES = (3, 4, 5, 6)
@@ -51,14 +54,18 @@ def run(search: Search, hints: Relaxation, solvers: Executor, *, warm: bool) -> 
     number = 0
     single = search.moves is None and prices.applies(search.problem, search.most)
     local = _local(search, "singles.walks" if single else "annealing")
+    # Neighbourhoods do not know what moves cost, so a re-plan is annealed to its end.
+    end = 1.0 - (search.effort.exact_share if search.moves is None else 0.0)
     if local is not None and search.goes_on:
         parts = {"parts": PARTS, "steps": search.effort.steps}
-        walkers: Walkers = (
-            local.walks_of(search.problem, hints, search.plan, **parts)
-            if single
-            else local.chains_of(search.problem, hints.priced, search.plan, search.moves, **parts)
-        )
-        number = _anneal(search, walkers, warm=warm)
+        if single:
+            number = _dive(search, hints, local, until=DIVES * end)
+            walkers: Walkers = local.walks_of(search.problem, hints, search.plan, **parts)
+        else:
+            walkers = local.chains_of(
+                search.problem, hints.priced, search.plan, search.moves, **parts
+            )
+        number = _anneal(search, walkers, warm=warm, first=number, until=end)
     if search.effort.exact_share > 0 and search.moves is None:
         _solve_neighbourhoods(search, solvers, number, _core(search, hints.priced))
 
@@ -72,17 +79,33 @@ def _local(search: Search, name: str) -> ModuleType | None:
         return None
 
 
-def _anneal(search: Search, walkers: Walkers, *, warm: bool) -> int:
-    """Cool the walks down; return the number of the last round."""
+def _dive(search: Search, hints: Relaxation, local: ModuleType, *, until: float) -> int:
+    """Dive from a relaxation by knapsacks where its tables are small; return the last round."""
+    dives = importlib.import_module("placement.assignment.singles.dives")
+    if until <= 0.0 or dives.tables_of(search.problem) > dives.LARGEST_TABLES:
+        return 0
+    found = local.walks_of(
+        search.problem, hints, search.plan, parts=PARTS, steps=search.effort.steps
+    )
+    dived = dives.dives_of(search.problem, hints, found)
+    while search.goes_on and search.progress(0) < ASCENT * until and dived.ascend():
+        search.offer(search.plan, relaxation.whole(dived.bound))
+    if dived.parts == 0:
+        return 0
+    return _anneal(search, dived, warm=False, first=0, until=until)
+
+
+def _anneal(search: Search, walkers: Walkers, *, warm: bool, first: int, until: float) -> int:
+    """Let walks go on, from a round and to a share of the effort; return the last round."""
     effort = search.effort
-    # Neighbourhoods do not know what moves cost, so a re-plan is annealed to its end.
-    end = 1.0 - (effort.exact_share if search.moves is None else 0.0)
+    begun = search.progress(first)
     with ThreadPoolExecutor(effort.workers) as threads:
-        for number in range(-FIRST_ROUNDS, LARGEST_ROUNDS):
-            share = search.progress(max(0, number)) / end if end > 0 else 1.0
-            if not search.goes_on or (number >= 0 and share >= 1.0):
-                return max(0, number)
-            share = share if number >= 0 else -1.0
+        for number in range(first - FIRST_ROUNDS, LARGEST_ROUNDS):
+            left = until - begun
+            share = (search.progress(max(first, number)) - begun) / left if left > 0 else 1.0
+            if not search.goes_on or (number >= first and share >= 1.0):
+                return max(first, number)
+            share = share if number >= first else -1.0
             seed = (effort.seed * 7919 + number + FIRST_ROUNDS) * PARTS
             jobs = [
                 threads.submit(

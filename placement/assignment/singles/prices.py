@@ -8,12 +8,10 @@ with steps towards a target above the best bound so far.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from placement.assignment.problem import AssignmentProblem, Flags, Integers, Numbers
-from placement.assignment.relaxation import Relaxation, cheapest
+from placement.assignment.relaxation import Relaxation, cheapest, whole
 
 LARGEST_STEPS = 1000
 # Steps without a better bound before the target comes nearer, and by how much it does.
@@ -42,10 +40,8 @@ def relaxed(problem: AssignmentProblem, most: Integers) -> Relaxation:
     reduced = cost + demand * prices
     units = np.zeros(problem.cost.shape)
     units[np.arange(problem.items), reduced.argmin(axis=1)] = 1.0
-    # Rounding of the sums must not lift a bound over a whole number.
-    bound = math.ceil(best - 1e-6 * max(1.0, abs(best) * 1e-3))
     return Relaxation(
-        bound=max(bound, cheapest(problem, most)),
+        bound=max(whole(best), cheapest(problem, most)),
         prices=prices[:, None],
         units=units,
         priced=reduced,

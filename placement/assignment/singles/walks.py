@@ -54,6 +54,10 @@ class Walks:
         """Let one walk do a round; `share` of the time for walks is over."""
         del warm  # Walks of this kind only start from plans that are far from the best.
         at = _within_cycle(max(0.0, share), CYCLES[part % len(CYCLES)])
+        self.cool(part, at=at, seed=seed)
+
+    def cool(self, part: int, *, at: float, seed: int) -> None:
+        """Let one walk do a round at a point of a cycle, which goes from 0 to 1."""
         self.lowest[part] = kernels.anneal(
             self.tables,
             self.walks[part],
@@ -67,6 +71,10 @@ class Walks:
             ),
             seed,
         )
+
+    def restart(self, part: int, start: Integers) -> None:
+        """Let one walk go on from these bins of the items; what was found is kept."""
+        self.walks[part] = _walk_from(self.problem, self.tables, start)
 
     def found(self) -> tuple[float, Plan | None]:
         """Return the best plan of all walks and its cost; None while none fits."""

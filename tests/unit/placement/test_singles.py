@@ -13,7 +13,8 @@ from placement.assignment.effort import Effort
 from placement.assignment.filling import greedy
 from placement.assignment.plans import is_valid
 from placement.assignment.problem import AssignmentProblem
-from placement.assignment.singles import prices, walks
+from placement.assignment.singles import dives, prices, walks
+from placement.assignment.singles.diving import dive
 from placement.assignment.solving import solve
 
 LITTLE = Effort(rounds=24, exact_share=0.25, exact_work=0.1)
@@ -46,6 +47,17 @@ def best_cost(problem: AssignmentProblem) -> int:
     return min(costs)
 
 
+def _ascended(problem: AssignmentProblem) -> dives.Dives:
+    """Return dives after all parts of their ascent."""
+    most = problem.most_units()
+    hints = prices.relaxed(problem, most)
+    found = walks.walks_of(problem, hints, greedy(problem, most), parts=1, steps=100)
+    dived = dives.dives_of(problem, hints, found)
+    while dived.ascend():
+        pass
+    return dived
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_prices_come_near_the_linear_programme_and_never_above_it(seed: int) -> None:
     problem = tight(seed, items=60, bins=6)
@@ -54,6 +66,59 @@ def test_prices_come_near_the_linear_programme_and_never_above_it(seed: int) -> 
     exact = relaxation.relaxed(problem, most, seconds=60.0)
     assert 0.998 * exact.bound <= found.bound <= exact.bound
     assert (found.prices >= 0).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_knapsacks_bound_more_than_prices_and_never_above_the_best(seed: int) -> None:
+    problem = tight(seed, items=7, bins=3, load=1.0)
+    hints = prices.relaxed(problem, problem.most_units())
+    found = _ascended(problem)
+    assert hints.bound <= relaxation.whole(found.bound) <= best_cost(problem)
+
+
+def test_knapsacks_close_most_of_the_gap_where_bins_hold_few_items() -> None:
+    problem = tight(2, items=60, bins=12)
+    by_prices = prices.relaxed(problem, problem.most_units()).bound
+    cost = solve(problem, LITTLE).cost
+    assert cost - _ascended(problem).bound < 0.6 * (cost - by_prices)
+
+
+def test_knapsacks_keep_out_what_cannot_stand_and_take_what_needs_no_room() -> None:
+    problem = tight(1, items=12, bins=3)
+    problem.eligible[::2, 1] = False
+    problem.demand[3] = 0
+    problem.capacity[2] = 0
+    found = _ascended(problem)
+    solution = solve(problem, LITTLE)
+    assert not found.shares[::2, 1].any()
+    assert is_valid(problem, solution.plan)
+    assert solution.missing > 0 or found.bound <= solution.cost
+
+
+def test_a_dive_fits_and_gives_up_where_it_cannot_be_better() -> None:
+    problem = tight(3, items=60, bins=6)
+    found = _ascended(problem)
+    places = np.zeros(problem.items, dtype=np.int64)
+    target = 1.004 * found.bound
+    assert dive(found.sacks, found.worth, found.shares, places, (np.inf, target), 0.1, 1)
+    settled = np.flatnonzero(places >= 0)
+    load = np.zeros(problem.bins, dtype=np.int64)
+    np.add.at(load, places[settled], problem.demand[settled, places[settled], 0])
+    assert len(settled) > 0.9 * problem.items
+    assert (load <= problem.capacity[:, 0]).all()
+    hopeless = (found.bound - 1.0, target)
+    assert not dive(found.sacks, found.worth, found.shares, places, hopeless, 0.1, 1)
+
+
+def test_dives_find_what_walks_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = tight(5, items=60, bins=12)
+    effort = dataclasses.replace(LITTLE, exact_share=0.0)
+    dived = solve(problem, effort)
+    monkeypatch.setattr(dives, "LARGEST_TABLES", 0)
+    walked = solve(problem, effort)
+    assert dived.missing == walked.missing == 0
+    assert dived.cost < walked.cost
+    assert dived.bound > walked.bound
 
 
 def test_room_to_spare_has_no_price() -> None:
