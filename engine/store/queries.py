@@ -23,14 +23,14 @@ _FORMS_MOST = 1_000
 
 
 @lru_cache(maxsize=_FORMS_MOST)
-def one(name: str) -> Select[Any]:
+def one(name: str) -> Select[Any, Any]:
     """Return the statement that reads the record of a `key`."""
     table = TABLES[name]
     return select(table.c.body, table.c.version).where(table.c.key == bindparam("key"))
 
 
 @lru_cache(maxsize=_FORMS_MOST)
-def versions(name: str) -> Select[Any]:
+def versions(name: str) -> Select[Any, Any]:
     """Return the statement that reads the versions of the records with some `keys`."""
     table = TABLES[name]
     some = table.c.key.in_(bindparam("keys", expanding=True))
@@ -39,7 +39,7 @@ def versions(name: str) -> Select[Any]:
 
 def several(
     name: str, where: Wanted, *, order_by: str, descending: bool, since: float | None, limit: int
-) -> tuple[Select[Any], dict[str, Any]]:
+) -> tuple[Select[Any, Any], dict[str, Any]]:
     """Return the statement that reads some records of a table, and its parameters.
 
     Raises:
@@ -58,7 +58,7 @@ def several(
 @lru_cache(maxsize=_FORMS_MOST)
 def _several(
     name: str, kinds: tuple[tuple[str, _Kind], ...], order_by: str, *, descending: bool, after: bool
-) -> Select[Any]:
+) -> Select[Any, Any]:
     table = TABLES[name]
     query = select(table.c.body, table.c.version)
     for column, kind in kinds:
