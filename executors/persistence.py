@@ -17,8 +17,9 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-_HEAVY = frozenset({"cupy", "dask", "torch"})
-"""Array libraries that scikit-learn can compute with, none of which Berth's models need."""
+_HEAVY = frozenset({"cupy", "dask", "pytest", "torch"})
+"""Array libraries that scikit-learn can compute with, and what its own tests run in: none of which
+Berth's models need."""
 
 
 class _Absent(importlib.abc.MetaPathFinder):

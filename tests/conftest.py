@@ -1,7 +1,8 @@
 """How tests are drawn, and given to the processes that run them."""
 
+import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import hypothesis
 import pytest
@@ -36,6 +37,17 @@ CLUSTERS_OF_THEIR_OWN = ("test_faults.py", "test_multikueue.py", "test_demo.py")
 COMPILES = ("placement", "openb", "roadef", "reassign")
 """Tests that may be the first of a fresh clone to need compiled loops, at times in every worker."""
 COMPILING_SECONDS = 600.0
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Have the garbage collector never look at what collecting brings: it stays to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

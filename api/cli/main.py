@@ -6,6 +6,7 @@ imported when it runs.
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import Any
 
@@ -62,6 +63,9 @@ _MODULES = (
     provisioning,
     demonstrating,
 )
+_THRESHOLDS = (20_000, 20, 20)
+"""As `gc.set_threshold` has them. What a command imports stays until it ends; the usual thresholds
+have the collector go through it dozens of times meanwhile."""
 _SECTIONS = {
     "Begin": "init demo check import schema help version",
     "Plan": "plan explain diff what-if profile forecast capacity provision learning",
@@ -116,6 +120,7 @@ def run() -> None:
     # OpenMP's threads spin while they wait: on a machine that also runs tasks, several of them
     # make a forecast ten times slower, never faster. Set before any library reads it.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    gc.set_threshold(*_THRESHOLDS)
     application()(prog_name="berth")
 
 

@@ -22,6 +22,8 @@ from engine.store import postgresql
 WRITES = "berth_writes"
 """Execution option of connections that will write: they take SQLite's one write lock first."""
 
+_READS = "berth_reads"
+"""Execution option of connections that read one statement at a time."""
 _BUSY_SECONDS = 10.0
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
@@ -57,7 +59,9 @@ def options(url: URL) -> dict[str, Any]:
 def readers(url: URL) -> dict[str, Any]:
     """Return the execution options of connections that only read, one statement at a time."""
     # A lone statement needs no transaction around it.
-    return {} if url.get_backend_name() == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
+    if url.get_backend_name() == "sqlite":
+        return {_READS: True}
+    return {"isolation_level": "AUTOCOMMIT"}
 
 
 def connect(url: URL) -> Engine:
@@ -91,8 +95,10 @@ def _set_up(connection: sqlite3.Connection, _record: object) -> None:
 def _begin(connection: Connection) -> None:
     # A transaction that reads first and writes later may find the lock taken and its view
     # stale; taking the lock at the start makes it wait instead.
-    writes = connection.get_execution_options().get(WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    asked = connection.get_execution_options()
+    if asked.get(_READS, False):
+        return
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if asked.get(WRITES, False) else "BEGIN")
 
 
 def named(error: DBAPIError, where: str) -> BerthError:

@@ -8,27 +8,15 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Select,
-    Table,
-    bindparam,
-    delete,
-    insert,
-    make_url,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Table, bindparam, delete, insert, make_url, update
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from engine.model import documents
 from engine.model.errors import RefusedError
 from engine.model.records import Collection, Column, Stored, Write
-from engine.store import batches, databases, postgresql, schema
+from engine.store import batches, databases, postgresql, queries, schema
 from engine.store.tables import TABLES
 
 T = TypeVar("T")
@@ -70,10 +58,8 @@ class SqlLedger:
 
     def get(self, collection: Collection[T], key: str) -> Stored[T] | None:
         """Return one record, or None."""
-        table = TABLES[collection.name]
-        query = select(table.c.body, table.c.version).where(table.c.key == key)
         with self._reading() as connection:
-            found = connection.execute(query).one_or_none()
+            found = connection.execute(queries.one(collection.name), {"key": key}).one_or_none()
         return None if found is None else _stored(collection, found.body, found.version)
 
     def select(
@@ -91,15 +77,16 @@ class SqlLedger:
         Raises:
             ValueError: when the collection has no such column.
         """
-        table = TABLES[collection.name]
-        query = select(table.c.body, table.c.version).limit(limit)
-        for name, wanted in (where or {}).items():
-            query = query.where(_equals(_column(table, name), wanted))
-        if since is not None:
-            query = query.where(_column(table, order_by) > since)
-        query = _ordered(query, table, order_by, descending=descending)
+        query, parameters = queries.several(
+            collection.name,
+            where or {},
+            order_by=order_by,
+            descending=descending,
+            since=since,
+            limit=limit,
+        )
         with self._reading() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(query, parameters).all()
         return [_stored(collection, found.body, found.version) for found in rows]
 
     def commit(self, name: str, writes: Sequence[Write]) -> None:
@@ -182,35 +169,12 @@ def _stored(collection: Collection[T], body: str, version: int) -> Stored[T]:
     return Stored(documents.decode(collection.type, body), version)
 
 
-def _column(table: Table, name: str) -> ColumnElement[Any]:
-    if name not in table.c:
-        raise ValueError(f"{table.name} has no column {name!r}")
-    return table.c[name]
-
-
-def _equals(column: ColumnElement[Any], wanted: Column | Sequence[Column]) -> ColumnElement[bool]:
-    if wanted is None or isinstance(wanted, str | int | float):
-        return column == wanted
-    present = [value for value in wanted if value is not None]
-    missing = [column.is_(None)] if None in wanted else []
-    return or_(column.in_(present), *missing)
-
-
-def _ordered(
-    query: Select[Any, Any], table: Table, order_by: str, *, descending: bool
-) -> Select[Any, Any]:
-    columns = [_column(table, order_by), table.c.key] if order_by else [table.c.key]
-    return query.order_by(*(column.desc() if descending else column for column in columns))
-
-
 def _versions(connection: Connection, name: str, keys: set[str]) -> dict[str, int]:
     """Return the stored versions of some keys."""
-    table = TABLES[name]
     versions: dict[str, int] = {}
     remaining = iter(sorted(keys))
     while chunk := list(islice(remaining, _KEYS_AT_ONCE)):
-        query = select(table.c.key, table.c.version).where(table.c.key.in_(chunk))
-        rows = connection.execute(query)
+        rows = connection.execute(queries.versions(name), {"keys": chunk})
         versions.update((row.key, row.version) for row in rows)
     return versions
 

@@ -5,6 +5,7 @@ Each kind imports its own module, found by name, so that a task starts with no m
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -54,13 +55,27 @@ def leave_out() -> None:
     ]
 
 
+def _loaded(name: str) -> ModuleType:
+    """Import a task's module, and have the garbage collector never look at what came with it.
+
+    Libraries are a hundred thousand objects that stay. Going through them again and again while
+    they come in takes a sixth of the processor time that a training starts with.
+    """
+    gc.disable()
+    try:
+        return importlib.import_module(name)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the task of a kind; return its exit code, with the reason on standard error."""
     if len(arguments) != 1 or arguments[0] not in _MODULES:
         sys.stderr.write(f"usage: python -m executors.tasks {'|'.join(_MODULES)}\n")
         return 2
     leave_out()
-    module = importlib.import_module(_MODULES[arguments[0]])
+    module = _loaded(_MODULES[arguments[0]])
     run = cast("Callable[[context.Task], None]", module.run)
     try:
         run(context.Task.from_environment(os.environ))

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import skops.io
 
 from engine.model.errors import DamagedError, NotFoundError, RefusedError
 from executors.packaging import convert, images
 from executors.packaging.registry import OciRegistry
+from executors.persistence import skops_io
 from executors.tasks.context import BadInputError
 from tests.support.heart_tasks import HeartTasks
 
@@ -201,7 +201,7 @@ def test_what_onnx_does_not_know_stays_skops(
 
 
 def test_a_model_of_foreign_types_is_refused(tmp_path: Path) -> None:
-    skops.io.dump({"path": Path("/etc")}, tmp_path / "model.skops")
+    skops_io.dump({"path": Path("/etc")}, tmp_path / "model.skops")
     with pytest.raises(BadInputError, match="not trusted"):
         convert.load(tmp_path / "model.skops")
 

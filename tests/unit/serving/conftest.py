@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pytest
-import skops.io
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -21,6 +20,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from executors.packaging import convert
 from executors.packaging.security.policies.gate import Gate
+from executors.persistence import skops_io
 from executors.serving import standalone
 from executors.serving.pushed import admit
 from executors.serving.runtime.shelf import Shelf
@@ -44,7 +44,7 @@ def write_version(folder: Path, *, onnx: bool = False, **settings: object) -> Pa
         (folder / "model.onnx").write_bytes(data)
     else:
         model = LogisticRegression(max_iter=1000).fit(ROWS, LABELS)
-        skops.io.dump(model, folder / "model.skops")
+        skops_io.dump(model, folder / "model.skops")
     found = model.predict(ROWS[:2])
     given = {"name": "x", "datatype": "FP32", "shape": [2, 4], "data": ROWS[:2].ravel().tolist()}
     answer = {"name": "label", "datatype": "INT64", "shape": [2], "data": found.tolist()}
