@@ -7,16 +7,14 @@ Argo when that task was skipped; here a skip is no success, and what comes after
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import cast
 
-from engine.documents.foreign import building, depending
-from engine.documents.foreign.building import Over, Task
+from engine.documents.foreign import building, depending, turns
+from engine.documents.foreign.building import Task
 from engine.documents.foreign.tables import Notes
+from engine.documents.foreign.turns import Over
 from engine.documents.sources import Node, plain
-from engine.documents.turns_form import VALUES_MAX
 from engine.model.specs import Join, Scalar
 
 _GPU = "nvidia.com/gpu"
@@ -221,18 +219,10 @@ class Reader:
                 over = Over("item", *output)
                 self.notes.add(node, over.said)
                 return replace(scope, each=over, after=(*scope.after, over.task))
-            try:
-                items = json.loads(items)
-            except ValueError:
-                items = None
-        listed = cast("list[object]", items) if isinstance(items, list) else []
-        rows = [building.flattened(item) for item in listed]
-        if not rows or not all(rows) or scope.each is not None:
-            why = "a loop in a loop" if scope.each is not None else "its values are not known yet"
-            self.notes.add(node, f"this loop does not map: {why}; its task runs once")
-            return scope
-        if len(rows) > VALUES_MAX:
-            why = f"it has {len(rows)} values, more than {VALUES_MAX}"
+        values = turns.listed(items)
+        rows = [building.flattened(value) for value in values] if values is not None else None
+        why = turns.why_not(rows, inner=scope.each is not None)
+        if why or not rows:
             self.notes.add(node, f"this loop does not map: {why}; its task runs once")
             return scope
         return replace(scope, each=rows)
@@ -260,7 +250,7 @@ class Reader:
         if scope.join is not None and scope.after:
             task.keys["join"] = scope.join.value
         if scope.each and scope.at_once:
-            most = building.MOST if isinstance(scope.each, Over) else len(scope.each)
+            most = turns.MOST if isinstance(scope.each, Over) else len(scope.each)
             task.keys["at once"] = min(scope.at_once, most)
         task.parameters |= _parameters(scope)
         self.tasks.append(task)

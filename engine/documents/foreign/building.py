@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from engine.documents.codecs.base import NAME_LENGTH_MAX
+from engine.documents.foreign.turns import MOST, Over
 from engine.model.specs import Scalar
 
 DEPTH_MAX = 16
@@ -23,25 +24,6 @@ _KINDS = (
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)([A-Za-z]*)")
 _BYTES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
           "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}  # fmt: skip
-
-
-MOST = 10
-"""Values that a loop over what a task writes is taken to have; neither system says how many."""
-
-
-@dataclass(frozen=True, slots=True)
-class Over:
-    """A loop over a list that a task writes: `parameter` takes its values."""
-
-    parameter: str
-    task: str
-    output: str
-
-    @property
-    def said(self) -> str:
-        """What differs from the loop of another system."""
-        where = f"`{self.task}.{self.output}`"
-        return f"the plan reserves for {MOST} values of {where}: change `most` if there are more"
 
 
 @dataclass(slots=True)

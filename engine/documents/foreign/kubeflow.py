@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-from engine.documents.foreign import building
-from engine.documents.foreign.building import Over, Task, literal
+from engine.documents.foreign import building, turns
+from engine.documents.foreign.building import Task, literal
 from engine.documents.foreign.tables import Notes
+from engine.documents.foreign.turns import Over
 from engine.documents.sources import Node, plain
-from engine.documents.turns_form import VALUES_MAX
 from engine.model.specs import Join, Scalar
 
 _INPUT = re.compile(r"inputs\.parameter_values\[['\"]([^'\"]+)['\"]\]")
@@ -190,9 +190,7 @@ class Reader:
 
     def _loop(self, members: Mapping[str, Node], scope: Scope) -> Scope:
         iterator = members.get("parameterIterator")
-        limit = _at(members.get("iteratorPolicy"), "parallelismLimit")
-        # None of them, or 0, is no limit.
-        at_once = (limit is not None and limit.shown().isdecimal() and int(limit.shown())) or None
+        at_once = _at_once(members.get("iteratorPolicy"))
         if iterator is None:
             return scope
         raw, item = _at(iterator, "items", "raw"), _at(iterator, "itemInput")
@@ -200,15 +198,11 @@ class Reader:
         given = scope.values.get(source.shown()) if source is not None else None
         if isinstance(given, Output) and item is not None and scope.each is None:
             return self._over(iterator, Over(item.shown(), given.task, given.key), scope, at_once)
-        text = raw.shown() if raw is not None else given
-        try:
-            items: object = json.loads(text) if isinstance(text, str) else None
-        except ValueError:
-            items = None
-        rows: list[dict[str, Scalar]] | None = None
-        if isinstance(items, list) and item is not None:
-            rows = [_row(item.shown(), value) for value in cast("list[object]", items)]
-        why = _why_not(rows, inner=scope.each is not None)
+        items = turns.listed(raw.shown() if raw is not None else given)
+        rows = None
+        if items is not None and item is not None:
+            rows = [_row(item.shown(), value) for value in items]
+        why = turns.why_not(rows, inner=scope.each is not None)
         if why or not rows:
             self.notes.add(iterator, f"this loop does not map: {why}; its tasks run once")
             return scope
@@ -332,17 +326,10 @@ def _before(node: Node) -> set[str]:
     return found
 
 
-def _why_not(rows: list[dict[str, Scalar]] | None, *, inner: bool) -> str:
-    """Return why a loop cannot be one of ours; "" when it can."""
-    if inner:
-        return "a loop in a loop"
-    if rows is None:
-        return "its values come from a task"
-    if not rows or not all(rows):
-        return "it has no values, or an empty one"
-    if len(rows) > VALUES_MAX:
-        return f"it has {len(rows)} values, more than {VALUES_MAX}"
-    return ""
+def _at_once(policy: Node | None) -> int | None:
+    """Return how many turns may run at once; None for no limit, which is also what 0 says."""
+    limit = _at(policy, "parallelismLimit")
+    return (limit is not None and limit.shown().isdecimal() and int(limit.shown())) or None
 
 
 def _row(item: str, value: object) -> dict[str, Scalar]:

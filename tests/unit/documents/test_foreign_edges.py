@@ -182,11 +182,11 @@ def loop_of_kfp(raw: str, component: str = "one") -> str:
 @pytest.mark.parametrize(
     ("task", "why"),
     [
-        (loop_of_kfp("["), "its values come from a task"),
-        (loop_of_kfp('{"a": 1}'), "its values come from a task"),
+        (loop_of_kfp("["), "its values are not known yet"),
+        (loop_of_kfp('{"a": 1}'), "its values are not known yet"),
         (
             "a: {componentRef: {name: one}, parameterIterator: {items: {inputParameter: x}}}",
-            "its values come from a task",
+            "its values are not known yet",
         ),
         (loop_of_kfp("[1, 2]", "nested"), "a loop in a loop"),
         (loop_of_kfp("[]"), "it has no values, or an empty one"),
