@@ -2,10 +2,10 @@
 
 Memory is a line on the analytic terms plus boosting of what the line leaves; where the replay of
 the training (`replay`) is nearer than the line, it is the line, with a constant for the driver's
-context. Use of the GPU is boosting of its logarithm, by absolute error, since a person reads the error in percent. Both
-bounds are split conformal with held-out errors of all folds (cross-conformal, Vovk, 2015), as a
-share of the forecast; measured trainings that come later move them (`update`), and a new fit
-brings them into the trees.
+context. Use of the GPU is boosting of its logarithm, by absolute error, since a person reads the
+error in percent. Both bounds are split conformal with held-out errors of all folds
+(cross-conformal, Vovk, 2015), as a share of the forecast; measured trainings that come later move
+them (`update`), and a new fit brings them into the trees.
 """
 
 from __future__ import annotations

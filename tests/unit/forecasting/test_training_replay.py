@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -74,7 +76,7 @@ def test_no_byte_is_lost_or_handed_out_twice() -> None:
             live.append((allocator.take(size), size))
         assert all(block.size >= size for block, size in live)
     stretches = sorted((b.place[0], b.place[1], b.place[1] + b.size) for b, _ in live)
-    for before, after in zip(stretches, stretches[1:], strict=False):
+    for before, after in itertools.pairwise(stretches):
         assert before[0] < after[0] or before[2] <= after[1]
     for block, _ in live:
         allocator.give_back(block)
