@@ -96,6 +96,15 @@ def _access(c: Candidate) -> Iterator[Refusal]:
     if limits.providers and cluster.provider.value not in limits.providers:
         needs = " or ".join(limits.providers)
         yield Refusal(limit=Limit.PROVIDER, needs=needs, has=cluster.provider.value)
+    yield from _leave(c)
+    shape = c.pool.shape
+    if shape.cpu_cores <= 0 or shape.memory_gib <= 0:
+        yield Refusal(limit=Limit.UNKNOWN_SHAPE, needs="a known shape", has=shape.machine)
+
+
+def _leave(c: Candidate) -> Iterator[Refusal]:
+    """Say who or what keeps this task out of a pool, whatever room it has."""
+    cluster = c.cluster
     foreign = [taint for taint in c.pool.taints if taint not in _tolerated(c)]
     if foreign:
         yield Refusal(limit=Limit.TAINT, needs=f"leave for {foreign[0]}", has="none")
@@ -105,9 +114,6 @@ def _access(c: Candidate) -> Iterator[Refusal]:
         yield Refusal(limit=Limit.TAINT, needs="an executor that joins nodes", has=cluster.executor)
     elif c.pool.interruptions_per_hour > 0:
         yield from _interruptions(c)
-    shape = c.pool.shape
-    if shape.cpu_cores <= 0 or shape.memory_gib <= 0:
-        yield Refusal(limit=Limit.UNKNOWN_SHAPE, needs="a known shape", has=shape.machine)
 
 
 def _interruptions(c: Candidate) -> Iterator[Refusal]:
