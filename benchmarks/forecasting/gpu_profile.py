@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import frame
-from forecasting.profiles.shapes import Layer, TrainingShape
+from forecasting.profiles.replay import Layer
+from forecasting.profiles.shapes import TrainingShape
 from forecasting.profiles.training import TrainingProfiler, TrainingRun
 
 FOLDS = 3

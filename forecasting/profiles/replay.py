@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from forecasting.profiles.allocator import MIB, Block, CachingAllocator
 
@@ -27,20 +26,16 @@ _KEEPS_OUTPUT = frozenset({"ReLU", "Tanh", "Sigmoid", "Softmax"})
 _PASSES = frozenset({"Identity"})
 
 
-class LayerSizes(Protocol):
-    """What is read of a layer."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One layer: its kind, the values it puts out for one sample, and what it learns.
 
-    @property
-    def kind(self) -> str:
-        """Its kind, as PyTorch names it; linear, batch_normalization, dropout."""
+    kind: linear, batch_normalization, dropout, or an activation as PyTorch names it.
+    """
 
-    @property
-    def activations(self) -> int:
-        """Values put out for one sample."""
-
-    @property
-    def parameters(self) -> int:
-        """Values learned."""
+    kind: str
+    activations: int
+    parameters: int
 
 
 @dataclass(slots=True, eq=False)
@@ -73,9 +68,7 @@ class _Tensors:
         self.drop(*[self.new(size) for size in sizes])
 
 
-def taken_mib(
-    layers: Sequence[LayerSizes], *, inputs: int, batch_size: int, samples: int = 0
-) -> float:
+def taken_mib(layers: Sequence[Layer], *, inputs: int, batch_size: int, samples: int = 0) -> float:
     """Return the MiB that a training takes from the GPU, besides the context of the driver.
 
     Args:
@@ -103,7 +96,7 @@ def _batches(batch_size: int, samples: int) -> list[int]:
 class _Training:
     """The tensors of one training."""
 
-    def __init__(self, layers: Sequence[LayerSizes], inputs: int) -> None:
+    def __init__(self, layers: Sequence[Layer], inputs: int) -> None:
         self.tensors = _Tensors()
         self._inputs = inputs
         self._layers = [layer for layer in layers if layer.kind not in _PASSES]
@@ -157,9 +150,7 @@ class _Training:
             current = output
         return current, kept
 
-    def _kept(
-        self, layer: LayerSizes, current: _Tensor, output: _Tensor, batch: int
-    ) -> list[_Tensor]:
+    def _kept(self, layer: Layer, current: _Tensor, output: _Tensor, batch: int) -> list[_Tensor]:
         """Return what a layer keeps to go backward."""
         if layer.kind == "dropout":
             return [self.tensors.new(batch * layer.activations)]
@@ -207,7 +198,7 @@ class _Training:
             self.tensors.new(_WORKSPACE)
 
 
-def _learned(layer: LayerSizes) -> list[int]:
+def _learned(layer: Layer) -> list[int]:
     """Return the sizes of what a layer learns: weights and bias, two halves, or one slope."""
     if layer.kind == "PReLU":
         return [1]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.model.errors import Fault, InvalidInputError
-from forecasting.profiles.replay import taken_mib
+from forecasting.profiles.replay import Layer, taken_mib
 
 Vector = NDArray[np.float64]
 
@@ -33,15 +33,6 @@ _SEGMENT_MIB = 20.0
 _PAGE_MIB = 2.0
 _COPIES = 4
 """Of the parameters that stay: values, gradients, and two moments of the optimiser."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
-    """One layer: its kind, the values it puts out for one sample, and what it learns."""
-
-    kind: str
-    activations: int
-    parameters: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -223,11 +223,12 @@ def _nearer(design: Vector, memory: Vector) -> Vector:
     Squares follow the few trainings that went otherwise; where nearly all go as replayed, a
     constant that is a median leaves the others exact.
     """
-    squares = np.linalg.lstsq(design, memory, rcond=None)[0]
+    squares = np.asarray(np.linalg.lstsq(design, memory, rcond=None)[0], dtype=np.float64)
     replayed = np.zeros(design.shape[1])
     replayed[_REPLAYED] = 1.0
     replayed[0] = np.median(memory - design[:, _REPLAYED])
-    return min((squares, replayed), key=lambda w: float(np.abs(memory - design @ w).mean()))
+    lines: list[Vector] = [squares, replayed]
+    return min(lines, key=lambda weights: float(np.abs(memory - design @ weights).mean()))
 
 
 def _design(known: Vector) -> Vector:

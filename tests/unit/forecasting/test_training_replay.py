@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from forecasting.profiles.allocator import MIB, Block, CachingAllocator
-from forecasting.profiles.replay import taken_mib
-from forecasting.profiles.shapes import Layer
+from forecasting.profiles.replay import Layer, taken_mib
 
 
 def taken(sizes_mib: list[float]) -> float:
