@@ -17,6 +17,7 @@ from engine.model.checks import Check, Verdict
 from engine.model.dispatches import AttemptOrder, Deployment, Observation
 from engine.model.errors import BerthError
 from engine.model.failures import Failure
+from engine.model.feedback import CheckFeedback
 from engine.model.fleet import Fleet
 from engine.model.identifiers import AttemptId, ClusterName, Digest, PipelineName, SuperAlarmId
 from engine.model.plans import Incumbent, Placement, PlacementProblem
@@ -409,6 +410,15 @@ class Learner(Protocol):
 
         verdicts: whether the first cause was right, of those that a person judged.
         """
+        ...
+
+
+@runtime_checkable
+class CheckLearner(Protocol):
+    """A cause finder that learns which checks to believe; others need not."""
+
+    def learn_checks(self, given: Sequence[CheckFeedback]) -> None:
+        """Take what people said about checks, oldest first; of one check the newest word counts."""
         ...
 
 

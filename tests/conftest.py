@@ -26,7 +26,11 @@ hypothesis.settings.load_profile("berth")
 
 OF_THE_STORY = "tests/story/"
 # One of each for all the tests of a process: a fixture that modules import is one a module.
-pytest_plugins = ("tests.support.clusters.fixtures", "tests.support.clusters.real_node")
+pytest_plugins = (
+    "tests.support.clusters.fixtures",
+    "tests.support.clusters.real_node",
+    "tests.support.containers",
+)
 
 CLUSTERS_OF_THEIR_OWN = ("test_faults.py", "test_multikueue.py", "test_demo.py")
 COMPILES = ("placement", "openb", "roadef", "reassign")

@@ -36,7 +36,8 @@ class DriftSettings:
 
     block_values: values in a block; reference_blocks: blocks after a training that are the norm.
     season_seconds, season_slots: length of a season and its slots.
-    rate: share of triggers that may be false, over all models.
+    rate: share of triggers that may be false, over all models; as many as are worth bearing, since
+        each that is spared costs real drifts time.
     effect: smallest drift worth a retraining, in standard deviations of single values.
     clipped_at: single values count at most so many robust deviations.
     persistence: newest blocks that must each lie outside, by `persistent_deviations` of a block,
@@ -47,7 +48,7 @@ class DriftSettings:
     reference_blocks: int = 30
     season_seconds: float = 86_400.0
     season_slots: int = 24
-    rate: float = 0.02
+    rate: float = 0.05
     effect: float = 0.3
     clipped_at: float = 4.0
     persistence: int = 4

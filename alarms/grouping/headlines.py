@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from alarms.grouping import phrases
 from alarms.grouping.episodes import Reason
 from alarms.grouping.naming import alert_of, is_foreign
 from engine.model.alarms import Alarm
@@ -21,16 +22,13 @@ _WORDS = {
 
 
 def title_of(alarms: Sequence[Alarm]) -> str:
-    """Return a headline: the worst and earliest subject, and how many others."""
+    """Return a headline: what the worst and earliest alarm says, and how many other subjects."""
     first = min(alarms, key=lambda alarm: (-alarm.severity.rank, alarm.at, alarm.alarm_id))
     subjects = len({alarm.subject for alarm in alarms}) - 1
     more = "" if subjects == 0 else f" and {subjects} other{'s' if subjects > 1 else ''}"
     if is_foreign(first):
         return f"{first.signal}: {first.subject}{more}"
-    side = "low" if first.statistic < 0 else "high"
-    if first.test == "silence":
-        side = "silent"
-    return f"{first.signal} {side}: {first.subject}{more}"
+    return f"{phrases.happened(first)}{more}"
 
 
 def because(

@@ -30,7 +30,9 @@ from alarms.rootcause import (
 from alarms.rootcause.conversions import Conversion
 from alarms.rootcause.facts import Facts, Hypothesis
 from alarms.rootcause.memory import Memory
+from alarms.rootcause.trust import Trust
 from engine.model.alarms import Cause, CauseKind, Event, SuperAlarm
+from engine.model.feedback import CheckFeedback
 from engine.model.identifiers import SuperAlarmId
 from engine.model.signals import Signal
 
@@ -64,10 +66,15 @@ class HypothesisTree:
     def __init__(self, settings: CauseSettings | None = None) -> None:
         self._settings = settings or CauseSettings()
         self._memory = Memory()
+        self._trust = Trust()
 
     def learn(self, past: Sequence[SuperAlarm], verdicts: Mapping[SuperAlarmId, bool]) -> None:
         """Learn from super-alarms that are over, oldest first. Port `Learner`."""
         self._memory.learn(past, verdicts)
+
+    def learn_checks(self, given: Sequence[CheckFeedback]) -> None:
+        """Learn which checks to believe, oldest word first. Port `CheckLearner`."""
+        self._trust.learn(given)
 
     def causes(
         self, group: SuperAlarm, signals: Sequence[Signal], events: Sequence[Event]
@@ -89,7 +96,7 @@ class HypothesisTree:
             *calls.hypotheses(facts, self._settings.calls),
         ]
         found = patterns.weighed(facts, _distinct(found), self._memory)
-        found = checked.weighed(found, group.checks)
+        found = checked.weighed(found, group, self._trust)
         found.sort(key=lambda hypothesis: -hypothesis.weight)
         shown = [*found[: self._settings.causes_most - 1], unknown(facts)]
         total = sum(math.exp(hypothesis.weight) for hypothesis in shown)

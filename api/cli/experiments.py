@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli import doors, names
+from api.cli import doors, names, recording
 from api.cli.frame import Command, Talk
+
+if TYPE_CHECKING:
+    from executors.training.tracking.experiments import Experiment
+    from executors.training.tracking.exporting import Exported
+    from executors.training.tracking.reproducing import Again
 
 
 def compare(
     context: typer.Context,
-    first: Annotated[str, typer.Argument(metavar="RUN", help="A run.", autocompletion=names.runs)],
+    first: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run or a training.", autocompletion=names.runs)
+    ],
     second: Annotated[
         str, typer.Argument(metavar="OTHER", help="Another run.", autocompletion=names.runs)
     ],
 ) -> None:
     """Hold two runs' trainings beside each other: metrics, data, code, parameters, environment.
 
+    A training outside a pipeline counts as a run.
+
     Example: berth compare r-1 r-2
     """
     from api.report.experiments import compared_text
 
     talk: Talk = context.obj
-    with doors.either(talk) as door:
-        found = (door.experiments(first), door.experiments(second))
+    found = (_experiments(talk, first), _experiments(talk, second))
     if talk.json:
         talk.value([*found[0], *found[1]])
     else:
@@ -34,7 +43,9 @@ def compare(
 
 def reproduce(
     context: typer.Context,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run.", autocompletion=names.runs)],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run or a training.", autocompletion=names.runs)
+    ],
     task: Annotated[str, typer.Option(help="Only this task.")] = "",
     minutes: Annotated[float, typer.Option(help="Most minutes for a task.", min=0.1)] = 60.0,
 ) -> None:
@@ -42,12 +53,15 @@ def reproduce(
 
     Example: berth reproduce r-1
     """
-    from api.report.experiments import again_text
     from engine.model.dispatches import AttemptState
     from engine.model.errors import NotFoundError
     from executors.training.tracking import reproducing
 
     talk: Talk = context.obj
+    if _is_training(run):
+        talk.say(f"training {run} again ...")
+        _tell_again(talk, [recording.trainings(talk).again(run, seconds_max=60 * minutes)])
+        return
     home = doors.settings_of(talk).home
     with doors.either(talk) as door:
         trained = {one.task for one in door.experiments(run)}
@@ -63,6 +77,13 @@ def reproduce(
     for name, attempt in attempts.items():
         talk.say(f"training {name} again ...")
         found.append(reproducing.again(home, attempt, seconds_max=60 * minutes))
+    _tell_again(talk, found)
+
+
+def _tell_again(talk: Talk, found: Sequence[Again]) -> None:
+    """Print trainings that were done again; exit code 1 when one differs."""
+    from api.report.experiments import again_text
+
     if talk.json:
         import json
 
@@ -79,7 +100,9 @@ def reproduce(
 
 def export(
     context: typer.Context,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run.", autocompletion=names.runs)],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run or a training.", autocompletion=names.runs)
+    ],
     to: Annotated[
         str, typer.Option(metavar="URL", help="MLflow's tracking server [as in the settings].")
     ] = "",
@@ -89,7 +112,10 @@ def export(
     Example: berth export r-1 --to http://127.0.0.1:5000
     """
     talk: Talk = context.obj
-    if to:
+    found: Sequence[Exported]
+    if _is_training(run):
+        found = (recording.export(talk, run, to),)
+    elif to:
         with doors.local(talk) as application:
             found = application.export(run, to)
     else:
@@ -101,6 +127,21 @@ def export(
         talk.result(f"{run} has no training to export.")
     else:
         talk.result("\n".join(one.url if talk.quiet else f"{one.task}  {one.url}" for one in found))
+
+
+def _is_training(name: str) -> bool:
+    """Whether a name is that of a training outside a pipeline."""
+    from executors.training.tracking.trainings import PREFIX
+
+    return name.startswith(PREFIX)
+
+
+def _experiments(talk: Talk, name: str) -> Sequence[Experiment]:
+    """Return the records of a run, or that of a training outside a pipeline."""
+    if _is_training(name):
+        return (recording.trainings(talk).experiment(name),)
+    with doors.either(talk) as door:
+        return door.experiments(name)
 
 
 COMMANDS = {

@@ -14,7 +14,7 @@ from api.cli.frame import ChangingCommand, Talk
 if TYPE_CHECKING:
     from api.client.remote import Remote
     from engine.model.alarms import SuperAlarm
-    from engine.model.feedback import Silence
+    from engine.model.feedback import Silence, Verdict
 
 AlarmName = Annotated[
     str,
@@ -192,9 +192,15 @@ def feedback(
     name: AlarmName,
     verdict: Annotated[str, typer.Argument(help="`right` or `wrong`: the first cause.")],
     cause: Annotated[str, typer.Option(help="What it was instead.")] = "",
+    check: Annotated[
+        int, typer.Option(min=0, help="Judge the check of this cause instead: 1 is the first.")
+    ] = 0,
     who: Who = "",
 ) -> None:
     """Say whether the first cause of a super-alarm was right; it is counted by month.
+
+    With `--check` it is the verdict of a check that is judged; such checks are then believed less,
+    or more, about causes of that kind.
 
     Example: berth feedback SA-1 wrong --cause "a full disk"
     """
@@ -205,6 +211,13 @@ def feedback(
     talk: Talk = context.obj
     if verdict not in set(Verdict):
         raise _not_understood(f"feedback {name} {verdict}", "berth feedback ID right|wrong")
+    if check:
+        if cause:
+            raise _not_understood(
+                f"feedback {name} {verdict} --check {check} --cause", f"berth feedback {name} wrong"
+            )
+        _judge_check(talk, name, check, Verdict(verdict), _who(who))
+        return
     question = FeedbackQuestion(verdict=Verdict(verdict), cause=cause, who=_who(who))
     with doors.engine(talk) as engine:
         if talk.dry_run:
@@ -216,6 +229,31 @@ def feedback(
             return
         talk.result(f"The first cause of {given.super_alarm_id} counts as {given.verdict.value}.")
         talk.result(precision_text(engine.hands.judged().months))
+
+
+def _judge_check(talk: Talk, name: str, number: int, verdict: Verdict, who: str) -> None:
+    """Say whether the check of a cause was right; number: of the cause, 1 for the first."""
+    from api.messages.hands import CheckFeedbackQuestion
+    from engine.model.errors import NotFoundError
+
+    with doors.engine(talk) as engine:
+        causes = engine.super_alarm(name).causes
+        checked = causes[number - 1].checked if number <= len(causes) else None
+        if checked is None:
+            message = f"no check was run for cause {number} of {name}"
+            raise NotFoundError(message, fix=f"`berth alarms show {name}` lists what was checked")
+        what = f"that a check {checked.verdict.value} cause {number} of {name}"
+        if talk.dry_run:
+            talk.result(f"{what} would count as {verdict.value}")
+            return
+        question = CheckFeedbackQuestion(
+            check=checked.kind, subject=checked.subject, verdict=verdict, who=who
+        )
+        given = engine.hands.check_feedback(name, question)
+    if talk.json:
+        talk.value(given)
+    else:
+        talk.result(f"{what[0].upper()}{what[1:]} counts as {given.verdict.value}.")
 
 
 def note(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,15 +29,25 @@ _Target = Annotated[
 def build(
     context: typer.Context,
     reference: Annotated[str, typer.Argument(help="Where it goes: HOST[:PORT]/NAME[:TAG].")],
+    *,
+    podman: Annotated[
+        bool, typer.Option("--podman", help="To podman on this machine, as NAME[:TAG].")
+    ] = False,
 ) -> None:
     """Build the image that holds this Berth, and push it: what Kubernetes clusters run tasks in.
 
     Example: berth image build registry.example/berth:0.1
     """
-    from api.wiring.own_image import push_own
+    from api.wiring.own_image import load_own, push_own
+    from executors.containers.podman import Podman
 
     talk: Talk = context.obj
-    pushed = push_own(doors.settings_of(talk).home, reference, os.environ)
+    settings = doors.settings_of(talk)
+    if podman:
+        words = Podman(shlex.split(settings.container_podman))
+        pushed = load_own(settings.home, reference, words, os.environ)
+    else:
+        pushed = push_own(settings.home, reference, os.environ)
     _tell(talk, {"image": pushed.image, "bytes": pushed.size_bytes}, pushed.image)
 
 

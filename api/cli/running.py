@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli import doors, names
+from api.cli import doors, names, recording
 from api.cli.frame import ChangingCommand, Command, Talk
+
+if TYPE_CHECKING:
+    from engine.model.dispatches import Run
 
 RunName = Annotated[
     str,
@@ -106,19 +111,32 @@ def runs(
     context: typer.Context,
     limit: Annotated[int, typer.Option(help="Show so many.", min=1, max=1_000)] = 20,
 ) -> None:
-    """List runs, newest first."""
+    """List runs, newest first, and trainings that were started by `berth train` or `berth tune`.
+
+    Trainings are listed without a running engine too.
+    """
+    from api.report.experiments import trainings_text
     from api.report.statuses import runs_text
 
     talk: Talk = context.obj
-    with doors.engine(talk) as engine:
-        now = engine.health().now
-        found = engine.runs(limit)
+    trained = recording.trainings(talk).all(limit)
+    metrics = [recording.trainings(talk).experiment(each.run_id).metrics for each in trained]
+    found: Sequence[Run] = ()
+    now = time.time()
+    if doors.address(talk) or not trained:
+        with doors.engine(talk) as engine:
+            now = engine.health().now
+            found = engine.runs(limit)
     if talk.json:
-        talk.value(found)
+        talk.value([*found, *trained])
     elif talk.quiet:
-        talk.result("\n".join(run.run_id for run in found))
+        every = [*(run.run_id for run in found), *(each.run_id for each in trained)]
+        talk.result("\n".join(every))
     else:
-        talk.result(runs_text(found, talk.style(), now=now))
+        texts = [runs_text(found, talk.style(), now=now)] if found or not trained else []
+        if trained:
+            texts.append(trainings_text(trained, metrics, talk.style(), now=now))
+        talk.result("\n\n".join(texts))
 
 
 def logs(

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from api.cli import recording
 from api.cli.frame import Command, Talk
-from api.cli.training import hand_on, placing, refuse, wanted_of
+from api.cli.training import placing, wanted_of
 
 if TYPE_CHECKING:
     from executors.training.trials.hosts import Host
@@ -55,6 +56,7 @@ def tune(
 
     Example: berth tune fit.py:objective --space "lr=0.001..1 log" --space "hidden=32|64"
     """
+    import time
     from dataclasses import replace
 
     from executors.training.trials.study import Plan
@@ -71,31 +73,56 @@ def tune(
         seed=asked["seed"],
         epoch_seconds_max=60 * asked["epoch_minutes"],
     )
+    began = time.time()
     found = {"halving" if eta > 1 else "no pruning": _search(talk, folder, plan)}
     if against_all and eta > 1:
         whole = replace(plan, eta=None)
         found["no pruning"] = _search(talk, folder / "all", whole)
-    _tell(talk, found)
+    outputs = _tell(talk, found)
+    _keep(talk, plan, folder, outputs, began)
 
 
-def _tell(talk: Talk, found: Mapping[str, Records]) -> None:
-    """Print what searches found, the first of them the one that counts, and hand its best on."""
+def _keep(
+    talk: Talk, plan: Plan, folder: Path, outputs: Mapping[str, object], began: float
+) -> None:
+    """Record a search: its plan, and what its best trial left."""
+    asked = {"space": list(plan.space), "trials": plan.trials, "epochs": plan.epochs}
+    asked |= {"eta": plan.eta, "sampler": plan.sampler, "seed": plan.seed}
+    place = folder / "trials" / str(outputs["best_trial"])
+    space = [word for each in plan.space for word in ("--space", each)]
+    done = recording.Done(
+        name=Path(plan.objective.rpartition(":")[0]).stem,
+        words=["tune", plan.objective, *space, *recording.options(talk)],
+        began=began,
+        outputs=outputs,
+        files=sorted(place.iterdir()) if place.is_dir() else (),
+        said={"parameters": asked},
+    )
+    recording.keep(talk, done)
+
+
+def _tell(talk: Talk, found: Mapping[str, Records]) -> dict[str, object]:
+    """Print what searches found, the first of them the one that counts; return its best.
+
+    Raises:
+        FinalError: when no trial came to a loss.
+    """
+    from engine.model.errors import FinalError
     from executors.training.trials import comparing
 
     best = next(iter(found.values())).best()
     if best is None:
         reasons = sorted({r.reason for r in next(iter(found.values())).trials.values() if r.reason})
-        refuse("no trial came to a loss", f"the trials said: {'; '.join(reasons[:3])}")
-        return
+        fix = f"the trials said: {'; '.join(reasons[:3])}"
+        raise FinalError("no trial came to a loss", fix=fix)
     at_best = min(best.values.values(), key=lambda values: values["loss"])
-    outputs = {
+    outputs: dict[str, object] = {
         "quality": at_best.get("accuracy", -at_best["loss"]),
         "loss_first": best.values[min(best.values)]["loss"],
         "loss_last": at_best["loss"],
         "best_trial": best.number,
         **{f"best.{name}": value for name, value in best.parameters.items()},
     }
-    hand_on(outputs)
     if talk.json:
         import json
 
@@ -106,6 +133,7 @@ def _tell(talk: Talk, found: Mapping[str, Records]) -> None:
         parameters = ", ".join(f"{name} {value}" for name, value in best.parameters.items())
         text = [comparing.comparison(found), comparing.learning_curves(next(iter(found.values())))]
         talk.result("\n\n".join([*text, f"Best: trial {best.number} with {parameters}"]))
+    return outputs
 
 
 def _search(talk: Talk, folder: Path, plan: Plan) -> Records:

@@ -7,12 +7,13 @@ and conditions read.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from api.cli import recording, templating
 from api.cli.frame import Command, Talk
 
 if TYPE_CHECKING:
@@ -33,8 +34,11 @@ def placing(
         str, typer.Option(help="HOST:PORT where Jobs leave results; a free port by default.")
     ] = "",
     artifacts_url: Annotated[str, typer.Option(help="How Jobs reach that.")] = "",
+    reads: Annotated[
+        list[str] | None, typer.Option(help="A file it learns from, whose digest is recorded.")
+    ] = None,
 ) -> None:
-    """Declare where it is done."""
+    """Declare where it is done, and from what."""
 
 
 def _working(
@@ -87,7 +91,7 @@ def train(
         folder = Path(outputs) / folder
         member.begin(before, folder)
     if data is not None or settings:
-        _train_template(talk, program, folder, data, settings or [])
+        templating.train(talk, program, folder, data, settings or [])
     elif probe and ":" in program[0]:
         _probe(talk, program, folder)
     else:
@@ -120,14 +124,60 @@ def _train(talk: Talk, program: list[str], folder: Path) -> None:
         f"--checkpoint-steps={asked['checkpoint_steps']}",
         f"--memory-mib={asked['memory']}",
     ]
+    began = time.time()
+    if "BERTH_OUTPUTS" not in os.environ:  # what another training left there
+        (folder / "outputs.json").unlink(missing_ok=True)
     _run(talk, program, folder, options)
     lines = metrics.read(folder / metrics.NAME)
-    if not lines:
+    outputs = _written(folder)
+    if lines:
+        first, last = lines[0]["loss"], lines[-1]["loss"]
+        outputs = {"quality": -last, "loss_first": first, "loss_last": last, **outputs}
+        outputs["steps"] = len(lines)
+        talk.result(
+            f"{len(lines)} steps by {_workers(talk)} workers: loss {first:.4f} to {last:.4f}"
+        )
+    else:
         talk.result(f"done; {folder / 'log.txt'} has what it said")
-        return
-    first, last = lines[0]["loss"], lines[-1]["loss"]
-    hand_on({"quality": -last, "loss_first": first, "loss_last": last, "steps": len(lines)})
-    talk.result(f"{len(lines)} steps by {_workers(talk)} workers: loss {first:.4f} to {last:.4f}")
+    if outputs:
+        _keep(talk, program, folder, outputs, began)
+
+
+def _written(folder: Path) -> dict[str, object]:
+    """Return the small outputs that a script wrote, {} for none.
+
+    Raises:
+        DamagedError: when they are not small values.
+    """
+    from executors.local import results
+
+    place = Path(os.environ.get("BERTH_OUTPUTS") or folder)
+    return dict(results.read_outputs(place)) if (place / "outputs.json").exists() else {}
+
+
+def _keep(
+    talk: Talk, program: list[str], folder: Path, outputs: dict[str, object], began: float
+) -> None:
+    """Record a training of workers: what it wrote but its log, what its recipe says."""
+    import json
+
+    from executors.training.parallel import launch
+
+    recipe, _, function = program[0].rpartition(":")
+    facts = folder / "recipe.json"
+    skipped = {"log.txt", "metrics.jsonl", "outputs.json", facts.name}
+    said = {"environment": {"threads": str(launch.Start().threads)}}
+    if recipe and facts.exists():
+        said = json.loads(facts.read_text(encoding="utf-8"))
+    done = recording.Done(
+        name=Path(recipe or function).stem,
+        words=["train", *recording.options(talk), "--", *program],
+        began=began,
+        outputs=outputs,
+        files=sorted(path for path in folder.iterdir() if path.name not in skipped),
+        said=said,
+    )
+    recording.keep(talk, done)
 
 
 def _workers(talk: Talk) -> int:
@@ -162,7 +212,9 @@ def _run_there(talk: Talk, program: list[str], folder: Path, options: list[str])
     asked = talk.options
     file, _, function = program[0].rpartition(":")
     if len(program) != 1 or not Path(file).is_file():
-        refuse(f"{' '.join(program)!r} is no recipe", "on a cluster, name one: `FILE.py:FUNCTION`")
+        templating.refuse(
+            f"{' '.join(program)!r} is no recipe", "on a cluster, name one: `FILE.py:FUNCTION`"
+        )
     work = clusters.Work(
         file=Path(file),
         function=function,
@@ -190,53 +242,6 @@ def wanted_of(talk: Talk) -> Wanted:
     )
 
 
-def _train_template(
-    talk: Talk, program: list[str], folder: Path, data: Path | None, given: list[str]
-) -> None:
-    """Train a model of operations, and write it as the folder of a model."""
-    from api.report.tables import following
-    from executors.tasks.context import TaskError
-    from executors.training.operations import folder as folders
-    from executors.training.operations import template
-
-    if len(program) != 1 or program[0] not in template.TEMPLATES:
-        known = ", ".join(sorted(template.TEMPLATES))
-        refuse(f"{' '.join(program)!r} takes no `--data` or `--set`", f"only {known} do")
-    if data is None or not data.exists():
-        refuse(f"there is no data at {str(data)!r}", "name it with `--data FILE`")
-        return
-    values: dict[str, str | int | float | bool] = {}
-    for each in given:
-        key, _, value = each.partition("=")
-        values[key] = value
-    seed = str(values.pop("seed", "0"))
-    if not seed.isdigit():
-        refuse(f"the seed is {seed!r}", "give a whole number: `--set seed=7`")
-    order = template.Order(source=data, settings=values, seed=int(seed))
-    try:
-        trained = template.train(template.Template(program[0]), order)
-    except TaskError as error:
-        refuse(str(error), "see docs/how-to/train.md")
-        return
-    outputs = trained.outputs()
-    hand_on(outputs)
-    name = folder.absolute().name
-    folders.write(trained, folder, name)
-    if talk.json:
-        import json
-
-        talk.result(json.dumps(outputs, sort_keys=True))
-        return
-    said = [
-        f"quality  {trained.quality:.3f}  ({trained.quality_name})",
-        f"beside   {trained.baseline:.3f}  ({trained.baseline_name})",
-        f"{folder} is written: {trained.file}, {len(trained.weights) / 1000:.0f} kB.",
-    ]
-    steps = (f"berth model init {name} --folder {folder}", f"cd {folder}")
-    more = following(*steps, f"berth model add {trained.file}", "berth model push")
-    talk.result(str(folder) if talk.quiet else "\n".join([*said, "", more]))
-
-
 def _ended(code: int, folder: Path) -> None:
     """Raise what a training that did not end well said last."""
     from executors.training.parallel import launch
@@ -248,7 +253,7 @@ def _ended(code: int, folder: Path) -> None:
     said = lines[-1] if lines else "it said nothing"
     if code == launch.TOO_LONG:
         said = "it took longer than it may; run it again to go on from its checkpoint"
-    refuse(f"the training ended with {code}: {said}", f"{log} has all of it")
+    templating.refuse(f"the training ended with {code}: {said}", f"{log} has all of it")
 
 
 def compress(
@@ -264,7 +269,6 @@ def compress(
     """
     import importlib
     import importlib.util
-    import time
 
     from engine.model.errors import NotFoundError
     from executors.training.trials.host import LoadError, load
@@ -280,7 +284,7 @@ def compress(
         raise NotFoundError(str(error), fix="name a function of a file") from error
     out.write_bytes(found.onnx)
     first, chosen = found.forms[0], found.chosen
-    hand_on(
+    recording.hand_on(
         {
             "quality": chosen.quality,
             "quality_before": first.quality,
@@ -289,23 +293,6 @@ def compress(
         }
     )
     talk.result(f"{found.table()}\n\n{out}: {chosen.name}, {len(found.onnx) / 1000:.0f} kB")
-
-
-def refuse(message: str, fix: str) -> None:
-    """End with an error."""
-    from engine.model.errors import FinalError
-
-    raise FinalError(message, fix=fix)
-
-
-def hand_on(outputs: Mapping[str, object]) -> None:
-    """Write the small outputs of a task, when this runs as one."""
-    import json
-
-    given = os.environ.get("BERTH_OUTPUTS")
-    if given:
-        text = json.dumps(outputs, sort_keys=True)
-        (Path(given) / "outputs.json").write_text(text + "\n", encoding="utf-8")
 
 
 class _Work(Command):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from api.client.transport import Transport
 from api.messages import hands
 from engine.model.alarms import Action, SuperAlarm
-from engine.model.feedback import Feedback, Folding, Silence
+from engine.model.feedback import CheckFeedback, Feedback, Folding, Silence
 
 
 class RemoteHands:
@@ -51,6 +51,11 @@ class RemoteHands:
         """Keep whether the first cause was right."""
         path = f"/v1/super-alarms/{name}/feedback"
         return self._transport.value(Feedback, "POST", path, content=question)
+
+    def check_feedback(self, name: str, question: hands.CheckFeedbackQuestion) -> CheckFeedback:
+        """Keep whether the verdict of a check was right."""
+        path = f"/v1/super-alarms/{name}/check-feedback"
+        return self._transport.value(CheckFeedback, "POST", path, content=question)
 
     def judged(self) -> hands.FeedbackAnswer:
         """Return the precision of first causes by month, and the newest feedback."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from api.messages.hands import MonthlyPrecision
 from engine.model.alarms import Alarm, Event, SuperAlarmState
-from engine.model.feedback import Feedback
+from engine.model.feedback import CheckFeedback, Feedback
 from engine.model.identifiers import PipelineName, SuperAlarmId
 
 
@@ -61,6 +61,7 @@ class Context:
 
     changes: in the hour before and since, people included. outside: alarms near in time that
     stand elsewhere. runbooks: addresses that alarms bring along.
+    checks: what people said of its checks.
     feels: what those who call a model feel. back: series within their band again, of `series`.
     """
 
@@ -71,6 +72,7 @@ class Context:
     split: SplitHint | None = None
     runbooks: tuple[str, ...] = ()
     feedback: Feedback | None = None
+    checks: tuple[CheckFeedback, ...] = ()
     months: tuple[MonthlyPrecision, ...] = ()
     feels: tuple[str, ...] = ()
     back: int = 0

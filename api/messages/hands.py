@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.model.checks import CheckKind
 from engine.model.feedback import Feedback, Verdict
 from engine.watching import Month
 
@@ -58,6 +59,16 @@ class FeedbackQuestion:
 
     verdict: Verdict
     cause: str = ""
+    who: str = "somebody"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckFeedbackQuestion:
+    """Whether the verdict of a check that Berth ran was right: its kind and what it looked at."""
+
+    check: CheckKind
+    subject: str
+    verdict: Verdict
     who: str = "somebody"
 
 

@@ -10,6 +10,7 @@ from api.report.hands import precision_text
 from api.report.tables import Style, paragraph
 from engine.model.alarms import Alarm, Cause, Event, SuperAlarm
 from engine.model.checks import Checked
+from engine.model.feedback import CheckFeedback
 
 _CHANGES_SHOWN = 10
 CAUSES_SHOWN = 3
@@ -39,6 +40,19 @@ def checked(one: Checked, style: Style) -> str:
     at = phrases.clock(one.at, near=one.at, zone=style.zone, seconds=True)
     took = words.duration(one.took_seconds)
     return f"{one.verdict.value}: {one.message} ({one.kind.value}, {at}, took {took})"
+
+
+def check_judged(cause: Cause, given: Sequence[CheckFeedback]) -> str:
+    """Return what a person said of the check of a cause, "" for nothing."""
+    done = cause.checked
+    for one in given:
+        if done is not None and (one.check, one.subject, one.said) == (
+            done.kind,
+            done.subject,
+            done.verdict,
+        ):
+            return f"{one.who} says that this check is {one.verdict.value}"
+    return ""
 
 
 def growth(group: SuperAlarm, around: Context, now: float) -> str:
@@ -157,5 +171,9 @@ def notes(group: SuperAlarm, context: Context, style: Style) -> list[str]:
         lines.append(f"  {given.who} says that the first cause is {given.verdict.value}{instead}")
     else:
         lines.append(f"  was it? berth feedback {group.super_alarm_id} right|wrong")
+    if any(cause.checked is not None for cause in likely(group)):
+        lines.append(
+            f"  was a check right? berth feedback {group.super_alarm_id} right|wrong --check NUMBER"
+        )
     judged = precision_text(context.months)
     return [*lines, *([f"  {judged}"] if judged else [])]

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from api.report.tables import PLAIN, Column, Style, table
+from api.report import phrases, words
+from api.report.tables import PLAIN, Column, Style, following, table
 from executors.training.tracking.experiments import Experiment, differences
 from executors.training.tracking.reproducing import Again
+from executors.training.tracking.trainings import Training
+
+_TRAININGS = (
+    Column(title="TRAINING"),
+    Column(title="OF"),
+    Column(title="BY"),
+    Column(title="STARTED", right=True),
+    Column(title="TOOK", right=True),
+    Column(title="QUALITY", right=True),
+    Column(title="LOSS", right=True),
+)
 
 _AGAIN = (
     Column(title="TASK"),
@@ -15,6 +27,36 @@ _AGAIN = (
     Column(title="AGAIN", right=True),
     Column(title="SAME"),
 )
+
+
+def trainings_text(
+    trainings: Sequence[Training],
+    metrics: Sequence[Mapping[str, object]],
+    style: Style = PLAIN,
+    *,
+    now: float,
+) -> str:
+    """Return a line for each training outside a pipeline.
+
+    metrics: of each of them, in the same order. now: seconds since 1970.
+    """
+    rows = [
+        (
+            one.run_id,
+            one.pipeline,
+            one.command[0],
+            phrases.clock(one.started_at, near=now, zone=style.zone, seconds=True),
+            words.duration(one.ended_at - one.started_at),
+            *(_figure(found.get(name)) for name in ("quality", "loss_last")),
+        )
+        for one, found in zip(trainings, metrics, strict=True)
+    ]
+    more = following(f"berth reproduce {trainings[0].run_id}")
+    return f"{table(_TRAININGS, rows, style)}\n\n{more}"
+
+
+def _figure(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, int | float) else "-"
 
 
 def compared_text(
@@ -34,7 +76,8 @@ def compared_text(
         Column(title=first, right=True),
         Column(title=second, right=True),
     )
-    apart = [key for _, key, one, two in rows if one != two and not key.startswith("metrics.")]
+    results = ("metrics.", "artifacts.")
+    apart = [key for _, key, one, two in rows if one != two and not key.startswith(results)]
     total = f"{len(apart)} differences in data, code, parameters and environment."
     return f"{table(columns, rows, style)}\n\n{total}"
 
@@ -53,4 +96,7 @@ def again_text(found: Sequence[Again], style: Style = PLAIN) -> str:
         for name in one.names
     ]
     same = sum(one.reproduced for one in found)
-    return f"{table(_AGAIN, rows, style)}\n\n{same} of {len(found)} trainings came out the same."
+    total = f"{same} of {len(found)} trainings came out the same."
+    changed = [f"{one.task}: {', '.join(one.changed)}" for one in found if one.changed]
+    said = f"\nNot as it was: {'; '.join(changed)}." if changed else ""
+    return f"{table(_AGAIN, rows, style)}\n\n{total}{said}"

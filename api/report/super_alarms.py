@@ -96,7 +96,10 @@ def super_alarm_text(
     around = context or Context()
     done = _actions_of(group, actions)
     shown = alarm_parts.likely(group)
-    causes = [_cause(number, cause, style) for number, cause in enumerate(shown, 1)]
+    causes = [
+        _cause(number, cause, alarm_parts.check_judged(cause, around.checks), style)
+        for number, cause in enumerate(shown, 1)
+    ]
     if group.state is not SuperAlarmState.RESOLVED:
         causes += [f"  {text}" for text in alarm_parts.next_step(shown)]
     alarms = phrases.plural(len(group.alarms), "alarm")
@@ -142,14 +145,16 @@ def _headline(group: SuperAlarm, around: Context, style: Style, now: float) -> s
     return "\n".join(lines)
 
 
-def _cause(number: int, cause: Cause, style: Style) -> str:
-    """Return one hypothesis with its evidence and the check that settles it."""
+def _cause(number: int, cause: Cause, judged: str, style: Style) -> str:
+    """Return one hypothesis with its evidence and check; judged: what a person said of that."""
     settled = {True: " (settled: it is)", False: " (settled: it is not)", None: ""}[cause.settled]
     lines = [f"{number}. {cause.title}  {cause.belief:.2f}  {cause.kind.value}{settled}"]
     lines += [f"   for      {item}" for item in cause.evidence_for]
     lines += [f"   against  {item}" for item in cause.evidence_against]
     if cause.checked is not None:
         lines.append(f"   checked  {alarm_parts.checked(cause.checked, style)}")
+        if judged:
+            lines.append(f"   judged   {judged}")
     elif cause.check is not None and cause.settled is None:
         lines.append(f"   to check {cause.check.kind.value}: Berth does it by itself")
     if cause.settle and cause.settled is None:

@@ -11,7 +11,7 @@ from api.messages import hands
 from api.messages.notifying import NotifyQuestion, Routed
 from api.rest import answering, bodies
 from engine.model.alarms import Action, SuperAlarm
-from engine.model.feedback import Feedback, Folding, Silence
+from engine.model.feedback import CheckFeedback, Feedback, Folding, Silence
 from engine.model.messages import Message
 
 router = answering.router("alarms")
@@ -58,6 +58,13 @@ def give_feedback(application: answering.Served, super_alarm_id: str, raw: Body)
     """Say whether the first cause is right: `{"verdict": "wrong", "cause": ..., "who": ...}`."""
     question = raw.read(hands.FeedbackQuestion)
     return answering.value(application.hands.feedback(super_alarm_id, question))
+
+
+@router.post("/v1/super-alarms/{super_alarm_id}/check-feedback", response_model=CheckFeedback)
+def give_check_feedback(application: answering.Served, super_alarm_id: str, raw: Body) -> Response:
+    """Say whether a check is right: `{"check": ..., "subject": ..., "verdict": "wrong"}`."""
+    question = raw.read(hands.CheckFeedbackQuestion)
+    return answering.value(application.hands.check_feedback(super_alarm_id, question))
 
 
 @router.get("/v1/feedback", response_model=hands.FeedbackAnswer)

@@ -14,6 +14,7 @@ from api.web.desk import Desk
 from api.web.views import alarm_surroundings, reaches, timelines
 from api.web.views import alarms as alarm_views
 from engine.model import alarms, errors, records
+from engine.model.checks import CheckKind
 from engine.model.feedback import Verdict
 
 HOUR_SECONDS = 3_600
@@ -77,6 +78,7 @@ class AlarmPages:
             group=group,
             headline=alarm_views.headline(group, around, now),
             likely=alarm_parts.likely(group),
+            check_judged=alarm_parts.check_judged,
             next_step=alarm_parts.next_step(alarm_parts.likely(group)),
             reach=reaches.reach(group),
             missed=alarm_parts.if_nothing_is_done(around.risks, "UTC", now),
@@ -149,6 +151,16 @@ class AlarmPages:
         """Keep whether the first cause was right, then show the super-alarm again."""
         question = hands.FeedbackQuestion(verdict=Verdict(verdict), cause=cause)
         self._desk.sources.hands.feedback(super_alarm_id, question)
+        return _shown_again(super_alarm_id)
+
+    def check_feedback(
+        self, super_alarm_id: str, check: CheckKind, subject: str, verdict: str
+    ) -> responses.Response:
+        """Keep whether the verdict of a check was right, then show the super-alarm again."""
+        question = hands.CheckFeedbackQuestion(
+            check=check, subject=subject, verdict=Verdict(verdict), who="a person on the page"
+        )
+        self._desk.sources.hands.check_feedback(super_alarm_id, question)
         return _shown_again(super_alarm_id)
 
     def note(self, super_alarm_id: str, text: str) -> responses.Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Literal
+from typing import Annotated, Literal
 
 import fastapi
 from fastapi import responses
@@ -20,6 +20,7 @@ from api.web.running import RunPages
 from api.web.views import alarms as alarm_views
 from api.web.views import runs as run_views
 from engine.model import dispatches, records
+from engine.model.checks import CheckKind
 
 __all__ = ["Sources", "mount", "router"]
 
@@ -144,6 +145,13 @@ def router(desk: Desk) -> fastapi.APIRouter:
     def act(super_alarm_id: str) -> responses.Response:
         return alarming.act(super_alarm_id)
 
+    _add_judging(routes, alarming)
+    return routes
+
+
+def _add_judging(routes: fastapi.APIRouter, alarming: AlarmPages) -> None:
+    """Add the forms by which people judge causes and checks, note, split and merge."""
+
     @routes.post("/alarms/{super_alarm_id}/feedback", response_model=None)
     def feedback(
         super_alarm_id: str,
@@ -151,6 +159,15 @@ def router(desk: Desk) -> fastapi.APIRouter:
         cause: str = fastapi.Form("", max_length=200),
     ) -> responses.Response:
         return alarming.feedback(super_alarm_id, verdict, cause)
+
+    @routes.post("/alarms/{super_alarm_id}/check-feedback", response_model=None)
+    def check_feedback(
+        super_alarm_id: str,
+        check: Annotated[CheckKind, fastapi.Form()],
+        subject: Annotated[str, fastapi.Form(max_length=300)],
+        verdict: Annotated[Literal["right", "wrong"], fastapi.Form()],
+    ) -> responses.Response:
+        return alarming.check_feedback(super_alarm_id, check, subject, verdict)
 
     @routes.post("/alarms/{super_alarm_id}/note", response_model=None)
     def note(
@@ -169,8 +186,6 @@ def router(desk: Desk) -> fastapi.APIRouter:
         super_alarm_id: str, other: str = fastapi.Form(min_length=1, max_length=40)
     ) -> responses.Response:
         return alarming.merge(super_alarm_id, other)
-
-    return routes
 
 
 class _Static(staticfiles.StaticFiles):

@@ -14,6 +14,7 @@ from engine.model.identifiers import PipelineName
 from engine.model.records import (
     ACTIONS,
     ALARMS,
+    CHECK_FEEDBACK,
     DEPLOYMENTS,
     EVENTS,
     FEEDBACK,
@@ -59,6 +60,12 @@ class AlarmContext:
             split=splitting.hint(group),
             runbooks=tuple(sorted(runbooks)),
             feedback=None if feedback is None else feedback.value,
+            checks=tuple(
+                stored.value
+                for stored in self._ledger.select(
+                    CHECK_FEEDBACK, where={"super_alarm_id": group.super_alarm_id}, order_by="at"
+                )
+            ),
             months=self._judged().months,
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from api.messages import hands
 from engine import watching
 from engine.model.alarms import Action, ActionKind, SuperAlarm
-from engine.model.feedback import Feedback, Folding, Silence
+from engine.model.feedback import CheckFeedback, Feedback, Folding, Silence
 from engine.model.records import FEEDBACK, FOLDINGS, SILENCES
 from engine.ports import Clock, Ledger
 
@@ -69,6 +69,18 @@ class HandsDesk:
             question.verdict,
             who=question.who,
             right_cause=question.cause,
+        )
+
+    def check_feedback(self, name: str, question: hands.CheckFeedbackQuestion) -> CheckFeedback:
+        """Keep whether the verdict of a check was right."""
+        return watching.give_check_feedback(
+            self._ledger,
+            self._clock,
+            self._id(name),
+            question.check,
+            question.subject,
+            question.verdict,
+            who=question.who,
         )
 
     def judged(self) -> hands.FeedbackAnswer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -177,6 +178,7 @@ def kubernetes_executor(parts: Parts) -> KubernetesExecutor | None:
         FolderArtifacts(parts.settings.home / "artifacts"),
         parts.clock,
         replica=parts.settings.replica,
+        environment=os.environ,
     )
 
 
@@ -208,7 +210,10 @@ def _containers(parts: Parts, artifacts: FolderArtifacts) -> ContainerExecutor:
     settings = parts.settings
     if not settings.container_image:
         message = "the fleet has clusters with `executor: containers`, and no image is set"
-        fix = "set `container_image` to what their tasks run in"
+        fix = (
+            "set `container_image` to what their tasks run in; "
+            "`berth image build berth:0.1 --podman` makes one with Berth in it"
+        )
         raise InvalidInputError("settings", [Fault(code="U010", message=message, fix=fix)])
     told = ContainerSettings(
         image=settings.container_image,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from engine.model.dispatches import Attempt, AttemptState, Deployment, Run
 from engine.model.errors import NotFoundError, RefusedError
 from engine.model.fleet import Fleet
 from engine.model.progress import RunStatus
-from engine.model.records import ATTEMPTS, DEPLOYMENTS, RUNS
+from engine.model.records import ATTEMPTS, DEPLOYMENTS, RUNS, TASK_RUNS
 from executors import kubernetes
-from executors.local import files
+from executors.local import FolderArtifacts, files
 from executors.local.switch import HERE
 from executors.training.tracking import experiments
 from executors.training.tracking.experiments import Experiment
@@ -78,13 +79,30 @@ class RunDesk:
 
     def experiments(self, run_id: str) -> tuple[Experiment, ...]:
         """Return the record of every training of a run that ended and whose outputs are here."""
-        ended = {
-            a.task: a.attempt_id for a in self.attempts(run_id) if a.state is AttemptState.SUCCEEDED
-        }
-        folders = (self._parts.settings.home / "attempts" / a / "outputs" for a in ended.values())
-        return tuple(
-            experiments.read(folder) for folder in folders if (folder / experiments.NAME).exists()
-        )
+        ended = {a.task: a for a in self.attempts(run_id) if a.state is AttemptState.SUCCEEDED}
+        found = (self._experiment(attempt) for attempt in ended.values())
+        return tuple(each for each in found if each is not None)
+
+    def _experiment(self, attempt: Attempt) -> Experiment | None:
+        """Return the record of an attempt, from its folder or what came back from a cluster."""
+        folder = self._outputs(attempt)
+        if folder.is_dir():
+            return experiments.find(folder)
+        where = {"run_id": attempt.run_id}
+        found = (each.value for each in self._parts.ledger.select(TASK_RUNS, where=where))
+        came = (t.artifact for t in found if (t.task, t.attempt) == (attempt.task, attempt.number))
+        artifact = next(came, None)
+        if artifact is None:
+            return None
+        store = FolderArtifacts(self._parts.settings.home / "artifacts")
+        with tempfile.TemporaryDirectory(prefix="berth-record-") as scratch:
+            for name in (experiments.NAME, "outputs.json"):
+                try:
+                    content = store.read(artifact, name)
+                except NotFoundError:
+                    return None
+                (Path(scratch) / name).write_bytes(content)
+            return experiments.find(Path(scratch))
 
     def export(self, run_id: str, address: str = "") -> tuple[Exported, ...]:
         """Export every training of a run to MLflow, at an address or where the settings say.
@@ -110,20 +128,23 @@ class RunDesk:
     def export_new(self) -> bool:
         """Export the trainings that ended since; return whether there were any.
 
-        A mark in the attempt's folder remembers what was exported where.
+        A mark remembers which attempts were looked at, and where their training is.
         """
+        marks = self._parts.settings.home / "exports"
+        marks.mkdir(exist_ok=True)
         found = False
         done = {"state": AttemptState.SUCCEEDED.value}
         newest = self._parts.ledger.select(
             ATTEMPTS, where=done, order_by="intended_at", descending=True, limit=_NEW_MAX
         )
         for stored in newest:
-            mark = self._outputs(stored.value).parent / "exported.json"
-            if mark.exists() or self._training(stored.value) is None:
+            mark = marks / f"{stored.value.attempt_id}.json"
+            if mark.exists():
                 continue
-            exported = self.export(stored.value.run_id)
+            is_training = self._training(stored.value) is not None
+            exported = self.export(stored.value.run_id) if is_training else ()
             mark.write_text(json.dumps([asdict(one) for one in exported]), encoding="utf-8")
-            found = True
+            found = found or is_training
         return found
 
     def _outputs(self, attempt: Attempt) -> Path:
@@ -131,9 +152,9 @@ class RunDesk:
 
     def _training(self, attempt: Attempt) -> Training | None:
         """Return the training that an attempt was; None when it was none, or is not here."""
-        folder = self._outputs(attempt)
         is_done = attempt.state is AttemptState.SUCCEEDED
-        if not is_done or not (folder / experiments.NAME).exists():
+        experiment = self._experiment(attempt) if is_done else None
+        if experiment is None:
             return None
         return Training(
             pipeline=attempt.pipeline,
@@ -141,7 +162,7 @@ class RunDesk:
             attempt=attempt.attempt_id,
             started_at=attempt.started_at or attempt.intended_at,
             ended_at=attempt.ended_at or attempt.intended_at,
-            experiment=experiments.read(folder),
+            experiment=experiment,
         )
 
     def log(self, run_id: str, task: str, number: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from engine.dispatching.bounds import replica_bounds
 from engine.dispatching.desk import RunView
+from engine.dispatching.looping import with_value
 from engine.dispatching.readiness import ancestors
 from engine.model import documents
 from engine.model.dispatches import Attempt, AttemptOrder, AttemptState, Run, TaskRun, TaskState
@@ -26,6 +27,8 @@ _LEARNED_UPSTREAM = ("rows", "columns")
 def order_for(view: RunView, attempt: Attempt) -> AttemptOrder:
     """Return the order for an attempt; the same store gives the same order."""
     task, begins = view.spec.task(attempt.task), attempt.begins
+    if task.turn is not None:
+        task = with_value(task, {name: stored.value for name, stored in view.tasks.items()})
     return AttemptOrder(
         attempt_id=attempt.attempt_id,
         run_id=attempt.run_id,

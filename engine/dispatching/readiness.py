@@ -89,7 +89,12 @@ def bounded(
 
 def _all(upstream: Sequence[TaskRun]) -> Judgement:
     failed = [run for run in upstream if _failed(run)]
-    skipped = [run for run in upstream if run.state is TaskState.SKIPPED]
+    # Turns beyond the end of a list are as if they had never been written down.
+    skipped = [
+        run
+        for run in upstream
+        if run.state is TaskState.SKIPPED and run.reason is not Reason.NO_VALUE
+    ]
     if failed:
         return _skip(Reason.UPSTREAM_FAILED, failed)
     if skipped:

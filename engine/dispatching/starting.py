@@ -22,6 +22,7 @@ from engine.dispatching.admission import pool_of
 from engine.dispatching.desk import Desk, RunView
 from engine.dispatching.grouping import Group
 from engine.dispatching.launching import Launcher
+from engine.dispatching.looping import has_turn
 from engine.dispatching.preempting import Rooms
 from engine.dispatching.readiness import MAY_START, Judgement, bounded, in_order, judge
 from engine.model.dispatches import (
@@ -183,6 +184,8 @@ def _judged(desk: Desk, view: RunView, task: TaskSpec, step: _Step) -> Judgement
     asks = bool(task.after) or task.at_once is not None
     tasks = {name: stored.value for name, stored in view.tasks.items()} if asks else {}
     judgement = judge(task, tasks)
+    if judgement.may_start:
+        judgement = has_turn(task, tasks)
     if judgement.may_start:
         judgement = _condition(desk, view, task)
     if judgement.may_start:

@@ -13,6 +13,7 @@ from engine.documents.codecs.base import alike
 from engine.documents.codecs.deadlines import DeadlineCodec
 from engine.documents.sources import Node, TroubleError, fault
 from engine.documents.task_form import Outline
+from engine.documents.turns_form import turn_faults
 from engine.model.errors import Fault
 from engine.model.fleet import Fleet
 from engine.model.specs import Join, PipelineSpec, TaskKind
@@ -54,6 +55,10 @@ def task_faults(root: Node, outlines: Mapping[str, Outline]) -> list[Fault]:
     pipeline = _Pipeline(root, outlines, graph)
     faults = [item for task in tasks for item in _after_faults(pipeline, task)]
     faults.extend(_cycle_faults(pipeline))
+    for task in tasks:
+        if task.turn is not None:
+            node = pipeline.node(f"tasks.{task.name}.turn")
+            faults.extend(turn_faults(node, task.name, task.turn, graph, outlines))
     faults.extend(item for task in tasks for item in _affinity_faults(pipeline, task))
     faults.extend(item for task in tasks for item in _condition_faults(pipeline, task))
     faults.extend(_serve_faults(pipeline))
@@ -240,7 +245,7 @@ def _may_be_skipped(pipeline: _Pipeline, source: Outline) -> bool:
     """Return whether a condition, its own or one upstream, may skip a task."""
 
     def skippable(task: Outline, before: list[bool]) -> bool:
-        if task.when is not None:
+        if task.when is not None or (task.turn is not None and task.name == source.name):
             return True
         if task.join is Join.DONE:
             return False

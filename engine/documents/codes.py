@@ -158,7 +158,8 @@ _PAGES = (
         "A loop cannot be written out",
         "`each` takes lists of values by parameter, which are combined (`family: [knn, tree]`), or "
         "a list of mappings. A loop becomes at most 100 tasks, `NAME-1` to `NAME-N`; `at once` "
-        "says how many of them may run at the same time.",
+        "says how many of them may run at the same time. A loop over a list that a task before it "
+        "writes (`part: split.parts`) needs `most`, for which a plan reserves.",
     ),
     Code(
         "S024",

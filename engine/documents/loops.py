@@ -7,6 +7,8 @@ Lists of several parameters are combined; a list of mappings names each combinat
 reaches the command as a parameter, and wherever `{{NAME}}` stands in the task. What comes after
 `train` comes after all of them, and a condition may read `train` as the list of the outputs of
 those that succeeded: `train.exists(t, t.quality > 0.9)`.
+
+Of a list that a task writes only the most values are known: `turns_form`.
 """
 
 from __future__ import annotations
@@ -14,17 +16,18 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from engine.documents.codecs.base import Codec, ScalarCodec, Schema
 from engine.documents.sources import Node, TroubleError, fault, trouble
+from engine.documents.turns_form import TURN, VALUES_MAX, turns
 from engine.model.errors import Fault
-from engine.model.specs import Scalar
+from engine.model.specs import Scalar, Turn
 
-VALUES_MAX = 100
-"""Tasks that one loop may become."""
 _NAME = re.compile(r"[A-Za-z_][\w.-]*")
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][\w.-]*)\s*\}\}")
 _SCALAR = ScalarCodec()
+_KEYS = {"each", "most"}
 
 
 class Each(Codec[tuple[Mapping[str, Scalar], ...]]):
@@ -51,6 +54,12 @@ class Each(Codec[tuple[Mapping[str, Scalar], ...]]):
             "anyOf": [
                 {"type": "object", "additionalProperties": listed, "minProperties": 1},
                 {"type": "array", "items": row, "minItems": 1, "maxItems": VALUES_MAX},
+                {
+                    "type": "object",
+                    "additionalProperties": {"type": "string"},
+                    "minProperties": 1,
+                    "maxProperties": 1,
+                },
             ]
         }
 
@@ -117,9 +126,27 @@ def _written_out(task: Node, name: str) -> dict[str, Node]:
     Raises:
         TroubleError: with what is wrong with the values of the loop.
     """
+    found = turns(task)
+    if found is not None:
+        return {
+            (one := f"{name}-{turn.number}"): _turn(_instance(task, name, one, {}), turn)
+            for turn in found
+        }
     rows = Each().read((task.members or {})["each"])
     names = [f"{name}-{number}" for number in range(1, len(rows) + 1)]
     return {one: _instance(task, name, one, row) for one, row in zip(names, rows, strict=True)}
+
+
+def _turn(task: Node, turn: Turn) -> Node:
+    """Return a task of a loop over a list that is not known yet, with its number in it."""
+    at = f"{task.path}.turn"
+    told = {
+        key: Node(f"{at}.{key}", cast("Scalar", value), task.key_place, task.key_place)
+        for key, value in TURN.write(turn).items()
+    }
+    node = Node(at, told, task.key_place, task.key_place)
+    members = {**(task.members or {}), "turn": node}
+    return Node(task.path, members, task.place, task.key_place)
 
 
 def _taken(task: Node, loop: str, one: str) -> Fault:
@@ -132,7 +159,7 @@ def _loops(task: Node) -> bool:
 
 
 def _without(task: Node) -> Node:
-    members = {key: node for key, node in (task.members or {}).items() if key != "each"}
+    members = {key: node for key, node in (task.members or {}).items() if key not in _KEYS}
     return Node(task.path, members, task.place, task.key_place)
 
 

@@ -32,8 +32,9 @@ from engine.documents.codecs.quantities import (
     RATE,
     VOLUME,
 )
-from engine.documents.loops import VALUES_MAX, Each
+from engine.documents.loops import Each
 from engine.documents.sources import Node, TroubleError, fault
+from engine.documents.turns_form import MOST, TURN, VALUES_MAX
 from engine.documents.workers_form import SpeedUpCodec, WorkersCodec, workers_faults
 from engine.model.errors import Fault
 from engine.model.identifiers import TaskName
@@ -43,6 +44,7 @@ from engine.model.specs import (
     Serving,
     TaskKind,
     TaskSpec,
+    Turn,
     Wishes,
     Workers,
 )
@@ -149,6 +151,8 @@ TASK_FIELDS: dict[str, Field] = {
     "speed up": Field(SpeedUpCodec(), "how many times faster than one they are: `{2: 1.8}`"),
     "each": Field(Each(), "loop: one task for each value, `{family: [knn, tree]}`"),
     "at once": Field(Whole(1, VALUES_MAX), "how many tasks of the loop may run at the same time"),
+    "most": Field(MOST, "of a loop over an output (`{part: split.parts}`): its most values"),
+    "turn": Field(TURN, "which value of such a list it is; written by Berth for `each`"),
     "loop": Field(Name(), "the loop it is one of; written by Berth for `each`"),
     "parameters": Field(Mapped(ScalarCodec(), "parameters"), "values for the command"),
     "cpu": Field(Auto(CPU), "cores; `auto` (as for all resources) lets Berth forecast"),
@@ -223,6 +227,7 @@ def _build_task(values: Values) -> TaskSpec:
             retries="retries",
             loop="loop",
             at_once="at once",
+            turn="turn",
             interruptible="interruptible",
             tolerates="tolerates",
             labels="labels",
@@ -281,6 +286,7 @@ def _take_task(task: TaskSpec) -> Values:
         "retries": task.retries,
         "loop": task.loop,
         "at once": task.at_once,
+        "turn": task.turn,
         "tolerates": task.tolerates or None,
         "interruptible": None if task.interruptible else False,
         "labels": task.labels or None,
@@ -313,6 +319,10 @@ class TaskForm(Form[TaskSpec]):
         if "at once" in members and not members.keys() & {"each", "loop"}:
             message = "`at once` bounds a loop, and there is none"
             faults.append(fault("S023", members["at once"], message, fix="add `each: ...`"))
+        if "most" in members:
+            message = "`most` is for a loop over an output, and there is none"
+            fix = "write `each: {part: TASK.OUTPUT}`, or remove it"
+            faults.append(fault("S023", members["most"], message, fix=fix))
         faults.extend(_model_faults(members.get("model"), values))
         faults.extend(workers_faults(members, values))
         shares = values.get("load by hour")
@@ -375,6 +385,7 @@ class Outline:
     parameters: frozenset[str]
     affinities: Mapping[str, tuple[str, ...]]
     loop: str | None = None
+    turn: Turn | None = None
 
 
 def outlines(root: Node) -> dict[str, Outline]:
@@ -399,4 +410,5 @@ def _outline(name: str, node: Node) -> Outline:
             for key in ("beside", "apart from")
         },
         loop=values.get("loop"),
+        turn=values.get("turn"),
     )

@@ -109,6 +109,7 @@ class Reason(StrEnum):
     BAD_INPUT = "its input is not what it should be"
     BAD_OUTPUT = "its outputs are missing or damaged"
     CONDITION_FALSE = "its condition is false"
+    NO_VALUE = "its loop has fewer values"
     CONDITION_ERROR = "its condition could not be evaluated"
     UPSTREAM_SKIPPED = "an upstream task was skipped"
     UPSTREAM_FAILED = "an upstream task failed"

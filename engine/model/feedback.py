@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from engine.model import checks
 from engine.model.alarms import Alarm, CauseKind
 from engine.model.identifiers import SuperAlarmId
 
@@ -86,7 +87,7 @@ class Folding:
 
 
 class Verdict(StrEnum):
-    """Whether the first cause of a super-alarm was the right one."""
+    """Whether the first cause of a super-alarm was the right one, or what a check said of one."""
 
     RIGHT = "right"
     WRONG = "wrong"
@@ -109,3 +110,30 @@ class Feedback:
     belief: float
     signals: tuple[str, ...] = ()
     right_cause: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckFeedback:
+    """What a person says about the verdict of a check that Berth ran.
+
+    check, subject: the check. said: its verdict. cause: the kind of the cause that it was about.
+    """
+
+    super_alarm_id: SuperAlarmId
+    at: float
+    verdict: Verdict
+    who: str
+    check: checks.CheckKind
+    subject: str
+    said: checks.Verdict
+    cause: CauseKind
+
+    @property
+    def key(self) -> str:
+        """Of each check of a super-alarm the newest word counts."""
+        return self.key_of(self.super_alarm_id, self.check, self.subject)
+
+    @staticmethod
+    def key_of(super_alarm_id: SuperAlarmId, check: checks.CheckKind, subject: str) -> str:
+        """Return the key of what is said about a check."""
+        return f"{super_alarm_id}/{check.name}/{subject}"

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from engine.model.alarms import Action, Alarm, Event, SuperAlarm
 from engine.model.capacity import CapacityReport
 from engine.model.dispatches import Attempt, Deployment, Run, TaskRun
-from engine.model.feedback import Feedback, Folding, Silence
+from engine.model.feedback import CheckFeedback, Feedback, Folding, Silence
 from engine.model.intake import Delivery, Firing, Sender
 from engine.model.messages import Message
 from engine.model.plans import Plan
@@ -243,6 +243,12 @@ FOLDINGS: Collection[Folding] = Collection(
 FEEDBACK: Collection[Feedback] = Collection(
     "feedback", Feedback, lambda v: v.super_alarm_id, {"at": lambda v: v.at}
 )
+CHECK_FEEDBACK: Collection[CheckFeedback] = Collection(
+    "check_feedback",
+    CheckFeedback,
+    lambda v: v.key,
+    {"at": lambda v: v.at, "super_alarm_id": lambda v: v.super_alarm_id},
+)
 MESSAGES: Collection[Message] = Collection(
     "messages",
     Message,
@@ -287,6 +293,7 @@ COLLECTIONS: tuple[Collection[Any], ...] = (
     SILENCES,
     FOLDINGS,
     FEEDBACK,
+    CHECK_FEEDBACK,
     MESSAGES,
     SERVICE_SIZES,
     SEASONS,

@@ -189,6 +189,21 @@ out and that one sample holds, and samples in a batch. Memory on a GPU follows f
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """Which value of a list that a task writes is that of another task, in a loop over that list.
+
+    task, output: where the list stands, as JSON. parameter: what its values are called. number:
+    which of them, from 1; a turn beyond the list is skipped. most: how many there may be.
+    """
+
+    task: TaskName
+    output: str
+    parameter: str
+    number: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSpec:
     """One task. Only `kind` is needed: all else is forecast or has the default shown.
 
@@ -201,6 +216,7 @@ class TaskSpec:
         it wishes is then for each worker.
     retries: new attempts after a failure that may pass.
     loop: the loop that it is one of, and at_once: how many of that may run at the same time.
+    turn: its value where the loop goes over a list that a task writes; None for any other.
     data_in: cluster in which the `volume_gib` that it reads lie; other clusters pay to move them.
     output_gib: what it hands on to those that wait for it; None to go by `volume_gib`.
     interruptible: whether it may run where machines are taken away, and then starts again from its
@@ -237,6 +253,7 @@ class TaskSpec:
     retries: int = 2
     loop: TaskName | None = None
     at_once: int | None = None
+    turn: Turn | None = None
     interruptible: bool = True
     tolerates: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)

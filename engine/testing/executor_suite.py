@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
+from typing import ClassVar
 
 import pytest
 
@@ -53,6 +54,9 @@ def ended(executor: Executor, attempt: str) -> Observation:
 class ExecutorSuite:
     """The contract of the port `Executor`."""
 
+    outputs: ClassVar[Mapping[str, object]] = {"rows": 3}
+    """What a command leaves that succeeds; another one may leave more."""
+
     @pytest.fixture
     def executor(self) -> Executor:
         """Return an executor that has started nothing."""
@@ -88,7 +92,7 @@ class ExecutorSuite:
         """The last observation says all that the store needs."""
         last = ended(executor, self.begin(executor, Behaviour.SUCCEEDS))
         assert (last.state, last.exit_code) == (AttemptState.SUCCEEDED, 0)
-        assert last.outputs == {"rows": 3}
+        assert last.outputs == self.outputs
         assert last.artifact is not None
         assert last.usage is not None
 

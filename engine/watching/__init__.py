@@ -8,6 +8,7 @@ from engine.watching.asking import offered as offered
 from engine.watching.judgements import Month as Month
 from engine.watching.judgements import add_silence as add_silence
 from engine.watching.judgements import end_silence as end_silence
+from engine.watching.judgements import give_check_feedback as give_check_feedback
 from engine.watching.judgements import give_feedback as give_feedback
 from engine.watching.judgements import precision_by_month as precision_by_month
 from engine.watching.judgements import verdicts as verdicts

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from engine.model import documents
-from engine.model.alarms import Event, SuperAlarmState
+from engine.model.alarms import Cause, Event, SuperAlarm, SuperAlarmState
+from engine.model.checks import Checked, CheckKind
 from engine.model.errors import NotFoundError, RefusedError
-from engine.model.feedback import Feedback, Matcher, Silence, Verdict
+from engine.model.feedback import CheckFeedback, Feedback, Matcher, Silence, Verdict
 from engine.model.identifiers import SuperAlarmId
 from engine.model.records import (
     ABSENT,
+    CHECK_FEEDBACK,
     EVENTS,
     FEEDBACK,
     SILENCES,
@@ -144,6 +146,57 @@ def give_feedback(
         [Put(FEEDBACK, feedback), Put(EVENTS, _event(super_alarm_id, now, said))],
     )
     return feedback
+
+
+def give_check_feedback(
+    ledger: Ledger,
+    clock: Clock,
+    super_alarm_id: str,
+    check: CheckKind,
+    subject: str,
+    verdict: Verdict,
+    *,
+    who: str,
+) -> CheckFeedback:
+    """Keep whether the verdict of a check was right; the newest word counts.
+
+    Raises:
+        NotFoundError: when there is no super-alarm of that id, or no such check of its causes.
+    """
+    stored, now = ledger.get(SUPER_ALARMS, super_alarm_id), clock.now()
+    if stored is None:
+        message = f"there is no super-alarm {super_alarm_id!r}"
+        raise NotFoundError(message, fix="`berth alarms` lists them")
+    cause, checked = _checked(stored.value, check, subject)
+    feedback = CheckFeedback(
+        super_alarm_id=stored.value.super_alarm_id,
+        at=now,
+        verdict=verdict,
+        who=who,
+        check=check,
+        subject=subject,
+        said=checked.verdict,
+        cause=cause.kind,
+    )
+    what = f"that a check {checked.verdict.value} {cause.title!r} ({check.value})"
+    said = f"{who} says {what} is {verdict.value}"
+    ledger.commit(
+        "watch.person",
+        [Put(CHECK_FEEDBACK, feedback), Put(EVENTS, _event(super_alarm_id, now, said))],
+    )
+    return feedback
+
+
+def _checked(group: SuperAlarm, check: CheckKind, subject: str) -> tuple[Cause, Checked]:
+    """Return the cause that a check was run for, with its result."""
+    for cause in group.causes:
+        found = cause.checked
+        if found is not None and (found.kind, found.subject) == (check, subject):
+            return cause, found
+    raise NotFoundError(
+        f"no cause of {group.super_alarm_id!r} has the check {check.value!r} of {subject!r}",
+        fix=f"`berth alarms show {group.super_alarm_id}` lists what was checked",
+    )
 
 
 def verdicts(ledger: Ledger, since: float) -> Mapping[SuperAlarmId, tuple[float, bool]]:

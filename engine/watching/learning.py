@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping
 
 from engine.model.alarms import SuperAlarmState
 from engine.model.identifiers import SuperAlarmId
-from engine.model.records import SUPER_ALARMS
-from engine.ports import CauseFinder, Grouper, Learner
+from engine.model.records import CHECK_FEEDBACK, SUPER_ALARMS
+from engine.ports import CauseFinder, CheckLearner, Grouper, Learner
 from engine.watching.desk import Desk
 
 PAST_MOST = 300
 """Past super-alarms that are told after a start."""
+CHECKS_MOST = 1_000
+"""What people said of checks that is told after a start."""
 _RESOLVED = SuperAlarmState.RESOLVED.value
 
 Verdicts = Callable[[float], Mapping[SuperAlarmId, tuple[float, bool]]]
@@ -41,9 +43,12 @@ class Learning:
         self._always = [one for one in (cause_finder,) if isinstance(one, Learner)]
         self._ended_to = -math.inf
         self._judged_to = -math.inf
+        self._checks = cause_finder if isinstance(cause_finder, CheckLearner) else None
+        self._checks_to: float | None = None
 
     def step(self) -> bool:
         """Tell learners what is new; nothing in the store changes."""
+        self._tell_checks()
         judged = self._verdicts(self._judged_to)
         self._judged_to = max((at for at, _ in judged.values()), default=self._judged_to)
         is_start = self._ended_to == -math.inf
@@ -68,3 +73,19 @@ class Learning:
             for learner in (*(self._first if is_start else ()), *self._always):
                 learner.learn(past, verdicts)
         return False
+
+    def _tell_checks(self) -> None:
+        """Tell the cause finder what people said of checks, where it learns of that."""
+        if self._checks is None:
+            return
+        found = self._desk.ledger.select(
+            CHECK_FEEDBACK,
+            order_by="at",
+            descending=True,
+            since=self._checks_to,
+            limit=CHECKS_MOST,
+        )
+        if found:
+            given = [stored.value for stored in reversed(found)]
+            self._checks_to = given[-1].at
+            self._checks.learn_checks(given)

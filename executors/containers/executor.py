@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 from pathlib import Path
 
 from engine.model.dispatches import AttemptOrder
-from engine.model.errors import RefusedError, RetryableError
+from engine.model.errors import RefusedError, RetryableError, UnreachableError
 from engine.model.specs import TaskKind
 from engine.ports import ArtifactStore, Clock, FleetSource
 from executors.containers import podman
@@ -23,12 +25,14 @@ class Containers:
     identity say whether it lives; podman is asked only before that and after the end.
     """
 
-    def __init__(self, home: Path, settings: ContainerSettings) -> None:
+    def __init__(self, home: Path, settings: ContainerSettings, source: FleetSource) -> None:
         self._home = home
         self._settings = settings
+        self._source = source
         self._podman = podman.Podman(settings.podman)
         self._counts: dict[str, int] = {}
         self._gone: set[str] = set()
+        self._has_berth = False
 
     @property
     def python(self) -> str:
@@ -43,8 +47,10 @@ class Containers:
         """Mark a folder as that of a container.
 
         Raises:
-            RefusedError: when it is to serve, several nodes are to run it, or its pipeline's folder
-                cannot be shown to it.
+            RefusedError: when it is to serve, several nodes are to run it, its pipeline's folder
+                cannot be shown to it, the image does not have what it runs, or its pool not the
+                GPUs.
+            RetryableError: when podman does not answer, or the pool is gone.
         """
         if order.kind is TaskKind.SERVE:
             message = f"{order.attempt_id!r} serves, and containers here run tasks that end"
@@ -53,8 +59,10 @@ class Containers:
             message = f"{order.attempt_id!r} is for {order.nodes} nodes, and a container is one"
             raise RefusedError(message, fix="run it on a local or a Kubernetes cluster")
         self._check_paths(order)
+        self._check_image(order)
         name = podman.name_of(self._home, order.attempt_id)
-        files.write_durably(folder / files.CONTAINER, name.encode())
+        noted = {"name": name, "gpus": self._gpus(order)}
+        files.write_durably(folder / files.CONTAINER, files.dump(noted))
         (folder / files.CONTAINER_PID).touch()
 
     def _check_paths(self, order: AttemptOrder) -> None:
@@ -67,6 +75,34 @@ class Containers:
         if inside and not podman.is_same(order.folder or self._home, self._home):
             message = f"the folder {order.folder!r} of {order.pipeline!r} lies in the data folder"
             raise RefusedError(message, fix="move the pipeline's folder out of the data folder")
+
+    def _check_image(self, order: AttemptOrder) -> None:
+        """Refuse a built-in task in an image without Berth; one that has it is looked at once."""
+        if order.command or self._has_berth:
+            return
+        self._has_berth = self._podman.has_berth(self._settings)
+        if not self._has_berth:
+            image = self._settings.image
+            message = f"image {image!r} holds no Berth, which built-in tasks ({order.kind}) need"
+            fix = "`berth image build berth:0.1 --podman` makes one; set it as `container_image`"
+            raise RefusedError(message, fix=fix)
+
+    def _gpus(self, order: AttemptOrder) -> list[int]:
+        """Return the numbers of the GPUs that an attempt gets: those that fewest others have."""
+        wanted = math.ceil(order.limits.gpu_count)
+        if not wanted:
+            return []
+        try:
+            there = self._source.fleet().cluster(order.cluster).pool(order.pool).shape.gpu_count
+        except KeyError as error:
+            message = f"{order.cluster!r} has no pool {order.pool!r} any more"
+            raise UnreachableError(message, fix="place the task elsewhere") from error
+        if wanted > there:
+            message = f"{order.attempt_id!r} wants {wanted} GPUs, and {order.pool!r} has {there}"
+            raise RefusedError(message, fix="correct its `gpu`, or the machine of the pool")
+        running = [path for path in (self._home / "attempts").iterdir() if not _is_over(path)]
+        taken = [gpu for path in running for gpu in noted_gpus(path)]
+        return launch.least_used(range(there), wanted, taken)
 
     def spawn(self, order: AttemptOrder, folder: Path) -> None:
         """Start a container; when that fails, nothing of it is left.
@@ -83,7 +119,8 @@ class Containers:
             (self._home / name).mkdir(exist_ok=True)
         (self._home / "started.log").touch()
         cores = len(told["cpus"]) or os.cpu_count() or 1
-        words = podman.arguments(order, self._home, told, self._settings, cores)
+        gpus = noted_gpus(folder)
+        words = podman.arguments(order, self._home, told, self._settings, cores, gpus)
         try:
             self._podman.run(words, self._settings.image, folder)
         except RetryableError:
@@ -126,6 +163,19 @@ class Containers:
                 self._podman.remove(name)
 
 
+def noted_gpus(folder: Path) -> list[int]:
+    """Return the numbers of the GPUs of an attempt; none where nothing is noted."""
+    try:
+        noted: object = json.loads((folder / files.CONTAINER).read_bytes())
+    except (OSError, ValueError):
+        return []
+    return list(noted.get("gpus", ())) if isinstance(noted, dict) else []
+
+
+def _is_over(folder: Path) -> bool:
+    return (folder / files.STATE).exists() or (folder / files.EXIT).exists()
+
+
 class ContainerExecutor(LocalExecutor):
     """Runs attempts of local clusters in containers.
 
@@ -144,6 +194,6 @@ class ContainerExecutor(LocalExecutor):
         clock: Clock,
         settings: ContainerSettings,
     ) -> None:
-        containers = Containers(home.absolute(), settings)
+        containers = Containers(home.absolute(), settings, source)
         super().__init__(home, source, artifacts, clock, containers)
         containers.sweep()

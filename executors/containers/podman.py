@@ -16,7 +16,7 @@ import psutil
 
 import executors
 from engine.model.dispatches import AttemptOrder
-from engine.model.errors import RefusedError, RetryableError
+from engine.model.errors import BerthError, RefusedError, RetryableError
 from engine.model.specs import TaskKind
 from executors.containers.settings import ContainerSettings
 from executors.local import files, launch
@@ -33,6 +33,15 @@ _BEGIN = (
 )
 """Starts the shim without a variable that the task would inherit."""
 _WORDS_MAX = 1_000
+_TAKE_SECONDS = 1_800.0
+_CDI = "CDI device"
+_WITHOUT = 3
+_LOOK = f"""
+try:
+    import executors.tasks
+except ImportError:
+    raise SystemExit({_WITHOUT})
+"""
 KEPT = (files.ORDER, files.LAUNCH, files.CONTAINER, files.CONTAINER_PID)
 """What the engine goes by in an attempt's folder, and its task may only read."""
 
@@ -44,13 +53,19 @@ def name_of(home: Path, attempt: str) -> str:
 
 
 def arguments(
-    order: AttemptOrder, home: Path, told: files.Launch, settings: ContainerSettings, cores: int
+    order: AttemptOrder,
+    home: Path,
+    told: files.Launch,
+    settings: ContainerSettings,
+    cores: int,
+    gpus: Sequence[int] = (),
 ) -> list[str]:
     """Return the arguments of podman that start the container of an attempt.
 
     It sees its own folder, the registry of models and the pipeline's folder, these two read-only,
     and nothing else of the data folder.
-    told: what its shim is told; cores: how many it gets, for its thread counts.
+    told: what its shim is told; cores: how many it gets, for its thread counts; gpus: numbers of
+    those it gets, by the names that NVIDIA's toolkit gives them (CDI).
     """
     folder = launch.folder_of(home, order.attempt_id)
     variables = {**launch.threads(cores // max(1, order.workers)), **launch.variables(order, home)}
@@ -62,6 +77,7 @@ def arguments(
         *("--security-opt", "no-new-privileges", "--security-opt", "label=disable"),
         *_repeated("--label", _labels(order, home)),
         *_limits(order, told, cores),
+        *[word for gpu in gpus for word in ("--device", f"nvidia.com/gpu={gpu}")],
         *_mounts(order, home, folder),
         *_repeated("--env", variables),
         *("--workdir", told["folder"], "--entrypoint", settings.python),
@@ -157,10 +173,47 @@ class Podman:
         """
         done = self._call(words, folder)
         if done.returncode:
-            if self._call(["image", "exists", image]).returncode == 1:
-                message = f"podman has no image {image!r}"
-                raise RefusedError(message, fix=f"podman pull {image}, then run it again")
-            raise _failed("start a container", done)
+            raise self._fault(done, image)
+
+    def has_berth(self, settings: ContainerSettings) -> bool:
+        """Whether the interpreter in an image finds the tasks that are built in.
+
+        Raises:
+            RefusedError: when the image is not there. RetryableError: on any other fault.
+        """
+        words = ["run", "--rm", "--pull", "never", "--network", "none", "--cap-drop", "all"]
+        words += [*settings.options, "--entrypoint", settings.python, settings.image, "-c", _LOOK]
+        done = self._call(words)
+        if done.returncode not in {0, _WITHOUT}:
+            raise self._fault(done, settings.image)
+        return not done.returncode
+
+    def _fault(self, done: subprocess.CompletedProcess[str], image: str) -> BerthError:
+        """Return what keeps a container from starting: what people have to do, or a passing one."""
+        if self._call(["image", "exists", image]).returncode == 1:
+            message = f"podman has no image {image!r}"
+            return RefusedError(message, fix=f"podman pull {image}, then run it again")
+        if _CDI in done.stderr:
+            fix = "tell podman of the GPUs: nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
+            return RefusedError(f"podman knows no such GPU: {_end_of(done)}", fix=fix)
+        return _failed("start a container", done)
+
+    def take(self, layout: Path, name: str) -> None:
+        """Take the image of an OCI layout, and call it so.
+
+        Raises:
+            RetryableError: when podman cannot.
+        """
+        # Podman makes a name of the path, which not every path can be: so of its last part only.
+        words = ["pull", "--quiet", f"oci:{layout.name}"]
+        done = self._call(words, layout.parent, _TAKE_SECONDS)
+        if done.returncode:
+            raise _failed("take the image", done)
+        image = done.stdout.strip()
+        for words in (["tag", image, name], ["untag", image, f"localhost/{layout.name}:latest"]):
+            done = self._call(words)
+            if done.returncode:
+                raise _failed("name the image", done)
 
     def runs(self, name: str) -> bool:
         """Whether a container of that name runs.
@@ -204,8 +257,9 @@ class Podman:
             raise _failed(f"list containers as JSON ({error})", done) from error
 
     def _call(
-        self, words: Sequence[str], folder: Path | None = None
+        self, words: Sequence[str], folder: Path | None = None, seconds: float | None = None
     ) -> subprocess.CompletedProcess[str]:
+        limit = _LIMIT_SECONDS if seconds is None else seconds
         try:
             return subprocess.run(
                 [*self._words, *words],
@@ -213,11 +267,11 @@ class Podman:
                 capture_output=True,
                 text=True,
                 errors="replace",
-                timeout=_LIMIT_SECONDS,
+                timeout=limit,
                 check=False,
             )
         except subprocess.TimeoutExpired:  # which names every word, and options may be secrets
-            message = f"{' '.join(self._words)!r} did not answer within {_LIMIT_SECONDS:g} s"
+            message = f"{' '.join(self._words)!r} did not answer within {limit:g} s"
             raise RetryableError(message, fix=f"see why `podman {words[0]}` hangs") from None
         except OSError as error:
             message = f"cannot call {' '.join(self._words)!r}: {error.strerror}"
@@ -226,5 +280,8 @@ class Podman:
 
 
 def _failed(what: str, done: subprocess.CompletedProcess[str]) -> RetryableError:
-    said = done.stderr.strip()[-_WORDS_MAX:]
-    return RetryableError(f"podman cannot {what}: {said}", fix="see what podman says")
+    return RetryableError(f"podman cannot {what}: {_end_of(done)}", fix="see what podman says")
+
+
+def _end_of(done: subprocess.CompletedProcess[str]) -> str:
+    return done.stderr.strip()[-_WORDS_MAX:]

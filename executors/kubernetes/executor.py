@@ -47,8 +47,10 @@ from executors.kubernetes.kinds import devices, gangs
 from executors.kubernetes.kinds.addresses import JOB
 from executors.kubernetes.pod import ORDER
 from executors.kubernetes.servers import Servers
+from executors.kubernetes.serving.modelcars import Modelcars
 from executors.kubernetes.starts import Starts
 from executors.local import files, results
+from executors.tasks import records
 
 _LOG = logging.getLogger(__name__)
 _LOG_LINES = 2_000
@@ -62,6 +64,7 @@ class KubernetesExecutor:
     home: the data folder, for the endpoint's key and the logs of ended attempts.
     artifacts: what pods read and leave. clock: for attempts that wait for their image.
     replica: name of this engine among those that share the data folder.
+    environment: where logins of registries are looked for, to which packages are pushed.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class KubernetesExecutor:
         clock: Clock,
         *,
         replica: str = "",
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._home = home.absolute() / "kubernetes"
         self._clusters = clusters
@@ -85,7 +89,11 @@ class KubernetesExecutor:
         self._endpoint = endpoint.ArtifactEndpoint(
             artifacts, self._signer, self._settings.listen, scratch, self.journal
         )
-        self.servers = Servers(clusters, clock, self._package_address, self._signals_address)
+        layers = home.absolute() / "layers"
+        self._modelcars = Modelcars(artifacts, layers, environment or {}, clock.monotonic)
+        self.servers = Servers(
+            clusters, clock, self._package_address, self._signals_address, self._modelcars
+        )
         self._seen: dict[str, tuple[tuple[str, str], Observation]] = {}
         self._homes: dict[str, str] = {}
         self._stuck: dict[str, float] = {}
@@ -229,6 +237,8 @@ class KubernetesExecutor:
             "outputs": self._signer.address(base, "outputs", order.attempt_id),
             "signals": self._signals_address(Sender.of_order(order)),
             "workers": order.workers_of_nodes,
+            "digests": dict(order.inputs),
+            "commit": records.commit(Path(order.folder)) if order.folder else "",
             **more,
         }
 
@@ -456,6 +466,7 @@ class KubernetesExecutor:
         """End the endpoint, the watches and the threads; what runs goes on."""
         self._endpoint.stop()
         self._starts.close()
+        self._modelcars.close()
         self._clusters.stop()
 
     def _link(self, name: str) -> ClusterLink:

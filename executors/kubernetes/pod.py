@@ -132,6 +132,8 @@ def _prepare(folder: Path, order: Mapping[str, Any], environment: Mapping[str, s
         grace_seconds=order["grace_seconds"],
         down=str(folder / "down"),
         started_log=environment.get("BERTH_STARTED_LOG", str(folder / "started.log")),
+        inputs=order.get("digests", {}),
+        commit=order.get("commit", ""),
     )
     (folder / files.LAUNCH).write_bytes(files.dump({**launch}))
 

@@ -29,6 +29,7 @@ from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
 from executors.kubernetes.journal import Sender
 from executors.kubernetes.kinds import addresses, devices, inference
 from executors.kubernetes.serving import PORT, objects, rollout, routing, writing
+from executors.kubernetes.serving.modelcars import Modelcars
 from executors.kubernetes.serving.objects import Server
 from executors.kubernetes.serving.rollout import Desired, Phase, Seen, State, Wanted
 
@@ -44,6 +45,7 @@ class Servers:
 
     address: from a package's digest to where pods fetch it.
     signals: from a sender to where it leaves what it measures.
+    modelcars: puts packages into registries, where clusters are to pull them.
     """
 
     def __init__(
@@ -52,11 +54,13 @@ class Servers:
         clock: Clock,
         address: Callable[[str], str],
         signals: Callable[[Sender], str],
+        modelcars: Modelcars,
     ) -> None:
         self._clusters = clusters
         self._clock = clock
         self._address = address
         self._signals = signals
+        self._modelcars = modelcars
         self._scaled: dict[str, tuple[str, int, int]] = {}
 
     # ------------------------------------------------------------------ starting
@@ -118,20 +122,24 @@ class Servers:
             if service["stopped"]:
                 yield self._stopped(link, service, server)
                 continue
+            trouble = ""
             try:
                 server = self._step(link, service, server)
             except BerthError as error:
-                _LOG.info("server %s on %s: %s", server.name, link.given.name, error.message)
-            yield self._observation(link, server)
+                trouble = error.message
+                _LOG.info("server %s on %s: %s", server.name, link.given.name, trouble)
+            yield self._observation(link, server, trouble)
 
-    def _observation(self, link: ClusterLink, server: Server) -> Observation:
+    def _observation(self, link: ClusterLink, server: Server, trouble: str) -> Observation:
         state = server.state
         seen = Observation(
             attempt_id=AttemptId(server.attempt),
             state=AttemptState.RUNNING,
             handle=f"{link.namespace}/{server.name}",
             started_at=server.began_at,
-            message=_words(state) or routing.refusal(link, server),
+            message="; ".join(
+                filter(None, (_words(state) or routing.refusal(link, server), trouble))
+            ),
         )
         if not state.package and state.failed:
             return replace(
@@ -222,7 +230,9 @@ class Servers:
             server,
             colour,
             package,
-            objects.Addresses(package=self._address(package), signals=self._signals(server.sender)),
+            objects.Addresses(
+                package=self._package(link, server, package), signals=self._signals(server.sender)
+            ),
             image=link.settings.image,
             python=link.settings.python,
         )
@@ -243,6 +253,12 @@ class Servers:
             document = inference.manifest(server.name, document, bounds)
             path = _inferences(link, server)
         writing.apply(link, path, document)
+
+    def _package(self, link: ClusterLink, server: Server, package: str) -> Mapping[str, str]:
+        """Return the variables by which pods find their package."""
+        if server.state.infers and link.given.modelcars:
+            return self._modelcars.of(link.given, package).variables
+        return {"BERTH_ADDRESS": self._address(package)}
 
     def _claim(self, link: ClusterLink, pod: Document) -> tuple[Document, Document | None]:
         """Return a pod that claims its GPUs where those are claimed, and what it claims them by."""

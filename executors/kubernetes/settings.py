@@ -48,8 +48,11 @@ class ClusterSettings:
     name of their Service, or by the address of a pod (`pod`) for those outside of the cluster.
     queue: Kueue's LocalQueue in the namespace that Jobs wait in, where the cluster has Kueue.
     priority_class, serving_priority_class: PriorityClass of the pods of tasks and of servers.
-    serves_as: deployment, or inferenceservice for KServe's. gateway: NAME or NAMESPACE/NAME of the
-    Gateway whose HTTPRoutes share requests out. device_class: what GPUs are claimed from (DRA).
+    serves_as: deployment, or inferenceservice for KServe's. modelcars: where packages are pushed as
+    images for its servers, HOST/REPOSITORY; "" where pods fetch them. modelcar_base: what those
+    images stand on, busybox or an image with a shell.
+    gateway: NAME or NAMESPACE/NAME of the Gateway whose HTTPRoutes share requests out.
+    device_class: what GPUs are claimed from (DRA).
     gangs_as: what a task on several nodes is made as where the cluster has it: jobset, trainjob, or
     job for an Indexed Job.
     via: the cluster whose Kueue sends Jobs here (MultiKueue); worker: how that calls this one.
@@ -71,6 +74,8 @@ class ClusterSettings:
     worker: str = ""
     gangs_as: str = "job"
     serves_as: str = "deployment"
+    modelcars: str = ""
+    modelcar_base: str = "busybox"
     device_class: str = ""
     gateway: str = ""
     priority_class: str = ""
@@ -126,6 +131,7 @@ def read_settings(path: Path) -> KubernetesSettings:
         fix = 'add `kubeconfig = "FILE"`'
         faults.append(Fault(code=CODE, message="`kubeconfig` is missing", fix=fix))
     faults.extend(_via_faults(clusters))
+    faults.extend(_modelcar_faults(clusters))
     if faults:
         raise InvalidInputError(str(path), faults)
     kubeconfig = path.parent / Path(str(values.pop("kubeconfig"))).expanduser()
@@ -138,6 +144,16 @@ def _cluster(name: str, table: object, faults: list[Fault]) -> ClusterSettings:
     values = _values(_table(table, place, faults), _CLUSTER_READERS, f"{place}.", faults)
     known = ClusterSettings(name=name, context=name)
     return dataclasses.replace(known, **values)  # type: ignore[arg-type]  # checked by the readers
+
+
+def _modelcar_faults(clusters: tuple[ClusterSettings, ...]) -> Iterator[Fault]:
+    """Yield where modelcars are asked for that nobody would show to a server."""
+    for each in clusters:
+        if each.modelcars and each.serves_as != "inferenceservice":
+            place = f"clusters.{each.name}.modelcars"
+            message = f"`{place}` is {each.modelcars!r}, and only InferenceServices use modelcars"
+            fix = f'add `serves_as = "inferenceservice"` to `clusters.{each.name}`'
+            yield Fault(code=CODE, message=message, path=place, fix=fix)
 
 
 def _via_faults(clusters: tuple[ClusterSettings, ...]) -> Iterator[Fault]:
@@ -262,6 +278,8 @@ def _provider(value: object) -> Provider:
 
 _NAME = "[a-z0-9]([-.a-z0-9]*[a-z0-9])?"
 """Names of objects of Kubernetes."""
+_REGISTRY = r"([-a-z0-9]+\.[-.a-z0-9]+(:\d+)?|[-a-z0-9]+:\d+|localhost)"
+_REPOSITORY = "[a-z0-9]+([._/-]+[a-z0-9]+)*"
 _name = _like(_NAME, "a name of a-z, 0-9, `-` and `.`")
 _READERS: Mapping[str, Callable[[object], object]] = {
     "kubeconfig": _text,
@@ -290,6 +308,8 @@ _CLUSTER_READERS: Mapping[str, Callable[[object], object]] = {
     "worker": _text,
     "gangs_as": _one_of("job", "jobset", "trainjob"),
     "serves_as": _one_of("deployment", "inferenceservice"),
+    "modelcars": _like(f"{_REGISTRY}/{_REPOSITORY}", "HOST[:PORT]/REPOSITORY"),
+    "modelcar_base": _like(f"busybox|{_REGISTRY}/[^ ]+", "busybox or HOST[:PORT]/IMAGE"),
     "device_class": _name,
     "gateway": _like(f"({_NAME}/)?{_NAME}", "NAME or NAMESPACE/NAME"),
     "priority_class": _name,

@@ -8,7 +8,7 @@
       signals.jsonl measured values           endpoint.json where a server listens
       stop          that it was asked to end  exit.json     how the command ended
       state.json    the final observation
-      container     name of its container  container.pid  its first process, as seen from here
+      container     its name and GPUs      container.pid  its first process, as seen from here
 
 `executors.local.shim` imports this module, so it stays free of everything heavy.
 """
@@ -58,7 +58,8 @@ class Launch(TypedDict):
     """What the shim needs to know. Sizes in bytes, times in seconds; 0 or None: no limit.
 
     down: file whose existence means that the cluster refuses; started_log: file that gets a
-    line for every real start.
+    line for every real start. inputs: digest of what comes in from each task before it. commit: of
+    the pipeline's folder, "" where that is no checkout.
     """
 
     attempt_id: str
@@ -70,6 +71,8 @@ class Launch(TypedDict):
     grace_seconds: float
     down: str
     started_log: str
+    inputs: NotRequired[dict[str, str]]
+    commit: NotRequired[str]
 
 
 class Claim(TypedDict):

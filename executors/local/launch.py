@@ -16,6 +16,7 @@ from engine.model.dispatches import AttemptOrder
 from engine.model.errors import RefusedError
 from engine.model.specs import TaskKind
 from executors.local import files, processes, together
+from executors.tasks import records
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -136,6 +137,8 @@ def document(
         grace_seconds=grace_seconds,
         down=str(down),
         started_log=str(home / "started.log"),
+        inputs={str(task): str(digest) for task, digest in order.inputs.items()},
+        commit=records.commit(Path(order.folder)) if order.folder else "",
     )
 
 

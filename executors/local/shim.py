@@ -18,7 +18,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from executors.local import files, processes
+from executors.local import files, processes, recording
 
 _LOOK_SECONDS = 0.1
 """How often memory is looked at; a shorter time costs more than it finds."""
@@ -120,6 +120,8 @@ class Command:
                 return self._exit("exited", _NOT_FOUND, message)
             self._watch(process, log.fileno())
         processes.kill_having({"BERTH_ATTEMPT": str(self._folder)})
+        if not process.returncode and self._ending is None:
+            recording.record(self._folder, self._launch, os.environ)
         return self._ended(process.returncode)
 
     def _start(self, log: int) -> subprocess.Popen[bytes]:

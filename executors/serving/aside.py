@@ -39,10 +39,11 @@ class ModelAside:
     meanwhile calls are turned away.
     """
 
-    def __init__(self, file: str, data: bytes, processes: Processes) -> None:
+    def __init__(self, file: str, data: bytes, processes: Processes, *, pickle: str = "") -> None:
         """Start a process and wait until it has loaded the model.
 
-        file: name by which the model's kind is known, as `model.onnx`.
+        file: name by which the model's kind is known, as `model.onnx`. pickle: digest of these
+        bytes where they are a pickle that may be loaded; its process is confined, then.
 
         Raises:
             DamagedError: when it cannot be loaded.
@@ -52,6 +53,7 @@ class ModelAside:
         (folder / f"model{Path(file).suffix}").write_bytes(data)
         self._folder = folder
         self._processes = processes
+        self._allowed = [pickle] if pickle else []
         self._lock = threading.Lock()
         self._restarts = 0
         self._restarting: threading.Thread | None = None
@@ -91,9 +93,10 @@ class ModelAside:
         weakref.finalize(self, ours.close)
         ours.settimeout(_LOAD_SECONDS_MAX)
         settings = msgspec.json.encode(ModelSettings()).decode()
+        words = [str(self._folder), settings, *self._allowed]
         try:
             with theirs:
-                self.process_id = self._processes.start_now([str(self._folder), settings], theirs)
+                self.process_id = self._processes.start_now(words, theirs)
             message = _received(ours)
         except OSError as error:
             ours.close()

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from engine.model.errors import DamagedError
 from engine.model.identifiers import Digest
+from executors.packaging import images
 from executors.packaging.images import Image
 from executors.serving import aside
-from executors.serving.runtime import onnx_runner
+from executors.serving.runtime import onnx_runner, pickle_runner
 from executors.serving.runtime.loading import INLINE_BYTES_MAX
 from executors.serving.runtime.onnx_runner import RUNTIME_ERRORS as RUNTIME_ERRORS
 from executors.serving.runtime.processes import Processes
@@ -22,6 +23,7 @@ Rows = NDArray[np.float64]
 Predict = Callable[[Rows], tuple[NDArray[np.int64], NDArray[np.float32] | None]]
 _AGAIN = "package the model again"
 _SERIES = ".arima.json"
+_PICKLE = ".pkl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +64,8 @@ class Answers:
 class ServedModel:
     """One version of a model. `names` are all digests under which people may ask for it.
 
-    answers: of a model that answers values; `predict` then refuses.
+    answers: of a model that answers values; `predict` then refuses. pickle: of one that is
+    a pickle, who allowed it and why.
     """
 
     name: str
@@ -75,6 +78,7 @@ class ServedModel:
     factors: Rows
     predict: Predict
     answers: Answers | None = None
+    pickle: str = ""
 
     def infer(self, rows: Rows) -> Prediction:
         """Answer rows of shape (n, features) in the units in which requests arrive.
@@ -87,14 +91,21 @@ class ServedModel:
         return Prediction(labels=labels, probabilities=probabilities, rows=converted)
 
 
-def load(image: Image, names: frozenset[str], processes: Processes | None = None) -> ServedModel:
+def load(
+    image: Image, names: frozenset[str], processes: Processes | None = None, *, pickle: str = ""
+) -> ServedModel:
     """Load a package and let it answer its example.
 
-    processes: where a large model is loaded; here without.
+    processes: where a large model, or a pickle, is loaded; here without. pickle: digest of the
+    package whose pickle may be loaded.
 
     Raises:
         DamagedError: when the package is not what it says, or answers its example wrongly.
+        RefusedError: when it is another pickle.
     """
+    file = str(image.metadata.get("file"))
+    if file.endswith(_PICKLE) and pickle != image.digest:
+        raise pickle_runner.refused(file)
     metadata = image.metadata
     try:
         features = tuple(
@@ -188,10 +199,15 @@ def _predictor(image: Image, processes: Processes | None, *, with_probabilities:
     file = str(image.metadata["file"])
     if file not in image.files:
         raise DamagedError(f"{file!r} is missing from the model package", fix=_AGAIN)
-    is_known = file.endswith((".onnx", ".skops"))
-    if is_known and processes is not None and len(image.files[file]) > INLINE_BYTES_MAX:
-        large = aside.ModelAside(file, image.files[file], processes)
-        return lambda rows: aside.labels_of(large, rows, with_probabilities=with_probabilities)
+    is_pickle = file.endswith(_PICKLE)
+    is_large = file.endswith((".onnx", ".skops")) and len(image.files[file]) > INLINE_BYTES_MAX
+    if processes is not None and (is_large or is_pickle):
+        allowed = images.digest_of(image.files[file]) if is_pickle else ""
+        there = aside.ModelAside(file, image.files[file], processes, pickle=allowed)
+        return lambda rows: aside.labels_of(there, rows, with_probabilities=with_probabilities)
+    if is_pickle:
+        model = pickle_runner.load(image.files[file])
+        return _estimator(model, with_probabilities=with_probabilities)
     if file.endswith(".onnx"):
         return _onnx(image.files[file], with_probabilities=with_probabilities)
     if file.endswith(".skops"):
@@ -219,7 +235,11 @@ def _skops(data: bytes, *, with_probabilities: bool) -> Predict:
     # Takes seconds, and almost every package is ONNX.
     from executors.serving.runtime import sklearn_runner  # noqa: PLC0415
 
-    model = sklearn_runner.load(data)
+    return _estimator(sklearn_runner.load(data), with_probabilities=with_probabilities)
+
+
+def _estimator(model: Any, *, with_probabilities: bool) -> Predict:  # noqa: ANN401 - any estimator
+    """Return the function that asks an estimator of scikit-learn."""
 
     def predict(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
         labels = np.asarray(model.predict(rows), dtype=np.int64)

@@ -98,13 +98,17 @@ class WindowObserver:
         self._windows.failed()
 
 
-def open_package(folder: Path) -> PackagedRunner:
+def open_package(folder: Path, pickle: str = "") -> PackagedRunner:
     """Load the newest package of a layout; it has answered its own example.
+
+    pickle: digest of the package whose pickle may be loaded; it is that one, then.
 
     Raises:
         DamagedError: when the package is not what it says it is.
+        RefusedError: when it holds another pickle.
     """
-    return PackagedRunner(models.load(images.read_image(folder), frozenset()))
+    image = images.read_image(folder, pickle or None)
+    return PackagedRunner(models.load(image, frozenset(), pickle=pickle))
 
 
 def servable_of(name: str, model: ServedModel) -> Servable:
@@ -113,4 +117,6 @@ def servable_of(name: str, model: ServedModel) -> Servable:
         name, model.digest, PackagedRunner(model), ModelSettings(), aliases=model.names
     )
     found.described |= {"family": model.family, "digests": sorted(model.names)}
+    if model.pickle:
+        found.described["pickle"] = model.pickle
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from engine.model.errors import BerthError, NotFoundError
@@ -14,6 +15,7 @@ from executors.packaging import images
 from executors.packaging.images import Image
 from executors.packaging.registry import SERVING, OciRegistry
 from executors.packaging.security.policies.gate import Gate
+from executors.packaging.security.policies.policy import AllowedPickle
 from executors.serving import models
 from executors.serving.models import ServedModel
 from executors.serving.runtime.processes import Processes
@@ -46,7 +48,10 @@ class Packages:
             DamagedError: when the package is not what it says it is.
             RefusedError: when the policy refuses it.
         """
-        return models.load(self._image(digest, layout), frozenset({digest}), self.processes)
+        image, leave = self._image(digest, layout)
+        pickle = leave.digest if leave is not None else ""
+        model = models.load(image, frozenset({digest}), self.processes, pickle=pickle)
+        return replace(model, pickle=leave.said) if leave is not None else model
 
     def note_serving(self, model: ServedModel) -> None:
         """Tag the image that serves now, where the registry has it.
@@ -59,7 +64,7 @@ class Packages:
         except (OSError, BerthError) as error:
             _LOG.warning("the registry does not know what serves: %s", error)
 
-    def _image(self, digest: str, layout: Path | None) -> Image:
+    def _image(self, digest: str, layout: Path | None) -> tuple[Image, AllowedPickle | None]:
         if layout is not None:
             return self._checked(layout)
         if self._registry and digest in self._registry.images(self._name):
@@ -72,6 +77,9 @@ class Packages:
             store.lay_out(Digest(digest), target, durable=False)
             return self._checked(target)
 
-    def _checked(self, layout: Path, digest: str | None = None) -> Image:
-        """Read an image that the policy allows."""
-        return images.read_image(layout, self._gate.check(layout, digest).digest)
+    def _checked(
+        self, layout: Path, digest: str | None = None
+    ) -> tuple[Image, AllowedPickle | None]:
+        """Read an image that the policy allows; return by whose leave it holds a pickle."""
+        verdict = self._gate.check(layout, digest)
+        return images.read_image(layout, verdict.digest), verdict.pickle

@@ -16,6 +16,7 @@ from executors.local.artifacts import storage
 from executors.packaging import images
 from executors.packaging.registry import OciRegistry
 from executors.packaging.security.policies.gate import CODE, Gate
+from executors.packaging.security.policies.policy import AllowedPickle
 from executors.serving.runtime import settings as settings_file
 from executors.serving.runtime.shelf import Shelf, versions_in
 from executors.serving.runtime.slots import Slot
@@ -71,20 +72,20 @@ class Pushed:
         return version, True
 
 
-def admit(gate: Gate, folder: Path) -> None:
-    """Ask the policy whether a version may be loaded.
+def admit(gate: Gate, folder: Path) -> AllowedPickle | None:
+    """Ask the policy whether a version may be loaded; return by whose leave it holds a pickle.
 
     Raises:
         RefusedError: when it may not. A bare file has no signature and no provenance.
         InvalidInputError: when the policy has faults.
     """
     if (folder / _LAYOUT).is_file():
-        gate.check(folder)
-        return
+        return gate.check(folder).pickle
     policy = gate.policy()
     if policy.keys or policy.builders:
         message = f"policy {policy.name!r} wants signed packages, {str(folder)!r} holds a bare file"
         raise RefusedError(message, fix="package it and sign the package", code=CODE)
+    return None
 
 
 def _holds(version: Path, digest: str) -> bool:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from engine.model.errors import NotFoundError
+from engine.model.errors import BerthError, NotFoundError
 from executors.serving import packaged
 from executors.serving.models import ServedModel
 from executors.serving.packaged import PackagedRunner, WindowObserver
@@ -91,7 +91,11 @@ class ModelServer:
         async with self._swapping:
             if digest in self.model.names:
                 return
-            model = await asyncio.to_thread(self._packages.load, digest, layout)
+            try:
+                model = await asyncio.to_thread(self._packages.load, digest, layout)
+            except BerthError as error:
+                self.shelf.note_refused(self._name, error.message)
+                raise
             if model.name != self._name:
                 raise RequestError(f"the package holds {model.name!r}, not {self._name!r}")
             if self._noting is not None:

@@ -58,8 +58,8 @@ def run(task: Task) -> None:
     skops_io.dump(model, task.outputs / "model.skops")
     np.save(task.outputs / "example.npy", held_out[:_EXAMPLES])
     task.pass_on(folder, "schema.json", "reference.json")
-    experiments.write(task, [folder / "train.npy", folder / "holdout.npy"])
     write_json(task.outputs / "metrics.json", _metrics(choice, holdout_quality, leak))
+    experiments.write(task, [folder / "train.npy", folder / "holdout.npy"])
     task.write_outputs(
         {
             "quality": choice.quality,

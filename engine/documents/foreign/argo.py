@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 from engine.documents.foreign import building, depending
-from engine.documents.foreign.building import Task
+from engine.documents.foreign.building import Over, Task
 from engine.documents.foreign.tables import Notes
-from engine.documents.loops import VALUES_MAX
 from engine.documents.sources import Node, plain
+from engine.documents.turns_form import VALUES_MAX
 from engine.model.specs import Join, Scalar
 
 _GPU = "nvidia.com/gpu"
@@ -31,7 +31,7 @@ class Scope:
     after: tuple[str, ...] = ()
     when: tuple[str, ...] = ()
     join: Join | None = None
-    each: list[dict[str, Scalar]] | None = None
+    each: list[dict[str, Scalar]] | Over | None = None
     at_once: int | None = None
     depth: int = 0
 
@@ -150,7 +150,7 @@ class Reader:
         """Add one task of a graph or step, which may be a template of many."""
         members = self.notes.members(node, "Argo task")
         scope = self._order(members, scope, ends)
-        scope = self._loop(members, scope)
+        scope = self._loop(members, scope, ends, word)
         values = {k: v for k, v in scope.values.items() if not k.startswith("inputs.")}
         for given in _items(_at(members.get("arguments"), "parameters")):
             key, value = _at(given, "name"), _at(given, "value")
@@ -201,7 +201,13 @@ class Reader:
         after = tuple(dict.fromkeys((*scope.after, *reads)))
         return replace(scope, when=(*scope.when, when), after=after)
 
-    def _loop(self, members: Mapping[str, Node], scope: Scope) -> Scope:
+    def _loop(
+        self,
+        members: Mapping[str, Node],
+        scope: Scope,
+        ends: Mapping[str, list[str]],
+        word: str,
+    ) -> Scope:
         node = next(
             (members[k] for k in ("withItems", "withParam", "withSequence") if k in members), None
         )
@@ -209,8 +215,14 @@ class Reader:
             return scope
         items = _sequence(node) if "withSequence" in members else plain(node)
         if isinstance(items, str):
+            items = depending.put_in(items, scope.values)
+            output = depending.output_of(items, ends, word)
+            if output is not None and scope.each is None:
+                over = Over("item", *output)
+                self.notes.add(node, over.said)
+                return replace(scope, each=over, after=(*scope.after, over.task))
             try:
-                items = json.loads(depending.put_in(items, scope.values))
+                items = json.loads(items)
             except ValueError:
                 items = None
         listed = cast("list[object]", items) if isinstance(items, list) else []
@@ -248,7 +260,8 @@ class Reader:
         if scope.join is not None and scope.after:
             task.keys["join"] = scope.join.value
         if scope.each and scope.at_once:
-            task.keys["at once"] = min(scope.at_once, len(scope.each))
+            most = building.MOST if isinstance(scope.each, Over) else len(scope.each)
+            task.keys["at once"] = min(scope.at_once, most)
         task.parameters |= _parameters(scope)
         self.tasks.append(task)
         return own
@@ -271,9 +284,10 @@ class Reader:
 
     def _unknown(self, node: Node, text: str, scope: Scope) -> None:
         """Note what a command would be told while the workflow runs."""
-        rows = scope.each or [{}]
+        is_over = isinstance(scope.each, Over)
+        first = {} if scope.each is None or isinstance(scope.each, Over) else scope.each[0]
         for name in depending.placeholders(text):
-            if name not in rows[0]:
+            if name not in first and not (is_over and name.partition(".")[0] == "item"):
                 fix = "read `$BERTH_INPUTS/TASK` (values: outputs.json)"
                 self.notes.add(node, f"`{{{{{name}}}}}` is known only while it runs: {fix}")
 

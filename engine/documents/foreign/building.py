@@ -25,6 +25,25 @@ _BYTES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
           "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}  # fmt: skip
 
 
+MOST = 10
+"""Values that a loop over what a task writes is taken to have; neither system says how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """A loop over a list that a task writes: `parameter` takes its values."""
+
+    parameter: str
+    task: str
+    output: str
+
+    @property
+    def said(self) -> str:
+        """What differs from the loop of another system."""
+        where = f"`{self.task}.{self.output}`"
+        return f"the plan reserves for {MOST} values of {where}: change `most` if there are more"
+
+
 @dataclass(slots=True)
 class Task:
     """A task as it will be written; `when` holds conditions that all must be true."""
@@ -35,7 +54,7 @@ class Task:
     when: list[str] = field(default_factory=list)
     keys: dict[str, object] = field(default_factory=dict)
     parameters: dict[str, Scalar] = field(default_factory=dict)
-    each: list[dict[str, Scalar]] | None = None
+    each: list[dict[str, Scalar]] | Over | None = None
 
 
 def name_of(text: str, taken: Iterable[str]) -> str:
@@ -85,7 +104,10 @@ def written(name: str, tasks: Iterable[Task]) -> dict[str, object]:
             parts = whens if len(whens) == 1 else [f"({when})" for when in whens]
             keys["when"] = " && ".join(parts)
         keys.update(task.keys)
-        if task.each:
+        if isinstance(task.each, Over):
+            keys["each"] = {task.each.parameter: f"{task.each.task}.{task.each.output}"}
+            keys["most"] = MOST
+        elif task.each:
             keys["each"] = task.each
         if task.parameters:
             keys["parameters"] = dict(task.parameters)

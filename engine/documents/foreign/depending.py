@@ -108,6 +108,16 @@ def _state(token: str, ends: Mapping[str, Sequence[str]]) -> str:
     return f"({f' {joiner} '.join(parts)})" if parts else "true"
 
 
+def output_of(text: str, ends: Mapping[str, Sequence[str]], word: str) -> tuple[str, str] | None:
+    """Return our task and its output where a text is nothing but an output; else None."""
+    found = _PLACEHOLDER.fullmatch(text.strip())
+    parts = found[1].split(".") if found is not None else []
+    if len(parts) < 4 or parts[0] != word or parts[2] != "outputs":  # noqa: PLR2004
+        return None
+    ours = ends.get(parts[1], ())
+    return (ours[0], re.sub(r"[^A-Za-z0-9_]", "_", parts[-1])) if len(ours) == 1 else None
+
+
 def condition(
     text: str, values: Mapping[str, str], ends: Mapping[str, Sequence[str]], word: str
 ) -> tuple[str, list[str]]:

@@ -14,14 +14,15 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 from engine.documents.foreign import building
-from engine.documents.foreign.building import Task, literal
+from engine.documents.foreign.building import Over, Task, literal
 from engine.documents.foreign.tables import Notes
-from engine.documents.loops import VALUES_MAX
 from engine.documents.sources import Node, plain
+from engine.documents.turns_form import VALUES_MAX
 from engine.model.specs import Join, Scalar
 
 _INPUT = re.compile(r"inputs\.parameter_values\[['\"]([^'\"]+)['\"]\]")
 _PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\[['\"]([^'\"]+)['\"]\]\}\}")
+_SELECTED = re.compile(r"""parseJson\(string_value\)\[["']([\w-]+)["']\]""")
 _GIB = 10**9 / 2**30
 
 
@@ -43,7 +44,7 @@ class Scope:
     values: Mapping[str, Value] = field(default_factory=dict)
     after: tuple[str, ...] = ()
     when: tuple[str, ...] = ()
-    each: list[dict[str, Scalar]] | None = None
+    each: list[dict[str, Scalar]] | Over | None = None
     at_once: int | None = None
     join: Join | None = None
     depth: int = 0
@@ -142,6 +143,9 @@ class Reader:
                 found[name] = json.dumps(plain(constant)) if structured else constant.scalar
             elif above is not None:
                 found[name] = scope.values.get(above.shown())
+                key_of = _SELECTED.fullmatch(_shown(_at(given, "parameterExpressionSelector")))
+                if key_of is not None and found[name] == f"{{{{{above.shown()}}}}}":
+                    found[name] = f"{{{{{above.shown()}.{key_of[1]}}}}}"
             elif producer is not None and key is not None:
                 names = ends.get(producer.shown(), [])
                 if len(names) == 1:
@@ -192,8 +196,13 @@ class Reader:
         if iterator is None:
             return scope
         raw, item = _at(iterator, "items", "raw"), _at(iterator, "itemInput")
+        source = _at(iterator, "items", "inputParameter")
+        given = scope.values.get(source.shown()) if source is not None else None
+        if isinstance(given, Output) and item is not None and scope.each is None:
+            return self._over(iterator, Over(item.shown(), given.task, given.key), scope, at_once)
+        text = raw.shown() if raw is not None else given
         try:
-            items: object = json.loads(raw.shown()) if raw is not None else None
+            items: object = json.loads(text) if isinstance(text, str) else None
         except ValueError:
             items = None
         rows: list[dict[str, Scalar]] | None = None
@@ -205,6 +214,13 @@ class Reader:
             return scope
         values = {**scope.values, **{name: f"{{{{{name}}}}}" for name in rows[0]}}
         return replace(scope, each=rows, values=values, at_once=at_once)
+
+    def _over(self, node: Node, over: Over, scope: Scope, at_once: int | None) -> Scope:
+        """Return the scope of a loop over a list that a task writes."""
+        self.notes.add(node, over.said)
+        values = {**scope.values, over.parameter: f"{{{{{over.parameter}}}}}"}
+        after = (*scope.after, over.task)
+        return replace(scope, each=over, values=values, after=after, at_once=at_once)
 
     def _container(
         self, name: str, node: Node, component: Node, scope: Scope, members: Mapping[str, Node]
@@ -291,6 +307,10 @@ def _at(node: Node | None, *keys: str) -> Node | None:
     for key in keys:
         node = (node.members or {}).get(key) if node is not None else None
     return node
+
+
+def _shown(node: Node | None) -> str:
+    return node.shown() if node is not None else ""
 
 
 def _items(node: Node | None) -> list[Node]:

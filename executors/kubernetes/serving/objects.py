@@ -56,9 +56,12 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addresses:
-    """Where pods fetch their package, and where they leave what they measure."""
+    """Where pods find their package, and where they leave what they measure.
 
-    package: str
+    package: variables that say it.
+    """
+
+    package: Mapping[str, str]
     signals: str
 
 
@@ -143,7 +146,7 @@ def deployment(
     chosen = {SERVER: server.name, COLOUR: colour}
     told = {
         "BERTH_PACKAGE": package,
-        "BERTH_ADDRESS": addresses.package,
+        **addresses.package,
         "BERTH_MODEL": server.pipeline,
         "BERTH_SIGNALS": addresses.signals,
         "BERTH_WINDOW_SECONDS": f"{server.window_seconds:g}",

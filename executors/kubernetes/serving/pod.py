@@ -1,6 +1,7 @@
 """The server in every pod of a serve task: `python -m executors.kubernetes.serving.pod`.
 
-It fetches the package from the engine's artefact endpoint and serves it as a local server does
+It fetches the package from the engine's artefact endpoint, or takes it from the modelcar that
+KServe shows to it (`shown`), and serves it as a local server does
 (`executors.serving.server`), on all addresses of the pod. What it measures goes to the engine,
 window by window. SIGTERM lets it say that it is not ready, and answer a while.
 """
@@ -23,7 +24,7 @@ import uvloop
 
 from engine.model.errors import BerthError
 from executors.kubernetes import pod
-from executors.kubernetes.serving import DRAIN_SECONDS, PORT
+from executors.kubernetes.serving import DRAIN_SECONDS, PORT, shown
 from executors.kubernetes.serving.telling import Telling
 from executors.serving import standalone, tracing
 from executors.serving.models import ServedModel
@@ -41,7 +42,7 @@ def main(environment: Mapping[str, str]) -> int:
     target = Path(environment.get("BERTH_ROOT", "/berth")) / "package"
     try:
         if not target.exists():
-            pod.patiently(functools.partial(pod.fetch, environment["BERTH_ADDRESS"], target))
+            _bring(environment, target)
         packages = Packages(name, environment)
         model = packages.load(digest, target)
         packages.processes.warm()
@@ -54,6 +55,14 @@ def main(environment: Mapping[str, str]) -> int:
         sys.stderr.write(f"{error.message}\n{error.fix}\n")
         return error.exit_code
     return 0
+
+
+def _bring(environment: Mapping[str, str], target: Path) -> None:
+    """Lay the package out."""
+    if shown.MODELCAR in environment:
+        shown.lay_out(environment[shown.MODELCAR], target)
+    else:
+        pod.patiently(functools.partial(pod.fetch, environment["BERTH_ADDRESS"], target))
 
 
 def _run(environment: Mapping[str, str], packages: Packages, model: ServedModel) -> None:

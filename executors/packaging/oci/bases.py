@@ -21,7 +21,7 @@ from executors.packaging.oci.layers import Layer, LayerCache, Role, compressed_c
 
 DEBIAN = "debian:bookworm"
 """The base that is made here; any other name is an image in a registry."""
-_SUITE = "bookworm"
+SUITE = "bookworm"
 _PYTHON = "/usr/bin/python3.11"
 _PACKAGES = (
     "python3.11-minimal,libpython3.11-stdlib,python3.11,libc6,zlib1g,libexpat1,libssl3,libffi8,"
@@ -66,25 +66,35 @@ def find(
 
 
 def _debian(cache: LayerCache) -> Layer:
-    key = key_of("debian", _SUITE, _PACKAGES, archives.COMPRESSOR)
+    key = key_of("debian", SUITE, _PACKAGES, archives.COMPRESSOR)
     found = cache.find(key)
     if found is not None:
         return found
-    program = shutil.which("mmdebstrap")
-    if program is None:
-        message = f"the base {DEBIAN!r} needs mmdebstrap, which is not installed"
-        fix = "apt install mmdebstrap, or name an image of a registry as `base`"
-        raise NotFoundError(message, fix=fix)
     with tempfile.TemporaryDirectory(prefix="berth-base-") as folder:
         target = Path(folder) / "base.tar"
-        command = [
-            *(program, "--mode=auto", "--variant=extract", f"--include={_PACKAGES}"),
-            "--dpkgopt=path-exclude=/usr/share/doc/*",
-            "--dpkgopt=path-exclude=/usr/share/man/*",
-            *(_SUITE, str(target)),
-        ]
-        _run(command, "Debian's packages cannot be laid out")
+        lay_out(_PACKAGES, target)
         return cache.make(key, Role.BASE, compressed_copy(target))
+
+
+def lay_out(packages: str, target: Path) -> None:
+    """Write the files of Debian's packages, named with commas between, into a tar; run nothing.
+
+    Raises:
+        NotFoundError: when mmdebstrap is not there.
+        RetryableError: when Debian's archive does not answer.
+    """
+    program = shutil.which("mmdebstrap")
+    if program is None:
+        message = f"packages of {DEBIAN!r} need mmdebstrap, which is not installed"
+        fix = "apt install mmdebstrap, or name an image of a registry as `base`"
+        raise NotFoundError(message, fix=fix)
+    command = [
+        *(program, "--mode=auto", "--variant=extract", f"--include={packages}"),
+        "--dpkgopt=path-exclude=/usr/share/doc/*",
+        "--dpkgopt=path-exclude=/usr/share/man/*",
+        *(SUITE, str(target)),
+    ]
+    _run(command, "Debian's packages cannot be laid out")
 
 
 def _run(command: Sequence[str], what: str) -> None:

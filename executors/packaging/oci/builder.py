@@ -207,6 +207,20 @@ def write_context(built: Built, recipe: Recipe, base: Base, folder: Path) -> Pat
     return path
 
 
+def write_layout(built: Built, layout: Path) -> None:
+    """Write an image as a layout for programs of this machine; layers are linked where they can be.
+
+    It is to be thrown away: what is linked is not to be changed there.
+    """
+    (layout / "blobs" / "sha256").mkdir(parents=True)
+    for layer in built.layers:
+        _place(layer, images.blob_path(layout, layer.digest))
+    for data in (built.config, built.manifest):
+        images.write_file(images.blob_path(layout, images.digest_of(data)), data, durable=False)
+    entry = {"mediaType": images.MANIFEST_TYPE, "digest": built.digest, "size": len(built.manifest)}
+    images.write_index(layout, [entry], durable=False)
+
+
 def _split(entries: Sequence[str]) -> list[tuple[str, str, str]]:
     return [entry.partition("=") for entry in entries]
 

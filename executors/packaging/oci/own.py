@@ -2,7 +2,7 @@
 
 It holds the packages of the installation that builds it, and the libraries that this installation
 asks for with the extras `kubernetes` and `postgres`, in the versions that are installed here. There
-is no shell in it. `berth` and `python` are on its path.
+is no shell in it. `berth`, `python` and `python3` are on its path.
 """
 
 from __future__ import annotations
@@ -164,9 +164,10 @@ def _packed(files: Mapping[str, bytes], python: str) -> bytes:
         with tarfile.open(fileobj=io.BytesIO(archives.pack_files(plain))) as packed:
             for entry in packed:
                 archive.addfile(entry, packed.extractfile(entry) if entry.isfile() else None)
-        link = tarfile.TarInfo("usr/local/bin/python")
-        link.type, link.linkname = tarfile.SYMTYPE, python
-        archive.addfile(link)
+        for name in ("python", "python3"):
+            link = tarfile.TarInfo(f"usr/local/bin/{name}")
+            link.type, link.linkname = tarfile.SYMTYPE, python
+            archive.addfile(link)
         launcher = tarfile.TarInfo("usr/local/bin/berth")
         content = f"#!{python}\n".encode() + _LAUNCHER
         launcher.size, launcher.mode = len(content), 0o755

@@ -27,14 +27,15 @@ from executors.packaging import images
 from executors.packaging.registry import OciRegistry
 from executors.packaging.repository import gates, git, settings, weights
 from executors.packaging.repository.clock import StageClock, Step
-from executors.packaging.repository.gates import Gate
+from executors.packaging.repository.gates import Checker, Gate
 from executors.packaging.repository.image import golden
-from executors.packaging.repository.image.asking import ImageServer, ImageServers
+from executors.packaging.repository.image.asking import Ahead, ImageServer
 from executors.packaging.repository.image.attesting import Attestor, Made
 from executors.packaging.repository.image.building import Images
 from executors.packaging.repository.package import Package, assemble
 from executors.packaging.repository.releases import Event, Journal, Kind, Stage
 from executors.packaging.repository.settings import Format, ModelSettings, Promotion
+from executors.packaging.repository.surroundings import Surroundings
 
 _TEST_TAG = "test"
 _PRODUCTION_TAG = "production"
@@ -91,7 +92,8 @@ class Delivery:
         self._registry = OciRegistry(home / "models")
         layers = home / "layers"
         self._images = Images(layers, environment)
-        self._servers = ImageServers()
+        self._servers = Ahead(ImageServer)
+        self._checkers = Ahead(Checker)
         self._attestor = Attestor(layers, {**environment, "BERTH_HOME": str(home)})
         self._is_awaiting = is_awaiting
         self._locks: dict[str, threading.Lock] = {}
@@ -101,6 +103,7 @@ class Delivery:
         """Close the connections to registries, and end what waits for a push."""
         self._images.close()
         self._servers.close()
+        self._checkers.close()
 
     # ------------------------------------------------------------ repositories
 
@@ -170,6 +173,7 @@ class Delivery:
                 raise
             finally:
                 self._servers.put_away()
+                self._checkers.put_away()
 
     def _deliver(self, name: str, commit: str, journal: Journal) -> Delivered:
         # What is thrown away is put away last, when the new model serves already.
@@ -180,13 +184,12 @@ class Delivery:
         clock = StageClock()
         with clock.measure(Step.READ):
             package = self._package(name, commit)
-        given = package.settings
         with clock.measure(Step.ENVIRONMENT):
-            site = None if given.format is Format.ONNX else self._images.site(package)
+            around = self._tested_with(package)
             server = self._begin(package)
         try:
             with clock.measure(Step.TESTS):
-                judged = gates.judge(package, site)
+                judged = self._judged(package, around)
                 _refuse_failed(name, judged)
             with clock.measure(Step.BUILD):
                 built = self._images.build(package, commit)
@@ -245,8 +248,10 @@ class Delivery:
         rest = {name: weight for name, weight in wanted.items() if name not in found}
         weights.check(found, wanted)
         package = assemble(files, {**found, **weights.fetch(rest, self.artifacts)}, given)
-        is_apart = given.format is not Format.ONNX
-        return gates.judge(package, self._images.site(package) if is_apart else None)
+        try:
+            return self._judged(package, self._tested_with(package))
+        finally:
+            self._checkers.put_away()
 
     def promote(self, name: str, release: str = "") -> Event:
         """Serve a release (the newest by default) in production, after its golden requests.
@@ -303,9 +308,24 @@ class Delivery:
         server.begin(package.files)
         return server
 
+    def _judged(self, package: Package, around: Surroundings) -> tuple[Gate, ...]:
+        """Return the tests of a model, made in a confined process."""
+        checker = self._checkers.take(around)
+        try:
+            return gates.judge(package, checker)
+        finally:
+            self._checkers.give_back(checker)
+
+    def _tested_with(self, package: Package) -> Surroundings:
+        kind = package.settings.format
+        return gates.surroundings(kind, None if kind is Format.ONNX else self._images.site(package))
+
     def _prepare(self, package: Package) -> None:
-        """Begin the server for the next push, where pushes are awaited."""
-        if self._is_awaiting and package.settings.is_asked:
+        """Begin what the next push needs, where pushes are awaited."""
+        if not self._is_awaiting:
+            return
+        self._checkers.prepare(self._tested_with(package))
+        if package.settings.is_asked:
             self._servers.prepare(self._images.surroundings(package))
 
     def _keep(

@@ -1,18 +1,15 @@
 """The tests of a model that stand between a push and its image.
 
-An ONNX model is data and is asked in this process. Everything else can run code: it is asked in a
-process of its own, with the libraries of its own layer, limits on memory and time, and nothing of
-the engine's environment.
+No model is opened in the engine's process: each is asked by the image's program in a confined one,
+with limits, without network and without the engine's environment. What can run code has the
+libraries of its own layer there; ONNX is data, and is tested with the library that is here.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import resource
-import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +18,14 @@ from typing import Any, cast
 from engine.model.errors import DamagedError, RefusedError
 from executors.packaging.repository.package import Package
 from executors.packaging.repository.settings import Format
-from executors.packaging.runtime import serve
+from executors.packaging.repository.surroundings import RUNNING, SERVER, Surroundings
+from executors.packaging.security.sandbox.programs import Apart, Program
 
 _REPEATS = 20
-_SECONDS_MAX = 120
-_MEMORY_BYTES_MAX = 8 << 30
-_SAID_CHARACTERS = 500
-_SERVER = Path(serve.__file__)
+_SECONDS_MAX = 120.0
+_ANSWER_BYTES_MAX = 64 << 20
+_NO_ANSWER = (KeyError, TypeError, ValueError, IndexError, AttributeError)
+"""What comes of an answer that is none: it is not ours, and may be anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +37,50 @@ class Gate:
     said: str
 
 
-def judge(package: Package, site: Path | None) -> tuple[Gate, ...]:
+def surroundings(kind: Format, site: Path | None) -> Surroundings:
+    """Return what a model is tested with: the folder of its libraries, else those that are here."""
+    return Surroundings(kind=kind, libraries=(site,) if site else (), version=RUNNING)
+
+
+class Checker(Apart):
+    """A process that tests one model; its libraries are loaded while it waits for it."""
+
+    def __init__(self, around: Surroundings) -> None:
+        super().__init__(
+            Program(
+                interpreter=Path(sys.executable),
+                file=SERVER,
+                arguments=("wait", *around.modules),
+                libraries=around.libraries,
+            )
+        )
+
+    def ask(self, package: Package) -> Mapping[str, Any]:
+        """Return what a model answers to its examples, and how long it takes; it ends then.
+
+        Raises:
+            DamagedError: when it cannot be loaded or does not answer; with its words, or why it
+                was ended.
+        """
+        limit = str(package.settings.latency_ms_p99)
+        try:
+            self.begin(package.files, "check", str(_REPEATS), limit)
+            line = self.line(seconds=_SECONDS_MAX, bytes_max=_ANSWER_BYTES_MAX)
+        except DamagedError as error:
+            message = f"the model fails: {error.message}"
+            raise DamagedError(message, fix=error.fix) from error
+        finally:
+            self.stop()
+        try:
+            return cast("dict[str, Any]", json.loads(line))
+        except (ValueError, RecursionError) as error:
+            raise DamagedError("the model answers what is no answer") from error
+
+
+def judge(package: Package, checker: Checker) -> tuple[Gate, ...]:
     """Return all tests of a package.
 
-    site: folder of the model's libraries; None where it is asked in this process.
+    checker: asks the model, and has ended then; the caller puts it away.
     """
     given = package.settings
     size_mib = package.size_bytes / 2**20
@@ -55,76 +93,12 @@ def judge(package: Package, site: Path | None) -> tuple[Gate, ...]:
         *_loss(package.history),
     ]
     try:
-        found = ask(package, site)
+        return (*gates, *_answers(package, checker.ask(package)))
     except (DamagedError, RefusedError) as error:
         return (*gates, Gate(name="loads", holds=False, said=error.message))
-    return (*gates, *_answers(package, found))
-
-
-def ask(package: Package, site: Path | None) -> Mapping[str, Any]:
-    """Return what a model answers to its examples, and how long it takes.
-
-    Raises:
-        DamagedError: when it cannot be loaded or does not answer; with its words.
-    """
-    with tempfile.TemporaryDirectory(prefix="berth-model-") as scratch:
-        folder = Path(scratch)
-        lay_out(package.files, folder)
-        if package.settings.format is Format.ONNX and site is None:
-            return _here(folder, package.settings.latency_ms_p99)
-        return _apart(folder, site, package.settings.latency_ms_p99)
-
-
-def lay_out(files: Mapping[str, bytes], folder: Path) -> None:
-    """Write the files of a package below a folder."""
-    for name, data in files.items():
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
-
-
-def _here(folder: Path, limit_ms: float) -> Mapping[str, Any]:
-    try:
-        return serve.measure(serve.Model(folder), _REPEATS, limit_ms)
-    except Exception as error:  # onnxruntime's errors share no base class
-        raise DamagedError(f"the model cannot be loaded: {error}", fix="export it again") from error
-
-
-def _limit() -> None:  # pragma: no cover - runs in the child, between fork and exec
-    resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS_MAX, _SECONDS_MAX))
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES_MAX, _MEMORY_BYTES_MAX))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def variables(folder: Path, site: Path | None) -> dict[str, str]:
-    """Return the environment in which a model of somebody's runs: nothing of ours is in it."""
-    found = {"BERTH_MODEL_FOLDER": str(folder), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
-    found |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "HOME": str(folder)}
-    return {**found, "PYTHONPATH": str(site)} if site is not None else found
-
-
-def _apart(folder: Path, site: Path | None, limit_ms: float) -> Mapping[str, Any]:
-    command = [sys.executable, str(_SERVER), "check", str(_REPEATS), str(limit_ms)]
-    try:
-        done = subprocess.run(
-            command,
-            env=variables(folder, site),
-            cwd=folder,
-            capture_output=True,
-            timeout=_SECONDS_MAX,
-            check=False,
-            preexec_fn=_limit,
-        )
-    except subprocess.TimeoutExpired as error:
-        message = f"the model does not answer its examples within {_SECONDS_MAX} s"
-        raise DamagedError(message, fix="make it smaller or faster") from error
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip()[-_SAID_CHARACTERS:]
-        raise DamagedError(f"the model fails: {said}", fix="repair it, then push again")
-    try:
-        return cast("dict[str, Any]", json.loads(done.stdout.splitlines()[-1]))
-    except (ValueError, IndexError) as error:
-        raise DamagedError("the model ends the process before it answers") from error
+    except _NO_ANSWER as error:
+        said = f"the model answers what is no answer: {error!r}"
+        return (*gates, Gate(name="loads", holds=False, said=said))
 
 
 def _answers(package: Package, found: Mapping[str, Any]) -> Sequence[Gate]:

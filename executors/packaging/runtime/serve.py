@@ -3,7 +3,11 @@
     python serve.py                 serve at PORT (8080), at HOST (all addresses)
     python serve.py check REPEATS LIMIT_MS
                                     answer the examples, print what came as JSON, and end
-    python serve.py wait MODULE...  import modules, read a folder from stdin, and serve that
+    python serve.py wait MODULE...  import modules, then read a line from stdin: a list in JSON with
+                                    the folder, and what follows `serve.py` above; and do that
+
+A listening socket that was handed down is named by its number in `BERTH_LISTEN`. After `wait`, what
+is printed goes to stderr, but for the one line that is the answer.
 
 Needs the standard library, numpy, and what the model's format needs. The model is loaded and has
 to answer its own examples before the first request is taken. SIGTERM ends it.
@@ -17,6 +21,8 @@ import math
 import os
 import select
 import signal
+import socket
+import socketserver
 import sys
 import threading
 import time
@@ -24,7 +30,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TextIO, cast
 
 Values = Any  # numpy's arrays; it is imported late, for its version belongs to the model
 Predict = Callable[[Values], Mapping[str, Values]]
@@ -338,17 +344,34 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing of single requests."""
 
 
-def serve(model: Model) -> None:
-    """Serve until SIGTERM."""
+class _Handed(ThreadingHTTPServer):
+    """A server over a socket that was handed down: a confined process can make none."""
+
+    def __init__(self, number: int, handler: type[Handler]) -> None:
+        given = socket.socket(fileno=number)
+        socketserver.BaseServer.__init__(self, given.getsockname(), handler)
+        self.socket = given
+
+
+def serve(model: Model, answers: TextIO) -> None:
+    """Serve until SIGTERM; `answers` is told when it does."""
     handler = type("ModelHandler", (Handler,), {"model": model})
-    address = (os.environ.get("HOST", "0.0.0.0"), int(os.environ.get("PORT", _PORT)))  # noqa: S104 - a container has its own
-    server = ThreadingHTTPServer(address, handler)
+    server = _listening(handler)
     server.daemon_threads = True
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
-    sys.stdout.write(f"serving {model.name} at port {server.server_address[1]}\n")
-    sys.stdout.flush()
+    answers.write(f"serving {model.name} at port {server.server_address[1]}\n")
+    answers.flush()
     server.serve_forever()
+
+
+def _listening(handler: type[Handler]) -> ThreadingHTTPServer:
+    """Return a server at its own address, or over the socket that was handed down."""
+    handed = os.environ.get("BERTH_LISTEN")
+    if handed is None:
+        address = (os.environ.get("HOST", "0.0.0.0"), int(os.environ.get("PORT", _PORT)))  # noqa: S104 - a container has its own
+        return ThreadingHTTPServer(address, handler)
+    return _Handed(int(handed), handler)
 
 
 def measure(model: Model, repeats: int, limit_ms: float = math.inf) -> dict[str, Any]:
@@ -378,28 +401,33 @@ def _times(model: Model, rows: Values, repeats: int) -> list[float]:
     return times
 
 
-def wait(modules: Sequence[str]) -> str:
-    """Import modules, then return the folder that comes on stdin; "" when none comes."""
+def wait(modules: Sequence[str]) -> list[str]:
+    """Import modules, then return the words that come on stdin; none when none come."""
     for name in modules:
         importlib.import_module(name)
     came, _, _ = select.select([sys.stdin], [], [], _WAIT_SECONDS_MAX)
-    return sys.stdin.readline().strip() if came else ""
+    line = sys.stdin.readline() if came else ""
+    return [str(word) for word in json.loads(line)] if line else []
 
 
 def main(arguments: Sequence[str]) -> int:
     """Load, check, and serve or print; return the exit code."""
     folder = Path(os.environ.get("BERTH_MODEL_FOLDER", "/models"))
+    answers = sys.stdout
     try:
         if arguments[:1] == ["wait"]:
-            given = wait(arguments[1:])
-            if not given:
+            # Who waits for the answer would take what a model prints for it.
+            answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+            os.dup2(2, 1)
+            told = wait(arguments[1:])
+            if not told:
                 return 0
-            folder = Path(given)
+            folder, arguments = Path(told[0]), told[1:]
         model = Model(folder)
         if arguments[:1] == ["check"]:
-            sys.stdout.write(
-                json.dumps(measure(model, int(arguments[1]), float(arguments[2]))) + "\n"
-            )
+            found = measure(model, int(arguments[1]), float(arguments[2]))
+            answers.write(json.dumps(found) + "\n")
+            answers.flush()
             return 0
         wrong = model.check()
     except Exception as error:
@@ -408,7 +436,7 @@ def main(arguments: Sequence[str]) -> int:
     if wrong:
         sys.stderr.write(f"the model in {str(folder)!r} fails its own examples: {wrong}\n")
         return 1
-    serve(model)
+    serve(model, answers)
     return 0
 
 

@@ -205,7 +205,9 @@ def serve(
     )
     url = f"http://{host}:{listening.getsockname()[1]}{context}"
     server = _Server(config, lambda: ready(url))
+    runner.trials.await_more()
     with (
+        contextlib.closing(runner.trials),
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop,
         contextlib.suppress(KeyboardInterrupt),
     ):

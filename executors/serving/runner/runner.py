@@ -21,6 +21,7 @@ from executors.serving.runner import binding, tables, texts, uploads
 from executors.serving.runner.binding import Binding
 from executors.serving.runner.errors import CallError
 from executors.serving.runner.schema import Method, Schema, compile_schema
+from executors.serving.runner.trials import Trials
 
 T = TypeVar("T")
 _CACHED = 8
@@ -133,6 +134,7 @@ class Runner:
         self._gate = gate
         self._policy: object = None
         self._record = record
+        self.trials = Trials()
         self._models = self._uploads()
         self._schemas = _Recent(compile_schema)
         self._bindings: OrderedDict[tuple[str, str, str], Binding] = OrderedDict()
@@ -205,7 +207,7 @@ class Runner:
         return self._models.of(data)
 
     def _uploads(self) -> _Recent[ServedModel]:
-        return _Recent(lambda data: uploads.load(data, self._gate))
+        return _Recent(lambda data: uploads.load(data, self._gate, self.trials))
 
     def knows(self, model: bytes, schema: bytes) -> bool:
         """Say whether a model and a schema are at hand; each may be empty for none."""

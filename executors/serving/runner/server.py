@@ -155,8 +155,9 @@ class RunnerServer:
             wanted["model"] = _part(parts, "model")
         size = sum(map(len, wanted.values()))
         if size <= _HASHED_BYTES and self._runner.knows(wanted.get("model", b""), wanted["proto"]):
-            size = 0  # nothing is to be loaded: handing over to a thread would take longer
-        return await _run(size, lambda: self._read(wanted))
+            # Nothing is to be loaded: handing over to a thread would take longer.
+            return self._read(wanted)
+        return await asyncio.to_thread(self._read, wanted)
 
     async def _answered(
         self, started: float, size: int, call: Callable[[], tuple[bytes, Prediction]]

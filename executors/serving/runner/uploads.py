@@ -1,8 +1,9 @@
 """A model that somebody uploads: a packaged image as a tar, or a bare ONNX file.
 
-Nothing of it is executed: packages hold ONNX or skops with trusted types only. A tar is read in
-memory; links, devices and paths that leave it are refused, and so is what unpacks to more than the
-limit. A bare ONNX file is served with features by position.
+Nothing of it is executed: packages hold ONNX or skops with trusted types only. It is unpacked and
+opened in a confined process first (`trials`); links, devices and paths that leave a tar are
+refused, and so is what unpacks to more than the limit. A bare ONNX file is served with features by
+position.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from executors.packaging.security.policies.gate import Gate
 from executors.serving import models
 from executors.serving.models import Feature, ServedModel
 from executors.serving.runner.errors import CallError
+from executors.serving.runner.trials import Trials
 
 UNPACKED_MAX = 512 << 20
 """Bytes that a package may have unpacked."""
@@ -33,24 +35,45 @@ _MATRIX = 2
 _FORBIDDEN = 403
 
 
-def load(data: bytes, gate: Gate | None = None) -> ServedModel:
-    """Load and check an uploaded model.
+def load(data: bytes, gate: Gate | None = None, trials: Trials | None = None) -> ServedModel:
+    """Load and check an uploaded model, once a confined process could.
 
     gate: the policy on what may be served, None for none.
 
     Raises:
-        CallError: when it is none, fails on its own example, or the policy refuses it.
+        CallError: when it is none, fails on its own example, takes more than it may, or the policy
+            refuses it.
     """
     if not data:
         raise CallError("the model is empty", status=422)
-    if data[_TAR_MAGIC_AT : _TAR_MAGIC_AT + len(_TAR_MAGIC)] == _TAR_MAGIC:
-        with tempfile.TemporaryDirectory(prefix="berth-runner-") as scratch:
-            layout = Path(scratch)
-            unpack(data, layout)
-            return _package(layout, gate)
-    if gate is not None:
+    if not _is_tar(data) and gate is not None:
         _allow_bare(gate)
-    return _onnx(data)
+    with tempfile.TemporaryDirectory(prefix="berth-runner-") as scratch:
+        upload, layout = Path(scratch) / "upload", Path(scratch) / "layout"
+        upload.write_bytes(data)
+        layout.mkdir()
+        (trials or Trials()).open(upload, layout)
+        return _package(layout, gate) if _is_tar(data) else _onnx(data)
+
+
+def open_apart(upload: str, target: str) -> dict[str, object]:
+    """Open an upload; runs in the confined process. Returns what is wrong with it."""
+    path, layout = Path(upload), Path(target)
+    try:
+        if path.is_dir():
+            _package(path, None)
+        elif _is_tar(data := path.read_bytes()):
+            unpack(data, layout)
+            _package(layout, None)
+        else:
+            _onnx(data)
+    except CallError as error:
+        return {"message": error.message, "status": error.status, "fix": error.fix}
+    return {}
+
+
+def _is_tar(data: bytes) -> bool:
+    return data[_TAR_MAGIC_AT : _TAR_MAGIC_AT + len(_TAR_MAGIC)] == _TAR_MAGIC
 
 
 def unpack(data: bytes, layout: Path) -> None:
@@ -85,6 +108,8 @@ def _write(path: Path, archive: tarfile.TarFile, entry: tarfile.TarInfo) -> None
 
 def load_folder(layout: Path, gate: Gate | None = None) -> ServedModel:
     """Load and check a package from its folder; errors as of `load`."""
+    with tempfile.TemporaryDirectory(prefix="berth-runner-") as scratch:
+        Trials().open(layout, Path(scratch))
     return _package(layout, gate)
 
 

@@ -48,9 +48,11 @@ class HostedModel:
 
     @classmethod
     async def start(
-        cls, folder: Path, settings: ModelSettings, processes: Processes
+        cls, folder: Path, settings: ModelSettings, processes: Processes, pickle: str = ""
     ) -> HostedModel:
         """Start a process and wait until its model is loaded and proved.
+
+        pickle: digest of the package whose pickle may be loaded; the process is confined, then.
 
         Raises:
             DamagedError: when the model cannot be loaded, answers wrongly, or ends its process.
@@ -59,7 +61,8 @@ class HostedModel:
         given = msgspec.json.encode(settings).decode()
         try:
             with theirs:
-                process_id = await processes.start([str(folder), given], theirs)
+                words = [str(folder), given, *([pickle] if pickle else [])]
+                process_id = await processes.start(words, theirs)
         except BaseException:
             ours.close()
             raise

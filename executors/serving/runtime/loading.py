@@ -4,6 +4,7 @@
     model.skops        scikit-learn
     model.pt2, .pt     torch
     model.arima.json   statsmodels
+    model.pkl          a pickle of scikit-learn, by leave of the policy only
     oci-layout         a package of Berth
     golden.json        requests with their answers: [{"inputs": [...], "outputs": [...]}]
     model.json         settings
@@ -39,6 +40,7 @@ _LIBRARIES: Mapping[str, str] = {
     "model.pt2": "torch",
     "model.pt": "torch",
     "model.arima.json": "statsmodels.tsa.arima.model",
+    "model.pkl": "sklearn.ensemble",
     "oci-layout": "onnxruntime",
 }
 
@@ -68,14 +70,17 @@ def is_quick(folder: Path, *, may_import: bool) -> bool:
     return size <= INLINE_BYTES_MAX and (may_import or _LIBRARIES[file.name] in sys.modules)
 
 
-def open_runner(folder: Path, settings: ModelSettings) -> Runner:
+def open_runner(folder: Path, settings: ModelSettings, pickle: str = "") -> Runner:
     """Load the model of a folder and let it answer its golden requests.
+
+    pickle: digest of the package, or of the one file, whose pickle may be loaded.
 
     Raises:
         DamagedError: when it cannot be loaded, or answers a golden request wrongly.
+        RefusedError: when it is another pickle.
     """
     file = model_file(folder)
-    runner = _OPENERS[file.name](file, settings)
+    runner = _OPENERS[file.name](file, settings, pickle)
     prove(runner, folder)
     return runner
 
@@ -150,39 +155,48 @@ def _text(element: object) -> str:
     return element.decode() if isinstance(element, bytes) else str(element)
 
 
-def _onnx(file: Path, settings: ModelSettings) -> Runner:  # noqa: ARG001 - one form for all
+# ruff: noqa: ARG001 - the openers below have one form
+
+
+def _onnx(file: Path, settings: ModelSettings, pickle: str) -> Runner:
     return cast("Runner", _library("onnx_runner").OnnxRunner(file))
 
 
-def _sklearn(file: Path, settings: ModelSettings) -> Runner:
+def _sklearn(file: Path, settings: ModelSettings, pickle: str) -> Runner:
     found = _library("sklearn_runner").SklearnRunner(file, settings.outputs_given)
     return cast("Runner", found)
 
 
-def _torch(file: Path, settings: ModelSettings) -> Runner:
+def _torch(file: Path, settings: ModelSettings, pickle: str) -> Runner:
     module = _library("torch_runner")
     found = module.TorchRunner(file, specs(settings.inputs), specs(settings.outputs))
     return cast("Runner", found)
 
 
-def _forecast(file: Path, settings: ModelSettings) -> Runner:  # noqa: ARG001 - as above
+def _forecast(file: Path, settings: ModelSettings, pickle: str) -> Runner:
     return cast("Runner", _library("forecast_runner").ForecastRunner(file))
 
 
-def _package(file: Path, settings: ModelSettings) -> Runner:  # noqa: ARG001 - as above
+def _pickle(file: Path, settings: ModelSettings, pickle: str) -> Runner:
+    opened = _library("pickle_runner").open_file(file, tuple(settings.outputs_given), pickle)
+    return cast("Runner", opened)
+
+
+def _package(file: Path, settings: ModelSettings, pickle: str) -> Runner:
     module: Any = importlib.import_module("executors.serving.packaged")
-    return cast("Runner", module.open_package(file.parent))
+    return cast("Runner", module.open_package(file.parent, pickle))
 
 
 def _library(name: str) -> Any:  # noqa: ANN401 - a module whose import is heavy
     return importlib.import_module(f"executors.serving.runtime.{name}")
 
 
-_OPENERS: Mapping[str, Callable[[Path, ModelSettings], Runner]] = {
+_OPENERS: Mapping[str, Callable[[Path, ModelSettings, str], Runner]] = {
     "model.onnx": _onnx,
     "model.skops": _sklearn,
     "model.pt2": _torch,
     "model.pt": _torch,
     "model.arima.json": _forecast,
+    "model.pkl": _pickle,
     "oci-layout": _package,
 }

@@ -31,7 +31,7 @@ class Servable:
 
     aliases: other names of the version, as digests. source: its folder, None for one that was
     handed in ready. described: what metadata says beside the tensors. processes: where its own
-    process is started again.
+    process is started again. pickle: digest of the package whose pickle may be loaded there.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Servable:
     source: Path | None = None
     described: dict[str, object] = field(default_factory=dict)
     processes: Processes = field(default_factory=Processes)
+    pickle: str = ""
     open_requests: int = 0
     closed: bool = False
     _restarts: int = 0
@@ -119,7 +120,7 @@ class Servable:
     async def _start_again(self, source: Path) -> None:
         if isinstance(self.runner, HostedModel):
             await self.runner.end()
-        hosted = await HostedModel.start(source, self.settings, self.processes)
+        hosted = await HostedModel.start(source, self.settings, self.processes, self.pickle)
         self.batcher = remote_batcher(hosted, self.settings)
         self.runner = hosted
 
@@ -144,22 +145,27 @@ async def open_servable(
     processes: Processes,
     *,
     is_starting: bool = False,
+    pickle: str = "",
 ) -> Servable:
     """Load a version, here or in a process of its own; it has answered its golden requests.
 
-    is_starting: nobody is served yet, so importing a library holds up nobody.
+    is_starting: nobody is served yet, so importing a library holds up nobody. pickle: digest of
+    the package whose pickle may be loaded, which is never done here.
 
     Raises:
         DamagedError: when it cannot be loaded or answers wrongly.
     """
-    inline = settings.isolation is Isolation.INLINE or (
-        settings.isolation is Isolation.AUTO
-        and await asyncio.to_thread(loading.is_quick, folder, may_import=is_starting)
+    inline = not pickle and (
+        settings.isolation is Isolation.INLINE
+        or (
+            settings.isolation is Isolation.AUTO
+            and await asyncio.to_thread(loading.is_quick, folder, may_import=is_starting)
+        )
     )
     if inline:
         runner = await asyncio.to_thread(loading.open_runner, folder, settings)
         return inline_servable(name, version, runner, settings, source=folder)
-    hosted = await HostedModel.start(folder, settings, processes)
+    hosted = await HostedModel.start(folder, settings, processes, pickle)
     return Servable(
         name=name,
         version=version,
@@ -169,6 +175,7 @@ async def open_servable(
         source=folder,
         described=_described(hosted),
         processes=processes,
+        pickle=pickle,
     )
 
 

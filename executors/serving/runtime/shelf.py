@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.model.errors import BerthError, DamagedError, NotFoundError
+from executors.packaging.security.policies.policy import AllowedPickle
 from executors.serving.runtime import settings as settings_file
 from executors.serving.runtime.faults import not_found
 from executors.serving.runtime.processes import Processes
@@ -42,7 +43,8 @@ class Shelf:
     folder: the model repository, None for a server whose models are handed in.
     audit: file of JSON lines that records every load, swap, rollback and unload.
     is_starting: true while nobody is served yet, so that imports hold up nobody.
-    admit: asked about the folder of each version before it is loaded; raises what it refuses by.
+    admit: asked about the folder of each version before it is loaded; raises what it refuses by,
+    and returns by whose leave it may hold a pickle.
     """
 
     folder: Path | None = None
@@ -52,7 +54,7 @@ class Shelf:
     failures: dict[str, str] = field(default_factory=dict)
     swaps: int = 0
     is_starting: bool = False
-    admit: Callable[[Path], None] | None = None
+    admit: Callable[[Path], AllowedPickle | None] | None = None
     processes: Processes = field(default_factory=Processes)
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
 
@@ -122,6 +124,10 @@ class Shelf:
         """Serve a version that was loaded elsewhere."""
         following = Deployed.of([servable], servable.version, servable.settings.routing)
         return self._serve(name, following, time.perf_counter(), action)
+
+    def note_refused(self, name: str, reason: str) -> None:
+        """Record that a version was not loaded elsewhere; what serves goes on."""
+        self._record("load", name, 0.0, error=reason)
 
     def roll_back(self, name: str) -> Slot:
         """Serve what served before the last swap.
@@ -194,12 +200,19 @@ class Shelf:
         kept = slot.current.named.get(version) if slot else None
         if kept and kept.is_ready and kept.described.get("stamp") == stamp and kept.settings == own:
             return kept
-        if self.admit is not None:
-            await asyncio.to_thread(self.admit, folder)
+        leave = await asyncio.to_thread(self.admit, folder) if self.admit is not None else None
         found = await open_servable(
-            name, version, folder, own, self.processes, is_starting=self.is_starting
+            name,
+            version,
+            folder,
+            own,
+            self.processes,
+            is_starting=self.is_starting,
+            pickle=leave.digest if leave is not None else "",
         )
         found.described["stamp"] = stamp
+        if leave is not None:
+            found.described["pickle"] = leave.said
         return found
 
     def _folder(self, name: str) -> Path:
@@ -241,6 +254,9 @@ class Shelf:
             "seconds": round(seconds, 6),
             "error": error,
         }
+        pickles = _pickles(after)
+        if pickles:
+            entry = {**entry, "pickles": pickles}
         append_line(self.audit, json.dumps(entry, sort_keys=True))
 
 
@@ -249,6 +265,12 @@ def _said(deployed: Deployed | None) -> dict[str, str]:
     if deployed is None:
         return {}
     return {each.version: each.runner.platform for each in deployed.versions}
+
+
+def _pickles(deployed: Deployed | None) -> dict[str, object]:
+    """Return by whose leave versions are pickles, as the audit log keeps it."""
+    versions = deployed.versions if deployed is not None else ()
+    return {v.version: v.described["pickle"] for v in versions if "pickle" in v.described}
 
 
 def _is_model(path: Path) -> bool:

@@ -36,8 +36,7 @@ class SklearnRunner:
         Raises:
             DamagedError: when the source is no skops file or holds types of other libraries.
         """
-        self._model = load(source)
-        model = self._model
+        model = self._model = self._read(source)
         width = int(getattr(model, "n_features_in_", FREE))
         names = tuple(str(name) for name in getattr(model, "feature_names_in_", ()))
         self.inputs = (
@@ -53,6 +52,11 @@ class SklearnRunner:
     def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
         """Return the outputs."""
         return [self._answer(spec.name, inputs[0]) for spec in self.outputs]
+
+    @staticmethod
+    def _read(source: Path | bytes) -> Any:  # noqa: ANN401 - any estimator
+        """Return the estimator of a file or its bytes."""
+        return load(source)
 
     def _answer(self, name: str, rows: Array) -> Array:
         method = self._model.predict_proba if name == PROBABILITY else self._model.predict

@@ -11,6 +11,7 @@ attached. The answer is the worker's number. The spawner ends with its server.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -19,6 +20,9 @@ from collections.abc import Sequence
 
 MESSAGE_BYTES_MAX = 1 << 16
 _WORKER = "executors.serving.runtime.worker"
+_WORDS = 2
+"""Words to a worker, a folder and settings; one that may load a pickle is told its digest."""
+_HARMLESS = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "LD_LIBRARY_PATH", "TZ")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -34,10 +38,24 @@ def main(arguments: Sequence[str]) -> int:
                 return 0
             with socket.socket(fileno=descriptors[0]) as theirs:
                 theirs_number = theirs.fileno()
-                command = [sys.executable, "-m", _WORKER, str(theirs_number), *json.loads(data)]
-                process = subprocess.Popen(command, pass_fds=[theirs_number])
+                words = json.loads(data)
+                command = [sys.executable, "-m", _WORKER, str(theirs_number), *words]
+                process = subprocess.Popen(
+                    command, pass_fds=[theirs_number], env=_environment(words)
+                )
             server.sendall(str(process.pid).encode())
             process.returncode = 0  # it is not waited for, and need not be
+
+
+def _environment(words: Sequence[str]) -> dict[str, str] | None:
+    """Return what a worker sees: all, but for one that loads a pickle, which is code.
+
+    It has one thread for numbers: what it began before it was confined would not be.
+    """
+    if len(words) <= _WORDS:
+        return None
+    found = {name: os.environ[name] for name in _HARMLESS if name in os.environ}
+    return {**found, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 if __name__ == "__main__":

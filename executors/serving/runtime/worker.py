@@ -2,6 +2,9 @@
 
 Loads the model, proves it by its golden requests, says so, then answers batches from the socket
 until the server closes it. A model that takes the process down takes nothing else with it.
+
+A fourth word is the digest of a pickle that an administrator allowed: the process confines itself
+before it loads that.
 """
 
 from __future__ import annotations
@@ -19,17 +22,23 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from engine.model.errors import BerthError
+from executors.packaging.security.sandbox import confinement
+from executors.packaging.security.sandbox.confinement import Bounds
+from executors.packaging.security.sandbox.inside import open_to_all
+from executors.packaging.security.sandbox.running import ROOT
 from executors.serving.runtime import loading, settings, wire
 from executors.serving.runtime.runners import Runner
 
 _GIB = 1 << 30
+_BOUNDS = Bounds(memory_bytes=16 << 30, cpu_seconds=1 << 40, file_bytes=0, open_files=256)
+"""Of a pickle's process, which serves as long as its server does."""
 _LOADING_NICE = 4
 """How much loading gives way: to less than half of the share of one that answers."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Serve one model over a socket that was handed down."""
-    descriptor, folder, given = arguments
+    descriptor, folder, given, *allowed = arguments
     # Signals to the whole group are the server's: it decides when its models end.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -38,9 +47,12 @@ def main(arguments: Sequence[str]) -> int:
     if chosen.memory_gib_max > 0:
         limit = int(chosen.memory_gib_max * _GIB)
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    pickle = allowed[0] if allowed else ""
     with socket.socket(fileno=int(descriptor)) as peer:
         try:
-            runner = _loaded_aside(Path(folder), chosen)
+            if pickle:
+                _confine(Path(folder))
+            runner = _loaded_aside(Path(folder), chosen, pickle)
         except BerthError as error:
             peer.sendall(wire.encode(wire.Refused(error.message, is_damaged=True)))
             return 1
@@ -63,7 +75,18 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _loaded_aside(folder: Path, chosen: settings.ModelSettings) -> Runner:
+def _confine(folder: Path) -> None:
+    """Leave the network, and all files but the model's and our own; it cannot be undone.
+
+    Raises:
+        RefusedError: when this machine cuts no process off from the network.
+    """
+    confinement.confine(
+        _BOUNDS, reads=[*open_to_all(), ROOT, folder], writes=[], calls=frozenset({"sendto"})
+    ).require()
+
+
+def _loaded_aside(folder: Path, chosen: settings.ModelSettings, pickle: str) -> Runner:
     """Load a model in a thread that gives way to those who answer meanwhile.
 
     Of a thread, unlike of a process, the priority can be lowered for loading only: nobody but an
@@ -76,7 +99,7 @@ def _loaded_aside(folder: Path, chosen: settings.ModelSettings) -> Runner:
 
     def load() -> Runner:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(usual + _LOADING_NICE, 19))
-        return loading.open_runner(folder, chosen)
+        return loading.open_runner(folder, chosen, pickle)
 
     with ThreadPoolExecutor(1) as aside:
         runner = aside.submit(load).result()

@@ -33,9 +33,9 @@ def run(task: Task, chosen: Template) -> None:
     write_json(task.outputs / EXAMPLE, trained.example)
     files = [path for path in trained.data if path.is_file()]
     data = files or sorted(path for path in source.glob("*") if path.is_file())
-    experiments.write(task, data)
     outputs = trained.outputs()
     write_json(task.outputs / "metrics.json", {**outputs, "losses": list(trained.losses)})
+    experiments.write(task, data)
     origin = Origin("training", f"model:{task.pipeline}/{chosen.value}", {"model": chosen.value})
     for loss in trained.losses:
         task.signal(origin, "loss", loss)

@@ -71,6 +71,9 @@ def recipe_program(recipe: str, folder: Path, options: Sequence[str] = ()) -> li
 def run(start: Start, program: Sequence[str], folder: Path, *, seconds_max: float) -> int:
     """Run to the end; return the exit code. Output goes to `log.txt` in the folder.
 
+    A script writes its metrics to `$BERTH_OUTPUTS/outputs.json` as it would in a task, outside one
+    into the folder.
+
     A training that takes longer than `seconds_max` is ended; it goes on from its checkpoint when it
     is run again.
 
@@ -82,7 +85,8 @@ def run(start: Start, program: Sequence[str], folder: Path, *, seconds_max: floa
         raise NotFoundError(message, fix="pip install 'berth[torch]'")
     folder.mkdir(parents=True, exist_ok=True)
     threads = start.threads or max(1, (os.cpu_count() or 1) // start.workers)
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    environment = {"BERTH_OUTPUTS": str(folder.absolute()), **os.environ}
+    environment["OMP_NUM_THREADS"] = str(threads)
     for left in reversed(range(start.restarts + 1)):
         with (folder / "log.txt").open("ab") as log:
             process = subprocess.Popen(

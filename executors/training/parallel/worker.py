@@ -18,7 +18,7 @@ from typing import Any
 
 from engine.model.errors import BerthError
 from executors.tasks.reporting import TrainingReport
-from executors.training.parallel import loop, probing
+from executors.training.parallel import facts, loop, probing
 from executors.training.parallel.recipe import Recipe
 from executors.training.trials.host import LoadError, load
 
@@ -41,6 +41,8 @@ def main(arguments: Sequence[str]) -> int:
         if options.probe:
             probing.measure(recipe, options.folder, world, limits, clock=time.perf_counter)
             return 0
+        if world.rank == 0:
+            facts.write(options.folder, recipe, device=world.device, workers=world.size)
         report = TrainingReport()
         steps = loop.train(
             recipe, options.folder, world, limits, clock=time.perf_counter, report=report

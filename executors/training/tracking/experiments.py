@@ -1,15 +1,13 @@
-"""The record of a training: data, code, parameters, environment, metrics.
+"""The record of a training: data, code, parameters, environment, artefacts, metrics.
 
-A training task writes `experiment.json` beside its model. It holds no time, so that the same
-training has the same record. Metrics are the task's small outputs.
+A training task writes `experiment.json` beside its model (`executors.tasks.records`). Metrics are
+the task's small outputs.
 """
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -17,13 +15,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from engine.model.errors import DamagedError, NotFoundError
-from executors.tasks.context import Task, write_json
+from executors.tasks import records
+from executors.tasks.context import Task
 
-NAME = "experiment.json"
-_LIBRARIES = ("numpy", "scipy", "scikit-learn", "skops")
-_CHUNK_BYTES = 1 << 20
+NAME = records.NAME
 _FIELDS = ("model", "trials", "target", "reads")
-TIMED = ("seconds",)
+TIMED = ("seconds", "_ms", "per_second", "faster")
 """Endings of outputs that are measured by the clock, and so differ from run to run."""
 
 
@@ -31,8 +28,9 @@ TIMED = ("seconds",)
 class Experiment:
     """One training of a run.
 
-    data: file to digest. code: versions by name; `commit` where the pipeline's folder is a git
-    checkout. environment: interpreter, libraries, machine. metrics: the small outputs.
+    data: file, or task before it, to digest. code: versions and digests by name; `commit` where the
+    pipeline's folder is a git checkout. environment: interpreter, libraries, machine.
+    artifacts: file that was written to digest. metrics: the small outputs.
     """
 
     task: str
@@ -40,6 +38,7 @@ class Experiment:
     code: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    artifacts: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
     def flat(self) -> dict[str, str]:
@@ -50,6 +49,7 @@ class Experiment:
             "data": self.data,
             "code": self.code,
             "environment": self.environment,
+            "artifacts": self.artifacts,
         }
         return {
             f"{part}.{name}": value if isinstance(value, str) else json.dumps(value, sort_keys=True)
@@ -59,26 +59,34 @@ class Experiment:
 
 
 def write(task: Task, data: Sequence[Path]) -> None:
-    """Write the record of a task that has read these files."""
+    """Write the record of a built-in task that has read these files and written all others."""
     known = {name: task.spec[name] for name in _FIELDS if task.spec.get(name)}
-    write_json(
-        task.outputs / NAME,
-        {
-            "task": task.name,
-            "data": {path.name: digest(path) for path in data},
-            "code": {
-                "berth": metadata.version("berth"),
-                "commit": commit(Path(task.environment.get("BERTH_FOLDER", "/nonexistent"))),
-            },
-            "parameters": {**known, **task.settings, "seed": task.seed},
-            "environment": {
-                "python": platform.python_version(),
-                "machine": f"{platform.system()} {platform.machine()}",
-                "threads": os.environ.get("OMP_NUM_THREADS", ""),
-                **{name: metadata.version(name) for name in _LIBRARIES},
-            },
-        },
-    )
+    folder = Path(task.environment.get("BERTH_FOLDER", "/nonexistent"))
+    record = {
+        "task": task.name,
+        "data": {path.name: records.digest(path) for path in data},
+        "code": {"berth": metadata.version("berth"), "commit": records.commit(folder)},
+        "parameters": {**known, **task.settings, "seed": task.seed},
+        "environment": records.environment(),
+        "artifacts": records.artifacts(task.outputs),
+    }
+    records.write(task.outputs, record)
+
+
+def find(outputs: Path) -> Experiment | None:
+    """Return the record in the outputs of a task; None for none, and for a file of the task's own.
+
+    Raises:
+        DamagedError: as `read`.
+    """
+    path = outputs / NAME
+    if not path.exists():
+        return None
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not (records.is_record(found) and "task" in found):
+            return None
+    return read(outputs)
 
 
 def read(outputs: Path) -> Experiment:
@@ -94,41 +102,10 @@ def read(outputs: Path) -> Experiment:
         raise NotFoundError(f"there is no record at {str(path)!r}", fix=fix)
     try:
         record = cast("dict[str, Any]", json.loads(path.read_text(encoding="utf-8")))
-        metrics = json.loads((outputs / "outputs.json").read_text(encoding="utf-8"))
+        metrics = json.loads((outputs / records.OUTPUTS).read_text(encoding="utf-8"))
         return Experiment(**record, metrics=metrics)
     except (OSError, ValueError, TypeError) as error:
         raise DamagedError(f"the record {str(path)!r} is damaged: {error}") from error
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    hasher = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            hasher.update(chunk)
-    return f"sha256:{hasher.hexdigest()}"
-
-
-def commit(folder: Path) -> str:
-    """Return the commit that a folder's git checkout is at, "" where there is none.
-
-    Read from the files of git, so that no task needs git.
-    """
-    for place in (folder, *folder.parents):
-        head = place / ".git" / "HEAD"
-        if not head.is_file():
-            continue
-        text = head.read_text(encoding="utf-8").strip()
-        reference = text.removeprefix("ref: ")
-        if reference == text:
-            return text
-        loose = place / ".git" / reference
-        if loose.is_file():
-            return loose.read_text(encoding="utf-8").strip()
-        packed = place / ".git" / "packed-refs"
-        lines = packed.read_text(encoding="utf-8").splitlines() if packed.is_file() else []
-        return next((line.split()[0] for line in lines if line.endswith(f" {reference}")), "")
-    return ""
 
 
 def differences(

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,8 @@ from engine.model import documents
 from engine.model.dispatches import AttemptOrder
 from engine.model.errors import FinalError, NotFoundError
 from engine.model.identifiers import AttemptId
-from executors.local import FolderArtifacts, files, launch
+from executors.local import FolderArtifacts, files, launch, recording
+from executors.tasks import records
 from executors.training.tracking import experiments
 
 _SAME = 1e-9
@@ -29,11 +29,15 @@ _REASON_LINES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Again:
-    """Metrics of a task as they were and as they came again."""
+    """Metrics of a task as they were and as they came again.
+
+    changed: what of data, code and environment is not as it was.
+    """
 
     task: str
     before: Mapping[str, Any]
     after: Mapping[str, Any]
+    changed: tuple[str, ...] = ()
 
     def same(self, name: str) -> bool:
         """Whether a metric came out the same, to rounding."""
@@ -75,47 +79,72 @@ def again(home: Path, attempt: str, *, seconds_max: float) -> Again:
         FinalError: when the task fails now, with the end of what it said.
     """
     order = order_of(home, attempt)
-    old = launch.folder_of(home, attempt) / files.OUTPUTS / "outputs.json"
+    done = launch.folder_of(home, attempt)
+    old = done / files.OUTPUTS / records.OUTPUTS
     before = json.loads(old.read_text(encoding="utf-8")) if old.exists() else {}
     with tempfile.TemporaryDirectory(prefix="berth-again-") as scratch:
         there = Path(scratch)
         repeat = replace(order, attempt_id=AttemptId("again"))
         folder = launch.folder_of(there, repeat.attempt_id)
-        for name in (files.OUTPUTS, files.INPUTS, files.WORK):
+        for name in (files.INPUTS, files.OUTPUTS, files.WORK):
             (folder / name).mkdir(parents=True)
         store = FolderArtifacts(home / "artifacts")
         for task, digest in order.inputs.items():
             store.lay_out(digest, folder / files.INPUTS / task, durable=False)
         (folder / files.PARAMETERS).write_bytes(files.dump(order.parameters))
-        variables = launch.variables(repeat, there)
-        done = _run(repeat, variables, folder / files.WORK, seconds_max)
-        if done.returncode:
-            reason = " ".join(done.stderr.strip().splitlines()[-_REASON_LINES:])
-            message = f"task {order.task!r} ends with {done.returncode} now: {reason}"
-            raise FinalError(message, fix="compare the environment with `berth compare`")
-        written = folder / files.OUTPUTS / "outputs.json"
-        after = json.loads(written.read_text(encoding="utf-8"))
-    return Again(task=order.task, before=before, after=after)
+        told = files.read_launch(done)
+        variables = launch.environment(repeat, there, len(told["cpus"]) if told else 1)
+        command = launch.command(repeat, launch.variables(repeat, there))
+        what = f"task {order.task!r}"
+        finish(command, folder / files.WORK, variables, seconds_max=seconds_max, what=what)
+        if told:
+            recording.record(folder, {**told, "command": command}, variables)
+        written = folder / files.OUTPUTS
+        after = json.loads((written / records.OUTPUTS).read_text(encoding="utf-8"))
+        was, now = (records.said(place) or {} for place in (done / files.OUTPUTS, written))
+    return Again(task=order.task, before=before, after=after, changed=changed(was, now))
 
 
-def _run(
-    order: AttemptOrder, variables: Mapping[str, str], folder: Path, seconds_max: float
-) -> subprocess.CompletedProcess[str]:
-    """Run a task's command to its end.
+def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return which data, code and environment of a record another one has otherwise."""
+    return tuple(
+        f"{part}.{name}"
+        for part in ("data", "code", "environment")
+        for name, value in sorted(before.get(part, {}).items())
+        if name in after.get(part, {}) and after[part][name] != value
+    )
+
+
+def finish(
+    command: Sequence[str],
+    folder: Path,
+    variables: Mapping[str, str],
+    *,
+    seconds_max: float,
+    what: str,
+) -> None:
+    """Run a command to its good end.
 
     Raises:
-        FinalError: when it takes longer than it may.
+        FinalError: when it has none, or takes longer than it may; with the end of what it said.
     """
     try:
-        return subprocess.run(
-            launch.command(order, variables),
+        done = subprocess.run(
+            command,
             cwd=folder,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
+            env=variables,
             capture_output=True,
             text=True,
             timeout=seconds_max,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        message = f"task {order.task!r} took longer than {seconds_max:g} s"
+        message = f"{what} took longer than {seconds_max:g} s"
         raise FinalError(message, fix="allow more with `--minutes`") from error
+    except OSError as error:
+        message = f"{what} cannot be done again in {str(folder)!r}: {error.strerror}"
+        raise FinalError(message, fix="bring back what it was done with") from error
+    if done.returncode:
+        reason = " ".join(done.stderr.strip().splitlines()[-_REASON_LINES:])
+        message = f"{what} ends with {done.returncode} now: {reason}"
+        raise FinalError(message, fix="compare the environment with `berth compare`")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -21,6 +22,8 @@ from engine.model.resources import Resources
 from engine.model.signals import Layer
 from executors.local import LocalSignals, files, processes
 from executors.local.shim import main as shim
+from executors.tasks import records
+from executors.training.tracking import experiments
 from tests.support.local_cluster import LASTS, OUTPUTS, WRITES, LocalCluster, wait_for
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
@@ -380,3 +383,56 @@ def test_a_failed_command_leaves_its_last_lines_and_one_that_succeeds_none(
     failed = cluster.run(cluster.order(program + "sys.exit(3)", "fails"))
     assert failed.last_lines == tuple(f"line {number}" for number in range(10, 30))
     assert cluster.run(cluster.order(program + WRITES, "succeeds")).last_lines == ()
+
+
+def test_a_command_of_ones_own_has_a_record_of_its_metrics(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.txt").write_text("seven")
+    (tmp_path / "records.csv").write_text("1,2")
+    digest = cluster.artifacts.put(tmp_path / "a")
+    program = WRITES + (
+        "(out / 'model').write_text('weights'); "
+        "(out / 'experiment.json').write_text(json.dumps({'parameters': {'rate': 0.1}})) "
+    )
+    order = cluster.order(program, inputs={"etl": digest})
+    spec = {
+        "name": "fit",
+        "kind": "train",
+        "command": ["python", "fit.py"],
+        "reads": "records.csv",
+        "parameters": {"rate": 9.0, "depth": 3},
+    }
+    parameters = {"task": spec, "seed": 7, "overrides": {"depth": 4}}
+    order = dataclasses.replace(order, parameters=parameters, folder=str(tmp_path))
+    seen = cluster.run(order)
+    found = experiments.read(cluster.folder() / "outputs")
+    assert found.task == "fit"
+    assert found.metrics == {"rows": 3}
+    assert found.data == {"etl": digest, "records.csv": records.digest(tmp_path / "records.csv")}
+    assert found.parameters == {"rate": 0.1, "depth": 4, "seed": 7}
+    assert found.code["command"] == "python fit.py"
+    assert set(found.artifacts) == {"model"}
+    assert found.environment["threads"] == "1"
+    assert seen.artifact is not None
+    assert cluster.artifacts.read(seen.artifact, "experiment.json")
+
+
+@pytest.mark.parametrize(
+    ("spec", "more"),
+    [
+        ({"kind": "etl", "command": ["x"]}, ""),
+        ({"kind": "train", "command": []}, ""),
+        ({"kind": "train", "command": ["x"]}, "(out / 'outputs.json').write_text('{}')"),
+        ({"kind": "train", "command": ["x"]}, "(out / 'experiment.json').write_text('[1]')"),
+    ],
+)
+def test_only_metrics_of_ones_own_commands_are_recorded(
+    cluster: LocalCluster, spec: dict[str, object], more: str
+) -> None:
+    order = dataclasses.replace(
+        cluster.order(WRITES + more), parameters={"task": {"name": "fit", **spec}}
+    )
+    assert cluster.run(order).state is AttemptState.SUCCEEDED
+    assert experiments.find(cluster.folder() / "outputs") is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,12 +14,13 @@ import pytest
 from engine.clocks import SystemClock
 from engine.model.dispatches import AttemptOrder, AttemptState, Observation, Reason
 from engine.model.errors import RefusedError, RetryableError
+from engine.model.fleet import Fleet, NodeShape
 from engine.model.identifiers import AttemptId, Digest
 from engine.model.resources import Resources
 from engine.model.specs import TaskKind
 from engine.testing.executor_suite import ended, seen
 from executors.containers import ContainerExecutor, ContainerSettings, podman
-from executors.local import LocalSignals, files
+from executors.local import FileFleetSource, LocalSignals, files
 from tests.support.containers import PodmanMachine, required
 from tests.support.local_cluster import LASTS, OUTPUTS, WRITES, LocalCluster, wait_for
 
@@ -226,6 +228,33 @@ def test_folders_that_cannot_be_shown_are_refused(berth: Berth, tmp_path: Path) 
         with pytest.raises(RefusedError, match=why):
             berth.executor.start(replace(berth.order(WRITES), folder=str(folder)))
     assert list((tmp_path / "attempts").iterdir()) == []
+
+
+def test_each_task_has_gpus_of_its_own(machine: PodmanMachine, tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("not run: only root can lay a file over /etc")
+    berth = Berth(tmp_path, machine.with_gpus(2))
+    shape = NodeShape(machine="small", cpu_cores=2, memory_gib=4, gpu_count=2)
+    (cluster,) = berth.cluster.source.fleet().clusters
+    pools = (replace(cluster.pools[0], shape=shape),)
+    fleet = Fleet(clusters=(replace(cluster, pools=pools, executor="containers"),))
+    berth.cluster.source = FileFleetSource(fleet, berth.cluster.switch)
+    executor = berth.reopened()
+    limits = Resources(cpu_cores=1.0, memory_gib=0.5, gpu_count=1)
+    says = "(out / 'outputs.json').write_text(json.dumps({'gpu': os.environ['GPU']})); "
+    orders = [
+        replace(berth.order(OUTPUTS + says + more), attempt_id=attempt, limits=limits)
+        for attempt, more in ((FIRST, LASTS), (AttemptId("r-1.task.2"), ""))
+    ]
+    for order in orders:
+        executor.start(order)
+    assert ended(executor, orders[1].attempt_id).outputs == {"gpu": "1"}
+    wait_for((berth.cluster.folder() / files.OUTPUTS / "outputs.json").exists)
+    executor.stop(FIRST)
+    ended(executor, FIRST)
+    assert json.loads((berth.cluster.folder() / files.OUTPUTS / "outputs.json").read_text()) == {
+        "gpu": "0"
+    }
 
 
 def test_services_and_several_nodes_are_refused(berth: Berth) -> None:

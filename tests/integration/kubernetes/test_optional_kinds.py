@@ -20,7 +20,7 @@ from engine.model.resources import Resources
 from engine.model.specs import TaskKind
 from engine.testing.executor_suite import Behaviour, eventually
 from executors.kubernetes import rights
-from executors.kubernetes.api import APPLY, Api, Document
+from executors.kubernetes.api import Api, Document
 from executors.kubernetes.diagnosis import diagnose
 from executors.kubernetes.kinds import addresses
 from executors.kubernetes.kinds.addresses import (
@@ -32,7 +32,7 @@ from executors.kubernetes.kinds.addresses import (
 )
 from executors.kubernetes.serving import objects, routing
 from executors.kubernetes.serving.rollout import Phase, Rules, State, Strategy
-from tests.support.clusters import building, operators, plane, process_kubelet, programs
+from tests.support.clusters import building, kserve, operators, plane, process_kubelet, programs
 from tests.support.clusters.fixtures import Place, new_place
 from tests.support.clusters.process_kubelet import ProcessKubelet
 from tests.support.clusters.workplace import PROGRAMS, Workplace
@@ -251,32 +251,6 @@ def is_ready(_pod: Document) -> Document:
     }
 
 
-def play_kserve(place: Place) -> None:
-    """Make the Deployment of an InferenceService, as KServe does in its standard mode."""
-    (found,) = every(place, INFERENCE_SERVICE)
-    metadata, predictor = found["metadata"], dict(found["spec"]["predictor"])
-    least = predictor.pop("minReplicas")
-    del predictor["maxReplicas"]
-    name = f"{metadata['name']}-predictor"
-    labels = {**metadata["labels"], "app": name}
-    told = {"labels": labels, "annotations": metadata["annotations"]}
-    strategy = predictor.pop("deploymentStrategy")
-    body = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, **told},
-        "spec": {
-            "replicas": least,
-            "selector": {"matchLabels": {"app": name}},
-            "strategy": strategy,
-            "template": {"metadata": told, "spec": predictor},
-        },
-    }
-    path = f"/apis/apps/v1/namespaces/{place.namespace}/deployments/{name}"
-    query = {"fieldManager": "kserve", "force": "true"}
-    place.admin.call("PATCH", path, query=query, body=body, content_type=APPLY)
-
-
 @pytest.mark.parametrize("workplace", [{"serves_as": "inferenceservice"}], indirect=True)
 def test_a_model_is_served_by_an_inference_service(
     workplace: Workplace, node: ProcessKubelet
@@ -294,13 +268,13 @@ def test_a_model_is_served_by_an_inference_service(
     node.script = is_ready
     try:
         executor.start(order)
-        play_kserve(place)
+        kserve.play(place)
         seen = eventually(executor, ATTEMPT, lambda each: bool(each.endpoint))
         assert seen.state is AttemptState.RUNNING
         (found,) = every(place, INFERENCE_SERVICE)
         assert found["spec"]["predictor"]["maxReplicas"] == 3
         programs.wait_until(lambda: _asked(workplace, second), "the next package")
-        play_kserve(place)
+        kserve.play(place)
         programs.wait_until(lambda: _swapped(workplace, second), "its pods")
         executor.stop(ATTEMPT)
         is_told(workplace, AttemptState.STOPPED)

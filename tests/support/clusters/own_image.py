@@ -26,6 +26,19 @@ SERVING = (
     "cryptography",
 )
 """What a server needs besides."""
+TRAINING = (
+    "psutil",
+    "msgspec",
+    "numpy",
+    "scikit-learn",
+    "scipy",
+    "skl2onnx",
+    "skops",
+    "onnxruntime",
+    "cryptography",
+    "pydantic",
+)
+"""What the built-in tasks of a classifier need."""
 
 
 def push(registry: str, only: tuple[str, ...] | None) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from engine.clocks import SystemClock
 from executors.kubernetes.clusters import KubernetesClusters
 from executors.kubernetes.executor import KubernetesExecutor
 from executors.kubernetes.fleet import KubernetesFleetSource
+from executors.kubernetes.rights import Right
 from executors.kubernetes.settings import ClusterSettings, KubernetesSettings
 from executors.local import FolderArtifacts
 from tests.support.clusters import building, kubelet, own_image, plane
@@ -30,9 +32,10 @@ class RealCluster:
     node: kubelet.Node
     image: str
 
-    def place(self) -> Place:
-        """Return a namespace of its own, and a user with Berth's rights."""
-        return new_place(self.plane, api_of(self.plane.kubeconfig, self.plane.folder.name))
+    def place(self, more: frozenset[Right] = frozenset()) -> Place:
+        """Return a namespace of its own, and a user with Berth's rights, and perhaps more."""
+        admin = api_of(self.plane.kubeconfig, self.plane.folder.name)
+        return new_place(self.plane, admin, more=more)
 
 
 def unavailable() -> str:
@@ -86,10 +89,18 @@ def real_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealClust
 
 
 class RealWorkplace:
-    """An engine's parts for one real cluster, `east`."""
+    """An engine's parts for one real cluster, `east`; settings: more of what is said of it."""
 
-    def __init__(self, cluster: RealCluster, home: Path, image: str = "") -> None:
-        self.place = cluster.place()
+    def __init__(
+        self,
+        cluster: RealCluster,
+        home: Path,
+        image: str = "",
+        *,
+        more: frozenset[Right] = frozenset(),
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.place = cluster.place(more)
         self.home = home
         self.artifacts = FolderArtifacts(home / "artifacts")
         given = ClusterSettings(
@@ -98,15 +109,16 @@ class RealWorkplace:
             namespace=self.place.namespace,
             writes_per_second=0.0,
             reached_by="pod",
+            **(settings or {}),
         )
-        settings = KubernetesSettings(
+        told = KubernetesSettings(
             kubeconfig=self.place.kubeconfig,
             clusters=(given,),
             image=image or cluster.image,
             listen=f"{cluster.node.address}:0",
             stop_seconds=6.0,
         )
-        self.clusters = KubernetesClusters(settings, self.place.namespace)
+        self.clusters = KubernetesClusters(told, self.place.namespace)
         self.source = KubernetesFleetSource(self.clusters)
         self.source.fleet()
         self.executor = KubernetesExecutor(home, self.clusters, self.artifacts, SystemClock())

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from alarms import HypothesisTree
-from alarms.rootcause.checked import SETTLING, WEIGHTS
+from alarms.rootcause.trust import SETTLING, WEIGHTS
 from engine.model import differing
 from engine.model.alarms import Alarm, Cause, CauseKind, Event
 from engine.model.checks import Checked, CheckKind, Verdict

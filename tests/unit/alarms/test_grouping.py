@@ -252,4 +252,4 @@ def test_subjects_name_their_pipeline() -> None:
 def test_titles_say_what_and_where() -> None:
     silent = dataclasses.replace(alarm("a", 1.0, pipeline="p"), test="silence")
     (group,) = grouped(silent)
-    assert group.title == "errors_share silent: model:a"
+    assert group.title == "failed requests of model a: no values any more"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,15 @@ from api.settings import Settings
 from api.wiring import Application, build
 from api.wiring.run_desk import RunDesk
 from engine import documents
-from engine.model.dispatches import Attempt, AttemptState, Run, RunCause, RunState
+from engine.model.dispatches import (
+    Attempt,
+    AttemptState,
+    Run,
+    RunCause,
+    RunState,
+    TaskRun,
+    TaskState,
+)
 from engine.model.identifiers import (
     AttemptId,
     ClusterName,
@@ -26,8 +35,10 @@ from engine.model.identifiers import (
     RunId,
     TaskName,
 )
-from engine.model.records import ATTEMPTS, RUNS, Put
+from engine.model.records import ATTEMPTS, RUNS, TASK_RUNS, Put
 from engine.model.resources import Resources
+from engine.model.specs import TaskKind
+from executors.local import FolderArtifacts
 from tests.support.faces import FLEET
 from tests.support.tracking_server import Tracking
 
@@ -105,3 +116,35 @@ def test_a_run_is_exported_by_hand(
             main.application()(["export", RUN.run_id, *extra], prog_name="berth")
         assert bool(ended.value.code) == (extra != ["--to", tracking.url])
     assert "run0" in capsys.readouterr().out
+
+
+def test_trainings_of_a_cluster_are_read_from_what_came_back(
+    ran: Application, tracking: Tracking, tmp_path: Path
+) -> None:
+    outputs = tmp_path / "outputs"
+    outputs.mkdir()
+    (outputs / "experiment.json").write_text(json.dumps({"task": "far"}))
+    (outputs / "outputs.json").write_text(json.dumps({"quality": 0.8}))
+    artifacts = FolderArtifacts(ran.parts.settings.home / "artifacts")
+    far = replace(ATTEMPT, attempt_id=AttemptId("r-1.far.1"), task=TaskName("far"))
+    task = TaskRun(
+        run_id=RUN.run_id,
+        pipeline=RUN.pipeline,
+        task=far.task,
+        kind=TaskKind.TRAIN,
+        state=TaskState.SUCCEEDED,
+        attempt=1,
+        artifact=artifacts.put(outputs),
+    )
+    bare = replace(far, attempt_id=AttemptId("r-1.bare.1"), task=TaskName("bare"))
+    (outputs / "experiment.json").unlink()
+    nothing = replace(task, task=bare.task, artifact=artifacts.put(outputs))
+    lost = replace(far, attempt_id=AttemptId("r-1.lost.1"), task=TaskName("lost"))
+    attempts = [Put(ATTEMPTS, each) for each in (far, bare, lost)]
+    ran.parts.ledger.commit("test", [*attempts, Put(TASK_RUNS, task), Put(TASK_RUNS, nothing)])
+    found = {each.task: each.metrics for each in ran.experiments(RUN.run_id)}
+    assert found == {"train": {"quality": 0.9}, "far": {"quality": 0.8}}
+    desk = RunDesk(ran.parts)
+    assert desk.export_new()
+    assert not desk.export_new()
+    assert len(tracking.runs) == 2

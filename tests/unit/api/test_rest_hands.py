@@ -15,12 +15,28 @@ from api.messages.notifying import NotifyQuestion
 from api.messages.questions import SilenceQuestion
 from api.wiring import Application
 from engine.model.alarms import ActionKind, Cause, CauseKind, Event, SuperAlarmState
+from engine.model.checks import Checked, CheckKind
+from engine.model.checks import Verdict as Outcome
 from engine.model.errors import NotFoundError
 from engine.model.feedback import Folding, Verdict
 from engine.model.records import ALARMS, EVENTS, FOLDINGS, SUPER_ALARMS, Put
 from engine.testing.watch_suites import alarm, group
 
-CAUSE = Cause(kind=CauseKind.INFRASTRUCTURE, subject="cluster:c", title="c failed", belief=0.9)
+CHECKED = Checked(
+    kind=CheckKind.CLUSTER,
+    subject="cluster:c",
+    verdict=Outcome.CONFIRMS,
+    message="no answer",
+    at=1.0,
+    took_seconds=0.1,
+)
+CAUSE = Cause(
+    kind=CauseKind.INFRASTRUCTURE,
+    subject="cluster:c",
+    title="c failed",
+    belief=0.9,
+    checked=CHECKED,
+)
 
 
 @pytest.fixture
@@ -63,6 +79,41 @@ def test_what_people_say_is_kept(remote: Remote) -> None:
     assert [len(one.alarms) for one in (kept, fresh)] == [3, 1]
     both = remote.hands.merge("SA-1", hands.MergeQuestion(other=fresh.super_alarm_id))
     assert both.aliases == (fresh.super_alarm_id,)
+
+
+def test_what_is_said_of_a_check_is_kept_and_shown(
+    remote: Remote, served: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("feedback", "SA-1", "wrong", "--check", "1", "--who", "ann")
+    assert "would count as wrong" in said(capsys, served, *words, "--dry-run")
+    assert remote.context("SA-1").checks == ()
+    assert '"cluster:c"' in said(capsys, served, *words, "--json")
+    told = said(capsys, served, *words)
+    assert told.strip() == "That a check confirms cause 1 of SA-1 counts as wrong."
+    (given,) = remote.context("SA-1").checks
+    assert (given.check, given.cause, given.who) == (CheckKind.CLUSTER, CAUSE.kind, "ann")
+    shown = said(capsys, served, "alarms", "show", "SA-1")
+    assert "judged   ann says that this check is wrong" in shown
+    assert "--check NUMBER" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [(("2",), "no check was run for cause 2"), (("1", "--cause", "x"), "is not understood")],
+)
+def test_a_check_that_is_not_there_cannot_be_judged(
+    remote: Remote,
+    served: str,
+    capsys: pytest.CaptureFixture[str],
+    more: tuple[str, ...],
+    expected: str,
+) -> None:
+    del remote
+    words = ["feedback", "SA-1", "wrong", "--check", *more, "--url", served]
+    with pytest.raises(SystemExit) as ended:
+        main.application()(words, prog_name="berth")
+    assert ended.value.code
+    assert expected in capsys.readouterr().err
 
 
 def test_silences_are_made_listed_and_ended(remote: Remote) -> None:

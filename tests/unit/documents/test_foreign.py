@@ -142,7 +142,7 @@ def test_loops_over_mappings_and_numbers_are_written_out() -> None:
         ("{name: a}", "names no template"),
         ("{name: a, template: c, when: '{{tasks.b.outputs.result}} =~ x'}", "does not map"),
         ("{name: a, template: c, depends: gone}", "`gone` is no task before it"),
-        ("{name: a, template: c, withParam: '{{tasks.b.outputs.result}}'}", "not known yet"),
+        ("{name: a, template: c, withParam: '{{workflow.parameters.x}}'}", "not known yet"),
         ("{name: a, template: c, hooks: {}}", "`hooks` does not map: add a task"),
         ("{name: a, template: c, colour: red}", "`colour` is not known here"),
         ("{name: a, template: c, arguments: {parameters: [{name: x, valueFrom: {}}]}}", "`x` is"),

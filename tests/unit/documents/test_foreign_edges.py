@@ -552,3 +552,70 @@ def test_a_condition_of_kfp_on_an_output_that_has_no_name_of_ours_is_false_and_s
     found, spec = imported(kfp("a: {componentRef: {name: one}}", second))
     assert "the condition reads what is not known here: n" in said(found)
     assert spec.task("b").when == "false"
+
+
+LISTED = "{name: b, template: one}"
+
+
+@pytest.mark.parametrize(
+    ("output", "key"), [("result", "result"), ("parameters.the-parts", "the_parts")]
+)
+def test_a_loop_of_argo_over_an_output_has_room_for_some_values(output: str, key: str) -> None:
+    loop = (
+        "{name: a, template: one, dependencies: [b], withParam: '{{tasks.b.outputs.OUTPUT}}',"
+        " arguments: {parameters: [{name: x, value: '{{item.os}}-{{item}}'}]}}"
+    ).replace("OUTPUT", output)
+    found, spec = imported(argo(LISTED, loop, spec="  parallelism: 20"))
+    first = spec.task("a-1")
+    assert first.turn is not None
+    assert (first.turn.task, first.turn.output, first.turn.parameter) == ("b", key, "item")
+    assert (first.turn.most, first.at_once, len(spec.tasks)) == (10, 10, 11)
+    assert first.command == ("run", "{{item.os}}-{{item}}")
+    assert f"the plan reserves for 10 values of `b.{key}`" in said(found)
+    assert len(found.notes) == 1
+
+
+def test_a_loop_of_argo_over_an_output_in_a_loop_is_said() -> None:
+    inner = "{name: i, template: one, withParam: '{{tasks.b.outputs.result}}'}"
+    text = argo(
+        "{name: a, template: t, withItems: [1, 2]}",
+        templates=f"  - {{name: t, dag: {{tasks: [{LISTED}, {inner}]}}}}",
+    )
+    found, _ = imported(text)
+    assert "this loop does not map: a loop in a loop" in said(found)
+
+
+OVER = (
+    "a: {componentRef: {name: looped}, dependentTasks: [split], inputs: {parameters: {list: "
+    "{taskOutputParameter: {producerTask: split, outputParameterKey: Output}}}}, "
+    "iteratorPolicy: {parallelismLimit: 2}, "
+    "parameterIterator: {items: {inputParameter: list}, itemInput: the-item}}"
+)
+LOOPED = """  looped: {dag: {tasks: {fit: {componentRef: {name: one}, inputs: {parameters: {
+      x: {componentInputParameter: the-item},
+      y: {componentInputParameter: the-item,
+          parameterExpressionSelector: 'parseJson(string_value)["os"]'}}}}}}}"""
+
+
+def test_a_loop_of_kfp_over_an_output_has_room_for_some_values() -> None:
+    found, spec = imported(kfp("split: {componentRef: {name: one}}", OVER, components=LOOPED))
+    first = spec.task("fit-1")
+    assert first.turn is not None
+    assert (first.turn.task, first.turn.output, first.turn.parameter) == (
+        "split",
+        "Output",
+        "the-item",
+    )
+    assert (first.after, first.at_once, len(spec.tasks)) == (("split",), 2, 11)
+    assert first.parameters == {"x": "{{the-item}}", "y": "{{the-item.os}}"}
+    assert "the plan reserves for 10 values of `split.Output`" in said(found)
+
+
+def test_a_loop_of_kfp_over_a_given_list_is_written_out() -> None:
+    task = (
+        "a: {componentRef: {name: one}, inputs: {parameters: {list: "
+        "{runtimeValue: {constant: '[3, 4]'}}}}, "
+        "parameterIterator: {items: {inputParameter: list}, itemInput: n}}"
+    )
+    _, spec = imported(kfp(task))
+    assert [task.parameters["n"] for task in spec.tasks] == [3, 4]

@@ -6,7 +6,8 @@ import pytest
 
 from engine.documents import pipeline_from, pipeline_mapping, read_pipeline
 from engine.model.errors import InvalidInputError
-from engine.model.specs import Join, PipelineSpec
+from engine.model.identifiers import TaskName
+from engine.model.specs import Join, PipelineSpec, Turn
 
 
 def spec(tasks: str) -> PipelineSpec:
@@ -105,3 +106,51 @@ def test_what_a_task_before_may_not_have_written_needs_a_guard_after_any_end() -
     )
     assert code == "S015"
     assert "`join: done` goes on without it" in message
+
+
+OVER = """
+  split: {kind: etl, command: [split]}
+  train: {kind: train, after: split, each: {part: split.parts}, most: 3, at once: 2,
+          command: [fit, "{{part}}"]}
+  pick: {kind: evaluate, after: train, command: [pick]}
+  tell: {kind: etl, after: pick, when: "pick.quality > 0.5"}
+"""
+
+
+def test_a_loop_over_an_output_has_a_turn_for_each_value_it_may_have() -> None:
+    found = spec(OVER)
+    turns = [task for task in found.tasks if task.loop == "train"]
+    assert [task.name for task in turns] == ["train-1", "train-2", "train-3"]
+    assert turns[1].turn == Turn(
+        task=TaskName("split"), output="parts", parameter="part", number=2, most=3
+    )
+    assert turns[1].command == ("fit", "{{part}}")
+    assert (turns[1].at_once, turns[1].parameters) == (2, {})
+    assert found.task("pick").after == ("train-1", "train-2", "train-3")
+    assert pipeline_from(pipeline_mapping(found), name="again") == found
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("{kind: etl, after: s, each: {a: s.b}}", "how many values `s.b` will have"),
+        ("{kind: etl, after: s, each: {a: s.b}, most: 0}", "0"),
+        ("{kind: etl, after: s, each: {a: [1]}, most: 3, at once: 1}", ""),
+        ("{kind: etl, most: 3}", "`most` is for a loop over an output"),
+        ("{kind: etl, each: {a: s.b}, most: 3}", "`s` is not before `t-1`"),
+        ("{kind: etl, each: {a: z.b}, most: 3}", "`z` is no task of this pipeline"),
+        ("{kind: etl, after: s, each: {a: sb}, most: 3}", "needs a list of values"),
+        ("{kind: etl, after: s, each: {a: s.b, c: [1]}, most: 3}", "needs a list of values"),
+    ],
+)
+def test_a_loop_over_an_output_that_cannot_be_is_refused(task: str, said: str) -> None:
+    text = f"  s: {{kind: etl}}\n  t: {task}"
+    if not said:
+        assert len(spec(text).tasks) == 2
+        return
+    assert said in " ".join(message for _, message in codes(text))
+
+
+def test_outputs_of_a_turn_may_not_exist() -> None:
+    found = codes(OVER + '  last: {kind: etl, after: train, when: "train_1.quality > 0.5"}')
+    assert [code for code, _ in found] == ["S015"]

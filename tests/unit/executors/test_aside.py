@@ -26,8 +26,10 @@ def test_a_large_package_is_loaded_and_asked_in_another_process(
     started: list[aside.ModelAside] = []
     kind = aside.ModelAside
 
-    def noted(*given: object) -> aside.ModelAside:
-        started.append(kind(*given))
+    def noted(
+        file: str, data: bytes, processes: Processes, *, pickle: str = ""
+    ) -> aside.ModelAside:
+        started.append(kind(file, data, processes, pickle=pickle))
         return started[-1]
 
     monkeypatch.setattr(aside, "ModelAside", noted)

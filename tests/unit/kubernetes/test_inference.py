@@ -15,7 +15,7 @@ def deployment() -> Document:
         server(),
         "blue",
         "sha256:a",
-        objects.Addresses(package="http://p", signals="http://s"),
+        objects.Addresses(package={"BERTH_ADDRESS": "http://p"}, signals="http://s"),
         image="berth",
         python="python",
     )

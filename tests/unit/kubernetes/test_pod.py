@@ -24,6 +24,7 @@ from engine.model.identifiers import AttemptId, Digest
 from executors.kubernetes import endpoint, verdicts
 from executors.kubernetes.journal import Journal, Sender
 from executors.local import FolderArtifacts
+from executors.training.tracking import experiments
 from tests.support.local_cluster import WRITES
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -345,3 +346,16 @@ def test_a_task_may_not_measure_for_another_pipeline(pod: Pod) -> None:
 def test_an_engine_that_is_away_does_not_keep_a_task_from_its_end(pod: Pod) -> None:
     away = "http://127.0.0.1:1/signals/x?signature=0"
     assert pod.run(MEASURES, signals=away)[0] == 0
+
+
+def test_a_record_of_a_command_of_ones_own_comes_back_with_its_outputs(
+    pod: Pod, tmp_path: Path
+) -> None:
+    spec = {"name": "fit", "kind": "train", "command": ["python", "fit.py"]}
+    _, told = pod.run(
+        WRITES, parameters={"task": spec}, digests={"etl": "sha256:7"}, commit="abc123"
+    )
+    pod.artifacts.fetch(Digest(told.artifact), tmp_path / "there")
+    found = experiments.read(tmp_path / "there")
+    assert (found.task, dict(found.data)) == ("fit", {"etl": "sha256:7"})
+    assert found.code["commit"] == "abc123"

@@ -22,7 +22,7 @@ from executors.kubernetes.api import Document
 from executors.kubernetes.serving import objects
 from executors.kubernetes.serving.rollout import Desired, Rules, State, Strategy
 
-ADDRESSES = objects.Addresses(package="http://a", signals="http://b")
+ADDRESSES = objects.Addresses(package={"BERTH_ADDRESS": "http://a"}, signals="http://b")
 
 
 def server() -> objects.Server:

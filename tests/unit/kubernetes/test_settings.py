@@ -68,6 +68,9 @@ def test_all_faults_are_told_at_once_with_a_fix(tmp_path: Path) -> None:
         ("kubeconfig = 'a'\n[clusters.e]\ndevice_class = 'GPU'", "a name of a-z"),
         ("kubeconfig = 'a'\n[clusters.e]\ngateway = 'net/'", "NAME or NAMESPACE/NAME"),
         ("kubeconfig = 'a'\n[clusters.e]\ngateway = 'a/b/c'", "NAME or NAMESPACE/NAME"),
+        ("kubeconfig = 'a'\n[clusters.e]\nmodelcars = 'r.io/m:1'", "HOST\\[:PORT\\]/REPOSITORY"),
+        ("kubeconfig = 'a'\n[clusters.e]\nmodelcar_base = 'alpine'", "busybox or HOST"),
+        ("kubeconfig = 'a'\n[clusters.e]\nmodelcars = 'r.io/m'", "only InferenceServices"),
         ("=", "cannot read"),
     ],
 )

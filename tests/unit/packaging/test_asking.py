@@ -21,18 +21,18 @@ from executors.packaging import archives
 from executors.packaging.oci import distribution
 from executors.packaging.registry import OciRegistry
 from executors.packaging.repository.delivery import Delivery
-from executors.packaging.repository.image import asking
-from executors.packaging.repository.image.asking import ImageServer, ImageServers, Surroundings
+from executors.packaging.repository.image.asking import Ahead, ImageServer
 from executors.packaging.repository.image.building import Images
 from executors.packaging.repository.releases import Kind, Stage
 from executors.packaging.repository.settings import Format
+from executors.packaging.repository.surroundings import RUNNING, Surroundings
 from executors.packaging.security import attachments
 from executors.packaging.security.attachments import Suffix
 from executors.packaging.security.signing import cosign, envelopes, keys, provenance
 from tests.support.pushed_models import World
 from tests.support.registry_process import PROGRAM, RegistryProcess
 
-HERE = Surroundings(kind=Format.PYTHON, libraries=(), version=asking.RUNNING)
+HERE = Surroundings(kind=Format.PYTHON, libraries=(), version=RUNNING)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_server_begun_ahead_serves_one_model_and_gives_way(awaiting: World) ->
 
 
 def test_a_server_that_ended_while_it_waited_is_replaced() -> None:
-    servers = ImageServers()
+    servers = Ahead(ImageServer)
     for version in ("a", "b"):
         with pytest.raises(NotFoundError, match="Python"):
             servers.prepare(Surroundings(kind=Format.PYTHON, libraries=(), version=version))
@@ -80,7 +80,7 @@ def test_a_server_that_ended_while_it_waited_is_replaced() -> None:
     servers.prepare(HERE)
     for library in ("/a", "/b"):
         servers.prepare(
-            Surroundings(kind=Format.PYTHON, libraries=(Path(library),), version=asking.RUNNING)
+            Surroundings(kind=Format.PYTHON, libraries=(Path(library),), version=RUNNING)
         )
     found = servers.take(HERE)
     assert found is not None

@@ -120,7 +120,7 @@ def test_a_limit_on_size_and_latency_holds(world: World) -> None:
 
 def test_a_model_that_is_none_is_refused(world: World) -> None:
     world.add("model.onnx", b"no model at all")
-    with pytest.raises(RefusedError, match="cannot be loaded"):
+    with pytest.raises(RefusedError, match="cannot be served"):
         world.deliver()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from engine.model.errors import BerthError, DamagedError, NotFoundError, RefusedError
 from executors.packaging.security.sandbox import calls, filters
-from executors.packaging.security.sandbox.confinement import Bounds
+from executors.packaging.security.sandbox.confinement import NO_CALLS, NO_NETWORK, Applied, Bounds
 from executors.packaging.security.sandbox.running import Call, run
 from tests.unit.security.test_scanning import HOSTILE
 
@@ -88,6 +88,25 @@ def test_a_harmless_archive_is_unpacked(tmp_path: Path) -> None:
     names = calls.unpack(archive(tmp_path, one=b"1", two=b"22"), tmp_path / "out")
     assert names == ("in/one", "in/two")
     assert (tmp_path / "out" / "in" / "two").read_bytes() == b"22"
+
+
+def test_some_folders_of_a_layer_are_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    layer = archive(tmp_path, **{"site-packages/a.py": b"1", "etc/b": b"2"})
+    calls.unpack_named(layer, tmp_path / "out", {"site-packages"})
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert [path.name for path in files] == ["a.py"]
+    (tmp_path / "bad.tar").write_bytes(HOSTILE["up.tar"])
+    with pytest.raises(DamagedError):
+        calls.unpack_named(tmp_path / "bad.tar", tmp_path / "out", {"..", "x"})
+
+
+def test_nothing_is_opened_with_the_network_within_reach() -> None:
+    told = Applied(applied=["files"], missing=["no network: x", "system calls: y"])
+    with pytest.raises(RefusedError, match="cuts no process off"):
+        told.require()
+    for name in (NO_NETWORK, NO_CALLS):
+        Applied(applied=[name]).require()
 
 
 @pytest.mark.parametrize("name", ["up.tar", "link-out.tar", "twice.zip", "device.tar", "bomb.zip"])

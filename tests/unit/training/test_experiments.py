@@ -24,6 +24,7 @@ from engine.model.identifiers import (
 from engine.model.resources import Resources
 from engine.model.specs import TaskKind
 from executors.local import FolderArtifacts
+from executors.tasks import records
 from executors.training.tracking import experiments, reproducing
 from executors.training.tracking.reproducing import Again
 from tests.support.heart_tasks import HeartTasks
@@ -65,7 +66,7 @@ def kept(trained: HeartTasks, home: Path, *, command: tuple[str, ...] = ()) -> s
 def test_a_training_says_what_made_it(trained: HeartTasks) -> None:
     found = experiments.read(trained.outputs("tree"))
     assert found.task == "tree"
-    assert found.data["train.npy"] == experiments.digest(trained.outputs("features") / "train.npy")
+    assert found.data["train.npy"] == records.digest(trained.outputs("features") / "train.npy")
     assert found.parameters["seed"] == 7
     assert found.parameters["model"] == ["tree"]
     assert found.metrics["model"] == "tree"
@@ -99,6 +100,29 @@ def test_a_task_that_fails_now_says_so(
     attempt = kept(trained, tmp_path, command=("python", "-c", program))
     with pytest.raises(FinalError, match=message):
         reproducing.again(tmp_path, attempt, seconds_max=2)
+
+
+def test_a_command_done_again_says_which_of_its_data_changed(
+    trained: HeartTasks, tmp_path: Path
+) -> None:
+    program = (
+        "import os; from pathlib import Path; "
+        "Path(os.environ['BERTH_OUTPUTS'], 'outputs.json').write_text('{\"quality\": 0.5}')"
+    )
+    words = ["python", "-c", program]
+    attempt = kept(trained, tmp_path, command=tuple(words))
+    folder = tmp_path / "attempts" / attempt
+    (folder / "outputs" / "outputs.json").write_text('{"quality": 0.5}')
+    (folder / "outputs" / experiments.NAME).write_text('{"data": {"rows.csv": "sha256:0"}}')
+    order = json.loads((folder / "order.json").read_text())
+    spec = {"name": "tree", "kind": "train", "command": words, "reads": "rows.csv"}
+    order["parameters"] = {"task": spec}
+    (folder / "order.json").write_text(json.dumps(order))
+    (folder / "launch.json").write_text(json.dumps(LAUNCH | {"command": words}))
+    (tmp_path / "rows.csv").write_text("1")
+    again = reproducing.again(tmp_path, attempt, seconds_max=60)
+    assert again.reproduced
+    assert again.changed == ("data.rows.csv",)
 
 
 def test_what_is_gone_cannot_be_done_again(tmp_path: Path) -> None:
@@ -142,11 +166,12 @@ def test_the_commit_of_a_folder_is_read_without_git(tmp_path: Path, packed: bool
     else:
         (git / "refs" / "heads" / "main").write_text("abc123\n")
     (tmp_path / "deep").mkdir()
-    assert experiments.commit(tmp_path / "deep") == "abc123"
+    assert records.commit(tmp_path / "deep") == "abc123"
     (git / "HEAD").write_text("def456\n")
-    assert experiments.commit(tmp_path) == "def456"
+    assert records.commit(tmp_path) == "def456"
 
 
+LAUNCH = {"cpus": [0], "grace_seconds": 1.0, "folder": "work"}
 OBJECTIVE = """
 def objective(trial):
     for epoch in trial.epochs():

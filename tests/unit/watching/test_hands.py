@@ -8,10 +8,13 @@ from collections.abc import Sequence
 import pytest
 
 from engine.model.alarms import Alarm, SuperAlarm, SuperAlarmState
+from engine.model.checks import Checked, CheckKind
+from engine.model.checks import Verdict as Outcome
 from engine.model.errors import ConflictError, InvalidInputError, NotFoundError, RefusedError
-from engine.model.feedback import Matcher, Verdict
+from engine.model.feedback import CheckFeedback, Matcher, Verdict
 from engine.model.records import (
     ALARMS,
+    CHECK_FEEDBACK,
     EVENTS,
     FEEDBACK,
     FOLDINGS,
@@ -27,6 +30,7 @@ from engine.watching import (
     acknowledge,
     add_silence,
     end_silence,
+    give_check_feedback,
     give_feedback,
     matchers,
     merge,
@@ -414,6 +418,35 @@ def test_feedback_is_kept_and_counted_by_month(world: World) -> None:
         ("1970-02", 1, 0, 1.0),
         ("1970-01", 0, 1, 0.0),
     ]
+
+
+def test_feedback_on_a_check_is_kept_with_the_kind_of_its_cause(world: World) -> None:
+    checked = Checked(
+        kind=CheckKind.ROWS,
+        subject="task:p/etl",
+        verdict=Outcome.CONFIRMS,
+        message="half",
+        at=1.0,
+        took_seconds=0.1,
+    )
+    causes = (DATA, dataclasses.replace(DATA, checked=checked))
+    fresh = dataclasses.replace(sample_group(), causes=causes)
+    world.ledger.commit("test", [Put(SUPER_ALARMS, fresh)])
+
+    def judged(name: str, subject: str) -> CheckFeedback:
+        return give_check_feedback(
+            world.ledger, world.clock, name, CheckKind.ROWS, subject, Verdict.WRONG, who="ann"
+        )
+
+    given = judged("SA-1", "task:p/etl")
+    assert (given.cause, given.said, given.who) == (DATA.kind, Outcome.CONFIRMS, "ann")
+    assert [one.value for one in world.ledger.select(CHECK_FEEDBACK)] == [given]
+    (event,) = world.ledger.select(EVENTS, where={"kind": "person"})
+    assert "is wrong" in event.value.message
+    with pytest.raises(NotFoundError, match="has the check"):
+        judged("SA-1", "task:p/other")
+    with pytest.raises(NotFoundError, match="no super-alarm"):
+        judged("SA-none", "task:p/etl")
 
 
 def test_only_a_cause_that_is_there_can_be_judged(world: World) -> None:

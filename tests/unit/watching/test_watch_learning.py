@@ -11,13 +11,17 @@ from engine.model.alarms import (
     Action,
     ActionKind,
     ActionState,
+    CauseKind,
     Drift,
     Guard,
     SuperAlarm,
     SuperAlarmState,
 )
+from engine.model.checks import CheckKind
+from engine.model.checks import Verdict as Outcome
+from engine.model.feedback import CheckFeedback, Verdict
 from engine.model.identifiers import PipelineName, RunId, SuperAlarmId
-from engine.model.records import SUPER_ALARMS, Put
+from engine.model.records import CHECK_FEEDBACK, SUPER_ALARMS, Put
 from engine.testing.watch_suites import gauge, group
 from engine.watching.desk import Desk
 from engine.watching.learning import Learning
@@ -91,6 +95,44 @@ def test_a_verdict_that_comes_later_is_told_once(world: World) -> None:
     learning.step()
     assert causes.told == ["SA-1", "SA-1"]
     assert causes.verdicts[SuperAlarmId("SA-1")] is False
+
+
+class CheckingCauses(LearningCauses):
+    """A cause finder that remembers what it was told of checks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.checks: list[str] = []
+
+    def learn_checks(self, given: Sequence[CheckFeedback]) -> None:
+        self.checks += [one.who for one in given]
+
+
+def on_a_check(who: str, at: float) -> Put[CheckFeedback]:
+    given = CheckFeedback(
+        super_alarm_id=SuperAlarmId(f"SA-{who}"),
+        at=at,
+        verdict=Verdict.WRONG,
+        who=who,
+        check=CheckKind.ROWS,
+        subject="task:p/etl",
+        said=Outcome.CONFIRMS,
+        cause=CauseKind.DATA,
+    )
+    return Put(CHECK_FEEDBACK, given)
+
+
+def test_what_is_said_of_checks_is_told_after_a_start_and_then_once(world: World) -> None:
+    causes = CheckingCauses()
+    desk = Desk(world.ledger, world.clock, world.policy, world.watcher.term)
+    world.ledger.commit("test", [on_a_check("bob", 2.0), on_a_check("ann", 1.0)])
+    learning = Learning(desk, OneGroup(), causes)
+    learning.step()
+    learning.step()
+    assert causes.checks == ["ann", "bob"]
+    world.ledger.commit("test", [on_a_check("cid", 3.0)])
+    learning.step()
+    assert causes.checks == ["ann", "bob", "cid"]
 
 
 def done(**changes: object) -> Action:

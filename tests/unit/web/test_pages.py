@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from starlette.testclient import TestClient
 
-from engine.model import alarms, dispatches, feedback, records
+from engine.model import alarms, checks, dispatches, feedback, records
 from engine.ports import Ledger
 from tests.unit.web.conftest import AT, Done
 
@@ -190,6 +190,31 @@ def test_people_judge_note_split_and_merge_on_the_page(
     answer = browser.post("/alarms/SA-1/merge", data={"other": apart})
     assert answer.headers["location"] == "/alarms/SA-1"
     assert "First cause right: 2026-09 0% (0 of 1)." in browser.get("/alarms").text
+
+
+def test_people_judge_checks_on_the_page(
+    filled: Ledger, browser: TestClient, group: alarms.SuperAlarm
+) -> None:
+    checked = checks.Checked(
+        kind=checks.CheckKind.ROWS,
+        subject="task:heart/etl",
+        verdict=checks.Verdict.CONFIRMS,
+        message="half of the rows",
+        at=AT + 7,
+        took_seconds=0.2,
+    )
+    cause = dataclasses.replace(group.causes[0], checked=checked)
+    filled.commit(
+        "test.checked",
+        [records.Put(records.SUPER_ALARMS, dataclasses.replace(group, causes=(cause,)))],
+    )
+    text = browser.get("/alarms/SA-1").text
+    assert f'value="{checked.kind.value}"' in text
+    assert "says that this check" not in text
+    form = {"check": checked.kind.value, "subject": checked.subject, "verdict": "wrong"}
+    assert browser.post("/alarms/SA-1/check-feedback", data=form).status_code == 303
+    text = browser.get("/alarms/SA-1").text
+    assert "a person on the page says that this check is wrong." in text
 
 
 def test_the_list_shows_silences_and_what_they_fold(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import cast
 
+from engine.model.errors import BerthError
 from engine.model.identifiers import Digest
 from executors.packaging import archives, images
 from executors.packaging.oci import bases, distribution
@@ -15,10 +16,11 @@ from executors.packaging.oci.builder import Builder, Built, Recipe, write_contex
 from executors.packaging.oci.dependencies import Installer, Wanted
 from executors.packaging.oci.distribution import Registry
 from executors.packaging.oci.layers import Layer, LayerCache, Role
-from executors.packaging.repository.image.asking import Surroundings
 from executors.packaging.repository.package import Package
 from executors.packaging.repository.settings import ModelSettings
+from executors.packaging.repository.surroundings import Surroundings
 from executors.packaging.security import attachments, layouts
+from executors.packaging.security.sandbox import calls
 
 _LIBRARIES = frozenset({"site-packages", "dist-packages"})
 
@@ -95,8 +97,11 @@ class Images:
         if not target.exists():
             partial = target.with_name(f".{target.name}.{threading.get_ident()}")
             partial.mkdir(parents=True)
-            with cast("Path", layer.path).open("rb") as file:
-                archives.unpack_some(file, "a layer of the base", partial, _is_library)
+            try:
+                calls.unpack_named(cast("Path", layer.path), partial, _LIBRARIES)
+            except BerthError:
+                shutil.rmtree(partial)
+                raise
             if target.exists():
                 shutil.rmtree(partial)
             else:
@@ -192,11 +197,6 @@ def _recipe(package: Package, commit: str) -> Recipe:
         is_compiled=given.is_compiled,
         labels=described(package, commit),
     )
-
-
-def _is_library(name: str) -> bool:
-    """Return whether a file of a base stands among Python libraries."""
-    return not _LIBRARIES.isdisjoint(PurePosixPath(name).parts)
 
 
 def _part(folder: Path, entry: Mapping[str, object]) -> Layer:

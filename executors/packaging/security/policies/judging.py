@@ -70,6 +70,7 @@ def judge(
         *_format_refusals(policy, manifest),
         *_finding_refusals(policy, report, manifest.digest, signed=bool(signed_by)),
     ]
+    holds_pickles = any(found.kind is FindingKind.PICKLE for found in report.findings)
     return Verdict(
         digest=manifest.digest,
         policy=policy.name,
@@ -77,6 +78,7 @@ def judge(
         signers=tuple(sorted(name for name, key in named if key.identity in signed_by)),
         scanned=scanned,
         findings=report.findings,
+        pickle=policy.pickle_of(manifest.digest) if holds_pickles and not refusals else None,
     )
 
 
@@ -167,7 +169,7 @@ def _finding_refusals(
     allowed = policy.pickle_of(digest) if signed else None
     refused = [f for f in pickles if not allowed or f.severity is FindingSeverity.CRITICAL]
     if refused:
-        yield _pickle_refusal(refused[0], digest, named=allowed is not None)
+        yield _pickle_refusal(policy, refused[0], digest, signed=signed)
     bad = [found for found in report.findings if _is_too_bad(policy, found)]
     for found in bad[:_SHOWN_MAX]:
         message = f"{found.severity.value}: {found.place}: {found.message}"
@@ -184,9 +186,12 @@ def _is_too_bad(policy: Policy, found: Finding) -> bool:
     return not any(allowed.covers(found) for allowed in policy.allowed)
 
 
-def _pickle_refusal(found: Finding, digest: str, *, named: bool) -> Refusal:
+def _pickle_refusal(policy: Policy, found: Finding, digest: str, *, signed: bool) -> Refusal:
     message = f"pickle in {found.place!r}: {found.message}"
     fix = "convert it to ONNX, safetensors or skops"
-    if not named:
+    if policy.pickle_of(digest) is None:
         fix += f"; an administrator may sign it and allow {digest} under `pickle`"
+    elif not signed:
+        message += f"; {digest} is allowed under `pickle`, and no key of the policy signed it"
+        fix += "; or sign it with `berth image sign`"
     return Refusal(reason=RefusalReason.PICKLE, message=message, fix=fix)

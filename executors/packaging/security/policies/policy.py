@@ -51,6 +51,11 @@ class AllowedPickle:
     by: str
     because: str
 
+    @property
+    def said(self) -> str:
+        """Who allowed what, and why, in words."""
+        return f"{self.digest}, allowed by {self.by}: {self.because}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
@@ -99,7 +104,7 @@ class Verdict:
     """What a policy says of an image.
 
     signers: names of the keys that signed it. scanned: "attested" when a signed report of the
-    scan was believed, else "now".
+    scan was believed, else "now". pickle: by whose leave it holds pickles, None when it holds none.
     """
 
     digest: Digest
@@ -108,6 +113,7 @@ class Verdict:
     signers: tuple[str, ...] = ()
     scanned: str = "now"
     findings: tuple[Finding, ...] = ()
+    pickle: AllowedPickle | None = None
 
     @property
     def is_allowed(self) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from collections.abc import Collection, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from engine.model.errors import DamagedError, RefusedError
 from engine.model.scans import FindingSeverity, ScanReport
+from executors.packaging.archives import unpack_some
 from executors.packaging.security.sandbox.confinement import Bounds
 from executors.packaging.security.sandbox.running import Answer, Call, run
 from executors.packaging.security.scanning import archives
@@ -84,6 +86,38 @@ def unpack(archive: Path, target: Path, bounds: Bounds | None = None) -> tuple[s
             target.rmdir()
         raise
     return tuple(map(str, answer.value))
+
+
+def unpack_named(archive: Path, target: Path, parts: Collection[str]) -> None:
+    """Unpack those files of a layer that stand in a folder of one of these names, confined.
+
+    target: a folder that is there; to be thrown away when this fails.
+
+    Raises:
+        DamagedError: as `archives.unpack_some`, or when a limit ended it.
+    """
+    named = {"archive": str(archive.resolve()), "target": str(target.resolve())}
+    run(
+        Call(
+            function=f"{_HERE}:unpack_named_here",
+            arguments={**named, "parts": sorted(parts)},
+            reads=[archive],
+            writes=[target],
+            seconds=_SECONDS,
+        )
+    )
+
+
+def unpack_named_here(archive: str, target: str, parts: Sequence[str]) -> None:
+    """Unpack some files of a layer; runs inside."""
+    wanted = frozenset(parts)
+    with Path(archive).open("rb") as file:
+        unpack_some(
+            file,
+            "a layer of the base",
+            Path(target),
+            lambda name: not wanted.isdisjoint(PurePosixPath(name).parts),
+        )
 
 
 def scan(path: str, digest: str | None) -> dict[str, Any]:

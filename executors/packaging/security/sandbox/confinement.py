@@ -1,7 +1,9 @@
 """How a process confines itself, for good: limits, namespaces, Landlock, seccomp.
 
 Each measure is tried by itself; what the kernel or the rights do not allow is told, so that
-whoever asked can decide. Only system calls by ctypes are used, so nothing needs to be installed.
+whoever asked can decide. One thing is not left to them: where neither an empty network nor the
+filter can be had, nothing untrusted is opened at all (`Applied.require`). Only system calls by
+ctypes are used, so nothing needs to be installed.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.model.errors import RefusedError
 from executors.packaging.security.sandbox import filters
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -27,6 +30,10 @@ _FILES_ONLY = (1 << 0) | (1 << 1) | (1 << 2) | (1 << 14)
 _RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1}
 _RIGHTS_NEWEST = (1 << 15) - 1  # with `truncate`, from the third version on
 _OPEN = os.O_PATH | os.O_CLOEXEC
+
+
+NO_NETWORK, NO_CALLS = "no network", "system calls"
+"""Names of the two measures of which each keeps a process from the network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,20 +56,38 @@ class Applied:
     applied: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
+    def require(self) -> None:
+        """Refuse to go on with the network within reach.
 
-def confine(bounds: Bounds, *, reads: Sequence[Path], writes: Sequence[Path]) -> Applied:
+        Raises:
+            RefusedError: when neither measure against it could be applied.
+        """
+        if not {NO_NETWORK, NO_CALLS} & set(self.applied):
+            message = f"this machine cuts no process off from the network: {self.missing}"
+            fix = "allow user namespaces or seccomp here, or do it on a machine that does"
+            raise RefusedError(message, fix=fix)
+
+
+def confine(
+    bounds: Bounds,
+    *,
+    reads: Sequence[Path],
+    writes: Sequence[Path],
+    calls: frozenset[str] = frozenset(),
+) -> Applied:
     """Confine this process; it cannot be undone.
 
-    reads, writes: folders and files that stay open to it, where Landlock is.
+    reads, writes: folders and files that stay open to it, where Landlock is. calls: those of the
+    filter that it may make all the same.
     """
     told = Applied()
     # Namespaces first: seccomp refuses them. Landlock and seccomp need "no new privileges".
     steps: list[tuple[str, Callable[[], None]]] = [
-        ("no network", _leave_network),
+        (NO_NETWORK, _leave_network),
         ("limits of memory, time and files", lambda: _limit(bounds)),
         ("no new privileges", _no_new_privileges),
         ("files", lambda: _landlock(reads, writes)),
-        ("system calls", _filter),
+        (NO_CALLS, lambda: _filter(calls)),
     ]
     for name, step in steps:
         try:
@@ -98,7 +123,9 @@ def _limit(bounds: Bounds) -> None:
     for which, value in wanted.items():
         hard = resource.getrlimit(which)[1]
         least = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(which, (least, least))
+        # At the first limit of time it is told, at the second it is killed without a reason.
+        more = least + 1 if which == resource.RLIMIT_CPU and least != hard else least
+        resource.setrlimit(which, (least, more))
 
 
 def _no_new_privileges() -> None:
@@ -141,11 +168,11 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("steps", ctypes.c_void_p))
 
 
-def _filter() -> None:
+def _filter(allowed: frozenset[str]) -> None:
     machine = platform.machine()
     if machine not in filters.TABLES:
         raise NotImplementedError(f"no filter is known for {machine!r}")
-    steps = filters.program(filters.TABLES[machine])
+    steps = filters.program(filters.TABLES[machine], allowed)
     held = ctypes.create_string_buffer(steps, len(steps))
     program = _Program(len(steps) // 8, ctypes.cast(held, ctypes.c_void_p))
     _checked(_LIBC.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(program), 0, 0))

@@ -1,7 +1,8 @@
 """A seccomp filter: no sockets, no new programs, no new processes, nothing of the kernel's own.
 
-Written as instructions of classic BPF (seccomp(2)); threads may still be started, since libraries
-of numbers do. Only for the machines in `TABLES`.
+A program that is started confined may do two of these: become that program, and answer over a
+socket that was handed to it; it can make none. Written as instructions of classic BPF (seccomp(2));
+threads may still be started, since libraries of numbers do. Only for the machines in `TABLES`.
 """
 
 from __future__ import annotations
@@ -42,11 +43,12 @@ class Table:
     architecture: int
     clone: int
     clone3: int
-    refused: tuple[int, ...]
+    refused: Mapping[str, int]
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(word) for word in text.split() if word.isdigit())
+def _numbers(text: str) -> dict[str, int]:
+    words = text.split()
+    return dict(zip(words[::2], map(int, words[1::2]), strict=True))
 
 
 TABLES: Mapping[str, Table] = {
@@ -55,8 +57,12 @@ TABLES: Mapping[str, Table] = {
 }
 
 
-def program(table: Table) -> bytes:
-    """Return the filter as an array of `struct sock_filter`."""
+OF_PROGRAMS = frozenset({"execve", "sendto"})
+"""Calls that a program needs which is started confined: to begin, and to answer."""
+
+
+def program(table: Table, allowed: frozenset[str] = frozenset()) -> bytes:
+    """Return the filter as an array of `struct sock_filter`; calls `allowed` are let through."""
     steps = [
         _step(_LOAD, _AT_ARCHITECTURE),
         _step(_JUMP_EQUAL, table.architecture, yes=1),
@@ -69,7 +75,8 @@ def program(table: Table) -> bytes:
         _step(_JUMP_EQUAL, table.clone3, no=1),
         _step(_RETURN, _ERROR | _ENOSYS),
     ]
-    for number in table.refused:
+    refused = [number for name, number in table.refused.items() if name not in allowed]
+    for number in refused:
         steps += [_step(_JUMP_EQUAL, number, no=1), _step(_RETURN, _ERROR | _EPERM)]
     steps += [
         _step(_JUMP_EQUAL, table.clone, yes=1),

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from engine.model.errors import (
     BerthError,
@@ -20,22 +20,20 @@ from engine.model.errors import (
     RefusedError,
     UnreachableError,
 )
+from executors.packaging.security.sandbox import pipes
 from executors.packaging.security.sandbox.confinement import Bounds
 
 _INSIDE = "executors.packaging.security.sandbox.inside"
-_ROOT = Path(__file__).resolve().parents[4]
+ROOT = Path(__file__).resolve().parents[4]
+"""Folder of our packages."""
+INTERPRETER = (sys.executable, "-P", "-s", "-B")
 _ANSWER_BYTES_MAX = 16 << 20
 _SAID_BYTES_MAX = 2_000
+_ENDING_SECONDS = 10.0
 _KINDS: Mapping[str, type[BerthError]] = {
     "NotFoundError": NotFoundError,
     "RefusedError": RefusedError,
     "DamagedError": DamagedError,
-}
-_SIGNALS = {
-    signal.SIGXCPU: "it needs more processor time than allowed",
-    signal.SIGXFSZ: "it writes a larger file than allowed",
-    signal.SIGSYS: "it calls what it may not",
-    signal.SIGKILL: "it was ended: it needs more than allowed",
 }
 
 
@@ -63,6 +61,80 @@ class Answer:
     missing: tuple[str, ...]
 
 
+class Begun:
+    """A process that has imported a function of ours and waits for its one call.
+
+    Raises:
+        UnreachableError: when it cannot be started.
+    """
+
+    def __init__(self, function: str) -> None:
+        # Nothing of this process's environment: it holds passphrases and tokens.
+        environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT)}
+        environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - `end` closes it
+        try:
+            self._process = subprocess.Popen(
+                [*INTERPRETER, "-m", _INSIDE],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._said,
+                env=environment,
+                cwd="/",
+                bufsize=0,
+            )
+        except OSError as error:
+            self._said.close()
+            raise UnreachableError(f"no process could be started: {error}") from error
+        self._tell({"call": function, "root": str(ROOT)})
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it waits, or is at work."""
+        return self._process.poll() is None
+
+    def make(self, call: Call) -> Answer:
+        """Make the call, whose function is the one that it was begun for; it has ended then.
+
+        Raises:
+            BerthError: what the function raised.
+            DamagedError: when it was ended by a limit, or gave no answer.
+        """
+        told = {
+            "arguments": dict(call.arguments),
+            "reads": [str(path.resolve()) for path in call.reads],
+            "writes": [str(path.resolve()) for path in call.writes],
+            "bounds": dataclasses.asdict(call.bounds),
+        }
+        self._tell(told)
+        stdout = cast("IO[bytes]", self._process.stdout)
+        try:
+            data = pipes.read(stdout, seconds=call.seconds, bytes_max=_ANSWER_BYTES_MAX)
+            code = self._process.wait(_ENDING_SECONDS)
+            self._said.seek(0)
+            return _answer(code, data, self._said.read(_SAID_BYTES_MAX))
+        except (TimeoutError, subprocess.TimeoutExpired) as error:
+            raise DamagedError(f"it takes longer than {call.seconds:g} s") from error
+        finally:
+            self.end()
+
+    def stop(self) -> None:
+        """Let it end, whatever it does; does not wait for it."""
+        self._process.kill()
+
+    def end(self) -> None:
+        """End it."""
+        self._process.kill()
+        with self._process:
+            self._said.close()
+
+    def _tell(self, document: Mapping[str, Any]) -> None:
+        stdin = cast("IO[bytes]", self._process.stdin)
+        # It may have ended meanwhile; its answer, or that there is none, tells.
+        with contextlib.suppress(BrokenPipeError):
+            stdin.write(json.dumps(document).encode() + b"\n")
+
+
 def run(call: Call) -> Answer:
     """Make a call in a process of its own.
 
@@ -71,43 +143,13 @@ def run(call: Call) -> Answer:
         DamagedError: when it was ended by a limit, or gave no answer.
         UnreachableError: when the process cannot be started.
     """
-    told = {
-        "call": call.function,
-        "arguments": dict(call.arguments),
-        "reads": [str(path.resolve()) for path in call.reads],
-        "writes": [str(path.resolve()) for path in call.writes],
-        "bounds": dataclasses.asdict(call.bounds),
-        "root": str(_ROOT),
-    }
-    # Nothing of this process's environment: it holds passphrases and tokens.
-    environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONPATH": str(_ROOT)}
-    environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as said:
-        try:
-            code = subprocess.run(
-                [sys.executable, "-P", "-s", "-B", "-m", _INSIDE],
-                input=json.dumps(told).encode(),
-                stdout=out,
-                stderr=said,
-                env=environment,
-                timeout=call.seconds,
-                check=False,
-                cwd="/",
-            ).returncode
-        except subprocess.TimeoutExpired as error:
-            raise DamagedError(f"it takes longer than {call.seconds:g} s") from error
-        except OSError as error:
-            raise UnreachableError(f"no process could be started: {error}") from error
-        out.seek(0)
-        said.seek(0)
-        return _answer(code, out.read(_ANSWER_BYTES_MAX), said.read(_SAID_BYTES_MAX))
+    return Begun(call.function).make(call)
 
 
 def _answer(code: int, data: bytes, said: bytes) -> Answer:
     """Return the answer of a process that has ended."""
     if code < 0:
-        why = _SIGNALS.get(signal.Signals(-code), f"it died of signal {-code}")
-        raise DamagedError(why, fix="do not use it, or raise the limits")
+        raise DamagedError(pipes.why(code), fix="do not use it, or raise the limits")
     try:
         found: Any = json.loads(data)
         applied, missing = (tuple(map(str, found[key])) for key in ("applied", "missing"))

@@ -1,0 +1,137 @@
+"""Trainings that no engine ran: `berth train` and `berth tune` on the command line.
+
+Each is a folder in the data folder, `trainings/NAME`, with the record of any training beside what
+was asked. Its name comes from its record: the same training that came out the same is known by the
+same name.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import tempfile
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from engine.model import documents
+from engine.model.errors import NotFoundError
+from executors.tasks import records
+from executors.training.tracking import experiments
+from executors.training.tracking.experiments import Experiment
+from executors.training.tracking.reproducing import Again, changed, finish
+
+PREFIX = "t-"
+_NOTE = "training.json"
+_NAME_CHARACTERS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """One training on the command line.
+
+    run_id: its name. pipeline: what was trained, as MLflow groups it. command: words after `berth`,
+    without `--folder`; folder: where they were said. started_at, ended_at: seconds since 1970.
+    """
+
+    run_id: str
+    pipeline: str
+    command: tuple[str, ...]
+    folder: str
+    started_at: float
+    ended_at: float
+
+
+class Trainings:
+    """Those of a data folder."""
+
+    def __init__(self, home: Path) -> None:
+        self._folder = home / "trainings"
+
+    def keep(
+        self, training: Training, record: records.Record, metrics: Mapping[str, object]
+    ) -> Training:
+        """Keep a training under the name that it gets; return it with that name."""
+        told = {name: value for name, value in metrics.items() if _is_small(value)}
+        lasting = {k: v for k, v in told.items() if not k.endswith(experiments.TIMED)}
+        made = {part: value for part, value in record.items() if part != "artifacts"}
+        said = json.dumps([training.pipeline, made, lasting], sort_keys=True)
+        name = PREFIX + documents.letters(said, _NAME_CHARACTERS)
+        kept = replace(training, run_id=name)
+        target = self._folder / name
+        if not target.exists():
+            partial = self._folder / f".{uuid.uuid4().hex}"
+            partial.mkdir(parents=True)
+            records.write(partial, record)
+            text = json.dumps(told, sort_keys=True, allow_nan=False)
+            (partial / records.OUTPUTS).write_text(text + "\n", encoding="utf-8")
+            _write(partial, kept)
+            partial.rename(target)
+        else:
+            _write(target, kept)
+        return kept
+
+    def all(self, limit: int) -> tuple[Training, ...]:
+        """Return the newest trainings, newest first."""
+        folders = self._folder.glob(f"{PREFIX}*") if self._folder.is_dir() else ()
+        found = sorted((self.find(each.name) for each in folders), key=lambda each: -each.ended_at)
+        return tuple(found[:limit])
+
+    def find(self, name: str) -> Training:
+        """Return a training.
+
+        Raises:
+            NotFoundError: when there is none of that name.
+            DamagedError: when what was kept of it is damaged.
+        """
+        path = self._folder / name / _NOTE
+        if not name.startswith(PREFIX) or "/" in name or not path.is_file():
+            message = f"there is no training {name!r}"
+            raise NotFoundError(message, fix="berth runs lists them all")
+        return documents.decode(Training, path.read_text(encoding="utf-8"))
+
+    def experiment(self, name: str) -> Experiment:
+        """Return the record of a training; errors as `find`."""
+        self.find(name)
+        return experiments.read(self._folder / name)
+
+    def again(self, name: str, *, seconds_max: float) -> Again:
+        """Do a training again, with the files as they are now, and hold its metrics to the old.
+
+        Raises:
+            NotFoundError: when there is none of that name.
+            FinalError: when it fails now, or takes longer than it may.
+        """
+        training, before = self.find(name), self.experiment(name)
+        with tempfile.TemporaryDirectory(prefix="berth-again-") as scratch:
+            # As in a task of a pipeline it leaves record and metrics there, and keeps nothing here.
+            outputs = Path(scratch) / "outputs"
+            outputs.mkdir()
+            verb, *words = training.command
+            words = [verb, "--folder", str(Path(scratch) / "folder"), *words]
+            variables = {**os.environ, "BERTH_OUTPUTS": str(outputs)}
+            program = [sys.executable, "-m", "berth", *words]
+            finish(program, Path(training.folder), variables, seconds_max=seconds_max, what=name)
+            after = json.loads((outputs / records.OUTPUTS).read_text(encoding="utf-8"))
+            record = records.said(outputs) or {}
+        return Again(
+            task=before.task,
+            before=before.metrics,
+            after=after,
+            changed=changed(asdict(before), record),
+        )
+
+
+def _is_small(value: object) -> bool:
+    """Whether a value is one of those that metrics may be."""
+    is_finite = not isinstance(value, float) or math.isfinite(value)
+    return isinstance(value, str | int | float) and is_finite
+
+
+def _write(folder: Path, training: Training) -> None:
+    partial = folder / f".{_NOTE}.{uuid.uuid4().hex}"
+    partial.write_text(documents.encode(training) + "\n", encoding="utf-8")
+    partial.replace(folder / _NOTE)
