@@ -15,12 +15,15 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import frame
-from forecasting.profiles.shapes import Layer, TrainingShape
+from forecasting.profiles.replay import Layer
+from forecasting.profiles.shapes import TrainingShape
 from forecasting.profiles.training import TrainingProfiler, TrainingRun
 
 FOLDS = 3
 SEED = 42
 CLASS_MIB = 1_000.0
+SAMPLES = 4_096
+"""In the data set of each training, as their generator makes it."""
 SCORED_SHARE = 0.7
 PUBLISHED = "best published 98.38 % and .76 % (GPUMemNet, transformer ensemble)"
 
@@ -102,6 +105,7 @@ def _trainings(path: Path) -> list[TrainingRun]:
                 batch_size=int(row["Batch Size"]),
                 activation=str(row["Activation Function"]),
                 architecture=_part(row["Filename"], "arch"),
+                samples=SAMPLES,
             ),
             gpu_memory_mib=float(row["Max GPU Memory (MiB)"]),
             gpu_percent=float(row["Avg GPUTL"]),

@@ -25,7 +25,7 @@ from forecasting.profiles.rightsizing import Rightsizer
 from forecasting.profiles.windows import in_hours
 
 ALLOWED = 0.02
-ALLOWANCES = (0.005, 0.01, ALLOWED, 0.03, 0.05, 0.1, 0.2, 0.3)
+ALLOWANCES = (0.005, 0.01, ALLOWED, 0.03, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 SEED = 1
 POD_SAMPLES = 63
 POD_STEP_SECONDS = 57.0

@@ -4,7 +4,8 @@ An estimator here learns online: `predict` says what a run will need before it s
 tells it what the run took. Both take milliseconds; only trees are fitted anew now and then.
 
 * Training: `shapes` (what a person states of a network, and the analytic terms that follow),
-  `forest` (trees over them), `training` (GPU memory and GPU use with bounds).
+  `replay` and `allocator` (its tensors, as a GPU's memory is handed out to them), `training` (GPU
+  memory and GPU use with bounds).
 * Duration: `runlog` (finished runs by group), `durations` (trees and recent runs, blended).
 * Memory of tasks: `candidates` (point forecasts), `waste` (what a first try costs), `sizing`.
 * Services: `windows` and `recommenders` (what to hold for the next hour), `rightsizing`

@@ -28,8 +28,12 @@ from forecasting.profiles.recommenders import (
 from forecasting.profiles.windows import Vector, Windows, least_base, windows
 
 _FOLDS = 4
-_PRICES = np.geomspace(0.3, 3_000.0, 60)
-"""Of falling short surely, in means of all bases."""
+_HIGHEST_PRICE = 3_000.0
+_PRICES = np.concatenate(
+    [np.geomspace(0.03, _HIGHEST_PRICE, 75), _HIGHEST_PRICE * np.linspace(1.02, 3.0, 100)]
+)
+"""Of falling short surely, in means of all bases. A price above the highest asks for a margin on
+what the highest holds: the largest of like hours may be too little where little is allowed."""
 _MARGINS = np.linspace(0.7, 2.5, 73)
 _FIRST_HOUR = 1
 _PEAK_ALL, _PEAK_RECENT = 0, 1
@@ -151,7 +155,10 @@ class Rightsizer:
         """Return what a family holds in each window, as a function of its knob."""
         if family is Family.LIKE_HOURS and told is not None:
             scale = float(rows.base.mean())
-            return lambda price: held(told, rows.base, price * scale)
+            return lambda price: (
+                held(told, rows.base, min(price, _HIGHEST_PRICE) * scale)
+                * max(price / _HIGHEST_PRICE, 1.0)
+            )
         column = _PEAK_ALL if family is Family.LARGEST else _PEAK_RECENT
         peak = rows.features[:, column] * rows.base
         return lambda margin: margin * np.maximum(peak, self._floor)

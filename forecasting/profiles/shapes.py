@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.model.errors import Fault, InvalidInputError
+from forecasting.profiles.replay import Layer, taken_mib
 
 Vector = NDArray[np.float64]
 
@@ -24,7 +25,7 @@ _MIB = 2.0**20
 _BYTES = 4.0
 _OPERATIONS = 6.0
 """For a parameter and sample: a multiplication and an addition, forward once and backward twice."""
-MEMORY_TERMS = 15
+MEMORY_TERMS = 16
 """So many of the first columns are the terms of memory, in MiB."""
 _SMALL_MIB = 1.0
 _LARGE_MIB = 10.0
@@ -35,19 +36,11 @@ _COPIES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
-    """One layer: its kind, the values it puts out for one sample, and what it learns."""
-
-    kind: str
-    activations: int
-    parameters: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingShape:
     """What a person states of a training.
 
-    inputs: values of one sample; activation and architecture are words, empty when not known.
+    inputs: values of one sample; activation and architecture are words, empty when not known;
+        samples: in the data set, 0 when not known.
     """
 
     layers: tuple[Layer, ...]
@@ -55,6 +48,7 @@ class TrainingShape:
     batch_size: int
     activation: str = ""
     architecture: str = ""
+    samples: int = 0
 
     def __post_init__(self) -> None:
         """Refuse sizes that no network has."""
@@ -62,6 +56,7 @@ class TrainingShape:
             ("inputs", self.inputs, 1),
             ("batch_size", self.batch_size, 1),
             ("layers", len(self.layers), 1),
+            ("samples", self.samples, 0),
             *(("activations", layer.activations, 0) for layer in self.layers),
             *(("parameters", layer.parameters, 0) for layer in self.layers),
         ]
@@ -115,7 +110,7 @@ def terms(shapes: Sequence[TrainingShape]) -> Vector:
 
 
 def _memory_terms(shape: TrainingShape) -> list[float]:
-    """Return the terms of memory in MiB: plain sums, then as an allocator takes them."""
+    """Return the terms of memory in MiB: plain sums, as an allocator takes them, and replayed."""
     tensors = [size for layer in shape.layers for size in _tensors(layer)] or [0.0]
     kept = [
         values * shape.batch_size * _BYTES / _MIB
@@ -137,6 +132,9 @@ def _memory_terms(shape: TrainingShape) -> list[float]:
         max(tensors),
         2.0 * max(kept),
         steps - stays - goes,
+        taken_mib(
+            shape.layers, inputs=shape.inputs, batch_size=shape.batch_size, samples=shape.samples
+        ),
     ]
 
 

@@ -1,10 +1,11 @@
 """GPU memory and GPU use of a training, from its shape alone, with a bound that holds.
 
-Memory is a line on the analytic terms plus boosting of what the line leaves; use of the GPU is
-boosting of its logarithm, by absolute error, since a person reads the error in percent. Both
-bounds are split conformal with held-out errors of all folds (cross-conformal, Vovk, 2015), as a
-share of the forecast; measured trainings that come later move them (`update`), and a new fit
-brings them into the trees.
+Memory is a line on the analytic terms plus boosting of what the line leaves; where the replay of
+the training (`replay`) is nearer than the line, it is the line, with a constant for the driver's
+context. Use of the GPU is boosting of its logarithm, by absolute error, since a person reads the
+error in percent. Both bounds are split conformal with held-out errors of all folds
+(cross-conformal, Vovk, 2015), as a share of the forecast; measured trainings that come later move
+them (`update`), and a new fit brings them into the trees.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ _LEAST_WIDTH_MIB = 2.0
 _USE_BOOSTERS = ((10, 1.0), (5, 0.5), (5, 0.5))
 """Fewest trainings in a leaf and share of columns; their mean is taken."""
 _FEWEST = 30
+_REPLAYED = MEMORY_TERMS
+"""Column of the line in which what the replay takes stands, the last of the terms."""
 _UNDER_COST = 8.0
 """A class too low fails and runs again; one too high wastes the rest of a class."""
 _LEAST_PERCENT = 0.1
@@ -148,7 +151,7 @@ class _Memory:
     """A line on the analytic terms, and boosting of what it leaves."""
 
     def __init__(self, known: Vector, memory: Vector, *, seed: int) -> None:
-        self._weights = np.linalg.lstsq(_design(known), memory, rcond=None)[0]
+        self._weights = _nearer(_design(known), memory)
         line = _design(known) @ self._weights
         self._boosters = [
             HistGradientBoostingRegressor(loss="absolute_error", random_state=seed)
@@ -212,6 +215,20 @@ class _Use:
         """Return percent for each row."""
         logs = np.mean([booster.predict(known) for booster in self._boosters], axis=0)
         return np.asarray(np.exp(logs), dtype=np.float64)
+
+
+def _nearer(design: Vector, memory: Vector) -> Vector:
+    """Return the weights of the line of least squares, or of the replay and a constant.
+
+    Squares follow the few trainings that went otherwise; where nearly all go as replayed, a
+    constant that is a median leaves the others exact.
+    """
+    squares = np.asarray(np.linalg.lstsq(design, memory, rcond=None)[0], dtype=np.float64)
+    replayed = np.zeros(design.shape[1])
+    replayed[_REPLAYED] = 1.0
+    replayed[0] = np.median(memory - design[:, _REPLAYED])
+    lines: list[Vector] = [squares, replayed]
+    return min(lines, key=lambda weights: float(np.abs(memory - design @ weights).mean()))
 
 
 def _design(known: Vector) -> Vector:

@@ -91,5 +91,13 @@ def _at(used: Vector, hour: int, floor: float) -> tuple[Vector, Vector]:
     values = [*peaks, *(row for level in levels for row in level), before, spread, lowest, tail]
     values += [final, mean, mean - before]
     columns = [value / base for value in values]
-    columns += [np.full(len(used), float(hour)), np.log(base / floor)]
+    columns += [*_ages(used[:, :hour]), np.log(base / floor)]
     return np.nan_to_num(np.stack(columns, axis=1), nan=-1.0), base
+
+
+def _ages(past: Vector) -> tuple[Vector, Vector]:
+    """Return hours in which services were measured, and for how many their largest use stands."""
+    measured = np.isfinite(past)
+    peaks = np.where(measured, past, -np.inf).max(axis=2)
+    stands = past.shape[1] - 1.0 - peaks.argmax(axis=1)
+    return measured.any(axis=2).sum(axis=1).astype(np.float64), stands

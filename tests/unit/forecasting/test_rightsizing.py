@@ -8,7 +8,8 @@ import pytest
 from engine.model.errors import InvalidInputError
 from forecasting.profiles.recommenders import LEVELS, Violation, held
 from forecasting.profiles.request_load import RequestLoad
-from forecasting.profiles.rightsizing import Rightsizer, worth_changing
+from forecasting.profiles.rightsizing import Family, Rightsizer, worth_changing
+from forecasting.profiles.windows import windows
 
 
 def use(services: int = 30, hours: int = 10, seed: int = 1) -> np.ndarray:
@@ -41,6 +42,26 @@ def test_more_allowed_holds_less() -> None:
     sizer = Rightsizer(use(), violation=Violation.SAMPLE, seed=1)
     strict, loose = sizer.choose(0.01), sizer.choose(0.2)
     assert loose.held_over_used < strict.held_over_used
+
+
+def test_a_margin_is_held_where_the_largest_of_like_hours_is_too_little() -> None:
+    """Use that rises without end leaves every leaf's largest behind."""
+    random = np.random.default_rng(4)
+    rising = use(services=60) * random.pareto(2.0, (60, 10, 12)).clip(1.0)
+    sizer = Rightsizer(rising, violation=Violation.WINDOW, seed=1)
+    by_family = {chosen.family: chosen for chosen in sizer.back_tests(0.01)}
+    like = by_family[Family.LIKE_HOURS]
+    assert like.violations <= 0.01
+    assert like.knob > 3_000.0
+
+
+def test_age_is_what_was_measured_and_the_largest_use_grows_old() -> None:
+    used = np.ones((2, 5, 3))
+    used[0, 1] = 4.0
+    used[1, :3] = np.nan
+    rows = windows(used, first_hour=4, floor=0.1)
+    assert rows.features[:, -3].tolist() == [4.0, 1.0]
+    assert rows.features[:, -2].tolist() == [2.0, 0.0]
 
 
 def test_units_scale_what_is_held() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 
 from engine.model.errors import InvalidInputError
-from forecasting.profiles.shapes import Layer, TrainingShape, segments, terms
+from forecasting.profiles.replay import Layer, taken_mib
+from forecasting.profiles.shapes import TrainingShape, segments, terms
 from forecasting.profiles.training import TrainingProfiler, TrainingRun
 
 
@@ -45,6 +47,22 @@ def test_memory_is_close_and_its_bound_above(profiler: TrainingProfiler) -> None
     covered = [r.gpu_memory_mib <= t.gpu_memory_mib_p95 for t, r in zip(told, unseen, strict=True)]
     assert np.mean(errors) < 0.02
     assert np.mean(covered) >= 0.85
+
+
+def test_trainings_that_go_as_replayed_are_told_exactly() -> None:
+    random = np.random.default_rng(5)
+    made = []
+    for _ in range(60):
+        one = shape(int(random.integers(200, 3_000)), batch=int(random.integers(10, 500)))
+        taken = taken_mib(one.layers, inputs=one.inputs, batch_size=one.batch_size)
+        made.append(TrainingRun(shape=one, gpu_memory_mib=1_429.0 + taken, gpu_percent=30.0))
+    odd = dataclasses.replace(made[0], gpu_memory_mib=9_000.0)
+    profiler = TrainingProfiler([odd, *made[1:40]], seed=1)
+    told = profiler.profile([run.shape for run in made[40:]])
+    errors = [
+        abs(t.gpu_memory_mib - r.gpu_memory_mib) for t, r in zip(told, made[40:], strict=True)
+    ]
+    assert max(errors) < 1.0
 
 
 def test_the_class_is_the_next_one_where_the_memory_is_close_to_its_end(
