@@ -14,7 +14,7 @@ from engine.model.identifiers import Digest
 from executors.packaging import images
 from executors.packaging.images import Image
 from executors.serving import aside
-from executors.serving.runtime import onnx_runner, pickle_runner
+from executors.serving.runtime import onnx_runner, pickles
 from executors.serving.runtime.loading import INLINE_BYTES_MAX
 from executors.serving.runtime.onnx_runner import RUNTIME_ERRORS as RUNTIME_ERRORS
 from executors.serving.runtime.processes import Processes
@@ -105,7 +105,7 @@ def load(
     """
     file = str(image.metadata.get("file"))
     if file.endswith(_PICKLE) and pickle != image.digest:
-        raise pickle_runner.refused(file)
+        raise pickles.refused(file)
     metadata = image.metadata
     try:
         features = tuple(
@@ -206,7 +206,7 @@ def _predictor(image: Image, processes: Processes | None, *, with_probabilities:
         there = aside.ModelAside(file, image.files[file], processes, pickle=allowed)
         return lambda rows: aside.labels_of(there, rows, with_probabilities=with_probabilities)
     if is_pickle:
-        model = pickle_runner.load(image.files[file])
+        model = pickles.load(image.files[file])
         return _estimator(model, with_probabilities=with_probabilities)
     if file.endswith(".onnx"):
         return _onnx(image.files[file], with_probabilities=with_probabilities)

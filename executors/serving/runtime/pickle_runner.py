@@ -1,31 +1,13 @@
-"""Models of scikit-learn as pickles: loaded only by leave, in a confined process of their own.
-
-The policy gives leave for one signed image (`packaging.security.policies`). The server asks it;
-what gets here is the digest for which leave was given, and other bytes are not loaded.
-"""
+"""Models of scikit-learn as pickles: see `pickles` for when one is loaded."""
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
-from engine.model.errors import DamagedError, RefusedError
 from executors.packaging import images
+from executors.serving.runtime import pickles
 from executors.serving.runtime.sklearn_runner import SklearnRunner
-
-CODE = "P001"
-WAY = (
-    "convert it to ONNX or skops; or package it, sign the package, and let an administrator list "
-    "its digest under `pickle` of the policy"
-)
-
-
-def refused(name: str) -> RefusedError:
-    """Return why a pickle is not loaded, and the way to have it loaded."""
-    return RefusedError(
-        f"{name!r} is a pickle, which runs code when it is loaded", fix=WAY, code=CODE
-    )
 
 
 class PickleRunner(SklearnRunner):
@@ -35,24 +17,7 @@ class PickleRunner(SklearnRunner):
 
     @staticmethod
     def _read(source: Path | bytes) -> Any:  # noqa: ANN401 - any estimator
-        return load(source if isinstance(source, bytes) else source.read_bytes())
-
-
-def load(data: bytes) -> Any:  # noqa: ANN401 - any estimator
-    """Return the estimator of a pickle, which runs what stands in it.
-
-    Raises:
-        DamagedError: when it cannot be loaded, or cannot predict.
-    """
-    try:
-        model: Any = pickle.loads(data)  # noqa: S301 - by leave, see above
-    except Exception as error:  # it is code, and raises what it likes
-        message = f"model.pkl cannot be loaded: {error!r}"
-        raise DamagedError(message, fix="pickle it with the library that is here") from error
-    if not hasattr(model, "predict"):
-        message = f"model.pkl holds a {type(model).__name__}, which cannot predict"
-        raise DamagedError(message, fix="package a classifier or regressor")
-    return model
+        return pickles.load(source if isinstance(source, bytes) else source.read_bytes())
 
 
 def open_file(file: Path, outputs: tuple[str, ...], allowed: str) -> PickleRunner:
@@ -60,9 +25,9 @@ def open_file(file: Path, outputs: tuple[str, ...], allowed: str) -> PickleRunne
 
     Raises:
         RefusedError: when they have another, or none is.
-        DamagedError: as `load`.
+        DamagedError: as `pickles.load`.
     """
     data = file.read_bytes()
     if images.digest_of(data) != allowed:
-        raise refused(file.name)
+        raise pickles.refused(file.name)
     return PickleRunner(data, outputs)
