@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def outcome() -> loop.Outcome:
-    return loop.World(3).run()
+    return loop.World(6).run()
 
 
 def test_a_world_has_faults_of_different_kinds() -> None:
