@@ -7,6 +7,7 @@ what package that is.
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -64,11 +65,15 @@ def lay_out(
         message = f"{str(shown)!r} cannot be read: {error.strerror}"
         fix = "let KServe run both containers as one user (`uidModelcar`)"
         raise RetryableError(message, fix=fix) from error
+    # A container that is started again takes what lies at the target as it is.
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
     labels = described["labels"]
-    found = images.write_package(target, images.pack(files), labels=labels, durable=False)
+    found = images.write_package(partial, images.pack(files), labels=labels, durable=False)
     if found != described["package"]:
         message = f"{str(shown)!r} holds {found}, not {described['package']}"
         raise DamagedError(message, fix="see which image the modelcar runs")
+    partial.rename(target)
 
 
 def _wait_for(shown: Path, wait: Callable[[float], None]) -> None:

@@ -158,8 +158,13 @@ def test_what_is_shown_is_laid_out_as_the_package_that_it_is(folder: Path, tmp_p
 
 def test_another_package_is_refused(folder: Path, tmp_path: Path) -> None:
     (folder / "model.onnx").write_bytes(b"others")
+    described, layout = told(tmp_path), tmp_path / "layout"
     with pytest.raises(DamagedError, match="not sha256:"):
-        shown.lay_out(told(tmp_path), tmp_path / "layout", folder)
+        shown.lay_out(described, layout, folder)
+    assert not layout.exists()  # or the container's next start would serve it
+    (folder / "model.onnx").write_bytes(FILES["model.onnx"])
+    shown.lay_out(described, layout, folder)
+    assert images.read_image(layout).files == FILES
 
 
 def test_nothing_is_waited_for_forever(tmp_path: Path) -> None:
