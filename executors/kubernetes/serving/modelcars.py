@@ -6,14 +6,15 @@ variable `STORAGE_URI` of the server's container; what the server does with it i
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from pathlib import Path
 
-from engine.model.errors import RetryableError
+from engine.model.errors import BerthError, RetryableError
 from engine.model.identifiers import Digest
 from engine.ports import ArtifactStore
 from executors.kubernetes.serving.shown import Modelcar
@@ -21,8 +22,9 @@ from executors.kubernetes.settings import ClusterSettings
 from executors.packaging.oci import distribution, modelcars
 from executors.packaging.oci.layers import LayerCache
 
+_LOG = logging.getLogger(__name__)
 _WAIT_SECONDS = 4.0
-"""How long a look waits for a push that has begun."""
+"""How long the look that begins a push waits for it, and the end for the last one."""
 _PAUSE_SECONDS = 15.0
 """How long a registry is left alone after a push that failed."""
 
@@ -45,37 +47,61 @@ class Modelcars:
         self._layers = layers
         self._environment = environment
         self._clock = clock
-        self._pushes: dict[tuple[str, str], tuple[Future[Modelcar], float]] = {}
+        self._pushes: dict[tuple[str, str, str], tuple[Future[Modelcar], float]] = {}
         self._lock = threading.Lock()
-        self._worker = ThreadPoolExecutor(1, "modelcars")
+        self._turn = threading.Lock()
 
     def of(self, given: ClusterSettings, package: str) -> Modelcar:
         """Return the modelcar of a package, pushed to the repository of a cluster's settings.
 
+        Only the call that begins a push waits for it: the others have their own work to do.
+
         Raises:
-            RetryableError: while it is on its way, or when the registry does not answer.
-            RefusedError: when it refuses us. NotFoundError: when there is no shell to begin with.
+            RetryableError: while it is on its way, or when it fails for what may pass.
+            RefusedError: when the registry refuses us.
+            NotFoundError: when there is no shell to begin with.
             DamagedError: when the package is not what it says.
         """
-        key = (given.modelcars, package)
+        key = (given.modelcars, given.modelcar_base, package)
         with self._lock:
             push, tried_at = self._pushes.get(key, (None, 0.0))
             over = push is not None and push.done() and push.exception() is not None
-            if push is None or (over and self._clock() - tried_at >= _PAUSE_SECONDS):
-                push = self._worker.submit(self._push, given, package)
+            is_mine = push is None or (over and self._clock() - tried_at >= _PAUSE_SECONDS)
+            if push is None or is_mine:
+                push = Future()
                 self._pushes[key] = (push, self._clock())
-        wait([push], _WAIT_SECONDS)
+        if is_mine:
+            # A thread that nobody waits for at the end: what it leaves undone is pushed once more.
+            job = (push, given, package)
+            threading.Thread(target=self._work, args=job, name="modelcar", daemon=True).start()
+            wait([push], _WAIT_SECONDS)
         if not push.done():
             raise RetryableError(f"package {package} is on its way to {given.modelcars!r}")
-        try:
-            return push.result()
-        except OSError as error:
-            message = f"package {package} cannot be pushed: {error}"
-            raise RetryableError(message, fix="make room on the disk") from error
+        return push.result()
 
     def close(self) -> None:
-        """End the thread, once the push that it is at is over."""
-        self._worker.shutdown(cancel_futures=True)
+        """Begin no more pushes, and give the one that is under way a moment."""
+        with self._lock:
+            pushes = [push for push, _ in self._pushes.values()]
+        for push in pushes:
+            push.cancel()
+        wait(pushes, _WAIT_SECONDS)
+
+    def _work(self, push: Future[Modelcar], given: ClusterSettings, package: str) -> None:
+        """Push one package, when those before it are over."""
+        with self._turn:
+            if not push.set_running_or_notify_cancel():
+                return
+            try:
+                push.set_result(self._push(given, package))
+            except BerthError as error:
+                push.set_exception(error)
+            except Exception as error:
+                # What a registry answers must not keep other servers from being looked at.
+                _LOG.exception("the push of %s to %s failed", package, given.modelcars)
+                message = f"package {package} cannot be pushed to {given.modelcars!r}: {error}"
+                fix = "look at the registry, and at the room on the disk"
+                push.set_exception(RetryableError(message, fix=fix))
 
     def _push(self, given: ClusterSettings, package: str) -> Modelcar:
         where = distribution.parse(given.modelcars)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -111,7 +112,7 @@ def test_a_registry_that_does_not_answer_is_left_alone_for_a_while(
         engine.modelcars.of(NOWHERE, engine.package)
     assert second.value is first.value
     engine.clock.now += 15.0
-    with pytest.raises(RetryableError, match="cannot be pushed: no space"):
+    with pytest.raises(RetryableError, match=r"cannot be pushed to '127[^ ]+: no space"):
         engine.modelcars.of(NOWHERE, engine.package)
 
 
@@ -119,10 +120,76 @@ def _full(_digest: Digest, _target: Path) -> None:
     raise OSError("no space")
 
 
-def test_nobody_waits_long_for_a_push(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pushing, "_WAIT_SECONDS", 0.0)
-    with pytest.raises(RetryableError, match=r"is on its way to '127\.0\.0\.1:1/models'"):
+def test_a_registry_that_answers_nonsense_is_a_fault_that_may_pass(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nonsense(*_: object, **__: object) -> None:
+        raise ValueError("Invalid IPv6 URL")
+
+    monkeypatch.setattr(distribution.Registry, "push", nonsense)
+    with pytest.raises(RetryableError, match=r"cannot be pushed to .*: Invalid IPv6 URL"):
         engine.modelcars.of(NOWHERE, engine.package)
+
+
+class Held:
+    """A push that goes on until it is let go."""
+
+    def __init__(self, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun = threading.Event()
+        self.let_go = threading.Event()
+        self.packages: list[str] = []
+        self.waits = 0
+        monkeypatch.setattr(engine.modelcars, "_push", self._push)
+        monkeypatch.setattr(pushing, "wait", self._wait)
+
+    def _wait(self, _pushes: object, _seconds: float) -> None:
+        self.waits += 1
+        assert self.begun.wait(30.0)
+
+    def _push(self, _given: ClusterSettings, package: str) -> shown.Modelcar:
+        self.packages.append(package)
+        self.begun.set()
+        assert self.let_go.wait(30.0)
+        return shown.Modelcar(image="r/m@d", package=Digest(package), labels=LABELS)
+
+
+def test_only_who_begins_a_push_waits_and_not_for_long(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held(engine, monkeypatch)
+    for _ in range(3):
+        with pytest.raises(RetryableError, match=r"is on its way to '127\.0\.0\.1:1/models'"):
+            engine.modelcars.of(NOWHERE, engine.package)
+    assert (held.waits, held.packages) == (1, [engine.package])
+    held.let_go.set()
+
+
+def test_at_the_end_nothing_more_is_begun_and_a_push_is_not_waited_for_long(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held(engine, monkeypatch)
+    for package in (engine.package, "sha256:next"):
+        with pytest.raises(RetryableError, match="is on its way"):
+            engine.modelcars.of(NOWHERE, package)
+    engine.modelcars.close()
+    held.let_go.set()
+    for thread in threading.enumerate():
+        if thread.name == "modelcar":
+            thread.join(30.0)
+    assert held.packages == [engine.package]
+
+
+def test_each_base_has_a_push_of_its_own(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    bases: list[str] = []
+
+    def push(given: ClusterSettings, package: str) -> shown.Modelcar:
+        bases.append(given.modelcar_base)
+        return shown.Modelcar(image="r/m@d", package=Digest(package), labels=LABELS)
+
+    monkeypatch.setattr(engine.modelcars, "_push", push)
+    engine.modelcars.of(NOWHERE, engine.package)
+    engine.modelcars.of(replace(NOWHERE, modelcar_base="r.example/shell"), engine.package)
+    assert bases == ["busybox", "r.example/shell"]
 
 
 @pytest.fixture
