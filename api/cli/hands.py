@@ -234,13 +234,14 @@ def feedback(
 def _judge_check(talk: Talk, name: str, number: int, verdict: Verdict, who: str) -> None:
     """Say whether the check of a cause was right; number: of the cause, 1 for the first."""
     from api.messages.hands import CheckFeedbackQuestion
+    from engine.model import checks
     from engine.model.errors import NotFoundError
 
     with doors.engine(talk) as engine:
         causes = engine.super_alarm(name).causes
         checked = causes[number - 1].checked if number <= len(causes) else None
-        if checked is None:
-            message = f"no check was run for cause {number} of {name}"
+        if checked is None or checked.verdict is checks.Verdict.OPEN:
+            message = f"no check says anything of cause {number} of {name}"
             raise NotFoundError(message, fix=f"`berth alarms show {name}` lists what was checked")
         what = f"that a check {checked.verdict.value} cause {number} of {name}"
         if talk.dry_run:

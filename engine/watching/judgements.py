@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from engine.model import documents
 from engine.model.alarms import Cause, Event, SuperAlarm, SuperAlarmState
 from engine.model.checks import Checked, CheckKind
+from engine.model.checks import Verdict as Outcome
 from engine.model.errors import NotFoundError, RefusedError
 from engine.model.feedback import CheckFeedback, Feedback, Matcher, Silence, Verdict
 from engine.model.identifiers import SuperAlarmId
@@ -162,12 +163,16 @@ def give_check_feedback(
 
     Raises:
         NotFoundError: when there is no super-alarm of that id, or no such check of its causes.
+        RefusedError: when the check said nothing.
     """
     stored, now = ledger.get(SUPER_ALARMS, super_alarm_id), clock.now()
     if stored is None:
         message = f"there is no super-alarm {super_alarm_id!r}"
         raise NotFoundError(message, fix="`berth alarms` lists them")
     cause, checked = _checked(stored.value, check, subject)
+    if checked.verdict is Outcome.OPEN:
+        message = f"the check {check.value!r} of {subject!r} said nothing that could be {verdict}"
+        raise RefusedError(message, fix="judge checks that confirm or deny a cause")
     feedback = CheckFeedback(
         super_alarm_id=stored.value.super_alarm_id,
         at=now,

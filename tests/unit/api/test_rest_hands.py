@@ -99,7 +99,7 @@ def test_what_is_said_of_a_check_is_kept_and_shown(
 
 @pytest.mark.parametrize(
     ("more", "expected"),
-    [(("2",), "no check was run for cause 2"), (("1", "--cause", "x"), "is not understood")],
+    [(("2",), "no check says anything of cause 2"), (("1", "--cause", "x"), "is not understood")],
 )
 def test_a_check_that_is_not_there_cannot_be_judged(
     remote: Remote,

@@ -420,15 +420,35 @@ def test_feedback_is_kept_and_counted_by_month(world: World) -> None:
     ]
 
 
-def test_feedback_on_a_check_is_kept_with_the_kind_of_its_cause(world: World) -> None:
-    checked = Checked(
+def looked(verdict: Outcome) -> Checked:
+    return Checked(
         kind=CheckKind.ROWS,
         subject="task:p/etl",
-        verdict=Outcome.CONFIRMS,
+        verdict=verdict,
         message="half",
         at=1.0,
         took_seconds=0.1,
     )
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_a_check_that_said_nothing_is_neither_right_nor_wrong(
+    world: World, verdict: Verdict
+) -> None:
+    checked = looked(Outcome.OPEN)
+    fresh = dataclasses.replace(
+        sample_group(), causes=(dataclasses.replace(DATA, checked=checked),)
+    )
+    world.ledger.commit("test", [Put(SUPER_ALARMS, fresh)])
+    with pytest.raises(RefusedError, match=f"said nothing that could be {verdict}"):
+        give_check_feedback(
+            world.ledger, world.clock, "SA-1", checked.kind, checked.subject, verdict, who="ann"
+        )
+    assert not world.ledger.select(CHECK_FEEDBACK)
+
+
+def test_feedback_on_a_check_is_kept_with_the_kind_of_its_cause(world: World) -> None:
+    checked = looked(Outcome.CONFIRMS)
     causes = (DATA, dataclasses.replace(DATA, checked=checked))
     fresh = dataclasses.replace(sample_group(), causes=causes)
     world.ledger.commit("test", [Put(SUPER_ALARMS, fresh)])

@@ -215,6 +215,13 @@ def test_people_judge_checks_on_the_page(
     assert browser.post("/alarms/SA-1/check-feedback", data=form).status_code == 303
     text = browser.get("/alarms/SA-1").text
     assert "a person on the page says that this check is wrong." in text
+    silent = dataclasses.replace(checked, verdict=checks.Verdict.OPEN)
+    cause = dataclasses.replace(cause, checked=silent)
+    filled.commit(
+        "test.silent",
+        [records.Put(records.SUPER_ALARMS, dataclasses.replace(group, causes=(cause,)))],
+    )
+    assert "check-feedback" not in browser.get("/alarms/SA-1").text
 
 
 def test_the_list_shows_silences_and_what_they_fold(
