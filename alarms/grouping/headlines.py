@@ -22,13 +22,10 @@ _WORDS = {
 
 
 def title_of(alarms: Sequence[Alarm]) -> str:
-    """Return a headline: what the worst and earliest alarm says, and how many other subjects."""
+    """Return a headline: what the worst and earliest alarm says, and what else alarmed."""
     first = min(alarms, key=lambda alarm: (-alarm.severity.rank, alarm.at, alarm.alarm_id))
-    subjects = len({alarm.subject for alarm in alarms}) - 1
-    more = "" if subjects == 0 else f" and {subjects} other{'s' if subjects > 1 else ''}"
-    if is_foreign(first):
-        return f"{first.signal}: {first.subject}{more}"
-    return f"{phrases.happened(first)}{more}"
+    said = f"{first.signal}: {first.subject}" if is_foreign(first) else phrases.happened(first)
+    return said + phrases.too(first.subject, {alarm.subject for alarm in alarms})
 
 
 def because(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -134,6 +135,14 @@ _PARTS: Mapping[str, str] = MappingProxyType(
 )
 """By kind of subject: how one with two names reads."""
 
+_KINDS: Mapping[str, str] = MappingProxyType(
+    {
+        **{kind: kind for kind in ("cluster", "machine", "pipeline", "run", "sender", *_PARTS)},
+        "gpu": "GPU",
+    }
+)
+"""How one subject of a kind is called; with an s, several."""
+
 
 def side_of(alarm: Alarm) -> Side:
     """Return how the signal of an alarm left what is normal."""
@@ -159,3 +168,20 @@ def happened(alarm: Alarm) -> str:
     """Return in a few words what an alarm of Berth's own says."""
     words = WORDS.get(alarm.signal) or Words(alarm.signal)
     return words.of(side_of(alarm), subject_in_words(alarm.subject))
+
+
+def too(first: str, subjects: AbstractSet[str]) -> str:
+    """Return the end of a headline about a subject: how many others alarmed, "" for none.
+
+    >>> too("cluster:x", {"cluster:x", "task:heart/etl", "task:heart/train"})
+    '; 2 tasks alarmed too'
+    """
+    kinds = [subject.partition(":")[0] for subject in subjects - {first}]
+    if not kinds:
+        return ""
+    noun = _KINDS.get(kinds[0], "") if len(set(kinds)) == 1 else ""
+    if not noun:
+        noun = "other"
+    elif kinds[0] == first.partition(":")[0]:
+        noun = f"other {noun}"
+    return f"; {len(kinds)} {noun}{'s' if len(kinds) > 1 else ''} alarmed too"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from alarms.grouping.headlines import title_of
 from api.messages import hands
 from engine import watching
 from engine.model.alarms import Action, ActionKind, SuperAlarm
@@ -49,12 +50,16 @@ class HandsDesk:
     def split(self, name: str, question: hands.SplitQuestion) -> tuple[SuperAlarm, SuperAlarm]:
         """Make a super-alarm of its own of some alarms; return what stays and what left."""
         chosen = watching.matchers(question.matchers)
-        return watching.split(self._ledger, self._clock, self._id(name), chosen, question.who)
+        return watching.split(
+            self._ledger, self._clock, self._id(name), chosen, question.who, title_of
+        )
 
     def merge(self, name: str, question: hands.MergeQuestion) -> SuperAlarm:
         """Make two super-alarms one."""
         other = self._id(question.other)
-        return watching.merge(self._ledger, self._clock, self._id(name), other, question.who)
+        return watching.merge(
+            self._ledger, self._clock, self._id(name), other, question.who, title_of
+        )
 
     def note(self, name: str, question: hands.NoteQuestion) -> SuperAlarm:
         """Add a note to a super-alarm."""

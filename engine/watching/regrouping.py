@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from engine.model import documents
 from engine.model.alarms import Alarm, Event, SuperAlarm, SuperAlarmState
@@ -15,15 +15,23 @@ from engine.ports import Clock, Ledger
 from engine.watching.hands import joined
 
 _TRIES = 10
+Title = Callable[[Sequence[Alarm]], str]
+"""Returns the headline of alarms that are one."""
 
 
 def split(
-    ledger: Ledger, clock: Clock, super_alarm_id: str, chosen: Sequence[Matcher], who: str
+    ledger: Ledger,
+    clock: Clock,
+    super_alarm_id: str,
+    chosen: Sequence[Matcher],
+    who: str,
+    title: Title,
 ) -> tuple[SuperAlarm, SuperAlarm]:
     """Make a super-alarm of its own of the alarms that all matchers match.
 
     Returns what stays and what was split off. The id stays with the earliest alarm. What the
     series that were split off raise from now on joins them there, whatever the grouping says.
+    title: writes their headlines.
 
     Raises:
         NotFoundError: when there is no super-alarm of that id.
@@ -47,9 +55,10 @@ def split(
         if gone[0].at < left[0].at:
             # The id belongs to the earliest alarm, so it is the others that leave.
             gone, left = left, gone
-        fresh = _of(group, gone, now)
+        fresh = _of(group, gone, now, title)
         kept = dataclasses.replace(
             group,
+            title=title(left),
             alarms=tuple(left),
             severity=max((alarm.severity for alarm in left), key=lambda each: each.rank),
             causes=(),
@@ -72,15 +81,13 @@ def split(
     raise _too_often(super_alarm_id)
 
 
-def _of(group: SuperAlarm, alarms: Sequence[Alarm], now: float) -> SuperAlarm:
+def _of(group: SuperAlarm, alarms: Sequence[Alarm], now: float, title: Title) -> SuperAlarm:
     """Return the super-alarm of alarms that were split off."""
     first = min(alarms, key=lambda alarm: (alarm.at, alarm.alarm_id))
-    subjects = len({alarm.subject for alarm in alarms}) - 1
-    more = f" and {subjects} more" if subjects else ""
     letters = documents.letters(f"{first.alarm_id} split at {now!r}", 6)
     return SuperAlarm(
         super_alarm_id=SuperAlarmId(f"SA-{letters}"),
-        title=f"{first.signal}: {first.subject}{more}",
+        title=title(alarms),
         severity=max((alarm.severity for alarm in alarms), key=lambda each: each.rank),
         state=SuperAlarmState.OPEN,
         opened_at=first.at,
@@ -92,7 +99,9 @@ def _of(group: SuperAlarm, alarms: Sequence[Alarm], now: float) -> SuperAlarm:
     )
 
 
-def merge(ledger: Ledger, clock: Clock, one_id: str, other_id: str, who: str) -> SuperAlarm:
+def merge(
+    ledger: Ledger, clock: Clock, one_id: str, other_id: str, who: str, title: Title
+) -> SuperAlarm:
     """Make two super-alarms one: the older id stays, the other becomes its alias.
 
     Raises:
@@ -110,6 +119,7 @@ def merge(ledger: Ledger, clock: Clock, one_id: str, other_id: str, who: str) ->
         both = joined(older.value, younger.value.alarms, now)
         kept = dataclasses.replace(
             both,
+            title=title(both.alarms),
             causes=(),
             aliases=(*both.aliases, younger.value.super_alarm_id, *younger.value.aliases),
             pipelines=tuple(sorted({*both.pipelines, *younger.value.pipelines})),

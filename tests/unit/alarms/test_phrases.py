@@ -68,10 +68,22 @@ def test_a_subject_of_another_form_stays() -> None:
     assert subject_in_words("pipeline:a/b") == "pipeline a/b"
 
 
-def test_a_headline_counts_the_other_subjects() -> None:
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [
+        ([], ""),
+        (["task:heart/etl"], "; 1 task alarmed too"),
+        (["gpu:m/0", "gpu:m/1"], "; 2 GPUs alarmed too"),
+        (["cluster:y"], "; 1 other cluster alarmed too"),
+        (["cluster:y", "cluster:z"], "; 2 other clusters alarmed too"),
+        (["cluster:y", "task:heart/etl"], "; 2 others alarmed too"),
+        (["checkout"], "; 1 other alarmed too"),
+    ],
+)
+def test_a_headline_says_what_else_alarmed(others: list[str], expected: str) -> None:
     first = said("reachable", "cluster:x", statistic=-1.0)
-    others = [dataclasses.replace(first, subject=f"cluster:{n}", at=9.0) for n in range(2)]
-    assert headlines.title_of([first, *others]) == "cluster x cannot be reached and 2 others"
+    alarms = [first, *(dataclasses.replace(first, subject=each, at=9.0) for each in others)]
+    assert headlines.title_of([*alarms, first]) == f"cluster x cannot be reached{expected}"
 
 
 def test_alerts_of_others_keep_their_names() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from alarms.grouping.headlines import title_of
 from engine.model.alarms import Alarm, SuperAlarm, SuperAlarmState
 from engine.model.checks import Checked, CheckKind
 from engine.model.checks import Verdict as Outcome
@@ -233,7 +234,12 @@ def chosen(text: str) -> tuple[Matcher, ...]:
 def test_a_split_holds_for_later_alarms(world: World) -> None:
     group = of_two(world)
     kept, fresh = split(
-        world.ledger, world.clock, group.super_alarm_id, chosen("subject=model:other"), "ann"
+        world.ledger,
+        world.clock,
+        group.super_alarm_id,
+        chosen("subject=model:other"),
+        "ann",
+        title_of,
     )
     world.measure(600.0, elsewhere)
     world.measure(600.0, gauge)
@@ -247,26 +253,33 @@ def test_a_split_holds_for_later_alarms(world: World) -> None:
 def test_the_id_stays_with_the_earliest_alarm(world: World) -> None:
     group = of_two(world)
     kept, fresh = split(
-        world.ledger, world.clock, group.super_alarm_id, chosen("subject=model:p"), "ann"
+        world.ledger, world.clock, group.super_alarm_id, chosen("subject=model:p"), "ann", title_of
     )
     assert kept.super_alarm_id == group.super_alarm_id
     assert [alarm.subject for alarm in fresh.alarms] == ["model:other"]
 
 
-def test_subjects_of_a_split_are_counted_in_its_title(world: World) -> None:
+def test_titles_follow_a_split_and_a_merge(world: World) -> None:
     world.measure(500.0, gauge)
     world.measure(500.0, lambda at, v: dataclasses.replace(gauge(at, v), subject="b"))
     world.measure(500.0, lambda at, v: dataclasses.replace(gauge(at, v), subject="c"))
     (group,) = world.groups()
-    _, fresh = split(world.ledger, world.clock, group.super_alarm_id, chosen("subject=~b|c"), "ann")
-    assert fresh.title.endswith("and 1 more")
+    kept, fresh = split(
+        world.ledger, world.clock, group.super_alarm_id, chosen("subject=~b|c"), "ann", title_of
+    )
+    assert fresh.title.endswith("; 1 other alarmed too")
+    assert "too" not in kept.title
+    ids = (kept.super_alarm_id, fresh.super_alarm_id)
+    assert merge(world.ledger, world.clock, *ids, "ann", title_of).title.endswith(
+        "; 2 others alarmed too"
+    )
 
 
 @pytest.mark.parametrize("text", ["subject=nobody", "subject=~.*"])
 def test_a_split_of_nothing_or_everything_is_refused(world: World, text: str) -> None:
     group = of_two(world)
     with pytest.raises(RefusedError, match="some must go"):
-        split(world.ledger, world.clock, group.super_alarm_id, chosen(text), "ann")
+        split(world.ledger, world.clock, group.super_alarm_id, chosen(text), "ann", title_of)
 
 
 class Apart:
@@ -287,7 +300,9 @@ def test_what_was_merged_stays_merged(world: World) -> None:
     world.measure(500.0, gauge)
     world.measure(500.0, elsewhere)
     one, other = world.groups()
-    both = merge(world.ledger, world.clock, other.super_alarm_id, one.super_alarm_id, "ann")
+    both = merge(
+        world.ledger, world.clock, other.super_alarm_id, one.super_alarm_id, "ann", title_of
+    )
     assert both.super_alarm_id == one.super_alarm_id
     world.measure(600.0, elsewhere)
     kept = world.ledger.get(SUPER_ALARMS, one.super_alarm_id)
@@ -311,7 +326,14 @@ class Stubborn(Apart):
 
 def test_what_was_split_off_does_not_come_back(world: World) -> None:
     group = of_two(world)
-    split(world.ledger, world.clock, group.super_alarm_id, chosen("subject=model:other"), "ann")
+    split(
+        world.ledger,
+        world.clock,
+        group.super_alarm_id,
+        chosen("subject=model:other"),
+        "ann",
+        title_of,
+    )
     only = sample_group(*(a for a in group.alarms if a.subject == "model:other"), name="SA-x")
     over = dataclasses.replace(
         sample_group(name="SA-gone"), state=SuperAlarmState.RESOLVED, opened_at=1.0
@@ -332,13 +354,15 @@ def test_what_was_split_off_does_not_come_back(world: World) -> None:
 def test_a_group_cannot_be_merged_with_itself_or_with_nothing(world: World) -> None:
     group = of_two(world)
     with pytest.raises(RefusedError, match="itself"):
-        merge(world.ledger, world.clock, group.super_alarm_id, group.super_alarm_id, "ann")
+        merge(
+            world.ledger, world.clock, group.super_alarm_id, group.super_alarm_id, "ann", title_of
+        )
     with pytest.raises(NotFoundError):
-        merge(world.ledger, world.clock, group.super_alarm_id, "SA-none", "ann")
+        merge(world.ledger, world.clock, group.super_alarm_id, "SA-none", "ann", title_of)
     over = dataclasses.replace(group, super_alarm_id="SA-over", state=SuperAlarmState.RESOLVED)
     world.ledger.commit("test", [Put(SUPER_ALARMS, over)])
     with pytest.raises(RefusedError, match="closed"):
-        merge(world.ledger, world.clock, group.super_alarm_id, "SA-over", "ann")
+        merge(world.ledger, world.clock, group.super_alarm_id, "SA-over", "ann", title_of)
 
 
 @pytest.mark.parametrize("spoils", [1, 100])
@@ -358,13 +382,13 @@ def test_what_changes_meanwhile_is_tried_again(world: World, spoils: int) -> Non
     world.ledger.commit = spoil  # type: ignore[method-assign]  # a fault for this test
     want = chosen("subject=model:other")
     if spoils == 1:
-        split(world.ledger, world.clock, group.super_alarm_id, want, "ann")
-        merge(world.ledger, world.clock, group.super_alarm_id, "SA-2", "ann")
+        split(world.ledger, world.clock, group.super_alarm_id, want, "ann", title_of)
+        merge(world.ledger, world.clock, group.super_alarm_id, "SA-2", "ann", title_of)
         return
     with pytest.raises(ConflictError, match="times"):
-        split(world.ledger, world.clock, group.super_alarm_id, want, "ann")
+        split(world.ledger, world.clock, group.super_alarm_id, want, "ann", title_of)
     with pytest.raises(ConflictError, match="times"):
-        merge(world.ledger, world.clock, group.super_alarm_id, "SA-2", "ann")
+        merge(world.ledger, world.clock, group.super_alarm_id, "SA-2", "ann", title_of)
 
 
 def test_a_group_keeps_its_first_and_its_newest_alarms() -> None:
