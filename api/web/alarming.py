@@ -87,7 +87,9 @@ class AlarmPages:
             actions=alarm_views.actions(taken, now),
             series=alarm_views.series_list(group),
             around=around,
-            offered=self._desk.sources.hands.offered(group.super_alarm_id),
+            offer=alarm_views.offer(
+                self._desk.sources.hands.offered(group.super_alarm_id), group, taken
+            ),
             outside=alarm_surroundings.outside(around.outside, group),
             in_order=alarm_surroundings.in_order(group, around.changes),
             timeline=small,

@@ -30,6 +30,11 @@ ACTION_TONES = {
     alarms.ActionState.FAILED: cells.Tone.BAD,
 }
 HOUR_SECONDS = 3_600.0
+_OFFERS = {
+    alarms.ActionKind.REPLAN: "plan anew around it",
+    alarms.ActionKind.RETRAIN: "train the model again",
+    alarms.ActionKind.ROLL_BACK: "go back to the model before",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,14 @@ class Done:
     plan_id: str
     guards: cells.Table
     verdict: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What Berth can do about the likely cause, and whether it did that already."""
+
+    what: str
+    is_again: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +184,19 @@ def _series(raised: Sequence[alarms.Alarm]) -> tuple[cells.Cell | str, ...]:
 def actions(taken: Sequence[alarms.Action], now: float) -> list[Done]:
     """Return what the engine did, wants to do, or was kept from doing, oldest first."""
     return [_done(action, now) for action in sorted(taken, key=lambda one: one.wanted_at)]
+
+
+def offer(
+    kind: alarms.ActionKind | None, group: alarms.SuperAlarm, taken: Sequence[alarms.Action]
+) -> Offer | None:
+    """Return what Berth can do about the likely cause, None for nothing; taken: what it did."""
+    if kind is None or group.likely is None:
+        return None
+    is_again = any(
+        (one.kind, one.subject, one.state) == (kind, group.likely.subject, alarms.ActionState.DONE)
+        for one in taken
+    )
+    return Offer(what=_OFFERS[kind], is_again=is_again)
 
 
 def _done(action: alarms.Action, now: float) -> Done:

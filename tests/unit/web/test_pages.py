@@ -224,6 +224,33 @@ def test_people_judge_checks_on_the_page(
     assert "check-feedback" not in browser.get("/alarms/SA-1").text
 
 
+def test_what_berth_did_already_is_offered_as_that(
+    filled: Ledger, browser: TestClient, group: alarms.SuperAlarm, action: alarms.Action
+) -> None:
+    def lost(cluster: str) -> str:
+        cause = dataclasses.replace(
+            group.causes[0], kind=alarms.CauseKind.INFRASTRUCTURE, subject=f"cluster:{cluster}"
+        )
+        changed = dataclasses.replace(group, causes=(cause,))
+        filled.commit("test.lost", [records.Put(records.SUPER_ALARMS, changed)])
+        return browser.get("/alarms/SA-1").text
+
+    done = dataclasses.replace(
+        action,
+        action_id="A-2",
+        kind=alarms.ActionKind.REPLAN,
+        state=alarms.ActionState.DONE,
+        subject="cluster:west",
+    )
+    filled.commit("test.replanned", [records.Put(records.ACTIONS, done)])
+    text = lost("west")
+    assert "Berth can plan anew around it, as it did already." in text
+    assert ">Do it again</button>" in text
+    text = lost("east")
+    assert "Berth can plan anew around it." in text
+    assert ">Do it</button>" in text
+
+
 def test_the_list_shows_silences_and_what_they_fold(
     filled: Ledger, browser: TestClient, group: alarms.SuperAlarm
 ) -> None:
