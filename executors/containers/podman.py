@@ -35,6 +35,7 @@ _BEGIN = (
 _WORDS_MAX = 1_000
 _TAKE_SECONDS = 1_800.0
 _CDI = "CDI device"
+_NO_PROGRAM = "command that was not found"
 _WITHOUT = 3
 _LOOK = f"""
 try:
@@ -196,6 +197,10 @@ class Podman:
         if _CDI in done.stderr:
             fix = "tell podman of the GPUs: nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
             return RefusedError(f"podman knows no such GPU: {_end_of(done)}", fix=fix)
+        if _NO_PROGRAM in done.stderr:
+            message = f"image {image!r} does not have its interpreter: {_end_of(done)}"
+            fix = "set `container_python` to a Python 3.11 or newer of the image"
+            return RefusedError(message, fix=fix)
         return _failed("start a container", done)
 
     def take(self, layout: Path, name: str) -> None:

@@ -117,6 +117,14 @@ def test_a_gpu_that_podman_does_not_know_is_a_refusal_with_what_tells_it() -> No
     assert "nvidia-ctk cdi generate" in raised.value.fix
 
 
+def test_an_image_without_its_interpreter_is_a_refusal_that_names_the_setting() -> None:
+    said = "executable file not found: OCI runtime attempted to invoke a command that was not found"
+    machine = podman.Podman(("sh", "-c", f"echo '{said}' >&2; exit 127"))
+    with pytest.raises(RefusedError, match="does not have its interpreter") as raised:
+        machine.has_berth(SETTINGS)
+    assert "container_python" in raised.value.fix
+
+
 @pytest.mark.parametrize(("code", "has"), [(0, True), (3, False)])
 def test_an_image_has_berth_when_its_interpreter_finds_it(code: int, *, has: bool) -> None:
     machine = podman.Podman(("sh", "-c", f"exit {code}"))
