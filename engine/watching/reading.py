@@ -7,6 +7,7 @@ or the sources are read again from where they were.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -26,6 +27,8 @@ AHEAD_SECONDS = 3_600.0
 """So far the clock of the machine that measures may be ahead of ours."""
 MAGNITUDE_MOST = 1e100
 """Nothing is measured that is as large; squares of what is smaller are numbers still."""
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+"""NUL, and halves of letters: no store of text takes them."""
 _LATE_SHARE = 0.5
 """Of the time in which an alarm may join a group: it must still be offered after a slow step."""
 
@@ -127,7 +130,7 @@ class Reading:
             left = next(signal for signal in signals if not _is_measured(signal, until))
             _LOG.warning(
                 "%d signals of %s are left out: no numbers of less than %g, no time up to now in "
-                "seconds since 1970, or NUL in a name; the first is %r of %g at %g",
+                "seconds since 1970, or no text in a name; the first is %r of %g at %g",
                 len(signals) - len(kept),
                 source,
                 MAGNITUDE_MOST,
@@ -156,4 +159,4 @@ def _is_measured(signal: Signal, until: float) -> bool:
     """
     numbers = (signal.value, signal.weight)
     is_number = all(abs(number) < MAGNITUDE_MOST for number in numbers)
-    return is_number and 0 <= signal.at <= until and "\0" not in signal.series
+    return is_number and 0 <= signal.at <= until and not _UNSTORABLE.search(signal.series)

@@ -81,6 +81,7 @@ def test_a_source_that_does_not_answer_is_read_later(world: World) -> None:
         {"at": -1.0},
         {"at": 1_790_000_000_000.0},
         {"subject": "model:\0"},
+        {"subject": "model:\ud800"},
     ],
 )
 def test_what_was_not_measured_is_left_out_and_told(
