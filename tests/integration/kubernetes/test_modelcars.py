@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import urllib.request
 from collections.abc import Iterator
@@ -14,13 +15,9 @@ from engine.model.dispatches import AttemptOrder, AttemptState
 from engine.model.errors import RetryableError
 from engine.model.identifiers import (
     AttemptId,
-    ClusterName,
     PipelineName,
-    PoolName,
-    RunId,
     TaskName,
 )
-from engine.model.resources import Resources
 from engine.model.specs import TaskKind
 from engine.testing.executor_suite import ended, eventually
 from executors.kubernetes import rights
@@ -28,7 +25,7 @@ from executors.kubernetes.kinds.addresses import INFERENCE_SERVICE, KINDS
 from executors.packaging import images
 from tests.support.clusters import kserve, operators, own_image, programs
 from tests.support.clusters.fixtures import api_of
-from tests.support.clusters.real_node import POOL, RealCluster, RealWorkplace
+from tests.support.clusters.real_node import RealCluster, RealWorkplace, order
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
 ATTEMPT = AttemptId("r-1.serve.1")
@@ -51,29 +48,22 @@ def workplace(
     workplace.close()
 
 
-def order(workplace: RealWorkplace) -> AttemptOrder:
+def serving(workplace: RealWorkplace) -> AttemptOrder:
     """Return an order to serve a package that is in the artefact store."""
     layout = workplace.home / "package"
     images.write_image(layout, _model.files(1), labels={"berth.family": "logistic"})
-    return AttemptOrder(
-        attempt_id=ATTEMPT,
-        run_id=RunId("r-1"),
+    return dataclasses.replace(
+        order("serve", ""),
         pipeline=PipelineName("iris"),
-        task=TaskName("serve"),
         kind=TaskKind.SERVE,
-        cluster=ClusterName("east"),
-        pool=PoolName(POOL),
         command=(),
-        folder="",
         inputs={TaskName("package"): workplace.artifacts.put(layout)},
-        parameters={},
-        limits=Resources(cpu_cores=0.2, memory_gib=0.25),
     )
 
 
 def test_a_server_loads_its_model_from_a_modelcar(workplace: RealWorkplace) -> None:
     executor, place = workplace.executor, workplace.place
-    wanted = order(workplace)
+    wanted = serving(workplace)
     link = workplace.clusters.links()["east"]
     programs.wait_until(lambda: link.serves, "the rights to serve")
     with contextlib.suppress(RetryableError):  # the shell is laid out, which takes seconds once

@@ -12,16 +12,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.packaging import _model
-from engine.model.dispatches import AttemptOrder, AttemptState, Reason
+from engine.model.dispatches import AttemptState, Reason
 from engine.model.identifiers import (
-    AttemptId,
-    ClusterName,
     PipelineName,
-    PoolName,
-    RunId,
     TaskName,
 )
-from engine.model.resources import Resources
 from engine.model.signals import Signal
 from engine.model.specs import TaskKind
 from engine.testing.executor_suite import ended, eventually
@@ -29,7 +24,7 @@ from executors.kubernetes.paths import log_path
 from executors.kubernetes.servers import Servers
 from executors.packaging import images
 from tests.support.clusters import programs
-from tests.support.clusters.real_node import POOL, RealCluster, RealWorkplace
+from tests.support.clusters.real_node import RealCluster, RealWorkplace, order
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
 
@@ -52,23 +47,6 @@ def workplace(
     made = RealWorkplace(real_cluster, tmp_path_factory.mktemp("home"))
     yield made
     made.close()
-
-
-def order(name: str, program: str) -> AttemptOrder:
-    return AttemptOrder(
-        attempt_id=AttemptId(f"r-1.{name}.1"),
-        run_id=RunId("r-1"),
-        pipeline=PipelineName("heart"),
-        task=TaskName(name),
-        kind=TaskKind.TRAIN,
-        cluster=ClusterName("east"),
-        pool=PoolName(POOL),
-        command=("python", "-c", program),
-        folder="",
-        inputs={},
-        parameters={},
-        limits=Resources(cpu_cores=0.2, memory_gib=0.25),
-    )
 
 
 def test_a_task_runs_in_a_container_with_inputs_outputs_and_log(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -12,20 +13,10 @@ from pathlib import Path
 import pytest
 
 from engine.model.dispatches import AttemptOrder, AttemptState, Observation, Reason
-from engine.model.identifiers import (
-    AttemptId,
-    ClusterName,
-    PipelineName,
-    PoolName,
-    RunId,
-    TaskName,
-)
-from engine.model.resources import Resources
-from engine.model.specs import TaskKind
 from engine.testing.executor_suite import seen
 from executors.training.trials.standing import Records
 from executors.training.trials.study import JOURNAL
-from tests.support.clusters.real_node import POOL, RealCluster, RealWorkplace
+from tests.support.clusters.real_node import RealCluster, RealWorkplace, order
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
 
@@ -64,21 +55,7 @@ def objective(trial):
 
 
 def together(name: str, program: str) -> AttemptOrder:
-    return AttemptOrder(
-        attempt_id=AttemptId(f"r-1.{name}.1"),
-        run_id=RunId("r-1"),
-        pipeline=PipelineName("heart"),
-        task=TaskName(name),
-        kind=TaskKind.TRAIN,
-        cluster=ClusterName("east"),
-        pool=PoolName(POOL),
-        command=("python", "-c", program),
-        folder="",
-        inputs={},
-        parameters={},
-        limits=Resources(cpu_cores=0.2, memory_gib=0.25),
-        nodes=3,
-    )
+    return dataclasses.replace(order(name, program), nodes=3)
 
 
 def ended(work: RealWorkplace, wanted: AttemptOrder) -> Observation:

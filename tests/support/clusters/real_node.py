@@ -11,6 +11,17 @@ from typing import Any
 import pytest
 
 from engine.clocks import SystemClock
+from engine.model.dispatches import AttemptOrder
+from engine.model.identifiers import (
+    AttemptId,
+    ClusterName,
+    PipelineName,
+    PoolName,
+    RunId,
+    TaskName,
+)
+from engine.model.resources import Resources
+from engine.model.specs import TaskKind
 from executors.kubernetes.clusters import KubernetesClusters
 from executors.kubernetes.executor import KubernetesExecutor
 from executors.kubernetes.fleet import KubernetesFleetSource
@@ -126,3 +137,21 @@ class RealWorkplace:
     def close(self) -> None:
         """End what was started here."""
         self.executor.close()
+
+
+def order(name: str, program: str) -> AttemptOrder:
+    """Return an order to run a Python program as a task of that name."""
+    return AttemptOrder(
+        attempt_id=AttemptId(f"r-1.{name}.1"),
+        run_id=RunId("r-1"),
+        pipeline=PipelineName("heart"),
+        task=TaskName(name),
+        kind=TaskKind.TRAIN,
+        cluster=ClusterName("east"),
+        pool=PoolName(POOL),
+        command=("python", "-c", program),
+        folder="",
+        inputs={},
+        parameters={},
+        limits=Resources(cpu_cores=0.2, memory_gib=0.25),
+    )
