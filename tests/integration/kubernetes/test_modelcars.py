@@ -19,7 +19,7 @@ from engine.model.identifiers import (
     TaskName,
 )
 from engine.model.specs import TaskKind
-from engine.testing.executor_suite import ended, eventually
+from engine.testing.executor_suite import ended, seen
 from executors.kubernetes import rights
 from executors.kubernetes.kinds.addresses import INFERENCE_SERVICE, KINDS
 from executors.packaging import images
@@ -29,6 +29,8 @@ from tests.support.clusters.real_node import RealCluster, RealWorkplace, order
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
 ATTEMPT = AttemptId("r-1.serve.1")
+PULLED_SECONDS_MAX = 300.0
+"""The first pods of a node wait for it to pull Berth's image."""
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +78,13 @@ def test_a_server_loads_its_model_from_a_modelcar(workplace: RealWorkplace) -> N
 
     programs.wait_until(is_asked_for, "the InferenceService")
     kserve.play(place)
-    seen = eventually(executor, ATTEMPT, lambda each: bool(each.endpoint))
-    assert answered(seen.endpoint) == _model.onnx(1)[1]["labels"]
+
+    def endpoint() -> str:
+        last = seen(executor, ATTEMPT)
+        return "" if last is None else last.endpoint
+
+    programs.wait_until(lambda: bool(endpoint()), "the server", PULLED_SECONDS_MAX)
+    assert answered(endpoint()) == _model.onnx(1)[1]["labels"]
     executor.stop(ATTEMPT)
     assert ended(executor, ATTEMPT).state is AttemptState.STOPPED
 
