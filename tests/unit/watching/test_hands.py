@@ -445,13 +445,9 @@ def test_feedback_is_kept_and_counted_by_month(world: World) -> None:
 
 
 def looked(verdict: Outcome) -> Checked:
+    kind, subject = CheckKind.ROWS, "task:p/etl"
     return Checked(
-        kind=CheckKind.ROWS,
-        subject="task:p/etl",
-        verdict=verdict,
-        message="half",
-        at=1.0,
-        took_seconds=0.1,
+        kind=kind, subject=subject, verdict=verdict, message="half", at=1.0, took_seconds=0.1
     )
 
 
@@ -460,10 +456,10 @@ def test_a_check_that_said_nothing_is_neither_right_nor_wrong(
     world: World, verdict: Verdict
 ) -> None:
     checked = looked(Outcome.OPEN)
-    fresh = dataclasses.replace(
-        sample_group(), causes=(dataclasses.replace(DATA, checked=checked),)
+    causes = (dataclasses.replace(DATA, checked=checked),)
+    world.ledger.commit(
+        "test", [Put(SUPER_ALARMS, dataclasses.replace(sample_group(), causes=causes))]
     )
-    world.ledger.commit("test", [Put(SUPER_ALARMS, fresh)])
     with pytest.raises(RefusedError, match=f"said nothing that could be {verdict}"):
         give_check_feedback(
             world.ledger, world.clock, "SA-1", checked.kind, checked.subject, verdict, who="ann"
