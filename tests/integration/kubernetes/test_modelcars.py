@@ -78,13 +78,15 @@ def test_a_server_loads_its_model_from_a_modelcar(workplace: RealWorkplace) -> N
 
     programs.wait_until(is_asked_for, "the InferenceService")
     kserve.play(place)
+    endpoints: list[str] = []
 
-    def endpoint() -> str:
+    def is_ready() -> bool:
         last = seen(executor, ATTEMPT)
-        return "" if last is None else last.endpoint
+        endpoints.extend([last.endpoint] if last is not None and last.endpoint else [])
+        return bool(endpoints)
 
-    programs.wait_until(lambda: bool(endpoint()), "the server", PULLED_SECONDS_MAX)
-    assert answered(endpoint()) == _model.onnx(1)[1]["labels"]
+    programs.wait_until(is_ready, "the server", PULLED_SECONDS_MAX)
+    assert answered(endpoints[0]) == _model.onnx(1)[1]["labels"]
     executor.stop(ATTEMPT)
     assert ended(executor, ATTEMPT).state is AttemptState.STOPPED
 
