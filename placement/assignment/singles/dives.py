@@ -91,8 +91,8 @@ class Dives:
 
 
 def tables_of(problem: AssignmentProblem) -> int:
-    """Return the cells of all tables of one bound."""
-    return int(problem.items * (_capacity(problem) + 1).sum())
+    """Return the cells of all tables of one bound; about, where they are far too many."""
+    return problem.items * int((_capacity(problem) + 1.0).sum())
 
 
 def dives_of(problem: AssignmentProblem, hints: Relaxation, found: walks.Walks) -> Dives:

@@ -126,6 +126,13 @@ def test_a_dive_fits_and_gives_up_where_it_cannot_be_better() -> None:
     assert not dive(found.sacks, found.worth, found.shares, places, hopeless, 0.1, 1)
 
 
+def test_tables_of_rooms_in_bytes_are_too_large_and_not_below_zero() -> None:
+    problem = tight(0, items=4_000, bins=2)
+    problem.demand[:] = 2**40
+    problem.capacity[:] = 2**60
+    assert dives.tables_of(problem) > 2**63
+
+
 def test_a_dive_that_would_fill_too_many_tables_leaves_the_rest_to_walks() -> None:
     """Everything alike: nothing is sure, and items would be settled one by one."""
     problem = tight(0, items=1_000, bins=3)
