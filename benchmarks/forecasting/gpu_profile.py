@@ -3,7 +3,9 @@
 Every file `forecasting/gpu-training-profiles*.csv*` has one measured training a row. Three folds
 (shuffled, seed 42). Classes are 1,000 MiB wide and scored on the first 70 % of each fold, as
 GPUMemNet does (github.com/itu-rad/GPUMemNet); bounds and utilisation on all of it. The estimator
-under test is `forecasting.profiles.training`, fitted on the other two folds only.
+under test is `forecasting.profiles.training`, fitted on the other two folds only. One thing it is
+told is not in the files: how many samples the data set of each training has (`SAMPLES`), which
+GPUMemNet's published generator fixes. They decide the size of an epoch's last batch.
 """
 
 import ast
@@ -23,7 +25,7 @@ FOLDS = 3
 SEED = 42
 CLASS_MIB = 1_000.0
 SAMPLES = 4_096
-"""In the data set of each training, as their generator makes it."""
+"""In the data set of each training, as GPUMemNet's published generator makes it."""
 SCORED_SHARE = 0.7
 PUBLISHED = "best published 98.38 % and .76 % (GPUMemNet, transformer ensemble)"
 

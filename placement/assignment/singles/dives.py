@@ -19,7 +19,7 @@ from placement.assignment.singles.diving import dive
 from placement.assignment.singles.knapsacks import Sacks, ascend, scratch_of
 
 # Cells of all tables of a bound (items times room): so many at most, so that a dive, which nothing
-# interrupts, takes half a second.
+# interrupts, takes half a second, and where nothing is sure about two (`diving.MOST_CELLS`).
 LARGEST_TABLES = 2_000_000
 # Steps of the ascent: at first and in each of its parts; the weight of a choice in the shares at
 # first and what is left of it after each part; the stride at first; the target above the bound.
@@ -91,19 +91,20 @@ class Dives:
 
 
 def tables_of(problem: AssignmentProblem) -> int:
-    """Return the cells of all tables of one bound."""
-    return int(problem.items * (_capacity(problem) + 1).sum())
+    """Return the cells of all tables of one bound; about, where they are far too many."""
+    return problem.items * int((_capacity(problem) + 1.0).sum())
 
 
 def dives_of(problem: AssignmentProblem, hints: Relaxation, found: walks.Walks) -> Dives:
     """Return dives that start from prices of room; `found` are walks from the best plan so far."""
     cost = np.where(np.isfinite(hints.priced), problem.cost, np.inf)
     demand = np.ascontiguousarray(np.broadcast_to(problem.demand[:, :, 0], cost.shape))
+    left_out = problem.penalties().astype(np.float64)
     return Dives(
         walks=found,
-        sacks=Sacks(cost=cost, demand=demand, capacity=_capacity(problem)),
+        sacks=Sacks(cost=cost, demand=demand, capacity=_capacity(problem), left_out=left_out),
         priced=hints.priced,
-        worth=hints.priced.min(axis=1),
+        worth=np.minimum(left_out, hints.priced.min(axis=1)),
         shares=np.zeros(cost.shape),
         bound=float(hints.bound),
     )

@@ -18,6 +18,9 @@ from placement.assignment.singles.knapsacks import Sacks, ascend, scratch_of
 SURE = 0.9
 # Steps after each settling, the weight of each knapsack's choice in the shares, and the stride.
 STEPS, WEIGHT, STRIDE = 20, 0.1, 0.3
+# Cells of tables that one dive fills at most, about two seconds: where nothing is sure it would
+# settle items one by one, and nothing interrupts it. An item in a bin takes as long as so many.
+MOST_CELLS, CELLS_EACH = 2_000_000_000, 20
 
 
 @numba.njit(cache=True, nogil=True)
@@ -64,10 +67,11 @@ def dive(
     noise: float,
     seed: int,
 ) -> bool:
-    """Put items into `places` (-1 where there is no room); return whether it came to the end.
+    """Put items into `places` (-1 where it puts none); return whether the bound let it go on.
 
-    It gives up where the bound passes the first of the limits; the other is the target of steps.
-    Shares are drawn anew by the noise, so that each seed dives elsewhere.
+    Where it would fill too many tables it puts no more of them. It gives up where the bound passes
+    the first of the limits; the other is the target of steps. Shares are drawn anew by the noise,
+    so that each seed dives elsewhere.
     """
     np.random.seed(seed)
     limit, target = limits
@@ -78,11 +82,13 @@ def dive(
     free = np.arange(worth.shape[0])
     places[:] = -1
     paid = 0.0
+    cells = 0
     while free.shape[0] > 0:
         before = free.shape[0]
         paid += _settle(sacks, shares, room, free, places)
         free = free[places[free] < 0]
-        if free.shape[0] == 0 or free.shape[0] == before:
+        cells += (STEPS + 1) * free.shape[0] * (room.sum() + CELLS_EACH * room.shape[0])
+        if free.shape[0] == 0 or free.shape[0] == before or cells > MOST_CELLS:
             break
         for item in free:
             for at in range(room.shape[0]):

@@ -25,11 +25,16 @@ SETTLED = 1e-9
 
 
 class Sacks(NamedTuple):
-    """What the loops read: cost (infinite where an item cannot stand), demand, and capacity."""
+    """What the loops read: cost (infinite where an item cannot stand), demand, and capacity.
+
+    left_out: Cost of leaving an item out; no item is worth more, or a plan that leaves some out
+        could cost less than the bound.
+    """
 
     cost: Numbers
     demand: Integers
     capacity: Integers
+    left_out: Numbers
 
 
 class Scratch(NamedTuple):
@@ -126,7 +131,8 @@ def ascend(
         leap = max(target - best, LEAST_LEAP[0] * abs(best) + LEAST_LEAP[1])
         for number in range(free.shape[0]):
             item = free[number]
-            worth[item] = highest[item] + stride * leap / norm * missing[number]
+            lifted = highest[item] + stride * leap / norm * missing[number]
+            worth[item] = min(sacks.left_out[item], lifted)
         bound = bound_of(sacks, scratch, worth, free, room)
         _blend(scratch, shares, free, weight)
         if bound > best:

@@ -83,6 +83,22 @@ def test_knapsacks_close_most_of_the_gap_where_bins_hold_few_items() -> None:
     assert cost - _ascended(problem).bound < 0.6 * (cost - by_prices)
 
 
+def test_knapsacks_never_bound_above_a_plan_that_must_leave_items_out() -> None:
+    """Room for three of four: in fractions all fit, and only knapsacks see that they do not."""
+    problem = AssignmentProblem(
+        count=np.ones(4, dtype=np.int64),
+        cost=np.ones((4, 3), dtype=np.int64),
+        eligible=np.ones((4, 3), dtype=np.bool_),
+        demand=np.full((4, 3, 1), 2),
+        capacity=np.full((3, 1), 3),
+        drop_cost=np.zeros(4, dtype=np.int64),
+        must_place=np.ones(4, dtype=np.bool_),
+    )
+    solution = solve(problem, dataclasses.replace(LITTLE, exact_share=0.0))
+    assert solution.missing == 1
+    assert solution.bound <= solution.cost
+
+
 def test_knapsacks_keep_out_what_cannot_stand_and_take_what_needs_no_room() -> None:
     problem = tight(1, items=12, bins=3)
     problem.eligible[::2, 1] = False
@@ -108,6 +124,25 @@ def test_a_dive_fits_and_gives_up_where_it_cannot_be_better() -> None:
     assert (load <= problem.capacity[:, 0]).all()
     hopeless = (found.bound - 1.0, target)
     assert not dive(found.sacks, found.worth, found.shares, places, hopeless, 0.1, 1)
+
+
+def test_tables_of_rooms_in_bytes_are_too_large_and_not_below_zero() -> None:
+    problem = tight(0, items=4_000, bins=2)
+    problem.demand[:] = 2**40
+    problem.capacity[:] = 2**60
+    assert dives.tables_of(problem) > 2**63
+
+
+def test_a_dive_that_would_fill_too_many_tables_leaves_the_rest_to_walks() -> None:
+    """Everything alike: nothing is sure, and items would be settled one by one."""
+    problem = tight(0, items=1_000, bins=3)
+    problem.cost[:] = 10
+    problem.demand[:] = 1
+    problem.capacity[:] = 350
+    found = _ascended(problem)
+    places = np.zeros(problem.items, dtype=np.int64)
+    assert dive(found.sacks, found.worth, found.shares, places, (np.inf, found.bound), 0.1, 1)
+    assert 0 < (places < 0).sum() < problem.items
 
 
 def test_dives_find_what_walks_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
