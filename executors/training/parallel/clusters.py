@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.model.dispatches import AttemptOrder, AttemptState, Observation, Reason
-from engine.model.errors import FinalError, RetryableError
+from engine.model.errors import FinalError, RetryableError, UnreachableError
 from engine.model.identifiers import AttemptId, Digest, PipelineName, RunId, TaskName
 from engine.model.specs import TaskKind
 from engine.ports import ArtifactStore, Executor
@@ -31,6 +31,8 @@ _NOTE = "attempt.json"
 _OVERHEAD_SECONDS = 600.0
 """For imports and transfers, beside the training itself."""
 _LOOK_SECONDS = 0.2
+_PATIENCE_LOOKS = 150
+"""How often a place may ask for patience before the training is not started."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +78,7 @@ def train(
         FinalError: when the training cannot run there; its own words are kept.
     """
     order = _order(site, work, folder)
-    site.executor.start(order)
+    _start(site.executor, order, say, sleep)
     try:
         seen = _ended(site.executor, order.attempt_id, say, sleep)
     except KeyboardInterrupt:
@@ -85,6 +87,30 @@ def train(
         raise
     _end(folder)
     return _brought_back(site, seen, folder)
+
+
+def _start(
+    executor: Executor,
+    order: AttemptOrder,
+    say: Callable[[str], None],
+    sleep: Callable[[float], None],
+) -> None:
+    """Start an attempt, again while its place asks for patience, as the engine does."""
+    said = ""
+    for looks_left in reversed(range(_PATIENCE_LOOKS)):
+        try:
+            executor.start(order)
+        except UnreachableError:
+            raise
+        except RetryableError as error:
+            if not looks_left:
+                raise
+            if error.message != said:
+                said = error.message
+                say(f"{order.attempt_id} waits: {said}")
+        else:
+            return
+        sleep(_LOOK_SECONDS)
 
 
 def _ended(

@@ -20,7 +20,7 @@ from engine.model.resources import Resources
 from engine.model.specs import TaskKind
 from engine.testing.executor_suite import Behaviour, eventually
 from executors.kubernetes import rights
-from executors.kubernetes.api import Api, Document
+from executors.kubernetes.api import Api, BusyError, Document
 from executors.kubernetes.diagnosis import diagnose
 from executors.kubernetes.kinds import addresses
 from executors.kubernetes.kinds.addresses import (
@@ -82,6 +82,19 @@ def is_told(workplace: Workplace, holds: AttemptState) -> Observation:
     return eventually(workplace.executor, ATTEMPT, lambda each: each.state is holds)
 
 
+def start(workplace: Workplace, order: AttemptOrder) -> None:
+    """Start an attempt as the engine does: again while its cluster asks for patience."""
+
+    def started() -> bool:
+        try:
+            workplace.executor.start(order)
+        except BusyError:
+            return False
+        return True
+
+    programs.wait_until(started, f"the start of {order.attempt_id}")
+
+
 def gang(workplace: Workplace, behaviour: Behaviour) -> AttemptOrder:
     return replace(workplace.order(PROGRAMS[behaviour], ATTEMPT), nodes=2)
 
@@ -99,8 +112,8 @@ def test_a_gang_runs_once_and_its_end_is_told_as_that_of_a_job(
     workplace: Workplace, kind: str
 ) -> None:
     order = gang(workplace, Behaviour.SUCCEEDS)
-    workplace.executor.start(order)
-    workplace.executor.start(order)
+    start(workplace, order)
+    start(workplace, order)
     seen = is_told(workplace, AttemptState.SUCCEEDED)
     assert seen.outputs
     assert seen.artifact
@@ -115,7 +128,7 @@ def test_a_gang_runs_once_and_its_end_is_told_as_that_of_a_job(
 
 @GANGS
 def test_a_node_that_fails_fails_the_gang_with_its_reason(workplace: Workplace, kind: str) -> None:
-    workplace.executor.start(gang(workplace, Behaviour.FAILS))
+    start(workplace, gang(workplace, Behaviour.FAILS))
     seen = is_told(workplace, AttemptState.FAILED)
     assert (seen.reason, seen.exit_code) == (Reason.EXIT_CODE, 3)
     assert len(every(workplace.place, kind)) == 1
@@ -124,15 +137,15 @@ def test_a_node_that_fails_fails_the_gang_with_its_reason(workplace: Workplace, 
 @GANGS
 def test_a_gang_gives_way_goes_on_and_is_stopped_for_good(workplace: Workplace, kind: str) -> None:
     executor, order = workplace.executor, gang(workplace, Behaviour.LASTS)
-    executor.start(order)
+    start(workplace, order)
     eventually(executor, ATTEMPT, lambda each: each.started_at is not None)
     executor.suspend(ATTEMPT)
     is_told(workplace, AttemptState.SUSPENDED)
-    executor.start(order)
+    start(workplace, order)
     eventually(executor, ATTEMPT, lambda each: each.started_at is not None)
     executor.stop(ATTEMPT)
     is_told(workplace, AttemptState.STOPPED)
-    executor.start(order)
+    start(workplace, order)
     (made,) = every(workplace.place, kind)
     assert made["spec"]["suspend"] is True
 

@@ -28,9 +28,11 @@ pytestmark = [
 
 WAIT_SECONDS_MAX = 500.0
 GOES_ON = "goes-on"
-"""File without which a worker stands still after twelve steps, to be killed in peace."""
+"""File without which one worker stands still after twelve steps, to be killed in peace."""
+STANDS = "1"
+"""Its rank: the other one waits for it in a collective operation, and notices its end there."""
 RECIPE = """
-import pathlib, sys, time
+import os, pathlib, time
 import torch
 from executors.training.parallel.recipe import Recipe
 
@@ -38,8 +40,8 @@ calls = []
 
 def summed(outputs, targets):
     calls.append(1)
-    trains = "--probe" not in sys.argv
-    while trains and len(calls) > 2 * 12 and not pathlib.Path({goes_on!r}).exists():
+    stands = os.environ.get("RANK") == {stands!r} and len(calls) > 2 * 12
+    while stands and not pathlib.Path({goes_on!r}).exists():
         time.sleep(0.02)
     return torch.nn.functional.cross_entropy(outputs, targets, reduction="sum")
 
@@ -74,7 +76,8 @@ def folder(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     monkeypatch.setenv("BERTH_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("BERTH_KUBERNETES", str(tmp_path / "kubernetes.toml"))
-    (tmp_path / "net.py").write_text(RECIPE.format(goes_on=str(tmp_path / GOES_ON)))
+    recipe = RECIPE.format(goes_on=str(tmp_path / GOES_ON), stands=STANDS)
+    (tmp_path / "net.py").write_text(recipe)
     (tmp_path / "kubernetes.toml").write_text(
         f'kubeconfig = "{place.kubeconfig}"\nlisten = "127.0.0.1:{programs.free_port()}"\n'
         "stop_seconds = 6.0\n"
@@ -99,32 +102,31 @@ def losses(folder: Path) -> list[float]:
     return [line["loss"] for line in metrics.read(folder / metrics.NAME)]
 
 
-def workers(node: ProcessKubelet) -> list[psutil.Process]:
-    """Return the processes of this node that train, by no torchrun's words."""
-    found = []
+def standing(node: ProcessKubelet) -> psutil.Process | None:
+    """Return the process of this node that trains, by no torchrun's words, and stands still."""
     for process in psutil.Process().children(recursive=True):
         try:
-            words = process.cmdline()
+            words, rank = process.cmdline(), process.environ().get("RANK")
         except psutil.Error:  # it has just ended
             continue
-        if any(str(node.folder) in word for word in words) and "--probe" not in words:
+        if rank == STANDS and any(str(node.folder) in word for word in words):
             name = next((word for word in words if word.startswith("executors.")), "")
             if name.endswith("parallel.worker") and "torch.distributed.run" not in words:
-                found.append(process)
-    return found
+                return process
+    return None
 
 
 def begun(node: ProcessKubelet, words: list[str], steps: int) -> Lost:
-    """Start a training, and return it when it has a worker and the node so many steps on record."""
+    """Start a training, and return it with the worker that stands still after so many steps."""
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + WAIT_SECONDS_MAX
-    while not (found := workers(node)) or not any(
+    while (found := standing(node)) is None or not any(
         len(metrics.read(path)) > steps for path in node.folder.rglob(metrics.NAME)
     ):
         assert time.monotonic() < end
         assert process.poll() is None
         time.sleep(0.05)
-    return Lost(process, found[0])
+    return Lost(process, found)
 
 
 def test_two_nodes_take_the_steps_of_one_whatever_is_killed(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 
 import pytest
 
 from engine.model.dispatches import AttemptOrder, AttemptState, Observation, Reason
-from engine.model.errors import FinalError, RetryableError
+from engine.model.errors import FinalError, RetryableError, UnreachableError
 from engine.model.identifiers import AttemptId, ClusterName, PoolName
 from engine.model.resources import Resources
 from executors.local import FolderArtifacts
@@ -21,7 +22,10 @@ from executors.training.trials.tasks import Ground
 class Cluster:
     """Plays an executor: a training writes one more line into its metrics, or ends otherwise."""
 
-    def __init__(self, folder: Path, *ends: Reason, code: int = 0) -> None:
+    def __init__(
+        self, folder: Path, *ends: Reason, code: int = 0, refusals: Iterable[Exception] = ()
+    ) -> None:
+        self.refusals = iter(refusals)
         self.artifacts = FolderArtifacts(folder / "artifacts")
         self.orders: list[AttemptOrder] = []
         self.stopped: list[str] = []
@@ -31,6 +35,8 @@ class Cluster:
         self._seen: dict[AttemptId, list[Observation]] = {}
 
     def start(self, order: AttemptOrder) -> None:
+        for refusal in self.refusals:
+            raise refusal
         if order.attempt_id in self._seen:
             return
         self.orders.append(order)
@@ -130,6 +136,25 @@ def test_one_that_is_called_off_is_stopped(tmp_path: Path) -> None:
     assert cluster.stopped == ["t.training.1"]
     trained(tmp_path, cluster)
     assert [order.attempt_id for order in cluster.orders] == ["t.training.1", "t.training.2"]
+
+
+def test_a_place_that_asks_for_patience_is_asked_again(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, refusals=[RetryableError("not yet")] * 3)
+    code, said = trained(tmp_path, cluster)
+    assert (code, said) == (0, ["t.training.1 waits: not yet", "t.training.1 waits: no room"])
+    assert len(cluster.orders) == 1
+
+
+@pytest.mark.parametrize("refusal", [RetryableError("not yet"), UnreachableError("no answer")])
+def test_patience_ends_and_is_not_had_with_what_does_not_answer(
+    tmp_path: Path, refusal: RetryableError
+) -> None:
+    cluster = Cluster(tmp_path, refusals=repeat(refusal))
+    waits: list[float] = []
+    with pytest.raises(type(refusal), match=refusal.message):
+        trained(tmp_path, cluster, sleep=waits.append)
+    assert not cluster.orders
+    assert (len(waits) > 0) == (type(refusal) is RetryableError)
 
 
 @pytest.mark.parametrize(
