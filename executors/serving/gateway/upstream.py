@@ -124,6 +124,7 @@ class Upstream:
     url: str
     open_requests: int = 0
     _idle: list[Connection] = field(default_factory=list)
+    _is_closed: bool = False
 
     async def ask(self, data: bytes) -> Answer:
         """Send a request on an idle connection, or on a new one.
@@ -145,14 +146,15 @@ class Upstream:
             raise
         finally:
             self.open_requests -= 1
-        if connection.is_open and len(self._idle) < IDLE_MAX:
+        if connection.is_open and not self._is_closed and len(self._idle) < IDLE_MAX:
             self._idle.append(connection)
         else:
             connection.close()
         return answer
 
     def close(self) -> None:
-        """Close the connections that are idle."""
+        """Close the connections that are idle, and keep none from now on."""
+        self._is_closed = True
         while self._idle:
             self._idle.pop().close()
 

@@ -22,6 +22,7 @@ from executors.serving import standalone
 from executors.serving.gateway import process
 from executors.serving.gateway.gateway import Gateway, Limits
 from executors.serving.gateway.table import Table, addresses
+from executors.serving.gateway.upstream import Upstreams
 from tests.unit.serving.client import TENSOR, Client
 from tests.unit.serving.conftest import Quiet
 
@@ -86,6 +87,11 @@ class Server:
         finally:
             self._open.discard(writer)
             writer.close()
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether anybody has a connection to it."""
+        return bool(self._open)
 
     def end(self) -> None:
         """End at once, with whatever is open."""
@@ -307,6 +313,28 @@ def test_the_index_says_what_is_being_moved(running: Running) -> None:
         "iris": "UNAVAILABLE",
         "heart": "READY",
     }
+
+
+def test_a_request_that_outlasts_the_move_of_its_server_keeps_no_connection(
+    servers: list[Server],
+) -> None:
+    servers.append(server := Server("s0", seconds=0.05))
+
+    async def asked() -> tuple[int, bool]:
+        upstreams = Upstreams()
+        upstream = upstreams.get(server.url)
+        request = b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n"
+        asking = asyncio.create_task(upstream.ask(request))
+        while not server.seen:
+            await asyncio.sleep(0.005)
+        upstreams.keep(set())
+        answer = await asking
+        async with asyncio.timeout(30):
+            while server.is_asked:
+                await asyncio.sleep(0.005)
+        return answer.status, upstreams.get(server.url) is upstream
+
+    assert asyncio.run(asked()) == (200, False)
 
 
 def test_a_model_may_have_several_servers() -> None:
