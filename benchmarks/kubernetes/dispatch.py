@@ -61,7 +61,7 @@ def figures(
     garbage.spare_what_stays()  # as an engine does when it starts
     api = engine.clusters.links()[_world.CLUSTER].api
     assert api is not None
-    job = engine.executor.render(_world.order())
+    job = engine.executor.manifests.job(_world.order())
     before = bare(api, namespace, job, "before", count // 2, connections)
     used = cpu_seconds()
     began = time.perf_counter()

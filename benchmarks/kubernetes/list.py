@@ -83,7 +83,7 @@ def run(context: frame.Context) -> Iterator[frame.Figure]:
         place = _world.place(made)
         _world.add_node(place.admin)
         engine = _world.Engine(context.scratch / "home", _world.settings(place, connections=4))
-        job = engine.executor.render(_world.order())
+        job = engine.executor.manifests.job(_world.order())
         engine.close()
         make(place.admin, place.namespace, job, count)
         yield from figures(read(place, READER), count, read(place, TYPED))

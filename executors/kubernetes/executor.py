@@ -14,9 +14,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from string import Template
-
-import msgspec
 
 from engine.model.dispatches import AttemptOrder, AttemptState, Observation, Reason
 from engine.model.errors import (
@@ -24,7 +21,6 @@ from engine.model.errors import (
     DamagedError,
     NotFoundError,
     RetryableError,
-    UnreachableError,
 )
 from engine.model.identifiers import AttemptId, ClusterName
 from engine.model.specs import TaskKind
@@ -42,15 +38,12 @@ from executors.kubernetes import (
 )
 from executors.kubernetes.api import Document
 from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
-from executors.kubernetes.journal import Journal, Sender
-from executors.kubernetes.kinds import devices, gangs
-from executors.kubernetes.kinds.addresses import JOB
-from executors.kubernetes.pod import ORDER
+from executors.kubernetes.journal import Journal
+from executors.kubernetes.manifests import Manifests, answering, place_of
 from executors.kubernetes.servers import Servers
 from executors.kubernetes.serving.modelcars import Modelcars
 from executors.kubernetes.starts import Starts
 from executors.local import files, results
-from executors.tasks import records
 
 _LOG = logging.getLogger(__name__)
 _LOG_LINES = 2_000
@@ -92,8 +85,13 @@ class KubernetesExecutor:
         layers = home.absolute() / "layers"
         self._modelcars = Modelcars(artifacts, layers, environment or {}, clock.monotonic)
         self.servers = Servers(
-            clusters, clock, self._package_address, self._signals_address, self._modelcars
+            clusters,
+            clock,
+            lambda digest: self._address("inputs", digest),
+            lambda sender: self._address("signals", sender.address),
+            self._modelcars,
         )
+        self.manifests = Manifests(clusters, artifacts, self._address)
         self._seen: dict[str, tuple[tuple[str, str], Observation]] = {}
         self._homes: dict[str, str] = {}
         self._stuck: dict[str, float] = {}
@@ -112,12 +110,12 @@ class KubernetesExecutor:
             RefusedError: when it refuses the Job; its own words are kept.
             NotFoundError: when an input is not in the artefact store.
         """
-        link = self._link(self._clusters.entry(order.cluster))
+        link = answering(self._clusters, self._clusters.entry(order.cluster))
         link.watch_work()
         if order.kind is TaskKind.SERVE:
-            self.servers.start(link, order, self._place(link, order.pool))
+            self.servers.start(link, order, place_of(link, order.pool))
             return
-        *before, wanted = self.manifests(order)
+        *before, wanted = self.manifests.of(order)
         for each in before:
             attempts.prepare(link, each)
         went_on = attempts.make(link, wanted)
@@ -155,104 +153,12 @@ class KubernetesExecutor:
             if job is not None and link.api is not None and suspensions.may_leave(job):
                 suspensions.suspend(link.api, job)
 
-    def manifests(self, order: AttemptOrder) -> Sequence[Document]:
-        """Return what is made of an order, the object of the attempt last; errors as `start`."""
-        job = self.render(order)
-        link = self._link(self._clusters.entry(order.cluster))
-        kind = link.gangs_as if order.nodes > 1 else JOB
-        before: list[Document] = []
-        pod = job["spec"]["template"]
-        if link.given.priority_class:
-            pod["spec"]["priorityClassName"] = link.given.priority_class
-        count = devices.count_of(pod["spec"])
-        if count and (named := link.claims_from):
-            before = [self._claim(link, count)]
-            pod["spec"] = devices.claiming(pod["spec"], named)
-        return [*before, *([job] if kind == JOB else gangs.manifests(job, kind))]
-
-    def _claim(self, link: ClusterLink, count: int) -> Document:
-        installation = self._clusters.installation
-        named = link.given.device_class
-        return devices.template(count, named, namespace=link.namespace, installation=installation)
-
-    def render(self, order: AttemptOrder) -> Document:
-        """Return an order as a Job, without sending it; errors as `start`."""
-        link = self._link(order.cluster)
-        entry = self._link(self._clusters.entry(order.cluster))
-        job = jobs.render(
-            order,
-            installation=self._clusters.installation,
-            namespace=entry.namespace,
-            place=self._place(link, order.pool),
-            settings=self._settings,
-            environment={ORDER: msgspec.json.encode(self._told(order), order="sorted").decode()},
-        )
-        if entry.has_queues:
-            worker = "" if entry is link else link.given.worker or link.given.name
-            return kueue.queued(job, entry.given.queue, worker=worker)
-        if entry is not link:
-            message = f"cluster {entry.given.name!r} has no Kueue to send Jobs to {order.cluster!r}"
-            raise UnreachableError(message, fix="install Kueue there, or remove `via`")
-        return job
-
-    @staticmethod
-    def _place(link: ClusterLink, pool: str) -> jobs.Place:
-        for each in link.pools():
-            if each.pool.name == pool:
-                return each.place
-        message = f"cluster {link.given.name!r} has no pool {pool!r} now"
-        raise UnreachableError(message, fix="place the task elsewhere or wait")
-
-    def _told(self, order: AttemptOrder) -> dict[str, object]:
-        """Return what the runner in the pod is told."""
-        base = self._base()
-        more: dict[str, object] = {}
-        if self._clusters.entry(order.cluster) != order.cluster:
-            # MultiKueue removes Job and pod from the worker as soon as they have ended.
-            more["result"] = self._signer.address(base, "results", order.attempt_id)
-        if order.nodes > 1:
-            meeting = self._signer.address(base, "meetings", order.attempt_id)
-            more |= {"nodes": order.nodes, "meeting": meeting}
-        shipped = {place: self._artifacts.put(path) for place, path in shipped_files(order).items()}
-        return {
-            "attempt_id": order.attempt_id,
-            "run_id": order.run_id,
-            "pipeline": order.pipeline,
-            "task": order.task,
-            "kind": order.kind.value,
-            "cluster": order.cluster,
-            "command": list(order.command),
-            "parameters": dict(order.parameters),
-            "memory_bytes": int(order.limits.memory_gib * 2**30),
-            "time_limit_seconds": order.time_limit_seconds,
-            "grace_seconds": max(1.0, self._settings.stop_seconds - 5.0),
-            "inputs": {
-                task: self._signer.address(base, "inputs", digest)
-                for task, digest in order.inputs.items()
-            },
-            "files": {
-                place: self._signer.address(base, "inputs", digest)
-                for place, digest in shipped.items()
-            },
-            "outputs": self._signer.address(base, "outputs", order.attempt_id),
-            "signals": self._signals_address(Sender.of_order(order)),
-            "workers": order.workers_of_nodes,
-            "digests": dict(order.inputs),
-            "commit": records.commit(Path(order.folder)) if order.folder else "",
-            **more,
-        }
-
-    def _base(self) -> str:
-        """Return the URL at which pods find the artefacts."""
+    def _address(self, what: str, name: str) -> str:
+        """Return the signed address at which pods find, or leave, something."""
+        base = self._settings.endpoint
         if self._settings.listen.endswith(":0") and not self._settings.artifacts_url:
-            return f"http://{self._settings.listen.rpartition(':')[0]}:{self._endpoint.port}"
-        return self._settings.endpoint
-
-    def _package_address(self, digest: str) -> str:
-        return self._signer.address(self._base(), "inputs", digest)
-
-    def _signals_address(self, sender: Sender) -> str:
-        return self._signer.address(self._base(), "signals", sender.address)
+            base = f"http://{self._settings.listen.rpartition(':')[0]}:{self._endpoint.port}"
+        return self._signer.address(base, what, name)
 
     # ----------------------------------------------------------------- observing
 
@@ -468,31 +374,3 @@ class KubernetesExecutor:
         self._starts.close()
         self._modelcars.close()
         self._clusters.stop()
-
-    def _link(self, name: str) -> ClusterLink:
-        link = self._clusters.links().get(name)
-        if link is None:
-            raise UnreachableError(f"there is no cluster {name!r}", fix="place it elsewhere")
-        if link.api is None:
-            why = link.trouble.message if link.trouble else "it cannot be reached"
-            raise UnreachableError(f"cluster {name!r}: {why}", fix="berth doctor examines it")
-        return link
-
-
-def shipped_files(order: AttemptOrder) -> dict[str, Path]:
-    """Return files of the pipeline's folder that an order names, by their place below it."""
-    folder = Path(order.folder) if order.folder else None
-    if folder is None:
-        return {}
-    task = order.parameters.get("task")
-    named = [str(task.get("reads") or "")] if isinstance(task, Mapping) else []
-    for word in order.command:
-        here = Template(word).safe_substitute({"BERTH_FOLDER": str(folder)})
-        if here != word and Path(here).is_relative_to(folder):
-            named.append(str(Path(here).relative_to(folder)))
-    found = {name: folder / name for name in named if name}
-    return {
-        name: path
-        for name, path in found.items()
-        if path.exists() and path.resolve().is_relative_to(folder.resolve())
-    }

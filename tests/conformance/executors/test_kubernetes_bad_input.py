@@ -70,7 +70,7 @@ def test_a_namespace_without_rights_is_examined_and_refuses_at_once(
     settings = KubernetesSettings(kubeconfig=user, clusters=(here,))
     wrong = [each for each in diagnose(KubernetesClusters(settings, "i")) if not each.fine]
     assert ["lacks rights" in each.message for each in wrong] == [True]
-    job = workplace.executor.render(workplace.order("", AttemptId("r-1.task.1")))
+    job = workplace.executor.manifests.job(workplace.order("", AttemptId("r-1.task.1")))
     workplace.close()
     path = f"/apis/batch/v1/namespaces/{place.namespace}/jobs"
     with pytest.raises(RefusedError, match="forbidden") as told:
@@ -181,7 +181,7 @@ def test_a_queue_on_a_server_without_kueue_changes_nothing(
     workplace = Workplace(place, tmp_path)
     link = workplace.clusters.links()["east"]
     link.given = replace(link.given, queue="team")
-    job = workplace.executor.render(workplace.order("", AttemptId("r-1.task.1")))
+    job = workplace.executor.manifests.job(workplace.order("", AttemptId("r-1.task.1")))
     workplace.close()
     assert "suspend" not in job["spec"]
 

@@ -358,7 +358,7 @@ def test_a_cluster_without_the_kinds_is_served_as_any_other(
     place = new_place(control_plane, admin)
     workplace = Workplace(place, tmp_path, asks_for={"device_class": "nobody.example.com"})
     limits = Resources(cpu_cores=0.1, memory_gib=0.25, gpu_count=1)
-    *before, job = workplace.executor.manifests(
+    *before, job = workplace.executor.manifests.of(
         replace(workplace.order("", ATTEMPT), limits=limits)
     )
     workplace.close()
