@@ -2,7 +2,8 @@
 
 Product code throughout: detector with drift triggers, grouper, cause finder, guards and policy,
 `Watcher`, and the store in memory; only signals are drawn and the clock is virtual. Retrainings
-and re-plans that are asked for are carried out some windows later, so that the loop closes.
+and re-plans that are asked for are carried out some windows later, roll-backs by dispatching's own
+code at once, so that the loop closes.
 """
 
 from __future__ import annotations
@@ -18,16 +19,21 @@ from alarms.detection.drifting import DriftDetector, watch_settings
 from alarms.detection.settings import DetectionSettings
 from alarms.grouping.super_alarms import GroupingSettings, SuperAlarmGrouper
 from alarms.rootcause.tree import CauseSettings, HypothesisTree
+from engine.dispatching.desk import Desk
 from engine.model.alarms import Action, ActionKind, ActionState, Alarm, SuperAlarm
 from engine.model.identifiers import PipelineName, RunId, TaskName
-from engine.model.records import ACTIONS, ALARMS, EVENTS, PIPELINES, SUPER_ALARMS, Put
+from engine.model.records import ACTIONS, ALARMS, EVENTS, PIPELINES, SUPER_ALARMS, Put, Term
 from engine.model.signals import Layer, Shape, Signal
 from engine.model.specs import PipelineSpec, RetrainPolicy, RetrainTrigger, TaskKind, TaskSpec
 from engine.store import begin_term
+from engine.testing import samples
 from engine.testing.clocks import ManualClock
+from engine.testing.fakes import InstantModelServer, MemoryArtifacts
+from engine.testing.world import FixedConditions
 from engine.watching import Watcher, WatchPolicy
 from simulations import faults, pipelines
 from simulations.causes import Queue
+from simulations.deployments import RollBack, Served
 from simulations.ledger import MemoryLedger
 from simulations.pipelines import WINDOW_SECONDS, Pipeline
 
@@ -47,6 +53,7 @@ class Outcome:
     groups: tuple[SuperAlarm, ...]
     actions: tuple[Action, ...]
     alarms: tuple[Alarm, ...]
+    roll_backs: tuple[RollBack, ...]
 
     @property
     def retrains(self) -> tuple[Action, ...]:
@@ -81,6 +88,11 @@ class World:
         self._due: dict[str, int] = {}
         specs = [Put(PIPELINES, _spec(one.name)) for one in self.pipelines]
         self._ledger.commit("simulation.pipelines", specs)
+        term = begin_term(self._ledger, self._clock, "simulation")
+        self._served = Served(self._desk(term))
+        self.roll_backs: list[RollBack] = []
+        for one in self.pipelines:
+            self._served.begin(one.name, one.cluster)
         self._watcher = Watcher(
             ledger=self._ledger,
             sources=(self._queue,),
@@ -90,7 +102,20 @@ class World:
             notifiers=(),
             clock=self._clock,
             policy=_policy(),
-            term=begin_term(self._ledger, self._clock, "simulation"),
+            term=term,
+        )
+
+    def _desk(self, term: Term) -> Desk:
+        """Return what dispatching works with: servers that swap at once, nothing to start."""
+        return Desk(
+            ledger=self._ledger,
+            executors={},
+            artifacts=MemoryArtifacts(),
+            servers=InstantModelServer(),
+            conditions=FixedConditions(),
+            fleet_source=samples.FixedFleet(samples.fleet(*self._clusters)),
+            clock=self._clock,
+            term=term,
         )
 
     def run(self) -> Outcome:
@@ -106,6 +131,7 @@ class World:
             groups=tuple(stored.value for stored in groups),
             actions=tuple(stored.value for stored in actions),
             alarms=tuple(stored.value for stored in alarms),
+            roll_backs=tuple(self.roll_backs),
         )
 
     def _step(self, window: int) -> None:
@@ -119,9 +145,7 @@ class World:
         for one in self.pipelines:
             if window == 0:
                 found += one.references(now)
-            events = [Put(EVENTS, event) for event in one.events(window, now)]
-            if events:
-                self._ledger.commit("simulation.events", events)
+            self._change(one, window)
             if one.cluster not in down or one.is_cured:
                 found += one.window(window, now)
             elif window == one.fault.begins:
@@ -129,6 +153,16 @@ class World:
         self._queue.signals += found
         self._watcher.step()
         self._carry_out(window)
+        self.roll_backs += self._served.carry_out()
+
+    def _change(self, one: Pipeline, window: int) -> None:
+        """Let changes of a pipeline happen, oldest first."""
+        changes = sorted(one.changes(window, self._clock.now()), key=lambda each: each.event.at)
+        for each in changes:
+            self._ledger.commit("simulation.event", [Put(EVENTS, each.event)])
+            if each.event.kind == "deployment":
+                self._served.change(one.name, each)
+        one.is_broken = self._served.is_broken(one.name)
 
     def _machines(self, now: float, down: set[str]) -> list[Signal]:
         return [

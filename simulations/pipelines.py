@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from engine.model.alarms import Event
 from engine.model.signals import Layer, Shape, Signal
+from simulations.deployments import Change, Effect
 from simulations.faults import Fault
 
 WINDOW_SECONDS = 600.0
@@ -33,7 +34,10 @@ COLUMNS: tuple[tuple[str, float, float, str, float], ...] = (
 
 @dataclass(slots=True)
 class Pipeline:
-    """One served model, with what a training learned and what is wrong now."""
+    """One served model, with what a training learned and what is wrong now.
+
+    is_broken: whether the image that serves has the fault. windows_broken: how long the fault was.
+    """
 
     name: str
     cluster: str
@@ -47,30 +51,51 @@ class Pipeline:
     quality: float
     wander: float = 0.0
     is_cured: bool = False
+    is_broken: bool = False
     shifted: float = 0.0
     reference_shift: float = 0.0
-    sent: int = field(default=0)
+    sent: int = 0
+    windows_broken: int = 0
 
     @property
     def unit(self) -> str:
         """The parameter that reads the changed column right, and the unit it arrives in."""
         return f"etl.unit.{self.columns[0][0]}"
 
-    def events(self, window: int, at: float) -> Iterator[Event]:
-        """Yield what changed in a window: the change that is the fault, and harmless ones."""
+    def changes(self, window: int, at: float) -> Iterator[Change]:
+        """Yield what changed in a window: the change that is the fault, and harmless ones.
+
+        An image that was rolled back needs nobody to set it back.
+        """
         fault = self.fault
-        if window == fault.begins and "code" in fault.name:
-            yield self._event(at - self._lead(), "deployment", "image 7 serves instead of 6")
+        if window == fault.begins and self.is_deployed:
+            event = self._event(at - self._lead(), "deployment", "image 7 serves instead of 6")
+            yield Change(event=event, effect=Effect.BREAKS)
         if window == fault.begins and "configuration" in fault.name:
-            yield self._event(
+            event = self._event(
                 at - self._lead(), "configuration", "the batching of requests changed"
             )
+            yield Change(event=event, effect=Effect.NOTHING)
         if window == fault.ends and fault.name.endswith(("code", "configuration")):
-            kind = "deployment" if "code" in fault.name else "configuration"
-            yield self._event(at, kind, "set back to what was before")
+            kind = "deployment" if self.is_deployed else "configuration"
+            if self.is_broken or not self.is_deployed:
+                event = self._event(at, kind, "set back to what was before")
+                yield Change(event=event, effect=Effect.SETS_BACK)
         if self.random.random() < BENIGN_PER_WINDOW:
             kind = str(self.random.choice(["deployment", "configuration"]))
-            yield self._event(at - self._lead(), kind, "a routine change")
+            event = self._event(at - self._lead(), kind, "a routine change")
+            yield Change(event=event, effect=Effect.NOTHING)
+
+    @property
+    def is_deployed(self) -> bool:
+        """Whether a deployment is its fault."""
+        return "code" in self.fault.name
+
+    def part(self, window: int) -> float:
+        """Return how much of the fault is there: all of it while a broken image serves."""
+        if self.is_deployed:
+            return float(self.is_broken)
+        return 0.0 if self.is_cured else self.fault.part(window)
 
     def _lead(self) -> float:
         return float(self.random.uniform(0.0, WINDOW_SECONDS))
@@ -103,7 +128,8 @@ class Pipeline:
     def window(self, window: int, at: float) -> list[Signal]:
         """Return the signals of one window of serving, and of an etl run where one ends."""
         fault, random = self.fault, self.random
-        part = 0.0 if self.is_cured else fault.part(window)
+        part = self.part(window)
+        self.windows_broken += part > 0
         season = 1.0 + 0.4 * math.sin(2 * math.pi * (window % DAY_WINDOWS) / DAY_WINDOWS)
         load = self.requests * season * float(random.gamma(100.0, 0.01))
         is_loaded = fault.name == "demand" and part > 0
