@@ -106,7 +106,9 @@ class Served:
             swapped_at=now,
             swaps=1,
         )
-        self._desk.commit("simulation.serve", Put(ATTEMPTS, attempt), *writes, Put(DEPLOYMENTS, first))
+        self._desk.commit(
+            "simulation.serve", Put(ATTEMPTS, attempt), *writes, Put(DEPLOYMENTS, first)
+        )
 
     def change(self, pipeline: str, change: Change) -> None:
         """Serve a new image: a broken one, one without the fault, or one as good as the last."""
@@ -149,9 +151,7 @@ class Served:
             if stored is not None and stored.value.state is ActionState.DONE:
                 name = str(one.pipeline)
                 is_right = was_broken[name] and not self.is_broken(name)
-                found.append(
-                    RollBack(pipeline=name, at=self._desk.clock.now(), is_right=is_right)
-                )
+                found.append(RollBack(pipeline=name, at=self._desk.clock.now(), is_right=is_right))
         return found
 
     def _open(self) -> list[Action]:

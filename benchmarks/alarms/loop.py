@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks import frame
+from benchmarks.alarms import _mending
 from engine.model.alarms import CauseKind, SuperAlarm
 from simulations import faults, loop
 from simulations.loop import Outcome
@@ -78,6 +79,7 @@ def run(context: frame.Context) -> Iterable[frame.Figure]:
         0.5,
         anchor=f"{ours.wasted_gpu_hours:.0f} h against {every.wasted_gpu_hours:.0f} h",
     )
+    yield from _mending.figures(outcomes)
     yield from kinds(outcomes)
     early = sum(len(before(outcome)) for outcome in outcomes)
     yield frame.informs(

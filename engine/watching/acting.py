@@ -50,7 +50,7 @@ class Acting:
         self._desk = desk
         self._detector = detector
         self._recent = recent
-        self._mending = Mending(desk)
+        self._mending = Mending(desk, recent)
 
     def step(self) -> bool:
         """Ask for what each open super-alarm needs; return whether anything was asked."""

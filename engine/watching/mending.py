@@ -28,9 +28,11 @@ from engine.model.records import (
     TASK_RUNS,
     task_run_key,
 )
-from engine.watching import mending_guards, wishes
+from engine.model.signals import Layer
+from engine.watching import lasting, mending_guards, wishes
 from engine.watching.desk import Desk
 from engine.watching.mending_guards import Request
+from engine.watching.recent import Recent
 
 LOSING = frozenset({"precision", "training_loss", "gradient_norm", "diverged"})
 """Signals of a training whose alarms say that it loses what it had learned."""
@@ -41,8 +43,9 @@ FAILED = frozenset({"run_failed"})
 class Mending:
     """Asks for stops, retries and roll-backs that would answer the likely cause."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, recent: Recent) -> None:
         self._desk = desk
+        self._recent = recent
 
     def stop(self, group: SuperAlarm, cause: Cause, abnormal: Mapping[str, float]) -> bool:
         """Ask to stop the trainings of a group that are losing precision; whether any was."""
@@ -101,8 +104,28 @@ class Mending:
             changed_at=stored.value.swapped_at,
             began_at=group.opened_at,
             previous=stored.value.previous,
+            is_lasting=self._is_lasting(group, pipeline, stored.value.swapped_at),
         )
         return self._ask(action, found)
+
+    def _is_lasting(
+        self, group: SuperAlarm, pipeline: PipelineName, changed_at: float | None
+    ) -> bool:
+        """Return whether anything alarmed of what serves is still worse than before a change.
+
+        Where too little is known of every series, the alarms decide alone.
+        """
+        if changed_at is None:
+            return True
+        found = [
+            lasting.lasts(self._recent.of(alarm.series), changed_at, is_high=alarm.statistic > 0)
+            for alarm in group.alarms
+            if alarm.layer is Layer.SERVING
+            and alarm.test != "silence"
+            and alarm.labels.get("pipeline", pipeline) == pipeline
+        ]
+        known = [each for each in found if each is not None]
+        return not known or any(known)
 
     def _wanted(self, kind: ActionKind, group: SuperAlarm, cause: Cause, wish: str) -> Action:
         action_id = f"{group.super_alarm_id}.{wish}"

@@ -66,12 +66,18 @@ def of_retry(request: Request, former: Mapping[str, Scalar]) -> tuple[Guard, ...
 
 
 def of_roll_back(
-    request: Request, *, changed_at: float | None, began_at: float, previous: Digest | None
+    request: Request,
+    *,
+    changed_at: float | None,
+    began_at: float,
+    previous: Digest | None,
+    is_lasting: bool,
 ) -> tuple[Guard, ...]:
     """Return every guard of a roll-back.
 
     changed_at: when the model that serves began to; began_at: when the first alarm came.
-    previous: the model to go back to.
+    previous: the model to go back to. is_lasting: whether the newest values are still worse than
+    those before the change; a cause that a check settled needs no such look.
     """
     left = [action.parameters.get(LEFT) for action in request.past if guards.is_spent(action)]
     if previous is None:
@@ -92,6 +98,12 @@ def of_roll_back(
             allows=previous is not None and previous not in left,
             needs="one to go back to",
             has=model,
+        ),
+        Guard(
+            name="still there",
+            allows=is_lasting or bool(request.cause.settled),
+            needs="worse than before the deployment",
+            has="worse" if is_lasting else "as before",
         ),
         *_bounds(request),
     )

@@ -117,6 +117,24 @@ def measured(
         world.measure(500.0, signals)
 
 
+def before_and_after(world: World, newest: float, *, is_settled: bool | None = None) -> None:
+    """Deploy between values that scatter around 98 and one alarm, then measure some more.
+
+    The cause becomes likely with the last value only.
+    """
+    world.causes.answer = ()
+    for value in (97.0, 98.0, 99.0, 98.0, 97.0, 99.0):
+        world.measure(value, gauge)
+    deployed(world, after_seconds=0.0)
+    for value in (500.0, newest, newest, newest):
+        world.measure(value, gauge)
+    world.causes.answer = (dataclasses.replace(DEPLOYED, settled=is_settled),)
+    world.measure(newest, gauge)
+    # Detectors take their time until they call a series normal again.
+    world.detector.outside["model:p|latency_ms_p99"] = world.clock.now() - 10.0
+    world.watcher.step()
+
+
 class TestStop:
     def test_a_training_that_loses_precision_is_stopped_once(self, world: World) -> None:
         ran(world, RunState.ACTIVE)
@@ -227,6 +245,19 @@ class TestRollBack:
         deployed(world)
         measured(world, dataclasses.replace(DEPLOYED, kind=CauseKind.CONFIGURATION))
         assert not world.actions(ActionKind.ROLL_BACK)
+
+    def test_what_passed_is_no_reason(self, world: World) -> None:
+        """It is nearly as before once it is wanted: the alarms are of what passed."""
+        before_and_after(world, newest=99.0)
+        assert held(only(world, ActionKind.ROLL_BACK)) == ["still there"]
+
+    def test_what_is_still_worse_is_a_reason(self, world: World) -> None:
+        before_and_after(world, newest=500.0)
+        assert only(world, ActionKind.ROLL_BACK).state is ActionState.WANTED
+
+    def test_a_settled_cause_needs_no_look_at_values(self, world: World) -> None:
+        before_and_after(world, newest=99.0, is_settled=True)
+        assert only(world, ActionKind.ROLL_BACK).state is ActionState.WANTED
 
     def test_where_nothing_serves_there_is_nothing_to_do(self, world: World) -> None:
         measured(world, DEPLOYED)

@@ -1,0 +1,87 @@
+"""Scores of what is mended without a new model, over the worlds of `alarms.loop`: roll-backs and re-plans.
+
+A roll-back is right when an image with a fault served and one without serves after it; windows of
+a fault are those in which such an image served, against those until people set it back.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+
+from benchmarks import frame
+from engine.model.alarms import ActionKind
+from simulations.loop import START, Outcome
+from simulations.pipelines import WINDOW_SECONDS
+
+_HOUR_SECONDS = 3_600.0
+
+
+def figures(outcomes: Sequence[Outcome]) -> Iterator[frame.Figure]:
+    """Yield what roll-backs came to."""
+    done = [(number, each) for number, one in enumerate(outcomes) for each in one.roll_backs]
+    right = {(number, each.pipeline) for number, each in done if each.is_right}
+    broken = [
+        (number, pipeline)
+        for number, one in enumerate(outcomes)
+        for pipeline in one.pipelines
+        if pipeline.is_deployed
+    ]
+    yield frame.at_least(
+        f"roll-backs that were right, of {len(done)}",
+        sum(each.is_right for _, each in done) / max(1, len(done)),
+        0.9,
+        anchor=f"{len(outcomes)} worlds",
+    )
+    yield frame.at_least(
+        f"faults of deployments that were rolled back, of {len(broken)}",
+        statistics.fmean((number, one.name) in right for number, one in broken) if broken else 0.0,
+        0.9,
+    )
+    alone = [float(one.fault.ends - one.fault.begins) for _, one in broken]
+    ours = [float(one.windows_broken) for _, one in broken]
+    yield frame.at_most(
+        "hours of such a fault, against doing nothing",
+        sum(ours) / max(1.0, sum(alone)),
+        0.5,
+        anchor=f"{_hours(ours):.1f} h against {_hours(alone):.1f} h each",
+    )
+    yield from _moves(outcomes)
+
+
+def _moves(outcomes: Sequence[Outcome]) -> Iterator[frame.Figure]:
+    """Yield what plans around infrastructure came to: right while that very cluster is lost."""
+    lost = {
+        (number, f"cluster:{pipeline.cluster}"): pipeline.fault
+        for number, one in enumerate(outcomes)
+        for pipeline in one.pipelines
+        if pipeline.fault.name == "lost cluster"
+    }
+    moved: list[tuple[int, str]] = []
+    right: set[tuple[int, str]] = set()
+    for number, one in enumerate(outcomes):
+        for action in one.actions:
+            if action.kind is ActionKind.REPLAN:
+                moved.append((number, action.subject))
+                fault = lost.get(moved[-1])
+                if fault is not None and fault.part(window_of(action.wanted_at)) > 0:
+                    right.add(moved[-1])
+    yield frame.at_least(
+        f"plans around infrastructure that were right, of {len(moved)}",
+        len(right) / max(1, len(moved)),
+        0.9,
+    )
+    yield frame.at_least(
+        f"lost clusters that were planned around, of {len(lost)}",
+        len(right) / max(1, len(lost)),
+        0.9,
+    )
+
+
+def _hours(windows: Sequence[float]) -> float:
+    return statistics.fmean(windows) * WINDOW_SECONDS / _HOUR_SECONDS if windows else 0.0
+
+
+def window_of(at: float) -> int:
+    """Return the window of a time."""
+    return int((at - START) / WINDOW_SECONDS)
