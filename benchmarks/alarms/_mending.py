@@ -1,4 +1,4 @@
-"""Scores of what is mended without a new model, over the worlds of `alarms.loop`: roll-backs and re-plans.
+"""Scores of what is mended without a new model, over the worlds of `alarms.loop`: roll-backs, re-plans, stops and retries.
 
 A roll-back is right when an image with a fault served and one without serves after it; windows of
 a fault are those in which such an image served, against those until people set it back.
@@ -13,6 +13,7 @@ from benchmarks import frame
 from engine.model.alarms import ActionKind
 from simulations.loop import START, Outcome
 from simulations.pipelines import WINDOW_SECONDS
+from simulations.training_runs import BATCHES, LASTING, TrainingOutcome
 
 _HOUR_SECONDS = 3_600.0
 
@@ -74,6 +75,52 @@ def _moves(outcomes: Sequence[Outcome]) -> Iterator[frame.Figure]:
     yield frame.at_least(
         f"lost clusters that were planned around, of {len(lost)}",
         len(right) / max(1, len(lost)),
+        0.9,
+    )
+
+
+def of_trainings(outcomes: Sequence[TrainingOutcome]) -> Iterator[frame.Figure]:
+    """Yield what stops and retries came to.
+
+    A stop is right when precision was lost for good, a retry when its run succeeded then.
+    """
+    every = [(number, each) for number, one in enumerate(outcomes) for each in one.trainers]
+    fault = {(number, each.name): each.fault for number, each in every}
+    stops, retries = (
+        [(number, str(a.pipeline)) for number, one in enumerate(outcomes) for a in one.done(kind)]
+        for kind in (ActionKind.STOP, ActionKind.RETRY)
+    )
+    right_stops = [key for key in stops if fault[key] in LASTING]
+    right_retries = [key for key in retries if key[1] in outcomes[key[0]].succeeded]
+    falls = [(number, each) for number, each in every if each.fault in LASTING]
+    failures = [key for key, name in fault.items() if name == "wrong rate"]
+    yield frame.at_least(
+        f"stops that were right, of {len(stops)}",
+        len(right_stops) / max(1, len(stops)),
+        0.9,
+        anchor=f"{len(outcomes)} times {len(fault) // max(1, len(outcomes))} trainings",
+    )
+    yield frame.at_least(
+        f"trainings that lost precision for good and were stopped, of {len(falls)}",
+        len(set(right_stops)) / max(1, len(falls)),
+        0.9,
+    )
+    vain = sum(each.vain for _, each in falls)
+    alone = sum(BATCHES - each.falls_at for _, each in falls)
+    yield frame.at_most(
+        "batches trained in vain, against doing nothing",
+        vain / max(1, alone),
+        0.5,
+        anchor=f"{vain} against {alone}",
+    )
+    yield frame.at_least(
+        f"retries that were right, of {len(retries)}",
+        len(right_retries) / max(1, len(retries)),
+        0.9,
+    )
+    yield frame.at_least(
+        f"failed runs with a remedy that were mended, of {len(failures)}",
+        len(set(right_retries) & set(failures)) / max(1, len(failures)),
         0.9,
     )
 

@@ -22,6 +22,7 @@ from engine.model.alarms import CauseKind, SuperAlarm
 from simulations import faults, loop
 from simulations.loop import Outcome
 from simulations.pipelines import WINDOW_SECONDS, Pipeline
+from simulations.training_runs import TrainingWorld
 
 SEEDS = 200
 QUICK_SEEDS = 6
@@ -80,6 +81,8 @@ def run(context: frame.Context) -> Iterable[frame.Figure]:
         anchor=f"{ours.wasted_gpu_hours:.0f} h against {every.wasted_gpu_hours:.0f} h",
     )
     yield from _mending.figures(outcomes)
+    trainings = [TrainingWorld(seed).run() for seed in range(first, first + count)]
+    yield from _mending.of_trainings(trainings)
     yield from kinds(outcomes)
     early = sum(len(before(outcome)) for outcome in outcomes)
     yield frame.informs(

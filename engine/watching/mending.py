@@ -62,10 +62,25 @@ class Mending:
                 run_id=stored.value.run_id,
                 result=alarm.message,
             )
-            request = self._request(action, cause)
-            found = mending_guards.of_stop(request, is_abnormal=alarm.series in abnormal)
+            is_lost = self._is_lost(alarm, cause, abnormal.get(alarm.series))
+            found = mending_guards.of_stop(self._request(action, cause), is_lost=is_lost)
             asked |= self._ask(action, found)
         return asked
+
+    def _is_lost(self, alarm: Alarm, cause: Cause, since: float | None) -> bool:
+        """Return whether what a training lost stays lost: its own series tells, not its group.
+
+        since: when its series became abnormal, None where it is normal again.
+        """
+        if since is None:
+            return False
+        if cause.settled:
+            return True
+        if self._desk.clock.now() - since < self._desk.policy.decide_seconds:
+            return False
+        run = alarm.labels.get("run")
+        values = [one for one in self._recent.of(alarm.series) if one.labels.get("run") == run]
+        return lasting.lasts(values, since, is_high=alarm.statistic > 0) is not False
 
     def retry(self, group: SuperAlarm, cause: Cause) -> bool | None:
         """Ask to run a failed run again with the remedy; None where no run of the group failed."""

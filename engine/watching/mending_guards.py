@@ -36,12 +36,12 @@ class Request:
     cost_micro_dollars: MicroDollars = FREE
 
 
-def of_stop(request: Request, *, is_abnormal: bool) -> tuple[Guard, ...]:
-    """Return every guard of a stop: the training must still be below what it was."""
-    has = "still below its best" if is_abnormal else "back where it was"
+def of_stop(request: Request, *, is_lost: bool) -> tuple[Guard, ...]:
+    """Return every guard of a stop: the training must have been below what it was for long."""
+    has = "lost for long enough" if is_lost else "it may come back"
     return (
         _kind(request, STOPPABLE),
-        Guard(name="precision", allows=is_abnormal, needs="lost for good", has=has),
+        Guard(name="precision", allows=is_lost, needs="lost for good", has=has),
         *_bounds(request),
     )
 
