@@ -219,11 +219,11 @@ class TrainingWorld:
             return
         if task.value.state is TaskState.WAITING:
             one.begin(run.value)
-            self._becomes(task, TaskState.RUNNING, started_at=self._clock.now())
+            self._becomes(task, TaskState.RUNNING)
         elif task.value.state is TaskState.FAILED:
             self._ends(run, RunState.FAILED)
         elif one.fails():
-            self._becomes(task, TaskState.FAILED, reason=Reason.EXIT_CODE)
+            self._becomes(task, TaskState.FAILED, Reason.EXIT_CODE)
             self._ends(run, RunState.FAILED)
         elif one.batch >= (FIRST_BATCHES if one.is_first else BATCHES):
             self._becomes(task, TaskState.SUCCEEDED)
@@ -231,10 +231,17 @@ class TrainingWorld:
         else:
             self._queue.signals += one.tell(self._clock.now())
 
-    def _becomes(self, task: Stored[TaskRun], state: TaskState, **changes: object) -> None:
-        after = dataclasses.replace(task.value, state=state, **changes)
-        if state.is_terminal:
-            after = dataclasses.replace(after, ended_at=self._clock.now())
+    def _becomes(
+        self, task: Stored[TaskRun], state: TaskState, reason: Reason = Reason.NONE
+    ) -> None:
+        now = self._clock.now()
+        after = dataclasses.replace(
+            task.value,
+            state=state,
+            reason=reason,
+            started_at=task.value.started_at if state.is_terminal else now,
+            ended_at=now if state.is_terminal else None,
+        )
         self._ledger.commit("simulation.task", [Put(TASK_RUNS, after, task.version)])
 
     def _ends(self, run: Stored[Run], state: RunState) -> None:

@@ -1,4 +1,4 @@
-"""Scores of what is mended without a new model, over the worlds of `alarms.loop`: roll-backs, re-plans, stops and retries.
+"""Scores of what is mended without a new model: roll-backs, re-plans, stops and retries.
 
 A roll-back is right when an image with a fault served and one without serves after it; windows of
 a fault are those in which such an image served, against those until people set it back.

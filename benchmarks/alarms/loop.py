@@ -7,6 +7,9 @@ product's own; settings are its defaults at ten minutes a window. A retraining i
 pipeline has a fault that training cures, it is not cured yet, and data that arrive in another
 unit are read right. Compared is a retraining on every alarm of drift (quality or features), one
 at a time. A fault nobody saw counts as a wrong kind.
+
+Each seed is also a world of trainings (`simulations.training_runs`) that fall, fail, or do neither.
+What the engine does beside retraining is scored in `_mending`.
 """
 
 from __future__ import annotations

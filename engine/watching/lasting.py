@@ -23,8 +23,8 @@ def lasts(values: Sequence[Signal], changed_at: float, *, is_high: bool) -> bool
     values: of one series, oldest first. is_high: whether larger values are the worse ones.
     None when too few are known on either side of the change.
     """
-    before = [one.value for one in values if one.at <= changed_at][-BEFORE:]
-    newest = [one.value for one in values if one.at > changed_at][-NEWEST:]
+    before = [one.value for one in values if one.at < changed_at][-BEFORE:]
+    newest = [one.value for one in values if one.at >= changed_at][-NEWEST:]
     if len(before) < BEFORE_LEAST or len(newest) < NEWEST:
         return None
     away = statistics.fmean(newest) - statistics.fmean(before)

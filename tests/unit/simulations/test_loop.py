@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.alarms import _mending
 from benchmarks.alarms import loop as scores
 from engine.model.alarms import CauseKind
 from simulations import faults, loop, pipelines
@@ -64,3 +65,19 @@ def test_the_kind_of_each_fault_is_named(outcome: loop.Outcome) -> None:
             assert group is not None
             assert group.likely is not None
             assert group.likely.kind is faults.KINDS[one.fault.name]
+
+
+def test_what_a_deployment_broke_is_rolled_back() -> None:
+    outcome = loop.World(8003).run()
+    (broken,) = [one for one in outcome.pipelines if one.is_deployed]
+    (done,) = outcome.roll_backs
+    assert (done.pipeline, done.is_right) == (broken.name, True)
+    assert broken.windows_broken < broken.fault.ends - broken.fault.begins
+    assert {figure.holds for figure in _mending.figures([outcome])} == {True}
+
+
+def test_a_dip_beside_a_deployment_is_not_rolled_back() -> None:
+    """It was over when the decision came: world 8000 has one beside a routine deployment."""
+    outcome = loop.World(8000).run()
+    (dip,) = [one for one in outcome.pipelines if one.fault.name == "passing dip"]
+    assert dip.name not in {each.pipeline for each in outcome.roll_backs}

@@ -13,8 +13,8 @@ BEFORE = (10.0, 11.0, 9.0, 10.0, 11.0, 9.0)
 
 
 def series(*after: float, before: tuple[float, ...] = BEFORE) -> list[Signal]:
-    """Return values a second apart, the last of those before at the change."""
-    first = CHANGED_AT - len(before) + 1
+    """Return values a second apart, the first of those after at the change."""
+    first = CHANGED_AT - len(before)
     return [gauge(first + number, value) for number, value in enumerate((*before, *after))]
 
 
@@ -32,8 +32,8 @@ def series(*after: float, before: tuple[float, ...] = BEFORE) -> list[Signal]:
 )
 def test_newest_values_count(
     after: tuple[float, ...],
-    is_high: bool,  # noqa: FBT001 - a parameter of cases
-    expected: bool,  # noqa: FBT001 - a parameter of cases
+    is_high: bool,
+    expected: bool,
 ) -> None:
     assert lasts(series(*after), CHANGED_AT, is_high=is_high) is expected
 

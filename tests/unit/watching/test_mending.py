@@ -125,7 +125,7 @@ def before_and_after(world: World, newest: float, *, is_settled: bool | None = N
     world.causes.answer = ()
     for value in (97.0, 98.0, 99.0, 98.0, 97.0, 99.0):
         world.measure(value, gauge)
-    deployed(world, after_seconds=0.0)
+    deployed(world, after_seconds=0.5)
     for value in (500.0, newest, newest, newest):
         world.measure(value, gauge)
     world.causes.answer = (dataclasses.replace(DEPLOYED, settled=is_settled),)
@@ -157,6 +157,31 @@ class TestStop:
         world.measure(1.0, training)
         measured(world, DIVERGES)
         assert held(only(world, ActionKind.STOP)) == ["precision"]
+
+    @pytest.mark.parametrize(
+        ("values", "guards"),
+        [
+            # Too early for its own series, though another one is abnormal for long.
+            ((500.0,) * 3, ["precision"]),
+            ((500.0,) * 6, []),
+            # It passed; detectors take their time until they call it normal again.
+            ((500.0, 500.0, 102.0, 101.0, 102.0, 101.0), ["precision"]),
+        ],
+    )
+    def test_what_it_loses_must_stay_lost(
+        self, world: World, values: tuple[float, ...], guards: list[str]
+    ) -> None:
+        world.policy = dataclasses.replace(world.policy, decide_seconds=5.0)
+        world.start()
+        ran(world, RunState.ACTIVE)
+        world.causes.answer = (dataclasses.replace(DIVERGES, settled=None),)
+        for value in (60.0, 99.0) * 4:
+            world.measure(value, training)
+        world.measure(500.0, gauge)
+        world.detector.outside["model:p|latency_ms_p99"] -= 10.0
+        for value in values:
+            world.measure(value, training)
+        assert held(only(world, ActionKind.STOP)) == guards
 
     def test_a_training_that_is_over_needs_none(self, world: World) -> None:
         ran(world, RunState.FAILED)
@@ -232,6 +257,15 @@ class TestRollBack:
 
     def test_a_deployment_after_the_first_alarm_is_not_to_blame(self, world: World) -> None:
         deployed(world, after_seconds=20.0)
+        measured(world, DEPLOYED)
+        assert held(only(world, ActionKind.ROLL_BACK)) == ["deployment"]
+
+    def test_what_never_was_swapped_in_is_not_to_blame(self, world: World) -> None:
+        deployed(world)
+        stored = world.ledger.get(DEPLOYMENTS, "heart")
+        assert stored is not None
+        never = dataclasses.replace(stored.value, swapped_at=None)
+        world.ledger.commit("test", [Put(DEPLOYMENTS, never)])
         measured(world, DEPLOYED)
         assert held(only(world, ActionKind.ROLL_BACK)) == ["deployment"]
 
