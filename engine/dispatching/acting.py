@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from engine.dispatching import deployments, restarting, submission
 from engine.dispatching.desk import Desk
-from engine.model.alarms import Action, ActionKind, ActionState
+from engine.model.alarms import LEFT, Action, ActionKind, ActionState
 from engine.model.dispatches import Reason, Run, RunState, TaskRun, TaskState
 from engine.model.records import (
     ACTIONS,
@@ -59,6 +59,9 @@ def _roll_back(desk: Desk, stored: Stored[Action]) -> bool:
             return False
         result = f"the model of run {action.run_id} serves again"
         return _finish(desk, stored, ActionState.DONE, result)
+    left = action.parameters.get(LEFT)
+    if left is not None and left not in {deployment.value.serving, deployment.value.wanted}:
+        return _finish(desk, stored, ActionState.FAILED, "another model serves since")
     back = deployments.roll_back(desk, deployment)
     if back is None:
         return _finish(desk, stored, ActionState.FAILED, "there is no model to go back to")

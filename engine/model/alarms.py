@@ -158,6 +158,10 @@ class SuperAlarm:
         return self.causes[0] if self.causes else None
 
 
+LEFT = "left"
+"""Parameter of a roll-back: the digest of the model that it leaves; none where a person asked."""
+
+
 class ActionKind(StrEnum):
     """What the watch loop may ask for; the loop that owns the action carries it out."""
 

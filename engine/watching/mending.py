@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from engine.model import documents
 from engine.model.alarms import (
+    LEFT,
     Action,
     ActionKind,
     Alarm,
@@ -112,7 +113,7 @@ class Mending:
             self._wanted(ActionKind.ROLL_BACK, group, cause, f"roll-back.{pipeline}"),
             subject=f"model:{pipeline}",
             pipeline=pipeline,
-            parameters={mending_guards.LEFT: serving},
+            parameters={LEFT: serving},
         )
         found = mending_guards.of_roll_back(
             self._request(action, cause),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.model.alarms import Action, Cause, CauseKind, Guard
+from engine.model.alarms import LEFT, Action, Cause, CauseKind, Guard
 from engine.model.identifiers import FREE, Digest, MicroDollars
 from engine.model.specs import Scalar
 from engine.watching import guards
@@ -20,8 +20,6 @@ RETRYABLE = frozenset({CauseKind.DATA, CauseKind.CODE, CauseKind.CONFIGURATION})
 """Causes that another configuration may cure."""
 KNOWN_AFTER_SECONDS = 10.0
 """A server serves another model a moment before the engine has its answer and stores it."""
-LEFT = "left"
-"""Parameter of a roll-back: the digest of the model that it leaves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

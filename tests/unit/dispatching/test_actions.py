@@ -104,6 +104,23 @@ class TestRollBack:
             "another model was wanted since",
         )
 
+    def test_the_model_it_is_about_must_still_be_there(self, world: World) -> None:
+        """What came after it was never found to be broken, and the one before it was."""
+        served(world, 3)
+        ask(world, ActionKind.ROLL_BACK, left=package(2))
+        world.settle(world.engine())
+        assert world.deployment().serving == package(3)
+        assert (outcome(world).state, outcome(world).result) == (
+            ActionState.FAILED,
+            "another model serves since",
+        )
+
+    def test_the_model_that_was_found_broken_is_left(self, world: World) -> None:
+        served(world, 2)
+        ask(world, ActionKind.ROLL_BACK, left=package(2))
+        world.settle(world.engine())
+        assert world.deployment().serving == package(1)
+
     def test_without_a_former_model_it_fails(self, world: World) -> None:
         served(world, 1)
         ask(world, ActionKind.ROLL_BACK)

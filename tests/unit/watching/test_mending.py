@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from engine.model.alarms import Action, ActionKind, ActionState, Cause, CauseKind, Remedy
+from engine.model.alarms import LEFT, Action, ActionKind, ActionState, Cause, CauseKind, Remedy
 from engine.model.dispatches import Deployment, Run, RunCause, RunState, TaskRun, TaskState
 from engine.model.identifiers import Digest, PipelineName, PlanId, RunId, SuperAlarmId, TaskName
 from engine.model.records import DEPLOYMENTS, RUNS, TASK_RUNS, Put
@@ -15,7 +15,6 @@ from engine.model.signals import Layer, Signal
 from engine.model.specs import Scalar, TaskKind
 from engine.testing.watch_suites import gauge
 from engine.watching import MendPolicy
-from engine.watching.mending_guards import LEFT
 from tests.support.watch_world import DATA, LOST, World
 
 DIVERGES = dataclasses.replace(
