@@ -41,7 +41,8 @@ START = 1_790_035_200.0
 WINDOW_SECONDS = 60.0
 FIRST_BATCHES, BATCHES = 40, 120
 PAUSE_WINDOWS = 30
-WINDOWS = 260
+WINDOWS = 340
+"""Long enough for the longest training to be stopped, run again, and end."""
 TRAIN = TaskName("train")
 FAULTS = ("diverges", "by heart", "passing fall", "wrong rate", "missing data", "nothing")
 LASTING = frozenset({"diverges", "by heart"})
