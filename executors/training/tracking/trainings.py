@@ -45,6 +45,14 @@ class Training:
     ended_at: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """A training with its record."""
+
+    training: Training
+    experiment: Experiment
+
+
 class Trainings:
     """Those of a data folder."""
 
@@ -92,6 +100,14 @@ class Trainings:
             message = f"there is no training {name!r}"
             raise NotFoundError(message, fix="berth runs lists them all")
         return documents.decode(Training, path.read_text(encoding="utf-8"))
+
+    def recorded(self, limit: int) -> tuple[Recorded, ...]:
+        """Return the newest trainings with their records, newest first; errors as `find`."""
+        return tuple(self.one(each.run_id) for each in self.all(limit))
+
+    def one(self, name: str) -> Recorded:
+        """Return a training with its record; errors as `find`."""
+        return Recorded(training=self.find(name), experiment=self.experiment(name))
 
     def experiment(self, name: str) -> Experiment:
         """Return the record of a training; errors as `find`."""
