@@ -51,7 +51,7 @@ class TrainingPages:
             title=f"{first} and {second}",
             here="/runs",
             lead=f"{count} differences in data, code, parameters and environment." if found else "",
-            tables=[views.differences(first, second, found)],
+            tables=views.differences(first, second, found),
             empty="" if found else "Neither run has trained anything.",
         )
 

@@ -77,21 +77,29 @@ def beside(name: str, others: Iterable[tuple[str, float]], now: float) -> cells.
     )
 
 
-def differences(first: str, second: str, found: Sequence[Difference]) -> cells.Table:
-    """Return all metrics of two runs or trainings, and what else differs; words say where."""
-    return cells.table(
-        "Differences",
-        ["Task", "What", (first, "number"), (second, "number"), "Same"],
-        (
+def differences(
+    first: str, second: str, found: Sequence[Difference]
+) -> tuple[cells.Table, cells.Table]:
+    """Return all metrics of two runs or trainings, and what else differs between them."""
+    metrics = [one for one in found if one.what.startswith(_METRICS)]
+    return (
+        cells.table(
+            "Metrics",
+            ["Task", "Metric", (first, "number"), (second, "number"), "Same"],
             (
-                one.task,
-                one.what,
-                one.first,
-                one.second,
-                cells.Cell("same", tone=cells.Tone.OK)
-                if one.first == one.second
-                else cells.Cell("differs", tone=cells.Tone.WARN),
-            )
-            for one in found
+                (
+                    one.task,
+                    one.what.removeprefix(_METRICS),
+                    one.first,
+                    one.second,
+                    "yes" if one.first == one.second else "no",
+                )
+                for one in metrics
+            ),
+        ),
+        cells.table(
+            "What else differs",
+            ["Task", "What", (first, "text"), (second, "text")],
+            ((one.task, one.what, one.first, one.second) for one in found if one not in metrics),
         ),
     )

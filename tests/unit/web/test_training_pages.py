@@ -49,7 +49,8 @@ def test_two_trainings_stand_side_by_side(trained: tuple[str, str], browser: Tes
     text = browser.get(f"/records/{trained[0]}/{trained[1]}").text
     assert "1 differences in data, code, parameters and environment." in text
     assert "data.heart.csv" in text
-    assert "metrics.quality" in text
+    assert "<h2>What else differs</h2>" in text
+    assert '<td>quality</td>' in text
     assert "code.net.py" not in text
 
 
