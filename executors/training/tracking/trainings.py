@@ -1,4 +1,4 @@
-"""Trainings that no engine ran: `berth train` and `berth tune` on the command line.
+"""Trainings that no engine ran: `berth train`, `tune` and `compress` on the command line.
 
 Each is a folder in the data folder, `trainings/NAME`, with the record of any training beside what
 was asked. Its name comes from its record: the same training that came out the same is known by the
