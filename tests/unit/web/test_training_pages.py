@@ -50,7 +50,7 @@ def test_two_trainings_stand_side_by_side(trained: tuple[str, str], browser: Tes
     assert "1 differences in data, code, parameters and environment." in text
     assert "data.heart.csv" in text
     assert "<h2>What else differs</h2>" in text
-    assert '<td>quality</td>' in text
+    assert "<td>quality</td>" in text
     assert "code.net.py" not in text
 
 
