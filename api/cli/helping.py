@@ -84,11 +84,22 @@ def schema(
 
 def version(context: typer.Context) -> None:
     """Print the version."""
+    talk: Talk = context.obj
+    number = _version()
+    talk.result(json.dumps({"version": number}) if talk.json else f"berth {number}")
+
+
+def told_version(value: bool) -> None:
+    """Print the version where it is asked for instead of a command, and end."""
+    if value:
+        typer.echo(f"berth {_version()}")
+        raise typer.Exit
+
+
+def _version() -> str:
     from importlib.metadata import version as installed
 
-    talk: Talk = context.obj
-    number = installed("berth")
-    talk.result(json.dumps({"version": number}) if talk.json else f"berth {number}")
+    return installed("berth")
 
 
 COMMANDS = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -98,12 +98,12 @@ def application() -> typer.Typer:
     app = typer.Typer(
         name="berth",
         cls=Sectioned,
-        help=_HELP,
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
+    app.callback(help=_HELP)(options)
     for module in _MODULES:
         for name, (kind, function) in module.COMMANDS.items():
             app.command(name, cls=kind)(function)
@@ -113,6 +113,18 @@ def application() -> typer.Typer:
             group.command(verb, cls=kind)(function)
         app.add_typer(group, name=name)
     return app
+
+
+def options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=helping.told_version, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Take what stands before any command."""
 
 
 def run() -> None:

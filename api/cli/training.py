@@ -7,6 +7,7 @@ and conditions read.
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -253,6 +254,8 @@ def _ended(code: int, folder: Path) -> None:
     said = lines[-1] if lines else "it said nothing"
     if code == launch.TOO_LONG:
         said = "it took longer than it may; run it again to go on from its checkpoint"
+    elif code < 0:
+        said = f"{signal.Signals(-code).name} killed it; run it again to go on from its checkpoint"
     templating.refuse(f"the training ended with {code}: {said}", f"{log} has all of it")
 
 

@@ -1,7 +1,7 @@
-"""Starts torchrun on this machine, for a recipe or for a script of the user's own.
+"""Starts the workers of this machine by torchrun, for a recipe or for a script of the user's own.
 
-torch itself is not imported here. On Kubernetes each pod of an Indexed Job starts it with its own
-number and the address of the first pod (`member`).
+torch itself is not imported here. On Kubernetes each pod of an Indexed Job starts its workers with
+its own number and the address of the first pod (`member`).
 """
 
 from __future__ import annotations
@@ -39,13 +39,19 @@ class Start:
     address: str = ""
     node: int | None = None
 
+    @property
+    def is_direct(self) -> bool:
+        """Whether torchrun has nothing to do: the only worker here needs no other one to start.
+
+        It would import torch once more on each node, for some seconds and 200 MiB.
+        """
+        needs_none = self.node is not None and not self.restarts
+        return self.workers == 1 and (self.nodes == 1 or needs_none)
+
 
 def command(start: Start, program: Sequence[str]) -> list[str]:
-    """Return the command line for a module (`-m NAME`) or a script with arguments.
-
-    That of torchrun; a single worker needs none.
-    """
-    if start.workers == start.nodes == 1:
+    """Return the command line for a module (`-m NAME`) or a script with arguments."""
+    if start.is_direct:
         return [sys.executable, *program]
     found = [
         *(sys.executable, "-m", "torch.distributed.run"),
@@ -63,8 +69,23 @@ def command(start: Start, program: Sequence[str]) -> list[str]:
     return [*found, *program]
 
 
+def variables(start: Start) -> dict[str, str]:
+    """Return what torchrun would tell the only worker of a node among others."""
+    if not start.is_direct or start.nodes == 1:
+        return {}
+    host, _, port = start.address.rpartition(":")
+    return {
+        "MASTER_ADDR": host.strip("[]"),
+        "MASTER_PORT": port,
+        **dict.fromkeys(("RANK", "GROUP_RANK", "ROLE_RANK"), str(start.node)),
+        **dict.fromkeys(("WORLD_SIZE", "GROUP_WORLD_SIZE", "ROLE_WORLD_SIZE"), str(start.nodes)),
+        "LOCAL_RANK": "0",
+        "LOCAL_WORLD_SIZE": "1",
+    }
+
+
 def recipe_program(recipe: str, folder: Path, options: Sequence[str] = ()) -> list[str]:
-    """Return what torchrun runs to train a recipe in a folder."""
+    """Return what is run to train a recipe in a folder."""
     return ["-m", "executors.training.parallel.worker", recipe, str(folder), *options]
 
 
@@ -86,7 +107,7 @@ def run(start: Start, program: Sequence[str], folder: Path, *, seconds_max: floa
     folder.mkdir(parents=True, exist_ok=True)
     threads = start.threads or max(1, (os.cpu_count() or 1) // start.workers)
     environment = {"BERTH_OUTPUTS": str(folder.absolute()), **os.environ}
-    environment["OMP_NUM_THREADS"] = str(threads)
+    environment |= {"OMP_NUM_THREADS": str(threads), **variables(start)}
     for left in reversed(range(start.restarts + 1)):
         with (folder / "log.txt").open("ab") as log:
             process = subprocess.Popen(

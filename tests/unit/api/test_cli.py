@@ -105,6 +105,17 @@ def test_other_commands_answer_in_json_too(
         json.loads(said())
 
 
+def test_the_version_is_told_as_a_command_and_as_an_option(
+    berth: Berth, said: Callable[[], str]
+) -> None:
+    answers = []
+    for word in ("version", "--version"):
+        assert berth(word) == 0
+        answers.append(said())
+    assert answers[0] == answers[1]
+    assert answers[0].startswith("berth 0.")
+
+
 def test_a_plan_that_is_placed_whole_within_a_budget_says_what_it_leaves_out(
     berth: Berth, said: Callable[[], str]
 ) -> None:

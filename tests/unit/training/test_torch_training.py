@@ -8,8 +8,10 @@ import json
 import math
 import resource
 import socket
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +181,17 @@ def test_several_workers_are_started_by_torchrun() -> None:
     assert "--nproc-per-node=2" in words
     assert "--rdzv-endpoint=first:29500" in words
     assert words[-2:] == ["net.py", "x"]
+
+
+def test_the_only_worker_of_a_node_that_knows_its_number_needs_no_torchrun() -> None:
+    start = launch.Start(nodes=3, node=2, address="[::1]:29500", restarts=0)
+    assert launch.command(start, ["net.py", "x"]) == [sys.executable, "net.py", "x"]
+    told = launch.variables(start)
+    assert (told["MASTER_ADDR"], told["MASTER_PORT"]) == ("::1", "29500")
+    assert (told["RANK"], told["WORLD_SIZE"], told["LOCAL_RANK"]) == ("2", "3", "0")
+    for other in (replace(start, restarts=1), replace(start, workers=2), replace(start, node=None)):
+        assert "torch.distributed.run" in launch.command(other, ["net.py"])
+        assert launch.variables(other) == {}
 
 
 def test_nodes_that_know_their_number_take_the_steps_of_one(tmp_path: Path) -> None:
