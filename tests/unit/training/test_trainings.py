@@ -11,6 +11,7 @@ import pytest
 
 from api.cli import main
 from engine.model.errors import DamagedError, NotFoundError
+from executors.local import results
 from executors.tasks import records
 from executors.training.tracking import experiments
 from executors.training.tracking.trainings import Training, Trainings
@@ -204,6 +205,23 @@ def test_a_compression_is_recorded_with_what_it_was_given_and_done_again(
     assert made.read_bytes() == b"mine" != kept
     assert berth("runs", "--quiet") == 0
     assert capsys.readouterr().out.split() == [name]
+
+
+def test_in_a_task_a_compression_leaves_its_outputs_for_gates(
+    berth: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    (tmp_path / "small.py").write_text(COMPRESSION)
+    monkeypatch.setenv("BERTH_OUTPUTS", str(tmp_path))
+    assert berth("compress", "small.py:compression") == 0
+    outputs = results.read_outputs(tmp_path)
+    assert outputs["accepted"] is True
+    assert {"quality", "quality_before", "faster", "form"} < outputs.keys()
+    said = records.said(tmp_path)
+    assert said is not None
+    assert "weights" in said["data"]
+    assert not Trainings(tmp_path / "home").all(9)
 
 
 def test_a_compression_of_what_is_not_there_says_so(
