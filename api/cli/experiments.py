@@ -137,9 +137,15 @@ def _is_training(name: str) -> bool:
 
 
 def _experiments(talk: Talk, name: str) -> Sequence[Experiment]:
-    """Return the records of a run, or that of a training outside a pipeline."""
+    """Return the records of a run, or of a training of this data folder, else of the engine's."""
+    from engine.model.errors import NotFoundError
+
     if _is_training(name):
-        return (recording.trainings(talk).experiment(name),)
+        try:
+            return (recording.trainings(talk).experiment(name),)
+        except NotFoundError:
+            if not doors.address(talk):
+                raise
     with doors.either(talk) as door:
         return door.experiments(name)
 

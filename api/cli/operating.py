@@ -84,7 +84,7 @@ def private(
 
 
 def doctor(context: typer.Context) -> None:
-    """Look at database, clock, disk, solver, clusters and loops. Exit code 5 when one is ill."""
+    """Look at database, clock, disk, solver, clusters, registries, loops. Code 5: one is ill."""
     from api.report.fleets import findings_text
 
     talk: Talk = context.obj

@@ -111,7 +111,7 @@ def runs(
     context: typer.Context,
     limit: Annotated[int, typer.Option(help="Show so many.", min=1, max=1_000)] = 20,
 ) -> None:
-    """List runs, newest first, and trainings that were started by `berth train` or `berth tune`.
+    """List runs, newest first, and trainings that were started by hand: train, tune, compress.
 
     Trainings are listed without a running engine too.
     """
@@ -119,23 +119,24 @@ def runs(
     from api.report.statuses import runs_text
 
     talk: Talk = context.obj
-    trained = recording.trainings(talk).all(limit)
-    metrics = [recording.trainings(talk).experiment(each.run_id).metrics for each in trained]
+    by_name = {each.training.run_id: each for each in recording.trainings(talk).recorded(limit)}
     found: Sequence[Run] = ()
     now = time.time()
-    if doors.address(talk) or not trained:
+    if doors.address(talk) or not by_name:
         with doors.engine(talk) as engine:
             now = engine.health().now
             found = engine.runs(limit)
+            by_name |= {each.training.run_id: each for each in engine.trainings.newest(limit)}
+    trained = sorted(by_name.values(), key=lambda each: -each.training.ended_at)[:limit]
     if talk.json:
-        talk.value([*found, *trained])
+        talk.value([*found, *(each.training for each in trained)])
     elif talk.quiet:
-        every = [*(run.run_id for run in found), *(each.run_id for each in trained)]
+        every = [*(run.run_id for run in found), *(each.training.run_id for each in trained)]
         talk.result("\n".join(every))
     else:
         texts = [runs_text(found, talk.style(), now=now)] if found or not trained else []
         if trained:
-            texts.append(trainings_text(trained, metrics, talk.style(), now=now))
+            texts.append(trainings_text(trained, talk.style(), now=now))
         talk.result("\n\n".join(texts))
 
 

@@ -50,6 +50,7 @@ def faces(application: Application) -> FastAPI:
         ),
         context=application.context,
         hands=application.hands,
+        trainings=application.trainings,
         is_stopped=lambda: application.parts.clock.is_stopped,
     )
     pages.mount(app, sources)

@@ -265,8 +265,14 @@ def compress(
         str, typer.Argument(metavar="FILE.py:FUNCTION", help="Returns what is compressed.")
     ],
     out: Annotated[Path, typer.Option(help="Where the network is written.")] = Path("model.onnx"),
+    folder: Annotated[Path, typer.Option(help="Where that is, unless it says so.")] = Path(),
+    reads: Annotated[
+        list[str] | None, typer.Option(help="A file it learns from, whose digest is recorded.")
+    ] = None,
 ) -> None:
     """Prune, factorise and quantise a network within its budget of quality (extra `torch`).
+
+    It is recorded as a training: `berth runs` lists it, `berth compare` and `reproduce` take it.
 
     Example: berth compress net.py:compression --out small.onnx
     """
@@ -279,23 +285,31 @@ def compress(
     talk: Talk = context.obj
     if importlib.util.find_spec("torch") is None:
         raise NotFoundError("torch is not installed", fix="pip install 'berth[torch]'")
+    facts = importlib.import_module("executors.training.compression.facts")
     compressing = importlib.import_module("executors.training.compression.compressing")
+    began = time.time()
     try:
         make: Any = load(task)[0]
-        found = compressing.compress(make(), clock=time.perf_counter)
     except LoadError as error:
         raise NotFoundError(str(error), fix="name a function of a file") from error
-    out.write_bytes(found.onnx)
-    first, chosen = found.forms[0], found.chosen
-    recording.hand_on(
-        {
-            "quality": chosen.quality,
-            "quality_before": first.quality,
-            "operations_share": chosen.multiply_adds / first.multiply_adds,
-            "faster": first.latency_seconds / chosen.latency_seconds,
-        }
+    given = make()
+    said = facts.said(given)
+    found = compressing.compress(given, clock=time.perf_counter)
+    target = folder / out
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(found.onnx)
+    talk.result(
+        f"{found.table()}\n\n{target}: {found.chosen.name}, {len(found.onnx) / 1000:.0f} kB"
     )
-    talk.result(f"{found.table()}\n\n{out}: {chosen.name}, {len(found.onnx) / 1000:.0f} kB")
+    done = recording.Done(
+        name=Path(task.rpartition(":")[0]).stem,
+        words=["compress", f"--out={out.name}", *(f"--reads={one}" for one in reads or ()), task],
+        began=began,
+        outputs=facts.outputs(found),
+        files=[target],
+        said=said,
+    )
+    recording.keep(talk, done)
 
 
 class _Work(Command):

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from api.client.hands import RemoteHands
 from api.client.modelling import RemoteModels
+from api.client.trainings import RemoteTrainings
 from api.client.transport import Transport
 from api.messages import answers, questions
 from api.messages.context import Context
@@ -44,6 +45,7 @@ class Remote:
         self.url = self._transport.url
         self.hands = RemoteHands(self._transport)
         self.models = RemoteModels(self._transport)
+        self.trainings = RemoteTrainings(self._transport)
 
     def close(self) -> None:
         """Close all connections."""
@@ -129,7 +131,7 @@ class Remote:
         return self._transport.value(tuple[Attempt, ...], "GET", f"/v1/runs/{run_id}/attempts")
 
     def experiments(self, run_id: str) -> tuple[Experiment, ...]:
-        """Return the record of every training of a run."""
+        """Return the record of every training of a run, or of a training outside a pipeline."""
         path = f"/v1/runs/{run_id}/experiments"
         return self._transport.value(tuple[Experiment, ...], "GET", path)
 

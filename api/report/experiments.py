@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from api.messages.training import apart, differences
 from api.report import phrases, words
 from api.report.tables import PLAIN, Column, Style, following, table
-from executors.training.tracking.experiments import Experiment, differences
+from executors.training.tracking.experiments import Experiment
 from executors.training.tracking.reproducing import Again
-from executors.training.tracking.trainings import Training
+from executors.training.tracking.trainings import Recorded
 
 _TRAININGS = (
     Column(title="TRAINING"),
@@ -29,33 +30,25 @@ _AGAIN = (
 )
 
 
-def trainings_text(
-    trainings: Sequence[Training],
-    metrics: Sequence[Mapping[str, object]],
-    style: Style = PLAIN,
-    *,
-    now: float,
-) -> str:
-    """Return a line for each training outside a pipeline.
-
-    metrics: of each of them, in the same order. now: seconds since 1970.
-    """
+def trainings_text(found: Sequence[Recorded], style: Style = PLAIN, *, now: float) -> str:
+    """Return a line for each training outside a pipeline; now: seconds since 1970."""
     rows = [
         (
-            one.run_id,
-            one.pipeline,
-            one.command[0],
-            phrases.clock(one.started_at, near=now, zone=style.zone, seconds=True),
-            words.duration(one.ended_at - one.started_at),
-            *(_figure(found.get(name)) for name in ("quality", "loss_last")),
+            one.training.run_id,
+            one.training.pipeline,
+            one.training.command[0],
+            phrases.clock(one.training.started_at, near=now, zone=style.zone, seconds=True),
+            words.duration(one.training.ended_at - one.training.started_at),
+            *(figure(one.experiment.metrics.get(name)) for name in ("quality", "loss_last")),
         )
-        for one, found in zip(trainings, metrics, strict=True)
+        for one in found
     ]
-    more = following(f"berth reproduce {trainings[0].run_id}")
+    more = following(f"berth reproduce {found[0].training.run_id}")
     return f"{table(_TRAININGS, rows, style)}\n\n{more}"
 
 
-def _figure(value: object) -> str:
+def figure(value: object) -> str:
+    """Return a metric to six digits, a dash for what is no number."""
     return f"{value:.6g}" if isinstance(value, int | float) else "-"
 
 
@@ -66,9 +59,8 @@ def compared_text(
     style: Style = PLAIN,
 ) -> str:
     """Return all metrics of two runs, and what else differs between them."""
-    flat = [{one.task: one.flat() for one in found} for found in experiments]
-    rows = differences(flat[0], flat[1])
-    if not rows:
+    found = differences(*experiments)
+    if not found:
         return "Neither run has trained anything."
     columns = (
         Column(title="TASK"),
@@ -76,9 +68,8 @@ def compared_text(
         Column(title=first, right=True),
         Column(title=second, right=True),
     )
-    results = ("metrics.", "artifacts.")
-    apart = [key for _, key, one, two in rows if one != two and not key.startswith(results)]
-    total = f"{len(apart)} differences in data, code, parameters and environment."
+    rows = [(one.task, one.what, one.first, one.second) for one in found]
+    total = f"{apart(found)} differences in data, code, parameters and environment."
     return f"{table(columns, rows, style)}\n\n{total}"
 
 

@@ -28,6 +28,7 @@ from api.rest import (
     models,
     plans,
     runs,
+    trainings,
 )
 from api.wiring import Application
 from engine import documents
@@ -45,6 +46,7 @@ face.
 _MODULES = (
     plans,
     runs,
+    trainings,
     models,
     alarms,
     hands,

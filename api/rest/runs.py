@@ -44,7 +44,10 @@ def attempts(application: answering.Served, run_id: str) -> Response:
 
 @router.get("/v1/runs/{run_id}/experiments", response_model=list[Experiment])
 def experiments(application: answering.Served, run_id: str) -> Response:
-    """Return what made each model of a run: data, code, parameters, environment, metrics."""
+    """Return what made each model of a run: data, code, parameters, environment, metrics.
+
+    The name of a training outside a pipeline is taken for a run too.
+    """
     return answering.values(application.experiments(run_id))
 
 

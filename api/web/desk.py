@@ -15,6 +15,7 @@ from fastapi import responses
 from api.messages.context import Context
 from api.report import phrases, words
 from api.wiring.hands_desk import HandsDesk
+from api.wiring.training_desk import TrainingDesk
 from engine import ports
 from engine.model import errors, fleet, records
 
@@ -35,6 +36,7 @@ class Sources:
 
     acknowledge: takes a super-alarm's id; silence: its id, seconds, and why.
     context: what surrounds a super-alarm; hands: what else people may do with one.
+    trainings: records of what was trained.
     is_stopped: whether the engine is ending, so that open streams end too.
     """
 
@@ -46,6 +48,7 @@ class Sources:
     silence: Callable[[str, float, str], object]
     context: Callable[[str], Context]
     hands: HandsDesk
+    trainings: TrainingDesk
     is_stopped: Callable[[], bool] = lambda: False
 
 

@@ -17,6 +17,7 @@ from api.web.alarming import AlarmPages
 from api.web.desk import FOLDER, HEADERS, Desk, Sources
 from api.web.planning import PlanPages
 from api.web.running import RunPages
+from api.web.training import TrainingPages
 from api.web.views import alarms as alarm_views
 from api.web.views import runs as run_views
 from engine.model import dispatches, records
@@ -108,6 +109,7 @@ def router(desk: Desk) -> fastapi.APIRouter:
     """Return the routes of all pages; they are no part of the OpenAPI document."""
     alarming = AlarmPages(desk)
     pages, planning, running = Pages(desk, alarming), PlanPages(desk), RunPages(desk)
+    training = TrainingPages(desk)
     routes = fastapi.APIRouter(include_in_schema=False)
     for path, page in (
         ("/", pages.overview),
@@ -115,6 +117,8 @@ def router(desk: Desk) -> fastapi.APIRouter:
         ("/plans/{plan_id}", planning.one),
         ("/runs", running.every),
         ("/runs/{run_id}", running.one),
+        ("/records/{name}", training.one),
+        ("/records/{first}/{second}", training.two),
         ("/alarms", alarming.every),
         ("/alarms/{super_alarm_id}", alarming.one),
         ("/capacity", pages.capacity),

@@ -8,6 +8,7 @@ from api.report import words
 from api.web.desk import Desk
 from api.web.views import clusters as cluster_views
 from api.web.views import runs as run_views
+from api.web.views import trainings as training_views
 from engine.model import dispatches, records
 
 
@@ -18,15 +19,17 @@ class RunPages:
         self._desk = desk
 
     def every(self) -> responses.Response:
-        """All runs."""
+        """All runs, and trainings outside pipelines."""
+        now = self._desk.now()
         runs = self._desk.newest(records.RUNS, "created_at")
+        trained = self._desk.sources.trainings.newest()
         return self._desk.page(
             "list.html",
             title="Runs",
             here="/runs",
-            lead="Executions of pipelines, newest first.",
-            tables=[run_views.run_list(runs, self._desk.now())],
-            empty="" if runs else "Nothing has run yet. Start a pipeline:",
+            lead="Executions of pipelines, newest first, and trainings outside them.",
+            tables=[run_views.run_list(runs, now), training_views.training_list(trained, now)],
+            empty="" if runs or trained else "Nothing has run yet. Start a pipeline:",
             command="berth apply PLAN",
         )
 

@@ -21,6 +21,7 @@ from api.wiring.parts import Parts
 from api.wiring.plan_desk import PlanDesk
 from api.wiring.run_desk import RunDesk
 from api.wiring.senders import Senders
+from api.wiring.training_desk import TrainingDesk
 from api.wiring.watch_desk import WatchDesk
 from engine import documents, planning
 from engine.model.alarms import Action, SuperAlarm
@@ -53,6 +54,7 @@ class Application:
         self.parts = parts
         self._plans = PlanDesk(parts)
         self._runs = RunDesk(parts)
+        self.trainings = TrainingDesk(parts.settings.home, self._runs.experiments)
         self._watch = WatchDesk(parts)
         self._profiles = profile_desk.ProfileDesk(parts)
         self.hands = HandsDesk(parts.ledger, parts.clock, self._watch.super_alarm)
@@ -136,8 +138,8 @@ class Application:
         return self._runs.attempts(run_id)
 
     def experiments(self, run_id: str) -> tuple[Experiment, ...]:
-        """Return the record of every training of a run."""
-        return self._runs.experiments(run_id)
+        """Return the record of every training of a run, or of a training outside a pipeline."""
+        return self.trainings.experiments(run_id)
 
     def export(self, run_id: str, address: str = "") -> tuple[Exported, ...]:
         """Export every training of a run to MLflow, at an address or where the settings say."""

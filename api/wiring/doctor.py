@@ -1,11 +1,11 @@
-"""What `berth doctor` looks at: database, clock, disk, solver and clusters."""
+"""What `berth doctor` looks at: database, clock, disk, solver, clusters and their registries."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from api.messages.answers import Finding
 from api.wiring.parts import Parts
@@ -37,7 +37,7 @@ def examine(parts: Parts) -> tuple[Finding, ...]:
         fix = "" if cluster.reachable else f"berth cluster restore {cluster.name}"
         name = f"cluster {cluster.name}"
         found.append(Finding(name=name, fine=cluster.reachable, message=message, fix=fix))
-    return (*found, *kubernetes_findings(parts))
+    return (*found, *kubernetes_findings(parts), *registry_findings(parts, os.environ))
 
 
 def kubernetes_findings(parts: Parts) -> Iterator[Finding]:
@@ -46,6 +46,18 @@ def kubernetes_findings(parts: Parts) -> Iterator[Finding]:
         return
     for one in kubernetes.diagnose(parts.kubernetes):
         name = f"cluster {one.cluster}"
+        yield Finding(name=name, fine=one.fine, message=one.message, fix=one.fix)
+
+
+def registry_findings(parts: Parts, environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield whether the registries answer that Kubernetes clusters pull models from.
+
+    environment: where logins of registries are looked for.
+    """
+    if parts.kubernetes is None:
+        return
+    for one in kubernetes.ask_registries(parts.kubernetes.settings.clusters, environment):
+        name = f"registry {one.host}"
         yield Finding(name=name, fine=one.fine, message=one.message, fix=one.fix)
 
 

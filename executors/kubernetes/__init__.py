@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from executors.kubernetes.paths import log_path as log_path
     from executors.kubernetes.paths import signals_folder as signals_folder
     from executors.kubernetes.pod_signals import PodSignals as PodSignals
+    from executors.kubernetes.serving.registries import ask_registries as ask_registries
     from executors.kubernetes.settings import read_settings as read_settings
     from executors.kubernetes.signals import KubernetesSignals as KubernetesSignals
 
@@ -33,6 +34,7 @@ _HOMES = {
     "KubernetesSignals": "executors.kubernetes.signals",
     "NodeSignals": "executors.kubernetes.node_signals",
     "PodSignals": "executors.kubernetes.pod_signals",
+    "ask_registries": "executors.kubernetes.serving.registries",
     "installation_of": "executors.kubernetes.paths",
     "log_path": "executors.kubernetes.paths",
     "diagnose": "executors.kubernetes.diagnosis",

@@ -39,7 +39,6 @@ _CHUNK_BYTES = 8 << 20
 _PROBED_BYTES = 1 << 16
 """Smaller blobs are sent without asking: the question costs as much as the blob."""
 _RESUMES_MAX = 5
-_MANIFEST_BYTES_MAX = 4 << 20
 _OK, _CREATED, _ACCEPTED_STATUS, _NO_CONTENT, _NOT_FOUND = 200, 201, 202, 204, 404
 
 
@@ -251,9 +250,9 @@ class Registry:
         if wanted.startswith("sha256:") and digest != wanted:
             raise DamagedError(f"manifest {wanted} of {self.reference} has the digest {digest}")
         try:
-            document = json.loads(answer.body[:_MANIFEST_BYTES_MAX])
+            document = json.loads(answer.body)
             listed = document.get("manifests")
-        except (ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, RecursionError) as error:
             raise DamagedError(f"manifest {wanted} of {self.reference} is not JSON") from error
         if listed is None:
             return digest, document
@@ -270,7 +269,8 @@ class Registry:
             NotFoundError: when the registry has none of this digest.
             DamagedError: when it is not what its digest says.
         """
-        answer = self._http.ask("GET", f"{self._base}/blobs/{digest}")
+        size_most = max(size_bytes, transport.ANSWER_BYTES_MAX)  # what went wrong may be longer
+        answer = self._http.ask("GET", f"{self._base}/blobs/{digest}", bytes_max=size_most)
         if answer.status == _NOT_FOUND:
             raise NotFoundError(f"{self.reference.host!r} has no blob {digest}")
         self._expect(answer, (_OK,), f"blob {digest}")

@@ -24,6 +24,12 @@ _UNAUTHORIZED = 401
 _SERVER_FAULT = 500
 _TOO_MANY = 429
 _SHOWN_CHARACTERS = 300
+ANSWER_BYTES_MAX = 4 << 20
+"""Of anything but a blob: as much as registries keep of a manifest."""
+
+
+class _EndlessError(Exception):
+    """An answer is longer than was said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,20 +77,41 @@ class Transport:
         path: str,
         body: bytes | IO[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
+        *,
+        bytes_max: int = ANSWER_BYTES_MAX,
     ) -> Answer:
         """Send one request and return the answer, logging in where the registry asks for it.
 
+        bytes_max: of the answer's body.
+
         Raises:
             UnreachableError: when there is no answer.
-            RefusedError: when it does not know us.
+            RefusedError: when it does not know us, or answers with more than that.
         """
-        answer = self._once(method, path, body, headers or {})
+        try:
+            return self._asked(method, path, body, headers or {}, bytes_max)
+        except _EndlessError as error:
+            self.close()
+            message = f"registry {self.host!r} answers {method} {path[:120]} with {error}"
+            raise RefusedError(message, fix="push the image again, or use another registry") from (
+                error
+            )
+
+    def _asked(
+        self,
+        method: str,
+        path: str,
+        body: bytes | IO[bytes] | None,
+        headers: Mapping[str, str],
+        bytes_max: int,
+    ) -> Answer:
+        answer = self._once(method, path, body, headers, bytes_max)
         if answer.status != _UNAUTHORIZED:
             return answer
         self._authorization = self._log_in(answer.headers.get("www-authenticate", ""))
         if body is not None and not isinstance(body, bytes):
             body.seek(0)
-        answer = self._once(method, path, body, headers or {})
+        answer = self._once(method, path, body, headers, bytes_max)
         if answer.status == _UNAUTHORIZED:
             raise self._stranger()
         return answer
@@ -95,19 +122,24 @@ class Transport:
         return RefusedError(message, fix=f"log in: docker login {self.host}")
 
     def _once(
-        self, method: str, path: str, body: bytes | IO[bytes] | None, headers: Mapping[str, str]
+        self,
+        method: str,
+        path: str,
+        body: bytes | IO[bytes] | None,
+        headers: Mapping[str, str],
+        bytes_max: int,
     ) -> Answer:
         """Send a request; a kept connection that the registry closed meanwhile is opened anew."""
         is_fresh = self._connection is None
         try:
-            return self._send(method, path, body, headers)
+            return self._send(method, path, body, headers, bytes_max)
         except (OSError, http.client.HTTPException) as error:
             self.close()
             is_repeatable = body is None or isinstance(body, bytes)
             if is_fresh or not is_repeatable or isinstance(error, TimeoutError):
                 raise self._gone(method, path, error) from error
         try:
-            return self._send(method, path, body, headers)
+            return self._send(method, path, body, headers, bytes_max)
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise self._gone(method, path, error) from error
@@ -117,7 +149,12 @@ class Transport:
         return UnreachableError(message, fix="wait until it is up, then repeat the push or pull")
 
     def _send(
-        self, method: str, path: str, body: bytes | IO[bytes] | None, headers: Mapping[str, str]
+        self,
+        method: str,
+        path: str,
+        body: bytes | IO[bytes] | None,
+        headers: Mapping[str, str],
+        bytes_max: int,
     ) -> Answer:
         if self._connection is None:
             self._connection = self._connect(self.host, is_plain=self._plain)
@@ -126,11 +163,10 @@ class Transport:
             sent["Authorization"] = self._authorization
         self._connection.request(method, path, body, sent)
         response = self._connection.getresponse()
-        content = response.read()
         return Answer(
             status=response.status,
             headers={name.lower(): value for name, value in response.getheaders()},
-            body=content,
+            body=_bounded(response, bytes_max),
         )
 
     def _connect(self, host: str, *, is_plain: bool) -> http.client.HTTPConnection:
@@ -163,15 +199,33 @@ class Transport:
         try:
             connection.request("GET", f"{realm.path}?{query}", headers=headers)
             response = connection.getresponse()
-            answer: Any = json.loads(response.read())
+            answer: Any = json.loads(_bounded(response, ANSWER_BYTES_MAX))
             token = answer.get("token") or answer.get("access_token")
-        except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
+        except (
+            *(OSError, http.client.HTTPException, ValueError, AttributeError),
+            RecursionError,
+        ) as error:
             raise self._gone("GET", fields["realm"], error) from error
         finally:
             connection.close()
         if not token:
             raise self._stranger()
         return f"Bearer {token}"
+
+
+def _bounded(response: http.client.HTTPResponse, bytes_max: int) -> bytes:
+    """Return the body of an answer.
+
+    Raises:
+        _EndlessError: when it is longer; the connection cannot be used any more.
+        IncompleteRead: when it was cut off.
+    """
+    body = response.read(bytes_max + 1)
+    if len(body) > bytes_max:
+        raise _EndlessError(f"more than {bytes_max:,} bytes")
+    if response.length:
+        raise http.client.IncompleteRead(body, response.length)
+    return body
 
 
 def expect(answer: Answer, allowed: tuple[int, ...], what: str, host: str) -> Answer:
@@ -196,5 +250,5 @@ def _said(body: bytes) -> str:
     try:
         first = cast("dict[str, Any]", json.loads(body))["errors"][0]
         return f"{first.get('code')}: {first.get('message')}"
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return body[:_SHOWN_CHARACTERS].decode(errors="replace") or "nothing"

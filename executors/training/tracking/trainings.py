@@ -1,4 +1,4 @@
-"""Trainings that no engine ran: `berth train` and `berth tune` on the command line.
+"""Trainings that no engine ran: `berth train`, `tune` and `compress` on the command line.
 
 Each is a folder in the data folder, `trainings/NAME`, with the record of any training beside what
 was asked. Its name comes from its record: the same training that came out the same is known by the
@@ -43,6 +43,14 @@ class Training:
     folder: str
     started_at: float
     ended_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """A training with its record."""
+
+    training: Training
+    experiment: Experiment
 
 
 class Trainings:
@@ -92,6 +100,14 @@ class Trainings:
             message = f"there is no training {name!r}"
             raise NotFoundError(message, fix="berth runs lists them all")
         return documents.decode(Training, path.read_text(encoding="utf-8"))
+
+    def recorded(self, limit: int) -> tuple[Recorded, ...]:
+        """Return the newest trainings with their records, newest first; errors as `find`."""
+        return tuple(self.one(each.run_id) for each in self.all(limit))
+
+    def one(self, name: str) -> Recorded:
+        """Return a training with its record; errors as `find`."""
+        return Recorded(training=self.find(name), experiment=self.experiment(name))
 
     def experiment(self, name: str) -> Experiment:
         """Return the record of a training; errors as `find`."""

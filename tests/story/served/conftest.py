@@ -79,6 +79,8 @@ def addresses(story: Story, rest: httpx.Client) -> Mapping[str, str]:
         "runs": "/runs",
         "run": f"/runs/{figures['run']}",
         "retraining": f"/runs/{figures['data fault: retraining run']}",
+        "records": f"/records/{figures['run']}",
+        "two records": f"/records/{figures['run']}/{figures['data fault: retraining run']}",
         "super-alarms": "/alarms",
         "data fault": f"/alarms/{figures['data fault: super-alarm']}",
         "cluster fault": f"/alarms/{figures['cluster fault: super-alarm']}",

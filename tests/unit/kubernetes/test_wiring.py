@@ -56,6 +56,32 @@ def test_a_cluster_that_does_not_answer_is_shown_and_examined(
         made.close()
 
 
+def test_the_registry_of_modelcars_is_examined(home: Path) -> None:
+    text = (
+        'kubeconfig = "config"\n'
+        '[clusters.e]\ncontext = "e"\nserves_as = "inferenceservice"\n'
+        'modelcars = "127.0.0.1:1/models"\n'
+    )
+    (home / "kubernetes.toml").write_text(text, encoding="utf-8")
+    made = built(home)
+    try:
+        (found,) = doctor.registry_findings(made, {})
+        assert (found.name, found.fine) == ("registry 127.0.0.1:1", False)
+        assert "Connection refused" in found.message
+        assert "modelcars of e" in found.message
+    finally:
+        made.close()
+
+
+def test_without_kubernetes_there_is_no_registry_to_examine(tmp_path: Path) -> None:
+    settings = load({"home": str(tmp_path)}, environment={}, folder=tmp_path)
+    made = parts.build(settings)
+    try:
+        assert not list(doctor.registry_findings(made, {}))
+    finally:
+        made.close()
+
+
 def test_without_settings_there_is_no_kubernetes(tmp_path: Path) -> None:
     settings = load({"home": str(tmp_path)}, environment={}, folder=tmp_path)
     assert fleets.kubernetes_clusters(settings) is None

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import http.server
+import itertools
 import json
 import os
 import random
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -135,8 +140,9 @@ def test_a_big_blob_goes_on_where_it_broke_off(
         path: str,
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
+        **bounds: int,
     ) -> Answer:
-        answer = original(method, path, body, headers)
+        answer = original(method, path, body, headers, **bounds)
         if method == "PATCH" and len(broken) < 2:
             broken.append(path)
             raise UnreachableError("the answer was lost")
@@ -173,6 +179,51 @@ def test_logins_come_from_the_file_of_docker(tmp_path: Path, built: Built) -> No
 def test_nobody_answers_at_a_closed_port(built: Built) -> None:
     with pytest.raises(UnreachableError, match="does not answer"):
         push(opened("127.0.0.1:9"), built)
+
+
+class Hostile(http.server.BaseHTTPRequestHandler):
+    """A registry that answers every request with what its server was given."""
+
+    def do_GET(self) -> None:
+        length, body = cast("Any", self.server).answer
+        self.send_response(200)
+        if length is not None:
+            self.send_header("Content-Length", str(length))
+        self.end_headers()
+        with contextlib.suppress(OSError):  # who asks has heard enough
+            for part in body:
+                self.wfile.write(part)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def hostile() -> Iterator[http.server.HTTPServer]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hostile) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "said"),
+    [
+        ((None, itertools.repeat(b" " * 65_536)), RefusedError, "with more than 4,194,304 bytes"),
+        ((99, [b"{}"]), UnreachableError, "does not answer"),
+        ((None, [b"[" * 100_000]), DamagedError, "is not JSON"),
+    ],
+    ids=["endless", "cut off", "deep"],
+)
+def test_whatever_a_registry_answers_is_bounded(
+    hostile: http.server.HTTPServer, answer: object, error: type[Exception], said: str
+) -> None:
+    cast("Any", hostile).answer = answer
+    there = opened(f"127.0.0.1:{hostile.server_port}")
+    with pytest.raises(error, match=said):
+        there.manifest()
 
 
 @pytest.mark.parametrize(

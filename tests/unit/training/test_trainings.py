@@ -11,6 +11,7 @@ import pytest
 
 from api.cli import main
 from engine.model.errors import DamagedError, NotFoundError
+from executors.local import results
 from executors.tasks import records
 from executors.training.tracking import experiments
 from executors.training.tracking.trainings import Training, Trainings
@@ -41,6 +42,20 @@ def recipe():
 
 def summed(outputs, targets):
     return ((outputs - targets) ** 2).sum()
+"""
+COMPRESSION = """
+import numpy as np
+import torch
+from executors.training.compression.compressing import Task
+
+def compression():
+    torch.manual_seed(0)
+    rows = torch.randn(64, 8)
+    model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 3))
+    labels = model(rows).argmax(1).numpy().astype(np.int64)
+    rows = rows.numpy()
+    return Task(model=model, tune=lambda network: None, rows=rows, labels=labels,
+                calibration=rows[:16], budget=0.5, shares=(0.5,))
 """
 Run = Callable[..., int]
 
@@ -156,6 +171,65 @@ def test_a_recipe_is_recorded_with_its_samples_and_settings(berth: Run, tmp_path
     assert set(found.artifacts) == {"checkpoint.pt"}
     assert found.environment["device"] in {"cpu", "cuda:0"}
     assert berth("reproduce", name, "--json") == 0
+
+
+def test_a_compression_is_recorded_with_what_it_was_given_and_done_again(
+    berth: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    (tmp_path / "small.py").write_text(COMPRESSION)
+    words = ("small.py:compression", "--out", str(tmp_path / "made" / "small.onnx"))
+    assert berth("compress", *words, "--reads", "data.csv") == 0
+    name = newest(tmp_path).run_id
+    found = Trainings(tmp_path / "home").experiment(name)
+    assert found.task == "compress"
+    assert set(found.data) == {"rows", "labels", "calibration", "weights", "data.csv"}
+    assert found.parameters == {"budget": 0.5, "shares": [0.5]}
+    made = tmp_path / "made" / "small.onnx"
+    assert found.artifacts == {"small.onnx": records.digest(made)}
+    assert found.metrics["accepted"] is True
+    assert found.metrics["quality_before"] == 1.0
+    assert found.metrics["size_bytes"] == made.stat().st_size
+    assert found.metrics["latency_ms"] > 0
+    assert "--reads=data.csv" in found.code["command"]
+    kept = made.read_bytes()
+    made.write_bytes(b"mine")
+    (tmp_path / "data.csv").write_text("4")
+    capsys.readouterr()
+    berth("reproduce", name)  # which of two forms is faster may come out otherwise
+    said = capsys.readouterr().out
+    assert "quality_before" in said
+    assert "Not as it was: compress: data.data.csv" in said
+    assert "data.rows" not in said
+    assert made.read_bytes() == b"mine" != kept
+    assert berth("runs", "--quiet") == 0
+    assert capsys.readouterr().out.split() == [name]
+
+
+def test_in_a_task_a_compression_leaves_its_outputs_for_gates(
+    berth: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    (tmp_path / "small.py").write_text(COMPRESSION)
+    monkeypatch.setenv("BERTH_OUTPUTS", str(tmp_path))
+    assert berth("compress", "small.py:compression") == 0
+    outputs = results.read_outputs(tmp_path)
+    assert outputs["accepted"] is True
+    assert {"quality", "quality_before", "faster", "form"} < outputs.keys()
+    said = records.said(tmp_path)
+    assert said is not None
+    assert "weights" in said["data"]
+    assert not Trainings(tmp_path / "home").all(9)
+
+
+def test_a_compression_of_what_is_not_there_says_so(
+    berth: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    assert berth("compress", "none.py:compression") == 2
+    assert "name a function of a file" in capsys.readouterr().err
 
 
 def test_a_training_goes_to_mlflow_when_it_ends_and_by_hand(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import fastapi
 import pytest
@@ -10,6 +11,7 @@ from starlette.testclient import TestClient
 from api.web import pages
 from api.wiring.alarm_context import AlarmContext
 from api.wiring.hands_desk import HandsDesk
+from api.wiring.training_desk import TrainingDesk
 from engine import store
 from engine.model import (
     alarms,
@@ -25,6 +27,8 @@ from engine.model import (
 )
 from engine.ports import Ledger
 from engine.testing.clocks import ManualClock
+from executors.training.tracking.experiments import Experiment
+from executors.training.tracking.trainings import Training, Trainings
 
 AT = 1_790_000_000.0
 
@@ -393,7 +397,29 @@ def done() -> Done:
 
 
 @pytest.fixture
-def application(ledger: Ledger, plan: plans.Plan, done: Done) -> fastapi.FastAPI:
+def trained(tmp_path: Path) -> tuple[str, str]:
+    """Two trainings of the data folder, which differ in their data."""
+    store = Trainings(tmp_path)
+    kept = [
+        store.keep(
+            Training(
+                run_id="",
+                pipeline="net",
+                command=("train", "net.py:recipe"),
+                folder="/work",
+                started_at=AT + at,
+                ended_at=AT + at + 5,
+            ),
+            {"task": "train", "data": {"heart.csv": f"sha256:{at}"}, "code": {"net.py": "<b>"}},
+            {"quality": 0.75, "loss_last": 0.5},
+        )
+        for at in (1, 2)
+    ]
+    return kept[0].run_id, kept[1].run_id
+
+
+@pytest.fixture
+def application(ledger: Ledger, plan: plans.Plan, done: Done, tmp_path: Path) -> fastapi.FastAPI:
     application = fastapi.FastAPI()
     clock = ManualClock(AT + 60)
 
@@ -401,6 +427,9 @@ def application(ledger: Ledger, plan: plans.Plan, done: Done) -> fastapi.FastAPI
         stored = ledger.get(records.SUPER_ALARMS, name)
         assert stored is not None
         return stored.value
+
+    def recorded(name: str) -> tuple[Experiment, ...]:
+        return (Experiment(task="etl", metrics={"rows": 3}),) if name == "r-1" else ()
 
     hands = HandsDesk(ledger, clock, found)
     context = AlarmContext(ledger, hands.judged)
@@ -415,6 +444,7 @@ def application(ledger: Ledger, plan: plans.Plan, done: Done) -> fastapi.FastAPI
             silence=lambda *what: done.silenced.append(what),
             context=lambda name: context.of(found(name)),
             hands=hands,
+            trainings=TrainingDesk(tmp_path, recorded),
         ),
     )
     return application

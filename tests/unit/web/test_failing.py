@@ -1,5 +1,7 @@
 """What browsers and programs get when something is wrong."""
 
+from pathlib import Path
+
 import fastapi
 import pytest
 from starlette.requests import Request
@@ -9,6 +11,7 @@ from starlette.testclient import TestClient
 from api.messages.context import Context
 from api.web import desk, failing
 from api.wiring.hands_desk import HandsDesk
+from api.wiring.training_desk import TrainingDesk
 from engine.model import errors
 from engine.ports import Ledger
 from engine.testing.clocks import ManualClock
@@ -76,4 +79,5 @@ def _sources(ledger: Ledger) -> desk.Sources:
         silence=lambda *what: pytest.fail(str(what)),
         context=lambda _: Context(),
         hands=HandsDesk(ledger, ManualClock(0.0), pytest.fail),
+        trainings=TrainingDesk(Path("/nonexistent"), pytest.fail),
     )
