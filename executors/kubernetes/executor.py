@@ -83,7 +83,7 @@ class KubernetesExecutor:
             artifacts, self._signer, self._settings.listen, scratch, self.journal
         )
         layers = home.absolute() / "layers"
-        self._modelcars = Modelcars(artifacts, layers, environment or {}, clock.monotonic)
+        self._modelcars = Modelcars(artifacts, layers, scratch, environment or {}, clock.monotonic)
         self.servers = Servers(
             clusters,
             clock,

@@ -32,19 +32,22 @@ _PAUSE_SECONDS = 15.0
 class Modelcars:
     """Pushes packages; may be used from several threads.
 
-    layers: folder of the layer that all share. environment: where logins of registries are looked
-    for. clock: monotonic seconds.
+    layers: folder of the layer that all share. scratch: folder for packages on their way; what a
+    push that is cut short leaves there, its owner removes. environment: where logins of registries
+    are looked for. clock: monotonic seconds.
     """
 
     def __init__(
         self,
         artifacts: ArtifactStore,
         layers: Path,
+        scratch: Path,
         environment: Mapping[str, str],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._artifacts = artifacts
         self._layers = layers
+        self._scratch = scratch
         self._environment = environment
         self._clock = clock
         self._pushes: dict[tuple[str, str, str], tuple[Future[Modelcar], float]] = {}
@@ -105,8 +108,8 @@ class Modelcars:
 
     def _push(self, given: ClusterSettings, package: str) -> Modelcar:
         where = distribution.parse(given.modelcars)
-        with tempfile.TemporaryDirectory(prefix="berth-modelcar-") as scratch:
-            layout = Path(scratch) / "package"
+        with tempfile.TemporaryDirectory(dir=self._scratch) as folder:
+            layout = Path(folder) / "package"
             self._artifacts.fetch(Digest(package), layout)
             cache = LayerCache(self._layers)
             made = modelcars.build(layout, cache, self._environment, given.modelcar_base)

@@ -52,7 +52,9 @@ class Engine:
         images.write_image(root / "package", FILES, labels=LABELS)
         self.package = self.artifacts.put(root / "package")
         self.clock = Ticks()
-        self.modelcars = Modelcars(self.artifacts, root / "layers", {}, self.clock)
+        self.scratch = root / "scratch"
+        self.scratch.mkdir()
+        self.modelcars = Modelcars(self.artifacts, root / "layers", self.scratch, {}, self.clock)
 
 
 @pytest.fixture
@@ -81,6 +83,7 @@ def test_a_package_is_pushed_once_and_found_by_its_digest(engine: Engine, tmp_pa
     assert made.image == f"{given.modelcars}@{digest}"
     assert manifest["layers"][-1]["annotations"] == {images.ROLE: "model"}
     assert engine.modelcars.of(given, engine.package) == made
+    assert not list(engine.scratch.iterdir())
     told = made.variables
     assert told[shown.STORAGE] == f"oci://{made.image}"
     assert json.loads(told[shown.MODELCAR]) == {"package": made.package, "labels": LABELS}
