@@ -204,11 +204,24 @@ def parse(data: bytes) -> object:
     return value
 
 
+def read(path: Path) -> object:
+    """Return what a plain file of JSON says.
+
+    Raises:
+        ValueError: as `parse`, or when it is larger than `BYTES_MAX`. NotPlainError, OSError: as
+            `open_plain`.
+    """
+    with open_plain(path) as file:
+        data = file.read(BYTES_MAX + 1)
+    if len(data) > BYTES_MAX:
+        raise ValueError(f"it has over {BYTES_MAX} bytes")
+    return parse(data)
+
+
 def load(path: Path) -> dict[str, object] | None:
     """Return a JSON object, or None when the file is not there or holds no such thing."""
     try:
-        with open_plain(path) as file:
-            value = parse(file.read(BYTES_MAX))
+        value = read(path)
     except (FileNotFoundError, NotADirectoryError, NotPlainError, ValueError):
         return None
     return cast("dict[str, object]", value) if isinstance(value, dict) else None

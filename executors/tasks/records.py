@@ -120,21 +120,6 @@ def artifacts(folder: Path) -> dict[str, str]:
     return {name: digest(path) for name, path in found}
 
 
-def said(folder: Path) -> Record | None:
-    """Return the record that a task wrote itself: {} for none, None where the file is another's.
-
-    A command of one's own may write some parts of a record; the rest is added.
-    """
-    path = folder / NAME
-    if not path.exists():
-        return {}
-    try:
-        found: object = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if is_record(found) else None
-
-
 def is_record(found: object) -> TypeGuard[Record]:
     """Whether a document is a record, or parts of one."""
     if not isinstance(found, dict):
@@ -152,9 +137,15 @@ def filled(record: Record, known: Mapping[str, Any]) -> Record:
 
 
 def write(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write a record, the same bytes for the same value."""
+    """Write a record, the same bytes for the same value; a link in its place is replaced."""
     text = json.dumps(record, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / NAME).write_text(text + "\n", encoding="utf-8")
+    partial = folder / f".{NAME}.{os.urandom(8).hex()}"
+    try:
+        with partial.open("x", encoding="utf-8") as file:
+            file.write(text + "\n")
+        partial.replace(folder / NAME)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:

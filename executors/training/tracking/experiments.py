@@ -6,15 +6,16 @@ the task's small outputs.
 
 from __future__ import annotations
 
-import contextlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from engine.model.errors import DamagedError, NotFoundError
+from executors.local import files
 from executors.tasks import records
 from executors.tasks.context import Task
 
@@ -79,14 +80,10 @@ def find(outputs: Path) -> Experiment | None:
     Raises:
         DamagedError: as `read`.
     """
-    path = outputs / NAME
-    if not path.exists():
+    if not os.path.lexists(outputs / NAME):
         return None
-    with contextlib.suppress(OSError, ValueError):
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not (records.is_record(found) and "task" in found):
-            return None
-    return read(outputs)
+    found = _json(outputs / NAME)
+    return _with_metrics(found, outputs) if _is_whole(found) else None
 
 
 def read(outputs: Path) -> Experiment:
@@ -97,14 +94,36 @@ def read(outputs: Path) -> Experiment:
         DamagedError: when it is not what `write` wrote.
     """
     path = outputs / NAME
-    if not path.exists():
+    if not os.path.lexists(path):
         fix = "only training tasks write one"
         raise NotFoundError(f"there is no record at {str(path)!r}", fix=fix)
+    found = _json(path)
+    if not _is_whole(found):
+        raise DamagedError(f"the record {str(path)!r} is damaged: it names no task, or other parts")
+    return _with_metrics(found, outputs)
+
+
+def _is_whole(found: object) -> TypeGuard[records.Record]:
+    return records.is_record(found) and "task" in found
+
+
+def _with_metrics(record: records.Record, outputs: Path) -> Experiment:
+    metrics = _json(outputs / records.OUTPUTS)
+    if not isinstance(metrics, dict):
+        place = str(outputs / records.OUTPUTS)
+        raise DamagedError(f"the metrics {place!r} of a record are damaged: they are no object")
+    return Experiment(**record, metrics=cast("dict[str, Any]", metrics))
+
+
+def _json(path: Path) -> object:
+    """Return what a file says, which a task may have written, or put a link or pipe there.
+
+    Raises:
+        DamagedError: when it is no plain file of JSON.
+    """
     try:
-        record = cast("dict[str, Any]", json.loads(path.read_text(encoding="utf-8")))
-        metrics = json.loads((outputs / records.OUTPUTS).read_text(encoding="utf-8"))
-        return Experiment(**record, metrics=metrics)
-    except (OSError, ValueError, TypeError) as error:
+        return files.read(path)
+    except (OSError, ValueError) as error:
         raise DamagedError(f"the record {str(path)!r} is damaged: {error}") from error
 
 

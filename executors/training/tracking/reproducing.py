@@ -6,7 +6,6 @@ still has them. Nothing of the running engine is touched: the task runs in a fol
 
 from __future__ import annotations
 
-import json
 import math
 import subprocess
 import tempfile
@@ -19,7 +18,7 @@ from engine.model import documents
 from engine.model.dispatches import AttemptOrder
 from engine.model.errors import FinalError, NotFoundError
 from engine.model.identifiers import AttemptId
-from executors.local import FolderArtifacts, files, launch, recording
+from executors.local import FolderArtifacts, files, launch, recording, results
 from executors.tasks import records
 from executors.training.tracking import experiments
 
@@ -77,11 +76,11 @@ def again(home: Path, attempt: str, *, seconds_max: float) -> Again:
     Raises:
         NotFoundError: when its folder or an input is gone.
         FinalError: when the task fails now, with the end of what it said.
+        DamagedError: when it writes no metrics now.
     """
     order = order_of(home, attempt)
     done = launch.folder_of(home, attempt)
-    old = done / files.OUTPUTS / records.OUTPUTS
-    before = json.loads(old.read_text(encoding="utf-8")) if old.exists() else {}
+    before = files.load(done / files.OUTPUTS / records.OUTPUTS) or {}
     with tempfile.TemporaryDirectory(prefix="berth-again-") as scratch:
         there = Path(scratch)
         repeat = replace(order, attempt_id=AttemptId("again"))
@@ -100,8 +99,8 @@ def again(home: Path, attempt: str, *, seconds_max: float) -> Again:
         if told:
             recording.record(folder, {**told, "command": command}, variables)
         written = folder / files.OUTPUTS
-        after = json.loads((written / records.OUTPUTS).read_text(encoding="utf-8"))
-        was, now = (records.said(place) or {} for place in (done / files.OUTPUTS, written))
+        after = results.read_outputs(written)
+        was, now = (recording.said(place) or {} for place in (done / files.OUTPUTS, written))
     return Again(task=order.task, before=before, after=after, changed=changed(was, now))
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from engine.model import documents
 from engine.model.errors import NotFoundError
+from executors.local import recording, results
 from executors.tasks import records
 from executors.training.tracking import experiments
 from executors.training.tracking.experiments import Experiment
@@ -120,6 +121,7 @@ class Trainings:
         Raises:
             NotFoundError: when there is none of that name.
             FinalError: when it fails now, or takes longer than it may.
+            DamagedError: when what was kept of it is damaged, or it writes no metrics now.
         """
         training, before = self.find(name), self.experiment(name)
         with tempfile.TemporaryDirectory(prefix="berth-again-") as scratch:
@@ -131,8 +133,8 @@ class Trainings:
             variables = {**os.environ, "BERTH_OUTPUTS": str(outputs)}
             program = [sys.executable, "-m", "berth", *words]
             finish(program, Path(training.folder), variables, seconds_max=seconds_max, what=name)
-            after = json.loads((outputs / records.OUTPUTS).read_text(encoding="utf-8"))
-            record = records.said(outputs) or {}
+            after = results.read_outputs(outputs)
+            record = recording.said(outputs) or {}
         return Again(
             task=before.task,
             before=before.metrics,

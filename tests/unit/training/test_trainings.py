@@ -11,7 +11,7 @@ import pytest
 
 from api.cli import main
 from engine.model.errors import DamagedError, NotFoundError
-from executors.local import results
+from executors.local import recording, results
 from executors.tasks import records
 from executors.training.tracking import experiments
 from executors.training.tracking.trainings import Training, Trainings
@@ -264,7 +264,7 @@ def test_in_a_task_the_record_is_left_for_the_runner(
     monkeypatch.setenv("BERTH_TASK", "fit")
     assert berth("train", "script.py", "data.csv") == 0
     assert json.loads((outputs / "outputs.json").read_text())["quality"] == 6.0
-    said = records.said(outputs)
+    said = recording.said(outputs)
     assert said is not None
     assert "data.csv" in said["data"]
     assert "task" not in said
