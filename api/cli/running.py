@@ -119,7 +119,10 @@ def runs(
     from api.report.statuses import runs_text
 
     talk: Talk = context.obj
-    by_name = {each.training.run_id: each for each in recording.trainings(talk).recorded(limit)}
+    store = recording.trainings(talk)
+    for fault in store.damaged():
+        talk.say(f"note: {fault.message}; {fault.fix}")
+    by_name = {each.training.run_id: each for each in store.recorded(limit)}
     found: Sequence[Run] = ()
     now = time.time()
     if doors.address(talk) or not by_name:

@@ -7,19 +7,22 @@ same name.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
+import shutil
 import sys
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from engine.model import documents
-from engine.model.errors import NotFoundError
-from executors.local import recording, results
+from engine.model.errors import DamagedError, NotFoundError
+from executors.local import files, recording, results
 from executors.tasks import records
 from executors.training.tracking import experiments
 from executors.training.tracking.experiments import Experiment
@@ -28,6 +31,7 @@ from executors.training.tracking.reproducing import Again, changed, finish
 PREFIX = "t-"
 _NOTE = "training.json"
 _NAME_CHARACTERS = 8
+_IS_THERE = {errno.EEXIST, errno.ENOTEMPTY}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,23 +75,30 @@ class Trainings:
         name = PREFIX + documents.letters(said, _NAME_CHARACTERS)
         kept = replace(training, run_id=name)
         target = self._folder / name
-        if not target.exists():
-            partial = self._folder / f".{uuid.uuid4().hex}"
+        partial = self._folder / f".{uuid.uuid4().hex}"
+        try:
             partial.mkdir(parents=True)
             records.write(partial, record)
             text = json.dumps(told, sort_keys=True, allow_nan=False)
             (partial / records.OUTPUTS).write_text(text + "\n", encoding="utf-8")
             _write(partial, kept)
             partial.rename(target)
-        else:
+        except OSError as error:
+            if error.errno not in _IS_THERE:
+                raise
             _write(target, kept)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
         return kept
 
-    def all(self, limit: int) -> tuple[Training, ...]:
-        """Return the newest trainings, newest first."""
-        folders = self._folder.glob(f"{PREFIX}*") if self._folder.is_dir() else ()
-        found = sorted((self.find(each.name) for each in folders), key=lambda each: -each.ended_at)
-        return tuple(found[:limit])
+    def recorded(self, limit: int) -> tuple[Recorded, ...]:
+        """Return the newest trainings with their records, newest first, without damaged ones."""
+        found = [each for each in self._each() if isinstance(each, Recorded)]
+        return tuple(sorted(found, key=lambda each: -each.training.ended_at)[:limit])
+
+    def damaged(self) -> tuple[DamagedError, ...]:
+        """Return what is wrong with those that cannot be listed."""
+        return tuple(each for each in self._each() if isinstance(each, DamagedError))
 
     def find(self, name: str) -> Training:
         """Return a training.
@@ -96,24 +107,29 @@ class Trainings:
             NotFoundError: when there is none of that name.
             DamagedError: when what was kept of it is damaged.
         """
-        path = self._folder / name / _NOTE
-        if not name.startswith(PREFIX) or "/" in name or not path.is_file():
+        folder = self._folder / name
+        if not name.startswith(PREFIX) or "/" in name or not folder.exists():
             message = f"there is no training {name!r}"
             raise NotFoundError(message, fix="berth runs lists them all")
-        return documents.decode(Training, path.read_text(encoding="utf-8"))
-
-    def recorded(self, limit: int) -> tuple[Recorded, ...]:
-        """Return the newest trainings with their records, newest first; errors as `find`."""
-        return tuple(self.one(each.run_id) for each in self.all(limit))
+        with _named(folder), files.open_plain(folder / _NOTE) as file:
+            return documents.decode(Training, file.read(files.BYTES_MAX))
 
     def one(self, name: str) -> Recorded:
         """Return a training with its record; errors as `find`."""
-        return Recorded(training=self.find(name), experiment=self.experiment(name))
+        training = self.find(name)
+        with _named(self._folder / name):
+            return Recorded(training=training, experiment=experiments.read(self._folder / name))
 
     def experiment(self, name: str) -> Experiment:
         """Return the record of a training; errors as `find`."""
-        self.find(name)
-        return experiments.read(self._folder / name)
+        return self.one(name).experiment
+
+    def _each(self) -> Iterator[Recorded | DamagedError]:
+        for folder in self._folder.glob(f"{PREFIX}*") if self._folder.is_dir() else ():
+            try:
+                yield self.one(folder.name)
+            except DamagedError as error:
+                yield error
 
     def again(self, name: str, *, seconds_max: float) -> Again:
         """Do a training again, with the files as they are now, and hold its metrics to the old.
@@ -123,7 +139,8 @@ class Trainings:
             FinalError: when it fails now, or takes longer than it may.
             DamagedError: when what was kept of it is damaged, or it writes no metrics now.
         """
-        training, before = self.find(name), self.experiment(name)
+        known = self.one(name)
+        training, before = known.training, known.experiment
         with tempfile.TemporaryDirectory(prefix="berth-again-") as scratch:
             # As in a task of a pipeline it leaves record and metrics there, and keeps nothing here.
             outputs = Path(scratch) / "outputs"
@@ -141,6 +158,20 @@ class Trainings:
             after=after,
             changed=changed(asdict(before), record),
         )
+
+
+@contextmanager
+def _named(folder: Path) -> Generator[None]:
+    """Say of what is damaged which training that is, and what to do.
+
+    Raises:
+        DamagedError: for anything that is missing or damaged.
+    """
+    try:
+        yield
+    except (DamagedError, NotFoundError, OSError) as error:
+        message = f"the training {folder.name!r} is damaged: {error}"
+        raise DamagedError(message, fix=f"do it again, and remove {str(folder)!r}") from error
 
 
 def _is_small(value: object) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +39,7 @@ from engine.model.resources import Resources
 from engine.model.specs import TaskKind
 from executors.local import FolderArtifacts
 from tests.support.faces import FLEET
-from tests.support.tracking_server import Tracking
+from tests.support.tracking_server import Tracking, serving
 
 RUN = Run(
     run_id=RunId("r-1"),
@@ -69,13 +68,8 @@ ATTEMPT = Attempt(
 
 @pytest.fixture
 def tracking() -> Iterator[Tracking]:
-    server = Tracking()
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving() as server:
+        yield server
 
 
 @pytest.fixture

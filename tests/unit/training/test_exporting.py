@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from engine.model.errors import RefusedError, UnreachableError
 from executors.training.tracking.experiments import Experiment
 from executors.training.tracking.exporting import Tracker, Training
-from tests.support.tracking_server import Tracking
+from tests.support.tracking_server import Tracking, serving
 
 RECORD = Experiment(
     task="train",
@@ -32,13 +31,8 @@ TRAINING = Training(
 
 @pytest.fixture
 def tracking() -> Iterator[Tracking]:
-    server = Tracking()
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving() as server:
+        yield server
 
 
 def export(tracking: Tracking, **environment: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import json
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from executors.local import recording, results
 from executors.tasks import records
 from executors.training.tracking import experiments
 from executors.training.tracking.trainings import Training, Trainings
-from tests.support.tracking_server import Tracking
+from tests.support.tracking_server import Tracking, serving
 
 SCRIPT = """
 import json, os, sys
@@ -81,17 +81,24 @@ def berth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @pytest.fixture
 def tracking() -> Iterator[Tracking]:
-    server = Tracking()
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving() as server:
+        yield server
+
+
+def kept(store: Trainings, quality: float, *, ended_at: float = 2.0) -> Training:
+    training = Training(
+        run_id="",
+        pipeline="script",
+        command=("train", "script.py"),
+        folder="/",
+        started_at=1.0,
+        ended_at=ended_at,
+    )
+    return store.keep(training, {"task": "train"}, {"quality": quality})
 
 
 def newest(tmp_path: Path) -> Training:
-    return Trainings(tmp_path / "home").all(1)[0]
+    return Trainings(tmp_path / "home").recorded(1)[0].training
 
 
 def test_a_script_says_what_made_its_metrics(berth: Run, tmp_path: Path) -> None:
@@ -110,7 +117,7 @@ def test_the_same_training_has_the_same_name_and_another_one_has_another(
         assert berth("train", "script.py", "data.csv", "--folder", folder) == 0
     (tmp_path / "data.csv").write_text("4")
     assert berth("train", "script.py", "data.csv") == 0
-    names = [each.run_id for each in Trainings(tmp_path / "home").all(9)]
+    names = [each.training.run_id for each in Trainings(tmp_path / "home").recorded(9)]
     assert len(names) == 2
     capsys.readouterr()
     assert berth("runs", "--quiet") == 0
@@ -136,7 +143,7 @@ def test_a_script_done_again_comes_out_the_same_until_its_data_change(
     said = capsys.readouterr().out
     assert "0 of 1" in said
     assert "Not as it was: train: data.data.csv." in said
-    assert len(Trainings(tmp_path / "home").all(9)) == 1
+    assert len(Trainings(tmp_path / "home").recorded(9)) == 1
     (tmp_path / "data.csv").unlink()
     assert berth("reproduce", name) == 1
     assert f"{name} ends with 1 now" in capsys.readouterr().err
@@ -147,7 +154,7 @@ def test_a_script_without_metrics_is_not_recorded(berth: Run, tmp_path: Path) ->
     (tmp_path / "training").mkdir()
     (tmp_path / "training" / "outputs.json").write_text('{"quality": 1}')
     assert berth("train", "script.py") == 0
-    assert not Trainings(tmp_path / "home").all(9)
+    assert not Trainings(tmp_path / "home").recorded(9)
 
 
 def test_a_search_is_recorded_with_its_plan_and_done_again(berth: Run, tmp_path: Path) -> None:
@@ -218,10 +225,10 @@ def test_in_a_task_a_compression_leaves_its_outputs_for_gates(
     outputs = results.read_outputs(tmp_path)
     assert outputs["accepted"] is True
     assert {"quality", "quality_before", "faster", "form"} < outputs.keys()
-    said = records.said(tmp_path)
+    said = recording.said(tmp_path)
     assert said is not None
     assert "weights" in said["data"]
-    assert not Trainings(tmp_path / "home").all(9)
+    assert not Trainings(tmp_path / "home").recorded(9)
 
 
 def test_a_compression_of_what_is_not_there_says_so(
@@ -268,19 +275,71 @@ def test_in_a_task_the_record_is_left_for_the_runner(
     assert said is not None
     assert "data.csv" in said["data"]
     assert "task" not in said
-    assert not Trainings(tmp_path / "home").all(9)
+    assert not Trainings(tmp_path / "home").recorded(9)
 
 
 def test_what_is_not_there_or_damaged_is_named(tmp_path: Path) -> None:
     store = Trainings(tmp_path)
-    assert store.all(9) == ()
+    assert store.recorded(9) == ()
     for name in ("t-none", "r-1", "t-/../x"):
         with pytest.raises(NotFoundError, match="there is no training"):
             store.find(name)
     (tmp_path / "trainings" / "t-bad").mkdir(parents=True)
     (tmp_path / "trainings" / "t-bad" / "training.json").write_text("{}")
-    with pytest.raises(DamagedError, match="damaged"):
+    with pytest.raises(DamagedError, match="the training 't-bad' is damaged"):
         store.find("t-bad")
+
+
+@pytest.mark.parametrize("name", ["training.json", "experiment.json", "outputs.json"])
+@pytest.mark.parametrize("text", ["{}", "[", None])
+def test_a_damaged_training_hides_no_other(
+    berth: Run,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    text: str | None,
+) -> None:
+    store = Trainings(tmp_path / "home")
+    good, bad = (kept(store, quality) for quality in (0.5, 0.6))
+    path = tmp_path / "home" / "trainings" / bad.run_id / name
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    is_fine = (name, text) == ("outputs.json", "{}")  # a training may have no metrics
+    capsys.readouterr()
+    assert berth("runs") == 0
+    said = capsys.readouterr()
+    assert good.run_id in said.out
+    assert (bad.run_id in said.out) == is_fine
+    assert (f"note: the training '{bad.run_id}' is damaged" in said.err) != is_fine
+
+
+def test_the_same_training_kept_twice_at_once_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, rename = Trainings(tmp_path), Path.rename
+
+    def after_another(self: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "rename", rename)
+        kept(store, 0.5, ended_at=7.0)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", after_another)
+    last = kept(store, 0.5, ended_at=8.0)
+    assert [each.training for each in store.recorded(9)] == [last]
+    assert [path.name for path in (tmp_path / "trainings").iterdir()] == [last.run_id]
+
+
+def test_of_a_training_that_cannot_be_kept_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(records, "write", full)
+    with pytest.raises(OSError, match="No space"):
+        kept(Trainings(tmp_path), 0.5)
+    assert not list((tmp_path / "trainings").iterdir())
 
 
 @pytest.mark.parametrize(
