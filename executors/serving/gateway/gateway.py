@@ -36,6 +36,7 @@ from executors.serving.v2.metrics import CONTENT_TYPE
 
 _MODELS = "/v2/models/"
 _INFER = "/infer"
+_READY = "/ready"
 _UNAVAILABLE = 503
 _FAILED = 500
 _NANO = 1e9
@@ -83,6 +84,16 @@ class Question:
     query: bytes = b""
     headers: Sequence[tuple[bytes, bytes]] = ()
     body: bytes = b""
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether it may be asked again when it may have arrived."""
+        return self.method == "GET" or f"/{self.rest}".endswith(_INFER)
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether it waits while its model is being moved: that is the answer to "is it ready"."""
+        return not f"/{self.rest}".endswith(_READY)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -214,7 +225,6 @@ class Gateway:
             RequestError: when none came.
         """
         name, data = question.model, _request(question, span)
-        may_repeat = question.method == "GET" or f"/{question.rest}".endswith(_INFER)
         said = "it is being moved"
         refused: list[Answer] = []
         losses = 0
@@ -232,11 +242,11 @@ class Gateway:
                 except (LostError, BrokenError) as error:
                     said = f"{upstream.url}: {error}"
                     losses += 1
-                    if not may_repeat or losses > _LOSSES_MAX:
+                    if not question.may_repeat or losses > _LOSSES_MAX:
                         raise RequestError(f"{said}; it may have seen the request", 502) from error
                     if losses == 1:
                         continue  # most often a connection that was closed while it was idle
-            left = end - time.monotonic()
+            left = end - time.monotonic() if question.may_wait else 0.0
             if left <= 0 or len(refused) > _REFUSALS_MAX:
                 break
             await self._waited(name, min(left, _LOOK_SECONDS))

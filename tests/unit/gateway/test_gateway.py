@@ -280,6 +280,17 @@ def test_what_cannot_be_answered_in_time_is_said(running: Running, servers: list
     assert running.infer({"Berth-Timeout-Ms": "400"})[0] == 504
 
 
+def test_whether_a_model_is_ready_is_said_at_once(running: Running, servers: list[Server]) -> None:
+    running.deployments = [deployment("")]
+    for path in ("/v2/models/iris/ready", "/v2/models/iris/versions/1/ready"):
+        assert running.client.get(path)[0] == 503
+    _, _, page = running.client.send("GET", "/metrics")
+    assert b"berth_gateway_waits_total{" not in page
+    served(running, servers)
+    assert running.infer()[0] == 200
+    assert running.client.get("/v2/models/iris/ready")[0] == 200
+
+
 def test_more_than_may_wait_are_turned_away(servers: list[Server]) -> None:
     running = Running(Limits(waiting_max=0))
     try:

@@ -190,7 +190,9 @@ def wait_for_more(found: list[str]) -> None:
 
 def test_a_model_that_is_being_moved_is_not_ready(gate: Gate) -> None:
     gate.deployments = [deployment("")]
-    assert not gate.client.call("ModelReady", name="iris", timeout=0.5).ready
+    assert not gate.client.call("ModelReady", name="iris").ready
+    _, _, page = gate.client.send("GET", "/metrics")
+    assert b"berth_gateway_waits_total{" not in page
     assert not gate.client.call("RepositoryIndex", ready=True).models
     code, said = refused(gate, "ModelMetadata", name="iris", timeout=0.5)
     assert code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
