@@ -45,7 +45,9 @@ def pipeline_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def served(application: Application) -> Iterator[str]:
     """The base URL of the application behind a real server."""
-    config = uvicorn.Config(rest.create(application), port=0, log_level="error")
+    # Without logging of its own, for which it closes the handlers of others: that of absl, which
+    # OR-Tools imports, then closes its stream, and that is where pytest keeps what tests print.
+    config = uvicorn.Config(rest.create(application), port=0, log_level="error", log_config=None)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
