@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from api.wiring.parts import Parts
 from engine import dispatching
 from engine.model.dispatches import Attempt, AttemptState, Deployment, Run
-from engine.model.errors import NotFoundError, RefusedError
+from engine.model.errors import DamagedError, NotFoundError, RefusedError
 from engine.model.fleet import Fleet
 from engine.model.progress import RunStatus
 from engine.model.records import ATTEMPTS, DEPLOYMENTS, RUNS, TASK_RUNS
@@ -22,6 +25,7 @@ from executors.training.tracking import experiments
 from executors.training.tracking.experiments import Experiment
 from executors.training.tracking.exporting import Exported, Tracker, Training
 
+_LOG = logging.getLogger(__name__)
 _LOG_BYTES_MAX = 256 * 1024
 _NEW_MAX = 200
 """Newest attempts of which trainings are exported by themselves."""
@@ -111,19 +115,16 @@ class RunDesk:
             RefusedError: when no address is known, or MLflow refuses.
             UnreachableError: when it does not answer.
         """
+        trainings = map(self._training, self.attempts(run_id))
+        return self._exported([each for each in trainings if each is not None], address)
+
+    def _exported(self, trainings: Sequence[Training], address: str = "") -> tuple[Exported, ...]:
         where = address or self._parts.settings.mlflow
         if not where:
             fix = "set `mlflow` in berth.toml or BERTH_MLFLOW, or name one with --to"
             raise RefusedError("no address of MLflow is known", fix=fix)
-        tracker = Tracker(where, os.environ)
-        try:
-            return tuple(
-                tracker.export(training)
-                for attempt in self.attempts(run_id)
-                if (training := self._training(attempt)) is not None
-            )
-        finally:
-            tracker.close()
+        with contextlib.closing(Tracker(where, os.environ)) as tracker:
+            return tuple(tracker.export(each) for each in trainings)
 
     def export_new(self) -> bool:
         """Export the trainings that ended since; return whether there were any.
@@ -141,10 +142,15 @@ class RunDesk:
             mark = marks / f"{stored.value.attempt_id}.json"
             if mark.exists():
                 continue
-            is_training = self._training(stored.value) is not None
-            exported = self.export(stored.value.run_id) if is_training else ()
+            training: Training | None = None
+            try:
+                training = self._training(stored.value)
+            except DamagedError as error:
+                # It stays so, and must not keep others from being exported.
+                _LOG.warning("%s is not exported: %s", stored.value.attempt_id, error.message)
+            exported = () if training is None else self._exported([training])
             mark.write_text(json.dumps([asdict(one) for one in exported]), encoding="utf-8")
-            found = found or is_training
+            found = found or training is not None
         return found
 
     def _outputs(self, attempt: Attempt) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,9 +12,10 @@ from engine.dispatching.readiness import MAY_START, Judgement
 from engine.model.dispatches import Reason, TaskRun, TaskState
 from engine.model.errors import FinalError
 from engine.model.identifiers import TaskName
-from engine.model.specs import Scalar, TaskSpec, Turn
+from engine.model.specs import Scalar, TaskSpec, Turn, is_scalar
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][\w.-]*)\s*\}\}")
+_SHOWN_CHARACTERS = 100
 _FIX = 'write a list as text: `"[1, 2]"`'
 
 
@@ -99,13 +99,10 @@ def _row(name: str, parameter: str, value: object) -> dict[str, Scalar]:
         inner = cast("dict[str, object]", value)
         row = {f"{parameter}.{key}": each for key, each in inner.items()}
     for each in row.values():
-        if not isinstance(each, str | int | float) or not _is_finite(each):
-            raise FinalError(f"{name} holds {each!r}, no small value", fix=_FIX)
+        if not is_scalar(each):
+            shown = repr(each)[:_SHOWN_CHARACTERS]
+            raise FinalError(f"{name} holds {shown}, no small value", fix=_FIX)
     return cast("dict[str, Scalar]", row)
-
-
-def _is_finite(value: str | float) -> bool:
-    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _shown(row: Mapping[str, Scalar], found: re.Match[str]) -> str:

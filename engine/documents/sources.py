@@ -14,12 +14,10 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from engine.model.errors import Fault, InvalidInputError
+from engine.model.specs import WHOLE_MAX
 
 DEPTH_MAX = 12
 """Levels of nesting; the deepest document of ours has six."""
-
-WHOLE_MAX = 10**300
-"""Beyond it a whole number is infinite, as a number with a point beyond its range is."""
 
 Value = str | int | float | bool | None
 

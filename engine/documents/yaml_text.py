@@ -15,7 +15,6 @@ from ruamel.yaml.nodes import Node as YamlNode
 from engine.documents.sources import (
     DEPTH_MAX,
     NOWHERE,
-    WHOLE_MAX,
     Node,
     Place,
     TroubleError,
@@ -26,6 +25,7 @@ from engine.documents.sources import (
     trouble,
 )
 from engine.model.errors import Fault, InvalidInputError
+from engine.model.specs import WHOLE_MAX
 
 TEXT_LENGTH_MAX = 500_000
 """Characters; the largest pipelines people write have some ten thousand."""

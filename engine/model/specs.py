@@ -6,14 +6,30 @@ readers in `engine.documents` turn each of those into the same `PipelineSpec`.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeGuard
 
 from engine.model.identifiers import MicroDollars, PipelineName, TaskName
 
 Scalar = str | int | float | bool
 """A small value: a parameter of a task or an entry of its `outputs.json`."""
+WHOLE_MAX = 10**300
+"""Beyond it a whole number is infinite, as a number with a point beyond its range is."""
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+"""What neither commands nor files can hold."""
+
+
+def is_scalar(value: object) -> TypeGuard[Scalar]:
+    """Whether a value is one that every command, file and table takes."""
+    if isinstance(value, str):
+        return _NO_TEXT.search(value) is None
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and abs(value) <= WHOLE_MAX
 
 
 class TaskKind(StrEnum):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -10,13 +9,14 @@ from typing import cast
 from engine.model.dispatches import AttemptOrder, AttemptState, Observation, Reason, Usage
 from engine.model.errors import DamagedError
 from engine.model.identifiers import Digest
-from engine.model.specs import Scalar
+from engine.model.specs import Scalar, is_scalar
 from executors.local import files
 
 EXIT_BAD_INPUT = 65
 EXIT_GATE = 66
 _OUTPUTS_FILE = "outputs.json"
 _OUTPUTS_BYTES_MAX = 1 << 20
+_SHOWN_CHARACTERS = 100
 
 
 def reason_of(ending: files.Ending, code: int | None) -> Reason:
@@ -67,14 +67,10 @@ def read_outputs(folder: Path) -> Mapping[str, Scalar]:
     if not isinstance(value, dict):
         raise DamagedError(f"{_OUTPUTS_FILE} holds {type(value).__name__}, not an object")
     for name, found in cast("dict[str, object]", value).items():
-        if not isinstance(found, str | int | float) or _is_odd(found):
-            raise DamagedError(f"{_OUTPUTS_FILE}: {name!r} is {found!r}, not a small value")
+        if not (is_scalar(name) and is_scalar(found)):
+            shown = repr(found)[:_SHOWN_CHARACTERS]
+            raise DamagedError(f"{_OUTPUTS_FILE}: {name!r} is {shown}, not a small value")
     return cast("dict[str, Scalar]", value)
-
-
-def _is_odd(value: str | float) -> bool:
-    """Whether a number is not finite."""
-    return isinstance(value, float) and not math.isfinite(value)
 
 
 def ended(

@@ -114,8 +114,9 @@ class Command:
         with (self._folder / files.LOG).open("ab", buffering=0) as log:
             try:
                 process = self._start(log.fileno())
-            except OSError as error:
-                message = f"cannot run {self._launch['command'][0]!r}: {error.strerror}"
+            except (OSError, ValueError) as error:
+                why = error.strerror if isinstance(error, OSError) else error
+                message = f"cannot run {self._launch['command'][0]!r}: {why}"
                 log.write(f"{message}\n".encode())
                 return self._exit("exited", _NOT_FOUND, message)
             self._watch(process, log.fileno())

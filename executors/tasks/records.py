@@ -6,6 +6,7 @@ the same record. Standard library only: the runner beside every task writes it t
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -50,10 +51,16 @@ def digest(path: Path) -> str:
 
 
 def commit(folder: Path) -> str:
-    """Return the commit that a folder's git checkout is at, "" where there is none.
+    """Return the commit that a folder's git checkout is at, "" where none can be read.
 
     Read from the files of git, so that no task needs git.
     """
+    with contextlib.suppress(OSError, ValueError):
+        return _commit(folder)
+    return ""
+
+
+def _commit(folder: Path) -> str:
     for place in (folder, *folder.parents):
         head = place / ".git" / "HEAD"
         if not head.is_file():

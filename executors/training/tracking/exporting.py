@@ -7,7 +7,6 @@ there already, known by its attempt, is not exported again. https://mlflow.org/d
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -16,6 +15,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from engine.model.errors import RefusedError, RetryableError, UnreachableError
+from engine.model.specs import is_scalar
 from executors.training.tracking.experiments import NAME, Experiment
 
 _API = "/api/2.0/mlflow"
@@ -214,7 +214,7 @@ class Tracker:
 def _numbers(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """Yield the metrics that MLflow takes as such: finite numbers."""
     for name, value in sorted(metrics.items()):
-        if isinstance(value, bool | int | float) and math.isfinite(value):
+        if isinstance(value, bool | int | float) and is_scalar(value):
             yield name, float(value)
 
 

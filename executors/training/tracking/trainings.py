@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import json
-import math
 import os
 import shutil
 import sys
@@ -22,6 +21,7 @@ from pathlib import Path
 
 from engine.model import documents
 from engine.model.errors import DamagedError, NotFoundError
+from engine.model.specs import is_scalar
 from executors.local import files, recording, results
 from executors.tasks import records
 from executors.training.tracking import experiments
@@ -68,7 +68,7 @@ class Trainings:
         self, training: Training, record: records.Record, metrics: Mapping[str, object]
     ) -> Training:
         """Keep a training under the name that it gets; return it with that name."""
-        told = {name: value for name, value in metrics.items() if _is_small(value)}
+        told = {name: value for name, value in metrics.items() if is_scalar(value)}
         lasting = {k: v for k, v in told.items() if not k.endswith(experiments.TIMED)}
         made = {part: value for part, value in record.items() if part != "artifacts"}
         said = json.dumps([training.pipeline, made, lasting], sort_keys=True)
@@ -172,12 +172,6 @@ def _named(folder: Path) -> Generator[None]:
     except (DamagedError, NotFoundError, OSError) as error:
         message = f"the training {folder.name!r} is damaged: {error}"
         raise DamagedError(message, fix=f"do it again, and remove {str(folder)!r}") from error
-
-
-def _is_small(value: object) -> bool:
-    """Whether a value is one of those that metrics may be."""
-    is_finite = not isinstance(value, float) or math.isfinite(value)
-    return isinstance(value, str | int | float) and is_finite
 
 
 def _write(folder: Path, training: Training) -> None:

@@ -173,6 +173,12 @@ def test_a_command_that_is_not_there_is_named(cluster: LocalCluster) -> None:
     assert seen.message == "cannot run '/absent': No such file or directory"
 
 
+def test_a_command_that_no_system_takes_is_refused(cluster: LocalCluster) -> None:
+    seen = cluster.run(replace(together(cluster, "pass"), command=("/absent", "a\0b")))
+    assert seen.exit_code == 127
+    assert seen.message.endswith(": embedded null byte")
+
+
 def test_memory_is_that_of_all_nodes(cluster: LocalCluster) -> None:
     order = together(cluster, OUTPUTS + "held = bytearray(600 << 20); import time; time.sleep(300)")
     assert cluster.run(replace(order, workers=2)).reason is Reason.OUT_OF_MEMORY

@@ -96,6 +96,22 @@ def test_an_engine_exports_by_itself_once(ran: Application, tracking: Tracking) 
     assert (found["task"], found["run"]) == ("train", "run0")
 
 
+def test_a_damaged_training_keeps_no_other_from_being_exported(
+    ran: Application, tracking: Tracking, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = replace(ATTEMPT, attempt_id=AttemptId("r-1.bad.1"), task=TaskName("bad"), intended_at=5.0)
+    ran.parts.ledger.commit("test", [Put(ATTEMPTS, bad)])
+    outputs = ran.parts.settings.home / "attempts" / bad.attempt_id / "outputs"
+    outputs.mkdir(parents=True)
+    (outputs / "experiment.json").write_text(json.dumps({"task": "bad"}))
+    (outputs / "outputs.json").write_text("{")
+    desk = RunDesk(ran.parts)
+    assert desk.export_new()
+    assert not desk.export_new()
+    assert len(tracking.runs) == 1
+    assert caplog.text.count("r-1.bad.1 is not exported") == 1
+
+
 def test_a_run_is_exported_by_hand(
     ran: Application,
     tracking: Tracking,

@@ -16,7 +16,7 @@ from engine.model.profiles import QUANTILE_LEVELS, Quantiles
 from engine.model.records import COLLECTIONS, TERMS, Term, task_run_key
 from engine.model.resources import Resource, Resources
 from engine.model.signals import Layer, Signal
-from engine.model.specs import Serving, TaskKind, TaskSpec
+from engine.model.specs import Serving, TaskKind, TaskSpec, is_scalar
 from engine.testing import samples
 
 rising = st.lists(st.floats(0, 1e6), min_size=5, max_size=5).map(sorted)
@@ -25,6 +25,16 @@ rising = st.lists(st.floats(0, 1e6), min_size=5, max_size=5).map(sorted)
 def quantiles(values: list[float]) -> Quantiles:
     p50, p80, p90, p95, p99 = values
     return Quantiles(p50=p50, p80=p80, p90=p90, p95=p95, p99=p99)
+
+
+@pytest.mark.parametrize("value", ["", "ä\n", 0, -(10**300), True, 1.5])
+def test_small_values_are_known(value: object) -> None:
+    assert is_scalar(value)
+
+
+@pytest.mark.parametrize("value", ["a\0", "\ud800", 10**301, float("nan"), float("inf"), None, [1]])
+def test_what_no_command_or_file_can_hold_is_none(value: object) -> None:
+    assert not is_scalar(value)
 
 
 def test_values_cannot_be_changed() -> None:

@@ -169,6 +169,8 @@ def test_the_commit_of_a_folder_is_read_without_git(tmp_path: Path, packed: bool
     assert records.commit(tmp_path / "deep") == "abc123"
     (git / "HEAD").write_text("def456\n")
     assert records.commit(tmp_path) == "def456"
+    (git / "HEAD").write_bytes(b"\xff")
+    assert records.commit(tmp_path) == ""
 
 
 LAUNCH = {"cpus": [0], "grace_seconds": 1.0, "folder": "work"}
