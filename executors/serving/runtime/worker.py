@@ -34,6 +34,8 @@ _BOUNDS = Bounds(memory_bytes=16 << 30, cpu_seconds=1 << 40, file_bytes=0, open_
 """Of a pickle's process, which serves as long as its server does."""
 _LOADING_NICE = 4
 """How much loading gives way: to less than half of the share of one that answers."""
+_CALLS = frozenset({"sendto", "setpriority"})
+"""What a confined model calls all the same: to answer, and to load aside."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -82,7 +84,7 @@ def _confine(folder: Path) -> None:
         RefusedError: when this machine cuts no process off from the network.
     """
     confinement.confine(
-        _BOUNDS, reads=[*open_to_all(), ROOT, folder], writes=[], calls=frozenset({"sendto"})
+        _BOUNDS, reads=[*open_to_all(), ROOT, folder], writes=[], calls=_CALLS
     ).require()
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import platform
+import socket
 import sys
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from engine.model.errors import DamagedError
 from executors.packaging.repository import gates, package, settings
 from executors.packaging.repository.gates import Checker, Gate
 from executors.packaging.repository.settings import Format
+from executors.packaging.security.sandbox import filters
 from executors.packaging.security.sandbox.confinement import Bounds
 from executors.packaging.security.sandbox.programs import Apart, Program
 
@@ -76,6 +80,78 @@ def test_a_model_reaches_nothing(what: str, said: str, monkeypatch: pytest.Monke
     else:
         assert all(gate.holds for gate in found.values())
     assert not Path("/tmp/left-by-a-model").exists()
+
+
+NUMBERS = filters.TABLES[platform.machine()]
+OUTSIDE = "import ctypes, fcntl, os, resource; pid = os.getppid(); "
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "os.kill(pid, 0)",
+        "os.setpriority(os.PRIO_PROCESS, pid, 19)",
+        "os.sched_setaffinity(pid, {0})",
+        "resource.prlimit(pid, resource.RLIMIT_NOFILE)",
+        "fcntl.fcntl(0, fcntl.F_SETOWN, pid)",
+        "fcntl.ioctl(0, 0x8901, pid.to_bytes(4, 'little'))",
+        *(
+            f"ctypes.CDLL(None).syscall({number}, {words}) < 0 and [][0]"
+            for number, words in (
+                (NUMBERS.refused["tkill"], "pid, 0"),
+                (NUMBERS.refused["rt_sigqueueinfo"], "pid, 0, bytes(128)"),
+                (NUMBERS.bound["tgkill"], "pid, pid, 0"),
+            )
+        ),
+    ],
+)
+def test_a_model_does_nothing_to_the_processes_beside_it(what: str) -> None:
+    found = own(OUTSIDE + what)
+    assert not found["loads"].holds
+    assert "not permitted" in found["loads"].said or "IndexError" in found["loads"].said
+
+
+def test_a_program_may_signal_and_limit_itself(program: Path) -> None:
+    found = apart(
+        program,
+        "import os, resource, signal, threading\n"
+        "resource.prlimit(0, resource.RLIMIT_NOFILE)\n"
+        "os.sched_setaffinity(0, os.sched_getaffinity(0))\n"
+        "signal.signal(signal.SIGUSR1, lambda *_: print('done', flush=True))\n"
+        "signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)\n",
+    )
+    assert found.line(seconds=60, bytes_max=100) == b"done"
+    found.end()
+
+
+CONNECTING = """
+import os, socket, sys
+listening = socket.socket(fileno=int(os.environ["BERTH_LISTEN"]))
+listening.shutdown(socket.SHUT_RDWR)
+try:
+    listening.sendto(b"x", socket.MSG_FASTOPEN, ("127.0.0.1", int(sys.argv[1])))
+except OSError as error:
+    print("not", error.errno, flush=True)
+else:
+    print("sent", flush=True)
+"""
+
+
+def test_a_socket_that_is_handed_down_connects_to_nothing(program: Path) -> None:
+    """A socket of ours is in our network; shut down, a listening one could be connected again."""
+    program.write_text(CONNECTING)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as reached,
+        socket.create_server(("127.0.0.1", 0)) as handed,
+    ):
+        port = str(reached.getsockname()[1])
+        made = Program(interpreter=Path(sys.executable), file=program, arguments=(port,))
+        found = Apart(made, handed)
+        assert found.line(seconds=60, bytes_max=100) == f"not {errno.EPERM}".encode()
+        found.end()
+        reached.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            reached.accept()
 
 
 def test_an_answer_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,6 +124,16 @@ def test_a_folder_that_is_there_is_not_unpacked_into(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("machine", filters.TABLES)
 def test_a_filter_is_whole_instructions(machine: str) -> None:
-    steps = filters.program(filters.TABLES[machine])
+    table = filters.TABLES[machine]
+    steps = filters.program(table, 4711)
     assert len(steps) % 8 == 0
-    assert len(steps) // 8 == 14 + 2 * len(filters.TABLES[machine].refused)
+    assert len(steps) // 8 == 14 + 2 * len(table.refused) + len(table.bound) + 7 + 3 * 4 + 2 * 6
+    less = filters.program(table, 4711, filters.OF_PROGRAMS)
+    assert len(steps) - len(less) == 2 * len(filters.OF_PROGRAMS) * 8
+
+
+def test_both_machines_know_the_same_of_what_depends_on_arguments() -> None:
+    one, other = filters.TABLES.values()
+    assert one.bound.keys() == other.bound.keys()
+    legacy = {"fork", "vfork"}  # numbers that only the older machine has
+    assert other.refused.keys() == one.refused.keys() - legacy

@@ -172,7 +172,7 @@ def _filter(allowed: frozenset[str]) -> None:
     machine = platform.machine()
     if machine not in filters.TABLES:
         raise NotImplementedError(f"no filter is known for {machine!r}")
-    steps = filters.program(filters.TABLES[machine], allowed)
+    steps = filters.program(filters.TABLES[machine], os.getpid(), allowed)
     held = ctypes.create_string_buffer(steps, len(steps))
     program = _Program(len(steps) // 8, ctypes.cast(held, ctypes.c_void_p))
     _checked(_LIBC.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(program), 0, 0))
