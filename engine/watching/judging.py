@@ -38,7 +38,7 @@ _BELIEF_STEP = 0.05
 """Causes are stored again when a belief moved so far; evidence is not worth a write by itself."""
 _SKEW_SECONDS = 3_600.0
 """Alarms carry the time of the machine that measured, actions that of the engine."""
-_REMEDIES = frozenset({ActionKind.RETRAIN, ActionKind.RETRY, ActionKind.STOP, ActionKind.ROLL_BACK})
+_REMEDIES = frozenset({ActionKind.RETRAIN, ActionKind.RETRY, ActionKind.STOP})
 _BUSY = (ActionState.WANTED.value, ActionState.STARTED.value)
 
 
@@ -168,10 +168,7 @@ class Judging:
 
     def _is_acting(self, group: SuperAlarm) -> bool:
         """A remedy under way changes the signals; the causes it was chosen for then stand."""
-        return any(
-            action.kind in _REMEDIES and action.state not in {ActionState.HELD, ActionState.FAILED}
-            for action in self._actions.get(group.super_alarm_id, ())
-        )
+        return any(map(_changes, self._actions.get(group.super_alarm_id, ())))
 
     def _is_over(self, group: SuperAlarm, now: float) -> bool:
         """Everything has been normal for a while and nothing is being done any more."""
@@ -196,6 +193,16 @@ def actions_of(
             if stored.value.super_alarm_id in ids:
                 found.setdefault(stored.value.super_alarm_id, []).append(stored.value)
     return found
+
+
+def _changes(action: Action) -> bool:
+    """Whether an action may have changed what is measured; a roll-back only once it is done.
+
+    One that cannot be carried out, since a cluster is lost, would hide that for as long.
+    """
+    if action.kind is ActionKind.ROLL_BACK:
+        return action.state is ActionState.DONE
+    return action.kind in _REMEDIES and action.state not in {ActionState.HELD, ActionState.FAILED}
 
 
 def _are_alike(some: Sequence[Cause], others: Sequence[Cause]) -> bool:

@@ -129,16 +129,22 @@ class Mending:
     ) -> bool:
         """Return whether anything alarmed of what serves is still worse than before a change.
 
-        Where too little is known of every series, the alarms decide alone.
+        Where too little is known of every series, the alarms decide alone; but silence does not
+        say that the model is the trouble: what it runs on may be lost.
         """
         if changed_at is None:
             return True
+        alarms = [
+            alarm
+            for alarm in group.alarms
+            if alarm.layer is Layer.SERVING and alarm.labels.get("pipeline", pipeline) == pipeline
+        ]
+        measured = [alarm for alarm in alarms if alarm.test != "silence"]
+        if alarms and not measured:
+            return False
         found = [
             lasting.lasts(self._recent.of(alarm.series), changed_at, is_high=alarm.statistic > 0)
-            for alarm in group.alarms
-            if alarm.layer is Layer.SERVING
-            and alarm.test != "silence"
-            and alarm.labels.get("pipeline", pipeline) == pipeline
+            for alarm in measured
         ]
         known = [each for each in found if each is not None]
         return not known or any(known)

@@ -75,7 +75,7 @@ def of_roll_back(
 
     changed_at: when the model that serves began to; began_at: when the first alarm came.
     previous: the model to go back to. is_lasting: whether the newest values are still worse than
-    those before the change; a cause that a check settled needs no such look.
+    those before the change, and not just missing; a cause that a check settled needs no such look.
     """
     left = [action.parameters.get(LEFT) for action in request.past if guards.is_spent(action)]
     if previous is None:
@@ -101,7 +101,7 @@ def of_roll_back(
             name="still there",
             allows=is_lasting or bool(request.cause.settled),
             needs="worse than before the deployment",
-            has="worse" if is_lasting else "as before",
+            has="worse" if is_lasting else "as before, or silent",
         ),
         *_bounds(request),
     )

@@ -62,8 +62,12 @@ class ScriptedSource:
 
 @dataclass
 class ScriptedDetector:
-    """Raises an alarm for every signal above 100, which makes its series abnormal."""
+    """Raises an alarm for every signal above 100, which makes its series abnormal.
 
+    test: what raises it.
+    """
+
+    test: str = "scripted"
     seen: list[Signal] = field(default_factory=list)
     outside: dict[str, float] = field(default_factory=dict)
 
@@ -73,7 +77,7 @@ class ScriptedDetector:
         for signal in signals:
             if signal.value > 100:
                 self.outside.setdefault(signal.series, signal.at)
-                found.append(alarm_of(signal))
+                found.append(dataclasses.replace(alarm_of(signal), test=self.test))
             else:
                 self.outside.pop(signal.series, None)
         return found

@@ -292,6 +292,17 @@ class TestRollBack:
         before_and_after(world, newest=99.0, is_settled=True)
         assert only(world, ActionKind.ROLL_BACK).state is ActionState.WANTED
 
+    def test_silence_alone_is_no_reason(self, world: World) -> None:
+        """What the model runs on may be lost, which is known a moment later."""
+        deployed(world)
+        likely = dataclasses.replace(DEPLOYED, settled=None)
+        world.detector.test = "silence"
+        measured(world, likely, times=5)
+        assert held(only(world, ActionKind.ROLL_BACK)) == ["still there"]
+        world.detector.test = "robust z"
+        measured(world, likely)
+        assert only(world, ActionKind.ROLL_BACK).state is ActionState.WANTED
+
     def test_where_nothing_serves_there_is_nothing_to_do(self, world: World) -> None:
         measured(world, DEPLOYED)
         assert not world.actions(ActionKind.ROLL_BACK)

@@ -109,6 +109,32 @@ def test_a_remedy_under_way_keeps_its_cause(world: World) -> None:
     assert world.groups()[0].causes == (DATA,)
 
 
+@pytest.mark.parametrize(
+    ("state", "stands"), [(ActionState.STARTED, False), (ActionState.DONE, True)]
+)
+def test_a_roll_back_keeps_its_cause_once_it_is_done(
+    world: World, state: ActionState, stands: bool
+) -> None:
+    """A lost cluster lets none be done, and is to be seen as the cause meanwhile."""
+    world.causes.answer = (dataclasses.replace(DATA, belief=0.1),)
+    world.measure(500.0, gauge)
+    (before,) = world.groups()
+    world.put(
+        Action(
+            action_id="back",
+            kind=ActionKind.ROLL_BACK,
+            state=state,
+            super_alarm_id=before.super_alarm_id,
+            subject="model:heart",
+            policy="",
+            wanted_at=world.clock.now(),
+        )
+    )
+    world.causes.answer = (LOST,)
+    world.measure(600.0, gauge)
+    assert (world.groups()[0].causes == before.causes) == stands
+
+
 def test_causes_are_looked_for_in_what_changed_before(world: World) -> None:
     event = Event(event_id="e", at=500.0, kind="deployment", subject="model:p", message="new")
     world.ledger.commit("test", [Put(EVENTS, event)])
