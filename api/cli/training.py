@@ -255,7 +255,7 @@ def _ended(code: int, folder: Path) -> None:
     if code == launch.TOO_LONG:
         said = "it took longer than it may; run it again to go on from its checkpoint"
     elif code < 0:
-        said = f"{signal.Signals(-code).name} killed it; run it again to go on from its checkpoint"
+        said = f"signal {-code} ({signal.strsignal(-code)}) ended it; run it again to go on"
     templating.refuse(f"the training ended with {code}: {said}", f"{log} has all of it")
 
 

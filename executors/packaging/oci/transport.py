@@ -41,6 +41,21 @@ class Answer:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """One request. bytes_max: of the body of its answer."""
+
+    method: str
+    path: str
+    body: bytes | IO[bytes] | None
+    headers: Mapping[str, str]
+    bytes_max: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path[:120]}"
+
+
 class Transport:
     """One registry. Not for several threads.
 
@@ -88,30 +103,26 @@ class Transport:
             UnreachableError: when there is no answer.
             RefusedError: when it does not know us, or answers with more than that.
         """
+        asked = _Question(
+            method=method, path=path, body=body, headers=headers or {}, bytes_max=bytes_max
+        )
         try:
-            return self._asked(method, path, body, headers or {}, bytes_max)
+            return self._asked(asked)
         except _EndlessError as error:
             self.close()
-            message = f"registry {self.host!r} answers {method} {path[:120]} with {error}"
+            message = f"registry {self.host!r} answers {asked.name} with {error}"
             raise RefusedError(message, fix="push the image again, or use another registry") from (
                 error
             )
 
-    def _asked(
-        self,
-        method: str,
-        path: str,
-        body: bytes | IO[bytes] | None,
-        headers: Mapping[str, str],
-        bytes_max: int,
-    ) -> Answer:
-        answer = self._once(method, path, body, headers, bytes_max)
+    def _asked(self, asked: _Question) -> Answer:
+        answer = self._once(asked)
         if answer.status != _UNAUTHORIZED:
             return answer
         self._authorization = self._log_in(answer.headers.get("www-authenticate", ""))
-        if body is not None and not isinstance(body, bytes):
-            body.seek(0)
-        answer = self._once(method, path, body, headers, bytes_max)
+        if asked.body is not None and not isinstance(asked.body, bytes):
+            asked.body.seek(0)
+        answer = self._once(asked)
         if answer.status == _UNAUTHORIZED:
             raise self._stranger()
         return answer
@@ -121,52 +132,38 @@ class Transport:
         message = f"registry {self.host!r} does not let in {who}"
         return RefusedError(message, fix=f"log in: docker login {self.host}")
 
-    def _once(
-        self,
-        method: str,
-        path: str,
-        body: bytes | IO[bytes] | None,
-        headers: Mapping[str, str],
-        bytes_max: int,
-    ) -> Answer:
+    def _once(self, asked: _Question) -> Answer:
         """Send a request; a kept connection that the registry closed meanwhile is opened anew."""
         is_fresh = self._connection is None
         try:
-            return self._send(method, path, body, headers, bytes_max)
+            return self._send(asked)
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            is_repeatable = body is None or isinstance(body, bytes)
+            is_repeatable = asked.body is None or isinstance(asked.body, bytes)
             if is_fresh or not is_repeatable or isinstance(error, TimeoutError):
-                raise self._gone(method, path, error) from error
+                raise self._gone(asked.name, error) from error
         try:
-            return self._send(method, path, body, headers, bytes_max)
+            return self._send(asked)
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            raise self._gone(method, path, error) from error
+            raise self._gone(asked.name, error) from error
 
-    def _gone(self, method: str, path: str, error: Exception) -> UnreachableError:
-        message = f"registry {self.host!r} does not answer ({method} {path[:120]}): {error}"
+    def _gone(self, what: str, error: Exception) -> UnreachableError:
+        message = f"registry {self.host!r} does not answer ({what}): {error}"
         return UnreachableError(message, fix="wait until it is up, then repeat the push or pull")
 
-    def _send(
-        self,
-        method: str,
-        path: str,
-        body: bytes | IO[bytes] | None,
-        headers: Mapping[str, str],
-        bytes_max: int,
-    ) -> Answer:
+    def _send(self, asked: _Question) -> Answer:
         if self._connection is None:
             self._connection = self._connect(self.host, is_plain=self._plain)
-        sent = dict(headers)
+        sent = dict(asked.headers)
         if self._authorization:
             sent["Authorization"] = self._authorization
-        self._connection.request(method, path, body, sent)
+        self._connection.request(asked.method, asked.path, asked.body, sent)
         response = self._connection.getresponse()
         return Answer(
             status=response.status,
             headers={name.lower(): value for name, value in response.getheaders()},
-            body=_bounded(response, bytes_max),
+            body=_bounded(response, asked.bytes_max),
         )
 
     def _connect(self, host: str, *, is_plain: bool) -> http.client.HTTPConnection:
@@ -205,7 +202,7 @@ class Transport:
             *(OSError, http.client.HTTPException, ValueError, AttributeError),
             RecursionError,
         ) as error:
-            raise self._gone("GET", fields["realm"], error) from error
+            raise self._gone(f"GET {fields['realm'][:120]}", error) from error
         finally:
             connection.close()
         if not token:
