@@ -22,6 +22,7 @@ Watch = Callable[[Mapping[str, Any]], None]
 
 OBJECTIVE = """
 import os, time
+from pathlib import Path
 import numpy as np
 
 def prepare():
@@ -37,6 +38,12 @@ def objective(trial):
         trial.save(state)
         assert state["sum"] == epoch * (epoch + 1) / 2, "an epoch was lost or doubled"
         trial.report(loss=abs(x - 0.4) + 1 / epoch, accuracy=x)
+
+def held(trial):
+    killed = Path(__file__).with_name(f"{trial.number}.killed")
+    while trial.number in {0, 4, 8} and not killed.exists():
+        time.sleep(0.01)
+    objective(trial)
 
 def broken(trial):
     for epoch in trial.epochs():
@@ -86,12 +93,15 @@ def test_a_search_finds_the_best_with_a_third_of_the_epochs(tmp_path: Path, plan
 
 
 def test_trials_that_are_killed_go_on_from_their_checkpoints(tmp_path: Path, plan: Plan) -> None:
+    # A victim stands still until it was killed: none is through before its kill arrives.
     victims = {0, 4, 8}
+    plan = replace(plan, objective=plan.objective.replace(":objective", ":held"))
 
     def watch(event: Mapping[str, Any]) -> None:
         if event["event"] == "started" and event["trial"] in victims:
             victims.remove(event["trial"])
             os.kill(event["pid"], signal.SIGKILL)
+            (tmp_path / f"{event['trial']}.killed").touch()
 
     killed = run(tmp_path / "killed", plan, watch=watch)
     assert losses(killed) == losses(run(tmp_path / "s", plan))
