@@ -46,7 +46,10 @@ def _working(
     *,
     workers: Annotated[int, typer.Option(help="Processes on a machine.", min=1, max=512)] = 1,
     checkpoint_steps: Annotated[int, typer.Option(help="Steps between checkpoints.", min=1)] = 100,
-    memory: Annotated[int, typer.Option(help="MiB for a pass, to find its samples.")] = 1024,
+    memory: Annotated[
+        int,
+        typer.Option(help="MiB for a pass, to find its samples; 0: 1024, or what a GPU has free."),
+    ] = 0,
     minutes: Annotated[float, typer.Option(help="Most minutes of it.", min=0.01)] = 1440.0,
     nodes: Annotated[int, typer.Option(help="Machines that train together.", min=1)] = 1,
     address: Annotated[str, typer.Option(help="HOST:PORT of the first of several.")] = "",
