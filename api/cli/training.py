@@ -104,13 +104,15 @@ def train(
 
 def _probe(talk: Talk, program: list[str], folder: Path) -> None:
     """Say whether so many workers pay."""
+    from api.report.phrases import plural
     from executors.training.parallel import prediction
 
     _run(talk, program, folder, ["--probe"])
     found = prediction.read(folder)
     said = "pay" if found.pays else "do not pay"
+    workers = plural(_workers(talk), "worker")
     talk.result(
-        f"{_workers(talk)} workers {said}: about {found.speed_up:.2f} times one. A step takes one "
+        f"{workers} {said}: about {found.speed_up:.2f} times one. A step takes one "
         f"{1e3 * found.alone_seconds:.1f} ms, each of them {1e3 * found.together_seconds:.1f} "
         f"ms and {1e3 * found.exchange_seconds:.1f} ms of exchange."
     )
@@ -121,6 +123,7 @@ def _probe(talk: Talk, program: list[str], folder: Path) -> None:
 
 def _train(talk: Talk, program: list[str], folder: Path) -> None:
     """Train, and say how the loss went."""
+    from api.report.phrases import plural
     from executors.training.parallel import metrics
 
     asked = talk.options
@@ -139,7 +142,8 @@ def _train(talk: Talk, program: list[str], folder: Path) -> None:
         outputs = {"quality": -last, "loss_first": first, "loss_last": last, **outputs}
         outputs["steps"] = len(lines)
         talk.result(
-            f"{len(lines)} steps by {_workers(talk)} workers: loss {first:.4f} to {last:.4f}"
+            f"{plural(len(lines), 'step')} by {plural(_workers(talk), 'worker')}: "
+            f"loss {first:.4f} to {last:.4f}"
         )
     else:
         talk.result(f"done; {folder / 'log.txt'} has what it said")
