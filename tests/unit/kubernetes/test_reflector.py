@@ -103,7 +103,7 @@ def server() -> Server:
 def cache(server: Server) -> Iterator[Reflector]:
     made = Reflector(server, "/pods", lambda found: found, chance=random.Random(1))
     yield made
-    made.stop()
+    made.stop(60.0)
 
 
 def until(condition: Callable[[], bool]) -> None:
