@@ -3,13 +3,14 @@
 import http.server
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
 
 import pytest
 
 from api.cli.story import traffic
 from engine.model import errors
+from tests.support.faces import until
 
 RECORD = {"chol": 230.0}
 
@@ -43,18 +44,11 @@ def model() -> Iterator[tuple[str, type[Model]]]:
 
 
 def callers(endpoint: str | None, label: int = 1) -> traffic.Traffic:
-    return traffic.Traffic(
+    found = traffic.Traffic(
         [RECORD], [label], lambda: endpoint, model="heart", requests_per_second=200
     )
-
-
-def until(look: Callable[[], object]) -> None:
-    pause = threading.Event()
-    for _ in range(1_000):
-        if look():
-            return
-        pause.wait(0.01)
-    raise AssertionError("it did not happen")
+    found._http.timeout = 60.0  # a request that this machine holds up is no failed one
+    return found
 
 
 def test_right_answers_are_counted_and_labels_follow(model: tuple[str, type[Model]]) -> None:

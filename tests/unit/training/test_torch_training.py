@@ -7,7 +7,6 @@ import itertools
 import json
 import math
 import resource
-import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -26,8 +25,10 @@ from engine.model.errors import DamagedError, RefusedError, RetryableError
 from engine.model.signals import Signal
 from engine.testing.watch_suites import group
 from executors.training.parallel import launch, metrics, prediction
+from tests.support.clusters import programs
 
-pytestmark = pytest.mark.xdist_group("torch")
+# Each process of a training imports torch, which takes a busy machine many seconds.
+pytestmark = [pytest.mark.xdist_group("torch"), pytest.mark.timeout(1_200)]
 
 torch: Any = importlib.import_module("torch")
 batches: Any = importlib.import_module("executors.training.parallel.batches")
@@ -169,7 +170,7 @@ def trained(folder: Path, made: Any, **limits: Any) -> list[float]:
 def test_two_workers_take_the_steps_of_one(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(RECIPE)
     program = launch.recipe_program(f"{tmp_path / 'net.py'}:recipe", tmp_path / "two")
-    code = launch.run(launch.Start(workers=2), program, tmp_path / "two", seconds_max=300)
+    code = launch.run(launch.Start(workers=2), program, tmp_path / "two", seconds_max=1_000)
     assert code == 0, (tmp_path / "two" / "log.txt").read_text()
     two = [line["loss"] for line in metrics.read(tmp_path / "two" / metrics.NAME)]
     one = trained(tmp_path / "one", recipe())
@@ -182,7 +183,7 @@ def test_two_workers_take_the_steps_of_one(tmp_path: Path) -> None:
 def test_what_is_no_recipe_is_refused_by_the_worker(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(RECIPE)
     program = launch.recipe_program(f"{tmp_path / 'net.py'}:wrong", tmp_path / "w")
-    assert launch.run(launch.Start(), program, tmp_path / "w", seconds_max=300) == 65
+    assert launch.run(launch.Start(), program, tmp_path / "w", seconds_max=1_000) == 65
     assert "returned str, expected a Recipe" in (tmp_path / "w" / "log.txt").read_text()
 
 
@@ -199,7 +200,7 @@ def test_a_script_that_is_killed_is_started_again(tmp_path: Path) -> None:
         + ("p.touch()\nos.kill(os.getpid(), 9)\n")
     )
     program = [str(tmp_path / "once.py")]
-    assert launch.run(launch.Start(), program, tmp_path, seconds_max=60) == 7
+    assert launch.run(launch.Start(), program, tmp_path, seconds_max=1_000) == 7
 
 
 def test_several_workers_are_started_by_torchrun() -> None:
@@ -222,14 +223,12 @@ def test_the_only_worker_of_a_node_that_knows_its_number_needs_no_torchrun() -> 
 
 def test_nodes_that_know_their_number_take_the_steps_of_one(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(RECIPE)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{programs.free_port()}"
     program = launch.recipe_program(f"{tmp_path / 'net.py'}:recipe", tmp_path / "two")
 
     def node(number: int) -> int:
         start = launch.Start(nodes=2, address=address, node=number)
-        return launch.run(start, program, tmp_path / f"node-{number}", seconds_max=300)
+        return launch.run(start, program, tmp_path / f"node-{number}", seconds_max=1_000)
 
     (tmp_path / "two").mkdir()
     with ThreadPoolExecutor(2) as threads:
