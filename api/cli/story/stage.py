@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from api.cli.story import traffic, workspace
+from api.cli.story.gate import Gate
 from api.cli.story.supervisor import Supervisor
 from api.cli.story.telling import Teller
 from api.client.remote import Remote
@@ -40,6 +41,7 @@ class Stage:
     engine: Remote
     teller: Teller
     supervisor: Supervisor
+    gate: Gate
     calm_seconds: float
     fail_with: Sequence[str] = ()
     patience_seconds: float = PATIENCE_SECONDS
