@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -65,11 +66,8 @@ def test_answers_far_within_the_promise_open_no_super_alarm(
         {"labels": {}},
     ],
 )
-def test_what_is_not_about_a_promise_stays_as_it_is(
-    world: World, changes: dict[str, object]
-) -> None:
+def test_what_is_not_about_a_promise_stays_as_it_is(world: World, changes: dict[str, Any]) -> None:
     promise(world, 400.0)
-    alarm = dataclasses.replace(
-        sample_alarm("A-1", 1.0, pipeline="heart"), signal="latency_ms_p99", value=1.0, **changes
-    )
+    base = sample_alarm("A-1", 1.0, pipeline="heart")
+    alarm = dataclasses.replace(base, **{"signal": "latency_ms_p99", "value": 1.0, **changes})
     assert weighed(world.ledger, alarm) == alarm
