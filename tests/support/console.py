@@ -210,7 +210,7 @@ class Reader:
 def _berth(arguments: list[str]) -> tuple[int, str]:
     """Run a command of ours in this process, which imports its libraries once for all of them."""
     said = io.StringIO()
-    command = typer.main.get_command(application())
+    command = application()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
             code = command.main(arguments, prog_name="berth", standalone_mode=False)

@@ -144,6 +144,7 @@ def test_a_model_in_a_process_of_its_own_answers_the_same(client: Client) -> Non
     assert (status, "cannot answer these values" in answer["error"]) == (400, True)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_started_again(client: Client, swapped: Running) -> None:
     load(client, versions=["1"], isolation="process")
     runner = swapped.shelf.slot("iris").current.default.runner

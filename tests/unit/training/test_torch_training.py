@@ -167,6 +167,7 @@ def trained(folder: Path, made: Any, **limits: Any) -> list[float]:
     return [line["loss"] for line in metrics.read(folder / metrics.NAME)]
 
 
+@pytest.mark.slow
 def test_two_workers_take_the_steps_of_one(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(RECIPE)
     program = launch.recipe_program(f"{tmp_path / 'net.py'}:recipe", tmp_path / "two")
@@ -221,6 +222,7 @@ def test_the_only_worker_of_a_node_that_knows_its_number_needs_no_torchrun() -> 
         assert launch.variables(other) == {}
 
 
+@pytest.mark.slow
 def test_nodes_that_know_their_number_take_the_steps_of_one(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(RECIPE)
     address = f"127.0.0.1:{programs.free_port()}"
