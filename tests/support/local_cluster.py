@@ -35,10 +35,11 @@ LASTS = "import time; time.sleep(600)"
 class LocalCluster:
     """A data folder with one cluster, `here`, whose grace period is short."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, gpu_count: int = 0) -> None:
         self.home = home
         self.switch = ClusterSwitch(home)
-        self.source = FileFleetSource(samples.fleet("here", grace_seconds=1.0), self.switch)
+        fleet = samples.fleet("here", grace_seconds=1.0, gpu_count=gpu_count)
+        self.source = FileFleetSource(fleet, self.switch)
         self.artifacts = FolderArtifacts(home / "artifacts")
         self.executor = self.reopened()
 

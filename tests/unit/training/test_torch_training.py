@@ -126,6 +126,32 @@ def test_the_norm_of_the_gradient_is_that_of_all_samples_of_a_step(tmp_path: Pat
     )
 
 
+def test_a_norm_that_is_no_number_is_left_out(tmp_path: Path) -> None:
+    def steep(outputs: Any, _: Any) -> Any:
+        return (outputs - outputs.detach()).abs().sqrt().sum()
+
+    trained(tmp_path, recipe(loss=steep, epochs=1, global_batch=203))
+    (line,) = metrics.read(tmp_path / metrics.NAME)
+    assert line.keys() == {"step", "loss", "rate", "seconds"}
+
+
+@pytest.mark.parametrize(
+    ("having", "said"),
+    [([], ""), ([0, 1, 2], ""), ([0, 2], "2 of 3 workers have a GPU of their own")],
+)
+def test_workers_use_gpus_only_when_each_has_its_own(
+    capsys: pytest.CaptureFixture[str], having: list[int], said: str
+) -> None:
+    store = torch.distributed.HashStore()
+    with ThreadPoolExecutor(3) as workers:
+        asked = [
+            workers.submit(worker._all_have, store, rank, 3, gpu=rank in having)
+            for rank in range(3)
+        ]
+        assert {each.result() for each in asked} == {len(having) == 3}
+    assert said in capsys.readouterr().err
+
+
 def recipe(**fields: object) -> Any:
     space: dict[str, Any] = {}
     exec(RECIPE, space)
@@ -297,6 +323,7 @@ def test_memory_of_a_pass_grows_with_its_samples() -> None:
     assert batches.micro_batch(need, memory_bytes=need.fixed_bytes + 10_000, most=64) in {16, 32}
     with pytest.raises(RefusedError, match="one sample needs"):
         batches.micro_batch(need, memory_bytes=100, most=64)
+    assert batches.room_bytes("cpu") == 1 << 30
 
 
 def test_more_workers_pay_only_where_they_are_faster(tmp_path: Path) -> None:
