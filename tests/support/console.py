@@ -30,7 +30,7 @@ from executors.local import processes
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
-LONGEST_SECONDS = 60.0
+LONGEST_SECONDS = 300.0
 PAUSE_SECONDS = 0.3
 _BLOCK = re.compile(
     r"(?:^<!-- file: (?P<file>\S+) -->\n+)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$",

@@ -25,11 +25,11 @@ from engine.model.specs import TaskKind
 from engine.testing import samples
 from executors.local import ClusterSwitch, FileFleetSource, FolderArtifacts, LocalExecutor
 
-LIMIT_SECONDS = 60.0
+LIMIT_SECONDS = 300.0
 RUN = RunId("r-1")
 OUTPUTS = "import os, json; from pathlib import Path; out = Path(os.environ['BERTH_OUTPUTS']); "
 WRITES = OUTPUTS + "(out / 'outputs.json').write_text(json.dumps({'rows': 3})); "
-LASTS = "import time; time.sleep(300)"
+LASTS = "import time; time.sleep(600)"
 
 
 class LocalCluster:

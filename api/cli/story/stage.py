@@ -16,7 +16,7 @@ from engine.model import errors
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 300.0
 PODS_PATIENCE_SECONDS = 600.0
 """Pods start in seconds where processes start in fractions of one."""
 PAUSE_SECONDS = 0.2

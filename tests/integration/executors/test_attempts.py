@@ -243,7 +243,7 @@ def test_a_failing_cluster_loses_its_attempts(cluster: LocalCluster) -> None:
     cluster.executor.start(cluster.order(OUTPUTS + READY + LASTS))
     wait_for((cluster.folder() / "outputs" / "ready").exists)
     cluster.switch.fail("here")
-    seen = cluster.seen()
+    seen = cluster.ended()
     assert (seen.state, seen.reason) == (AttemptState.LOST, Reason.CLUSTER_DOWN)
     assert not list(processes.having({"BERTH_HOME": str(cluster.home)}))
 
