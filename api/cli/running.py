@@ -121,8 +121,9 @@ def runs(
 
     talk: Talk = context.obj
     store = recording.trainings(talk)
-    for fault in store.damaged():
-        talk.say(f"note: {fault.message}; {fault.fix}")
+    told = {f"note: {fault.message}; {fault.fix}" for fault in store.damaged().values()}
+    for note in sorted(told):
+        talk.say(note)
     by_name = {each.training.run_id: each for each in store.recorded(limit)}
     found: Sequence[Run] = ()
     now = time.time()
@@ -131,6 +132,10 @@ def runs(
             now = engine.health().now
             found = engine.runs(limit)
             by_name |= {each.training.run_id: each for each in engine.trainings.newest(limit)}
+            for fault in engine.trainings.damaged():
+                note = f"note: {fault.message}; {fault.fix}"
+                if note not in told:  # its data folder may be this one
+                    talk.say(note)
     trained = sorted(by_name.values(), key=lambda each: -each.training.ended_at)[:limit]
     if talk.json:
         talk.value([*found, *(each.training for each in trained)])

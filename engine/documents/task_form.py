@@ -137,7 +137,7 @@ TASK_FIELDS: dict[str, Field] = {
         Listed(Text("a word", 10_000), unique=False), "program with arguments, instead of ours"
     ),
     "image": Field(Text("an image"), "container image that holds the command"),
-    "reads": Field(Text("a path or URI"), "data it reads; relative paths below the folder"),
+    "reads": Field(Text("a path or URI"), "data it reads; relative paths start at the folder"),
     "writes": Field(Text("a path or URI"), "where it writes beside its outputs"),
     "volume": Field(Auto(VOLUME), "how much data it reads"),
     "data in": Field(Text("a cluster"), "cluster where that lies; moving it elsewhere is paid for"),
