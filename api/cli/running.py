@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +13,9 @@ from api.cli import doors, names, recording
 from api.cli.frame import ChangingCommand, Command, Talk
 
 if TYPE_CHECKING:
+    from api.messages.training import Damaged
     from engine.model.dispatches import Run
+    from engine.model.errors import BerthError
 
 RunName = Annotated[
     str,
@@ -121,9 +123,7 @@ def runs(
 
     talk: Talk = context.obj
     store = recording.trainings(talk)
-    told = {f"note: {fault.message}; {fault.fix}" for fault in store.damaged().values()}
-    for note in sorted(told):
-        talk.say(note)
+    told = _note(talk, store.damaged().values())
     by_name = {each.training.run_id: each for each in store.recorded(limit)}
     found: Sequence[Run] = ()
     now = time.time()
@@ -132,10 +132,8 @@ def runs(
             now = engine.health().now
             found = engine.runs(limit)
             by_name |= {each.training.run_id: each for each in engine.trainings.newest(limit)}
-            for fault in engine.trainings.damaged():
-                note = f"note: {fault.message}; {fault.fix}"
-                if note not in told:  # its data folder may be this one
-                    talk.say(note)
+            # Its data folder may be this one.
+            _note(talk, engine.trainings.damaged(), told)
     trained = sorted(by_name.values(), key=lambda each: -each.training.ended_at)[:limit]
     if talk.json:
         talk.value([*found, *(each.training for each in trained)])
@@ -147,6 +145,16 @@ def runs(
         if trained:
             texts.append(trainings_text(trained, talk.style(), now=now))
         talk.result("\n\n".join(texts))
+
+
+def _note(
+    talk: Talk, faults: Iterable[BerthError | Damaged], told: Set[str] = frozenset()
+) -> Set[str]:
+    """Say what is wrong with damaged trainings, where it is not told already; return it."""
+    notes = {f"note: {fault.message}; {fault.fix}" for fault in faults}
+    for note in sorted(notes - told):
+        talk.say(note)
+    return notes
 
 
 def logs(

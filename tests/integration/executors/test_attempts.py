@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -56,6 +57,10 @@ def test_a_command_sees_the_contract(cluster: LocalCluster) -> None:
     assert outputs == {"answer": 42, "threads": "1", "cores": 1}
 
 
+def says_a_line(log: Path) -> bool:
+    return log.exists() and "\n" in log.read_text()
+
+
 def test_each_attempt_sees_gpus_that_nobody_has_while_there_are_some(
     cluster: LocalCluster,
 ) -> None:
@@ -69,7 +74,7 @@ def test_each_attempt_sees_gpus_that_nobody_has_while_there_are_some(
         limits = Resources(cpu_cores=1.0, memory_gib=1.0, gpu_count=count)
         cluster.executor.start(cluster.order(says + LASTS, name, limits=limits))
         log = cluster.folder(name) / "log.txt"
-        cluster.until(lambda _, log=log: log.exists() and "\n" in log.read_text(), name)
+        wait_for(partial(says_a_line, log))
         seen.append(log.read_text().split()[1])
     assert seen == ["'0,1'", "'2'", "'0'", "''"]
 
