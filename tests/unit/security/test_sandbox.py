@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import json
+import os
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,7 @@ from typing import Any
 import pytest
 
 from engine.model.errors import BerthError, DamagedError, NotFoundError, RefusedError
-from executors.packaging.security.sandbox import calls, filters
+from executors.packaging.security.sandbox import calls, confinement, filters, launch
 from executors.packaging.security.sandbox.confinement import NO_CALLS, NO_NETWORK, Applied, Bounds
 from executors.packaging.security.sandbox.running import Call, run
 from tests.unit.security.test_scanning import HOSTILE
@@ -107,6 +110,32 @@ def test_nothing_is_opened_with_the_network_within_reach() -> None:
         told.require()
     for name in (NO_NETWORK, NO_CALLS):
         Applied(applied=[name]).require()
+
+
+def test_a_program_with_a_listening_socket_needs_the_filter() -> None:
+    told = Applied(applied=[NO_NETWORK], missing=["system calls: no filter is known for 'riscv64'"])
+    with pytest.raises(RefusedError, match=r"connecting its socket: .*riscv64") as caught:
+        told.require(holds_socket=True)
+    assert "x86_64 or aarch64" in caught.value.fix
+    Applied(applied=[NO_CALLS]).require(holds_socket=True)
+
+
+@pytest.mark.parametrize("listens", [False, True])
+def test_a_program_is_not_begun_without_the_filter_that_it_needs(
+    listens: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bounds = dataclasses.asdict(Bounds())
+    told = {"bounds": bounds, "reads": [], "writes": [], "holds_socket": listens, "environment": {}}
+    without = Applied(applied=[NO_NETWORK], missing=["system calls: none"])
+    monkeypatch.setattr(confinement, "confine", lambda *_, **__: without)
+    begun: list[str] = []
+    monkeypatch.setattr(os, "execve", lambda path, *_: begun.append(path))
+    launch.main([json.dumps(told), "/bin/true"])
+    assert begun == ([] if listens else ["/bin/true"])
+    assert ("connecting its socket" in capsys.readouterr().err) == listens
 
 
 @pytest.mark.parametrize("name", ["up.tar", "link-out.tar", "twice.zip", "device.tar", "bomb.zip"])
