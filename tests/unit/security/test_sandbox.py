@@ -15,7 +15,7 @@ import pytest
 from engine.model.errors import BerthError, DamagedError, NotFoundError, RefusedError
 from executors.packaging.security.sandbox import calls, confinement, filters, launch
 from executors.packaging.security.sandbox.confinement import NO_CALLS, NO_NETWORK, Applied, Bounds
-from executors.packaging.security.sandbox.running import Call, run
+from executors.packaging.security.sandbox.running import Begun, Call, run
 from tests.unit.security.test_scanning import HOSTILE
 
 
@@ -60,6 +60,40 @@ def test_too_much_memory_is_a_plain_error(tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(bytes(64 << 20))
     with pytest.raises(DamagedError):
         calls.ConfinedScanner(Bounds(memory_bytes=80 << 20)).scan(tmp_path)
+
+
+def test_a_scan_is_made_by_the_process_that_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scanner = calls.ConfinedScanner()
+    scanner.prepare()
+    scanner.prepare()
+    begun = Begun.__init__
+    more: list[str] = []
+
+    def begin(self: Begun, function: str) -> None:
+        more.append(function)
+        begun(self, function)
+
+    monkeypatch.setattr(Begun, "__init__", begin)
+    (tmp_path / "key.pem").write_bytes(b"plain")
+    assert scanner.scan(tmp_path).file_count == 1
+    assert not more
+    assert scanner.scan(tmp_path).file_count == 1
+    scanner.prepare()
+    assert len(more) == 2
+    scanner.close()
+    scanner.close()
+
+
+def test_a_process_that_ended_while_it_waited_hinders_no_scan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(b"plain")
+    scanner = calls.ConfinedScanner()
+    scanner.prepare()
+    monkeypatch.setattr(Begun, "is_alive", property(lambda _: False))
+    assert scanner.scan(tmp_path).file_count == 1
 
 
 def test_too_much_time_is_a_plain_error() -> None:
