@@ -35,6 +35,7 @@ def apply(
 
     Example: berth apply p-abcdefgh
     """
+    from api.report.phrases import plural
     from api.report.plans import plan_text
     from api.report.statuses import submitted_text
 
@@ -45,7 +46,7 @@ def apply(
             talk.result(plan_text(found, talk.style()))
             return
         tasks = sum(len(spec.tasks) for spec in found.request.pipelines)
-        talk.confirm(f"Run {tasks} tasks under plan {plan}?")
+        talk.confirm(f"Run {plural(tasks, 'task')} under plan {plan}?")
         # A repeated request with one key starts nothing twice; the plan's own id is the key.
         applied = engine.apply(plan, f"{plan}-{uuid.uuid4().hex}" if again else "")
     if talk.json:

@@ -90,18 +90,18 @@ def test_a_metric_that_comes_out_otherwise_is_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "message"),
+    ("program", "seconds_max", "message"),
     [
-        ("raise SystemExit('no luck')", "ends with 1 now: no luck"),
-        ("import time; time.sleep(9)", "longer than 2 s"),
+        ("raise SystemExit('no luck')", 100, "ends with 1 now: no luck"),
+        ("import time; time.sleep(600)", 1, "longer than 1 s"),
     ],
 )
 def test_a_task_that_fails_now_says_so(
-    trained: HeartTasks, tmp_path: Path, program: str, message: str
+    trained: HeartTasks, tmp_path: Path, program: str, seconds_max: int, message: str
 ) -> None:
     attempt = kept(trained, tmp_path, command=("python", "-c", program))
     with pytest.raises(FinalError, match=message):
-        reproducing.again(tmp_path, attempt, seconds_max=2)
+        reproducing.again(tmp_path, attempt, seconds_max=seconds_max)
 
 
 STARTS = """
@@ -163,7 +163,7 @@ def test_a_command_done_again_says_which_of_its_data_changed(
     (folder / "order.json").write_text(json.dumps(order))
     (folder / "launch.json").write_text(json.dumps(LAUNCH | {"command": words}))
     (tmp_path / "rows.csv").write_text("1")
-    again = reproducing.again(tmp_path, attempt, seconds_max=60)
+    again = reproducing.again(tmp_path, attempt, seconds_max=100)
     assert again.reproduced
     assert again.changed == ("data.rows.csv",)
 
