@@ -16,7 +16,7 @@ DEPTH_MAX = 16
 OPENED_MAX = 1_000
 """Templates, groups and tasks that are read: what uses itself twice doubles with each level."""
 TASKS_MAX = 1_000
-GROWTH_MAX = 4_000_000
+GROWTH_MAX = 1_000_000
 """Characters that values add where they are put in: what is handed on twice doubles each time."""
 _CORES_MIN = 0.01
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
