@@ -110,6 +110,29 @@ def berth(engine: Engine, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+ENDS_ITSELF = """
+import os, signal, sys
+from pathlib import Path
+from api.cli.serving import faces
+from api.settings import Settings
+from api.wiring.engine import EngineProcess
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell leaves it to what runs in the background
+settings = Settings(home=Path(sys.argv[1]), port=0)
+EngineProcess(settings, faces).run(lambda _: os.kill(os.getpid(), int(sys.argv[2])))
+assert not settings.engine_file.exists()
+"""
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_an_engine_that_is_ended_as_soon_as_it_is_ready_ends(
+    tmp_path: Path, sign: signal.Signals
+) -> None:
+    command = [sys.executable, "-c", ENDS_ITSELF, str(tmp_path), str(int(sign))]
+    done = subprocess.run(command, timeout=PATIENCE_SECONDS, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, b""), done.stderr
+
+
 def test_an_engine_ends_cleanly_when_told_to(start: Starter) -> None:
     engine = start()
     with engine.client() as client:
