@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,6 +160,7 @@ class Delivery:
         journal = self.journal(name)
         with self._lock(name):
             commit = commit or git.head_of(self.repository(name))
+            before = len(journal.events())
             try:
                 return self._deliver(name, commit, journal)
             except BerthError as error:
@@ -168,6 +169,7 @@ class Delivery:
                         at=self._clock.now(),
                         kind=Kind.REFUSED,
                         commit=commit,
+                        package=_released(journal.events()[before:]),
                         reason=error.message,
                     )
                 )
@@ -430,6 +432,12 @@ class Delivery:
     def _lock(self, name: str) -> threading.Lock:
         with self._guard:
             return self._locks.setdefault(name, threading.Lock())
+
+
+def _released(events: Sequence[Event]) -> Digest | None:
+    """Return the package that a delivery released, None where it did not come so far."""
+    found = (event.package for event in reversed(events) if event.kind is Kind.RELEASED)
+    return next(found, None)
 
 
 def _described(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,13 +18,15 @@ BRANCH = "main"
 _SECONDS_MAX = 120.0
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 _CODE_LIMITS = archives.Limits(bytes_max=64 << 20, entries_max=10_000)
+_TAR_BYTES_MAX = 2 * _CODE_LIMITS.bytes_max
+"""Enough for what may be in a commit with what tar adds; what is larger is cut off, and refused."""
 _SCHEMES = re.compile(r"(?:https://|ssh://|git@|file:///|/)")
 _HOOK = """\
 #!/bin/sh
 # Written by Berth: tells the engine of a push; where none runs, the command line does the work.
 while read -r old new ref; do
   [ "$ref" = "refs/heads/{branch}" ] || continue
-  url=$(sed -n 's/.*"url": *"\\([^"]*\\)".*/\\1/p' '{engine_file}' 2>/dev/null)
+  url=$(sed -n 's/.*"url": *"\\([^"]*\\)".*/\\1/p' {engine_file} 2>/dev/null)
   if [ -n "$url" ] && command -v curl >/dev/null; then
     curl -sS -X POST -H 'Accept: text/plain' "$url/v1/models/{name}/deliver?commit=$new" && continue
   fi
@@ -75,7 +79,8 @@ def make_bare(path: Path, name: str, engine_file: Path, command: str) -> None:
         run(path, "init", "-q", "--bare", "-b", BRANCH)
     hook = path / "hooks" / "post-receive"
     hook.parent.mkdir(exist_ok=True)
-    text = _HOOK.format(branch=BRANCH, name=name, engine_file=engine_file, command=command)
+    quoted = shlex.quote(str(engine_file))
+    text = _HOOK.format(branch=BRANCH, name=name, engine_file=quoted, command=command)
     hook.write_text(text, encoding="utf-8")
     hook.chmod(hook.stat().st_mode | stat.S_IXUSR)
 
@@ -89,8 +94,30 @@ def files_of(repository: Path, commit: str) -> dict[str, bytes]:
     """
     if not _COMMIT.match(commit):
         raise RefusedError(f"{commit!r} is no commit", fix="name it by all its 40 digits")
-    data = run(repository, "archive", "--format=tar", commit)
-    return archives.read_files(data, f"commit {commit[:12]}", _CODE_LIMITS)
+    return archives.read_files(_archive(repository, commit), f"commit {commit[:12]}", _CODE_LIMITS)
+
+
+def _archive(repository: Path, commit: str) -> bytes:
+    """Return a commit as a tar, no more of it than is needed to see that it is too large.
+
+    Raises:
+        RefusedError: when there is no such commit.
+    """
+    run(repository, "cat-file", "-e", f"{commit}^{{commit}}")
+    process = subprocess.Popen(
+        ["git", "-C", str(repository), "archive", "--format=tar", commit],  # noqa: S607 - as above
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    late = threading.Timer(_SECONDS_MAX, process.kill)
+    late.start()
+    try:
+        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        return process.stdout.read(_TAR_BYTES_MAX)
+    finally:
+        late.cancel()
+        process.kill()
+        process.communicate()
 
 
 def files_here(folder: Path) -> dict[str, bytes]:

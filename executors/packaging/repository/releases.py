@@ -38,8 +38,9 @@ class Kind(StrEnum):
 class Event:
     """One line of the journal.
 
-    at: seconds since 1970. package: digest under which servers know the model. image: the whole
-    image with its digest, "" for none. seconds: of each stage that was gone through, by its name.
+    at: seconds since 1970. package: digest under which servers know the model; of a refusal only
+    where this delivery had released it. image: the whole image with its digest, "" for none.
+    seconds: of each stage that was gone through, by its name.
     """
 
     at: float
@@ -59,10 +60,12 @@ class Journal:
         self._path = path
 
     def append(self, event: Event) -> None:
-        """Add an event, durably."""
+        """Add an event, durably, after the last whole one: a crash may have cut off another."""
         line = json.dumps(asdict(event), sort_keys=True, separators=(",", ":")).encode() + b"\n"
-        with self._path.open("ab") as file:
+        with self._path.open("ab+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
@@ -104,14 +107,16 @@ class Journal:
     def find(self, name: str) -> Event:
         """Return the release of a commit or package, by the beginning of either; "" the newest.
 
+        One that was refused after it is none; an earlier one of the same commit still is.
+
         Raises:
             NotFoundError: when there is none.
         """
-        refused: set[str] = set()
+        refused: set[tuple[str, str | None]] = set()
         for event in reversed(self.events()):
-            if event.kind is Kind.REFUSED:
-                refused.add(event.commit)
-            if event.kind is not Kind.RELEASED or event.commit in refused:
+            if event.kind is Kind.REFUSED and event.package:
+                refused.add((event.commit, event.package))
+            if event.kind is not Kind.RELEASED or (event.commit, event.package) in refused:
                 continue
             digest = (event.package or "").removeprefix("sha256:")
             wanted = name.removeprefix("sha256:")

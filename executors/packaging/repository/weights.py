@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
@@ -36,9 +36,12 @@ def add(folder: Path, file: Path, artifacts: FolderArtifacts) -> Weight:
     Raises:
         NotFoundError: when there is no such file.
         RefusedError: when it is a pickle: loading one runs what stands in it.
+        DamagedError: when the `weights.json` that is there is none, as after a merge.
     """
     if not file.is_file():
         raise NotFoundError(f"there is no file {str(file)!r} to add")
+    listed = folder / settings.WEIGHTS_FILE
+    before = read(listed.read_bytes()) if listed.exists() else {}
     if file.name.endswith(_PICKLES) or file.read_bytes()[:2] in {
         b"\x80\x03",
         b"\x80\x04",
@@ -53,13 +56,7 @@ def add(folder: Path, file: Path, artifacts: FolderArtifacts) -> Weight:
         artifact=artifacts.put(file),
         size_bytes=file.stat().st_size,
     )
-    listed = folder / settings.WEIGHTS_FILE
-    known: dict[str, Any] = json.loads(listed.read_bytes()) if listed.exists() else {}
-    known[file.name] = {
-        "digest": weight.digest,
-        "artifact": weight.artifact,
-        "size_bytes": weight.size_bytes,
-    }
+    known = {name: asdict(each) for name, each in {**before, file.name: weight}.items()}
     images.write_file(listed, json.dumps(known, indent=2, sort_keys=True).encode() + b"\n")
     return weight
 

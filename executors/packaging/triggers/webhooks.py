@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import fcntl
 import hashlib
 import hmac
 import json
@@ -120,19 +121,22 @@ class Webhooks:
         return self._folder / f"{name}.json"
 
     def _remember(self, name: str, *marks: str) -> None:
-        """Note that a message came.
+        """Note that a message came; of equal ones that come at once one is the first.
 
         Raises:
             RefusedError: when it came before.
         """
         path = self._folder / f"{name}.seen"
-        seen = path.read_text("utf-8").split() if path.exists() else []
-        known = set(seen)
-        if any(mark in known for mark in marks if mark):
-            message = "this message of the webhook came before"
-            raise RefusedError(message, fix="push again to have it delivered again", code="M005")
-        kept = [*seen, *(mark for mark in marks if mark)][-_REMEMBERED:]
-        images.write_file(path, "\n".join(kept).encode())
+        with (self._folder / f"{name}.lock").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            seen = path.read_text("utf-8").split() if path.exists() else []
+            known = set(seen)
+            if any(mark in known for mark in marks if mark):
+                message = "this message of the webhook came before"
+                fix = "push again to have it delivered again"
+                raise RefusedError(message, fix=fix, code="M005")
+            kept = [*seen, *(mark for mark in marks if mark)][-_REMEMBERED:]
+            images.write_file(path, "\n".join(kept).encode())
 
 
 def _proven(secret: str, headers: Mapping[str, str], body: bytes, now: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,10 @@ from engine.model.errors import (
 )
 from executors.local import FolderArtifacts
 from executors.packaging import images
+from executors.packaging.archives import Limits
 from executors.packaging.registry import OciRegistry
-from executors.packaging.repository.releases import Journal, Kind, Stage
+from executors.packaging.repository import git
+from executors.packaging.repository.releases import Event, Journal, Kind, Stage
 from tests.support.pushed_models import World
 
 
@@ -171,6 +174,60 @@ def test_a_half_written_line_of_the_journal_is_left_out(tmp_path: Path) -> None:
     path.write_bytes(b"{}\n")
     with pytest.raises(DamagedError, match="line 1"):
         Journal(path).events()
+
+
+def test_an_event_follows_the_last_whole_one(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    journal.append(Event(at=1.0, kind=Kind.RELEASED, commit="c"))
+    path.write_bytes(path.read_bytes() + b'{"at": 2.')
+    journal.append(Event(at=3.0, kind=Kind.RELEASED, commit="d"))
+    assert [event.commit for event in journal.events()] == ["c", "d"]
+
+
+def test_a_delivery_that_fails_hides_no_release_that_was_good(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = world.deliver()
+
+    def fails(*_: object) -> None:
+        raise UnreachableError("the registry is down")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.delivery, "_deliver", fails)
+        with pytest.raises(UnreachableError):
+            world.delivery.deliver("churn")
+    assert world.delivery.journal("churn").find("").package == released.package
+    world.write("notes.txt", "another commit")
+    world.servers.is_down = True
+    with pytest.raises(UnreachableError):
+        world.deliver()
+    assert world.delivery.journal("churn").find("").commit == released.commit
+
+
+def test_a_list_of_weights_that_a_merge_broke_is_named(world: World) -> None:
+    world.write("weights.json", "<<<<<<< HEAD\n{}\n")
+    with pytest.raises(DamagedError, match=r"weights\.json is damaged"):
+        world.add("model.onnx", b"weights")
+
+
+def test_a_commit_that_is_too_large_is_not_read_to_its_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(git, "_CODE_LIMITS", Limits(bytes_max=1 << 16, entries_max=100))
+    monkeypatch.setattr(git, "_TAR_BYTES_MAX", 1 << 17)
+    world.write("large.txt", "x" * (1 << 22))
+    with pytest.raises(DamagedError, match="unpacks to over 65536 bytes"):
+        world.deliver()
+
+
+def test_a_data_folder_may_have_any_name(tmp_path: Path) -> None:
+    home = tmp_path / "it's $(here)"
+    git.make_bare(home / "repository.git", "churn", home / "engine.json", "true")
+    hook = home / "repository.git" / "hooks" / "post-receive"
+    told = f"{'0' * 40} {'1' * 40} refs/heads/{git.BRANCH}\n"
+    done = subprocess.run([hook], input=told, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_unknown_model_is_not_found(world: World) -> None:

@@ -6,6 +6,8 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,24 @@ def test_a_message_is_heard_once(hooks: Webhooks) -> None:
     again = body(n=1)
     with pytest.raises(RefusedError, match="came before"):
         hooks.receive("churn", github(tracked, again, "d-1"), again, now=NOW)
+
+
+def test_of_equal_messages_at_once_one_is_heard(hooks: Webhooks) -> None:
+    tracked = hooks.tracked("churn")
+    content = body()
+    start = threading.Barrier(8)
+
+    def send() -> bool:
+        start.wait(60)
+        try:
+            hooks.receive("churn", github(tracked, content), content, now=NOW)
+        except RefusedError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as senders:
+        heard = [each.result() for each in [senders.submit(send) for _ in range(8)]]
+    assert sum(heard) == 1
 
 
 @pytest.mark.parametrize("late", [301.0, -301.0])
