@@ -1,0 +1,119 @@
+"""Looks what came of roll-backs and retrainings, and keeps it with their super-alarm as a check.
+
+One that changed nothing counts against its cause, so that the next one may be acted upon; one that
+helped confirms it. Both are final: a trouble that comes back is another one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from engine.model import remedied
+from engine.model.alarms import SINCE, Action, ActionKind, ActionState, SuperAlarm
+from engine.model.checks import Checked, Verdict
+from engine.model.records import PIPELINES, SUPER_ALARMS, Put
+from engine.ports import Detector
+from engine.watching import outcomes
+from engine.watching.checking import with_check
+from engine.watching.desk import Desk
+from engine.watching.judging import OPEN_STATES, actions_of
+from engine.watching.outcomes import Span
+from engine.watching.recent import Recent
+
+
+class Following:
+    """Checks what was done, once its signals can tell."""
+
+    def __init__(self, desk: Desk, detector: Detector, recent: Recent) -> None:
+        self._desk = desk
+        self._detector = detector
+        self._recent = recent
+
+    def step(self) -> bool:
+        """Look at what was done about each open super-alarm; return whether anything is known."""
+        found = self._desk.ledger.select(
+            SUPER_ALARMS, where={"state": OPEN_STATES}, order_by="updated_at"
+        )
+        done = actions_of(self._desk.ledger, [stored.value for stored in found])
+        changed = False
+        for stored in found:
+            group = stored.value
+            for action in done.get(group.super_alarm_id, ()):
+                checked = self._checked(group, action)
+                if checked is not None:
+                    group = _with_outcome(group, checked)
+            if group != stored.value:
+                changed |= self._desk.commit(
+                    "watch.follow", Put(SUPER_ALARMS, group, stored.version)
+                )
+        return changed
+
+    def _checked(self, group: SuperAlarm, action: Action) -> Checked | None:
+        """Return what came of an action, None before that is known or when it is known already."""
+        kind = outcomes.KINDS.get(action.kind)
+        if kind is None or action.state is not ActionState.DONE or action.ended_at is None:
+            return None
+        if outcomes.of(group, action) is not None:
+            return None
+        span = _span(group, action, action.ended_at)
+        said = [
+            (alarm, values, outcomes.verdict(values, span, is_high=alarm.statistic > 0))
+            for alarm in outcomes.alarmed(group, action)
+            if (values := self._recent.of(alarm.series))
+        ]
+        verdict, now = outcomes.together([each for *_, each in said]), self._desk.clock.now()
+        if verdict is Verdict.OPEN or now < self._earliest(action, span, verdict):
+            return None
+        abnormal = self._detector.abnormal()
+        if verdict is Verdict.CONFIRMS and any(alarm.series in abnormal for alarm, *_ in said):
+            return None
+        return Checked(
+            kind=kind,
+            subject=outcomes.subject_of(action),
+            verdict=verdict,
+            message="; ".join(
+                outcomes.told(alarm.signal, values, span)
+                for alarm, values, each in said
+                if each is verdict
+            ),
+            at=now,
+            took_seconds=now - action.ended_at,
+        )
+
+    def _earliest(self, action: Action, span: Span, verdict: Verdict) -> float:
+        """Return from when on a verdict counts; that of something that helped does at once.
+
+        Labels come late, and a trouble needs as long to go as it took to be seen: a roll-back has
+        at least as long as lay between its deployment and the first alarm, a retraining the
+        cool-down of its pipeline.
+        """
+        if verdict is Verdict.CONFIRMS:
+            return span.done_at
+        least = span.began_at - span.good_until
+        if action.kind is ActionKind.RETRAIN:
+            stored = self._desk.ledger.get(PIPELINES, action.pipeline or "")
+            policy = stored.value.retrain if stored else None
+            least = policy.cool_down_seconds / self._desk.policy.clock_factor if policy else 0.0
+        return span.done_at + max(self._desk.policy.decide_seconds, least)
+
+
+def _span(group: SuperAlarm, action: Action, done_at: float) -> Span:
+    """Return when values are of before the trouble: those before what a roll-back undid came."""
+    since = action.parameters.get(SINCE)
+    began_at = min(alarm.at for alarm in group.alarms)
+    good_until = began_at if since is None else min(float(since), began_at)
+    return Span(good_until=good_until, began_at=began_at, done_at=done_at)
+
+
+def _with_outcome(group: SuperAlarm, checked: Checked) -> SuperAlarm:
+    """Return a super-alarm with what came of an action, also where people see its cause.
+
+    Causes stand while what was done about them works; they are ranked anew when it did nothing.
+    """
+    causes = tuple(
+        dataclasses.replace(cause, checked=checked)
+        if remedied.check_of(cause.kind, cause.subject) == (checked.kind, checked.subject)
+        else cause
+        for cause in group.causes
+    )
+    return dataclasses.replace(with_check(group, checked), causes=causes)
