@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 
 from benchmarks import frame
 from engine.model.alarms import ActionKind
+from simulations import faults
 from simulations.loop import START, Outcome
-from simulations.pipelines import WINDOW_SECONDS
+from simulations.pipelines import WINDOW_SECONDS, Pipeline
 from simulations.training_runs import BATCHES, LASTING, TrainingOutcome
 
 _HOUR_SECONDS = 3_600.0
@@ -47,6 +48,7 @@ def figures(outcomes: Sequence[Outcome]) -> Iterator[frame.Figure]:
         0.5,
         anchor=f"{_hours(ours):.1f} h against {_hours(alone):.1f} h each",
     )
+    yield followed(outcomes)
     yield from _moves(outcomes)
 
 
@@ -75,6 +77,50 @@ def _moves(outcomes: Sequence[Outcome]) -> Iterator[frame.Figure]:
     yield frame.at_least(
         f"lost clusters that were planned around, of {len(lost)}",
         len(right) / max(1, len(lost)),
+        0.9,
+    )
+
+
+def beside(outcomes: Sequence[Outcome]) -> Iterator[frame.Figure]:
+    """Yield scores of worlds whose faults stand beside deployments that broke nothing."""
+    done = [(number, each) for number, one in enumerate(outcomes) for each in one.roll_backs]
+    undone = {(number, each.pipeline) for number, each in done if each.is_right}
+    every = [(number, one) for number, each in enumerate(outcomes) for one in each.pipelines]
+    broken = [(number, one.name) for number, one in every if one.is_deployed]
+    moved = [one for _, one in every if one.fault.name in faults.CURED]
+    yield frame.at_least(
+        f"faults of deployments with another on top that were rolled back, of {len(broken)}",
+        sum(key in undone for key in broken) / max(1, len(broken)),
+        0.9,
+        anchor=f"{len(outcomes)} further worlds",
+    )
+    yield frame.at_least(
+        f"concepts that moved beside a deployment and were learned, of {len(moved)}",
+        sum(one.is_cured for one in moved) / max(1, len(moved)),
+        0.9,
+    )
+    yield followed(outcomes)
+
+
+def followed(outcomes: Sequence[Outcome]) -> frame.Figure:
+    """Return the share of roll-backs of faults that training cures after which one cured it."""
+    wrong = [
+        (one, each)
+        for one in outcomes
+        for each in one.roll_backs
+        if _pipeline(one, each.pipeline).fault.name in faults.CURED
+    ]
+    right = [
+        any(
+            action.pipeline == each.pipeline and action.wanted_at > each.at
+            for action in one.retrains
+            if _pipeline(one, each.pipeline).is_cured
+        )
+        for one, each in wrong
+    ]
+    return frame.at_least(
+        f"roll-backs that a training should have been and that one followed, of {len(wrong)}",
+        sum(right) / len(right) if right else 1.0,
         0.9,
     )
 
@@ -123,6 +169,10 @@ def of_trainings(outcomes: Sequence[TrainingOutcome]) -> Iterator[frame.Figure]:
         len(set(right_retries) & set(failures)) / max(1, len(failures)),
         0.9,
     )
+
+
+def _pipeline(outcome: Outcome, name: str) -> Pipeline:
+    return next(one for one in outcome.pipelines if one.name == name)
 
 
 def _hours(windows: Sequence[float]) -> float:
