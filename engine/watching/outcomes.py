@@ -55,13 +55,17 @@ def is_vain(group: SuperAlarm, action: Action) -> bool:
 
 
 def alarmed(group: SuperAlarm, action: Action) -> list[Alarm]:
-    """Return the newest alarm before an action of each series that a model could put right."""
+    """Return the newest alarm of each series that a model could put right.
+
+    Of the super-alarm that an action is about, only those before it.
+    """
+    is_before = action.super_alarm_id != group.super_alarm_id
     found: dict[str, Alarm] = {}
     for alarm in sorted(group.alarms, key=lambda each: (each.at, each.alarm_id)):
         is_its = alarm.labels.get("pipeline", action.pipeline) == action.pipeline
         is_answer = alarm.layer is Layer.SERVING and "feature" not in alarm.labels
         is_measured = alarm.test != "silence" and alarm.signal != _OF_CALLERS
-        if is_its and is_answer and is_measured and alarm.at <= action.wanted_at:
+        if is_its and is_answer and is_measured and (is_before or alarm.at <= action.wanted_at):
             found[alarm.series] = alarm
     return list(found.values())
 
