@@ -6,12 +6,23 @@ import dataclasses
 
 import pytest
 
-from engine.model.alarms import SINCE, Action, ActionKind, ActionState, Cause, CauseKind
+from engine.model.alarms import (
+    BACK,
+    SINCE,
+    Action,
+    ActionKind,
+    ActionState,
+    Cause,
+    CauseKind,
+    SuperAlarmState,
+)
 from engine.model.checks import Checked, CheckKind, Verdict
-from engine.model.identifiers import PipelineName
-from engine.model.records import PIPELINES, SUPER_ALARMS, Delete, Put
+from engine.model.dispatches import Deployment
+from engine.model.identifiers import Digest, PipelineName, RunId, TaskName
+from engine.model.records import DEPLOYMENTS, PIPELINES, SUPER_ALARMS, Delete, Put
 from engine.model.specs import Scalar
 from engine.testing.watch_suites import gauge
+from engine.watching import resolve
 from tests.support.watch_world import DATA, World, pipeline
 
 DEPLOYED = dataclasses.replace(
@@ -58,6 +69,16 @@ def done(world: World, kind: ActionKind = ActionKind.ROLL_BACK, **changes: objec
     action = dataclasses.replace(action, **changes)
     world.put(action)
     return action
+
+
+def serves(world: World, digest: str) -> None:
+    deployment = Deployment(
+        pipeline=PipelineName("heart"),
+        task=TaskName("serve"),
+        run_id=RunId("r-1"),
+        wanted=Digest(digest),
+    ).swapped(Digest(digest), world.clock.now())
+    world.ledger.commit("test", [Put(DEPLOYMENTS, deployment)])
 
 
 def checks(world: World) -> tuple[Checked, ...]:
@@ -162,6 +183,55 @@ def test_a_roll_back_has_as_long_as_the_trouble_took_to_show(world: World) -> No
     assert not checks(world)
     measured(world, *WORSE)
     assert [one.verdict for one in checks(world)] == [Verdict.DENIES]
+
+
+class TestBeforeASuperAlarm:
+    """A trouble that seemed over for a moment blames nothing that was undone already."""
+
+    def again(self, world: World, **changes: object) -> tuple[Checked, ...]:
+        """Roll back, let the super-alarm close at once, and the trouble go on as another one."""
+        alarmed(world)
+        (group,) = world.groups()
+        parameters = {BACK: "sha256:1", SINCE: group.opened_at - 0.5}
+        action = done(world, parameters=parameters)
+        serves(world, "sha256:1")
+        world.put(dataclasses.replace(action, **changes))
+        resolve(world.ledger, world.clock, group.super_alarm_id, "a test")
+        world.clock.advance(world.policy.join_seconds)
+        world.causes.answer = (DEPLOYED,)
+        measured(world, *WORSE)
+        old, new = world.groups()
+        assert (old.state, old.checks) == (SuperAlarmState.RESOLVED, ())
+        return new.checks
+
+    def test_it_knows_what_came_of_the_roll_back(self, world: World) -> None:
+        world.grouper.pipelines = (PipelineName("heart"),)
+        (checked,) = self.again(world)
+        assert (checked.kind, checked.verdict) == (CheckKind.ROLL_BACK, Verdict.DENIES)
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"parameters": {BACK: "sha256:2", SINCE: 1_000.0}},
+            {"pipeline": PipelineName("other")},
+            {"ended_at": None},
+        ],
+    )
+    def test_not_of_one_that_something_else_followed(
+        self, world: World, changes: dict[str, object]
+    ) -> None:
+        world.grouper.pipelines = (PipelineName("heart"),)
+        assert not self.again(world, **changes)
+
+    def test_not_of_one_that_is_long_ago(self, world: World) -> None:
+        policy = dataclasses.replace(world.policy, look_back_seconds=100.0)
+        world.policy = policy
+        world.start()
+        world.grouper.pipelines = (PipelineName("heart"),)
+        assert not self.again(world)
+
+    def test_not_of_another_pipeline(self, world: World) -> None:
+        assert not self.again(world)
 
 
 class TestRetraining:
