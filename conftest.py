@@ -7,7 +7,9 @@ are the files that a document lets its reader write, such as `<!-- file: ask.py 
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 from sybil import Document, Region, Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 from sybil.parsers.rest import DocTestParser
@@ -23,6 +25,8 @@ PACKAGES = (
     "api",
 )
 
+PROMPT = b">>>"
+"""Each example of a docstring begins so."""
 FILE = re.compile(r"<!-- file: \S+ -->\s*\Z")
 
 
@@ -39,5 +43,12 @@ docstrings = Sybil(
 documents = Sybil(
     parsers=[python_blocks, SkipParser()], patterns=["README.md", "docs/*.md", "docs/**/*.md"]
 )
+_examples_of = (docstrings + documents).pytest()
 
-pytest_collect_file = (docstrings + documents).pytest()
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect the examples of a file; modules without any need not be parsed in every process."""
+    if file_path.suffix == ".py" and PROMPT not in file_path.read_bytes():
+        return None
+    found: pytest.Collector | None = _examples_of(file_path, parent)
+    return found

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from api.cli.main import application as command_line
 from api.rest.app import create
 from api.settings import Settings, load
@@ -70,8 +68,7 @@ def table(header: Iterable[str], rows: Rows) -> str:
 
 def cli_page() -> str:
     """Returns the page of every command with its arguments and options."""
-    group = typer.main.get_command(command_line())
-    commands: Mapping[str, Any] = group.commands  # type: ignore[attr-defined]
+    commands: Mapping[str, Any] = command_line().commands
     shared = _shared(commands.values())
     parts = [
         "# Command line\n",
@@ -129,10 +126,9 @@ def _usage(param: Parsed) -> str:
 
 def settings_page() -> str:
     """Returns the page of every setting with its names and its default."""
-    group = typer.main.get_command(command_line())
     options = {
         param.name: param
-        for command in group.commands.values()  # type: ignore[attr-defined]
+        for command in command_line().commands.values()
         for param in _options(command)
     }
     told = meanings(Settings)

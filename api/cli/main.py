@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import gc
 import os
-from typing import Annotated, Any
+from collections import UserDict
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
@@ -35,7 +38,9 @@ from api.cli import (
     searching,
     training,
 )
+from api.cli.frame import Command
 
+_Kind = tuple[type[Command], Callable[..., None]]
 _HELP = """Plans, places and runs machine-learning pipelines over many clusters, and keeps watch.
 
 Begin with `berth init NAME`, then `berth plan NAME.yaml`. Nothing is changed before
@@ -93,8 +98,21 @@ class Sectioned(TyperGroup):
                     formatter.write_dl([(name, left[name]) for name in names])
 
 
-def application() -> typer.Typer:
-    """Return the command line with every sub-command."""
+class Commands(UserDict[str, Any]):
+    """Commands by name, each put in as what makes it: most are never asked for, and all cost 40 ms.
+
+    Whoever asks gets the command, and always the same.
+    """
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - typer's own types are private
+        """Return a command; it is made when it is first asked for."""
+        if isinstance(self.data[name], partial):
+            self.data[name] = self.data[name]()
+        return self.data[name]
+
+
+def application() -> Sectioned:
+    """Return the command line with every sub-command; called with arguments, it runs one."""
     app = typer.Typer(
         name="berth",
         cls=Sectioned,
@@ -104,15 +122,29 @@ def application() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
     app.callback(help=_HELP)(options)
+    found = cast("Sectioned", typer.main.get_command(app))
+    found.commands = Commands()
     for module in _MODULES:
         for name, (kind, function) in module.COMMANDS.items():
-            app.command(name, cls=kind)(function)
+            found.commands[name] = partial(_command, name, kind, function)
     for name, (about, commands) in imaging.GROUPS.items():
-        group = typer.Typer(help=about, no_args_is_help=True, rich_markup_mode=None)
-        for verb, (kind, function) in commands.items():
-            group.command(verb, cls=kind)(function)
-        app.add_typer(group, name=name)
-    return app
+        found.commands[name] = partial(_group, name, about, commands)
+    return found
+
+
+def _command(name: str, kind: type[Command], function: Callable[..., None]) -> Any:  # noqa: ANN401
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(name, cls=kind)(function)
+    return typer.main.get_command(app)
+
+
+def _group(name: str, about: str, commands: Mapping[str, _Kind]) -> Any:  # noqa: ANN401
+    app = typer.Typer(
+        name=name, help=about, no_args_is_help=True, add_completion=False, rich_markup_mode=None
+    )
+    for verb, (kind, function) in commands.items():
+        app.command(verb, cls=kind)(function)
+    return typer.main.get_command(app)
 
 
 def options(

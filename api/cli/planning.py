@@ -36,6 +36,7 @@ def check(context: typer.Context, files: Files) -> None:
     Example: berth check churn.yaml
     """
     from api.messages.questions import CheckQuestion
+    from api.report.phrases import plural
     from api.report.tables import following
 
     talk: Talk = context.obj
@@ -47,7 +48,7 @@ def check(context: typer.Context, files: Files) -> None:
     for note in checked.notes:
         talk.say(f"note: {note}")
     for path, spec in zip(files, checked.pipelines, strict=True):
-        talk.result(f"{path}: {spec.name}, {len(spec.tasks)} tasks, no fault")
+        talk.result(f"{path}: {spec.name}, {plural(len(spec.tasks), 'task')}, no fault")
     if not talk.quiet:
         talk.result(following(*(f"berth plan {path}" for path in files[:1])))
 

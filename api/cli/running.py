@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +13,9 @@ from api.cli import doors, names, recording
 from api.cli.frame import ChangingCommand, Command, Talk
 
 if TYPE_CHECKING:
+    from api.messages.training import Damaged
     from engine.model.dispatches import Run
+    from engine.model.errors import BerthError
 
 RunName = Annotated[
     str,
@@ -35,6 +37,7 @@ def apply(
 
     Example: berth apply p-abcdefgh
     """
+    from api.report.phrases import plural
     from api.report.plans import plan_text
     from api.report.statuses import submitted_text
 
@@ -45,7 +48,7 @@ def apply(
             talk.result(plan_text(found, talk.style()))
             return
         tasks = sum(len(spec.tasks) for spec in found.request.pipelines)
-        talk.confirm(f"Run {tasks} tasks under plan {plan}?")
+        talk.confirm(f"Run {plural(tasks, 'task')} under plan {plan}?")
         # A repeated request with one key starts nothing twice; the plan's own id is the key.
         applied = engine.apply(plan, f"{plan}-{uuid.uuid4().hex}" if again else "")
     if talk.json:
@@ -120,8 +123,7 @@ def runs(
 
     talk: Talk = context.obj
     store = recording.trainings(talk)
-    for fault in store.damaged():
-        talk.say(f"note: {fault.message}; {fault.fix}")
+    told = _note(talk, store.damaged().values())
     by_name = {each.training.run_id: each for each in store.recorded(limit)}
     found: Sequence[Run] = ()
     now = time.time()
@@ -130,6 +132,8 @@ def runs(
             now = engine.health().now
             found = engine.runs(limit)
             by_name |= {each.training.run_id: each for each in engine.trainings.newest(limit)}
+            # Its data folder may be this one.
+            _note(talk, engine.trainings.damaged(), told)
     trained = sorted(by_name.values(), key=lambda each: -each.training.ended_at)[:limit]
     if talk.json:
         talk.value([*found, *(each.training for each in trained)])
@@ -141,6 +145,16 @@ def runs(
         if trained:
             texts.append(trainings_text(trained, talk.style(), now=now))
         talk.result("\n\n".join(texts))
+
+
+def _note(
+    talk: Talk, faults: Iterable[BerthError | Damaged], told: Set[str] = frozenset()
+) -> Set[str]:
+    """Say what is wrong with damaged trainings, where it is not told already; return it."""
+    notes = {f"note: {fault.message}; {fault.fix}" for fault in faults}
+    for note in sorted(notes - told):
+        talk.say(note)
+    return notes
 
 
 def logs(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 
 from fastapi import FastAPI
 
@@ -14,15 +13,12 @@ from api.settings import Settings
 from api.web import pages
 from api.wiring import Application
 from api.wiring.engine import EngineProcess
+from executors.serving import logs
 
 
 def serve(talk: Talk, settings: Settings) -> None:
     """Run the engine until it is told to stop."""
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    logs.to_standard_error(logging.INFO)
     # It tells of each request with its address, and those of some channels are secrets.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     # It tells of each look at the tables, at every start, even when there is nothing to do.

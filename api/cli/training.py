@@ -46,7 +46,10 @@ def _working(
     *,
     workers: Annotated[int, typer.Option(help="Processes on a machine.", min=1, max=512)] = 1,
     checkpoint_steps: Annotated[int, typer.Option(help="Steps between checkpoints.", min=1)] = 100,
-    memory: Annotated[int, typer.Option(help="MiB for a pass, to find its samples.")] = 1024,
+    memory: Annotated[
+        int,
+        typer.Option(help="MiB for a pass, to find its samples; 0: 1024, or what a GPU has free."),
+    ] = 0,
     minutes: Annotated[float, typer.Option(help="Most minutes of it.", min=0.01)] = 1440.0,
     nodes: Annotated[int, typer.Option(help="Machines that train together.", min=1)] = 1,
     address: Annotated[str, typer.Option(help="HOST:PORT of the first of several.")] = "",
@@ -101,13 +104,15 @@ def train(
 
 def _probe(talk: Talk, program: list[str], folder: Path) -> None:
     """Say whether so many workers pay."""
+    from api.report.phrases import plural
     from executors.training.parallel import prediction
 
     _run(talk, program, folder, ["--probe"])
     found = prediction.read(folder)
     said = "pay" if found.pays else "do not pay"
+    workers = plural(_workers(talk), "worker")
     talk.result(
-        f"{_workers(talk)} workers {said}: about {found.speed_up:.2f} times one. A step takes one "
+        f"{workers} {said}: about {found.speed_up:.2f} times one. A step takes one "
         f"{1e3 * found.alone_seconds:.1f} ms, each of them {1e3 * found.together_seconds:.1f} "
         f"ms and {1e3 * found.exchange_seconds:.1f} ms of exchange."
     )
@@ -118,6 +123,7 @@ def _probe(talk: Talk, program: list[str], folder: Path) -> None:
 
 def _train(talk: Talk, program: list[str], folder: Path) -> None:
     """Train, and say how the loss went."""
+    from api.report.phrases import plural
     from executors.training.parallel import metrics
 
     asked = talk.options
@@ -136,7 +142,8 @@ def _train(talk: Talk, program: list[str], folder: Path) -> None:
         outputs = {"quality": -last, "loss_first": first, "loss_last": last, **outputs}
         outputs["steps"] = len(lines)
         talk.result(
-            f"{len(lines)} steps by {_workers(talk)} workers: loss {first:.4f} to {last:.4f}"
+            f"{plural(len(lines), 'step')} by {plural(_workers(talk), 'worker')}: "
+            f"loss {first:.4f} to {last:.4f}"
         )
     else:
         talk.result(f"done; {folder / 'log.txt'} has what it said")

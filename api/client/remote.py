@@ -20,6 +20,7 @@ from engine.model import documents
 from engine.model.alarms import Action, SuperAlarm
 from engine.model.capacity import CapacityReport, DemandFan
 from engine.model.dispatches import Attempt, Deployment, Run
+from engine.model.errors import NotFoundError
 from engine.model.fleet import Fleet
 from engine.model.learning import LearningReport, ModelVersion, TaskHistory
 from engine.model.messages import Message
@@ -72,11 +73,11 @@ class Remote:
 
     def stored_plan(self, plan_id: str) -> Plan:
         """Return a plan."""
-        return self._transport.value(Plan, "GET", f"/v1/plans/{plan_id}")
+        return self._transport.value(Plan, "GET", _path(plan_id))
 
     def diff(self, plan_id: str, against: str = "") -> planning.PlanDiff:
         """Compare a plan with another one, or with what runs."""
-        path = f"/v1/plans/{plan_id}/diff"
+        path = f"{_path(plan_id)}/diff"
         return self._transport.value(
             planning.PlanDiff, "GET", path, query={"against": against or None}
         )
@@ -95,7 +96,7 @@ class Remote:
     def apply(self, plan_id: str, key: str = "") -> answers.Applied:
         """Start the runs of a plan, once for each key."""
         headers = {"Idempotency-Key": key} if key else None
-        response = self._transport.ask("POST", f"/v1/plans/{plan_id}/apply", headers=headers)
+        response = self._transport.ask("POST", f"{_path(plan_id)}/apply", headers=headers)
         return documents.decode(answers.Applied, response.content)
 
     def _planned(self, path: str, question: object) -> answers.PlanAnswer:
@@ -254,3 +255,15 @@ class Remote:
     def events(self) -> Iterator[str]:
         """Yield the lines of the stream of changes (server-sent events), without end."""
         return self._transport.lines("/v1/events")
+
+
+def _path(plan_id: str) -> str:
+    """Return the path of a plan.
+
+    Raises:
+        NotFoundError: when it can be no plan's id, such as the path of a file.
+    """
+    if not plan_id.replace("-", "").isalnum():
+        message = f"there is no plan {plan_id!r}: that is no id of one"
+        raise NotFoundError(message, fix="berth plan FILE makes a plan of a file, and says its id")
+    return f"/v1/plans/{plan_id}"

@@ -6,7 +6,7 @@ The methods are those of `api.wiring.training_desk.TrainingDesk`.
 from __future__ import annotations
 
 from api.client.transport import Transport
-from api.messages.training import Difference
+from api.messages.training import Damaged, Difference, Listing
 from executors.training.tracking.trainings import Recorded
 
 
@@ -18,8 +18,14 @@ class RemoteTrainings:
 
     def newest(self, limit: int = 100) -> tuple[Recorded, ...]:
         """Return the newest trainings outside pipelines, with their records."""
-        query = {"limit": limit}
-        return self._transport.value(tuple[Recorded, ...], "GET", "/v1/trainings", query=query)
+        return self._listing(limit).trainings
+
+    def damaged(self) -> tuple[Damaged, ...]:
+        """Return those whose records cannot be read."""
+        return self._listing(1).damaged
+
+    def _listing(self, limit: int) -> Listing:
+        return self._transport.value(Listing, "GET", "/v1/trainings", query={"limit": limit})
 
     def one(self, name: str) -> Recorded:
         """Return a training outside a pipeline, with its record."""

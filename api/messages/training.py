@@ -1,4 +1,4 @@
-"""How two trainings differ, as every face says it."""
+"""Trainings outside pipelines, and how two trainings differ, as every face says it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,24 @@ from dataclasses import dataclass
 
 from executors.training.tracking import experiments
 from executors.training.tracking.experiments import Experiment
+from executors.training.tracking.trainings import Recorded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damaged:
+    """A training outside pipelines whose record cannot be read: what is wrong, and what to do."""
+
+    name: str
+    message: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The newest trainings outside pipelines, and all that are damaged."""
+
+    trainings: tuple[Recorded, ...]
+    damaged: tuple[Damaged, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

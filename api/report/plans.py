@@ -67,7 +67,8 @@ def _heading(plan: Plan, promise: Promise, style: Style) -> str:
         if a.pipeline == promise.pipeline
     ]
     if any(gpus):
-        parts.append(f"{words.amount(sum(gpus))} GPUs at most")
+        unit = "GPU" if sum(gpus) == 1 else "GPUs"
+        parts.append(f"{words.amount(sum(gpus))} {unit} at most")
     if promise.deadline_seconds is not None:
         as_of = plan.request.as_of
         time = phrases.clock(

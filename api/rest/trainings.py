@@ -7,19 +7,23 @@ from typing import Annotated
 import fastapi
 from starlette.responses import Response
 
-from api.messages.training import Difference
+from api.messages.training import Difference, Listing
 from api.rest import answering
 from executors.training.tracking.trainings import Recorded
 
 router = answering.router("trainings")
 
 
-@router.get("/v1/trainings", response_model=list[Recorded])
+@router.get("/v1/trainings", response_model=Listing)
 def newest(
     application: answering.Served, limit: Annotated[int, fastapi.Query(ge=1, le=1_000)] = 100
 ) -> Response:
-    """Return the newest trainings that `berth train`, `tune` and `compress` recorded by hand."""
-    return answering.values(application.trainings.newest(limit))
+    """Return the newest trainings that `berth train`, `tune` and `compress` recorded by hand.
+
+    What is wrong with those that cannot be read is told under `damaged`.
+    """
+    found = application.trainings
+    return answering.value(Listing(trainings=found.newest(limit), damaged=found.damaged()))
 
 
 @router.get("/v1/trainings/{name}", response_model=Recorded)

@@ -23,12 +23,14 @@ class RunPages:
         now = self._desk.now()
         runs = self._desk.newest(records.RUNS, "created_at")
         trained = self._desk.sources.trainings.newest()
+        damaged = self._desk.sources.trainings.damaged()
         return self._desk.page(
             "list.html",
             title="Runs",
             here="/runs",
             lead="Executions of pipelines, newest first, and trainings outside them.",
             tables=[run_views.run_list(runs, now), training_views.training_list(trained, now)],
+            notes=[f"{each.message}; {each.fix}" for each in damaged],
             empty="" if runs or trained else "Nothing has run yet. Start a pipeline:",
             command="berth apply PLAN",
         )

@@ -73,14 +73,13 @@ class EngineProcess:
         garbage.spare_what_stays()
         loops.start()
         _LOG.info("at %s on %s", url, settings.home)
+        # Whoever is told of us may end us at once, before the server minds signals itself. When it
+        # has ended it passes them on, which must not end us before anything is put away.
+        signal.signal(signal.SIGTERM, server.handle_exit)
+        before = signal.signal(signal.SIGINT, server.handle_exit)
         ready(url)
-        # The server passes SIGTERM on when it has ended; without a handler it would end us
-        # before anything is put away.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        try:
-            server.run(sockets=[listener])
-        except KeyboardInterrupt:
-            _LOG.info("stopped by hand")
+        server.run(sockets=[listener])
+        signal.signal(signal.SIGINT, before)
 
     def _loops(self, made: Parts, points: CrashPoints | None) -> Alone | Standby:
         settings = self._settings

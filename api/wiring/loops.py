@@ -35,9 +35,8 @@ class Loop:
     def __init__(self, plan: LoopPlan) -> None:
         self._plan = plan
         self._stopping = threading.Event()
-        self._failures = 0
+        self._failed = (0, "")
         self._steps = 0
-        self._message = ""
         self._stepped_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=f"berth-{plan.name}", daemon=True)
 
@@ -57,8 +56,9 @@ class Loop:
     def finding(self) -> Finding:
         """Return how the loop is."""
         since = time.monotonic() - self._stepped_at
-        fine = self._failures == 0 and (self._thread.is_alive() or self._stopping.is_set())
-        told = self._message or f"{self._steps} steps, the last one {since:.1f} s ago"
+        failures, message = self._failed  # read at once: the loop goes on meanwhile
+        fine = failures == 0 and (self._thread.is_alive() or self._stopping.is_set())
+        told = message or f"{self._steps} steps, the last one {since:.1f} s ago"
         fix = "" if fine else "read the engine's log; the loop tries again by itself"
         return Finding(name=f"loop {self._plan.name}", fine=fine, message=told, fix=fix)
 
@@ -71,19 +71,20 @@ class Loop:
         try:
             changed = self._plan.step()
         except Exception as error:
-            return self._failed(error)
-        self._failures, self._message = 0, ""
+            return self._tell(error)
+        self._failed = (0, "")
         self._steps += 1
         self._stepped_at = time.monotonic()
         return 0.0 if changed else self._plan.pause_seconds
 
-    def _failed(self, error: Exception) -> float:
+    def _tell(self, error: Exception) -> float:
         """Tell of a failure and return how long to wait."""
-        self._failures += 1
-        exponent = min(self._failures - 1, 16)  # 2 ** 16 is far above the longest wait
+        failures = self._failed[0] + 1
+        exponent = min(failures - 1, 16)  # 2 ** 16 is far above the longest wait
         wait = min(_FIRST_BACKOFF_SECONDS * float(2**exponent), _LAST_BACKOFF_SECONDS)
-        self._message = f"failed {self._failures} times in a row: {type(error).__name__}: {error}"
+        message = f"failed {failures} times in a row: {type(error).__name__}: {error}"
+        self._failed = (failures, message)
         # What Berth raises on purpose explains itself; for anything else the trace is needed.
         trace = None if isinstance(error, BerthError) else error
-        _LOG.error("%s %s; again in %.1f s", self._plan.name, self._message, wait, exc_info=trace)
+        _LOG.error("%s %s; again in %.1f s", self._plan.name, message, wait, exc_info=trace)
         return wait

@@ -28,6 +28,13 @@ class TrainingDesk:
         """Return the newest trainings outside pipelines, with their records."""
         return self._store.recorded(limit)
 
+    def damaged(self) -> tuple[training.Damaged, ...]:
+        """Return those whose records cannot be read."""
+        return tuple(
+            training.Damaged(name=name, message=fault.message, fix=fault.fix)
+            for name, fault in self._store.damaged().items()
+        )
+
     def one(self, name: str) -> Recorded:
         """Return a training outside a pipeline, with its record.
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from api.cli.story import clearing, director, scenes, traffic, workspace
+from api.cli.story.gate import Gate
 from api.cli.story.stage import Stage
 from api.cli.story.supervisor import EngineCommand, Supervisor
 from api.cli.story.telling import Teller
@@ -48,6 +49,7 @@ def stage(home: Path, heart: Path) -> Iterator[Stage]:
         )
     )
     engine = Remote(f"http://127.0.0.1:{port}")
+    gate = Gate(engine.url, director.free_port(), home / "gateway.log")
     environment = {
         **os.environ,
         "BERTH_HOME": str(home),
@@ -66,17 +68,20 @@ def stage(home: Path, heart: Path) -> Iterator[Stage]:
             engine=engine,
             teller=Teller(out, run),
             supervisor=supervisor,
+            gate=gate,
             calm_seconds=12.0,
             patience_seconds=PATIENCE_SECONDS,
         )
         supervisor.start()
         try:
             made.until("the engine to answer", engine.health)
+            gate.start()
             plan_id = scenes.plan(made)
             scenes.run(made, plan_id)
             scenes.serve(made)
             yield made
         finally:
+            gate.stop()
             if made.callers is not None:
                 made.callers.stop()
             try:

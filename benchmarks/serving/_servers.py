@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,12 +25,18 @@ class Address:
 
 
 @contextlib.contextmanager
-def ours(repository: Path, scratch: Path, more: Sequence[str] = ()) -> Iterator[Address]:
-    """Runs our server on a repository."""
+def ours(
+    repository: Path,
+    scratch: Path,
+    more: Sequence[str] = (),
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[Address]:
+    """Runs our server on a repository, with variables besides those of this process."""
     endpoint = scratch / f"endpoint-{time.monotonic_ns()}.json"
     command = [sys.executable, "-m", "executors.serving", str(repository), "--port", "0"]
     command += ["--grpc-port", "0", "--endpoint", str(endpoint)]
-    with ended(subprocess.Popen([*command, *more], env=dict(os.environ))) as process:
+    environment = {**os.environ, **(variables or {})}
+    with ended(subprocess.Popen([*command, *more], env=environment)) as process:
         wait(endpoint.exists, process)
         document = json.loads(endpoint.read_text(encoding="utf-8"))
         url = urlsplit(document["url"])

@@ -55,7 +55,8 @@ def recipe() -> Recipe:
     """Returns the recipe that the variable asks for."""
     wanted = json.loads(os.environ.get(VARIABLE, "{}"))
     torch.manual_seed(1)
-    model = perceptron() if wanted.get("network") == "perceptron" else convolutional()
+    width = wanted.get("width", 16)
+    model = perceptron() if wanted.get("network") == "perceptron" else convolutional(width)
     inputs, targets = images(wanted.get("rows", 2_000))
     if wanted.get("double", False):
         model, inputs = model.double(), inputs.double()
@@ -70,5 +71,6 @@ def recipe() -> Recipe:
         optimiser=wanted.get("optimiser", "sgd"),
         learning_rate=wanted.get("rate", 0.05),
         warm_up_steps=wanted.get("warm_up", 0),
+        half=wanted.get("half", False),
         seed=1,
     )

@@ -19,7 +19,7 @@ from engine.documents.codecs.base import (
     Word,
 )
 from engine.documents.codecs.containers import Auto, Listed, Mapped
-from engine.documents.codecs.forms import Field, Form, Named, Values, present
+from engine.documents.codecs.forms import Brief, Field, Form, Named, Values, present
 from engine.documents.codecs.quantities import (
     AVAILABILITY,
     CPU,
@@ -137,7 +137,7 @@ TASK_FIELDS: dict[str, Field] = {
         Listed(Text("a word", 10_000), unique=False), "program with arguments, instead of ours"
     ),
     "image": Field(Text("an image"), "container image that holds the command"),
-    "reads": Field(Text("a path or URI"), "data it reads; relative paths below the folder"),
+    "reads": Field(Text("a path or URI"), "data it reads; relative paths start at the folder"),
     "writes": Field(Text("a path or URI"), "where it writes beside its outputs"),
     "volume": Field(Auto(VOLUME), "how much data it reads"),
     "data in": Field(Text("a cluster"), "cluster where that lies; moving it elsewhere is paid for"),
@@ -159,7 +159,7 @@ TASK_FIELDS: dict[str, Field] = {
     "memory": Field(Auto(MEMORY), "memory"),
     "disk": Field(Auto(DISK), "local disk"),
     "network": Field(Auto(NETWORK), "bandwidth"),
-    "gpu": Field(Auto(GPU), "GPUs"),
+    "gpu": Field(Auto(Brief(GPU, "count")), "GPUs: how many, or with kind and memory"),
     "requests": Field(RATE, "requests at the peak"),
     "p99": Field(LATENCY, "latency that 99 % of requests keep, over 30 days"),
     "availability": Field(AVAILABILITY, "share of requests answered, over 30 days"),

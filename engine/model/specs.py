@@ -224,7 +224,8 @@ class TaskSpec:
     """One task. Only `kind` is needed: all else is forecast or has the default shown.
 
     when: a CEL expression over outputs of upstream tasks and parameters of any; false skips it.
-    reads: paths or URIs of the data; relative paths stand below the pipeline's `folder`.
+    reads: path or URI of the data; relative paths start at the pipeline's `folder`, and are not
+        kept in it: a task may read what its command may.
     model: families to train (`knn`, `tree`, `forest`, `svm`, `boosting`, `logistic`), or one of
         the models of operations (`arima`, `transformer`, `graph`), trained on what the task reads.
     trials: configurations tried for each family.

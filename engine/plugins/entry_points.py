@@ -39,8 +39,10 @@ def load(group: str, *, path: Iterable[str] | None = None) -> Mapping[str, type]
     owners: dict[str, str] = {}
     folders = sys.path if path is None else list(path)
     for distribution in importlib.metadata.distributions(path=folders):
-        owner = f"{distribution.metadata['Name']} {distribution.version}"
-        for entry in distribution.entry_points.select(group=group):
+        entries = distribution.entry_points.select(group=group)
+        # Reading the metadata of two hundred distributions that bring nothing takes 0.1 s.
+        owner = f"{distribution.metadata['Name']} {distribution.version}" if entries else ""
+        for entry in entries:
             if entry.name in found:
                 raise _broken(entry, owner, f"{owners[entry.name]} has the same name")
             found[entry.name] = _class(entry, owner)

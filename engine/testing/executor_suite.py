@@ -14,7 +14,7 @@ from engine.model.errors import UnreachableError
 from engine.model.identifiers import AttemptId
 from engine.ports import Executor, SuspendingExecutor
 
-LIMIT_SECONDS = 60.0
+LIMIT_SECONDS = 300.0
 """How long a test waits for what an executor does in its own time."""
 
 

@@ -27,9 +27,15 @@ HELD = Resources(cpu_cores=1.0, memory_gib=1.0)
 DURATION = Quantiles(p50=10.0, p80=12.0, p90=14.0, p95=16.0, p99=20.0)
 
 
-def fleet(*names: str, node_count: int = 4, speed: float = 1.0, grace_seconds: float = 10) -> Fleet:
+def fleet(
+    *names: str,
+    node_count: int = 4,
+    speed: float = 1.0,
+    grace_seconds: float = 10,
+    gpu_count: int = 0,
+) -> Fleet:
     """Return clusters with one pool each, of nodes with 2 cores and 4 GiB."""
-    shape = NodeShape(machine="small", cpu_cores=2, memory_gib=4)
+    shape = NodeShape(machine="small", cpu_cores=2, memory_gib=4, gpu_count=gpu_count)
     return Fleet(
         clusters=tuple(
             Cluster(

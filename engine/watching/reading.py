@@ -17,6 +17,7 @@ from engine.model.records import ALARMS, CURSORS, SEASONS, SIGNALS, Cursor, Put,
 from engine.model.signals import Season, Signal
 from engine.model.sizing import USE_SIGNALS
 from engine.ports import Detector, Remembering, SignalSource
+from engine.watching import promises
 from engine.watching.desk import Desk
 from engine.watching.recent import Recent
 
@@ -116,7 +117,8 @@ class Reading:
                 batch.cursors.append(Cursor(source=source.name, position=position))
         batch.signals.sort(key=lambda signal: signal.at)
         tested = _tested(batch.signals)
-        batch.alarms = [self._dated(alarm) for alarm in self._detector.observe(tested)]
+        found = [self._dated(alarm) for alarm in self._detector.observe(tested)]
+        batch.alarms = [promises.weighed(self._desk.ledger, alarm) for alarm in found]
         if isinstance(self._detector, Remembering):
             batch.seasons = list(self._detector.remembered())
         self._recent.add(batch.signals)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 from pathlib import Path
 
 from engine.model.dispatches import AttemptOrder
-from engine.model.errors import RefusedError, RetryableError, UnreachableError
+from engine.model.errors import RefusedError, RetryableError
 from engine.model.specs import TaskKind
 from engine.ports import ArtifactStore, Clock, FleetSource
 from executors.containers import podman
@@ -25,10 +23,9 @@ class Containers:
     identity say whether it lives; podman is asked only before that and after the end.
     """
 
-    def __init__(self, home: Path, settings: ContainerSettings, source: FleetSource) -> None:
+    def __init__(self, home: Path, settings: ContainerSettings) -> None:
         self._home = home
         self._settings = settings
-        self._source = source
         self._podman = podman.Podman(settings.podman)
         self._counts: dict[str, int] = {}
         self._gone: set[str] = set()
@@ -48,9 +45,8 @@ class Containers:
 
         Raises:
             RefusedError: when it is to serve, several nodes are to run it, its pipeline's folder
-                cannot be shown to it, the image does not have what it runs, or its pool not the
-                GPUs.
-            RetryableError: when podman does not answer, or the pool is gone.
+                cannot be shown to it, or the image does not have what it runs.
+            RetryableError: when podman does not answer.
         """
         if order.kind is TaskKind.SERVE:
             message = f"{order.attempt_id!r} serves, and containers here run tasks that end"
@@ -61,8 +57,7 @@ class Containers:
         self._check_paths(order)
         self._check_image(order)
         name = podman.name_of(self._home, order.attempt_id)
-        noted = {"name": name, "gpus": self._gpus(order)}
-        files.write_durably(folder / files.CONTAINER, files.dump(noted))
+        files.write_durably(folder / files.CONTAINER, name.encode())
         (folder / files.CONTAINER_PID).touch()
 
     def _check_paths(self, order: AttemptOrder) -> None:
@@ -87,23 +82,6 @@ class Containers:
             fix = "`berth image build berth:0.1 --podman` makes one; set it as `container_image`"
             raise RefusedError(message, fix=fix)
 
-    def _gpus(self, order: AttemptOrder) -> list[int]:
-        """Return the numbers of the GPUs that an attempt gets: those that fewest others have."""
-        wanted = math.ceil(order.limits.gpu_count)
-        if not wanted:
-            return []
-        try:
-            there = self._source.fleet().cluster(order.cluster).pool(order.pool).shape.gpu_count
-        except KeyError as error:
-            message = f"{order.cluster!r} has no pool {order.pool!r} any more"
-            raise UnreachableError(message, fix="place the task elsewhere") from error
-        if wanted > there:
-            message = f"{order.attempt_id!r} wants {wanted} GPUs, and {order.pool!r} has {there}"
-            raise RefusedError(message, fix="correct its `gpu`, or the machine of the pool")
-        running = [path for path in (self._home / "attempts").iterdir() if not _is_over(path)]
-        taken = [gpu for path in running for gpu in noted_gpus(path)]
-        return launch.least_used(range(there), wanted, taken)
-
     def spawn(self, order: AttemptOrder, folder: Path) -> None:
         """Start a container; when that fails, nothing of it is left.
 
@@ -119,8 +97,7 @@ class Containers:
             (self._home / name).mkdir(exist_ok=True)
         (self._home / "started.log").touch()
         cores = len(told["cpus"]) or os.cpu_count() or 1
-        gpus = noted_gpus(folder)
-        words = podman.arguments(order, self._home, told, self._settings, cores, gpus)
+        words = podman.arguments(order, self._home, told, self._settings, cores)
         try:
             self._podman.run(words, self._settings.image, folder)
         except RetryableError:
@@ -163,19 +140,6 @@ class Containers:
                 self._podman.remove(name)
 
 
-def noted_gpus(folder: Path) -> list[int]:
-    """Return the numbers of the GPUs of an attempt; none where nothing is noted."""
-    try:
-        noted: object = json.loads((folder / files.CONTAINER).read_bytes())
-    except (OSError, ValueError):
-        return []
-    return list(noted.get("gpus", ())) if isinstance(noted, dict) else []
-
-
-def _is_over(folder: Path) -> bool:
-    return (folder / files.STATE).exists() or (folder / files.EXIT).exists()
-
-
 class ContainerExecutor(LocalExecutor):
     """Runs attempts of local clusters in containers.
 
@@ -194,6 +158,6 @@ class ContainerExecutor(LocalExecutor):
         clock: Clock,
         settings: ContainerSettings,
     ) -> None:
-        containers = Containers(home.absolute(), settings, source)
+        containers = Containers(home.absolute(), settings)
         super().__init__(home, source, artifacts, clock, containers)
         containers.sweep()

@@ -59,14 +59,13 @@ def arguments(
     told: files.Launch,
     settings: ContainerSettings,
     cores: int,
-    gpus: Sequence[int] = (),
 ) -> list[str]:
     """Return the arguments of podman that start the container of an attempt.
 
     It sees its own folder, the registry of models and the pipeline's folder, these two read-only,
     and nothing else of the data folder.
-    told: what its shim is told; cores: how many it gets, for its thread counts; gpus: numbers of
-    those it gets, by the names that NVIDIA's toolkit gives them (CDI).
+    told: what its shim is told, the numbers of its GPUs too, which are asked for by the names that
+    NVIDIA's toolkit gives them (CDI); cores: how many it gets, for its thread counts.
     """
     folder = launch.folder_of(home, order.attempt_id)
     variables = {**launch.threads(cores // max(1, order.workers)), **launch.variables(order, home)}
@@ -78,7 +77,7 @@ def arguments(
         *("--security-opt", "no-new-privileges", "--security-opt", "label=disable"),
         *_repeated("--label", _labels(order, home)),
         *_limits(order, told, cores),
-        *[word for gpu in gpus for word in ("--device", f"nvidia.com/gpu={gpu}")],
+        *[word for gpu in told.get("gpus", []) for word in ("--device", f"nvidia.com/gpu={gpu}")],
         *_mounts(order, home, folder),
         *_repeated("--env", variables),
         *("--workdir", told["folder"], "--entrypoint", settings.python),

@@ -221,6 +221,8 @@ class Reflector:
         self._response = response
         self.contact_at = time.monotonic()
         try:
+            if self._stopped.is_set():
+                return  # told to stop while the watch was opened: nobody shuts its response
             for event in events:
                 self._take_in(event)
                 if self._stopped.is_set():

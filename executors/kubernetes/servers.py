@@ -19,6 +19,7 @@ from engine.model.errors import (
     DamagedError,
     NotFoundError,
     RefusedError,
+    RetryableError,
     UnreachableError,
 )
 from engine.model.identifiers import AttemptId
@@ -226,13 +227,20 @@ class Servers:
     ) -> None:
         """Have the pods of a colour as they are wanted, by a Deployment or an InferenceService."""
         package = wanted.package
+        bounds = (wanted.replicas_least, wanted.replicas_most)
+        try:
+            address = self._package(link, server, package)
+        except RetryableError as error:
+            # What runs this very package already has it: nothing waits for the registry.
+            if found is None or (found["package"], found.get("bounds")) != (package, bounds):
+                raise
+            _LOG.info("server %s on %s is left as it is: %s", server.name, link.given.name, error)
+            return
         document = objects.deployment(
             server,
             colour,
             package,
-            objects.Addresses(
-                package=self._package(link, server, package), signals=self._signals(server.sender)
-            ),
+            objects.Addresses(package=address, signals=self._signals(server.sender)),
             image=link.settings.image,
             python=link.settings.python,
         )
@@ -241,7 +249,6 @@ class Servers:
         if link.given.serving_priority_class:
             pod["spec"]["priorityClassName"] = link.given.serving_priority_class
         told = objects.hash_of(document)
-        bounds = (wanted.replicas_least, wanted.replicas_most)
         if found is not None and found["hash"] == told and found.get("bounds", bounds) == bounds:
             return
         if template is not None:

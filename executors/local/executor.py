@@ -14,6 +14,7 @@ import signal
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 from engine.model.dispatches import AttemptOrder, Observation
 from engine.model.errors import RefusedError, RetryableError, UnreachableError
@@ -123,10 +124,12 @@ class LocalExecutor:
         partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
         machine = sorted(os.sched_getaffinity(0))
         count = launch.cores_wanted(order, machine)
+        gpus, gpus_there = launch.gpus_wanted(order, cluster)
         document = launch.document(
             order,
             self._home,
-            cpus=launch.least_used(machine, count, self._taken_cores()),
+            cpus=launch.least_used(machine, count, self._taken("cpus")),
+            gpus=launch.least_used(range(gpus_there), gpus, self._taken("gpus")),
             down=self._switch.path(order.cluster),
             grace_seconds=cluster.grace_seconds,
             python=self._shims.python,
@@ -152,11 +155,11 @@ class LocalExecutor:
             shutil.rmtree(folder)
             raise _not_started(order, error, getattr(error, "fix", "")) from error
 
-    def _taken_cores(self) -> Iterator[int]:
-        """Yield the cores of attempts that run, one for each attempt on it."""
+    def _taken(self, what: Literal["cpus", "gpus"]) -> Iterator[int]:
+        """Yield the cores or GPUs of attempts that run, one for each attempt on it."""
         for folder in self._folders():
             document = None if self._is_over(folder) else files.read_launch(folder)
-            yield from document["cpus"] if document else ()
+            yield from document.get(what, []) if document else ()
 
     def _clear_half_prepared(self) -> None:
         """Remove folders that a crash left before they had their name."""

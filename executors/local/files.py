@@ -8,7 +8,7 @@
       signals.jsonl measured values           endpoint.json where a server listens
       stop          that it was asked to end  exit.json     how the command ended
       state.json    the final observation
-      container     its name and GPUs      container.pid  its first process, as seen from here
+      container     its name               container.pid  its first process, as seen from here
 
 `executors.local.shim` imports this module, so it stays free of everything heavy.
 """
@@ -58,8 +58,9 @@ class Launch(TypedDict):
     """What the shim needs to know. Sizes in bytes, times in seconds; 0 or None: no limit.
 
     down: file whose existence means that the cluster refuses; started_log: file that gets a
-    line for every real start. inputs: digest of what comes in from each task before it. commit: of
-    the pipeline's folder, "" where that is no checkout.
+    line for every real start. gpus: numbers of those that the task may see. inputs: digest of what
+    comes in from each task before it. commit: of the pipeline's folder, "" where that is no
+    checkout.
     """
 
     attempt_id: str
@@ -71,6 +72,7 @@ class Launch(TypedDict):
     grace_seconds: float
     down: str
     started_log: str
+    gpus: NotRequired[list[int]]
     inputs: NotRequired[dict[str, str]]
     commit: NotRequired[str]
 
@@ -267,8 +269,7 @@ def read_launch(folder: Path) -> Launch | None:
     found = load(folder / LAUNCH)
     if found is None or not _fits(found, {"grace_seconds": float, "folder": str}):
         return None
-    cpus = found.get("cpus")
-    is_whole = isinstance(cpus, list) and all(_is(core, int) for core in cpus)
+    is_whole = _are_numbers(found.get("cpus")) and _are_numbers(found.get("gpus", []))
     return cast("Launch", found) if is_whole else None
 
 
@@ -285,6 +286,10 @@ _EXIT = {
 def _fits(document: Mapping[str, object], kinds: Mapping[str, type]) -> bool:
     """Whether a document has such values: a task may have written it."""
     return all(_is(document.get(name), kind) for name, kind in kinds.items())
+
+
+def _are_numbers(value: object) -> bool:
+    return isinstance(value, list) and all(_is(each, int) for each in value)
 
 
 def _is(value: object, kind: type) -> bool:

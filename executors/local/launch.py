@@ -13,7 +13,8 @@ from string import Template
 
 from engine.model import documents
 from engine.model.dispatches import AttemptOrder
-from engine.model.errors import RefusedError
+from engine.model.errors import RefusedError, UnreachableError
+from engine.model.fleet import Cluster
 from engine.model.specs import TaskKind
 from executors.local import files, processes, together
 from executors.tasks import records
@@ -83,10 +84,13 @@ def variables(order: AttemptOrder, home: Path) -> dict[str, str]:
     }
 
 
-def environment(order: AttemptOrder, home: Path, cores: int) -> dict[str, str]:
+def environment(
+    order: AttemptOrder, home: Path, cores: int, gpus: Sequence[int] = ()
+) -> dict[str, str]:
     """Return the whole environment of a task: this process's own, the contract's, thread counts.
 
-    The interpreter's folder leads the path, so that `python` is the one Berth runs on.
+    The interpreter's folder leads the path, so that `python` is the one Berth runs on. CUDA shows
+    the task no GPUs but its own, which it counts as the machine's tools do.
     """
     here = str(Path(sys.executable).parent)
     path = os.pathsep.join([here, os.environ.get("PATH", os.defpath)])
@@ -96,6 +100,8 @@ def environment(order: AttemptOrder, home: Path, cores: int) -> dict[str, str]:
     return {
         **own,
         **threads(cores // max(1, order.workers)),
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus)),
         "PATH": path,
         **variables(order, home),
     }
@@ -111,10 +117,31 @@ def cores_wanted(order: AttemptOrder, machine: Sequence[int]) -> int:
     return min(math.ceil(order.limits.cpu_cores * order.nodes), len(machine))
 
 
+def gpus_wanted(order: AttemptOrder, cluster: Cluster) -> tuple[int, int]:
+    """Return how many GPUs an attempt gets, at most all, and how many its machine has.
+
+    Raises:
+        UnreachableError: when its pool left the fleet.
+        RefusedError: when a node of it wants more GPUs than a machine of its pool has.
+    """
+    wanted = math.ceil(order.limits.gpu_count)
+    if not wanted:
+        return 0, 0
+    try:
+        there = cluster.pool(order.pool).shape.gpu_count
+    except KeyError as error:
+        message = f"{order.cluster!r} has no pool {order.pool!r} any more"
+        raise UnreachableError(message, fix="place the task elsewhere") from error
+    if wanted > there:
+        message = f"{order.attempt_id!r} wants {wanted} GPUs, and {order.pool!r} has {there}"
+        raise RefusedError(message, fix="correct its `gpu`, or the machine of the pool")
+    return min(wanted * order.nodes, there), there
+
+
 def least_used(machine: Sequence[int], count: int, taken: Iterable[int]) -> list[int]:
-    """Return the `count` cores with the fewest attempts on them, by number among equals."""
+    """Return the `count` cores or GPUs with the fewest attempts on them, by number among equals."""
     load = Counter(taken)
-    return sorted(sorted(machine, key=lambda core: (load[core], core))[:count])
+    return sorted(sorted(machine, key=lambda each: (load[each], each))[:count])
 
 
 def document(
@@ -122,6 +149,7 @@ def document(
     home: Path,
     *,
     cpus: list[int],
+    gpus: Sequence[int] = (),
     down: Path,
     grace_seconds: float,
     python: str = sys.executable,
@@ -133,6 +161,7 @@ def document(
         folder=str(folder_of(home, order.attempt_id) / files.WORK),
         memory_bytes=int(order.limits.memory_gib * order.nodes * 2**30),
         cpus=cpus,
+        gpus=list(gpus),
         time_limit_seconds=order.time_limit_seconds,
         grace_seconds=grace_seconds,
         down=str(down),
@@ -189,12 +218,13 @@ class Shims:
         """
         told = files.read_launch(folder)
         cores = len(told["cpus"]) if told else 0
+        gpus = told.get("gpus", []) if told else []
         log = str(folder / files.SHIM_LOG)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         pid = os.posix_spawn(
             sys.executable,
             [sys.executable, "-P", "-m", "executors.local.shim", str(folder)],
-            environment(order, self._home, cores or os.cpu_count() or 1),
+            environment(order, self._home, cores or os.cpu_count() or 1, gpus),
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o644),

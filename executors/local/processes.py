@@ -137,6 +137,13 @@ def tree(pid: int) -> list[psutil.Process]:
         return []
 
 
+def kill_tree(pid: int) -> None:
+    """Kill a process of one's own and all its descendants, whatever their environment."""
+    for each in tree(pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
+
+
 def memory_bytes(pid: int, *, limit: int = 0) -> int:
     """Return the memory of a tree.
 

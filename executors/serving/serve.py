@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 
 from engine.model.errors import BerthError, InvalidInputError
 from executors.packaging.security.policies.gate import Gate
-from executors.serving import standalone, tracing
+from executors.serving import logs, standalone, tracing
 from executors.serving.models import Prediction
 from executors.serving.packages import Packages
 from executors.serving.runner.process import Files, beside
@@ -49,6 +49,7 @@ def run(task: Task) -> None:
     task.write_outputs({})
     window_seconds = max(0.05, task.number("window_seconds", _WINDOW_SECONDS))
     listening = listen(int(task.number("port", 0)))
+    logs.to_standard_error()
     standalone.tune()
     windows = Windows(task)
     packages.processes.warm()

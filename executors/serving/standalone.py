@@ -26,7 +26,7 @@ import uvloop
 from engine.model.errors import BerthError, InfeasibleError, NotFoundError
 from executors.packaging.registry import OciRegistry
 from executors.packaging.security.policies.gate import Gate
-from executors.serving import tracing
+from executors.serving import logs, tracing
 from executors.serving.pushed import Pushed, admit
 from executors.serving.runtime.shelf import Shelf
 from executors.serving.v2.application import Application
@@ -110,6 +110,7 @@ def configuration(served: Any, inference: Application) -> ServingConfig:  # noqa
         http=InferenceProtocol,
         lifespan="off",
         ws="none",
+        log_config=None,
         access_log=False,
         log_level="warning",
         server_header=False,
@@ -157,6 +158,7 @@ def run(settings: ServerSettings) -> None:
     if not settings.folder.is_dir():
         message = f"there is no folder {str(settings.folder)!r} to serve models of"
         raise NotFoundError(message, fix="name a folder of models; it may be empty")
+    logs.to_standard_error()
     listening = listen(settings.port, settings.host)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, listening))

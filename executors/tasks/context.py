@@ -135,7 +135,7 @@ class Task:
 
     @property
     def reads(self) -> Path:
-        """The data to read; relative paths stand below the pipeline's folder."""
+        """The data to read; relative paths start at the pipeline's folder."""
         given = self.spec.get("reads")
         if not given:
             raise BadInputError(f"task {self.name!r} says no file to read; add `reads: FILE`")

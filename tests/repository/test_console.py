@@ -56,7 +56,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[console.Reader]
 
 @pytest.mark.slow
 @pytest.mark.network
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1_200)
 @pytest.mark.parametrize(
     "path", [pytest.param(p, id=str(p.relative_to(ROOT))) for p in DOCUMENTS if followed(p)]
 )

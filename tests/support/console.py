@@ -30,7 +30,7 @@ from executors.local import processes
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
-LONGEST_SECONDS = 60.0
+LONGEST_SECONDS = 300.0
 PAUSE_SECONDS = 0.3
 _BLOCK = re.compile(
     r"(?:^<!-- file: (?P<file>\S+) -->\n+)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$",
@@ -210,7 +210,7 @@ class Reader:
 def _berth(arguments: list[str]) -> tuple[int, str]:
     """Run a command of ours in this process, which imports its libraries once for all of them."""
     said = io.StringIO()
-    command = typer.main.get_command(application())
+    command = application()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
             code = command.main(arguments, prog_name="berth", standalone_mode=False)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -33,10 +34,22 @@ tasks:
   train: {kind: train, after: etl, model: knn, trials: 2}
 """
 
+LEAVE = "import os; open(os.environ['BERTH_OUTPUTS'] + '/outputs.json', 'w').write('{}')"
+"""What a command must leave behind."""
 AS_OF = 1_800_000_000.0
 
 
-def until(look: Callable[[], T | None], seconds: float = 30.0) -> T:
+def waiting(file: Path) -> str:
+    """Return a program that ends well once a file is there, or after a while without a test."""
+    return (
+        f"import pathlib, time; file = pathlib.Path({str(file)!r})\n"
+        "for _ in range(12_000):\n"
+        "    if file.exists(): break\n"
+        f"    time.sleep(0.05)\n{LEAVE}"
+    )
+
+
+def until(look: Callable[[], T | None], seconds: float = 90.0) -> T:
     """Return what `look` finds as soon as it finds something."""
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:

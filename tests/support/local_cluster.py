@@ -25,20 +25,21 @@ from engine.model.specs import TaskKind
 from engine.testing import samples
 from executors.local import ClusterSwitch, FileFleetSource, FolderArtifacts, LocalExecutor
 
-LIMIT_SECONDS = 60.0
+LIMIT_SECONDS = 300.0
 RUN = RunId("r-1")
 OUTPUTS = "import os, json; from pathlib import Path; out = Path(os.environ['BERTH_OUTPUTS']); "
 WRITES = OUTPUTS + "(out / 'outputs.json').write_text(json.dumps({'rows': 3})); "
-LASTS = "import time; time.sleep(300)"
+LASTS = "import time; time.sleep(600)"
 
 
 class LocalCluster:
     """A data folder with one cluster, `here`, whose grace period is short."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, gpu_count: int = 0) -> None:
         self.home = home
         self.switch = ClusterSwitch(home)
-        self.source = FileFleetSource(samples.fleet("here", grace_seconds=1.0), self.switch)
+        fleet = samples.fleet("here", grace_seconds=1.0, gpu_count=gpu_count)
+        self.source = FileFleetSource(fleet, self.switch)
         self.artifacts = FolderArtifacts(home / "artifacts")
         self.executor = self.reopened()
 

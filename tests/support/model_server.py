@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
-LIMIT_SECONDS = 60.0
+LIMIT_SECONDS = 300.0
 
 
 class ServerProcess:

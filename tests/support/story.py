@@ -123,14 +123,14 @@ def _end(process: subprocess.Popen[bytes], home: Path) -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(60.0)
+            process.wait(180.0)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
     left = [one for one in psutil.process_iter(["cmdline"]) if _is_of(one, home)]
     for one in left:
         one.kill()
-    psutil.wait_procs(left, timeout=10.0)
+    psutil.wait_procs(left, timeout=60.0)
 
 
 def _is_of(process: psutil.Process, home: Path) -> bool:

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from api.cli.story import clearing, recorded, scenes, workspace
+from api.cli.story.gate import Gate
 from api.cli.story.recorded import Figure
 from api.cli.story.stage import PATIENCE_SECONDS, PODS_PATIENCE_SECONDS, Stage, StoryError
 from api.cli.story.supervisor import EngineCommand, Supervisor
@@ -76,11 +77,13 @@ def tell(wish: Wish, run: Callable[[Sequence[str]], int]) -> int:
     port = wish.port or free_port()
     supervisor = Supervisor(_engine(space, port, wish), wish.crash_points)
     engine = Remote(f"http://127.0.0.1:{port}")
+    gate = Gate(engine.url, free_port(), home / "gateway.log")
     stage = Stage(
         space=space,
         engine=engine,
         teller=Teller(sys.stdout, run),
         supervisor=supervisor,
+        gate=gate,
         calm_seconds=BRIEF_CALM_SECONDS if wish.brief else CALM_SECONDS,
         fail_with=wish.fail_with,
         patience_seconds=PODS_PATIENCE_SECONDS if wish.fail_with else PATIENCE_SECONDS,
@@ -105,6 +108,7 @@ def tell(wish: Wish, run: Callable[[Sequence[str]], int]) -> int:
             # Callers go last: a model that serves on without any is an alarm of its own.
             _clear(stage)
         finally:
+            gate.stop()
             if stage.callers is not None:
                 stage.callers.stop()
             supervisor.stop()
@@ -152,6 +156,7 @@ def _play(stage: Stage, summary: Summary, acts: Sequence[Act]) -> None:
     stage.teller.scene("Start: the engine with its embedded defaults")
     health = stage.until("the engine to answer", stage.engine.health)
     stage.teller.say(f"Berth {health.version} answers at {stage.engine.url}")
+    stage.gate.start()
     plan_id = scenes.plan(stage)
     run_id = scenes.run(stage, plan_id)
     summary.stored.update({"plan": Figure(value=plan_id), "run": Figure(value=run_id)})

@@ -64,6 +64,8 @@ def run(stage: Stage, plan_id: str) -> str:
 def serve(stage: Stage) -> Outcome:
     """Replay held-out records against the served model for a while."""
     stage.teller.scene("Serve: held-out records against the model (Open Inference Protocol v2)")
+    stage.until("the gateway to answer", stage.gate.answers)
+    stage.teller.say(f"callers ask {stage.gate.url} (berth gateway), wherever the model serves")
     callers = _callers(stage)
     began_at = time.time()
     callers.start()
@@ -182,6 +184,7 @@ def cluster_fault(stage: Stage) -> Outcome:
         ],
         callers={
             "cluster fault: requests failed while moving": lost.failed,
+            "cluster fault: longest wait of a caller, seconds": round(lost.longest_seconds, 1),
             "cluster fault: failed requests afterwards": after.failed,
         },
     )
@@ -232,7 +235,7 @@ def _callers(stage: Stage) -> traffic.Traffic:
     return traffic.Traffic(
         stage.space.held_out,
         stage.space.labels,
-        traffic.Address(stage.engine.deployments).endpoint,
+        stage.gate.url,
         model=PIPELINE,
         requests_per_second=REQUESTS_PER_SECOND,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from api.cli.story import traffic, workspace
+from api.cli.story.gate import Gate
 from api.cli.story.supervisor import Supervisor
 from api.cli.story.telling import Teller
 from api.client.remote import Remote
@@ -15,7 +16,7 @@ from engine.model import errors
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 300.0
 PODS_PATIENCE_SECONDS = 600.0
 """Pods start in seconds where processes start in fractions of one."""
 PAUSE_SECONDS = 0.2
@@ -40,6 +41,7 @@ class Stage:
     engine: Remote
     teller: Teller
     supervisor: Supervisor
+    gate: Gate
     calm_seconds: float
     fail_with: Sequence[str] = ()
     patience_seconds: float = PATIENCE_SECONDS

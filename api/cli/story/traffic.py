@@ -9,23 +9,25 @@ from dataclasses import dataclass
 
 import httpx
 
+from api.cli.story.gate import WAIT_SECONDS
 from api.cli.story.workspace import Record
-from engine.model import dispatches, errors
 
 LABEL_DELAY_SECONDS = 0.5
 LABELS_AT_ONCE = 10
-LOOK_SECONDS = 0.5
+TIMEOUT_SECONDS = WAIT_SECONDS + 10.0
+"""A request waits at the gateway while its model is moved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """What the callers saw since the last reset."""
+    """What the callers saw since the last reset. longest_seconds: of a request's answer."""
 
     sent: int = 0
     failed: int = 0
     right: int = 0
     last_failure: str = ""
     last_failed: bool = False
+    longest_seconds: float = 0.0
 
     @property
     def quality(self) -> float:
@@ -34,41 +36,10 @@ class Tally:
         return self.right / answered if answered else 0.0
 
 
-class Address:
-    """Where the model serves, looked up twice a second by a thread of its own.
-
-    A caller that asked the engine before each request would measure the engine, not the model.
-    """
-
-    def __init__(self, deployments: Callable[[], Sequence[dispatches.Deployment]]) -> None:
-        self._deployments = deployments
-        self._endpoint: str | None = None
-        self._look()
-        threading.Thread(target=self._keep_looking, name="address", daemon=True).start()
-
-    def endpoint(self) -> str | None:
-        """Return the base URL that was last seen."""
-        return self._endpoint
-
-    def _keep_looking(self) -> None:
-        pause = threading.Event()
-        while not pause.wait(LOOK_SECONDS):
-            self._look()
-
-    def _look(self) -> None:
-        try:
-            found = self._deployments()
-        except (errors.BerthError, RuntimeError):
-            # The engine is away, or the story is over and its client closed (RuntimeError): the
-            # model server goes on, and so do its callers.
-            return
-        self._endpoint = next((one.endpoint for one in found if one.endpoint), None)
-
-
 class Traffic:
-    """Replays records against whatever address serves the model, in a thread of its own.
+    """Replays records against the served model, in a thread of its own.
 
-    endpoint: returns the model's base URL, or None while nothing serves.
+    base: URL below which the model answers.
     change: applied to each record before it is sent; replaced while running to change units.
     """
 
@@ -76,7 +47,7 @@ class Traffic:
         self,
         records: Sequence[Record],
         labels: Sequence[int],
-        endpoint: Callable[[], str | None],
+        base: str,
         *,
         model: str,
         requests_per_second: float,
@@ -84,14 +55,14 @@ class Traffic:
         self.change: Callable[[Record], Record] = dict
         self._truth: Callable[[Record, int], int] = lambda _record, label: label
         self._records = list(zip(records, labels, strict=True))
-        self._endpoint = endpoint
+        self._base = base
         self._model = model
         self._pause = 1.0 / requests_per_second
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._tally = Tally()
         self._late: list[tuple[float, str, int]] = []
-        self._http = httpx.Client(timeout=5.0, trust_env=False)
+        self._http = httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False)
         self._thread = threading.Thread(target=self._replay, name="traffic", daemon=True)
 
     def start(self) -> None:
@@ -132,10 +103,6 @@ class Traffic:
             self._stopping.wait(max(0.0, due - time.monotonic()))
 
     def _send(self, request: str, record: Record, label: int) -> None:
-        base = self._endpoint()
-        if base is None:
-            self._count(failure="nothing serves the model")
-            return
         body = {
             "id": request,
             "inputs": [
@@ -143,35 +110,31 @@ class Traffic:
                 for name, value in record.items()
             ],
         }
+        began = time.monotonic()
         try:
-            answer = self._http.post(f"{base}/v2/models/{self._model}/infer", json=body)
+            answer = self._http.post(f"{self._base}/v2/models/{self._model}/infer", json=body)
             answer.raise_for_status()
         except httpx.HTTPError as error:
-            self._count(failure=repr(error))
+            self._count(time.monotonic() - began, failure=repr(error))
             return
         outputs = {output["name"]: output["data"] for output in answer.json()["outputs"]}
-        self._count(right=int(outputs["label"][0]) == label)
+        self._count(time.monotonic() - began, right=int(outputs["label"][0]) == label)
         self._late.append((time.monotonic() + LABEL_DELAY_SECONDS, request, label))
 
     def _send_labels(self) -> None:
-        base = self._endpoint()
         now = time.monotonic()
-        if (
-            base is None
-            or len(self._late) < LABELS_AT_ONCE
-            or self._late[LABELS_AT_ONCE - 1][0] > now
-        ):
+        if len(self._late) < LABELS_AT_ONCE or self._late[LABELS_AT_ONCE - 1][0] > now:
             return
         ready = [entry for entry in self._late if entry[0] <= now]
         self._late = self._late[len(ready) :]
         labels = [{"id": request, "label": label} for _, request, label in ready]
         try:
-            self._http.post(f"{base}/v2/models/{self._model}/labels", json=labels)
+            self._http.post(f"{self._base}/v2/models/{self._model}/labels", json=labels)
         except httpx.HTTPError:
             # Labels are late by nature; those of a server that went away are lost with it.
             self._late = []
 
-    def _count(self, *, right: bool = False, failure: str = "") -> None:
+    def _count(self, seconds: float, *, right: bool = False, failure: str = "") -> None:
         with self._lock:
             old = self._tally
             self._tally = Tally(
@@ -180,4 +143,5 @@ class Traffic:
                 right=old.right + right,
                 last_failure=failure or old.last_failure,
                 last_failed=bool(failure),
+                longest_seconds=max(old.longest_seconds, seconds),
             )

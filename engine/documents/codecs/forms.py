@@ -101,6 +101,28 @@ class Form(Codec[T]):
 
 
 @dataclass(frozen=True)
+class Brief(Codec[T]):
+    """A form, or the value of one of its keys alone: `gpu: 2` for `gpu: {count: 2}`."""
+
+    form: Form[T]
+    key: str
+
+    def read(self, node: Node) -> T:
+        """Return the value; what is no mapping is read as that of the key."""
+        if node.members is not None:
+            return self.form.read(node)
+        return self.form.build({self.key: self.form.fields[self.key].codec.read(node)})
+
+    def write(self, value: T) -> object:
+        """Return the whole mapping."""
+        return self.form.write(value)
+
+    def schema(self) -> Schema:
+        """Accept either."""
+        return {"anyOf": [self.form.schema(), self.form.fields[self.key].codec.schema()]}
+
+
+@dataclass(frozen=True)
 class Named(Codec[tuple[T, ...]]):
     """A mapping from names to values of one form, in the order written; never empty.
 

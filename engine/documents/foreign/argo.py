@@ -41,6 +41,7 @@ class Reader:
         self.notes = Notes()
         self.tasks: list[Task] = []
         self._opened = 0
+        self._room = building.Room()
         self._root = root
         spec = (root.members or {}).get("spec")
         outer = self.notes.members(spec, "Argo workflow")
@@ -118,11 +119,9 @@ class Reader:
 
     def _graph(self, nodes: list[Node], scope: Scope) -> list[str]:
         ends: dict[str, list[str]] = {}
-        left = {name.shown(): node for node in nodes if (name := _at(node, "name")) is not None}
-        while left:
-            ready = [n for n, node in left.items() if not _before(node, left) & left.keys()]
-            for one in ready or list(left)[:1]:
-                ends[one] = self._task(one, left.pop(one), scope, ends, "tasks")
+        named = {name.shown(): node for node in nodes if (name := _at(node, "name")) is not None}
+        for one in building.in_order({name: _before(node) for name, node in named.items()}):
+            ends[one] = self._task(one, named[one], scope, ends, "tasks")
         return [name for names in ends.values() for name in names]
 
     def _steps(self, groups: Node, scope: Scope) -> list[str]:
@@ -153,7 +152,7 @@ class Reader:
         for given in _items(_at(members.get("arguments"), "parameters")):
             key, value = _at(given, "name"), _at(given, "value")
             if key is not None and value is not None:
-                text = depending.put_in(value.shown(), scope.values)
+                text = self._put_in(value, value.shown(), scope)
                 values[f"inputs.parameters.{key.shown()}"] = text
             elif key is not None:
                 self.notes.add(given, f"`{key.shown()}` is given in a way that does not map")
@@ -192,6 +191,7 @@ class Reader:
         if node is None:
             return scope
         try:
+            self._check_room(node.shown(), scope)
             when, reads = depending.condition(node.shown(), scope.values, ends, word)
         except ValueError as error:
             self.notes.add(node, f"the condition does not map, the task never runs: {error}")
@@ -211,9 +211,9 @@ class Reader:
         )
         if node is None:
             return scope
-        items = _sequence(node) if "withSequence" in members else plain(node)
+        items = self._sequence(node, scope) if "withSequence" in members else plain(node)
         if isinstance(items, str):
-            items = depending.put_in(items, scope.values)
+            items = self._put_in(node, items, scope)
             output = depending.output_of(items, ends, word)
             if output is not None and scope.each is None:
                 over = Over("item", *output)
@@ -227,6 +227,39 @@ class Reader:
             return scope
         return replace(scope, each=rows)
 
+    def _sequence(self, node: Node, scope: Scope) -> list[object] | None:
+        """Return the numbers of `withSequence`; None where one of its bounds is not known."""
+        bounds: dict[str, int] = {}
+        for key, given in (node.members or {}).items():
+            if key not in {"count", "start", "end"}:
+                self.notes.add(given, f"`{key}` does not map: the turns get plain numbers")
+                continue
+            number = building.whole(self._put_in(given, given.shown(), scope))
+            if number is None:
+                return None
+            bounds[key] = number
+        first = bounds.get("start", 0)
+        if "end" not in bounds:
+            return [*range(first, first + min(bounds.get("count", 0), _SEQUENCE_MAX))]
+        step = 1 if bounds["end"] >= first else -1
+        return [*range(first, bounds["end"] + step, step)[:_SEQUENCE_MAX]]
+
+    # ------------------------------------------------------------------------ texts
+
+    def _put_in(self, node: Node, text: str, scope: Scope) -> str:
+        """Return a text with the values that are known put in, while there is room for them."""
+        try:
+            self._check_room(text, scope)
+        except ValueError as error:
+            self.notes.add(node, f"its values are not put in: {error}")
+            return text
+        return depending.put_in(text, scope.values)
+
+    def _check_room(self, text: str, scope: Scope) -> None:
+        names = depending.placeholders(text)
+        if not self._room.take(sum(len(scope.values.get(name, "")) for name in names)):
+            raise ValueError(f"all texts would grow by over {building.GROWTH_MAX:,} characters")
+
     # ------------------------------------------------------------------- containers
 
     def _container(
@@ -239,14 +272,14 @@ class Reader:
         task = Task(own, template.place.line, list(scope.after), list(scope.when))
         task.each = scope.each
         if "image" in found:
-            task.keys["image"] = depending.put_in(found["image"].shown(), scope.values)
+            task.keys["image"] = self._put_in(found["image"], found["image"].shown(), scope)
         texts = self._texts(node, found, scope, is_script=is_script)
         if texts:
             task.keys["command"] = [text or " " for text in texts]
         self._resources(found.get("resources"), task)
         limit = self.notes.members(members.get("retryStrategy"), "Argo retry").get("limit")
-        if limit is not None and limit.shown().isdecimal():
-            task.keys["retries"] = min(100, int(limit.shown()))
+        if limit is not None:
+            self._retries(limit, task, scope)
         if scope.join is not None and scope.after:
             task.keys["join"] = scope.join.value
         if scope.each and scope.at_once:
@@ -261,9 +294,9 @@ class Reader:
     ) -> list[str]:
         """Return the words that a container runs; a script is the last word of its shell."""
         words = [w for key in ("command", "args") for w in _items(found.get(key))]
-        texts = [depending.put_in(word.shown(), scope.values) for word in words]
+        texts = [self._put_in(word, word.shown(), scope) for word in words]
         if is_script and "source" in found:
-            source = depending.put_in(found["source"].shown(), scope.values)
+            source = self._put_in(found["source"], found["source"].shown(), scope)
             shell = task_shell(texts)
             texts = [*shell, source]
             if len(shell) < 2:  # noqa: PLR2004 - an interpreter and its option
@@ -281,6 +314,13 @@ class Reader:
                 fix = "read `$BERTH_INPUTS/TASK` (values: outputs.json)"
                 self.notes.add(node, f"`{{{{{name}}}}}` is known only while it runs: {fix}")
 
+    def _retries(self, limit: Node, task: Task, scope: Scope) -> None:
+        number = building.whole(self._put_in(limit, limit.shown(), scope))
+        if number is None or number < 0:
+            self.notes.add(limit, f"`{limit.shown()[:60]}` is no count of retries")
+        else:
+            task.keys["retries"] = min(100, number)
+
     def _resources(self, node: Node | None, task: Task) -> None:
         limits, requests = _at(node, "limits"), _at(node, "requests")
         for part in (limits, requests):
@@ -291,8 +331,8 @@ class Reader:
                     task.keys.setdefault("memory", gib)
                 elif name == "ephemeral-storage" and (gib := building.gib(value.shown())):
                     task.keys.setdefault("disk", gib)
-                elif name == _GPU and value.shown().isdecimal():
-                    task.keys["gpu"] = {"count": int(value.shown())}
+                elif name == _GPU and (count := building.whole(value.shown())) is not None:
+                    task.keys["gpu"] = {"count": count}
                 else:
                     self.notes.add(value, f"the resource `{name}` does not map")
 
@@ -301,7 +341,7 @@ def _parameters(scope: Scope) -> dict[str, Scalar]:
     """Return the inputs of a template whose values are known."""
     start = "inputs.parameters."
     return {
-        name.removeprefix(start): building.scalar(value)
+        name.removeprefix(start): building.exact(value)
         for name, value in scope.values.items()
         if name.startswith(start) and "{{" not in value
     }
@@ -317,26 +357,15 @@ def task_shell(words: list[str]) -> list[str]:
     return words
 
 
-def _sequence(node: Node) -> list[object]:
-    """Return the numbers of `withSequence`, as texts do not pad them."""
-    count, start, end = (_whole(_at(node, key)) for key in ("count", "start", "end"))
-    if end is None and not count:
-        return []
-    first = start or 0
-    last = end if end is not None else first + (count or 0) - 1
-    step = 1 if last >= first else -1
-    return [*range(first, last + step, step)[:_SEQUENCE_MAX]]
-
-
-def _before(node: Node, names: Mapping[str, Node]) -> set[str]:
-    """Return the tasks beside one that it waits for."""
+def _before(node: Node) -> set[str]:
+    """Return the tasks beside one that it waits for; words of its `depends` may be no tasks."""
     found = {item.shown() for item in _items(_at(node, "dependencies"))}
     expression = _at(node, "depends")
-    return found | (depending.words(expression.shown()) & names.keys() if expression else set())
+    return found | (depending.words(expression.shown()) if expression else set())
 
 
 def _whole(node: Node | None) -> int | None:
-    return int(node.shown()) if node is not None and node.shown().isdecimal() else None
+    return building.whole(node.shown()) if node is not None else None
 
 
 def _at(node: Node | None, *keys: str) -> Node | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from engine.documents.codecs.base import NAME_LENGTH_MAX
@@ -15,6 +16,10 @@ DEPTH_MAX = 16
 OPENED_MAX = 1_000
 """Templates, groups and tasks that are read: what uses itself twice doubles with each level."""
 TASKS_MAX = 1_000
+GROWTH_MAX = 1_000_000
+"""Characters that values add where they are put in: what is handed on twice doubles each time."""
+_CORES_MIN = 0.01
+_WHOLE = re.compile(r"-?[0-9]{1,9}")
 _KINDS = (
     ("train", ("train", "fit", "tune", "learn")),
     ("evaluate", ("eval", "compare", "validate", "score", "pick")),
@@ -39,6 +44,49 @@ class Task:
     each: list[dict[str, Scalar]] | Over | None = None
 
 
+@dataclass(slots=True)
+class Room:
+    """What texts may still grow by, in characters."""
+
+    left: int = GROWTH_MAX
+
+    def take(self, size: int) -> bool:
+        """Return whether there was room for as much, which is taken then."""
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
+
+
+def in_order(waits: Mapping[str, set[str]]) -> Iterator[str]:
+    """Yield names after those that they wait for, by their order else; a circle opens at its first.
+
+    waits: the names that each one waits for; others than its keys do not count.
+    """
+    left = {name: len(before & waits.keys()) for name, before in waits.items()}
+    followers: dict[str, list[str]] = {}
+    for name, before in waits.items():
+        for one in before:
+            followers.setdefault(one, []).append(name)
+    place = {name: index for index, name in enumerate(waits)}
+    ready = [name for name, count in left.items() if not count]
+    while left:
+        following: list[str] = []
+        for name in ready or [next(iter(left))]:
+            del left[name]
+            yield name
+            for one in followers.get(name, ()):
+                if one in left:
+                    left[one] -= 1
+                    following += [one] if not left[one] else []
+        ready = sorted(following, key=place.__getitem__)
+
+
+def whole(text: str) -> int | None:
+    """Return a text as a whole number of at most nine digits; None when it is none."""
+    return int(text) if _WHOLE.fullmatch(text) else None
+
+
 def name_of(text: str, taken: Iterable[str]) -> str:
     """Return a name of ours, near to another system's, that is not taken."""
     plain = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
@@ -59,11 +107,12 @@ def kind_of(name: str) -> str:
 
 
 def cores(text: str) -> str | None:
-    """Return a quantity of CPU of Kubernetes in our words."""
+    """Return a quantity of CPU of Kubernetes in our words; None for zero."""
     match = _QUANTITY.fullmatch(text.strip())
     if match is None or match[2] not in {"", "m"}:
         return None
-    return f"{float(match[1]) / (1000 if match[2] else 1):g} cores"
+    count = float(match[1]) / (1000 if match[2] else 1)
+    return f"{max(_CORES_MIN, count):g} cores" if count else None
 
 
 def gib(text: str) -> str | None:
@@ -103,8 +152,7 @@ def literal(value: Scalar) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value)
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
+    return json.dumps(value, ensure_ascii=False)
 
 
 def scalar(text: str) -> Scalar:
@@ -119,6 +167,13 @@ def scalar(text: str) -> Scalar:
         # Not a number, and infinity, are no values of ours.
         return value if abs(value) < float("inf") else text
     return text
+
+
+def exact(text: str) -> Scalar:
+    """Return a text as a number or truth where that is written just so: `1.10` and `007` stay."""
+    value = scalar(text)
+    shown = str(value).lower() if isinstance(value, bool) else str(value)
+    return value if shown == text else text
 
 
 def flattened(value: object) -> dict[str, Scalar]:

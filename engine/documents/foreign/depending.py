@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from engine.documents.foreign.building import literal, scalar
 from engine.model.specs import Join
 
-_PLACEHOLDER = re.compile(r"\{\{\s*(=?[^{}]*?)\s*\}\}")
+_PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}")
+_CONDITION_LENGTH_MAX = 100_000
+"""Characters of what a `depends` becomes; far more than a condition of ours may have."""
 _DEPENDS = re.compile(r"\s*(&&|\|\||!|\(|\)|[A-Za-z0-9][\w-]*(?:\.[A-Za-z]+)?)")
 _WHEN = re.compile(
     r"""\s*(?P<sign>&&|\|\||==|!=|>=|<=|=~|!~|[<>!(),+*/%-])
@@ -39,12 +41,12 @@ class Order:
 
 def placeholders(text: str) -> list[str]:
     """Return the names between double braces."""
-    return _PLACEHOLDER.findall(text)
+    return [name.strip() for name in _PLACEHOLDER.findall(text)]
 
 
 def put_in(text: str, values: Mapping[str, str]) -> str:
     """Return a text with the values that are known put in; others stay."""
-    return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), text)
+    return _PLACEHOLDER.sub(lambda found: values.get(found[1].strip(), found[0]), text)
 
 
 def words(expression: str) -> set[str]:
@@ -65,7 +67,7 @@ def depends(expression: str, ends: Mapping[str, Sequence[str]]) -> Order:
         ValueError: when it names what is not known.
     """
     tokens = _tokens(expression)
-    after: list[str] = []
+    names: dict[str, None] = {}
     signs = {token for token in tokens if token in {"||", "!"}}
     plain = True
     for token in tokens:
@@ -74,25 +76,37 @@ def depends(expression: str, ends: Mapping[str, Sequence[str]]) -> Order:
         name, _, state = token.partition(".")
         if name not in ends:
             raise ValueError(f"`{name}` is no task before it")
-        after += ends[name]
+        names[name] = None
         plain = plain and state in {"", "Succeeded"}
+    after = tuple(one for name in names for one in ends[name])
     if plain and not signs:
-        return Order(tuple(after))
+        return Order(after)
     if plain and signs == {"||"} and "&&" not in tokens:
-        return Order(tuple(after), join=Join.ANY)
-    return Order(tuple(after), when="".join(_state(token, ends) for token in tokens))
+        return Order(after, join=Join.ANY)
+    return Order(after, when=_states(tokens, ends))
 
 
 def _tokens(expression: str) -> list[str]:
     found: list[str] = []
-    position = 0
-    while position < len(expression.rstrip()):
+    position, end = 0, len(expression.rstrip())
+    while position < end:
         match = _DEPENDS.match(expression, position)
         if match is None:
             raise ValueError(f"{expression[position:][:40]!r} is not read")
         found.append(match[1])
         position = match.end()
     return found
+
+
+def _states(tokens: Sequence[str], ends: Mapping[str, Sequence[str]]) -> str:
+    parts: list[str] = []
+    length = 0
+    for token in tokens:
+        parts.append(_state(token, ends))
+        length += len(parts[-1])
+        if length > _CONDITION_LENGTH_MAX:
+            raise ValueError(f"it makes a condition of over {_CONDITION_LENGTH_MAX:,} characters")
+    return "".join(parts)
 
 
 def _state(token: str, ends: Mapping[str, Sequence[str]]) -> str:
@@ -111,7 +125,7 @@ def _state(token: str, ends: Mapping[str, Sequence[str]]) -> str:
 def output_of(text: str, ends: Mapping[str, Sequence[str]], word: str) -> tuple[str, str] | None:
     """Return our task and its output where a text is nothing but an output; else None."""
     found = _PLACEHOLDER.fullmatch(text.strip())
-    parts = found[1].split(".") if found is not None else []
+    parts = found[1].strip().split(".") if found is not None else []
     if len(parts) < 4 or parts[0] != word or parts[2] != "outputs":  # noqa: PLR2004
         return None
     ours = ends.get(parts[1], ())
@@ -131,7 +145,7 @@ def condition(
     reads: list[str] = []
 
     def put(found: re.Match[str]) -> str:
-        name = found[1]
+        name = found[1].strip()
         if name in values:
             return values[name]
         parts = name.split(".")
@@ -145,8 +159,8 @@ def condition(
 
     shown = _PLACEHOLDER.sub(put, text)
     cel: list[str] = []
-    position = 0
-    while position < len(shown.rstrip()):
+    position, end = 0, len(shown.rstrip())
+    while position < end:
         match = _WHEN.match(shown, position)
         if match is None or match["sign"] in {"=~", "!~"}:
             raise ValueError(f"{shown[position:][:40]!r} is not read")

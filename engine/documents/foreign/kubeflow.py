@@ -63,6 +63,7 @@ class Reader:
         executors = _at(deployment, "executors")
         self._executors = (executors.members or {}) if executors else {}
         self._opened = 0
+        self._room = building.Room()
 
     def read(self) -> dict[str, object]:
         """Return the pipeline."""
@@ -83,11 +84,9 @@ class Reader:
     def _group(self, dag: Node, scope: Scope) -> list[str]:
         """Add the tasks of a group; return the names of all of them."""
         ends: dict[str, list[str]] = {}
-        left = dict(dag.members or {})
-        while left:
-            ready = [name for name, node in left.items() if not _before(node) & left.keys()]
-            for name in ready or list(left):
-                ends[name] = self._task(name, left.pop(name), scope, ends)
+        named = dag.members or {}
+        for name in building.in_order({name: _before(node) for name, node in named.items()}):
+            ends[name] = self._task(name, named[name], scope, ends)
         return [name for names in ends.values() for name in names]
 
     def _task(
@@ -234,8 +233,9 @@ class Reader:
         self._command(container, task, scope)
         self._resources(container.get("resources"), task)
         retry = self.notes.members(members.get("retryPolicy"), "KFP retry")
-        if "maxRetryCount" in retry and retry["maxRetryCount"].shown().isdecimal():
-            task.keys["retries"] = min(100, int(retry["maxRetryCount"].shown()))
+        retries = building.whole(_shown(retry.get("maxRetryCount")))
+        if retries is not None and retries >= 0:
+            task.keys["retries"] = min(100, retries)
         if scope.join is not None:
             task.keys["join"] = scope.join.value
         if scope.at_once is not None and scope.each:
@@ -258,7 +258,8 @@ class Reader:
             value = values.get(found[1])
             if value is None or isinstance(value, Output):
                 return found[0]
-            return str(value).lower() if isinstance(value, bool) else str(value)
+            shown = str(value).lower() if isinstance(value, bool) else str(value)
+            return shown if self._room.take(len(shown)) else found[0]
 
         text = _PLACEHOLDER.sub(put, word.shown())
         if "{{$" in text:
@@ -285,7 +286,10 @@ class Reader:
         if accelerator is not None:
             kind_ = _at(accelerator, "resourceType") or _at(accelerator, "type")
             count = _at(accelerator, "resourceCount") or _at(accelerator, "count")
-            number = int(count.shown()) if count and count.shown().isdecimal() else 1
+            number = building.whole(_shown(count)) if count else 1
+            if number is None or number < 0:
+                self.notes.add(accelerator, f"`{_shown(count)[:60]}` is no count of GPUs")
+                number = 1
             task.keys["gpu"] = {"kind": _gpu(kind_.shown()) if kind_ else "auto", "count": number}
 
 
@@ -329,7 +333,7 @@ def _before(node: Node) -> set[str]:
 def _at_once(policy: Node | None) -> int | None:
     """Return how many turns may run at once; None for no limit, which is also what 0 says."""
     limit = _at(policy, "parallelismLimit")
-    return (limit is not None and limit.shown().isdecimal() and int(limit.shown())) or None
+    return max(0, building.whole(_shown(limit)) or 0) or None
 
 
 def _row(item: str, value: object) -> dict[str, Scalar]:

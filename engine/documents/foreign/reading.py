@@ -70,13 +70,14 @@ def import_pipeline(text: str, *, name: str) -> Imported:
 
 
 def _parts(text: str) -> list[str]:
-    """Return the documents of a text, lines kept where they were."""
+    """Return the documents of a text; of one that is foreign, lines are kept where they were."""
     found: list[str] = []
     start = 0
     for match in [*_SPLIT.finditer(text), None]:
         part = text[start : match.start() if match else len(text)]
         if part.strip() and not all(line.startswith("#") for line in part.split("\n") if line):
-            found.append("\n" * text.count("\n", 0, start) + part)
+            lines = text.count("\n", 0, start) if is_foreign(part) else 0
+            found.append("\n" * lines + part)
         start = match.end() if match else len(text)
     return found or [text]
 

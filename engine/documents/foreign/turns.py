@@ -34,7 +34,7 @@ def listed(value: object) -> list[object] | None:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
     return cast("list[object]", value) if isinstance(value, list) else None
 

@@ -26,7 +26,7 @@ from engine.model.errors import BerthError
 from executors.kubernetes import pod
 from executors.kubernetes.serving import DRAIN_SECONDS, PORT, shown
 from executors.kubernetes.serving.telling import Telling
-from executors.serving import standalone, tracing
+from executors.serving import logs, standalone, tracing
 from executors.serving.models import ServedModel
 from executors.serving.packages import Packages
 from executors.serving.server import ModelServer
@@ -38,6 +38,7 @@ _EARLY = 0.05
 
 def main(environment: Mapping[str, str]) -> int:
     """Serve the package that the environment names until a signal ends it; return the exit code."""
+    logs.to_standard_error()
     name, digest = environment["BERTH_MODEL"], environment["BERTH_PACKAGE"]
     target = Path(environment.get("BERTH_ROOT", "/berth")) / "package"
     try:

@@ -104,6 +104,7 @@ class Delivery:
         self._images.close()
         self._servers.close()
         self._checkers.close()
+        self._attestor.close()
 
     # ------------------------------------------------------------ repositories
 
@@ -174,6 +175,8 @@ class Delivery:
             finally:
                 self._servers.put_away()
                 self._checkers.put_away()
+                if not self._is_awaiting:
+                    self._attestor.close()
 
     def _deliver(self, name: str, commit: str, journal: Journal) -> Delivered:
         # What is thrown away is put away last, when the new model serves already.
@@ -184,6 +187,7 @@ class Delivery:
         clock = StageClock()
         with clock.measure(Step.READ):
             package = self._package(name, commit)
+        self._attestor.prepare()  # its process starts while the model is tested
         with clock.measure(Step.ENVIRONMENT):
             around = self._tested_with(package)
             server = self._begin(package)
@@ -324,6 +328,7 @@ class Delivery:
         """Begin what the next push needs, where pushes are awaited."""
         if not self._is_awaiting:
             return
+        self._attestor.prepare()
         self._checkers.prepare(self._tested_with(package))
         if package.settings.is_asked:
             self._servers.prepare(self._images.surroundings(package))

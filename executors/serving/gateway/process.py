@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import uvicorn
 import uvloop
 
-from executors.serving import standalone, tracing
+from executors.serving import logs, standalone, tracing
 from executors.serving.gateway.gateway import Gateway, Limits
 from executors.serving.gateway.table import Source, Table
 
@@ -45,6 +45,7 @@ def run(settings: GatewaySettings) -> None:
     Raises:
         InfeasibleError: when a port is in use, or grpcio is not installed.
     """
+    logs.to_standard_error()
     listening = standalone.listen(settings.port, settings.host)
     table = Table(settings.source, seconds=settings.refresh_seconds)
     tracer = tracing.from_environment(os.environ, "berth-gateway")
@@ -86,6 +87,7 @@ def configuration(gateway: Gateway) -> uvicorn.Config:
         http="httptools",
         lifespan="off",
         ws="none",
+        log_config=None,
         access_log=False,
         log_level="warning",
         server_header=False,

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.model.errors import Fault, InvalidInputError
 from executors.packaging.security.policies.gate import Gate
-from executors.serving import standalone
+from executors.serving import logs, standalone
 from executors.serving.models import ServedModel
 from executors.serving.runner import texts, uploads
 from executors.serving.runner.errors import CallError
@@ -182,6 +182,22 @@ class _Server(uvicorn.Server):
         self._ready()
 
 
+def configuration(served: ASGIApp) -> uvicorn.Config:
+    """Return how uvicorn serves a runner."""
+    return uvicorn.Config(
+        served,
+        loop="none",
+        http="httptools",
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+    )
+
+
 def serve(
     runner: Runner, *, host: str, port: int, context: str, ready: Callable[[str], None]
 ) -> None:
@@ -190,21 +206,11 @@ def serve(
     Raises:
         InfeasibleError: when the address cannot be used.
     """
+    logs.to_standard_error()
     listening = standalone.listen(port, host)
     standalone.tune()
-    config = uvicorn.Config(
-        RunnerServer(runner, context=context),
-        loop="none",
-        http="httptools",
-        lifespan="off",
-        ws="none",
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-    )
     url = f"http://{host}:{listening.getsockname()[1]}{context}"
-    server = _Server(config, lambda: ready(url))
+    server = _Server(configuration(RunnerServer(runner, context=context)), lambda: ready(url))
     runner.trials.await_more()
     with (
         contextlib.closing(runner.trials),

@@ -1,7 +1,8 @@
 """Models of torch as exported programs (`model.pt2`) or TorchScript (`model.pt`); extra `torch`.
 
 Neither format executes Python on loading. What torch does not say of a model (names, types and
-free sizes of its tensors) stands in `model.json` as `inputs` and `outputs`.
+free sizes of its tensors) stands in `model.json` as `inputs` and `outputs`. A model runs on the
+first GPU that its process may see, else on the processor.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from engine.model.errors import DamagedError
 from executors.serving.runtime.runners import FREE, TensorSpec
 from executors.serving.runtime.tensors import Array
 
+Call = Callable[[Sequence[Array]], list[Array]]
 _EXPORTED = ".pt2"
 
 
 class TorchRunner:
-    """A model of torch on the CPU, with one thread."""
+    """A model of torch, with one thread where it runs on the processor."""
 
     platform = "pytorch_torchscript"
 
@@ -37,20 +39,14 @@ class TorchRunner:
         if not inputs or not outputs:
             message = f"{source.name} does not say its inputs and outputs"
             raise DamagedError(message, fix="write them to model.json beside it")
-        self._torch = _torch()
-        self._torch.set_num_threads(1)
         self.inputs = inputs
         self.outputs = outputs
         self.stackable = all(s.shape and s.shape[0] == FREE for s in (*inputs, *outputs))
-        try:
-            if source.suffix == _EXPORTED:
-                self.platform = "pytorch_export"
-                self._call = self._torch.export.load(str(source)).module()
-            else:
-                self._call = self._torch.jit.load(str(source), map_location="cpu").eval()
-        except Exception as error:  # torch raises whatever its readers raise
-            message = f"{source.name} is no model of torch: {error}"
-            raise DamagedError(message, fix="export the model again") from error
+        if source.suffix == _EXPORTED:
+            self.platform = "pytorch_export"
+            self._call = _loaded(_exported, str(source), source.name)
+        else:
+            self._call = _loaded(_scripted, str(source), source.name)
 
     def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
         """Return the outputs.
@@ -58,44 +54,61 @@ class TorchRunner:
         Raises:
             ValueError: when the model cannot answer these values.
         """
-        torch = self._torch
-        try:
-            with torch.inference_mode():
-                tensors = [torch.from_numpy(np.array(array)) for array in inputs]
-                found = self._call(*tensors)
-        except (RuntimeError, TypeError, IndexError, AssertionError) as error:
-            raise ValueError(str(error).partition("\n")[0]) from error
-        answers = found if isinstance(found, tuple | list) else (found,)
+        answers = self._call([np.array(array) for array in inputs])
         if len(answers) != len(self.outputs):
             message = f"the model gave {len(answers)} outputs, model.json says {len(self.outputs)}"
             raise ValueError(message)
-        return [answer.numpy() for answer in answers]
+        return answers
 
 
-def program(data: bytes) -> Callable[[Sequence[Array]], list[Array]]:
-    """Return the function that runs an exported program with one thread.
+def program(data: bytes) -> Call:
+    """Return the function that runs an exported program, with one thread on the processor.
 
     Raises:
         DamagedError: when torch is not installed, or the bytes hold no program of it.
     """
+    return _loaded(_exported, io.BytesIO(data), "the package's model")
+
+
+def _loaded(load: Callable[[Any, Any, str], Any], source: Any, name: str) -> Call:  # noqa: ANN401 - a path or a stream
+    """Return the function that runs a model: arrays in, arrays out.
+
+    Raises:
+        DamagedError: when torch is not installed, or the source holds no model of it.
+    """
     torch = _torch()
     torch.set_num_threads(1)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        call = torch.export.load(io.BytesIO(data)).module()
+        call = load(torch, source, device)
     except Exception as error:  # torch raises whatever its readers raise
-        message = f"the package holds no model of torch: {error}"
+        message = f"{name} is no model of torch: {error}"
         raise DamagedError(message, fix="export the model again") from error
 
     def run(inputs: Sequence[Array]) -> list[Array]:
         try:
             with torch.inference_mode():
-                found = call(*[torch.from_numpy(array) for array in inputs])
+                found = call(*[torch.from_numpy(array).to(device) for array in inputs])
         except (RuntimeError, TypeError, IndexError, AssertionError) as error:
             raise ValueError(str(error).partition("\n")[0]) from error
         answers = found if isinstance(found, tuple | list) else (found,)
-        return [answer.numpy() for answer in answers]
+        return [answer.cpu().numpy() for answer in answers]
 
     return run
+
+
+def _exported(torch: Any, source: Any, device: str) -> Any:  # noqa: ANN401 - torch's types are not followed
+    """Return an exported program on a device; it was exported on a processor."""
+    found = torch.export.load(source)
+    if device != "cpu":
+        passes: Any = importlib.import_module("torch.export.passes")
+        found = passes.move_to_device_pass(found, device)
+    return found.module()
+
+
+def _scripted(torch: Any, source: Any, device: str) -> Any:  # noqa: ANN401 - torch's types are not followed
+    """Return a model in TorchScript on a device."""
+    return torch.jit.load(source, map_location=device).eval()
 
 
 def _torch() -> Any:  # noqa: ANN401 - torch is optional and its types are not followed

@@ -15,12 +15,16 @@ from typing import Any
 from engine.model.errors import RefusedError
 
 torch: Any = importlib.import_module("torch")
+ROOM_BYTES = 1 << 30
+"""For a pass on processors, unless something else is said."""
 PROBES = (2, 6)
 """Samples of the two small passes."""
 _OPTIMISER_COPIES = 3
 """Gradients, and two moments of Adam's kind: the most that an optimiser here keeps."""
 _MARGIN = 1.25
 """For what is not kept but used for a moment: the largest output and its gradient."""
+_GPU_SHARE = 0.9
+"""Of a GPU's free memory: the rest is for its libraries, and for what lies between blocks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +37,13 @@ class Need:
     def samples(self, memory_bytes: int) -> int:
         """Return how many samples fit, 0 when not even one does."""
         return int(max(memory_bytes - self.fixed_bytes, 0) / (self.sample_bytes * _MARGIN))
+
+
+def room_bytes(device: str) -> int:
+    """Return the memory for a pass where nobody says how much: of a GPU, what is free."""
+    if not device.startswith("cuda"):
+        return ROOM_BYTES
+    return int(_GPU_SHARE * torch.cuda.mem_get_info(device)[0])
 
 
 def measure(

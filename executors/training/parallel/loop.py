@@ -22,7 +22,6 @@ from executors.training.parallel import batches, checkpoints, metrics, optimiser
 from executors.training.parallel.recipe import Recipe
 
 torch: Any = importlib.import_module("torch")
-_MEMORY_BYTES = 1 << 30
 
 
 class DivergedError(FinalError):
@@ -54,7 +53,7 @@ class Limits:
 
     checkpoint_steps: int = 100
     seconds_max: float = math.inf
-    memory_bytes: int = _MEMORY_BYTES
+    memory_bytes: int = batches.ROOM_BYTES
 
 
 def train(
@@ -69,7 +68,8 @@ def train(
     """Train from the last checkpoint to the end; return the number of steps taken in all.
 
     Worker 0 writes `metrics.jsonl` (loss, norm of the gradient and learning rate by step) and
-    checkpoints to `folder`, and reports each step.
+    checkpoints to `folder`, and reports each step. A norm that is no finite number is left out:
+    half precision finds its scale by such steps, which change nothing.
 
     Raises:
         DivergedError: when the loss is no finite number.
@@ -90,15 +90,10 @@ def train(
             if not math.isfinite(loss):
                 raise DivergedError(step, loss)
             step += 1
-            write(
-                {
-                    "step": step,
-                    "loss": loss,
-                    "gradient_norm": parts.gradient_norm,
-                    "rate": parts.rate(step - 1),
-                    "seconds": clock() - began,
-                }
-            )
+            line = {"step": step, "loss": loss, "rate": parts.rate(step - 1)}
+            if math.isfinite(parts.gradient_norm):
+                line["gradient_norm"] = parts.gradient_norm
+            write({**line, "seconds": clock() - began})
             if late or step == steps or step % limits.checkpoint_steps == 0:
                 _keep(folder, recipe.model, parts, step, world)
             if late:
@@ -113,6 +108,7 @@ class Steps:
         self._recipe = recipe
         self._world = world
         self._count = len(recipe.inputs)
+        self._order: tuple[int, Any] = (-1, None)
         self.gradient_norm = 0.0
         self.steps_per_epoch = math.ceil(self._count / recipe.global_batch)
         slice_size = math.ceil(recipe.global_batch / world.size)
@@ -184,10 +180,11 @@ class Steps:
     def _batch(self, step: int) -> Any:  # noqa: ANN401 - a tensor
         """Return the indices of the samples of a step, in the order that seed and epoch decide."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        generator = torch.Generator().manual_seed(self._recipe.seed * 1_000_003 + epoch)
-        order = torch.randperm(self._count, generator=generator)
+        if self._order[0] != epoch:
+            generator = torch.Generator().manual_seed(self._recipe.seed * 1_000_003 + epoch)
+            self._order = epoch, torch.randperm(self._count, generator=generator)
         start = place * self._recipe.global_batch
-        return order[start : start + self._recipe.global_batch]
+        return self._order[1][start : start + self._recipe.global_batch]
 
     def _pass(self, chosen: Any, *, samples: int) -> Any:  # noqa: ANN401 - tensors
         """Run samples forward and back; return their summed loss."""

@@ -7,23 +7,28 @@ still has them. Nothing of the running engine is touched: the task runs in a fol
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from engine.model import documents
 from engine.model.dispatches import AttemptOrder
 from engine.model.errors import FinalError, NotFoundError
 from engine.model.identifiers import AttemptId
-from executors.local import FolderArtifacts, files, launch, recording, results
+from executors.local import FolderArtifacts, files, launch, processes, recording, results
 from executors.tasks import records
 from executors.training.tracking import experiments
 
 _SAME = 1e-9
 _REASON_LINES = 3
+_TAIL_BYTES = 8_192
+_MARK = "BERTH_AGAIN"
+"""Variable by which all that a command started is found, as the shim does by `BERTH_ATTEMPT`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,28 +127,47 @@ def finish(
     seconds_max: float,
     what: str,
 ) -> None:
-    """Run a command to its good end.
+    """Run a command to its good end, and leave nothing running that it started.
 
     Raises:
         FinalError: when it has none, or takes longer than it may; with the end of what it said.
     """
-    try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=variables,
-            capture_output=True,
-            text=True,
-            timeout=seconds_max,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        message = f"{what} took longer than {seconds_max:g} s"
-        raise FinalError(message, fix="allow more with `--minutes`") from error
-    except OSError as error:
-        message = f"{what} cannot be done again in {str(folder)!r}: {error.strerror}"
-        raise FinalError(message, fix="bring back what it was done with") from error
-    if done.returncode:
-        reason = " ".join(done.stderr.strip().splitlines()[-_REASON_LINES:])
-        message = f"{what} ends with {done.returncode} now: {reason}"
-        raise FinalError(message, fix="compare the environment with `berth compare`")
+    # Its own errors go to a file: a pipe would last as long as anything that it started.
+    with tempfile.TemporaryFile() as errors:
+        mark = {_MARK: uuid.uuid4().hex}
+        try:
+            process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env={**variables, **mark},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+            )
+        except OSError as error:
+            message = f"{what} cannot be done again in {str(folder)!r}: {error.strerror}"
+            raise FinalError(message, fix="bring back what it was done with") from error
+        try:
+            code = process.wait(seconds_max)
+        except subprocess.TimeoutExpired as error:
+            message = f"{what} took longer than {seconds_max:g} s"
+            raise FinalError(message, fix="allow more with `--minutes`") from error
+        finally:
+            _end(process, mark)
+        if code:
+            message = f"{what} ends with {code} now: {_last_words(errors)}"
+            raise FinalError(message, fix="compare the environment with `berth compare`")
+
+
+def _end(process: subprocess.Popen[bytes], mark: Mapping[str, str]) -> None:
+    """End a command and all that it started, also what left its group or its session."""
+    if process.poll() is None:
+        processes.kill_tree(process.pid)
+        process.wait()
+    processes.kill_having(mark)
+
+
+def _last_words(errors: IO[bytes]) -> str:
+    errors.seek(max(0, errors.seek(0, os.SEEK_END) - _TAIL_BYTES))
+    said = errors.read().decode(errors="replace").strip()
+    return " ".join(said.splitlines()[-_REASON_LINES:])

@@ -93,12 +93,13 @@ class Trainings:
 
     def recorded(self, limit: int) -> tuple[Recorded, ...]:
         """Return the newest trainings with their records, newest first, without damaged ones."""
-        found = [each for each in self._each() if isinstance(each, Recorded)]
+        found = [each for _, each in self._each() if isinstance(each, Recorded)]
         return tuple(sorted(found, key=lambda each: -each.training.ended_at)[:limit])
 
-    def damaged(self) -> tuple[DamagedError, ...]:
-        """Return what is wrong with those that cannot be listed."""
-        return tuple(each for each in self._each() if isinstance(each, DamagedError))
+    def damaged(self) -> dict[str, DamagedError]:
+        """Return what is wrong with those that cannot be listed, by their names in order."""
+        found = {name: each for name, each in self._each() if isinstance(each, DamagedError)}
+        return dict(sorted(found.items()))
 
     def find(self, name: str) -> Training:
         """Return a training.
@@ -124,12 +125,12 @@ class Trainings:
         """Return the record of a training; errors as `find`."""
         return self.one(name).experiment
 
-    def _each(self) -> Iterator[Recorded | DamagedError]:
+    def _each(self) -> Iterator[tuple[str, Recorded | DamagedError]]:
         for folder in self._folder.glob(f"{PREFIX}*") if self._folder.is_dir() else ():
             try:
-                yield self.one(folder.name)
+                yield folder.name, self.one(folder.name)
             except DamagedError as error:
-                yield error
+                yield folder.name, error
 
     def again(self, name: str, *, seconds_max: float) -> Again:
         """Do a training again, with the files as they are now, and hold its metrics to the old.

@@ -25,6 +25,7 @@ from engine.testing.executor_suite import (
     ended,
     eventually,
 )
+from executors.kubernetes import starts
 from executors.kubernetes.api import Api, Document
 from executors.kubernetes.rights import optional_manifests
 from tests.support.clusters import nodes, programs
@@ -33,6 +34,12 @@ from tests.support.clusters.process_kubelet import ProcessKubelet
 from tests.support.clusters.workplace import PROGRAMS, Workplace
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have many starts wait for the answers of a server that shares a busy machine."""
+    monkeypatch.setattr(starts, "WAIT_SECONDS", 120.0)
 
 
 class TestKubernetesExecutor(SuspendingExecutorSuite):

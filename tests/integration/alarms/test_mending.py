@@ -78,13 +78,13 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
         return client
 
     try:
-        with until(connected, 120) as client:
+        with until(connected, 300) as client:
             yield Engine(process, client)
             for cluster in client.engine.fleet().clusters:
                 client.engine.switch_cluster(cluster.name, up=False)
     finally:
         process.terminate()
-        process.communicate(timeout=60)
+        process.communicate(timeout=180)
 
 
 def task(program: str, kind: str, *arguments: str, **more: object) -> dict[str, Any]:

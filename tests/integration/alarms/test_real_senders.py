@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,9 +13,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.clusters import programs
 from tests.support.faces import until
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
+PATIENCE_SECONDS = 300.0
 
 RULES = """
 groups:
@@ -43,12 +44,6 @@ def program(name: str) -> str:
     return found
 
 
-def free_port() -> int:
-    with socket.socket() as made:
-        made.bind(("127.0.0.1", 0))
-        return int(made.getsockname()[1])
-
-
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts processes, which end with the test."""
@@ -70,7 +65,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     for process in started:
         # Prometheus takes its time to end, to send what it has; nobody waits for that here.
         process.kill()
-        process.wait(20)
+        process.wait(120)
 
 
 @pytest.fixture
@@ -84,10 +79,10 @@ def engine(tmp_path: Path, start: Start) -> Iterator[httpx.Client]:
     start("engine", "env", f"PYTHONPATH={path}", sys.executable, "-m", "berth", "start",
           "--home", str(home), "--port", "0")  # fmt: skip
     address = home / "engine.json"
-    until(address.exists, 60)
+    until(address.exists, PATIENCE_SECONDS)
     url = json.loads(address.read_text())["url"]
-    with httpx.Client(base_url=url, timeout=20) as client:
-        until(lambda: _answers(client), 30)
+    with httpx.Client(base_url=url, timeout=120) as client:
+        until(lambda: _answers(client), PATIENCE_SECONDS)
         yield client
 
 
@@ -110,7 +105,7 @@ def alarms_of(engine: httpx.Client, sender: str) -> set[str]:
 
 def prometheus(folder: Path, start: Start, alertmanagers: str, more: str = "") -> int:
     """Start a Prometheus that scrapes itself and a port where nothing listens."""
-    port = free_port()
+    port = programs.free_port()
     (folder / "rules.yml").write_text(RULES)
     (folder / "prometheus.yml").write_text(
         f"""
@@ -150,21 +145,21 @@ def test_prometheus_alone_sends_alerts_and_values(
         "  authorization: {credentials: one-token}\n"
     )
     prometheus(tmp_path, start, alertmanagers, write)
-    until(lambda: alarms_of(engine, "prom") >= {"Always", "Down"}, 60)
-    until(lambda: engine.get("/v1/senders").json()[0]["values"] > 100, 60)
+    until(lambda: alarms_of(engine, "prom") >= {"Always", "Down"}, PATIENCE_SECONDS)
+    until(lambda: engine.get("/v1/senders").json()[0]["values"] > 100, PATIENCE_SECONDS)
     found = until(
         lambda: [
             signal["subject"]
             for signal in engine.get("/v1/signals").json()
             if signal["subject"].startswith("instance:127.0.0.1")
         ],
-        60,
+        PATIENCE_SECONDS,
     )
     assert found
 
 
 def test_alertmanager_sends_its_webhook(tmp_path: Path, start: Start, engine: httpx.Client) -> None:
-    port = free_port()
+    port = programs.free_port()
     (tmp_path / "alertmanager.yml").write_text(
         f"""
 route: {{receiver: berth, group_by: [cluster], group_wait: 1s, group_interval: 1s}}
@@ -184,4 +179,4 @@ receivers:
         "--cluster.listen-address=",
     )
     prometheus(tmp_path, start, f'  - static_configs: [{{targets: ["127.0.0.1:{port}"]}}]')
-    until(lambda: alarms_of(engine, "manager") >= {"Always", "Down"}, 60)
+    until(lambda: alarms_of(engine, "manager") >= {"Always", "Down"}, PATIENCE_SECONDS)

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +18,12 @@ import pytest
 
 from api.client import Client
 from api.client.remote import Remote
+from engine.model.alarms import CauseKind, SuperAlarm
 from engine.model.errors import BerthError, UnreachableError
-from tests.support.faces import FLEET, PIPELINE, until
+from tests.support.faces import FLEET, LEAVE, PIPELINE, until, waiting
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
+PATIENCE_SECONDS = 300.0
 
 
 @dataclass
@@ -43,11 +45,11 @@ class Engine:
                 return None
             return client
 
-        return until(look, 60)
+        return until(look, PATIENCE_SECONDS)
 
     def end(self, sign: signal.Signals) -> int:
         self.process.send_signal(sign)
-        return self.process.wait(40)
+        return self.process.wait(PATIENCE_SECONDS)
 
 
 Starter = Callable[..., Engine]
@@ -82,8 +84,6 @@ def start(tmp_path: Path) -> Iterator[Starter]:
         engine.process.communicate()
 
 
-LEAVE = "import os; open(os.environ['BERTH_OUTPUTS'] + '/outputs.json', 'w').write('{}')"
-"""What a command must leave behind."""
 PORT = ("--port", "0", "--clock-factor", "60")
 
 
@@ -106,8 +106,31 @@ def berth(engine: Engine, *arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=PATIENCE_SECONDS,
     )
+
+
+ENDS_ITSELF = """
+import os, signal, sys
+from pathlib import Path
+from api.cli.serving import faces
+from api.settings import Settings
+from api.wiring.engine import EngineProcess
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell leaves it to what runs in the background
+settings = Settings(home=Path(sys.argv[1]), port=0)
+EngineProcess(settings, faces).run(lambda _: os.kill(os.getpid(), int(sys.argv[2])))
+assert not settings.engine_file.exists()
+"""
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_an_engine_that_is_ended_as_soon_as_it_is_ready_ends(
+    tmp_path: Path, sign: signal.Signals
+) -> None:
+    command = [sys.executable, "-c", ENDS_ITSELF, str(tmp_path), str(int(sign))]
+    done = subprocess.run(command, timeout=PATIENCE_SECONDS, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, b""), done.stderr
 
 
 def test_an_engine_ends_cleanly_when_told_to(start: Starter) -> None:
@@ -125,7 +148,7 @@ def test_a_second_engine_on_one_data_folder_is_refused_with_the_first_ones_name(
     first = start()
     first.client().close()
     second = start()
-    assert second.process.wait(60) == 1
+    assert second.process.wait(PATIENCE_SECONDS) == 1
     said = second.process.communicate()[1]
     assert str(first.process.pid) in said
     assert "error[" in said
@@ -136,7 +159,7 @@ def test_a_port_in_use_is_refused_with_a_way_out(start: Starter) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         engine = start("--port", str(taken.getsockname()[1]))
-        assert engine.process.wait(60) == 1
+        assert engine.process.wait(PATIENCE_SECONDS) == 1
     said = engine.process.communicate()[1]
     assert "error[U004]" in said
     assert "--port 0" in said
@@ -147,21 +170,22 @@ def test_a_damaged_database_is_refused_and_left_as_it_is(start: Starter, tmp_pat
     content = b"this is no database" * 100
     (tmp_path / "home" / "berth.sqlite").write_bytes(content)
     engine = start()
-    assert engine.process.wait(60) == 1
+    assert engine.process.wait(PATIENCE_SECONDS) == 1
     assert "error[D001]" in engine.process.communicate()[1]
     assert (tmp_path / "home" / "berth.sqlite").read_bytes() == content
 
 
-def test_a_run_survives_the_death_of_its_engine(start: Starter) -> None:
-    command = [sys.executable, "-c", f"import time; time.sleep(4); {LEAVE}"]
+def test_a_run_survives_the_death_of_its_engine(start: Starter, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", waiting(tmp_path / "goes on")]
     spec = {"pipeline": "long", "tasks": {"etl": {"kind": "etl", "command": command}}}
     first = start()
     with first.client() as client:
         client.plan(spec).apply()
-        until(lambda: client.status("long")[0].tasks[0].state.value == "running", 60)
+        until(lambda: client.status("long")[0].tasks[0].state.value == "running", PATIENCE_SECONDS)
     first.end(signal.SIGKILL)
     with start().client() as client:
-        until(lambda: client.status("long")[0].run.state.value == "succeeded", 60)
+        (tmp_path / "goes on").touch()
+        until(lambda: client.status("long")[0].run.state.value == "succeeded", PATIENCE_SECONDS)
         assert client.status("long")[0].tasks[0].attempt == 1
 
 
@@ -174,13 +198,22 @@ def test_a_source_that_drops_a_column_is_one_super_alarm_of_the_kind_data(
         for number, row in enumerate(("a,b,c\n1,2,3\n", "a,c\n1,3\n")):
             path.write_text(row)
             client.plan(spec).apply()
-            until(functools.partial(has_ended, client, "shop", number + 1), 60)
-        (group,) = until(client.super_alarms, 60)
-        cause = until(lambda: client.super_alarms()[0].likely, 60)
-    # On a slow machine the task may outlast its profile as well.
+            until(functools.partial(has_ended, client, "shop", number + 1), PATIENCE_SECONDS)
+        # On a slow machine the task may outlast its profile as well, which may be told before.
+        (group,) = until(functools.partial(judged, client, "columns"), PATIENCE_SECONDS)
+    cause = group.likely
+    assert cause is not None
     (alarm,) = [each for each in group.alarms if each.signal == "columns"]
     assert alarm.message == "the columns of task:shop/etl changed: column b is gone"
     assert (cause.kind.value, cause.subject) == ("data", "task:shop/etl")
+
+
+def judged(client: Client, signal: str) -> Sequence[SuperAlarm] | None:
+    """Return the super-alarms once one has an alarm of a signal, and its cause is of the data."""
+    found = client.super_alarms()
+    about = [group for group in found if signal in {alarm.signal for alarm in group.alarms}]
+    causes = [group.likely for group in about]
+    return found if any(one and one.kind is CauseKind.DATA for one in causes) else None
 
 
 def has_ended(client: Client, pipeline: str, runs: int) -> bool:
@@ -216,7 +249,7 @@ def test_changes_are_streamed_as_they_happen(start: Starter) -> None:
         command = [sys.executable, "-c", LEAVE]
         spec = {"pipeline": "quick", "tasks": {"etl": {"kind": "etl", "command": command}}}
         plan = client.plan(spec)
-        with httpx.stream("GET", f"{url}/v1/events", timeout=60) as stream:
+        with httpx.stream("GET", f"{url}/v1/events", timeout=PATIENCE_SECONDS) as stream:
             lines = stream.iter_lines()
             next(lines)
             plan.apply()
@@ -236,9 +269,10 @@ def test_a_cluster_fails_and_comes_back(start: Starter) -> None:
 
 def test_the_pages_are_served_beside_the_api(start: Starter) -> None:
     with start().client() as client:
-        page = httpx.get(client.engine.url + "/")
+        page = httpx.get(client.engine.url + "/", timeout=PATIENCE_SECONDS)
         assert page.headers["content-type"].startswith("text/html")
-        assert httpx.get(client.engine.url + "/openapi.json").status_code == 200
+        described = httpx.get(client.engine.url + "/openapi.json", timeout=PATIENCE_SECONDS)
+        assert described.status_code == 200
 
 
 def test_the_example_pipeline_is_refused_when_its_plan_is_stale(

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -54,6 +55,28 @@ def test_a_command_sees_the_contract(cluster: LocalCluster) -> None:
     )
     outputs = cluster.run(cluster.order(program)).outputs
     assert outputs == {"answer": 42, "threads": "1", "cores": 1}
+
+
+def says_a_line(log: Path) -> bool:
+    return log.exists() and "\n" in log.read_text()
+
+
+def test_each_attempt_sees_gpus_that_nobody_has_while_there_are_some(
+    cluster: LocalCluster,
+) -> None:
+    cluster = LocalCluster(cluster.home, gpu_count=3)
+    says = "import os; print('sees', repr(os.environ['CUDA_VISIBLE_DEVICES']), flush=True); "
+    seen = []
+    for name, count in (("a", 2.0), ("b", 0.5), ("c", 1.0), ("d", 0.0)):
+        if name == "c":
+            cluster.executor.stop(cluster.seen("a").attempt_id)
+            cluster.ended("a")
+        limits = Resources(cpu_cores=1.0, memory_gib=1.0, gpu_count=count)
+        cluster.executor.start(cluster.order(says + LASTS, name, limits=limits))
+        log = cluster.folder(name) / "log.txt"
+        wait_for(partial(says_a_line, log))
+        seen.append(log.read_text().split()[1])
+    assert seen == ["'0,1'", "'2'", "'0'", "''"]
 
 
 def test_inputs_are_laid_out_by_digest(cluster: LocalCluster, tmp_path: Path) -> None:
@@ -225,7 +248,7 @@ def test_a_failing_cluster_loses_its_attempts(cluster: LocalCluster) -> None:
     cluster.executor.start(cluster.order(OUTPUTS + READY + LASTS))
     wait_for((cluster.folder() / "outputs" / "ready").exists)
     cluster.switch.fail("here")
-    seen = cluster.seen()
+    seen = cluster.ended()
     assert (seen.state, seen.reason) == (AttemptState.LOST, Reason.CLUSTER_DOWN)
     assert not list(processes.having({"BERTH_HOME": str(cluster.home)}))
 

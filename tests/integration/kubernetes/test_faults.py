@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.clusters import fixtures
 
-pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(2_400)]
 
 ROOT = Path(__file__).resolve().parents[3]
 KILLS, OUTAGE_SECONDS = (60, 20) if os.environ.get("CI") else (12, 8)

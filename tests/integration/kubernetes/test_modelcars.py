@@ -98,5 +98,5 @@ def answered(endpoint: str) -> object:
     data = [value for row in rows for value in row]
     tensor = {"name": "features", "shape": [len(rows), 4], "datatype": "FP64", "data": data}
     body = json.dumps({"inputs": [tensor]}).encode()
-    with urllib.request.urlopen(f"{endpoint}/v2/models/iris/infer", body, timeout=30) as answer:
+    with urllib.request.urlopen(f"{endpoint}/v2/models/iris/infer", body, timeout=120) as answer:
         return {each["name"]: each["data"] for each in json.load(answer)["outputs"]}["label"]

@@ -135,9 +135,9 @@ def labels(endpoint: str) -> object:
     data = [value for row in rows for value in row]
     tensor = {"name": "features", "shape": [len(rows), 4], "datatype": "FP64", "data": data}
     body = json.dumps({"id": "q-1", "inputs": [tensor]}).encode()
-    with urllib.request.urlopen(f"{endpoint}/v2/models/iris/infer", body, timeout=30) as answer:
+    with urllib.request.urlopen(f"{endpoint}/v2/models/iris/infer", body, timeout=120) as answer:
         outputs = {each["name"]: each["data"] for each in json.load(answer)["outputs"]}
     told = json.dumps([{"id": "q-1", "label": outputs["label"]}]).encode()
-    with urllib.request.urlopen(f"{endpoint}/v2/models/iris/labels", told, timeout=30) as answer:
+    with urllib.request.urlopen(f"{endpoint}/v2/models/iris/labels", told, timeout=120) as answer:
         assert json.load(answer) == {"matched": 1, "unknown": 0}
     return outputs["label"]

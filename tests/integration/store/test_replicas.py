@@ -18,12 +18,12 @@ from api.client import Client
 from engine.model.records import ATTEMPTS, TERMS
 from engine.store import open_ledger
 from tests.support import postgresql
-from tests.support.faces import FLEET, until
+from tests.support.faces import FLEET, until, waiting
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 # Short enough for a test, long enough for an engine that shares two cores with other tests.
 LEASE_SECONDS = 8.0
-LEAVE = "import os; open(os.environ['BERTH_OUTPUTS'] + '/outputs.json', 'w').write('{}')"
+PATIENCE_SECONDS = 300.0
 
 
 @dataclass
@@ -33,6 +33,17 @@ class Replicas:
     url: str
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     clients: list[Client] = field(default_factory=list)
+
+    @property
+    def go(self) -> Path:
+        """The file that the run waits for."""
+        return self.folder / "goes on"
+
+    def submit(self, client: Client) -> None:
+        """Start a run whose only task waits."""
+        command = [sys.executable, "-c", waiting(self.go)]
+        tasks = {"etl": {"kind": "etl", "command": command}}
+        client.plan({"pipeline": "long", "tasks": tasks}).apply()
 
     def start(self, name: str) -> Client:
         known = {k: v for k, v in os.environ.items() if not k.startswith("BERTH_")}
@@ -50,7 +61,7 @@ class Replicas:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        return until(lambda: self.client(name), 90)
+        return until(lambda: self.client(name), PATIENCE_SECONDS)
 
     def client(self, name: str) -> Client | None:
         path = self.folder / "home" / f"engine-{name}.json"
@@ -58,7 +69,7 @@ class Replicas:
             told = json.loads(path.read_text())
             if told["pid"] != self.processes[name].pid:
                 return None
-            httpx.get(f"{told['url']}/healthz", timeout=30.0)
+            httpx.get(f"{told['url']}/healthz", timeout=120.0)
         except (OSError, ValueError, httpx.HTTPError):
             return None
         self.clients.append(Client(told["url"]))
@@ -88,27 +99,23 @@ def replicas(tmp_path: Path, server: postgresql.PostgresqlServer) -> Iterator[Re
     (tmp_path / "fleet.yaml").write_text(FLEET)
     made = Replicas(tmp_path, server, server.database())
     yield made
+    made.go.touch()
     for client in made.clients:
         client.close()
     for process in made.processes.values():
         if process.poll() is None:
             process.kill()
-        process.wait(20)
+        process.wait(120)
 
 
 def said(client: Client) -> str:
     """What an engine says of who leads."""
-    health = httpx.get(f"{client.engine.url}/healthz", timeout=30.0).json()
+    health = httpx.get(f"{client.engine.url}/healthz", timeout=120.0).json()
     return str(health["loops"][0]["message"])
 
 
 def leads(client: Client) -> bool:
     return said(client).startswith("this engine leads")
-
-
-def submit(client: Client, seconds: float) -> None:
-    command = [sys.executable, "-c", f"import time; time.sleep({seconds}); {LEAVE}"]
-    client.plan({"pipeline": "long", "tasks": {"etl": {"kind": "etl", "command": command}}}).apply()
 
 
 def state(client: Client) -> str:
@@ -118,48 +125,51 @@ def state(client: Client) -> str:
 
 def test_a_killed_leader_is_followed_and_nothing_is_lost_or_run_twice(replicas: Replicas) -> None:
     first, second = replicas.start("a"), replicas.start("b")
-    until(lambda: leads(first), 60)
-    assert said(second).startswith("stands by for a:")
-    submit(second, 10)
-    until(lambda: state(second) == "running", 60)
+    until(lambda: leads(first), PATIENCE_SECONDS)
+    until(lambda: said(second).startswith("stands by for a:"), PATIENCE_SECONDS)
+    replicas.submit(second)
+    until(lambda: state(second) == "running", PATIENCE_SECONDS)
     replicas.signal("a", signal.SIGKILL)
-    until(lambda: leads(second), 60)
-    until(lambda: state(second) == "succeeded", 120)
+    until(lambda: leads(second), PATIENCE_SECONDS)
+    replicas.go.touch()
+    until(lambda: state(second) == "succeeded", PATIENCE_SECONDS)
     assert replicas.attempts() == [1]
     assert replicas.term() >= 2
 
 
 def test_a_halted_leader_stands_back_when_it_goes_on(replicas: Replicas) -> None:
     first, second = replicas.start("a"), replicas.start("b")
-    until(lambda: leads(first), 60)
-    submit(second, 6)
+    until(lambda: leads(first), PATIENCE_SECONDS)
+    replicas.submit(second)
     replicas.signal("a", signal.SIGSTOP)
-    until(lambda: leads(second), 60)
-    until(lambda: state(second) == "succeeded", 120)
+    until(lambda: leads(second), PATIENCE_SECONDS)
+    replicas.go.touch()
+    until(lambda: state(second) == "succeeded", PATIENCE_SECONDS)
     replicas.signal("a", signal.SIGCONT)
-    until(lambda: said(first).startswith("stands by for b:"), 60)
+    until(lambda: said(first).startswith("stands by for b:"), PATIENCE_SECONDS)
     assert leads(second)
     assert replicas.attempts() == [1]
 
 
 def test_a_leader_that_is_told_to_stop_hands_over(replicas: Replicas) -> None:
     first, second = replicas.start("a"), replicas.start("b")
-    until(lambda: leads(first), 60)
+    until(lambda: leads(first), PATIENCE_SECONDS)
     replicas.signal("a", signal.SIGTERM)
-    assert replicas.processes["a"].wait(40) == 0
-    until(lambda: leads(second), 60)
+    assert replicas.processes["a"].wait(120) == 0
+    until(lambda: leads(second), PATIENCE_SECONDS)
     assert not (replicas.folder / "home" / "engine-a.json").exists()
 
 
 def test_while_the_database_is_away_engines_wait_and_then_go_on(replicas: Replicas) -> None:
     first = replicas.start("a")
-    until(lambda: leads(first), 60)
-    submit(first, 1)
+    until(lambda: leads(first), PATIENCE_SECONDS)
+    replicas.submit(first)
     replicas.server.stop()
-    until(lambda: "does not answer" in said(first), 60)
+    until(lambda: "does not answer" in said(first), PATIENCE_SECONDS)
     replicas.server.start()
-    until(lambda: leads(first), 60)
-    until(lambda: state(first) == "succeeded", 120)
+    replicas.go.touch()
+    until(lambda: leads(first), PATIENCE_SECONDS)
+    until(lambda: state(first) == "succeeded", PATIENCE_SECONDS)
     assert replicas.attempts() == [1]
     assert replicas.processes["a"].poll() is None
 
@@ -172,7 +182,7 @@ def test_a_replica_without_postgresql_is_refused(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 1
     assert "need one PostgreSQL" in done.stderr

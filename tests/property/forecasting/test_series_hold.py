@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -43,6 +44,7 @@ def test_quantiles_of_anything_rise_and_are_not_negative(values: list[float], ho
     assert (np.diff(found, axis=2) >= 0).all()
 
 
+@pytest.mark.slow
 @FEW
 @given(st.integers(0, 10_000), st.sampled_from([2.0**-10, 8.0, 2.0**30]))
 def test_other_units_scale_the_answer(seed: int, factor: float) -> None:
@@ -58,6 +60,7 @@ def test_a_constant_series_is_forecast_as_itself(value: float, known: int) -> No
     np.testing.assert_allclose(found, value, rtol=1e-9)
 
 
+@pytest.mark.slow
 @FEW
 @given(st.integers(0, 10_000), st.permutations(range(4)))
 def test_the_order_of_series_changes_nothing(seed: int, order: list[int]) -> None:

@@ -22,6 +22,8 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+PATIENCE_MS = 120_000
+"""How long a browser waits for what a page is to do."""
 AXE = Path(__file__).parents[2] / "support" / "vendor" / "axe.min.js"
 
 
@@ -38,7 +40,10 @@ def chromium() -> Iterator[playwright.Browser]:
     if path is None:
         pytest.skip("there is no chromium on this machine: apt-get install chromium")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        playwright.expect.set_options(timeout=PATIENCE_MS)
+        browser = driver.chromium.launch(
+            executable_path=path, args=list(ARGUMENTS), timeout=PATIENCE_MS
+        )
         yield browser
         browser.close()
 
@@ -50,6 +55,7 @@ def visit(chromium: playwright.Browser) -> Iterator[Context]:
 
     def open_page(address: str, **wishes: object) -> playwright.Page:
         contexts.append(chromium.new_context(**wishes))
+        contexts[-1].set_default_timeout(PATIENCE_MS)
         page = contexts[-1].new_page()
         page.goto(address, wait_until="load")
         return page
@@ -61,7 +67,7 @@ def visit(chromium: playwright.Browser) -> Iterator[Context]:
 
 @pytest.fixture(scope="package")
 def rest(story: Story) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=story.url, timeout=60.0, trust_env=False) as client:
+    with httpx.Client(base_url=story.url, timeout=120.0, trust_env=False) as client:
         yield client
 
 

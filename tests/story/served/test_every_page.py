@@ -9,7 +9,7 @@ import httpx
 import pytest
 from playwright import sync_api as playwright
 
-from tests.story.served.conftest import AXE, Context
+from tests.story.served.conftest import AXE, PATIENCE_MS, Context
 
 PAGES = (
     "overview",
@@ -74,6 +74,7 @@ def visited(
     name = request.param
     # Colours that fade over when the scheme changes would be judged half-way.
     context = chromium.new_context(viewport=DESK, reduced_motion="reduce")
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     answers: list[playwright.Response] = []
     said: list[str] = []

@@ -6,11 +6,10 @@ import httpx
 import pytest
 from playwright import sync_api as playwright
 
-from tests.story.served.conftest import Context
+from tests.story.served.conftest import PATIENCE_MS, Context
 from tests.support.story import Story
 
 pytestmark = pytest.mark.browser
-POLLED_MS = 20_000
 
 
 def test_the_skip_link_comes_first_and_leads_to_the_content(
@@ -30,6 +29,7 @@ def test_a_super_alarm_is_taken_without_scripts(
 ) -> None:
     page = visit(addresses["cluster fault"], java_script_enabled=False)
     page.get_by_role("button", name="Acknowledge").click()
+    playwright.expect(page.locator(".lead")).to_contain_text("acknowledged")
     assert page.url == addresses["cluster fault"]
     assert page.locator(".lead").inner_text().count("acknowledged") == 1
 
@@ -41,7 +41,7 @@ def test_a_super_alarm_is_silenced_without_scripts_and_the_reason_stays_text(
     page.get_by_label("Silence for").select_option("8 hours")
     page.get_by_label("because").fill("<b id=mine>known</b>")
     page.get_by_role("button", name="Silence").click()
-    assert "silenced" in page.locator(".lead").inner_text()
+    playwright.expect(page.locator(".lead")).to_contain_text("silenced")
     assert "<b id=mine>known</b>" in page.locator("main").inner_text()
     assert page.locator("#mine").count() == 0
 
@@ -51,13 +51,13 @@ def test_what_changes_is_shown_without_a_reload_and_typing_goes_on(
 ) -> None:
     address = addresses["cluster fault"]
     group = address.rpartition("/")[2]
-    rest.post(f"/v1/super-alarms/{group}/silence", json={"seconds": 60, "because": "a test"})
+    rest.post(f"/v1/super-alarms/{group}/silence", json={"seconds": 28_800, "because": "a test"})
     page = visit(address)
     page.evaluate("window.stayed = true")
     page.get_by_label("because").fill("half a sente")
     playwright.expect(page.locator(".lead")).to_contain_text("silenced")
     rest.post(f"/v1/super-alarms/{group}/ack")
-    playwright.expect(page.locator(".lead")).to_contain_text("acknowledged", timeout=POLLED_MS)
+    playwright.expect(page.locator(".lead")).to_contain_text("acknowledged")
     playwright.expect(page.get_by_label("because")).to_have_value("half a sente")
     playwright.expect(page.get_by_label("because")).to_be_focused()
     assert page.evaluate("window.stayed") is True
@@ -68,9 +68,9 @@ def test_open_details_stay_open_when_a_part_is_swapped(
 ) -> None:
     page = visit(addresses["data fault"])
     page.get_by_text("All of this as text").click()
-    with page.expect_response(addresses["data fault"], timeout=POLLED_MS):
+    with page.expect_response(addresses["data fault"]):
         pass
-    with page.expect_response(addresses["data fault"], timeout=POLLED_MS):
+    with page.expect_response(addresses["data fault"]):
         pass
     playwright.expect(page.locator("pre")).to_be_visible()
 
@@ -80,11 +80,11 @@ def test_a_retraining_leads_to_its_super_alarm_and_from_there_to_its_plan(
 ) -> None:
     page = visit(addresses["retraining"])
     page.locator(".lead").get_by_role("link", name="retrain").click()
-    assert page.url == addresses["data fault"]
+    playwright.expect(page).to_have_url(addresses["data fault"])
     page.locator("article.done").get_by_role("link", name="plan").click()
     playwright.expect(page.locator("h1")).to_contain_text("Plan p-")
     page.get_by_role("link", name=story.figures["data fault: retraining run"]).first.click()
-    assert page.url == addresses["retraining"]
+    playwright.expect(page).to_have_url(addresses["retraining"])
 
 
 def test_a_plan_says_why_for_every_task(addresses: Mapping[str, str], visit: Context) -> None:
@@ -110,6 +110,7 @@ def test_another_site_cannot_make_a_browser_change_anything(
 ) -> None:
     target = story.url + path.format(addresses["cluster fault"].rpartition("/")[2])
     context = chromium.new_context()
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     form = f"<form method=post action='{target}'><button>Win a prize</button></form>"
     # The other port makes it another origin, though browsers call it the same site.

@@ -6,6 +6,7 @@ on loopback, with a certificate of the cluster's own authority.
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import json
 import os
@@ -28,6 +29,7 @@ DISPATCHER = "berth.dev/dispatcher"
 QUEUE = "team"
 METRICS_KEYS = Path("/etc/kueue/metrics/certs")
 """Where Kueue looks for the keys of its metrics, whatever its configuration says."""
+_CERTIFICATE, _KEY = "tls.crt", "tls.key"
 _HOOKS = {"mjob.kb.io", "vjob.kb.io", "mclusterqueue.kb.io", "vclusterqueue.kb.io"}
 _HOOKS |= {"mresourceflavor.kb.io", "vresourceflavor.kb.io", "mworkload.kb.io", "vworkload.kb.io"}
 _V2 = f"/apis/{spoken.GROUP}/v1beta2"
@@ -99,11 +101,22 @@ def _keys(made: plane.ControlPlane) -> Path:
     folder = made.folder / "kueue-keys"
     folder.mkdir()
     certificates.issue(made.folder, "kueue", "/CN=kueue", names="IP:127.0.0.1")
-    for end, name in (("crt", "tls.crt"), ("key", "tls.key")):
+    for end, name in (("crt", _CERTIFICATE), ("key", _KEY)):
         shutil.copy(made.folder / f"kueue.{end}", folder / name)
-        if not (METRICS_KEYS / name).exists():
-            shutil.copy(made.folder / f"kueue.{end}", METRICS_KEYS / name)
+    _share(folder)
     return folder
+
+
+def _share(keys: Path) -> None:
+    """Let the first controller of this machine give its pair of keys to all, for their metrics.
+
+    Several start at once: a certificate of one with the key of another would end every controller.
+    """
+    with (METRICS_KEYS.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (METRICS_KEYS / _KEY).exists():
+            for name in (_CERTIFICATE, _KEY):
+                shutil.copy(keys / name, METRICS_KEYS / name)
 
 
 def _configuration(port: int, health: int, keys: Path, worker_lost_seconds: int) -> Document:

@@ -131,7 +131,7 @@ class Trio:
         return found.get(attempt)
 
     def wait(
-        self, attempt: AttemptId, wanted: Callable[[Observation], bool], seconds: float = 60.0
+        self, attempt: AttemptId, wanted: Callable[[Observation], bool], seconds: float = 300.0
     ) -> Observation:
         """Return the first observation of an attempt that is as wanted.
 

@@ -68,7 +68,7 @@ class ProcessKubelet:
 
     def stop(self) -> None:
         self._stopped.set()
-        self._thread.join(10.0)
+        self._thread.join(60.0)
         for _, process, _ in self._processes.values():
             process.kill()
             process.wait()

@@ -21,6 +21,8 @@ from pathlib import Path
 from executors.local import processes
 
 STOP_SECONDS = 10.0
+GONE_SECONDS = 60.0
+"""How long a process that was killed may take to go: it needs a processor for that as well."""
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _PORTS_FIRST = 20_000
 _PORTS_LEAST = 1_000
@@ -54,7 +56,7 @@ class Running:
     def kill(self) -> None:
         """End it at once, and wait until it is gone."""
         self.send(signal.SIGKILL)
-        end = time.monotonic() + STOP_SECONDS
+        end = time.monotonic() + GONE_SECONDS
         while self.is_alive and time.monotonic() < end:
             time.sleep(0.01)
         if not self.is_alive and (child := _CHILDREN.pop(self.pid, None)) is not None:
@@ -122,7 +124,7 @@ def _keep(port: int, folder: Path) -> bool:
     return True
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 300.0) -> None:
     """Return when something holds.
 
     Raises:

@@ -87,14 +87,14 @@ class FaultProxy:
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
         self._thread.start()
-        assert ready.wait(10.0)
+        assert ready.wait(60.0)
 
     def stop(self) -> None:
         """End every connection and the proxy."""
         assert self._loop is not None
         assert self._thread is not None
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10.0)
+        self._thread.join(60.0)
 
     def kubeconfig(self, original: Path, target: Path) -> Path:
         """Write a kubeconfig that goes through the proxy."""

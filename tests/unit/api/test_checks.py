@@ -14,7 +14,7 @@ import pytest
 
 from api.messages.answers import Finding
 from api.settings import Settings
-from api.wiring import build, doctor
+from api.wiring import build, checks, doctor
 from api.wiring.checks import EngineChecks, columns_of, schema_changes
 from api.wiring.parts import Parts
 from engine import documents
@@ -195,7 +195,8 @@ class TestGolden:
     ASKED = check(CheckKind.GOLDEN, "model:heart")
 
     @pytest.fixture
-    def endpoint(self) -> Iterator[str]:
+    def endpoint(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+        monkeypatch.setattr(checks, "_SECONDS_MOST", 60.0)
         _Server.labels, _Server.asked = (0, 1), []
         with HTTPServer(("127.0.0.1", 0), _Server) as server:
             thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -94,7 +94,7 @@ def test_check_says_which_data_is_not_there(berth: Berth, tmp_path: Path) -> Non
     path = tmp_path / "a.yaml"
     path.write_text("pipeline: a\ntasks:\n  etl: {kind: etl, reads: ghost.csv}\n")
     code, out, talk = berth("check", str(path))
-    assert (code, "a, 1 tasks, no fault" in out) == (0, True)
+    assert (code, "a, 1 task, no fault" in out) == (0, True)
     assert "ghost.csv" in talk
 
 
@@ -128,6 +128,11 @@ def test_a_plan_can_be_applied_again_on_purpose(berth: Berth, plan_id: str) -> N
     berth("apply", plan_id, "--yes")
     berth("cancel", "r-1", "--yes")
     assert "runs as r-2" in berth("apply", plan_id, "--yes", "--again")[1]
+
+
+def test_a_file_is_no_plan(berth: Berth, tmp_path: Path) -> None:
+    code, _, talk = berth("apply", str(tmp_path / "churn.yaml"), "--yes")
+    assert (code, "that is no id of one" in talk, "berth plan FILE" in talk) == (2, True, True)
 
 
 def test_without_a_terminal_nobody_is_asked(berth: Berth, plan_id: str) -> None:

@@ -50,6 +50,18 @@ def test_an_engine_lists_its_trainings_with_their_records(engine: Remote, names:
     assert engine.experiments(names[1]) == (found[0].experiment,)
 
 
+def test_an_engine_names_a_damaged_training_beside_the_others(
+    engine: Remote, names: list[str], settings: Settings
+) -> None:
+    assert engine.trainings.damaged() == ()
+    (settings.home / "trainings" / names[0] / "outputs.json").write_text("[")
+    (found,) = engine.trainings.damaged()
+    assert found.name == names[0]
+    assert f"the training {names[0]!r} is damaged" in found.message
+    assert found.fix.startswith("do it again")
+    assert [each.training.run_id for each in engine.trainings.newest()] == names[1:]
+
+
 def test_an_engine_compares_trainings(engine: Remote, names: list[str]) -> None:
     assert engine.trainings.compare(*names) == (
         Difference(task="train", what="metrics.quality", first="0.75", second="0.75"),
@@ -86,6 +98,27 @@ def test_commands_know_trainings_of_the_data_folder_and_of_the_engine(
     assert said("runs", "--quiet", "--limit", "2").split() == [mine, names[1]]
     both = json.loads(said("compare", mine, names[0], "--json"))
     assert [each["data"]["heart.csv"] for each in both] == ["sha256:3", "sha256:1"]
+
+
+@pytest.mark.parametrize("home", ["mine", None], ids=["elsewhere", "the engine's own"])
+def test_a_damaged_training_of_the_engine_is_named_once(
+    served: str,
+    names: list[str],
+    settings: Settings,
+    home: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("BERTH_HOME", str(tmp_path / home if home else settings.home))
+    monkeypatch.setenv("BERTH_URL", served)
+    (settings.home / "trainings" / names[0] / "outputs.json").write_text("[")
+    with pytest.raises(SystemExit) as ended:
+        main.application()(["runs"], prog_name="berth")
+    assert ended.value.code == 0
+    said = capsys.readouterr()
+    assert names[1] in said.out
+    assert said.err.count(f"note: the training {names[0]!r} is damaged") == 1
 
 
 def test_a_training_that_nobody_knows_is_not_compared(

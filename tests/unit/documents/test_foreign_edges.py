@@ -619,3 +619,125 @@ def test_a_loop_of_kfp_over_a_given_list_is_written_out() -> None:
     )
     _, spec = imported(kfp(task))
     assert [task.parameters["n"] for task in spec.tasks] == [3, 4]
+
+
+DIGITS = "9" * 5_000
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        (argo(f"{{name: a, template: one, withParam: '{DEEP}'}}"), "are not known yet"),
+        (container(f"image: i, resources: {{limits: {{nvidia.com/gpu: '{DIGITS}'}}}}"), "gpu"),
+        (container("image: i, resources: {limits: {cpu: 0}}"), "`cpu` does not map"),
+        (
+            kfp(
+                "t: {componentRef: {name: one}}",
+                resources=f"{{accelerator: {{count: '{DIGITS}'}}}}",
+            ),
+            "is no count of GPUs",
+        ),
+    ],
+)
+def test_values_that_no_number_or_list_can_be_are_said(text: str, note: str) -> None:
+    found, _ = imported(text)
+    assert note in said(found)
+
+
+@pytest.mark.parametrize("limit", [DIGITS, "-1", "{{workflow.parameters.none}}"])
+def test_retries_that_are_no_count_are_said(limit: str) -> None:
+    template = f"  - {{name: s, retryStrategy: {{limit: '{limit}'}}, container: {{image: i}}}}"
+    found, _ = imported(argo("{name: a, template: s}", templates=template))
+    assert "is no count of retries" in said(found)
+
+
+def test_texts_that_grow_with_each_template_are_not_put_in() -> None:
+    ten = "{{inputs.parameters.x}}" * 10
+    templates = [
+        f"  - {{name: t{n}, inputs: {{parameters: [{{name: x}}]}}, steps: [[{{name: s,"
+        f" template: t{n + 1}, arguments: {{parameters: [{{name: x, value: '{ten}'}}]}},"
+        f" when: '{ten} != a'}}]]}}"
+        for n in range(10)
+    ]
+    last = "  - {name: t10, container: {image: i, command: [echo, '{{inputs.parameters.x}}']}}"
+    call = "{name: a, template: t0, arguments: {parameters: [{name: x, value: yy}]}}"
+    found = import_pipeline(argo(call, templates="\n".join([*templates, last])), name="f.yaml")
+    assert "its values are not put in: all texts would grow by over 1,000,000" in said(found)
+    assert "the task never runs: all texts would grow" in said(found)
+    assert len(found.text) < 5_000_000
+
+
+def test_texts_of_kfp_grow_no_further_than_there_is_room() -> None:
+    value = "y" * 100_000
+    words = "{{$.inputs.parameters['n']}}" * 100
+    text = kfp(
+        f"t: {{componentRef: {{name: one}}, inputs: {{parameters: {{n: {{runtimeValue: "
+        f"{{constant: {value}}}}}}}}}}}"
+    ).replace("{{$.inputs.parameters['n']}}", words)
+    found = import_pipeline(text, name="f.yaml")
+    assert found.text.count("y" * 100_000) == 11  # in the words, and as the parameter
+    assert "is known only while it runs" in said(found)
+
+
+def test_braces_that_never_close_are_read_in_one_pass() -> None:
+    """Read by every way to share the spaces out, as it once was, this would take hours."""
+    found, _ = imported(container("image: i, command: ['{{" + " " * 9_000 + "']"))
+    assert not found.notes
+
+
+def test_a_depends_that_makes_a_huge_condition_is_said() -> None:
+    big = ",".join(f"{{name: b{n}, template: one}}" for n in range(100))
+    text = argo(
+        "{name: g, template: big}",
+        "{name: z, template: one, depends: '" + "||".join(["g.Failed"] * 1_000) + "'}",
+        templates=f"  - {{name: big, dag: {{tasks: [{big}]}}}}",
+    )
+    assert "makes a condition of over 100,000 characters" in said(imported(text)[0])
+
+
+def test_tasks_in_a_circle_are_taken_from_the_first() -> None:
+    one = "{name: a, template: one, dependencies: [b]}"
+    found, spec = imported(argo(one, "{name: b, template: one, dependencies: [a]}"))
+    assert [task.name for task in spec.tasks] == ["a", "b"]
+    assert "`b` is no task before it" in said(found)
+
+
+@pytest.mark.parametrize(
+    ("sequence", "items"),
+    [
+        ("{start: '-1', end: '1'}", [-1, 0, 1]),
+        ("{start: '1', end: '0'}", [1, 0]),
+        ("{count: '{{workflow.parameters.n}}', format: 'x%02d'}", [0, 1]),
+    ],
+)
+def test_a_sequence_has_the_numbers_that_argo_counts(sequence: str, items: list[int]) -> None:
+    spec = "  arguments: {parameters: [{name: n, value: '2'}]}"
+    found, read = imported(argo(f"{{name: a, template: one, withSequence: {sequence}}}", spec=spec))
+    assert [task.parameters["item"] for task in read.tasks] == items
+    assert ("`format` does not map" in said(found)) == ("format" in sequence)
+
+
+def test_a_sequence_whose_end_is_not_known_is_said() -> None:
+    sequence = "withSequence: {end: '{{workflow.parameters.none}}'}"
+    found, _ = imported(argo(f"{{name: a, template: one, {sequence}}}"))
+    assert "its values are not known yet" in said(found)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("1.10", "1.10"), ("007", "007"), ("1_0", "1_0"), ("7", 7), ("true", True)]
+)
+def test_a_parameter_keeps_the_digits_it_was_written_with(given: str, kept: object) -> None:
+    call = f"arguments: {{parameters: [{{name: x, value: '{given}'}}]}}"
+    _, spec = imported(argo(f"{{name: a, template: one, {call}}}"))
+    assert spec.tasks[0].parameters["x"] == kept
+
+
+def test_a_condition_may_compare_with_the_end_of_a_line() -> None:
+    _, spec = imported(argo("{name: a, template: one, when: \"'a\\rb' == x\"}"))
+    assert spec.tasks[0].when is not None
+
+
+def test_many_documents_before_the_workflow_are_counted() -> None:
+    found, _ = imported("---\na: 1\n" * 100 + "---\n" + argo("{name: a, template: one}"))
+    assert said(found).count("the document of its platform does not map") == 100

@@ -129,6 +129,11 @@ def test_resources_can_be_insisted_on() -> None:
     )
 
 
+@pytest.mark.parametrize("written", ["2", "{count: 2}"])
+def test_gpus_may_be_a_number_alone(written: str) -> None:
+    assert task(f"kind: train, gpu: {written}").wishes == Wishes(gpu_count=2)
+
+
 def test_auto_leaves_a_resource_to_the_forecast() -> None:
     keys = "cpu: auto, memory: auto, gpu: auto, volume: auto"
     assert task(f"kind: train, {keys}") == task("kind: train")

@@ -13,14 +13,12 @@ import pytest
 
 from engine.clocks import SystemClock
 from engine.model.dispatches import AttemptOrder
-from engine.model.errors import BerthError, RefusedError, RetryableError, UnreachableError
+from engine.model.errors import BerthError, RefusedError, RetryableError
 from engine.model.fleet import Fleet
-from engine.model.identifiers import PoolName
 from engine.model.resources import Resources
 from engine.model.specs import TaskKind
 from engine.testing import samples
 from executors.containers import ContainerExecutor, ContainerSettings, podman
-from executors.containers.executor import Containers, noted_gpus
 from executors.local import ClusterSwitch, FileFleetSource, files, launch, processes
 from tests.support.local_cluster import LocalCluster
 
@@ -29,8 +27,8 @@ SETTINGS = ContainerSettings(image="team:1", options=("--network", "none"), pyth
 
 def words(order: AttemptOrder, home: Path, cores: int = 2, gpus: Sequence[int] = ()) -> list[str]:
     down = home / "clusters" / "here.down"
-    told = launch.document(order, home, cpus=[0, 1], down=down, grace_seconds=1.0)
-    return podman.arguments(order, home, told, SETTINGS, cores, gpus)
+    told = launch.document(order, home, cpus=[0, 1], gpus=gpus, down=down, grace_seconds=1.0)
+    return podman.arguments(order, home, told, SETTINGS, cores)
 
 
 def after(option: str, given: list[str]) -> list[str]:
@@ -60,53 +58,6 @@ def test_gpus_are_asked_for_by_the_names_that_cdi_has_for_them(tmp_path: Path) -
     assert after("--device", words(order, tmp_path)) == []
     given = words(order, tmp_path, gpus=[0, 3])
     assert after("--device", given) == ["nvidia.com/gpu=0", "nvidia.com/gpu=3"]
-
-
-def with_gpus(home: Path, count: int) -> Containers:
-    """Return containers of a cluster whose machine has so many GPUs."""
-    (cluster,) = samples.fleet("here").clusters
-    (pool,) = cluster.pools
-    pool = replace(pool, shape=replace(pool.shape, gpu_count=count))
-    fleet = Fleet(clusters=(replace(cluster, pools=(pool,)),))
-    return Containers(home, SETTINGS, FileFleetSource(fleet, ClusterSwitch(home)))
-
-
-def wanting(home: Path, name: str, count: float) -> AttemptOrder:
-    limits = Resources(cpu_cores=1.0, gpu_count=count)
-    return LocalCluster(home).order("pass", name, limits=limits)
-
-
-def test_each_attempt_gets_gpus_that_nobody_has_while_there_are_some(tmp_path: Path) -> None:
-    containers = with_gpus(tmp_path, 3)
-    given = []
-    for name, count in (("a", 2.0), ("b", 0.5), ("c", 1.0), ("d", 0.0)):
-        folder = tmp_path / "attempts" / name
-        folder.mkdir(parents=True)
-        if name == "c":
-            (tmp_path / "attempts" / "a" / files.EXIT).touch()
-        containers.prepare(folder, wanting(tmp_path, name, count))
-        given.append(noted_gpus(folder))
-    assert given == [[0, 1], [2], [0], []]
-
-
-def test_more_gpus_than_a_machine_has_are_refused(tmp_path: Path) -> None:
-    containers = with_gpus(tmp_path, 1)
-    (tmp_path / "attempts" / "a").mkdir(parents=True)
-    with pytest.raises(RefusedError, match="wants 2 GPUs, and 'nodes' has 1"):
-        containers.prepare(tmp_path / "attempts" / "a", wanting(tmp_path, "a", 2.0))
-
-
-def test_a_pool_that_left_the_fleet_takes_nothing(tmp_path: Path) -> None:
-    order = replace(wanting(tmp_path, "a", 1.0), pool=PoolName("gone"))
-    with pytest.raises(UnreachableError, match="no pool 'gone'"):
-        with_gpus(tmp_path, 1).prepare(tmp_path, order)
-
-
-@pytest.mark.parametrize("text", ["berth-123", "[]", None])
-def test_containers_of_earlier_versions_have_no_gpus(tmp_path: Path, text: str | None) -> None:
-    if text is not None:
-        (tmp_path / files.CONTAINER).write_text(text)
-    assert noted_gpus(tmp_path) == []
 
 
 def test_a_gpu_that_podman_does_not_know_is_a_refusal_with_what_tells_it() -> None:

@@ -8,16 +8,55 @@ from pathlib import Path
 import pytest
 
 import executors.local
-from engine.model.errors import DamagedError, NotFoundError, RetryableError
-from engine.model.fleet import Fleet
-from engine.model.identifiers import Digest
+from engine.model.dispatches import AttemptOrder
+from engine.model.errors import (
+    DamagedError,
+    NotFoundError,
+    RefusedError,
+    RetryableError,
+    UnreachableError,
+)
+from engine.model.fleet import Cluster, Fleet
+from engine.model.identifiers import Digest, PoolName
+from engine.model.resources import Resources
 from engine.testing import samples
 from executors.local import ClusterSwitch, FileFleetSource, FolderArtifacts, files, launch
 from executors.local.shim import main as shim
+from tests.support.local_cluster import LocalCluster
 
 
 def test_cores_go_to_where_the_fewest_attempts_are() -> None:
     assert launch.least_used([0, 1, 2, 3], 2, [0, 0, 1, 3]) == [1, 2]
+
+
+def with_gpus(count: int) -> Cluster:
+    return samples.fleet("here", gpu_count=count).cluster("here")
+
+
+def wanting(home: Path, count: float) -> AttemptOrder:
+    return LocalCluster(home).order("pass", limits=Resources(cpu_cores=1.0, gpu_count=count))
+
+
+@pytest.mark.parametrize(
+    ("count", "nodes", "there", "given"),
+    [(0.0, 1, 0, (0, 0)), (0.5, 1, 2, (1, 2)), (2.0, 1, 3, (2, 3)), (2.0, 2, 3, (3, 3))],
+)
+def test_whole_gpus_are_given_for_every_node_and_no_more_than_there_are(
+    tmp_path: Path, count: float, nodes: int, there: int, given: tuple[int, int]
+) -> None:
+    order = replace(wanting(tmp_path, count), nodes=nodes)
+    assert launch.gpus_wanted(order, with_gpus(there)) == given
+
+
+def test_more_gpus_than_a_machine_has_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="wants 2 GPUs, and 'nodes' has 1"):
+        launch.gpus_wanted(wanting(tmp_path, 2.0), with_gpus(1))
+
+
+def test_a_pool_that_left_the_fleet_takes_nothing(tmp_path: Path) -> None:
+    order = replace(wanting(tmp_path, 1.0), pool=PoolName("gone"))
+    with pytest.raises(UnreachableError, match="no pool 'gone'"):
+        launch.gpus_wanted(order, with_gpus(1))
 
 
 def test_an_unknown_name_of_the_package_is_an_error() -> None:
@@ -52,9 +91,12 @@ def test_a_link_is_neither_read_nor_written_through(tmp_path: Path) -> None:
     assert files.load(tmp_path / "document") == {}
 
 
-@pytest.mark.parametrize("cpus", [None, ["0"], {}])
-def test_a_launch_document_that_is_none_is_not_followed(tmp_path: Path, cpus: object) -> None:
-    told = {"grace_seconds": 1.0, "folder": "/", "cpus": cpus}
+@pytest.mark.parametrize("bad", [None, ["0"], {}])
+@pytest.mark.parametrize("name", ["cpus", "gpus"])
+def test_a_launch_document_that_is_none_is_not_followed(
+    tmp_path: Path, name: str, bad: object
+) -> None:
+    told = {"grace_seconds": 1.0, "folder": "/", "cpus": [], name: bad}
     (tmp_path / files.LAUNCH).write_bytes(files.dump(told))
     assert files.read_launch(tmp_path) is None
 

@@ -37,6 +37,7 @@ def said(values: Vector, end: int, seed: int = 1, horizon: int = 48) -> Vector:
     return learned.predict(values[:end], origins, horizons, rows(values[:end], origins, horizons))
 
 
+@pytest.mark.slow
 def test_what_the_last_day_does_not_show_is_learned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patches, "_STEPS", 60)
     values = quiet_weekends()
@@ -46,6 +47,7 @@ def test_what_the_last_day_does_not_show_is_learned(monkeypatch: pytest.MonkeyPa
     assert error < 0.6 * naive
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_leaves_others_their_chance() -> None:
     values = quiet_weekends()
     patches.torch.manual_seed(5)
@@ -80,6 +82,7 @@ def test_a_series_that_is_too_short_teaches_nothing() -> None:
     assert both[0].tobytes() == both[1].tobytes()
 
 
+@pytest.mark.slow
 def test_it_competes_only_where_it_is_asked_for() -> None:
     series = DemandSeries(
         pool="A100", unit="GPUs", starts_at=0.0, values=tuple(quiet_weekends().tolist())

@@ -8,7 +8,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +40,14 @@ def deployment(endpoint: str, name: str = "iris") -> Deployment:
     )
 
 
+def until(condition: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
 class Server:
     """A model server of one thread that answers with its own name, as told: slowly, or not."""
 
@@ -50,7 +58,7 @@ class Server:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
         self._thread.start()
-        assert self._ready.wait(30)
+        assert self._ready.wait(60)
         self.url = f"http://127.0.0.1:{self._port}"
 
     async def _run(self) -> None:
@@ -97,32 +105,54 @@ class Server:
         """End at once, with whatever is open."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._ended.set)
-            self._thread.join(30)
+            self._thread.join(60)
 
 
 @dataclass
 class Running:
-    """A gateway in a thread; `deployments` is what the engine says, None when it is down."""
+    """A gateway in a thread, and what an engine tells it."""
 
     limits: Limits = field(default_factory=Limits)
-    deployments: list[Deployment] | None = field(default_factory=list)
     grpc_wanted: int | None = None
     grpc_port: int = 0
 
     def __post_init__(self) -> None:
+        self._deployments: list[Deployment] | None = []
         self._started = threading.Event()
         self._listening = standalone.listen(0)
         # A loop of uvloop cannot be closed while grpc, which outlives servers, listens on it.
         run = uvloop.run if self.grpc_wanted is None else asyncio.run
         self._thread = threading.Thread(target=lambda: run(self._serve()))
         self._thread.start()
-        assert self._started.wait(30)
+        assert self._started.wait(60)
         self.client = Client(self._listening.getsockname()[1], self.grpc_port)
 
     def _source(self) -> list[Deployment]:
-        if self.deployments is None:
+        if self._deployments is None:
             raise UnreachableError("no engine runs")
-        return self.deployments
+        return self._deployments
+
+    def tell(self, *deployments: Deployment) -> None:
+        """Have the engine say what serves; the gateway knows it when this returns."""
+        self._deployments = list(deployments)
+        until(lambda: self.table.known == addresses(deployments))
+
+    def leave(self, server: Server) -> None:
+        """End a server as an engine does that moves its model: gone here, later there.
+
+        Open requests are cut off; one waits when this returns.
+        """
+        waits = self.gateway.metrics.waits
+        before = waits["iris"]
+        self.tell(deployment(""))
+        server.end()
+        until(lambda: waits["iris"] > before)
+
+    def lose_engine(self) -> None:
+        """Have the engine be down; the gateway has noticed it when this returns."""
+        failures = self.table.failures
+        self._deployments = None
+        until(lambda: self.table.failures > failures)
 
     async def _serve(self) -> None:
         self.table = Table(self._source, seconds=0.05, seconds_min=0.01)
@@ -150,13 +180,13 @@ class Running:
 
     def end(self) -> None:
         self._server.should_exit = True
-        self._thread.join(30)
+        self._thread.join(60)
         self._listening.close()
 
 
 @pytest.fixture
 def running() -> Iterator[Running]:
-    found = Running(Limits(wait_seconds=10.0, waiting_max=64))
+    found = Running(Limits(wait_seconds=60.0, waiting_max=64))
     yield found
     found.end()
 
@@ -173,7 +203,7 @@ def served(running: Running, servers: list[Server], **how: Any) -> Server:  # no
     """Start a server and have the engine name it."""
     server = Server(f"s{len(servers)}", **how)
     servers.append(server)
-    running.deployments = [deployment(server.url)]
+    running.tell(deployment(server.url))
     return server
 
 
@@ -189,7 +219,7 @@ class Load:
             thread.start()
 
     def _ask(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=90)
         while not self._ended.is_set():
             connection.request("POST", INFER, BODY)
             response = connection.getresponse()
@@ -199,16 +229,13 @@ class Load:
 
     def wait_for(self, version: str) -> None:
         """Wait until a version answers."""
-        end = time.monotonic() + 30
-        while (200, version) not in self.found and time.monotonic() < end:
-            time.sleep(0.01)
-        assert (200, version) in self.found
+        until(lambda: (200, version) in self.found)
 
     def end(self) -> set[int]:
         """Return the statuses that were seen."""
         self._ended.set()
         for thread in self._threads:
-            thread.join(60)
+            thread.join(90)
         return {status for status, _ in self.found}
 
 
@@ -219,10 +246,7 @@ def test_a_model_that_moves_under_load_fails_no_request(
     load = Load(running)
     for number in range(1, 4):
         load.wait_for(f"s{number - 1}")
-        # As an engine that moves it: gone here, later there; open requests are cut off.
-        running.deployments = [deployment("")]
-        servers[-1].end()
-        time.sleep(0.1)
+        running.leave(servers[-1])
         served(running, servers, seconds=0.002)
     load.wait_for("s3")
     assert load.end() == {200}
@@ -266,14 +290,13 @@ def test_a_request_that_ends_servers_is_given_up(running: Running, servers: list
 def test_the_engine_may_be_away(running: Running, servers: list[Server]) -> None:
     served(running, servers)
     assert running.infer()[0] == 200
-    running.deployments = None
-    time.sleep(0.1)
+    running.lose_engine()
     assert running.infer()[0] == 200
     assert running.client.get("/v2/health/ready") == (200, {"ready": True})
 
 
 def test_what_cannot_be_answered_in_time_is_said(running: Running, servers: list[Server]) -> None:
-    running.deployments = [deployment("")]
+    running.tell(deployment(""))
     status, answer = running.infer({"Berth-Timeout-Ms": "100"})
     assert (status, "no server that answers" in answer["error"]) == (503, True)
     served(running, servers, script=("hang",))
@@ -281,7 +304,7 @@ def test_what_cannot_be_answered_in_time_is_said(running: Running, servers: list
 
 
 def test_whether_a_model_is_ready_is_said_at_once(running: Running, servers: list[Server]) -> None:
-    running.deployments = [deployment("")]
+    running.tell(deployment(""))
     for path in ("/v2/models/iris/ready", "/v2/models/iris/versions/1/ready"):
         assert running.client.get(path)[0] == 503
     _, _, page = running.client.send("GET", "/metrics")
@@ -294,7 +317,7 @@ def test_whether_a_model_is_ready_is_said_at_once(running: Running, servers: lis
 def test_more_than_may_wait_are_turned_away(servers: list[Server]) -> None:
     running = Running(Limits(waiting_max=0))
     try:
-        running.deployments = [deployment("")]
+        running.tell(deployment(""))
         status, headers, _ = running.client.send("POST", INFER, BODY)
         assert (status, headers["retry-after"]) == (503, "1")
     finally:
@@ -317,8 +340,7 @@ def test_headers_of_the_request_reach_the_model(running: Running, servers: list[
 
 
 def test_the_index_says_what_is_being_moved(running: Running) -> None:
-    running.deployments = [deployment("", "iris"), deployment("http://127.0.0.1:9", "heart")]
-    time.sleep(0.2)
+    running.tell(deployment("", "iris"), deployment("http://127.0.0.1:9", "heart"))
     _, found = running.client.post("/v2/repository/index")
     assert {each["name"]: each["state"] for each in found} == {
         "iris": "UNAVAILABLE",
@@ -340,7 +362,7 @@ def test_a_request_that_outlasts_the_move_of_its_server_keeps_no_connection(
             await asyncio.sleep(0.005)
         upstreams.keep(set())
         answer = await asking
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while server.is_asked:
                 await asyncio.sleep(0.005)
         return answer.status, upstreams.get(server.url) is upstream

@@ -66,6 +66,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
 
     shell = LayerCache(tmp_path / "layers").make(key_of("shell"), Role.BASE, write)
     monkeypatch.setattr(building, "_shell", lambda _: shell)
+    monkeypatch.setattr(pushing, "_WAIT_SECONDS", 60.0)
     made = Engine(tmp_path)
     yield made
     made.modelcars.close()

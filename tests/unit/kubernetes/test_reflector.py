@@ -73,7 +73,7 @@ class Server:
 
 
 def _silent(response: Response) -> Iterator[Document]:
-    response.shut.wait(30.0)
+    response.shut.wait(90.0)
     yield from ()
 
 
@@ -103,11 +103,11 @@ def server() -> Server:
 def cache(server: Server) -> Iterator[Reflector]:
     made = Reflector(server, "/pods", lambda found: found, chance=random.Random(1))
     yield made
-    made.stop()
+    made.stop(60.0)
 
 
 def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20.0
+    end = time.monotonic() + 60.0
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.005)
@@ -182,18 +182,27 @@ def test_pages_that_grew_too_old_are_read_anew(server: Server, cache: Reflector)
     server.items = [item(f"p{number}", number) for number in range(3)]
     server.gone_pages = 2
     cache.start()
-    assert cache.wait_synced(20.0)
+    assert cache.wait_synced(60.0)
     assert names(cache) == {"p0", "p1", "p2"}
 
 
 def test_a_server_that_ends_every_watch_is_not_flooded(
     server: Server, cache: Reflector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pauses: list[float] = []
+
+    class Noted(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            pauses.append(timeout or 0.0)
+            return super().wait(0.0)
+
     monkeypatch.setattr(reflector, "_FIRST_PAUSE_SECONDS", 0.2)
-    server.watches = [tells() for _ in range(1_000)]
+    monkeypatch.setattr(cache, "_stopped", Noted())
+    server.watches = [tells() for _ in range(10)]
     cache.start()
-    time.sleep(1.0)
-    assert len(server.queries) <= 12
+    until(lambda: len(server.queries) == 11)
+    assert len(pauses) == 10
+    assert all(0.1 <= pause <= 0.2 for pause in pauses)
 
 
 def test_a_watch_that_lasted_before_it_broke_is_opened_anew_soon(cache: Reflector) -> None:
@@ -207,13 +216,13 @@ def test_a_watch_that_lasted_before_it_broke_is_opened_anew_soon(cache: Reflecto
 def test_what_the_gate_is_shut_for_is_paced_by_the_gate_alone(
     server: Server, cache: Reflector
 ) -> None:
-    server.gate.failed("no route")
+    server.gate.failed("no route", retry_after_seconds=3_600.0)
     assert cache._failures(5, 0.1) == 0
     cache.start()
     time.sleep(0.2)
     assert not server.pages
     server.gate.succeeded()
-    assert cache.wait_synced(20.0)
+    assert cache.wait_synced(60.0)
 
 
 def test_what_a_write_returned_does_not_replace_what_is_newer(
@@ -229,10 +238,24 @@ def test_what_a_write_returned_does_not_replace_what_is_newer(
     assert names(cache) == {"a", "b"}
 
 
+def test_a_watch_that_is_opened_while_it_is_told_to_stop_is_not_read(
+    server: Server, cache: Reflector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    response = Response()
+
+    def late(*_: object) -> tuple[Response, Iterator[Document]]:
+        cache.stop()  # which finds no response to shut
+        return response, tells(then=AssertionError("it is read"))(response)
+
+    monkeypatch.setattr(server, "watch", late)
+    cache._watch()
+    assert response.shut.is_set()
+
+
 def test_it_ends_when_it_is_told_to(server: Server, cache: Reflector) -> None:
     cache.start()
     until(lambda: len(server.queries) == 1)
-    cache.stop(10.0)
+    cache.stop(60.0)
     assert not any("reflector east" in thread.name for thread in threading.enumerate())
 
 
@@ -260,6 +283,6 @@ def test_what_may_not_be_read_is_not_asked_for_again_soon(
     monkeypatch.setattr(server, "call", refuses)
     cache.start()
     until(lambda: bool(cache.refusal))
-    cache.stop(10.0)
+    cache.stop(60.0)
     assert "forbidden" in cache.refusal
     assert not cache.is_synced

@@ -13,7 +13,10 @@ from kubernetes import client
 
 from executors.kubernetes.wire import ProtocolError, Wire
 from tests.support.clusters import certificates
+from tests.support.faces import until
 
+SECONDS = 60.0
+"""That the server may be silent: it is a thread of this process, which may be a busy one."""
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -70,7 +73,7 @@ class Server:
         self.told = None
         wire.close()
         with pytest.raises(OSError, match="without response"):
-            wire.request("STOP", "/", {}, None, 5.0, 1_000)
+            wire.request("STOP", "/", {}, None, SECONDS, 1_000)
         self._thread.join()
         self._socket.close()
 
@@ -106,7 +109,7 @@ def wire(folder: Path, server: Server) -> Iterator[Wire]:
 
 
 def ask(wire: Wire, target: str = "/jobs", body: bytes | None = None) -> bytes:
-    return wire.request("POST", target, {"A": "b"}, body, 5.0, 1_000).content
+    return wire.request("POST", target, {"A": "b"}, body, SECONDS, 1_000).content
 
 
 def test_requests_share_a_connection_below_the_path_of_the_cluster(
@@ -120,13 +123,14 @@ def test_requests_share_a_connection_below_the_path_of_the_cluster(
 def test_a_connection_that_the_server_closed_is_not_used_again(server: Server, wire: Wire) -> None:
     server.closes = True
     ask(wire)
+    until(lambda: not wire._idle[-1].is_usable())  # the server closes after it has answered
     ask(wire)
     assert server.connections == 2
 
 
 def test_names_of_headers_are_told_in_lower_case(server: Server, wire: Wire) -> None:
     server.told = b"HTTP/1.1 429 Slow\r\nRetry-After: 3\r\nContent-Length: 0\r\n\r\n"
-    answer = wire.request("GET", "/", {}, None, 5.0, 1_000)
+    answer = wire.request("GET", "/", {}, None, SECONDS, 1_000)
     assert (answer.status, answer.headers["retry-after"]) == (429, "3")
 
 
@@ -161,7 +165,7 @@ def test_a_server_of_another_authority_is_not_spoken_to(folder: Path, server: Se
 
 def test_a_header_cannot_smuggle_another_one(wire: Wire) -> None:
     with pytest.raises(ProtocolError, match="Invalid header"):
-        wire.request("GET", "/", {"A": "b\r\nC: d"}, None, 5.0, 1_000)
+        wire.request("GET", "/", {"A": "b\r\nC: d"}, None, SECONDS, 1_000)
 
 
 def test_proxies_and_unchecked_servers_are_left_to_the_library() -> None:

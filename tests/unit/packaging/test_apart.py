@@ -120,7 +120,7 @@ def test_a_program_may_signal_and_limit_itself(program: Path) -> None:
         "signal.signal(signal.SIGUSR1, lambda *_: print('done', flush=True))\n"
         "signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)\n",
     )
-    assert found.line(seconds=60, bytes_max=100) == b"done"
+    assert found.line(seconds=300, bytes_max=100) == b"done"
     found.end()
 
 
@@ -147,7 +147,7 @@ def test_a_socket_that_is_handed_down_connects_to_nothing(program: Path) -> None
         port = str(reached.getsockname()[1])
         made = Program(interpreter=Path(sys.executable), file=program, arguments=(port,))
         found = Apart(made, handed)
-        assert found.line(seconds=60, bytes_max=100) == f"not {errno.EPERM}".encode()
+        assert found.line(seconds=300, bytes_max=100) == f"not {errno.EPERM}".encode()
         found.end()
         reached.setblocking(False)
         with pytest.raises(BlockingIOError):
@@ -214,7 +214,7 @@ def test_what_ends_a_program_is_told(
 ) -> None:
     found = apart(program, text, **bounds)
     with pytest.raises(DamagedError, match=said):
-        found.line(seconds=60, bytes_max=100)
+        found.line(seconds=300, bytes_max=100)
     found.end()
 
 
@@ -225,7 +225,7 @@ def test_a_program_that_says_nothing_is_not_waited_for(program: Path) -> None:
     found.end()
     endless = apart(program, "while True: print('x' * 1000, end='')")
     with pytest.raises(DamagedError, match="ends before it answers"):
-        endless.line(seconds=60, bytes_max=10_000)
+        endless.line(seconds=300, bytes_max=10_000)
     endless.end()
 
 

@@ -28,6 +28,7 @@ from executors.packaging.repository.settings import Format
 from executors.packaging.repository.surroundings import RUNNING, Surroundings
 from executors.packaging.security import attachments
 from executors.packaging.security.attachments import Suffix
+from executors.packaging.security.scanning.offline import OfflineScanner
 from executors.packaging.security.signing import cosign, envelopes, keys, provenance
 from tests.support.pushed_models import World
 from tests.support.registry_process import PROGRAM, RegistryProcess
@@ -43,6 +44,15 @@ def awaiting(world: World) -> Iterator[World]:
     world.delivery = Delivery(world.home, world.servers, SystemClock(), variables, is_awaiting=True)
     yield world
     world.delivery.close()
+
+
+def test_a_pushed_model_is_not_scanned_in_the_process_that_delivers(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.deliver()  # what lies below the model is scanned once
+    world.train(flipped=True)
+    monkeypatch.setattr(OfflineScanner, "scan_image", lambda *_: pytest.fail("scanned here"))
+    assert world.deliver().stages
 
 
 def test_an_image_without_its_libraries_is_refused(world: World) -> None:

@@ -67,6 +67,7 @@ def test_an_arima_becomes_the_numbers_it_is_made_of(tmp_path: Path) -> None:
         assert kept["order"].tolist() == [1, 1, 0]
 
 
+@pytest.mark.slow
 def test_what_onnx_cannot_hold_becomes_skops(tmp_path: Path) -> None:
     model = HuberRegressor().fit(ROWS, LABELS)
     convert = "executors.packaging.convert.to_onnx"

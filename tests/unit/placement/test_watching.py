@@ -62,6 +62,7 @@ def told_by_the_solver(*, wanted: int) -> list[tuple[tuple[int, int], int, int]]
     return told
 
 
+@pytest.mark.slow
 def test_the_solver_tells_of_each_better_plan_while_it_searches() -> None:
     told = told_by_the_solver(wanted=1_000)
     values = [found for found, _, _ in told]

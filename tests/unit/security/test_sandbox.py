@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import json
+import os
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -10,9 +13,9 @@ from typing import Any
 import pytest
 
 from engine.model.errors import BerthError, DamagedError, NotFoundError, RefusedError
-from executors.packaging.security.sandbox import calls, filters
+from executors.packaging.security.sandbox import calls, confinement, filters, launch
 from executors.packaging.security.sandbox.confinement import NO_CALLS, NO_NETWORK, Applied, Bounds
-from executors.packaging.security.sandbox.running import Call, run
+from executors.packaging.security.sandbox.running import Begun, Call, run
 from tests.unit.security.test_scanning import HOSTILE
 
 
@@ -57,6 +60,40 @@ def test_too_much_memory_is_a_plain_error(tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(bytes(64 << 20))
     with pytest.raises(DamagedError):
         calls.ConfinedScanner(Bounds(memory_bytes=80 << 20)).scan(tmp_path)
+
+
+def test_a_scan_is_made_by_the_process_that_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scanner = calls.ConfinedScanner()
+    scanner.prepare()
+    scanner.prepare()
+    begun = Begun.__init__
+    more: list[str] = []
+
+    def begin(self: Begun, function: str) -> None:
+        more.append(function)
+        begun(self, function)
+
+    monkeypatch.setattr(Begun, "__init__", begin)
+    (tmp_path / "key.pem").write_bytes(b"plain")
+    assert scanner.scan(tmp_path).file_count == 1
+    assert not more
+    assert scanner.scan(tmp_path).file_count == 1
+    scanner.prepare()
+    assert len(more) == 2
+    scanner.close()
+    scanner.close()
+
+
+def test_a_process_that_ended_while_it_waited_hinders_no_scan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(b"plain")
+    scanner = calls.ConfinedScanner()
+    scanner.prepare()
+    monkeypatch.setattr(Begun, "is_alive", property(lambda _: False))
+    assert scanner.scan(tmp_path).file_count == 1
 
 
 def test_too_much_time_is_a_plain_error() -> None:
@@ -107,6 +144,32 @@ def test_nothing_is_opened_with_the_network_within_reach() -> None:
         told.require()
     for name in (NO_NETWORK, NO_CALLS):
         Applied(applied=[name]).require()
+
+
+def test_a_program_with_a_listening_socket_needs_the_filter() -> None:
+    told = Applied(applied=[NO_NETWORK], missing=["system calls: no filter is known for 'riscv64'"])
+    with pytest.raises(RefusedError, match=r"connecting its socket: .*riscv64") as caught:
+        told.require(holds_socket=True)
+    assert "x86_64 or aarch64" in caught.value.fix
+    Applied(applied=[NO_CALLS]).require(holds_socket=True)
+
+
+@pytest.mark.parametrize("listens", [False, True])
+def test_a_program_is_not_begun_without_the_filter_that_it_needs(
+    listens: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bounds = dataclasses.asdict(Bounds())
+    told = {"bounds": bounds, "reads": [], "writes": [], "holds_socket": listens, "environment": {}}
+    without = Applied(applied=[NO_NETWORK], missing=["system calls: none"])
+    monkeypatch.setattr(confinement, "confine", lambda *_, **__: without)
+    begun: list[str] = []
+    monkeypatch.setattr(os, "execve", lambda path, *_: begun.append(path))
+    launch.main([json.dumps(told), "/bin/true"])
+    assert begun == ([] if listens else ["/bin/true"])
+    assert ("connecting its socket" in capsys.readouterr().err) == listens
 
 
 @pytest.mark.parametrize("name", ["up.tar", "link-out.tar", "twice.zip", "device.tar", "bomb.zip"])

@@ -52,7 +52,7 @@ class Client:
         return self.post(f"/v2/models/{model}/infer", document)
 
     def call(
-        self, method_name: str, body: bytes | None = None, *, timeout: float = 30, **fields: Any
+        self, method_name: str, body: bytes | None = None, *, timeout: float = 60, **fields: Any
     ) -> Any:
         """Return the answer of a call over gRPC."""
         with grpc.insecure_channel(f"127.0.0.1:{self.grpc_port}") as channel:

@@ -111,7 +111,7 @@ class Running:
 
     def end(self) -> None:
         self._server.should_exit = True
-        self._thread.join(30)
+        self._thread.join(60)
         self._listening.close()
 
 

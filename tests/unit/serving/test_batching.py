@@ -61,8 +61,11 @@ def ask(
                 batcher.submit([value], deadline, lambda out, err: outcomes.append(err or out))
             except RequestError as error:
                 outcomes.append(error)
-        for _ in range(200):
-            await asyncio.sleep(0.001 if len(outcomes) < len(values) else 0)
+        async with asyncio.timeout(60):
+            while len(outcomes) < len(values):
+                await asyncio.sleep(0.001)
+        for _ in range(50):  # rounds in which no value may get a second outcome
+            await asyncio.sleep(0)
 
     asyncio.run(main())
     return outcomes, runner.batches

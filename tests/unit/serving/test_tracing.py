@@ -134,7 +134,8 @@ class Collector(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def collector() -> Iterator[tuple[str, type[Collector]]]:
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, type[Collector]]]:
+    monkeypatch.setattr(export, "_TIMEOUT_SECONDS", 60.0)
     kind = type("Own", (Collector,), {"bodies": [], "status": 200})
     with HTTPServer(("127.0.0.1", 0), kind) as server:
         thread = threading.Thread(target=server.serve_forever)

@@ -1,13 +1,13 @@
 """The supervisor keeps an engine alive; here a small program plays the engine."""
 
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
 from api.cli.story import supervisor
 from engine.model import errors
+from tests.support.faces import until
 
 KILL_ITSELF = """
 import os, pathlib, signal, time
@@ -31,13 +31,8 @@ def start(tmp_path: Path, program: str, points: list[str]) -> supervisor.Supervi
 
 
 def wait_for(tmp_path: Path, text: str) -> None:
-    pause = threading.Event()
-    for _ in range(1_000):
-        log = tmp_path / "engine.log"
-        if log.exists() and text in log.read_text():
-            return
-        pause.wait(0.01)
-    raise AssertionError(f"{text!r} is not in the log")
+    log = tmp_path / "engine.log"
+    until(lambda: log.exists() and text in log.read_text())
 
 
 def test_a_killed_engine_is_started_again_with_the_points_left(tmp_path: Path) -> None:
@@ -50,9 +45,7 @@ def test_a_killed_engine_is_started_again_with_the_points_left(tmp_path: Path) -
 
 def test_an_engine_that_ends_by_itself_is_a_failure(tmp_path: Path) -> None:
     kept = start(tmp_path, "import sys; print('bye', flush=True); sys.exit(5)", [])
-    pause = threading.Event()
-    while not kept.failure:
-        pause.wait(0.01)
+    until(lambda: kept.failure)
     with pytest.raises(errors.RefusedError, match="exit code 5"):
         kept.check()
 

@@ -3,13 +3,13 @@
 import http.server
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
 
 import pytest
 
 from api.cli.story import traffic
-from engine.model import errors
+from tests.support.faces import until
 
 RECORD = {"chol": 230.0}
 
@@ -42,19 +42,8 @@ def model() -> Iterator[tuple[str, type[Model]]]:
     server.server_close()
 
 
-def callers(endpoint: str | None, label: int = 1) -> traffic.Traffic:
-    return traffic.Traffic(
-        [RECORD], [label], lambda: endpoint, model="heart", requests_per_second=200
-    )
-
-
-def until(look: Callable[[], object]) -> None:
-    pause = threading.Event()
-    for _ in range(1_000):
-        if look():
-            return
-        pause.wait(0.01)
-    raise AssertionError("it did not happen")
+def callers(base: str, label: int = 1) -> traffic.Traffic:
+    return traffic.Traffic([RECORD], [label], base, model="heart", requests_per_second=200)
 
 
 def test_right_answers_are_counted_and_labels_follow(model: tuple[str, type[Model]]) -> None:
@@ -66,6 +55,7 @@ def test_right_answers_are_counted_and_labels_follow(model: tuple[str, type[Mode
     tally = playing.tally()
     assert tally.failed == 0
     assert tally.quality == 1.0
+    assert tally.longest_seconds > 0
 
 
 def test_a_record_is_sent_as_one_tensor_for_each_column(model: tuple[str, type[Model]]) -> None:
@@ -86,12 +76,12 @@ def test_a_record_is_sent_as_one_tensor_for_each_column(model: tuple[str, type[M
 def test_failures_are_counted_with_their_reason(model: tuple[str, type[Model]], gone: bool) -> None:
     base, handler = model
     handler.healthy = False
-    playing = callers(None if gone else base)
+    playing = callers("http://127.0.0.1:9" if gone else base)
     playing.start()
     until(lambda: playing.tally().failed)
     playing.stop()
     tally = playing.reset()
-    assert ("nothing serves" if gone else "502") in tally.last_failure
+    assert ("refused" if gone else "502") in tally.last_failure
     assert tally.last_failed
     assert tally.quality == 0.0
     assert playing.tally().sent == 0
@@ -103,10 +93,3 @@ def test_wrong_answers_lower_the_quality(model: tuple[str, type[Model]]) -> None
     until(lambda: playing.tally().sent)
     playing.stop()
     assert playing.tally().quality == 0.0
-
-
-def test_the_address_stays_while_the_engine_is_away() -> None:
-    def away() -> list[object]:
-        raise errors.UnreachableError("away")
-
-    assert traffic.Address(away).endpoint() is None

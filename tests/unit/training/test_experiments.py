@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from engine.model.identifiers import (
 )
 from engine.model.resources import Resources
 from engine.model.specs import TaskKind
-from executors.local import FolderArtifacts
+from executors.local import FolderArtifacts, processes
 from executors.tasks import records
 from executors.training.tracking import experiments, reproducing
 from executors.training.tracking.reproducing import Again
@@ -88,18 +90,59 @@ def test_a_metric_that_comes_out_otherwise_is_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "message"),
+    ("program", "seconds_max", "message"),
     [
-        ("raise SystemExit('no luck')", "ends with 1 now: no luck"),
-        ("import time; time.sleep(9)", "longer than 2 s"),
+        ("raise SystemExit('no luck')", 100, "ends with 1 now: no luck"),
+        ("import time; time.sleep(600)", 1, "longer than 1 s"),
     ],
 )
 def test_a_task_that_fails_now_says_so(
-    trained: HeartTasks, tmp_path: Path, program: str, message: str
+    trained: HeartTasks, tmp_path: Path, program: str, seconds_max: int, message: str
 ) -> None:
     attempt = kept(trained, tmp_path, command=("python", "-c", program))
     with pytest.raises(FinalError, match=message):
-        reproducing.again(tmp_path, attempt, seconds_max=2)
+        reproducing.again(tmp_path, attempt, seconds_max=seconds_max)
+
+
+STARTS = """
+import subprocess, sys
+from pathlib import Path
+last = "import time; time.sleep(600)"
+words = [sys.executable, "-S", "-c", last]
+left = subprocess.Popen(words, start_new_session=True)
+bare = subprocess.Popen(words, env={})
+Path(sys.argv[1]).write_text(f"{left.pid} {bare.pid}")
+if sys.argv[2] == "lasts":
+    bare.wait()
+bare.terminate()
+"""
+
+
+def finish(folder: Path, ending: str, *, seconds_max: float) -> None:
+    """Do a command again that starts two others."""
+    words = (sys.executable, "-S", "-c", STARTS, str(folder / "started"), ending)
+    reproducing.finish(words, folder, os.environ, seconds_max=seconds_max, what="it")
+
+
+def running(folder: Path) -> list[bool]:
+    """Return which of the two still run; none where it did not come to start them."""
+    told = folder / "started"
+    words = told.read_text().split() if told.exists() else []
+    return [processes.identity(int(word)) is not None for word in words]
+
+
+def test_what_takes_too_long_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+    for seconds_max in (1.0, 8.0, 60.0):  # a busy machine may take long to start them
+        with pytest.raises(FinalError, match="took longer than"):
+            finish(tmp_path, "lasts", seconds_max=seconds_max)
+        if running(tmp_path):
+            break
+    assert running(tmp_path) == [False, False]
+
+
+def test_what_ends_by_itself_leaves_nothing_running(tmp_path: Path) -> None:
+    finish(tmp_path, "ends", seconds_max=600)
+    assert running(tmp_path) == [False, False]
 
 
 def test_a_command_done_again_says_which_of_its_data_changed(
@@ -120,7 +163,7 @@ def test_a_command_done_again_says_which_of_its_data_changed(
     (folder / "order.json").write_text(json.dumps(order))
     (folder / "launch.json").write_text(json.dumps(LAUNCH | {"command": words}))
     (tmp_path / "rows.csv").write_text("1")
-    again = reproducing.again(tmp_path, attempt, seconds_max=60)
+    again = reproducing.again(tmp_path, attempt, seconds_max=100)
     assert again.reproduced
     assert again.changed == ("data.rows.csv",)
 

@@ -7,7 +7,6 @@ import itertools
 import json
 import math
 import resource
-import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -26,8 +25,10 @@ from engine.model.errors import DamagedError, RefusedError, RetryableError
 from engine.model.signals import Signal
 from engine.testing.watch_suites import group
 from executors.training.parallel import launch, metrics, prediction
+from tests.support.clusters import programs
 
-pytestmark = pytest.mark.xdist_group("torch")
+# Each process of a training imports torch, which takes a busy machine many seconds.
+pytestmark = [pytest.mark.xdist_group("torch"), pytest.mark.timeout(1_200)]
 
 torch: Any = importlib.import_module("torch")
 batches: Any = importlib.import_module("executors.training.parallel.batches")
@@ -125,6 +126,32 @@ def test_the_norm_of_the_gradient_is_that_of_all_samples_of_a_step(tmp_path: Pat
     )
 
 
+def test_a_norm_that_is_no_number_is_left_out(tmp_path: Path) -> None:
+    def steep(outputs: Any, _: Any) -> Any:
+        return (outputs - outputs.detach()).abs().sqrt().sum()
+
+    trained(tmp_path, recipe(loss=steep, epochs=1, global_batch=203))
+    (line,) = metrics.read(tmp_path / metrics.NAME)
+    assert line.keys() == {"step", "loss", "rate", "seconds"}
+
+
+@pytest.mark.parametrize(
+    ("having", "said"),
+    [([], ""), ([0, 1, 2], ""), ([0, 2], "2 of 3 workers have a GPU of their own")],
+)
+def test_workers_use_gpus_only_when_each_has_its_own(
+    capsys: pytest.CaptureFixture[str], having: list[int], said: str
+) -> None:
+    store = torch.distributed.HashStore()
+    with ThreadPoolExecutor(3) as workers:
+        asked = [
+            workers.submit(worker._all_have, store, rank, 3, gpu=rank in having)
+            for rank in range(3)
+        ]
+        assert {each.result() for each in asked} == {len(having) == 3}
+    assert said in capsys.readouterr().err
+
+
 def recipe(**fields: object) -> Any:
     space: dict[str, Any] = {}
     exec(RECIPE, space)
@@ -140,10 +167,11 @@ def trained(folder: Path, made: Any, **limits: Any) -> list[float]:
     return [line["loss"] for line in metrics.read(folder / metrics.NAME)]
 
 
+@pytest.mark.slow
 def test_two_workers_take_the_steps_of_one(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(RECIPE)
     program = launch.recipe_program(f"{tmp_path / 'net.py'}:recipe", tmp_path / "two")
-    code = launch.run(launch.Start(workers=2), program, tmp_path / "two", seconds_max=300)
+    code = launch.run(launch.Start(workers=2), program, tmp_path / "two", seconds_max=1_000)
     assert code == 0, (tmp_path / "two" / "log.txt").read_text()
     two = [line["loss"] for line in metrics.read(tmp_path / "two" / metrics.NAME)]
     one = trained(tmp_path / "one", recipe())
@@ -156,7 +184,7 @@ def test_two_workers_take_the_steps_of_one(tmp_path: Path) -> None:
 def test_what_is_no_recipe_is_refused_by_the_worker(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(RECIPE)
     program = launch.recipe_program(f"{tmp_path / 'net.py'}:wrong", tmp_path / "w")
-    assert launch.run(launch.Start(), program, tmp_path / "w", seconds_max=300) == 65
+    assert launch.run(launch.Start(), program, tmp_path / "w", seconds_max=1_000) == 65
     assert "returned str, expected a Recipe" in (tmp_path / "w" / "log.txt").read_text()
 
 
@@ -173,7 +201,7 @@ def test_a_script_that_is_killed_is_started_again(tmp_path: Path) -> None:
         + ("p.touch()\nos.kill(os.getpid(), 9)\n")
     )
     program = [str(tmp_path / "once.py")]
-    assert launch.run(launch.Start(), program, tmp_path, seconds_max=60) == 7
+    assert launch.run(launch.Start(), program, tmp_path, seconds_max=1_000) == 7
 
 
 def test_several_workers_are_started_by_torchrun() -> None:
@@ -194,16 +222,15 @@ def test_the_only_worker_of_a_node_that_knows_its_number_needs_no_torchrun() -> 
         assert launch.variables(other) == {}
 
 
+@pytest.mark.slow
 def test_nodes_that_know_their_number_take_the_steps_of_one(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(RECIPE)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{programs.free_port()}"
     program = launch.recipe_program(f"{tmp_path / 'net.py'}:recipe", tmp_path / "two")
 
     def node(number: int) -> int:
         start = launch.Start(nodes=2, address=address, node=number)
-        return launch.run(start, program, tmp_path / f"node-{number}", seconds_max=300)
+        return launch.run(start, program, tmp_path / f"node-{number}", seconds_max=1_000)
 
     (tmp_path / "two").mkdir()
     with ThreadPoolExecutor(2) as threads:
@@ -298,6 +325,7 @@ def test_memory_of_a_pass_grows_with_its_samples() -> None:
     assert batches.micro_batch(need, memory_bytes=need.fixed_bytes + 10_000, most=64) in {16, 32}
     with pytest.raises(RefusedError, match="one sample needs"):
         batches.micro_batch(need, memory_bytes=100, most=64)
+    assert batches.room_bytes("cpu") == 1 << 30
 
 
 def test_more_workers_pay_only_where_they_are_faster(tmp_path: Path) -> None:

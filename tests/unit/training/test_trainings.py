@@ -168,6 +168,7 @@ def test_a_search_is_recorded_with_its_plan_and_done_again(berth: Run, tmp_path:
     assert berth("reproduce", name) == 0
 
 
+@pytest.mark.slow
 def test_a_recipe_is_recorded_with_its_samples_and_settings(berth: Run, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     assert berth("train", "net.py:recipe") == 0

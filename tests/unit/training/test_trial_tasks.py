@@ -176,7 +176,7 @@ def test_a_visit_that_says_nothing_is_killed_where_it_runs(
 ) -> None:
     (tmp_path / "toy.py").write_text(
         "import time\ndef sleeps(trial):\n"
-        "    for epoch in trial.epochs():\n        print('here')\n        time.sleep(60)\n"
+        "    for epoch in trial.epochs():\n        print('here')\n        time.sleep(600)\n"
     )
     for name in ("outputs", "inputs/trial", "work"):
         (tmp_path / name).mkdir(parents=True)

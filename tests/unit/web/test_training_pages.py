@@ -1,5 +1,7 @@
 """Pages about records of trainings."""
 
+from pathlib import Path
+
 from starlette.testclient import TestClient
 
 from engine.ports import Ledger
@@ -22,6 +24,20 @@ def test_trainings_are_listed_where_nothing_ran(
     text = browser.get("/runs").text
     assert f'href="/records/{trained[0]}"' in text
     assert "berth apply PLAN" not in text
+
+
+def test_a_damaged_training_is_named_below_those_that_are_not(
+    trained: tuple[str, str], tmp_path: Path, browser: TestClient
+) -> None:
+    (tmp_path / "trainings" / trained[0] / "training.json").write_text("<b>")
+    text = browser.get("/runs").text
+    assert f"the training &#39;{trained[0]}&#39; is damaged" in text
+    assert "do it again, and remove" in text
+    assert f'href="/records/{trained[0]}"' not in text
+    assert f'href="/records/{trained[1]}"' in text
+    answer = browser.get(f"/records/{trained[0]}")
+    assert answer.status_code == 500
+    assert "is damaged" in answer.text
 
 
 def test_a_training_has_a_page_with_its_record(

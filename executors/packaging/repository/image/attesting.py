@@ -26,6 +26,7 @@ from executors.packaging.security import attaching, components, layouts, sbom
 from executors.packaging.security.attaching import Known
 from executors.packaging.security.components import Component
 from executors.packaging.security.policies.gate import Gate
+from executors.packaging.security.sandbox.calls import ConfinedScanner
 from executors.packaging.security.scanning.offline import OfflineScanner
 from executors.packaging.security.signing import provenance
 from executors.packaging.security.signing.provenance import Build
@@ -61,7 +62,16 @@ class Attestor:
         self._layers = layers
         self._environment = environment
         self._gate = Gate(environment)
+        self._scanner = ConfinedScanner()
         self._known: dict[str, _Below] = {}
+
+    def prepare(self) -> None:
+        """Begin what the next scan of a package needs; `close` ends it."""
+        self._scanner.prepare()
+
+    def close(self) -> None:
+        """End what waits for a scan."""
+        self._scanner.close()
 
     def package(self, made: Made, layout: Path, digest: Digest) -> ScanReport:
         """Attach all to the package of a layout, and ask the policy; return what a scan found.
@@ -69,11 +79,13 @@ class Attestor:
         layout: thrown away afterwards. digest: the package's.
 
         Raises:
-            RefusedError: when the policy refuses the package, or the key cannot be used.
+            RefusedError: when the policy refuses the package, the key cannot be used, or this
+                machine cuts no process off from the network.
+            DamagedError: when a limit ended the scan.
             InvalidInputError: when the policy has faults.
             NotFoundError: when the key or policy that is named is not there.
         """
-        report = OfflineScanner().scan_image(layouts.manifest_of(layout, digest))
+        report = self._scanner.scan(layout, digest)
         self._attach(made, layout, digest, report, "")
         self._gate.check(layout, digest, report)
         return report

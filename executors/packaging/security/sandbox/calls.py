@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,7 +12,7 @@ from engine.model.errors import DamagedError, RefusedError
 from engine.model.scans import FindingSeverity, ScanReport
 from executors.packaging.archives import unpack_some
 from executors.packaging.security.sandbox.confinement import Bounds
-from executors.packaging.security.sandbox.running import Answer, Call, run
+from executors.packaging.security.sandbox.running import Answer, Begun, Call, run
 from executors.packaging.security.scanning import archives
 from executors.packaging.security.scanning.limits import Limits
 from executors.packaging.security.scanning.members import Walk
@@ -19,18 +20,43 @@ from executors.packaging.security.scanning.offline import OfflineScanner
 from executors.packaging.security.signing import provenance
 
 _HERE = "executors.packaging.security.sandbox.calls"
+_SCAN = f"{_HERE}:scan"
 _SECONDS = 600.0
 _MODE = 0o644
 
 
 class ConfinedScanner:
-    """The port `Scanner`, in a process with limits and without network.
+    """The port `Scanner`, in a process with limits and without network. For several threads.
 
     What could not be applied is named in `not_run` of the report.
     """
 
     def __init__(self, bounds: Bounds | None = None) -> None:
         self._bounds = bounds or Bounds()
+        self._ahead: Begun | None = None
+        self._guard = threading.Lock()
+
+    def prepare(self) -> None:
+        """Begin the process of the next scan ahead, unless one waits; `close` ends it."""
+        with self._guard:
+            if self._ahead is None:
+                self._ahead = Begun(_SCAN)
+
+    def close(self) -> None:
+        """End the process that waits."""
+        with self._guard:
+            found, self._ahead = self._ahead, None
+        if found is not None:
+            found.end()
+
+    def _take(self) -> Begun:
+        with self._guard:
+            found, self._ahead = self._ahead, None
+        if found is not None and found.is_alive:
+            return found
+        if found is not None:
+            found.end()
+        return Begun(_SCAN)
 
     def scan(self, path: Path, digest: str | None = None) -> ScanReport:
         """Return what was found.
@@ -38,10 +64,12 @@ class ConfinedScanner:
         Raises:
             NotFoundError: when there is nothing at the path.
             DamagedError: when an image is not what it says, or a limit ended the scan.
+            RefusedError: when this machine cuts no process off from the network.
+            UnreachableError: when no process can be started.
         """
-        answer = run(
+        answer = self._take().make(
             Call(
-                function=f"{_HERE}:scan",
+                function=_SCAN,
                 arguments={"path": str(path.resolve()), "digest": digest},
                 reads=[path],
                 bounds=self._bounds,

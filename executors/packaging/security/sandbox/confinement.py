@@ -2,7 +2,8 @@
 
 Each measure is tried by itself; what the kernel or the rights do not allow is told, so that
 whoever asked can decide. One thing is not left to them: where neither an empty network nor the
-filter can be had, nothing untrusted is opened at all (`Applied.require`). Only system calls by
+filter can be had, nothing untrusted is opened at all (`Applied.require`), and nothing that holds a
+listening socket without the filter. Only system calls by
 ctypes are used, so nothing needs to be installed.
 """
 
@@ -56,12 +57,19 @@ class Applied:
     applied: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
-    def require(self) -> None:
+    def require(self, *, holds_socket: bool = False) -> None:
         """Refuse to go on with the network within reach.
 
+        holds_socket: whether a socket was handed down that listened. It is of the network in which
+        it was made, and could be connected there from an empty one: only the filter prevents that.
+
         Raises:
-            RefusedError: when neither measure against it could be applied.
+            RefusedError: when no measure that is enough could be applied.
         """
+        if holds_socket and NO_CALLS not in self.applied:
+            message = f"this machine keeps no program from connecting its socket: {self.missing}"
+            fix = "allow seccomp here, or do it on an x86_64 or aarch64 machine that does"
+            raise RefusedError(message, fix=fix)
         if not {NO_NETWORK, NO_CALLS} & set(self.applied):
             message = f"this machine cuts no process off from the network: {self.missing}"
             fix = "allow user namespaces or seccomp here, or do it on a machine that does"

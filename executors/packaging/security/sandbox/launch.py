@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
         calls=filters.OF_PROGRAMS,
     )
     try:
-        done.require()
+        done.require(holds_socket=told["holds_socket"])
         os.execve(command[0], command, told["environment"])  # noqa: S606 - no shell is wanted
     except (BerthError, OSError) as error:
         sys.stderr.write(f"{error}\n")

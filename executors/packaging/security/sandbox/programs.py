@@ -67,6 +67,7 @@ class Apart:
             "bounds": dataclasses.asdict(program.bounds),
             "reads": [str(path) for path in _reads(program)],
             "writes": [str(self.home)],
+            "holds_socket": listening is not None,
             "environment": self._environment(program, handed),
         }
         run = [str(program.interpreter), *program.options, str(program.file), *program.arguments]

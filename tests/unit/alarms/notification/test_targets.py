@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from alarms.notification import targets
 from alarms.notification.channels import Channel, ChannelKind
 from alarms.notification.targets import Email, target_of
 from engine.model.alarms import Cause, CauseKind, SuperAlarmState
@@ -67,7 +68,8 @@ class Server:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(targets, "TIMEOUT_SECONDS", 60.0)
     made = Server()
     threading.Thread(target=made.http.serve_forever, daemon=True).start()
     yield made
