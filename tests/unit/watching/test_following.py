@@ -274,7 +274,7 @@ def test_a_super_alarm_that_changed_meanwhile_is_looked_at_again(
             stored = world.ledger.select(SUPER_ALARMS)[0]
             noted = dataclasses.replace(stored.value, note="seen")
             commit("test", [Put(SUPER_ALARMS, noted, stored.version)])
-        commit(name, writes)  # type: ignore[arg-type]
+        commit(name, writes)
 
     monkeypatch.setattr(world.ledger, "commit", beaten)
     measured(world, *WORSE)
