@@ -13,7 +13,7 @@ from benchmarks import frame
 from engine.model.alarms import ActionKind
 from simulations import faults
 from simulations.loop import START, Outcome
-from simulations.pipelines import WINDOW_SECONDS, Pipeline
+from simulations.pipelines import WINDOW_SECONDS
 from simulations.training_runs import BATCHES, LASTING, TrainingOutcome
 
 _HOUR_SECONDS = 3_600.0
@@ -48,7 +48,7 @@ def figures(outcomes: Sequence[Outcome]) -> Iterator[frame.Figure]:
         0.5,
         anchor=f"{_hours(ours):.1f} h against {_hours(alone):.1f} h each",
     )
-    yield followed(outcomes)
+    yield from followed(outcomes)
     yield from _moves(outcomes)
 
 
@@ -99,30 +99,32 @@ def beside(outcomes: Sequence[Outcome]) -> Iterator[frame.Figure]:
         sum(one.is_cured for one in moved) / max(1, len(moved)),
         0.9,
     )
-    yield followed(outcomes)
+    yield from followed(outcomes)
 
 
-def followed(outcomes: Sequence[Outcome]) -> frame.Figure:
-    """Return the share of roll-backs of faults that training cures after which one cured it."""
+def followed(outcomes: Sequence[Outcome]) -> Iterator[frame.Figure]:
+    """Yield how many roll-backs that should have been trainings were followed by one that cured."""
     wrong = [
-        (one, each)
+        (one, each, pipeline)
         for one in outcomes
         for each in one.roll_backs
-        if _pipeline(one, each.pipeline).fault.name in faults.CURED
+        for pipeline in one.pipelines
+        if pipeline.name == each.pipeline and pipeline.fault.name in faults.CURED
     ]
     right = [
-        any(
+        pipeline.is_cured
+        and any(
             action.pipeline == each.pipeline and action.wanted_at > each.at
             for action in one.retrains
-            if _pipeline(one, each.pipeline).is_cured
         )
-        for one, each in wrong
+        for one, each, pipeline in wrong
     ]
-    return frame.at_least(
-        f"roll-backs that a training should have been and that one followed, of {len(wrong)}",
-        sum(right) / len(right) if right else 1.0,
-        0.9,
-    )
+    if right:
+        yield frame.at_least(
+            f"roll-backs that should have been trainings and that one followed, of {len(wrong)}",
+            sum(right) / len(right),
+            0.9,
+        )
 
 
 def of_trainings(outcomes: Sequence[TrainingOutcome]) -> Iterator[frame.Figure]:
@@ -169,10 +171,6 @@ def of_trainings(outcomes: Sequence[TrainingOutcome]) -> Iterator[frame.Figure]:
         len(set(right_retries) & set(failures)) / max(1, len(failures)),
         0.9,
     )
-
-
-def _pipeline(outcome: Outcome, name: str) -> Pipeline:
-    return next(one for one in outcome.pipelines if one.name == name)
 
 
 def _hours(windows: Sequence[float]) -> float:
