@@ -32,7 +32,10 @@ _FLEETING = ("process.", "telemetry.", "os.", "container.id", "k8s.pod.uid")
 """Attributes of a resource that are others after each restart, or say nothing of it: as labels
 they would make new series of the same."""
 _VARINT_BYTES_MOST = 5
-_NO_METRICS = (ValueError, TypeError, OverflowError, RecursionError, json_format.ParseError)
+_NO_METRICS = (
+    *(ValueError, TypeError, OverflowError, RecursionError, json_format.ParseError),
+    SystemError,  # of protobuf, about a key that is no text
+)
 """What reading anything as OTLP in JSON can raise."""
 _STALE = bytes.fromhex("7ff0000000000002")
 

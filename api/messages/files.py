@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import zlib
@@ -22,8 +23,7 @@ def read_text(path: Path, setting: str) -> str:
     try:
         content = path.read_bytes()
         if content.startswith(_GZIP):
-            with gzip.open(path) as file:
-                content = file.read(_UNPACKED_BYTES_MAX)
+            content = _unpacked(path)
         return content.decode("utf-8")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         strerror = error.strerror if isinstance(error, OSError) else None
@@ -31,6 +31,15 @@ def read_text(path: Path, setting: str) -> str:
         message = f"cannot be read: {strerror or error}"
         fault = Fault(code="U012", message=message, fix=f"see {option}")
         raise InvalidInputError(str(path), [fault]) from error
+
+
+def _unpacked(path: Path) -> bytes:
+    """Return what gzip packed; an OSError when that is too large."""
+    with gzip.open(path) as file:
+        content = file.read(_UNPACKED_BYTES_MAX + 1)
+    if len(content) > _UNPACKED_BYTES_MAX:
+        raise OSError(errno.EFBIG, f"it holds more than {_UNPACKED_BYTES_MAX >> 20} MiB")
+    return content
 
 
 def copy_privately(source: Path, target: Path) -> list[Path]:

@@ -13,7 +13,7 @@ from alarms.intake.door import Door
 from api.messages import answers, questions
 from api.messages.context import Context
 from api.messages.notifying import NotifyQuestion, Routed
-from api.wiring import doctor, notifying, profile_desk
+from api.wiring import doctor, instants, notifying, profile_desk
 from api.wiring.alarm_context import AlarmContext
 from api.wiring.hands_desk import HandsDesk
 from api.wiring.model_desk import ModelDesk
@@ -254,7 +254,7 @@ class Application:
         report = self.parts.capacity().report(
             series,
             documents.read_fleet(question.fleet, name="fleet") if question.fleet else self.fleet(),
-            as_of=ends if question.as_of is None else question.as_of,
+            as_of=instants.as_of(question.as_of, otherwise=ends),
             horizon_hours=question.horizon_hours,
             seed=self.parts.settings.seed if seed is None else seed,
             source=source,

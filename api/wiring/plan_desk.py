@@ -9,7 +9,7 @@ from pathlib import Path
 
 from api.messages import answers, questions
 from api.report import phrases
-from api.wiring import reading
+from api.wiring import instants, reading
 from api.wiring.parts import Parts
 from engine import dispatching, planning
 from engine.documents import MICRO_DOLLARS_MAX
@@ -59,7 +59,7 @@ class PlanDesk:
         _check_choices(question)
         # Whole seconds: nobody can give a finer `--as-of` to make the same plan again.
         now = parts.clock.now()
-        as_of = float(int(now)) if question.as_of is None else question.as_of
+        as_of = instants.as_of(question.as_of, otherwise=float(int(now)))
         specs = reading.read(question.documents, as_of=as_of)
         fleet = planning.current_fleet(parts.ledger, parts.fleet)
         reading.check_fleet(question.documents, specs, fleet)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import forecasting
 from api.messages import files, questions
+from api.wiring import instants
 from api.wiring.parts import Parts
 from engine import capacity, planning
 from engine.model.capacity import DemandFan, DemandSeries
@@ -124,7 +125,7 @@ class ProfileDesk:
         return self._parts.capacity().fans(
             series,
             pool=question.pool,
-            as_of=last_hour(series) if question.as_of is None else question.as_of,
+            as_of=instants.as_of(question.as_of, otherwise=last_hour(series)),
             horizon_hours=question.horizon_hours,
             seed=seed,
             source=source,

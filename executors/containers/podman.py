@@ -249,7 +249,8 @@ class Podman:
             RetryableError: when podman does not answer as it should.
         """
         found = self._list("--all", "--filter", f"label=berth.home={home}")
-        return [(each["Names"][0], each["Labels"]["berth.attempt"]) for each in found]
+        labelled = [each for each in found if "berth.attempt" in each["Labels"]]
+        return [(each["Names"][0], each["Labels"]["berth.attempt"]) for each in labelled]
 
     def _list(self, *words: str) -> list[dict[str, Any]]:
         done = self._call(["ps", *words, "--format", "json"])

@@ -120,7 +120,7 @@ class Delivery:
             RefusedError: when the name cannot name a model.
         """
         if not settings.NAME.match(name):
-            fix = "use small letters, digits and - . _"
+            fix = "use at most 128 small letters, digits and - . _"
             raise RefusedError(f"{name!r} cannot name a model", fix=fix)
         return self._root / name / "repository.git"
 

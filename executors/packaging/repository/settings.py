@@ -18,7 +18,7 @@ WEIGHTS_FILE = "weights.json"
 GOLDEN_FILE = "golden.json"
 REQUIREMENTS_FILE = "requirements.txt"
 HISTORY_FILE = "history.json"
-NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*\Z")
+NAME = re.compile(r"(?=.{1,128}\Z)[a-z0-9]+(?:[._-][a-z0-9]+)*\Z")
 _CLASS = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*:[A-Za-z_]\w*\Z")
 _KNOWN = frozenset(
     {"name", "format", "file", "class", "features", "target", "family", "classes", "base"}
@@ -113,7 +113,9 @@ class _Reader:
             self._fault(key, f"unknown key `{key}`", "remove it; see `berth model init`")
         name = self._text("name")
         if not NAME.match(name):
-            self._fault("name", f"`name` is {name!r}", "use small letters, digits and - . _")
+            self._fault(
+                "name", f"`name` is {name!r}", "use at most 128 small letters, digits and - . _"
+            )
         kind = self._choice("format", Format, self._text("format"))
         file, class_name = self._text("file"), self._text("class")
         if kind is Format.PYTHON and not _CLASS.match(class_name):

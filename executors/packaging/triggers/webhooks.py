@@ -66,7 +66,7 @@ class Webhooks:
             RefusedError: when the name cannot name a model.
         """
         if not settings.NAME.match(name):
-            fix = "use small letters, digits and - . _"
+            fix = "use at most 128 small letters, digits and - . _"
             raise RefusedError(f"{name!r} cannot name a model", fix=fix)
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._path(name)

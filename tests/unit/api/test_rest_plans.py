@@ -10,6 +10,7 @@ from engine.model import documents, plans
 from tests.support.faces import AS_OF, PIPELINE
 
 YAML = {"content-type": "application/yaml"}
+JSON = {"content-type": "application/json"}
 MAPPING = {
     "pipeline": "churn",
     "sla": {"deadline": "in 2 h"},
@@ -76,6 +77,19 @@ def test_a_budget_that_cannot_bind_is_refused(
     response = http.post("/v1/plans", json=envelope)
     assert response.status_code == 422
     assert part in response.json()["faults"][0]["message"]
+
+
+@pytest.mark.parametrize("instant", ["nan", "inf", "1e400", "-1", "4102444800"])
+def test_an_instant_that_is_none_is_refused_wherever_it_stands(
+    http: TestClient, instant: str
+) -> None:
+    answers = [http.post(f"/v1/plans?as_of={instant}", json=MAPPING)]
+    if instant not in {"nan", "inf"}:  # which JSON has no word for
+        envelope = json.dumps({"documents": [{"name": "the body", "mapping": MAPPING}]})
+        body = f'{envelope[:-1]}, "as_of": {instant}}}'
+        answers.append(http.post("/v1/plans", content=body, headers=JSON))
+    assert {response.status_code for response in answers} == {422}
+    assert all("as_of" in response.text for response in answers)
 
 
 def test_faults_of_yaml_come_as_a_problem_with_lines(http: TestClient) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -159,6 +160,13 @@ def test_a_podman_that_does_not_answer_as_it_should_is_a_retryable_fault(
     with pytest.raises(RetryableError) as raised:
         podman.Podman(("sh", "-c", script)).runs("name")
     assert re.search(why, raised.value.message)
+
+
+def test_containers_that_name_no_attempt_are_not_ours() -> None:
+    ours = {"Names": ["berth-1"], "Labels": {"berth.attempt": "r-1.a.1"}}
+    others = {"Names": ["odd"], "Labels": {"berth.home": "/home"}}
+    machine = podman.Podman(("sh", "-c", f"echo '{json.dumps([ours, others])}'"))
+    assert machine.named(Path("/home")) == [("berth-1", "r-1.a.1")]
 
 
 def test_names_differ_by_attempt_and_by_data_folder(tmp_path: Path) -> None:

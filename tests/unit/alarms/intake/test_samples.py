@@ -118,7 +118,13 @@ def test_otlp_is_read_from_json_and_from_protocol_buffers() -> None:
 
 @pytest.mark.parametrize(
     ("body", "is_json", "is_gzip"),
-    [(b"[", True, False), (b"\xff\xff", False, False), (b"x", False, True), (b"3", True, False)],
+    [
+        (b"[", True, False),
+        (b"\xff\xff", False, False),
+        (b"x", False, True),
+        (b"3", True, False),
+        (b'{"\\ud800": 1}', True, False),
+    ],
 )
 def test_what_is_no_otlp_is_refused(body: bytes, is_json: bool, is_gzip: bool) -> None:
     with pytest.raises(InvalidInputError):
