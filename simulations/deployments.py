@@ -100,12 +100,9 @@ class Served:
             task=SERVE,
             run_id=run_id,
             wanted=digest,
-            serving=digest,
             attempt_id=attempt.attempt_id,
             endpoint=attempt.endpoint,
-            swapped_at=now,
-            swaps=1,
-        )
+        ).swapped(digest, now)
         self._desk.commit(
             "simulation.serve", Put(ATTEMPTS, attempt), *writes, Put(DEPLOYMENTS, first)
         )
@@ -120,15 +117,7 @@ class Served:
         is_passed_on = change.effect is Effect.NOTHING and self.is_broken(pipeline)
         if change.effect is Effect.BREAKS or is_passed_on:
             self._broken.add(digest)
-        swapped = dataclasses.replace(
-            former,
-            run_id=run_id,
-            wanted=digest,
-            serving=digest,
-            previous=former.serving,
-            swapped_at=at,
-            swaps=former.swaps + 1,
-        )
+        swapped = dataclasses.replace(former.swapped(digest, at), run_id=run_id, wanted=digest)
         self._desk.commit("simulation.swap", Put(DEPLOYMENTS, swapped, stored.version), *writes)
 
     def is_broken(self, pipeline: str) -> bool:

@@ -6,6 +6,7 @@ changes that break nothing, and dips of quality that pass, which nothing should 
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +48,8 @@ KINDS = {
 }
 CURED = frozenset({"unit", "population", "concept", "sinking concept"})
 """Faults that a training cures."""
+DEPLOYED = tuple(name for name, kind in KINDS.items() if kind is CauseKind.CODE)
+MOVED = tuple(name for name, kind in KINDS.items() if kind is CauseKind.MODEL)
 BY_KIND = tuple(
     tuple(name for name, found in KINDS.items() if found is kind)
     for kind in dict.fromkeys(KINDS.values())
@@ -59,6 +62,8 @@ class Fault:
 
     name: one of `FAULTS`; begins, ends: windows; ramp: windows until it is full.
     loss: of quality; factor: of latency or load; share: of requests that fail.
+    routine: windows after its begin in which a routine deployment comes for certain, 0 for one
+        just before it; None for none but those that come at random.
     """
 
     name: str
@@ -68,6 +73,7 @@ class Fault:
     loss: float = 0.0
     factor: float = 1.0
     share: float = 0.0
+    routine: int | None = None
 
     def part(self, window: int) -> float:
         """Return how much of the fault is there, between 0 and 1."""
@@ -82,6 +88,21 @@ def drawn(random: np.random.Generator, count: int) -> list[Fault]:
     names = [str(random.choice(list(kind))) for kind in kinds[: count - 1]]
     names.append(str(random.choice(["passing dip", "nothing"])))
     return [fault(name, random) for name in names]
+
+
+def beside(random: np.random.Generator, count: int) -> list[Fault]:
+    """Return faults that are easily blamed on the wrong deployment, or hidden by one, in turns.
+
+    A concept that moves just after a routine deployment, and a deployment that broke something
+    with a routine one within eight windows after it.
+    """
+    found: list[Fault] = []
+    for number in range(count):
+        is_moved = number % 2 == 0
+        made = fault(str(random.choice(MOVED if is_moved else DEPLOYED)), random)
+        routine = 0 if is_moved else int(random.integers(1, 9))
+        found.append(dataclasses.replace(made, routine=routine))
+    return found
 
 
 def fault(name: str, random: np.random.Generator) -> Fault:

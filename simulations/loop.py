@@ -9,7 +9,7 @@ code at once, so that the loop closes.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +37,8 @@ from simulations.deployments import RollBack, Served
 from simulations.ledger import MemoryLedger
 from simulations.pipelines import WINDOW_SECONDS, Pipeline
 
+Draw = Callable[[np.random.Generator, int], list[faults.Fault]]
+"""Returns the faults of so many pipelines."""
 START = 1_790_035_200.0
 PIPELINES_OF_A_WORLD = 4
 TRAINING_WINDOWS = 12
@@ -68,9 +70,9 @@ class Outcome:
 class World:
     """Some pipelines and their clusters, window by window."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, faults_of: Draw = faults.drawn) -> None:
         random = np.random.default_rng([seed, 31])
-        drawn = faults.drawn(random, PIPELINES_OF_A_WORLD)
+        drawn = faults_of(random, PIPELINES_OF_A_WORLD)
         self._clusters = [f"cluster-{number}" for number in range(PIPELINES_OF_A_WORLD)]
         self.pipelines = [
             pipelines.drawn(
@@ -221,9 +223,9 @@ def helps(one: Pipeline, action: Action) -> bool:
     return one.fault.name in faults.CURED
 
 
-def play(seeds: Sequence[int]) -> list[Outcome]:
-    """Play a world for each seed."""
-    return [World(seed).run() for seed in seeds]
+def play(seeds: Sequence[int], faults_of: Draw = faults.drawn) -> list[Outcome]:
+    """Play a world for each seed, with the faults that are drawn for it."""
+    return [World(seed, faults_of).run() for seed in seeds]
 
 
 def _detection() -> DetectionSettings:

@@ -81,6 +81,9 @@ class Pipeline:
             if self.is_broken or not self.is_deployed:
                 event = self._event(at, kind, "set back to what was before")
                 yield Change(event=event, effect=Effect.SETS_BACK)
+        if fault.routine is not None and window == fault.begins + fault.routine:
+            event = self._event(at - self._lead(), "deployment", "a routine change")
+            yield Change(event=event, effect=Effect.NOTHING)
         if self.random.random() < BENIGN_PER_WINDOW:
             kind = str(self.random.choice(["deployment", "configuration"]))
             event = self._event(at - self._lead(), kind, "a routine change")

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from alarms.grouping.nature import Nature, nature
 from alarms.rootcause.facts import Evidence, Facts, Hypothesis
 from alarms.rootcause.memory import wholes
-from engine.model import differing
+from engine.model import differing, remedied
 from engine.model.alarms import CauseKind, Event, Remedy
-from engine.model.checks import Check, CheckKind
+from engine.model.checks import Check, CheckKind, Verdict
 
 CODE = frozenset({"deployment", "code", "release", "rollout"})
 CONFIGURATION = frozenset({"plan", "schema", "person", "configuration", "config", "flag", "quota"})
@@ -35,10 +35,19 @@ _NAMES = ("pipeline", "model", "service", "deployment", "pod", "node", "cluster"
 
 def closest(facts: Facts, day_seconds: float) -> Event | None:
     """Return the change nearest to the begin of the trouble that is hardly there by chance."""
-    event = _nearest(facts, _touching(facts), day_seconds)
+    event = _nearest(facts, [e for e in _touching(facts) if not _is_cleared(facts, e)], day_seconds)
     if event is None or weight_of(facts, event, day_seconds) < TELLING:
         return None
     return event
+
+
+def _is_cleared(facts: Facts, event: Event) -> bool:
+    """Return whether a deployment was undone and it went on: then it explains nothing."""
+    key = remedied.check_of(CauseKind.CODE, event.subject) if event.kind in CODE else None
+    return any(
+        (one.kind, one.subject) == key and one.verdict is Verdict.DENIES
+        for one in facts.group.checks
+    )
 
 
 def hypotheses(facts: Facts, day_seconds: float) -> list[Hypothesis]:

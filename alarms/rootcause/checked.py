@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 from alarms.rootcause.facts import Hypothesis
 from alarms.rootcause.trust import Trust
+from engine.model import remedied
 from engine.model.alarms import SuperAlarm
-from engine.model.checks import Checked, CheckKind, Verdict
+from engine.model.checks import Checked, Verdict
+from engine.model.remedied import CheckKey
 
 
 def weighed(found: Sequence[Hypothesis], group: SuperAlarm, trust: Trust) -> list[Hypothesis]:
@@ -20,10 +22,10 @@ def weighed(found: Sequence[Hypothesis], group: SuperAlarm, trust: Trust) -> lis
 def _weighed(
     one: Hypothesis,
     group: SuperAlarm,
-    results: dict[tuple[CheckKind, str], Checked],
+    results: dict[CheckKey, Checked],
     trust: Trust,
 ) -> Hypothesis:
-    result = None if one.check is None else results.get((one.check.kind, one.check.subject))
+    result = _result(one, results)
     if result is None:
         return one
     if one.settled is not None:
@@ -46,3 +48,11 @@ def _weighed(
         settled=side > 0 if settled else None,
         checked=result,
     )
+
+
+def _result(one: Hypothesis, results: dict[CheckKey, Checked]) -> Checked | None:
+    """Return what came of what was done about a cause, or else how its check came out."""
+    done = remedied.check_of(one.kind, one.subject)
+    if done in results:
+        return results[done]
+    return None if one.check is None else results.get((one.check.kind, one.check.subject))

@@ -27,10 +27,20 @@ WEIGHTS: Mapping[CheckKind, float] = MappingProxyType(
         CheckKind.QUALITY: 3.0,
         CheckKind.REQUESTS: 2.5,
         CheckKind.CONFIGURATION: 1.5,
+        CheckKind.ROLL_BACK: 3.0,
+        CheckKind.RETRAINING: 3.0,
     }
 )
 """Logarithms of odds, by hand like all weights of the tree."""
-SETTLING = frozenset({CheckKind.CLUSTER, CheckKind.QUALITY, CheckKind.REQUESTS})
+SETTLING = frozenset(
+    {
+        CheckKind.CLUSTER,
+        CheckKind.QUALITY,
+        CheckKind.REQUESTS,
+        CheckKind.ROLL_BACK,
+        CheckKind.RETRAINING,
+    }
+)
 """Kinds after which there is nothing left to ask; others only make a cause more or less likely."""
 SETTLES_FROM = 0.9
 """As long as their verdicts are believed to be right so often."""

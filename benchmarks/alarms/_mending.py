@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from benchmarks import frame
 from engine.model.alarms import ActionKind
+from simulations import faults
 from simulations.loop import START, Outcome
 from simulations.pipelines import WINDOW_SECONDS
 from simulations.training_runs import BATCHES, LASTING, TrainingOutcome
@@ -47,6 +48,7 @@ def figures(outcomes: Sequence[Outcome]) -> Iterator[frame.Figure]:
         0.5,
         anchor=f"{_hours(ours):.1f} h against {_hours(alone):.1f} h each",
     )
+    yield from followed(outcomes)
     yield from _moves(outcomes)
 
 
@@ -77,6 +79,52 @@ def _moves(outcomes: Sequence[Outcome]) -> Iterator[frame.Figure]:
         len(right) / max(1, len(lost)),
         0.9,
     )
+
+
+def beside(outcomes: Sequence[Outcome]) -> Iterator[frame.Figure]:
+    """Yield scores of worlds whose faults stand beside deployments that broke nothing."""
+    done = [(number, each) for number, one in enumerate(outcomes) for each in one.roll_backs]
+    undone = {(number, each.pipeline) for number, each in done if each.is_right}
+    every = [(number, one) for number, each in enumerate(outcomes) for one in each.pipelines]
+    broken = [(number, one.name) for number, one in every if one.is_deployed]
+    moved = [one for _, one in every if one.fault.name in faults.CURED]
+    yield frame.at_least(
+        f"faults of deployments with another on top that were rolled back, of {len(broken)}",
+        sum(key in undone for key in broken) / max(1, len(broken)),
+        0.9,
+        anchor=f"{len(outcomes)} further worlds",
+    )
+    yield frame.at_least(
+        f"concepts that moved beside a deployment and were learned, of {len(moved)}",
+        sum(one.is_cured for one in moved) / max(1, len(moved)),
+        0.9,
+    )
+    yield from followed(outcomes)
+
+
+def followed(outcomes: Sequence[Outcome]) -> Iterator[frame.Figure]:
+    """Yield how many roll-backs that should have been trainings were followed by one that cured."""
+    wrong = [
+        (one, each, pipeline)
+        for one in outcomes
+        for each in one.roll_backs
+        for pipeline in one.pipelines
+        if pipeline.name == each.pipeline and pipeline.fault.name in faults.CURED
+    ]
+    right = [
+        pipeline.is_cured
+        and any(
+            action.pipeline == each.pipeline and action.wanted_at > each.at
+            for action in one.retrains
+        )
+        for one, each, pipeline in wrong
+    ]
+    if right:
+        yield frame.at_least(
+            f"roll-backs that should have been trainings and that one followed, of {len(wrong)}",
+            sum(right) / len(right),
+            0.9,
+        )
 
 
 def of_trainings(outcomes: Sequence[TrainingOutcome]) -> Iterator[frame.Figure]:

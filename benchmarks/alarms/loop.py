@@ -8,6 +8,8 @@ pipeline has a fault that training cures, it is not cured yet, and data that arr
 unit are read right. Compared is a retraining on every alarm of drift (quality or features), one
 at a time. A fault nobody saw counts as a wrong kind.
 
+Every fifth seed is also a world in which concepts move just after a routine deployment, and
+deployments that broke something are followed by a routine one.
 Each seed is also a world of trainings (`simulations.training_runs`) that fall, fail, or do neither.
 What the engine does beside retraining is scored in `_mending`.
 """
@@ -29,6 +31,8 @@ from simulations.training_runs import TrainingWorld
 
 SEEDS = 200
 QUICK_SEEDS = 6
+BESIDE_PART = 5
+"""To so many worlds comes one whose faults stand beside deployments that broke nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +88,8 @@ def run(context: frame.Context) -> Iterable[frame.Figure]:
         anchor=f"{ours.wasted_gpu_hours:.0f} h against {every.wasted_gpu_hours:.0f} h",
     )
     yield from _mending.figures(outcomes)
+    further = range(first, first + max(1, count // BESIDE_PART))
+    yield from _mending.beside(loop.play(further, faults.beside))
     trainings = [TrainingWorld(seed).run() for seed in range(first, first + count)]
     yield from _mending.of_trainings(trainings)
     yield from kinds(outcomes)

@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from engine.dispatching import deployments, restarting, submission
 from engine.dispatching.desk import Desk
-from engine.model.alarms import LEFT, Action, ActionKind, ActionState
+from engine.model.alarms import BACK, LEFT, Action, ActionKind, ActionState
 from engine.model.dispatches import Reason, Run, RunState, TaskRun, TaskState
+from engine.model.identifiers import Digest
 from engine.model.records import (
     ACTIONS,
     DEPLOYMENTS,
@@ -47,7 +48,7 @@ def act(desk: Desk) -> bool:
 
 
 def _roll_back(desk: Desk, stored: Stored[Action]) -> bool:
-    """Want the former model; done when it serves."""
+    """Want a former model; done when it serves."""
     action = stored.value
     deployment = desk.ledger.get(DEPLOYMENTS, action.pipeline or "")
     if deployment is None:
@@ -62,12 +63,16 @@ def _roll_back(desk: Desk, stored: Stored[Action]) -> bool:
     left = action.parameters.get(LEFT)
     if left is not None and left not in {deployment.value.serving, deployment.value.wanted}:
         return _finish(desk, stored, ActionState.FAILED, "another model serves since")
-    back = deployments.roll_back(desk, deployment)
+    back = deployments.roll_back(desk, deployment, _digest(action.parameters.get(BACK)))
     if back is None:
         return _finish(desk, stored, ActionState.FAILED, "there is no model to go back to")
     started = replace(action, state=ActionState.STARTED, run_id=back.run_id)
     write = Put(ACTIONS, started, stored.version)
     return desk.commit("action.roll-back", write, *back.writes)
+
+
+def _digest(named: Scalar | None) -> Digest | None:
+    return None if named is None else Digest(str(named))
 
 
 def _stop(desk: Desk, stored: Stored[Action]) -> bool:

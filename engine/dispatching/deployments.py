@@ -15,7 +15,7 @@ from engine.dispatching.admission import cluster_of
 from engine.dispatching.desk import Desk, RunView
 from engine.model.dispatches import Attempt, Deployment, Reason, RunState, TaskRun, TaskState
 from engine.model.fleet import Fleet
-from engine.model.identifiers import AttemptId, RunId
+from engine.model.identifiers import AttemptId, Digest, RunId
 from engine.model.records import (
     DEPLOYMENTS,
     EVENTS,
@@ -78,16 +78,18 @@ def reconcile(desk: Desk, fleet: Fleet, live: Live) -> bool:
     return changed
 
 
-def roll_back(desk: Desk, stored: Stored[Deployment]) -> handing.HandOver | None:
-    """Return how the model before the present one becomes the wanted one again.
+def roll_back(
+    desk: Desk, stored: Stored[Deployment], digest: Digest | None
+) -> handing.HandOver | None:
+    """Return how a former model, or else the one before the present one, is wanted again.
 
     None when there was none, or when its run is not known any more.
     """
-    previous = stored.value.previous
-    if previous is None:
+    wanted = digest or stored.value.previous
+    if wanted is None:
         return None
     now = desk.clock.now()
-    back = handing.give_back(desk, stored, previous, now)
+    back = handing.give_back(desk, stored, wanted, now)
     if back is None:
         return None
     former = handing.handed_over(desk, stored.value, now, Reason.ROLLED_BACK)

@@ -109,7 +109,8 @@ def collect(desk: Desk) -> int:
             live.add(task.value.artifact)
     for stored in desk.ledger.select(DEPLOYMENTS):
         deployment = stored.value
-        named = {deployment.wanted, deployment.serving, deployment.previous}
+        served = (one.digest for one in deployment.served)
+        named = {deployment.wanted, deployment.serving, deployment.previous, *served}
         tasks = desk.ledger.select(TASK_RUNS, where={"pipeline": deployment.pipeline})
         live |= {
             task.value.artifact

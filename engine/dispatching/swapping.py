@@ -51,14 +51,7 @@ def _serves(
     now = desk.clock.now()
     former = stored.value
     serves = replace(
-        former,
-        endpoint=endpoint,
-        serving=digest,
-        previous=former.serving if former.serving not in {None, digest} else former.previous,
-        swapped_at=now,
-        swaps=former.swaps + 1,
-        unanswered=0,
-        next_swap_at=None,
+        former.swapped(digest, now), endpoint=endpoint, unanswered=0, next_swap_at=None
     )
     message = f"{former.pipeline} serves the model of run {former.run_id}"
     writes: list[Write] = [

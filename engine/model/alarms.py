@@ -160,6 +160,10 @@ class SuperAlarm:
 
 LEFT = "left"
 """Parameter of a roll-back: the digest of the model that it leaves; none where a person asked."""
+BACK = "back"
+"""The digest of the model that it goes back to; the one before where a person asked."""
+SINCE = "since"
+"""When that model was left, in seconds: when the deployment came that is undone."""
 
 
 class ActionKind(StrEnum):

@@ -20,6 +20,9 @@ class CheckKind(StrEnum):
     QUALITY = "compare the quality of labelled requests before and after the deployment"
     REQUESTS = "compare the requests with the same time before"
     CONFIGURATION = "compare the configuration with that of the last good run"
+    ROLL_BACK = "compare the signals before and after the roll-back"
+    """No look of its own: what was done about a cause tells whether it was the cause."""
+    RETRAINING = "compare the signals before and after the retraining"
 
 
 class Verdict(StrEnum):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from engine.model import tenures
 from engine.model.identifiers import (
     AttemptId,
     ClusterName,
@@ -19,6 +21,7 @@ from engine.model.identifiers import (
 from engine.model.remedies import Configuration, Remedy
 from engine.model.resources import Resources
 from engine.model.specs import Scalar, TaskKind
+from engine.model.tenures import Tenure
 
 
 class RunState(StrEnum):
@@ -341,6 +344,7 @@ class Deployment:
 
     wanted: digest of the packaged image that should serve; serving: the one that does.
     swapped_at: when `serving` last changed; swaps: how often it did.
+    served: which models served when, oldest first.
     run_id: run whose package is wanted.
     unanswered: swaps in a row that the server did not answer; next_swap_at: instant before which
         it is not asked again.
@@ -358,3 +362,31 @@ class Deployment:
     swaps: int = 0
     unanswered: int = 0
     next_swap_at: float | None = None
+    served: tuple[Tenure, ...] = ()
+
+    @property
+    def former(self) -> tuple[Tenure, ...]:
+        """Models that served before the present one, newest first.
+
+        Of one from before a record was kept it is not known since when it served.
+        """
+        present = self.serving or self.wanted
+        if self.served:
+            return tuple(one for one in reversed(self.served) if one.digest != present)
+        if self.previous is None:
+            return ()
+        return (Tenure(digest=self.previous, since=-math.inf, until=self.swapped_at),)
+
+    def swapped(self, digest: Digest, at: float) -> Deployment:
+        """Return it as it is when a model serves from an instant on."""
+        known = self.served
+        if not known and self.serving is not None and self.swapped_at is not None:
+            known = (Tenure(digest=self.serving, since=self.swapped_at),)
+        return replace(
+            self,
+            serving=digest,
+            previous=self.serving if self.serving not in {None, digest} else self.previous,
+            swapped_at=at,
+            swaps=self.swaps + 1,
+            served=tenures.handed_over(known, digest, at),
+        )

@@ -26,6 +26,7 @@ from engine.model.records import (
     Write,
 )
 from engine.ports import CauseFinder, Detector, Grouper, Ledger
+from engine.watching import outcomes
 from engine.watching.desk import Desk
 from engine.watching.recent import Recent
 
@@ -167,8 +168,12 @@ class Judging:
         return [stored.value for stored in found]
 
     def _is_acting(self, group: SuperAlarm) -> bool:
-        """A remedy under way changes the signals; the causes it was chosen for then stand."""
-        return any(map(_changes, self._actions.get(group.super_alarm_id, ())))
+        """A remedy under way changes the signals; the causes it was chosen for then stand.
+
+        Once it is known to have changed nothing, it holds up no other.
+        """
+        actions = self._actions.get(group.super_alarm_id, ())
+        return any(_changes(one) and not outcomes.is_vain(group, one) for one in actions)
 
     def _is_over(self, group: SuperAlarm, now: float) -> bool:
         """Everything has been normal for a while and nothing is being done any more."""

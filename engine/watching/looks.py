@@ -90,13 +90,14 @@ class StoreLooks:
         """Compare the share of right answers, by labels that came late, around a deployment."""
         pipeline = check.subject.partition(":")[2]
         stored = self._ledger.get(DEPLOYMENTS, pipeline)
-        swapped_at = None if stored is None else stored.value.swapped_at
-        if swapped_at is None:
+        if stored is None or stored.value.swapped_at is None:
             return Verdict.OPEN, f"no deployment of {pipeline} is known"
         series = f"{check.subject}|quality"
-        begin = swapped_at - self._hour_seconds
-        before = pooled(self.values(series, begin, swapped_at))
-        after = pooled(self.values(series, swapped_at, self._clock.now()))
+        # The newest deployment may be another one, that came later or undid it.
+        is_undone = any(one.digest == stored.value.serving for one in stored.value.served[:-1])
+        until = stored.value.swapped_at if is_undone else self._clock.now()
+        before = pooled(self.values(series, check.since - self._hour_seconds, check.since))
+        after = pooled(self.values(series, check.since, until))
         if before is None or after is None:
             return Verdict.OPEN, "no labelled records are known on one side of the deployment"
         (was, trials_before), (now, trials_after) = before, after

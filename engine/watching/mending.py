@@ -7,11 +7,13 @@ them out. Ids follow from the super-alarm and from what is asked, so nothing is 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from engine.model import documents
 from engine.model.alarms import (
+    BACK,
     LEFT,
+    SINCE,
     Action,
     ActionKind,
     Alarm,
@@ -20,7 +22,7 @@ from engine.model.alarms import (
     Guard,
     SuperAlarm,
 )
-from engine.model.dispatches import Run, RunState, TaskState
+from engine.model.dispatches import Deployment, Run, RunState, TaskState
 from engine.model.identifiers import PipelineName
 from engine.model.records import (
     ACTIONS,
@@ -30,8 +32,10 @@ from engine.model.records import (
     task_run_key,
 )
 from engine.model.signals import Layer
-from engine.watching import lasting, mending_guards, wishes
+from engine.model.specs import Scalar
+from engine.watching import going_back, lasting, mending_guards, wishes
 from engine.watching.desk import Desk
+from engine.watching.going_back import Choice, Trouble
 from engine.watching.mending_guards import Request
 from engine.watching.recent import Recent
 
@@ -103,51 +107,50 @@ class Mending:
         return self._ask(action, mending_guards.of_retry(request, run.parameters))
 
     def roll_back(self, group: SuperAlarm, cause: Cause) -> bool:
-        """Ask for the model before, where a deployment broke what serves."""
+        """Ask for a model that served well, where a deployment broke what serves."""
         pipeline = PipelineName(cause.subject.partition(":")[2].partition("/")[0])
         stored = self._desk.ledger.get(DEPLOYMENTS, pipeline)
         if stored is None or cause.kind is not CauseKind.CODE:
             return False
-        serving = stored.value.serving or stored.value.wanted
         action = dataclasses.replace(
             self._wanted(ActionKind.ROLL_BACK, group, cause, f"roll-back.{pipeline}"),
             subject=f"model:{pipeline}",
             pipeline=pipeline,
-            parameters={LEFT: serving},
+            parameters={LEFT: stored.value.serving or stored.value.wanted},
         )
+        request = self._request(action, cause)
+        choice = self._choice(group, stored.value, mending_guards.left(request))
+        undone_at = stored.value.swapped_at if choice is None else choice.tenure.until
+        if choice is not None and undone_at is not None:
+            back: dict[str, Scalar] = {BACK: choice.tenure.digest, SINCE: undone_at}
+            action = dataclasses.replace(action, parameters={**action.parameters, **back})
         found = mending_guards.of_roll_back(
-            self._request(action, cause),
-            changed_at=stored.value.swapped_at,
+            request,
+            changed_at=undone_at,
             began_at=group.opened_at,
-            previous=stored.value.previous,
-            is_lasting=self._is_lasting(group, pipeline, stored.value.swapped_at),
+            back=None if choice is None else choice.tenure.digest,
+            is_known=bool(stored.value.former),
+            is_lasting=choice is None or choice.is_better,
         )
         return self._ask(action, found)
 
-    def _is_lasting(
-        self, group: SuperAlarm, pipeline: PipelineName, changed_at: float | None
-    ) -> bool:
-        """Return whether anything alarmed of what serves is still worse than before a change.
+    def _choice(
+        self, group: SuperAlarm, deployment: Deployment, left: Collection[object]
+    ) -> Choice | None:
+        """Return the model to go back to; none is better where all that alarms is silence.
 
-        Where too little is known of every series, the alarms decide alone; but silence does not
-        say that the model is the trouble: what it runs on may be lost.
+        Silence does not say that the model is the trouble: what it runs on may be lost.
         """
-        if changed_at is None:
-            return True
-        alarms = [
-            alarm
-            for alarm in group.alarms
-            if alarm.layer is Layer.SERVING and alarm.labels.get("pipeline", pipeline) == pipeline
-        ]
+        alarms = _of_serving(group, deployment.pipeline)
         measured = [alarm for alarm in alarms if alarm.test != "silence"]
-        if alarms and not measured:
-            return False
-        found = [
-            lasting.lasts(self._recent.of(alarm.series), changed_at, is_high=alarm.statistic > 0)
+        troubles = [
+            Trouble(self._recent.of(alarm.series), is_high=alarm.statistic > 0)
             for alarm in measured
         ]
-        known = [each for each in found if each is not None]
-        return not known or any(known)
+        found = going_back.choice(deployment.former, troubles, group.opened_at, left)
+        if found is not None and alarms and not measured:
+            return dataclasses.replace(found, is_better=False)
+        return found
 
     def _wanted(self, kind: ActionKind, group: SuperAlarm, cause: Cause, wish: str) -> Action:
         action_id = f"{group.super_alarm_id}.{wish}"
@@ -185,6 +188,15 @@ class Mending:
         if action.kind not in self._desk.policy.mend.kinds:
             return False
         return wishes.ask(self._desk, wishes.guarded(action, found))
+
+
+def _of_serving(group: SuperAlarm, pipeline: PipelineName) -> list[Alarm]:
+    """Return the alarms of a group on what a pipeline serves."""
+    return [
+        alarm
+        for alarm in group.alarms
+        if alarm.layer is Layer.SERVING and alarm.labels.get("pipeline", pipeline) == pipeline
+    ]
 
 
 def _newest(group: SuperAlarm, signals: frozenset[str]) -> list[Alarm]:

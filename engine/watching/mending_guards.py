@@ -68,20 +68,17 @@ def of_roll_back(
     *,
     changed_at: float | None,
     began_at: float,
-    previous: Digest | None,
+    back: Digest | None,
+    is_known: bool,
     is_lasting: bool,
 ) -> tuple[Guard, ...]:
     """Return every guard of a roll-back.
 
-    changed_at: when the model that serves began to; began_at: when the first alarm came.
-    previous: the model to go back to. is_lasting: whether the newest values are still worse than
-    those before the change, and not just missing; a cause that a check settled needs no such look.
+    changed_at: when the deployment that is undone came; began_at: when the first alarm came.
+    back: the model to go back to; is_known: whether any served before, if only one that was left.
+    is_lasting: whether the newest values are still worse than those under that model, and not just
+    missing; a cause that a check settled needs no such look.
     """
-    left = [action.parameters.get(LEFT) for action in request.past if guards.is_spent(action)]
-    if previous is None:
-        model = "none"
-    else:
-        model = "one that was rolled back before" if previous in left else previous
     is_before = changed_at is not None and changed_at <= began_at + KNOWN_AFTER_SECONDS
     return (
         _kind(request, frozenset({CauseKind.CODE})),
@@ -93,9 +90,9 @@ def of_roll_back(
         ),
         Guard(
             name="model before",
-            allows=previous is not None and previous not in left,
+            allows=back is not None,
             needs="one to go back to",
-            has=model,
+            has=back or ("one that was rolled back before" if is_known else "none"),
         ),
         Guard(
             name="still there",
@@ -105,6 +102,11 @@ def of_roll_back(
         ),
         *_bounds(request),
     )
+
+
+def left(request: Request) -> frozenset[Scalar | None]:
+    """Return the models that roll-backs left before."""
+    return frozenset(one.parameters.get(LEFT) for one in request.past if guards.is_spent(one))
 
 
 def _kind(request: Request, allowed: frozenset[CauseKind]) -> Guard:

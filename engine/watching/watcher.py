@@ -20,6 +20,7 @@ from engine.ports import (
 from engine.watching.acting import Acting
 from engine.watching.clearing import Clearing
 from engine.watching.desk import Desk
+from engine.watching.following import Following
 from engine.watching.hands import Hands
 from engine.watching.judging import Judging
 from engine.watching.learning import Learning, Verdicts, nobody_judged
@@ -76,6 +77,7 @@ class Watcher:
             Learning(desk, self.grouper, self.cause_finder, self.verdicts),
             receiving,
             hands,
+            Following(desk, receiving, recent),
             Judging(desk, receiving, hands, self.cause_finder, recent),
             Acting(desk, receiving, recent, drift),
             Telling(desk, self.notifiers),

@@ -99,14 +99,18 @@ def alarm_of(signal: Signal) -> Alarm:
 
 
 class OneGroup:
-    """Puts every alarm into one group."""
+    """Puts every alarm into one group; `pipelines` are those that it harms."""
+
+    def __init__(self) -> None:
+        self.pipelines: tuple[PipelineName, ...] = ()
 
     def group(
         self, open_groups: Sequence[SuperAlarm], alarms: Sequence[Alarm], now: float
     ) -> Sequence[SuperAlarm]:
         if not open_groups:
             name = f"SA-{alarms[0].at:g}"
-            return [dataclasses.replace(sample_group(*alarms, name=name), updated_at=now)]
+            made = dataclasses.replace(sample_group(*alarms, name=name), updated_at=now)
+            return [dataclasses.replace(made, pipelines=self.pipelines)]
         first = open_groups[0]
         return [dataclasses.replace(first, alarms=(*first.alarms, *alarms), updated_at=now)]
 

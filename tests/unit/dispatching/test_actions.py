@@ -121,6 +121,14 @@ class TestRollBack:
         world.settle(world.engine())
         assert world.deployment().serving == package(1)
 
+    def test_it_goes_as_far_back_as_it_is_asked_to(self, world: World) -> None:
+        served(world, 3)
+        ask(world, ActionKind.ROLL_BACK, left=package(3), back=package(1))
+        world.settle(world.engine())
+        assert world.deployment().serving == package(1)
+        assert outcome(world).result == "the model of run r-1 serves again"
+        assert [one.digest for one in world.deployment().former] == [package(3), package(2)]
+
     def test_without_a_former_model_it_fails(self, world: World) -> None:
         served(world, 1)
         ask(world, ActionKind.ROLL_BACK)

@@ -81,3 +81,19 @@ def test_a_dip_beside_a_deployment_is_not_rolled_back() -> None:
     outcome = loop.World(8000).run()
     (dip,) = [one for one in outcome.pipelines if one.fault.name == "passing dip"]
     assert dip.name not in {each.pipeline for each in outcome.roll_backs}
+
+
+def test_faults_beside_a_deployment_alternate() -> None:
+    drawn = faults.beside(np.random.default_rng(1), 4)
+    kinds = [faults.KINDS[fault.name] for fault in drawn]
+    assert kinds == [CauseKind.MODEL, CauseKind.CODE] * 2
+    assert [fault.routine == 0 for fault in drawn] == [True, False] * 2
+
+
+def test_a_harmless_deployment_neither_hides_a_fault_nor_keeps_its_blame() -> None:
+    """In world 0 both concepts are taken for faults of the deployment beside them at first."""
+    (played,) = loop.play([0], faults.beside)
+    found = list(_mending.beside([played]))
+    assert [figure.value for figure in found] == [1.0, 1.0, 1.0]
+    assert found[-1].name.endswith("of 2")
+    assert not list(_mending.followed([]))

@@ -167,6 +167,25 @@ class TestQuality:
         measured(world, "quality", [(NOW - 500.0 + i, after) for i in range(5)], weight)
         assert looks.quality(self.CHECK)[0] is verdict
 
+    @pytest.mark.parametrize("then", ["sha256:0", "sha256:2"])
+    def test_a_later_deployment_does_not_hide_it(
+        self, world: World, looks: StoreLooks, then: str
+    ) -> None:
+        """Answers since it was undone are those of another model; one on top changes nothing."""
+        began = NOW - 600.0
+        self.deployed(world, None)
+        stored = world.ledger.get(DEPLOYMENTS, "heart")
+        assert stored is not None
+        served = stored.value.swapped(Digest("sha256:0"), NOW - 5_000.0)
+        served = served.swapped(Digest("sha256:1"), began).swapped(Digest(then), NOW - 300.0)
+        world.ledger.commit("test", [Put(DEPLOYMENTS, served)])
+        later = 0.9 if then == "sha256:0" else 0.6
+        values = [(began - 50.0 - i, 0.9) for i in range(5)]
+        values += [(began + 50.0 + i, 0.6) for i in range(5)]
+        values += [(NOW - 250.0 + i, later) for i in range(50)]
+        measured(world, "quality", values, 100.0)
+        assert looks.quality(self.CHECK)[0] is Verdict.CONFIRMS
+
     def test_without_a_deployment_or_labels_it_is_open(
         self, world: World, looks: StoreLooks
     ) -> None:

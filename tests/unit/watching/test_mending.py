@@ -7,7 +7,17 @@ from collections.abc import Callable
 
 import pytest
 
-from engine.model.alarms import LEFT, Action, ActionKind, ActionState, Cause, CauseKind, Remedy
+from engine.model.alarms import (
+    BACK,
+    LEFT,
+    SINCE,
+    Action,
+    ActionKind,
+    ActionState,
+    Cause,
+    CauseKind,
+    Remedy,
+)
 from engine.model.dispatches import Deployment, Run, RunCause, RunState, TaskRun, TaskState
 from engine.model.identifiers import Digest, PipelineName, PlanId, RunId, SuperAlarmId, TaskName
 from engine.model.records import DEPLOYMENTS, RUNS, TASK_RUNS, Put
@@ -246,7 +256,7 @@ class TestRollBack:
         measured(world, DEPLOYED, times=3)
         action = only(world, ActionKind.ROLL_BACK)
         assert (action.state, action.pipeline) == (ActionState.WANTED, "heart")
-        assert action.parameters == {LEFT: SECOND}
+        assert action.parameters == {LEFT: SECOND, BACK: FIRST, SINCE: 999.0}
         assert not world.actions(ActionKind.RETRAIN)
 
     def test_without_a_model_before_it_is_held(self, world: World) -> None:
@@ -273,6 +283,24 @@ class TestRollBack:
         past(world, ActionKind.ROLL_BACK, parameters={LEFT: FIRST})
         measured(world, DEPLOYED)
         assert held(only(world, ActionKind.ROLL_BACK)) == ["model before"]
+
+    def test_a_deployment_after_the_first_alarm_hides_none_before_it(self, world: World) -> None:
+        """The model that served while all was well is gone back to, not the broken one."""
+        world.causes.answer = ()
+        for value in (97.0, 98.0, 99.0, 98.0):
+            world.measure(value, gauge)
+        deployed(world)
+        stored = world.ledger.get(DEPLOYMENTS, "heart")
+        assert stored is not None
+        now, third = world.clock.now(), Digest("sha256:3")
+        first = dataclasses.replace(stored.value, served=(), serving=FIRST, swapped_at=0.0)
+        second = first.swapped(SECOND, now + 0.5)
+        broken = dataclasses.replace(second.swapped(third, now + 2.5), wanted=third)
+        world.ledger.commit("test", [Put(DEPLOYMENTS, broken)])
+        measured(world, dataclasses.replace(DEPLOYED, settled=None), times=8)
+        action = only(world, ActionKind.ROLL_BACK)
+        assert action.state is ActionState.WANTED
+        assert action.parameters == {LEFT: third, BACK: FIRST, SINCE: now + 0.5}
 
     def test_a_change_of_configuration_is_for_people(self, world: World) -> None:
         deployed(world)
