@@ -7,6 +7,7 @@ import re
 import shlex
 import stat
 import subprocess
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,23 +45,37 @@ def run(folder: Path, *arguments: str, environment: Mapping[str, str] | None = N
     """
     done = _start(folder, arguments, environment or {})
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()[-3:]
-        message = f"git {arguments[0]} in {str(folder)!r} fails: {' '.join(said)}"
-        raise RefusedError(message, fix="repair what git names, then repeat")
+        raise _failed(folder, arguments[0], done.stderr)
     return done.stdout
+
+
+def _failed(folder: Path, word: str, said: bytes) -> RefusedError:
+    last = " ".join(said.decode(errors="replace").strip().splitlines()[-3:])
+    message = f"git {word} in {str(folder)!r} fails: {last}"
+    return RefusedError(message, fix="repair what git names, then repeat")
+
+
+def _late(word: str) -> UnreachableError:
+    message = f"git {word} takes over {_SECONDS_MAX:g} s"
+    return UnreachableError(message, fix="look at the remote, then repeat")
+
+
+def _variables(more: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of git, without what names another repository, as hooks do."""
+    variables = {**os.environ, "GIT_TERMINAL_PROMPT": "0", **more}
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_QUARANTINE_PATH"):
+        variables.pop(name, None)
+    return variables
 
 
 def _start(
     folder: Path, arguments: Sequence[str], environment: Mapping[str, str]
 ) -> subprocess.CompletedProcess[bytes]:
     """Run git; return how it ended."""
-    variables = {**os.environ, "GIT_TERMINAL_PROMPT": "0", **environment}
-    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_QUARANTINE_PATH"):
-        variables.pop(name, None)  # set in hooks, where they name another repository
     try:
         return subprocess.run(
             ["git", "-C", str(folder), *arguments],  # noqa: S607 - whichever git the user has
-            env=variables,
+            env=_variables(environment),
             capture_output=True,
             timeout=_SECONDS_MAX,
             check=False,
@@ -68,8 +83,7 @@ def _start(
     except FileNotFoundError as error:
         raise NotFoundError("git is not installed", fix="install git, then repeat") from error
     except subprocess.TimeoutExpired as error:
-        message = f"git {arguments[0]} takes over {_SECONDS_MAX:g} s"
-        raise UnreachableError(message, fix="look at the remote, then repeat") from error
+        raise _late(arguments[0]) from error
 
 
 def make_bare(path: Path, name: str, engine_file: Path, command: str) -> None:
@@ -101,23 +115,40 @@ def _archive(repository: Path, commit: str) -> bytes:
     """Return a commit as a tar, no more of it than is needed to see that it is too large.
 
     Raises:
-        RefusedError: when there is no such commit.
+        RefusedError: when there is no such commit, or git fails otherwise, with its last words.
+        UnreachableError: when it takes too long.
     """
     run(repository, "cat-file", "-e", f"{commit}^{{commit}}")
-    process = subprocess.Popen(
-        ["git", "-C", str(repository), "archive", "--format=tar", commit],  # noqa: S607 - as above
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    late = threading.Timer(_SECONDS_MAX, process.kill)
-    late.start()
-    try:
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            ["git", "-C", str(repository), "archive", "--format=tar", commit],  # noqa: S607 - as above
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=_variables({}),
+        )
         assert process.stdout is not None  # noqa: S101 - it is a pipe
-        return process.stdout.read(_TAR_BYTES_MAX)
-    finally:
-        late.cancel()
-        process.kill()
-        process.communicate()
+        is_late = threading.Event()
+
+        def give_up() -> None:
+            is_late.set()
+            process.kill()
+
+        timer = threading.Timer(_SECONDS_MAX, give_up)
+        timer.start()
+        try:
+            with process.stdout as told:
+                data = told.read(_TAR_BYTES_MAX)
+            code = process.wait()
+        finally:
+            timer.cancel()
+            process.kill()
+            process.wait()
+        if is_late.is_set():
+            raise _late("archive")
+        if code and len(data) < _TAR_BYTES_MAX:
+            errors.seek(0)
+            raise _failed(repository, "archive", errors.read())
+    return data
 
 
 def files_here(folder: Path) -> dict[str, bytes]:

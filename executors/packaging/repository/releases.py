@@ -107,7 +107,7 @@ class Journal:
     def find(self, name: str) -> Event:
         """Return the release of a commit or package, by the beginning of either; "" the newest.
 
-        One that was refused after it is none; an earlier one of the same commit still is.
+        One that its own delivery refused in the end is none; an earlier one of the same commit is.
 
         Raises:
             NotFoundError: when there is none.
@@ -116,7 +116,10 @@ class Journal:
         for event in reversed(self.events()):
             if event.kind is Kind.REFUSED and event.package:
                 refused.add((event.commit, event.package))
-            if event.kind is not Kind.RELEASED or (event.commit, event.package) in refused:
+            if event.kind is not Kind.RELEASED:
+                continue
+            if (event.commit, event.package) in refused:
+                refused.remove((event.commit, event.package))
                 continue
             digest = (event.package or "").removeprefix("sha256:")
             wanted = name.removeprefix("sha256:")

@@ -198,8 +198,11 @@ def test_a_delivery_that_fails_hides_no_release_that_was_good(
         with pytest.raises(UnreachableError):
             world.delivery.deliver("churn")
     assert world.delivery.journal("churn").find("").package == released.package
-    world.write("notes.txt", "another commit")
     world.servers.is_down = True
+    with pytest.raises(UnreachableError):
+        world.delivery.deliver("churn")  # it releases the same package once more
+    assert world.delivery.journal("churn").find("").commit == released.commit
+    world.write("notes.txt", "another commit")
     with pytest.raises(UnreachableError):
         world.deliver()
     assert world.delivery.journal("churn").find("").commit == released.commit
@@ -219,6 +222,24 @@ def test_a_commit_that_is_too_large_is_not_read_to_its_end(
     world.write("large.txt", "x" * (1 << 22))
     with pytest.raises(DamagedError, match="unpacks to over 65536 bytes"):
         world.deliver()
+
+
+def test_what_a_hook_says_of_another_repository_is_not_followed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = world.deliver().commit
+    monkeypatch.setenv("GIT_DIR", ".git")
+    assert "model.toml" in git.files_of(world.delivery.repository("churn"), commit)
+
+
+def test_why_git_fails_is_told(world: World) -> None:
+    commit = world.deliver().commit
+    repository = world.delivery.repository("churn")
+    listed = git.run(repository, "ls-tree", "-r", commit).decode().split()
+    blob = listed[2]
+    (repository / "objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(RefusedError, match=r"git archive .* fails"):
+        git.files_of(repository, commit)
 
 
 def test_a_data_folder_may_have_any_name(tmp_path: Path) -> None:
