@@ -101,10 +101,19 @@ def environment(
         **own,
         **threads(cores // max(1, order.workers)),
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-        "CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus)),
+        "CUDA_VISIBLE_DEVICES": visible(gpus, os.environ),
         "PATH": path,
         **variables(order, home),
     }
+
+
+def visible(gpus: Sequence[int], own: Mapping[str, str]) -> str:
+    """Return what `CUDA_VISIBLE_DEVICES` says of GPUs, counted among those this process may see."""
+    named = own.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return ",".join(map(str, gpus))
+    known = [name for name in named.split(",") if name]
+    return ",".join(known[gpu] for gpu in gpus if gpu < len(known))
 
 
 def threads(cores: int) -> dict[str, str]:

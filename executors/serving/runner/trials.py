@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import stat
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from engine.model.errors import BerthError
-from executors.packaging.security.sandbox.running import Begun, Call
+from executors.packaging.security.sandbox.ahead import Ahead
+from executors.packaging.security.sandbox.running import Call
 from executors.serving.runner.errors import CallError
 
 _FUNCTION = "executors.serving.runner.uploads:open_apart"
@@ -31,22 +31,18 @@ class Trials:
 
     def __init__(self, seconds: float = _SECONDS_MAX) -> None:
         self._seconds = seconds
-        self._guard = threading.Lock()
-        self._ahead: Begun | None = None
+        self._ahead = Ahead(_FUNCTION)
         self._is_awaiting = False
 
     def await_more(self) -> None:
         """Begin a process ahead, now and after each upload, until `close`."""
         self._is_awaiting = True
-        self._prepare()
+        self._ahead.prepare()
 
     def close(self) -> None:
         """End the process that waits."""
         self._is_awaiting = False
-        with self._guard:
-            if self._ahead is not None:
-                self._ahead.end()
-                self._ahead = None
+        self._ahead.close()
 
     def open(self, upload: Path, target: Path) -> None:
         """Let an upload be unpacked and opened.
@@ -65,29 +61,15 @@ class Trials:
             seconds=self._seconds,
         )
         try:
-            found: object = self._take().make(call).value
+            found: object = self._ahead.take().make(call).value
         except BerthError as error:
             text = f"the model cannot be opened: {error.message}"
             raise CallError(text, status=_BAD, fix=error.fix) from error
         finally:
             if self._is_awaiting:
-                self._prepare()
+                self._ahead.prepare()
         _raise_told(found)
         _check_plain(target)
-
-    def _take(self) -> Begun:
-        with self._guard:
-            found, self._ahead = self._ahead, None
-        if found is not None and found.is_alive:
-            return found
-        if found is not None:
-            found.end()
-        return Begun(_FUNCTION)
-
-    def _prepare(self) -> None:
-        with self._guard:
-            if self._ahead is None:
-                self._ahead = Begun(_FUNCTION)
 
 
 def _raise_told(found: object) -> None:

@@ -62,8 +62,9 @@ def says_a_line(log: Path) -> bool:
 
 
 def test_each_attempt_sees_gpus_that_nobody_has_while_there_are_some(
-    cluster: LocalCluster,
+    cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     cluster = LocalCluster(cluster.home, gpu_count=3)
     says = "import os; print('sees', repr(os.environ['CUDA_VISIBLE_DEVICES']), flush=True); "
     seen = []

@@ -48,6 +48,18 @@ def test_whole_gpus_are_given_for_every_node_and_no_more_than_there_are(
     assert launch.gpus_wanted(order, with_gpus(there)) == given
 
 
+@pytest.mark.parametrize(
+    ("own", "seen"),
+    [
+        ({}, "0,2"),
+        ({"CUDA_VISIBLE_DEVICES": "4,5,GPU-6"}, "4,GPU-6"),
+        ({"CUDA_VISIBLE_DEVICES": ""}, ""),
+    ],
+)
+def test_gpus_are_counted_among_those_the_engine_may_see(own: dict[str, str], seen: str) -> None:
+    assert launch.visible([0, 2], own) == seen
+
+
 def test_more_gpus_than_a_machine_has_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="wants 2 GPUs, and 'nodes' has 1"):
         launch.gpus_wanted(wanting(tmp_path, 2.0), with_gpus(1))

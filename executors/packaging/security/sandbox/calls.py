@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,8 +10,9 @@ from typing import Any
 from engine.model.errors import DamagedError, RefusedError
 from engine.model.scans import FindingSeverity, ScanReport
 from executors.packaging.archives import unpack_some
+from executors.packaging.security.sandbox.ahead import Ahead
 from executors.packaging.security.sandbox.confinement import Bounds
-from executors.packaging.security.sandbox.running import Answer, Begun, Call, run
+from executors.packaging.security.sandbox.running import Answer, Call, run
 from executors.packaging.security.scanning import archives
 from executors.packaging.security.scanning.limits import Limits
 from executors.packaging.security.scanning.members import Walk
@@ -33,30 +33,15 @@ class ConfinedScanner:
 
     def __init__(self, bounds: Bounds | None = None) -> None:
         self._bounds = bounds or Bounds()
-        self._ahead: Begun | None = None
-        self._guard = threading.Lock()
+        self._ahead = Ahead(_SCAN)
 
     def prepare(self) -> None:
         """Begin the process of the next scan ahead, unless one waits; `close` ends it."""
-        with self._guard:
-            if self._ahead is None:
-                self._ahead = Begun(_SCAN)
+        self._ahead.prepare()
 
     def close(self) -> None:
         """End the process that waits."""
-        with self._guard:
-            found, self._ahead = self._ahead, None
-        if found is not None:
-            found.end()
-
-    def _take(self) -> Begun:
-        with self._guard:
-            found, self._ahead = self._ahead, None
-        if found is not None and found.is_alive:
-            return found
-        if found is not None:
-            found.end()
-        return Begun(_SCAN)
+        self._ahead.close()
 
     def scan(self, path: Path, digest: str | None = None) -> ScanReport:
         """Return what was found.
@@ -67,7 +52,7 @@ class ConfinedScanner:
             RefusedError: when this machine cuts no process off from the network.
             UnreachableError: when no process can be started.
         """
-        answer = self._take().make(
+        answer = self._ahead.take().make(
             Call(
                 function=_SCAN,
                 arguments={"path": str(path.resolve()), "digest": digest},

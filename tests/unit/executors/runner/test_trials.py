@@ -108,7 +108,7 @@ def test_links_that_a_process_left_are_not_followed(
     (tmp_path / "layout").mkdir()
     (tmp_path / "upload").write_bytes(b"x")
     trials = Trials()
-    monkeypatch.setattr(trials, "_take", lambda: Begun.__new__(Begun))
+    monkeypatch.setattr(trials._ahead, "take", lambda: Begun.__new__(Begun))
     with pytest.raises(CallError, match="no plain file"):
         trials.open(tmp_path / "upload", tmp_path / "layout")
     assert (tmp_path / "layout" / "oci-layout").is_symlink()
