@@ -76,7 +76,7 @@ class Telling:
         )
 
     def _send(self, group: SuperAlarm, action: Action, version: int) -> bool:
-        state, result = ActionState.DONE, f"told (notifiers: {len(self._notifiers)})"
+        state, result = ActionState.DONE, f"told {_ways(len(self._notifiers))}"
         for notifier in self._notifiers:
             try:
                 notifier.notify(group)
@@ -89,6 +89,10 @@ class Telling:
             action, state=state, ended_at=self._desk.clock.now(), result=result
         )
         return self._desk.commit("watch.notified", Put(ACTIONS, ended, version))
+
+
+def _ways(count: int) -> str:
+    return "one way" if count == 1 else f"{count} ways"
 
 
 def gist_of(group: SuperAlarm) -> dict[str, Scalar]:
