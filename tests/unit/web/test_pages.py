@@ -57,7 +57,7 @@ def test_without_super_alarms_the_page_says_what_is_watched(
     filled: Ledger, browser: TestClient
 ) -> None:
     filled.commit("test.forget", [records.Delete(records.SUPER_ALARMS, "SA-1")])
-    assert "1 signals are watched, the last one was seen at" in browser.get("/").text
+    assert "1 signal is watched, the last one was seen at" in browser.get("/").text
 
 
 def test_what_users_wrote_is_escaped(filled: Ledger, browser: TestClient) -> None:
