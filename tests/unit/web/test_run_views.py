@@ -174,4 +174,4 @@ def test_an_empty_pool_and_its_gpus(plan: plans.Plan) -> None:
         plan.request.fleet, clusters=(dataclasses.replace(cluster, pools=(pool,)),)
     )
     (row,) = clusters.pools(fleet, {}, []).rows
-    assert (row[4].text, row[7].text) == (NOTHING, "8 \N{MULTIPLICATION SIGN} A100")
+    assert (row[4].text, row[6].note) == (NOTHING, "8 \N{MULTIPLICATION SIGN} A100")
