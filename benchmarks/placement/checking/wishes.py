@@ -211,7 +211,7 @@ def _deadline(problem: PlacementProblem, wish: str, text: str) -> Iterator[str]:
     later = sum(int(number.replace(",", "")) * UNITS[unit] for number, unit in parts)
     # Durations are told in two units, rounded up: to seconds, from an hour on to minutes, and
     # from two days on to hours.
-    step = 3_600 if later >= 2 * UNITS["d"] else 60 if later >= 3_600 else 1  # noqa: PLR2004
+    step = 3_600 if later >= 2 * UNITS["d"] else 60 if later >= 3_600 else 1
     name = wish.partition(" of ")[2]
     pipeline = next(p for p in problem.request.pipelines if p.name == name)
     asked = pipeline.sla.deadline

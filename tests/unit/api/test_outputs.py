@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from api.cli import outputs
+from api.cli import main, outputs
 from engine.model.errors import RefusedError
 
 LIMIT_BYTES = 1_000
@@ -56,6 +56,16 @@ def test_what_stands_there_is_kept_where_a_new_file_was_wished(tmp_path: Path) -
     with pytest.raises(RefusedError, match="is there already"):
         outputs.write(tmp_path / "churn.yaml", "new", new=True)
     assert (tmp_path / "churn.yaml").is_symlink()
+
+
+def test_any_command_says_that_the_disk_is_full(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("api.cli.helping._version", lambda: Path("/dev/full").write_bytes(b"x"))
+    with pytest.raises(SystemExit) as ended:
+        main.application()(["version"], prog_name="berth")
+    assert ended.value.code == 5
+    assert "error[R000]: the disk is full\nfix: make room" in capsys.readouterr().err
 
 
 def test_a_device_is_written_and_stays_one() -> None:
