@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -91,9 +92,7 @@ def diff(old: Plan | None, new: Plan) -> PlanDiff:
         for key in gone
         if key not in done
     ]
-    # What has ended is paid whichever plan is in force: it saves nothing.
-    ended = [before[key] for key in gone if key in done]
-    spent = sum(one.cost_micro_dollars for one in ended if one.end_seconds_p95 is not None)
+    spent = _run_costs(before[key] for key in gone if key in done)
     return PlanDiff(
         old=old.plan_id if old else None,
         new=new.plan_id,
@@ -103,6 +102,11 @@ def diff(old: Plan | None, new: Plan) -> PlanDiff:
         run_cost_micro_dollars=MicroDollars(_run_cost(new) - _run_cost(old) + spent),
         serving_micro_dollars_per_hour=MicroDollars(_serving_cost(new) - _serving_cost(old)),
     )
+
+
+def _run_costs(ended: Iterable[Assignment]) -> int:
+    """Return what tasks that ended were to cost: paid whichever plan is in force, so not saved."""
+    return sum(one.cost_micro_dollars for one in ended if one.end_seconds_p95 is not None)
 
 
 def _placed(plan: Plan | None) -> dict[str, Assignment]:

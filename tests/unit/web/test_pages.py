@@ -189,7 +189,7 @@ def test_people_judge_note_split_and_merge_on_the_page(
     )
     answer = browser.post("/alarms/SA-1/merge", data={"other": apart})
     assert answer.headers["location"] == "/alarms/SA-1"
-    assert "First cause right: 2026-09 0% (0 of 1)." in browser.get("/alarms").text
+    assert "First cause right: 2026-09 0 % (0 of 1)." in browser.get("/alarms").text
 
 
 def test_people_judge_checks_on_the_page(
