@@ -93,7 +93,7 @@ def run(context: frame.Context) -> Iterable[frame.Figure]:
     trainings = [TrainingWorld(seed).run() for seed in range(first, first + count)]
     yield from _mending.of_trainings(trainings)
     yield from kinds(outcomes)
-    early = sum(len(before(outcome)) for outcome in outcomes)
+    early = sum(before(outcome) for outcome in outcomes)
     yield frame.informs(
         "super-alarms before any fault",
         early,
@@ -141,16 +141,17 @@ def window_of(at: float) -> float:
     return (at - loop.START) / WINDOW_SECONDS
 
 
-def before(outcome: Outcome) -> list[SuperAlarm]:
-    """Return super-alarms from before any fault."""
-    return [g for g in outcome.groups if window_of(g.opened_at) < faults.NORMAL_WINDOWS]
+def before(outcome: Outcome) -> int:
+    """Return how often a super-alarm came before any fault."""
+    came = [at.opened_at for group in outcome.groups for at in (*group.earlier, group)]
+    return sum(window_of(at) < faults.NORMAL_WINDOWS for at in came)
 
 
 def group_of(outcome: Outcome, one: Pipeline) -> SuperAlarm | None:
     """Return the super-alarm that a fault raised first, or None."""
     found: list[tuple[float, str, SuperAlarm]] = []
     for group in outcome.groups:
-        for alarm in group.alarms:
+        for alarm in group.known_alarms:
             is_its = one.name in {alarm.labels.get("pipeline"), *group.pipelines} or (
                 alarm.subject == f"cluster:{one.cluster}"
             )
