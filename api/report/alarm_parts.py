@@ -79,7 +79,7 @@ def earlier(group: SuperAlarm, style: Style, now: float) -> list[str]:
 def came(coming: Coming, number: int) -> str:
     """Return what is known of an earlier time: how long, how many alarms, of what cause."""
     lasted = words.duration(coming.ended_at - coming.opened_at)
-    cause = coming.cause or "no cause was found"
+    cause = "no cause was found" if coming.likely is None else coming.likely.title
     alarms = phrases.plural(coming.count, "alarm")
     return f"came, time {number}: over by itself after {lasted}, {alarms}; {cause}"
 

@@ -126,15 +126,15 @@ _TEENS = frozenset({11, 12, 13})
 class Coming:
     """One earlier time that a super-alarm came, until it was over by itself.
 
-    alarms: the first ones of it; count: how many it held. cause: the headline of the cause that was
-    likely in the end; "" where none was found.
+    alarms: the first ones of it; count: how many it held. likely: the cause that was likely in the
+    end; None where none was found.
     """
 
     opened_at: float
     ended_at: float
     count: int
     alarms: tuple[Alarm, ...]
-    cause: str = ""
+    likely: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,7 +89,7 @@ def reopened(old: SuperAlarm, fresh: SuperAlarm, now: float) -> SuperAlarm:
         ended_at=old.updated_at if old.normal_at is None else old.normal_at,
         count=len(old.alarms),
         alarms=old.alarms[:ALARMS_KEPT],
-        cause="" if old.likely is None else old.likely.title,
+        likely=old.likely,
     )
     state = SuperAlarmState.OPEN
     if old.silenced_until is not None and now < old.silenced_until:

@@ -175,9 +175,9 @@ def test_one_that_came_again_says_so_and_what_is_known_of_earlier_times() -> Non
             ended_at=NOW - 3_600 * hours + 720,
             count=hours,
             alarms=(),
-            cause=cause,
+            likely=likely,
         )
-        for hours, cause in ((2, ""), (1, "chol arrives in mmol/L"))
+        for hours, likely in ((2, None), (1, CAUSE))
     ]
     again = replace(GROUP, times=4, earlier=tuple(comings))
     assert "open, came again, 4th time" in super_alarms.super_alarms_text([again], now=NOW)

@@ -57,7 +57,7 @@ def test_it_keeps_its_id_and_says_how_often_it_came(world: World) -> None:
     assert (second.again, second.note, second.normal_at) == ("came again, 2nd time", "", None)
     (coming,) = second.earlier
     assert (coming.opened_at, coming.ended_at) == (first.opened_at, gone.normal_at)
-    assert (coming.alarms, coming.count, coming.cause) == (first.alarms, 1, WEAK.title)
+    assert (coming.alarms, coming.count, coming.likely) == (first.alarms, 1, WEAK)
     assert [one.at for one in second.alarms] == [world.clock.now()] == [second.opened_at]
     go(world)
     third = come(world)
@@ -291,7 +291,7 @@ def test_the_newest_times_and_the_first_alarms_of_each_are_kept() -> None:
     assert len(one.earlier) == returning.EARLIER_MOST
     coming = one.earlier[-1]
     assert (coming.count, coming.alarms) == (len(alarms), tuple(alarms[: returning.ALARMS_KEPT]))
-    assert coming.cause == ""
+    assert coming.likely is None
 
 
 def test_layers_do_not_matter() -> None:
