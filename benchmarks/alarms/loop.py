@@ -143,15 +143,20 @@ def window_of(at: float) -> float:
 
 def before(outcome: Outcome) -> int:
     """Return how often a super-alarm came before any fault."""
-    came = [at.opened_at for group in outcome.groups for at in (*group.earlier, group)]
-    return sum(window_of(at) < faults.NORMAL_WINDOWS for at in came)
+    came = [one for group in outcome.groups for one in comings(group)]
+    return sum(window_of(one.opened_at) < faults.NORMAL_WINDOWS for one in came)
+
+
+def comings(group: SuperAlarm) -> tuple[SuperAlarm | Coming, ...]:
+    """Return every time that a super-alarm came, oldest first."""
+    return (*group.earlier, group)
 
 
 def came_of(outcome: Outcome, one: Pipeline) -> SuperAlarm | Coming | None:
     """Return the super-alarm that a fault raised first, as it was that time, or None."""
     found: list[tuple[float, str, SuperAlarm | Coming]] = []
     for group in outcome.groups:
-        for came in (*group.earlier, group):
+        for came in comings(group):
             for alarm in came.alarms:
                 is_its = one.name in {alarm.labels.get("pipeline"), *group.pipelines} or (
                     alarm.subject == f"cluster:{one.cluster}"
