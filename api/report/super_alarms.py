@@ -78,7 +78,7 @@ def _state(group: SuperAlarm, actions: Sequence[Action]) -> str:
     if group.state is SuperAlarmState.SILENCED and group.silenced_until is not None:
         state = f"{state} until {phrases.iso(group.silenced_until)}"
     if group.again:
-        state = f"{state}, {group.again}"
+        state = f"{state} ({group.times})"
     newest = max(actions, key=lambda action: action.wanted_at, default=None)
     if newest is None:
         return state

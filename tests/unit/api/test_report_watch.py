@@ -180,7 +180,7 @@ def test_one_that_came_again_says_so_and_what_is_known_of_earlier_times() -> Non
         for hours, likely in ((2, None), (1, CAUSE))
     ]
     again = replace(GROUP, times=4, earlier=tuple(comings))
-    assert "open, came again, 4th time" in super_alarms.super_alarms_text([again], now=NOW)
+    assert "open (4)" in super_alarms.super_alarms_text([again], now=NOW)
     page = super_alarms.super_alarm_text(again, now=NOW)
     assert "open, came again, 4th time" in page.splitlines()[0]
     lines = page[page.index("Timeline") :].splitlines()[1:4]
