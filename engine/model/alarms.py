@@ -154,7 +154,6 @@ class SuperAlarm:
     acknowledged_until: when it calls people again unless it is over; None while nobody has it.
     owner: who has it.
     checks: what Berth looked at itself, oldest first; one for each kind and subject.
-    led_since: since when the likeliest cause is the same; None before causes were looked for.
     normal_at: when it closed by itself, since every signal was normal; None while it is open, and
         where a person or another super-alarm closed it.
     times: how often it came, this time included; earlier: the newest times before this one.
@@ -179,7 +178,6 @@ class SuperAlarm:
     owner: str = ""
     note: str = ""
     checks: tuple[Checked, ...] = ()
-    led_since: float | None = None
     normal_at: float | None = None
     times: int = 1
     reopened_at: float = 0.0

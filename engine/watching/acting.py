@@ -67,12 +67,11 @@ class Acting:
 
     def _act(self, group: SuperAlarm) -> bool:
         cause = group.likely
-        if cause is None or cause.settled is False:
+        policy = self._desk.policy
+        if cause is None or cause.belief < policy.act_above or cause.settled is False:
             return False
         if cause.settled is not True and not self._lasts(group):
             return False
-        if cause.belief < self._desk.policy.act_above:
-            return self._has_led(group, cause) and self._mending.roll_back(group, cause)
         stopped = self._mending.stop(group, cause, self._detector.abnormal())
         retried = self._mending.retry(group, cause)
         if retried is not None:
@@ -90,16 +89,6 @@ class Acting:
         if cause.kind in guards.RETRAINABLE and _is_of_serving(group):
             return policy.retrain and self._retrain(group, cause)
         return self._mending.roll_back(group, cause)
-
-    def _has_led(self, group: SuperAlarm, cause: Cause) -> bool:
-        """Whether a cause stayed the likeliest for long, more likely than all others together.
-
-        Nothing that came to be known in that time spoke for another one.
-        """
-        policy = self._desk.policy
-        if group.led_since is None or cause.belief <= policy.roll_back_above:
-            return False
-        return self._desk.clock.now() - group.led_since >= policy.patience_seconds
 
     def _lasts(self, group: SuperAlarm) -> bool:
         """Whether a series of the group has been abnormal for long enough to decide."""

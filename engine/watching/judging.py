@@ -161,8 +161,7 @@ class Judging:
         if not group.causes or (has_news and not self._is_acting(group)):
             causes = self._causes(group)
             if group != before or not _are_alike(causes, group.causes):
-                led_since = group.led_since if _leads(causes, group) else now
-                group = dataclasses.replace(group, causes=causes, led_since=led_since)
+                group = dataclasses.replace(group, causes=causes)
         if not is_abnormal and self._is_over(group, now):
             return returning.over(group, now)
         until = group.silenced_until
@@ -236,14 +235,6 @@ def _are_alike(some: Sequence[Cause], others: Sequence[Cause]) -> bool:
         abs(one.belief - other.belief) < _BELIEF_STEP
         for one, other in zip(some, others, strict=True)
     )
-
-
-def _leads(causes: Sequence[Cause], group: SuperAlarm) -> bool:
-    """Return whether the likeliest of some causes is the one that was so before."""
-    first, before = causes[0] if causes else None, group.likely
-    if first is None or before is None or group.led_since is None:
-        return False
-    return (first.kind, first.subject) == (before.kind, before.subject)
 
 
 def _gist(cause: Cause) -> tuple[object, ...]:

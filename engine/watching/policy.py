@@ -33,9 +33,6 @@ class WatchPolicy:
     """Policy of the watch loop. Times are seconds.
 
     act_above: least belief in a cause before anything but telling people is done about it.
-    roll_back_above, patience_seconds: least belief for a roll-back, which is soon done and tells
-        whether it was right, when the same cause has been the likeliest for so long and the trouble
-        lasts.
     decide_seconds: how long a series must have been abnormal before an unsettled cause is acted
         upon; a settled one is acted upon at once.
     quiet_seconds: how long everything must have been normal before a super-alarm closes.
@@ -54,8 +51,6 @@ class WatchPolicy:
     """
 
     act_above: float = 0.6
-    roll_back_above: float = 0.5
-    patience_seconds: float = 3_600.0
     decide_seconds: float = 600.0
     quiet_seconds: float = 300.0
     flap_seconds: float = 1_800.0
@@ -78,7 +73,6 @@ class WatchPolicy:
         """
         return dataclasses.replace(
             self,
-            patience_seconds=self.patience_seconds / factor,
             decide_seconds=self.decide_seconds / factor,
             quiet_seconds=self.quiet_seconds / factor,
             flap_seconds=self.flap_seconds / factor,

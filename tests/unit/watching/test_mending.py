@@ -259,34 +259,6 @@ class TestRollBack:
         assert action.parameters == {LEFT: SECOND, BACK: FIRST, SINCE: 999.0}
         assert not world.actions(ActionKind.RETRAIN)
 
-    @pytest.mark.parametrize(("belief", "is_asked"), [(0.55, True), (0.5, False)])
-    def test_a_cause_that_led_for_long_needs_less_belief(
-        self, world: World, belief: float, is_asked: bool
-    ) -> None:
-        world.policy = dataclasses.replace(world.policy, patience_seconds=6.0)
-        world.start()
-        deployed(world)
-        likely = dataclasses.replace(DEPLOYED, belief=belief, settled=None)
-        measured(world, dataclasses.replace(DATA, belief=belief, settled=None), times=4)
-        measured(world, likely, times=6)
-        assert not world.actions(ActionKind.ROLL_BACK), "another one led before"
-        measured(world, likely, times=2)
-        assert bool(world.actions(ActionKind.ROLL_BACK)) is is_asked
-        assert not world.actions(ActionKind.RETRAIN)
-
-    @pytest.mark.parametrize("cause", [DATA, DIVERGES])
-    def test_only_roll_backs_need_less(self, world: World, cause: Cause) -> None:
-        world.policy = dataclasses.replace(world.policy, patience_seconds=1.0)
-        world.start()
-        deployed(world)
-        measured(world, dataclasses.replace(cause, belief=0.55, settled=None), times=12)
-        assert not [
-            one
-            for kind in ActionKind
-            if kind is not ActionKind.NOTIFY
-            for one in world.actions(kind)
-        ]
-
     def test_without_a_model_before_it_is_held(self, world: World) -> None:
         deployed(world, previous=None)
         measured(world, DEPLOYED)
