@@ -54,12 +54,12 @@ class Returning:
             since=now - within,
             limit=OVER_MOST,
         )
-        over = [one for one in found if one.value.normal_at is not None]
+        ended = [one for one in found if one.value.normal_at is not None]
         given: dict[SuperAlarmId, tuple[SuperAlarm, Stored[SuperAlarm]]] = {}
         for group in fresh:
-            old = _old_of(group, over)
+            old = _old_of(group, ended)
             if old is not None:
-                over.remove(old)
+                ended.remove(old)
                 given[group.super_alarm_id] = reopened(old.value, group, now), old
         return given
 
@@ -105,7 +105,7 @@ def reopened(old: SuperAlarm, fresh: SuperAlarm, now: float) -> SuperAlarm:
         acknowledged_until=old.acknowledged_until,
         owner=old.owner,
         note="; ".join(part for part in old.note.split("; ") if part != NORMAL_AGAIN),
-        aliases=old.aliases,
+        aliases=tuple(dict.fromkeys((*old.aliases, *fresh.aliases))),
         split_from=old.split_from,
         times=old.times + 1,
         reopened_at=now,
@@ -113,11 +113,11 @@ def reopened(old: SuperAlarm, fresh: SuperAlarm, now: float) -> SuperAlarm:
     )
 
 
-def _old_of(fresh: SuperAlarm, over: Sequence[Stored[SuperAlarm]]) -> Stored[SuperAlarm] | None:
+def _old_of(fresh: SuperAlarm, ended: Sequence[Stored[SuperAlarm]]) -> Stored[SuperAlarm] | None:
     """Return the one in which most series of a new super-alarm alarmed, the newest of several."""
     series = {alarm.series for alarm in fresh.alarms}
     shared = [
-        (len(series & {alarm.series for alarm in one.value.known_alarms}), one) for one in over
+        (len(series & {alarm.series for alarm in one.value.known_alarms}), one) for one in ended
     ]
     most = [item for item in shared if 2 * item[0] > len(series)]
     found = max(

@@ -294,6 +294,14 @@ def test_the_newest_times_and_the_first_alarms_of_each_are_kept() -> None:
     assert coming.likely is None
 
 
+def test_ids_of_what_was_merged_into_either_lead_to_it() -> None:
+    old = dataclasses.replace(named("old"), aliases=(SuperAlarmId("SA-a"), SuperAlarmId("SA-b")))
+    new = dataclasses.replace(
+        group(name="new"), aliases=(SuperAlarmId("SA-c"), SuperAlarmId("SA-a"))
+    )
+    assert reopened(old, new, 1_001.0).aliases == ("SA-a", "SA-b", "SA-c")
+
+
 def test_layers_do_not_matter() -> None:
     """The rule knows of series only: what other systems send flaps as well."""
     foreign = dataclasses.replace(alarm("a", 1.0), layer=Layer.PLAN, test="another system")
