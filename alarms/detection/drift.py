@@ -122,7 +122,7 @@ class _Reference:
         sums = np.bincount(places, weights=series - self.centre, minlength=settings.season_slots)
         known = seen > 0
         self._season[known] = sums[known] / seen[known]
-        self._seen = np.maximum(seen, 1)
+        self._seen = seen
         self._values = len(values)
         rest = series - self.centre - self._season[places]
         self.deviation = max(float(np.std(rest)), 1e-12 + 1e-9 * abs(self.centre))
@@ -150,14 +150,16 @@ class _Reference:
 
         slots: of each block, how many of its values lie in each slot of the season. What is known
         of a slot is the mean of the few values that the reference had there: blocks that lie in
-        few slots share its error, beyond that of the mean of all.
+        few slots share its error, beyond that of the mean of all. Of a slot that the reference
+        never saw no season is taken off, which adds none.
         """
         blocks = len(slots)
         inflation = (1 + self.following) / (1 - self.following)
         of_newest = 1 + (inflation - 1) * (1 - 1 / blocks)
         counts = np.sum(slots, axis=0)
-        shares = counts / counts.sum()
-        of_season = max(0.0, float((shares**2 / self._seen).sum()) - 1 / self._values)
+        shares = np.where(self._seen > 0, counts / counts.sum(), 0.0)
+        by_slot = float((shares**2 / np.maximum(self._seen, 1)).sum())
+        of_season = max(0.0, by_slot - float(shares.sum()) ** 2 / self._values)
         per_block = self._values / self.blocks
         return self.block_deviation * math.sqrt(
             of_newest / blocks + inflation / self.blocks + per_block * of_season
