@@ -96,9 +96,13 @@ def _ways(count: int) -> str:
 
 
 def gist_of(group: SuperAlarm) -> dict[str, Scalar]:
-    """Return what a new message is worth: severity, state, cause, and a doubling of alarms."""
+    """Return what a new message is worth: severity, state, cause, and a doubling of alarms.
+
+    Also that it came again, which may be before anybody was told that it was over.
+    """
     likely = group.likely
     return {
+        **({} if group.times == 1 else {"times": group.times}),
         "severity": group.severity.value,
         "state": group.state.value,
         "cause": "" if likely is None else f"{likely.kind.value} {likely.subject}",
