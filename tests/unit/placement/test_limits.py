@@ -78,10 +78,10 @@ def test_tasks_that_read_elsewhere_stay_off_clusters_that_get_their_folder_alone
     cluster = make.cluster("c", executor="kubernetes", reads_outside=False)
     away, here = (replace(TASK, reads=reads) for reads in ("../rows.csv", "rows.csv"))
     spec = replace(make.pipeline(away, here := replace(here, name=TaskName("u"))), folder="/pipe")
-    found = [each.verdicts[0] for each in placed(spec, cluster).explanations]
+    found = {each.task: each.verdicts[0] for each in placed(spec, cluster).explanations}
     needs = "an executor that reads outside of the folder"
-    assert bound(found[0])[:3] == (Limit.TAINT, needs, "kubernetes")
-    assert found[1].ruling is Ruling.CHOSEN
+    assert bound(found[away.name])[:3] == (Limit.TAINT, needs, "kubernetes")
+    assert found[here.name].ruling is Ruling.CHOSEN
     assert verdict(make.cluster("d"), task=away).ruling is Ruling.CHOSEN
 
 
