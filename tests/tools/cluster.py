@@ -115,15 +115,16 @@ def down(folder: Path) -> None:
 def status(folder: Path) -> int:
     """Print what runs, and how it is reached; 1 when something that was started does not."""
     found, real = planes(folder), real_nodes(folder)
+    started: list[plane.ControlPlane | kubelet.Node] = [*found, *real]
     lines: list[str] = []
     fine = True
-    for each in (*found, *real):
+    for each in started:
         name = each.folder.relative_to(folder)
         for program in each.running.values():
             fine &= program.is_alive
             state = "runs" if program.is_alive else "is gone"
             lines.append(f"{name} {program.name} {program.pid} {state}")
-    lines += [f"{each.folder.name} answers at {each.server}" for each in found if each.is_ready()]
+    lines += [f"{made.folder.name} answers at {made.server}" for made in found if made.is_ready()]
     lines += [described(node) for node in real]
     if (folder / KUBECONFIG).exists():
         lines.append(f"export KUBECONFIG={folder / KUBECONFIG}")
