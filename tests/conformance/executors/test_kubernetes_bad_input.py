@@ -67,6 +67,14 @@ def test_a_context_that_vanished_harms_no_other_cluster(place: Place) -> None:
     assert "context 'gone' is not in" in found["gone"].message
 
 
+def test_a_user_with_our_roles_has_what_is_needed_and_no_more(place: Place) -> None:
+    here = ClusterSettings(name="east", context=place.context, namespace=place.namespace)
+    settings = KubernetesSettings(kubeconfig=place.kubeconfig, clusters=(here,))
+    found = list(diagnose(KubernetesClusters(settings, "i")))
+    assert all(each.fine for each in found)
+    assert f"has the rights it needs in namespace {place.namespace!r}" in [x.message for x in found]
+
+
 def test_a_namespace_without_rights_is_examined_and_refuses_at_once(
     place: Place, node: ProcessKubelet, tmp_path: Path
 ) -> None:

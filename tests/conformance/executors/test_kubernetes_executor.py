@@ -109,6 +109,29 @@ class TestKubernetesExecutor(SuspendingExecutorSuite):
         assert (job["spec"]["completionMode"], job["status"]["succeeded"]) == ("Indexed", 2)
 
 
+def test_a_whole_path_into_the_folder_is_found_in_the_pod(
+    place: Place, node: ProcessKubelet, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pipeline"
+    folder.mkdir()
+    (folder / "rows.csv").write_text("3")
+    program = (
+        "import json, os; from pathlib import Path; "
+        "reads = json.loads(Path(os.environ['BERTH_PARAMETERS']).read_text())['task']['reads']; "
+        "rows = int(Path(os.environ['BERTH_FOLDER'], reads).read_text()); "
+        "out = Path(os.environ['BERTH_OUTPUTS'], 'outputs.json'); "
+        "out.write_text(json.dumps({'reads': reads, 'rows': rows}))"
+    )
+    workplace = Workplace(place, tmp_path)
+    attempt = AttemptId("r-1.etl.1")
+    parameters = {"task": {"reads": str(folder / "rows.csv")}}
+    order = workplace.order(program, attempt)
+    workplace.executor.start(replace(order, folder=str(folder), parameters=parameters))
+    last = ended(workplace.executor, attempt)
+    workplace.close()
+    assert last.outputs == {"reads": "rows.csv", "rows": 3}
+
+
 def test_the_order_of_a_pool_that_is_not_there_is_put_off(
     place: Place, node: ProcessKubelet, tmp_path: Path
 ) -> None:
