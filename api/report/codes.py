@@ -73,8 +73,8 @@ _OURS = (
     ),
     Code(
         "G021",
-        "Kubernetes clusters do not serve models yet",
-        "Tasks that end run on Kubernetes; a task of kind `serve` runs on a local cluster.",
+        "A server is no Job",
+        "Tasks that end are Jobs on Kubernetes; one of kind `serve` is a Deployment and a Service.",
     ),
     Code(
         "R020",

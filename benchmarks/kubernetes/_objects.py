@@ -24,6 +24,7 @@ from benchmarks.kubernetes._faults import (
     successes,
 )
 from engine.model.dispatches import INFRASTRUCTURE_REASONS, AttemptState, Reason
+from executors.kubernetes import jobs
 from executors.kubernetes.api import Document
 from tests.support.clusters import nodes, process_kubelet
 
@@ -59,15 +60,20 @@ def pods(stage: Stage) -> list[Document]:
     return [each for each in items if each["status"].get("phase") == "Running"]
 
 
+def job_path(stage: Stage, engine: _world.Engine) -> str:
+    """Return where the Job of the one attempt is; its handle may not be stored yet."""
+    (attempt,) = engine.attempts()
+    name = jobs.name_of(engine.clusters.installation, attempt.attempt_id)
+    return f"/apis/batch/v1/namespaces/{stage.place.namespace}/jobs/{name}"
+
+
 def edited(stage: Stage) -> Iterator[frame.Figure]:
     """F18: somebody takes our labels off a Job of ours while it runs."""
     stage.node.script = runs_on
     with stage.engine() as engine:
         stage.submit(engine, 1)
         step_until(engine, lambda: engine.count(AttemptState.RUNNING) == 1 and bool(pods(stage)))
-        (attempt,) = engine.attempts()
-        path = f"/apis/batch/v1/namespaces/{stage.place.namespace}/jobs/"
-        path += attempt.handle.rpartition("/")[2]
+        path = job_path(stage, engine)
         gone = {"metadata": {"labels": {"app.kubernetes.io/managed-by": None}}}
         kind = "application/merge-patch+json"
         stage.place.admin.call("PATCH", path, body=gone, content_type=kind)
@@ -94,10 +100,8 @@ def deleted(stage: Stage) -> Iterator[frame.Figure]:
         step_until(engine, lambda: engine.count(AttemptState.RUNNING) == 1)
         link = engine.clusters.links()[_world.CLUSTER]
         step_until(engine, lambda: bool(link.pods and link.pods.objects()), 30.0)
-        (attempt,) = engine.attempts()
-        path = f"/apis/batch/v1/namespaces/{stage.place.namespace}/jobs/"
-        name = attempt.handle.rpartition("/")[2]
-        stage.place.admin.call("DELETE", path + name, body={"propagationPolicy": "Background"})
+        path = job_path(stage, engine)
+        stage.place.admin.call("DELETE", path, body={"propagationPolicy": "Background"})
         took = step_until(engine, lambda: firsts(engine).get("task-0") is Reason.KILLED, 60.0)
         yield frame.at_most("F18 deleted: time until it is told", took, 30, unit="s")
     stage.node.script = ends_well

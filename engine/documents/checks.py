@@ -15,7 +15,7 @@ from engine.documents.task_form import Outline
 from engine.documents.turns_form import turn_faults
 from engine.model.errors import Fault
 from engine.model.fleet import Fleet
-from engine.model.specs import Join, PipelineSpec, TaskKind
+from engine.model.specs import Join, PipelineSpec, TaskKind, TaskSpec
 
 OUTPUTS: Mapping[TaskKind, frozenset[str]] = {
     TaskKind.ETL: frozenset({"rows", "nulls", "columns"}),
@@ -348,7 +348,19 @@ def check_against(spec: PipelineSpec, fleet: Fleet) -> tuple[Fault, ...]:
         wish = task.wishes.gpu_model
         if wish is not None:
             faults.extend(_not_in_fleet(f"tasks.{task.name}.gpu.kind", "GPU model", wish, models))
+        if clusters and not any(cluster.reads_outside for cluster in clusters):
+            faults.extend(_out_of_reach(spec, task))
     return tuple(faults)
+
+
+def _out_of_reach(spec: PipelineSpec, task: TaskSpec) -> list[Fault]:
+    """Return the fault of a file that no cluster of a fleet would show to its task."""
+    if not spec.reads_outside(task):
+        return []
+    message = f"no cluster of the fleet reads {task.reads!r}: tasks there see the pipeline's folder"
+    fix = f"put it into {spec.folder!r}" if spec.folder else "give the pipeline a `folder`"
+    fix = f"{fix}, or let the task's command fetch it by a URI"
+    return [Fault(code="S016", message=message, path=f"tasks.{task.name}.reads", fix=fix)]
 
 
 def _not_in_fleet(path: str, what: str, name: str, known: Collection[str]) -> list[Fault]:

@@ -114,7 +114,8 @@ _PAGES = (
     Code(
         "S016",
         "Not in this fleet",
-        "A region, continent, provider or GPU model is named that no cluster of the fleet has.",
+        "A region, continent, provider or GPU model is named that no cluster of the fleet has, or "
+        "a file outside of the pipeline's folder, which only processes of this machine can read.",
     ),
     Code(
         "S017",

@@ -88,6 +88,7 @@ class Cluster:
     reachable: false when it refuses or does not answer; nothing is placed there.
     serves: whether its executor can run services.
     joins_nodes: whether its executor can run a task on several nodes.
+    reads_outside: whether its tasks may read files that lie outside of their pipeline's folder.
     grace_seconds: longest time in which a stopped process may still be alive.
     transfer_micro_dollars_per_gib: price of moving data out, by region of the receiver.
     quota: most of a resource that one owner may hold, by owner, then by resource.
@@ -104,6 +105,7 @@ class Cluster:
     reachable: bool = True
     serves: bool = True
     joins_nodes: bool = True
+    reads_outside: bool = True
     grace_seconds: float = 10.0
     transfer_micro_dollars_per_gib: Mapping[str, MicroDollars] = field(default_factory=dict)
     quota: Mapping[str, Mapping[Resource, float]] = field(default_factory=dict)

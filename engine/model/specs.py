@@ -7,10 +7,12 @@ readers in `engine.documents` turn each of those into the same `PipelineSpec`.
 from __future__ import annotations
 
 import math
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import PurePosixPath
 from typing import TypeGuard
 
 from engine.model.identifiers import MicroDollars, PipelineName, TaskName
@@ -334,3 +336,12 @@ class PipelineSpec:
             if task.name == name:
                 return task
         raise KeyError(name)
+
+    def reads_outside(self, task: TaskSpec) -> bool:
+        """Whether a task reads what, by its path alone, is no file of the folder; a URI is none."""
+        if not task.reads or "://" in task.reads:
+            return False
+        if not self.folder:
+            return True
+        whole = posixpath.normpath(posixpath.join(self.folder, task.reads))
+        return not PurePosixPath(whole).is_relative_to(posixpath.normpath(self.folder))

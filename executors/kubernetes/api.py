@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import email.utils
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
@@ -36,6 +37,7 @@ FIELD_MANAGER = "berth"
 REQUEST_SECONDS = 15.0
 _ANSWER_BYTES_MAX = 256 * 1024**2
 _WORDS_MAX = 2_000
+_NO_NAMESPACE = re.compile(r'namespaces "([^"]*)" not found')
 _SIGNED_SECONDS = 10.0
 """How long a token is used before the library is asked whether it has to be renewed."""
 
@@ -56,6 +58,12 @@ class BusyError(RetryableError):
 
 class ExistsError(ConflictError):
     """There is an object of that name already."""
+
+
+class NoNamespaceError(RefusedError):
+    """The namespace that everything is to be made in is not there."""
+
+    default_code = "G020"
 
 
 class SilentError(UnreachableError):
@@ -287,7 +295,11 @@ def failure(cluster: str, status: int, content: bytes) -> BerthError:
     if status == HTTPStatus.FORBIDDEN and "exceeded quota" in message:
         return BusyError(text, fix="wait, or raise the ResourceQuota")
     if status == HTTPStatus.NOT_FOUND:
-        return NotFoundError(text)
+        absent = _NO_NAMESPACE.match(message)
+        if absent is None:
+            return NotFoundError(text)
+        fix = f"kubectl create namespace {absent[1]}, or name another in the settings of {cluster}"
+        return NoNamespaceError(text, fix=fix)
     if status == HTTPStatus.CONFLICT:
         return ExistsError(text) if reason == "AlreadyExists" else ConflictError(text)
     if status == HTTPStatus.GONE:

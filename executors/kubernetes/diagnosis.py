@@ -1,8 +1,8 @@
 """What `berth doctor` asks of each cluster.
 
-Whether it answers, how old it is, whether its clock agrees with ours, whether it has the kinds that
-its settings ask for and leaves room in its quotas, and whether our rights on it are those of the
-golden list.
+Whether it answers, how old it is, whether its clock agrees with ours, whether it has the namespace
+and the kinds that its settings ask for and leaves room in its quotas, and whether our rights on it
+are those of the golden list.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from engine.model.errors import BerthError, RefusedError
 from executors.kubernetes import nodes, rights
-from executors.kubernetes.api import Api, Document
+from executors.kubernetes.api import Api, Document, NoNamespaceError
 from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
 from executors.kubernetes.kinds import addresses
 from executors.kubernetes.kinds.spoken import Spoken
@@ -52,7 +52,7 @@ def _cluster(link: ClusterLink) -> Iterator[Diagnosis]:
         message = link.trouble.message if link.trouble else "it cannot be reached"
         yield Diagnosis(cluster=name, fine=False, message=message, fix="mend the kubeconfig")
         return
-    for look in (_version, _clock, _kinds, _rights, _quotas, _others):
+    for look in (_version, _clock, _namespace, _kinds, _rights, _quotas, _others):
         try:
             yield from look(link, api)
         except BerthError as error:
@@ -89,6 +89,17 @@ def _clock(link: ClusterLink, api: Api) -> Iterator[Diagnosis]:
         message = f"its clock is {skew:+.0f} s from ours"
     fix = "" if fine else "set both clocks by NTP"
     yield Diagnosis(cluster=link.given.name, fine=fine, message=message, fix=fix)
+
+
+def _namespace(link: ClusterLink, api: Api) -> Iterator[Diagnosis]:
+    """Say when the namespace is not there; where we may not look, the rights tell."""
+    try:
+        api.call("GET", f"/api/v1/namespaces/{link.namespace}")
+    except NoNamespaceError as error:
+        message = f"has no namespace {link.namespace!r}"
+        yield Diagnosis(cluster=link.given.name, fine=False, message=message, fix=error.fix)
+    except RefusedError:
+        return
 
 
 def _kinds(link: ClusterLink, _: Api) -> Iterator[Diagnosis]:

@@ -119,8 +119,16 @@ class KubernetesExecutor:
         for each in before:
             attempts.prepare(link, each)
         went_on = attempts.make(link, wanted)
+        self._note(order.attempt_id, link)
         if went_on:
             self._resumed[str(order.attempt_id)] = went_on
+
+    def _note(self, attempt: AttemptId, link: ClusterLink) -> None:
+        """Remember what was started: its Job may be changed before anybody looked at it."""
+        handle = f"{link.namespace}/{jobs.name_of(self._clusters.installation, attempt)}"
+        seen = Observation(attempt_id=attempt, state=AttemptState.RUNNING, handle=handle)
+        self._homes.setdefault(attempt, link.given.name)
+        self._seen.setdefault(attempt, (("", ""), seen))
 
     def start_all(self, orders: Sequence[AttemptOrder]) -> Mapping[AttemptId, BerthError | None]:
         """Start many attempts at once; return what went wrong with each, None where nothing did.
@@ -188,7 +196,8 @@ class KubernetesExecutor:
 
     def _vanished(self, known: set[AttemptId]) -> Iterator[Observation]:
         """Yield what is said of attempts that were seen to run and whose Job is not there."""
-        for attempt in [AttemptId(each) for each in self._seen if each not in known]:
+        # Threads that start attempts add to it meanwhile.
+        for attempt in [AttemptId(each) for each in list(self._seen) if each not in known]:
             version, last = self._seen[attempt]
             if last.state.is_terminal:
                 continue

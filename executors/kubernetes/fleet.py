@@ -67,5 +67,6 @@ def described(link: ClusterLink, pools: tuple[nodes.NodePool, ...]) -> Cluster:
         continent=given.continent or nodes.continent(region),
         pools=tuple(each.pool for each in pools),
         executor="kubernetes",
+        reads_outside=False,
         grace_seconds=given.grace_seconds,
     )

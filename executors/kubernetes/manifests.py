@@ -9,7 +9,7 @@ from string import Template
 import msgspec
 
 from engine.model.dispatches import AttemptOrder
-from engine.model.errors import UnreachableError
+from engine.model.errors import RefusedError, UnreachableError
 from engine.ports import ArtifactStore
 from executors.kubernetes import jobs, kueue
 from executors.kubernetes.api import Document
@@ -102,7 +102,7 @@ class Manifests:
             "kind": order.kind.value,
             "cluster": order.cluster,
             "command": list(order.command),
-            "parameters": dict(order.parameters),
+            "parameters": _parameters(order),
             "memory_bytes": int(order.limits.memory_gib * 2**30),
             "time_limit_seconds": order.time_limit_seconds,
             "grace_seconds": max(1.0, self._settings.stop_seconds - 5.0),
@@ -148,19 +148,42 @@ def place_of(link: ClusterLink, pool: str) -> jobs.Place:
 
 
 def shipped_files(order: AttemptOrder) -> dict[str, Path]:
-    """Return files of the pipeline's folder that an order names, by their place below it."""
+    """Return files of the pipeline's folder that an order names, by their place below it.
+
+    Raises:
+        RefusedError: when what its task reads lies elsewhere, or a link leads there.
+    """
     folder = Path(order.folder) if order.folder else None
     if folder is None:
         return {}
-    task = order.parameters.get("task")
-    named = [str(task.get("reads") or "")] if isinstance(task, Mapping) else []
+    named = [reads_of(order)]
+    if named[0] and "://" not in named[0] and not _is_below(folder / named[0], folder):
+        message = f"task {order.task!r} reads {named[0]!r}, and only {order.folder!r} is sent along"
+        raise RefusedError(message, fix="put the file itself into that folder")
     for word in order.command:
         here = Template(word).safe_substitute({"BERTH_FOLDER": str(folder)})
         if here != word and Path(here).is_relative_to(folder):
             named.append(str(Path(here).relative_to(folder)))
     found = {name: folder / name for name in named if name}
-    return {
-        name: path
-        for name, path in found.items()
-        if path.exists() and path.resolve().is_relative_to(folder.resolve())
-    }
+    return {name: path for name, path in found.items() if path.exists() and _is_below(path, folder)}
+
+
+def reads_of(order: AttemptOrder) -> str:
+    """Return what a task reads, by its place below the pipeline's folder where it lies there."""
+    task = order.parameters.get("task")
+    given = str(task.get("reads") or "") if isinstance(task, Mapping) else ""
+    if order.folder and Path(given).is_relative_to(order.folder):
+        return str(Path(given).relative_to(order.folder))
+    return given
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def _parameters(order: AttemptOrder) -> dict[str, object]:
+    """Return the parameters as the pod shall have them, where folders have other names."""
+    task = order.parameters.get("task")
+    if not isinstance(task, Mapping) or not task.get("reads"):
+        return dict(order.parameters)
+    return {**order.parameters, "task": {**task, "reads": reads_of(order)}}

@@ -155,7 +155,7 @@ def _waits(job: Document, pod: Document | None) -> str:
     status, reason, message = pod["conditions"].get("PodScheduled", ("", "", ""))
     if status == "False":
         return f"{reason}: {message}"
-    return stuck(pod)
+    return stuck(pod) or (f"its image is made ready on node {pod['node']!r}" if pod["node"] else "")
 
 
 def _stopped(job: Document, word: Told | None) -> Observation:

@@ -48,7 +48,8 @@ class ClusterSwitch:
 class FileFleetSource:
     """The fleet of a file, with clusters of this machine reachable as their switch says.
 
-    Containers serve nothing and each is alone, whatever the file says.
+    Containers serve nothing, each is alone and sees no folder but its pipeline's, whatever the file
+    says.
     """
 
     def __init__(self, fleet: Fleet, switch: ClusterSwitch) -> None:
@@ -64,5 +65,7 @@ class FileFleetSource:
             return cluster
         reachable = cluster.reachable and self._switch.is_up(cluster.name)
         if cluster.executor == "containers":
-            cluster = dataclasses.replace(cluster, serves=False, joins_nodes=False)
+            cluster = dataclasses.replace(
+                cluster, serves=False, joins_nodes=False, reads_outside=False
+            )
         return dataclasses.replace(cluster, reachable=reachable)

@@ -48,6 +48,8 @@ def kind_key(pipeline: PipelineSpec, task: TaskSpec, profile: Profile) -> Hashab
         pipeline.owner,
         pipeline.limits,
         profile.duration_seconds is None,
+        # Of what it reads, only where that lies keeps it off a pool.
+        pipeline.reads_outside(task),
         *(_hashable(getattr(task, name)) for name in _OF_TASK),
         *(_hashable(getattr(profile, name)) for name in _OF_PROFILE),
     )

@@ -112,6 +112,9 @@ def _leave(c: Candidate) -> Iterator[Refusal]:
         yield Refusal(limit=Limit.TAINT, needs="an executor that serves", has=cluster.executor)
     elif c.task.workers is not None and c.node_count > 1 and not cluster.joins_nodes:
         yield Refusal(limit=Limit.TAINT, needs="an executor that joins nodes", has=cluster.executor)
+    elif not cluster.reads_outside and c.pipeline.reads_outside(c.task):
+        needs = "an executor that reads outside of the folder"
+        yield Refusal(limit=Limit.TAINT, needs=needs, has=cluster.executor)
     elif c.pool.interruptions_per_hour > 0:
         yield from _interruptions(c)
 

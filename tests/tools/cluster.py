@@ -22,6 +22,7 @@ from typing import Any
 
 from tests.support.clusters import building, certificates, kubelet, nodes, plane
 
+KUBECONFIG = "kubeconfig"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -50,6 +51,8 @@ def main() -> int:
             return status(given.folder)
     except (building.UnavailableError, TimeoutError, ValueError) as error:
         sys.stderr.write(f"error: {error}\n")
+        if given.what == "up" and planes(given.folder):
+            sys.stderr.write("fix: `scripts/cluster down` ends what was started\n")
         return 1
     return 0
 
@@ -63,19 +66,25 @@ def planes(folder: Path) -> list[plane.ControlPlane]:
 def up(folder: Path, count: int, wanted_nodes: str) -> None:
     """Start control planes `c1`, `c2`, ... with nodes, and write one kubeconfig for all."""
     kwok_count = nodes.kwok_count(wanted_nodes)
+    if count < 1:
+        raise ValueError(f"--control-planes is {count}; at least 1 is needed")
     if planes(folder):
-        raise ValueError(f"there are clusters in {str(folder)!r}: `scripts/cluster down` first")
+        raise ValueError(f"there are clusters in {str(folder)!r} already")
     for number in range(1, count + 1):
         made = plane.create(folder / f"c{number}")
         if kwok_count:
             nodes.start_kwok(made, kwok_count)
         if wanted_nodes == nodes.KUBELET:
-            real = kubelet.create(made)
-            sys.stderr.write(f"{real.name} is ready; it pulls from {real.registry}\n")
+            sys.stderr.write(f"{described(kubelet.create(made))}\n")
         sys.stderr.write(f"{made.folder.name} answers at {made.server}\n")
-    merged = folder / "kubeconfig"
-    certificates.write_kubeconfig(merged, merge(planes(folder)))
-    print(f"export KUBECONFIG={merged}")  # noqa: T201 - what a shell shall take
+    certificates.write_kubeconfig(folder / KUBECONFIG, merge(planes(folder)))
+    print(f"export KUBECONFIG={folder / KUBECONFIG}")  # noqa: T201 - what a shell shall take
+
+
+def described(node: kubelet.Node) -> str:
+    """Say where a real node is, and what it needs to be told."""
+    where = f"at {node.address}, pods in {node.containerd.subnet}"
+    return f"{node.name} is {where}; it pulls from {node.registry}"
 
 
 def real_nodes(folder: Path) -> list[kubelet.Node]:
@@ -104,15 +113,22 @@ def down(folder: Path) -> None:
 
 
 def status(folder: Path) -> int:
-    """Print what runs; 1 when something that was started does not."""
+    """Print what runs, and how it is reached; 1 when something that was started does not."""
+    found, real = planes(folder), real_nodes(folder)
+    started: list[plane.ControlPlane | kubelet.Node] = [*found, *real]
+    lines: list[str] = []
     fine = True
-    started: list[plane.ControlPlane | kubelet.Node] = [*planes(folder), *real_nodes(folder)]
     for each in started:
         name = each.folder.relative_to(folder)
         for program in each.running.values():
             fine &= program.is_alive
             state = "runs" if program.is_alive else "is gone"
-            print(f"{name} {program.name} {program.pid} {state}")  # noqa: T201
+            lines.append(f"{name} {program.name} {program.pid} {state}")
+    lines += [f"{made.folder.name} answers at {made.server}" for made in found if made.is_ready()]
+    lines += [described(node) for node in real]
+    if (folder / KUBECONFIG).exists():
+        lines.append(f"export KUBECONFIG={folder / KUBECONFIG}")
+    print("\n".join(lines) or "there is no cluster; `scripts/cluster up` starts one")  # noqa: T201
     return 0 if fine else 1
 
 

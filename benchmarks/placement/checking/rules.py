@@ -284,6 +284,9 @@ def _first(
     if profile.duration_seconds is None and not cluster.serves:
         needs = "an executor that serves"
         yield Violation(limit=Limit.TAINT, needs=needs, has=cluster.executor)
+    if not cluster.reads_outside and pipeline.reads_outside(task):
+        needs = "an executor that reads outside of the folder"
+        yield Violation(limit=Limit.TAINT, needs=needs, has=cluster.executor)
     if shape.cpu_cores <= 0 or shape.memory_gib <= 0:
         yield Violation(limit=Limit.UNKNOWN_SHAPE, needs="a known shape", has=shape.machine)
     if not wants_gpu:

@@ -147,7 +147,7 @@ def condition(
     def put(found: re.Match[str]) -> str:
         name = found[1].strip()
         if name in values:
-            return values[name]
+            return _plain(values[name])
         parts = name.split(".")
         if len(parts) < 4 or parts[0] != word or parts[2] != "outputs":  # noqa: PLR2004
             raise ValueError(f"`{name}` is not known before it runs")
@@ -157,7 +157,7 @@ def condition(
         reads.append(ours[0])
         return f"\x00{variable(ours[0])}.{re.sub(r'[^A-Za-z0-9_]', '_', parts[-1])}"
 
-    shown = _PLACEHOLDER.sub(put, text)
+    shown = _PLACEHOLDER.sub(put, _plain(text))
     cel: list[str] = []
     position, end = 0, len(shown.rstrip())
     while position < end:
@@ -169,6 +169,13 @@ def condition(
     guards = [f"has({name[1:]})" for name in dict.fromkeys(re.findall(r"\x00[\w.]+", shown))]
     whole = _listed(" ".join(cel))
     return (" && ".join([*guards, f"({whole})"]) if guards else whole), reads
+
+
+def _plain(text: str) -> str:
+    """Return a text that holds no mark of ours."""
+    if "\x00" in text:
+        raise ValueError("it holds a NUL character, which no condition has")
+    return text
 
 
 def _cel(match: re.Match[str]) -> str:

@@ -67,6 +67,14 @@ def test_a_context_that_vanished_harms_no_other_cluster(place: Place) -> None:
     assert "context 'gone' is not in" in found["gone"].message
 
 
+def test_a_user_with_our_roles_has_what_is_needed_and_no_more(place: Place) -> None:
+    here = ClusterSettings(name="east", context=place.context, namespace=place.namespace)
+    settings = KubernetesSettings(kubeconfig=place.kubeconfig, clusters=(here,))
+    found = list(diagnose(KubernetesClusters(settings, "i")))
+    assert all(each.fine for each in found)
+    assert f"has the rights it needs in namespace {place.namespace!r}" in [x.message for x in found]
+
+
 def test_a_namespace_without_rights_is_examined_and_refuses_at_once(
     place: Place, node: ProcessKubelet, tmp_path: Path
 ) -> None:
@@ -82,6 +90,25 @@ def test_a_namespace_without_rights_is_examined_and_refuses_at_once(
     with pytest.raises(RefusedError, match="forbidden") as told:
         api_of(user, place.context).call("POST", path, body=job)
     assert "berth doctor" in told.value.fix
+
+
+def test_a_namespace_that_is_not_there_is_told_with_what_to_do(
+    place: Place, node: ProcessKubelet, tmp_path: Path
+) -> None:
+    here = ClusterSettings(name="east", context=place.context, namespace="nowhere")
+    settings = KubernetesSettings(kubeconfig=place.plane.kubeconfig, clusters=(here,))
+    wrong = [each for each in diagnose(KubernetesClusters(settings, "i")) if not each.fine]
+    assert [each.message for each in wrong] == ["has no namespace 'nowhere'"]
+    assert wrong[0].fix.startswith("kubectl create namespace nowhere, or")
+    workplace = Workplace(replace(place, kubeconfig=place.plane.kubeconfig), tmp_path)
+    link = workplace.clusters.links()["east"]
+    link.namespace = "nowhere"
+    order = workplace.order("", AttemptId("r-1.task.1"))
+    told = workplace.executor.start_all([order])[order.attempt_id]
+    workplace.close()
+    assert isinstance(told, RefusedError)
+    assert 'namespaces "nowhere" not found' in told.message
+    assert told.fix == wrong[0].fix
 
 
 def test_names_of_any_length_are_taken(place: Place, node: ProcessKubelet, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.model.dispatches import AttemptOrder
+from engine.model.dispatches import AttemptOrder, AttemptState
 from engine.model.fleet import NodeShape, Pool
 from engine.model.identifiers import FREE, AttemptId, PoolName
 from engine.model.resources import Resources
@@ -107,6 +107,50 @@ class TestKubernetesExecutor(SuspendingExecutorSuite):
         path = f"/apis/batch/v1/namespaces/{self.workplace.place.namespace}/jobs"
         (job,) = self.workplace.place.admin.call("GET", path)["items"]
         assert (job["spec"]["completionMode"], job["status"]["succeeded"]) == ("Indexed", 2)
+
+
+def test_a_whole_path_into_the_folder_is_found_in_the_pod(
+    place: Place, node: ProcessKubelet, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pipeline"
+    folder.mkdir()
+    (folder / "rows.csv").write_text("3")
+    program = (
+        "import json, os; from pathlib import Path; "
+        "reads = json.loads(Path(os.environ['BERTH_PARAMETERS']).read_text())['task']['reads']; "
+        "rows = int(Path(os.environ['BERTH_FOLDER'], reads).read_text()); "
+        "out = Path(os.environ['BERTH_OUTPUTS'], 'outputs.json'); "
+        "out.write_text(json.dumps({'reads': reads, 'rows': rows}))"
+    )
+    workplace = Workplace(place, tmp_path)
+    attempt = AttemptId("r-1.etl.1")
+    parameters = {"task": {"reads": str(folder / "rows.csv")}}
+    order = workplace.order(program, attempt)
+    workplace.executor.start(replace(order, folder=str(folder), parameters=parameters))
+    last = ended(workplace.executor, attempt)
+    workplace.close()
+    assert last.outputs == {"reads": "rows.csv", "rows": 3}
+
+
+def test_labels_that_go_before_anybody_looked_are_set_again(
+    place: Place, node: ProcessKubelet, tmp_path: Path
+) -> None:
+    workplace = Workplace(place, tmp_path)
+    attempt = AttemptId("r-1.task.1")
+    link = workplace.clusters.links()["east"]
+    workplace.executor.start(workplace.order(PROGRAMS[Behaviour.LASTS], attempt))
+    path = f"/apis/batch/v1/namespaces/{place.namespace}/jobs"
+    (job,) = place.admin.call("GET", path)["items"]
+    name, kind = job["metadata"]["name"], "application/merge-patch+json"
+    gone = {"metadata": {"labels": {"app.kubernetes.io/managed-by": None}}}
+    place.admin.call("PATCH", f"{path}/{name}", body=gone, content_type=kind)
+    programs.wait_until(lambda: link.find(name) is None, "the watch")
+    seen = [each.state for each in workplace.executor.observe()]
+    (job,) = place.admin.call("GET", path)["items"]
+    workplace.executor.stop(attempt)
+    workplace.close()
+    assert seen == [AttemptState.RUNNING]
+    assert job["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "berth"
 
 
 def test_the_order_of_a_pool_that_is_not_there_is_put_off(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,23 @@ def test_data_must_lie_in_a_cluster_of_the_fleet(fleet: Fleet) -> None:
     (fault,) = documents.check_against(spec, fleet)
     assert (fault.path, fault.candidates[0]) == ("tasks.a.data in", "berlin-1")
     assert "has the name 'berlin-2'" in fault.message
+
+
+@pytest.mark.parametrize(
+    ("folder", "fix"),
+    [("/pipe", "put it into '/pipe', or"), ("", "give the pipeline a `folder`, or")],
+)
+def test_what_no_cluster_of_the_fleet_can_read_is_said(fleet: Fleet, folder: str, fix: str) -> None:
+    text = "pipeline: p\ntasks: {a: {kind: etl, reads: ../rows.csv}, b: {kind: etl}}"
+    spec = replace(documents.read_pipeline(text, name="x", as_of=0.0), folder=folder)
+    first, *others = fleet.clusters
+    apart = replace(first, reads_outside=False)
+    assert documents.check_against(spec, Fleet(clusters=(apart, *others))) == ()
+    assert documents.check_against(spec, Fleet(clusters=())) == ()
+    (fault,) = documents.check_against(spec, Fleet(clusters=(apart,)))
+    assert (fault.code, fault.path) == ("S016", "tasks.a.reads")
+    assert "no cluster of the fleet reads '../rows.csv'" in fault.message
+    assert fault.fix.startswith(fix)
 
 
 def test_what_a_fleet_has_not_at_all_is_said() -> None:

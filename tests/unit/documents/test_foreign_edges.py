@@ -317,6 +317,17 @@ root: {{dag: {{tasks: {{a: {{componentRef: {{name: c}}}}}}}}}}
             "the task never runs: `b` is no single task before it",
         ),
         (
+            argo('{name: a, template: one, when: "\\0b.k == 1"}'),
+            "the task never runs: it holds a NUL character",
+        ),
+        (
+            argo(
+                "{name: a, template: one, when: '{{workflow.parameters.x}} == 1'}",
+                spec='  arguments: {parameters: [{name: x, value: "\\0b.k"}]}',
+            ),
+            "the task never runs: it holds a NUL character",
+        ),
+        (
             argo(
                 "{name: a, template: t}",
                 templates="  - {name: t, dag: {tasks: [{name: i, template: one, withItems: [3]}]}}",

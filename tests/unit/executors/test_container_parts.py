@@ -179,8 +179,8 @@ def test_containers_serve_nothing_are_alone_and_follow_the_switch(tmp_path: Path
     switch = ClusterSwitch(tmp_path)
     source = FileFleetSource(Fleet(clusters=(replace(cluster, executor="containers"),)), switch)
     (seen,) = source.fleet().clusters
-    assert (seen.serves, seen.joins_nodes) == (False, False)
-    assert (cluster.serves, cluster.joins_nodes) == (True, True)
+    assert (seen.serves, seen.joins_nodes, seen.reads_outside) == (False, False, False)
+    assert (cluster.serves, cluster.joins_nodes, cluster.reads_outside) == (True, True, True)
     switch.fail("here")
     assert not source.fleet().clusters[0].reachable
 

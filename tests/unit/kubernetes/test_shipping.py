@@ -9,7 +9,8 @@ from typing import cast
 import pytest
 
 from engine.model.dispatches import AttemptOrder
-from executors.kubernetes.manifests import shipped_files
+from engine.model.errors import RefusedError
+from executors.kubernetes.manifests import reads_of, shipped_files
 
 
 @pytest.fixture
@@ -24,10 +25,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 def shipped(folder: Path, reads: str, *command: str) -> dict[str, Path]:
-    order = SimpleNamespace(
-        folder=str(folder), command=command, parameters={"task": {"reads": reads}}
+    return shipped_files(order(folder, reads, *command))
+
+
+def order(folder: Path, reads: str, *command: str) -> AttemptOrder:
+    made = SimpleNamespace(
+        task="etl", folder=str(folder), command=command, parameters={"task": {"reads": reads}}
     )
-    return shipped_files(cast("AttemptOrder", order))
+    return cast("AttemptOrder", made)
 
 
 def test_what_a_task_reads_and_its_command_names_is_sent(folder: Path) -> None:
@@ -36,8 +41,20 @@ def test_what_a_task_reads_and_its_command_names_is_sent(folder: Path) -> None:
     assert found == {name: folder / name for name in ("rows.csv", "fit.py")}
 
 
-@pytest.mark.parametrize("reads", ["../secret", "link", "/etc/passwd", "{}/secret", "none.csv"])
+def test_a_whole_path_into_the_folder_is_a_place_below_it(folder: Path) -> None:
+    assert shipped(folder, str(folder / "rows.csv")) == {"rows.csv": folder / "rows.csv"}
+    assert reads_of(order(folder, f"{folder}/rows.csv")) == "rows.csv"
+
+
+@pytest.mark.parametrize("reads", ["none.csv", "s3://bucket/rows.csv"])
+def test_what_is_no_file_of_the_folder_is_left_to_the_task(folder: Path, reads: str) -> None:
+    assert shipped(folder, reads) == {}
+
+
+@pytest.mark.parametrize("reads", ["../secret", "link", "/etc/passwd", "{}/secret"])
 def test_nothing_outside_of_the_folder_is_sent(folder: Path, reads: str) -> None:
     named = reads.format(folder.parent)
-    assert shipped(folder, named) == {}
+    with pytest.raises(RefusedError, match=r"only .*/pipeline' is sent along") as told:
+        shipped(folder, named)
+    assert told.value.fix == "put the file itself into that folder"
     assert shipped(folder, "", "cat", f"$BERTH_FOLDER/{named}") == {}

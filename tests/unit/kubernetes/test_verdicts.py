@@ -117,6 +117,9 @@ def test_what_is_not_over_says_what_it_waits_for() -> None:
     full = pod({"phase": "Pending", "conditions": [condition]})
     assert verdicts.observation(job(), full).message == "Unschedulable: 0/3 nodes are available"
     assert verdicts.observation(job(), full).state is AttemptState.RUNNING
+    chosen = {**pod(), "node": "node-1"}
+    assert verdicts.observation(job(), pod()).message == ""
+    assert verdicts.observation(job(), chosen).message == "its image is made ready on node 'node-1'"
 
 
 def test_a_success_without_a_word_is_no_success() -> None:

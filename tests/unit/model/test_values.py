@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from engine.model.alarms import Cause, CauseKind, Severity, SuperAlarm, SuperAlarmState
 from engine.model.dispatches import AttemptState, TaskState
-from engine.model.identifiers import SuperAlarmId, TaskName
+from engine.model.identifiers import PipelineName, SuperAlarmId, TaskName
 from engine.model.plans import task_key
 from engine.model.profiles import QUANTILE_LEVELS, Quantiles
 from engine.model.records import COLLECTIONS, TERMS, Term, task_run_key
 from engine.model.resources import Resource, Resources
 from engine.model.signals import Layer, Signal
-from engine.model.specs import Serving, TaskKind, TaskSpec, is_scalar
+from engine.model.specs import PipelineSpec, Serving, TaskKind, TaskSpec, is_scalar
 from engine.testing import samples
 
 rising = st.lists(st.floats(0, 1e6), min_size=5, max_size=5).map(sorted)
@@ -35,6 +35,30 @@ def test_small_values_are_known(value: object) -> None:
 @pytest.mark.parametrize("value", ["a\0", "\ud800", 10**301, float("nan"), float("inf"), None, [1]])
 def test_what_no_command_or_file_can_hold_is_none(value: object) -> None:
     assert not is_scalar(value)
+
+
+@pytest.mark.parametrize(
+    ("folder", "reads", "outside"),
+    [
+        ("/pipe", None, False),
+        ("/pipe", "rows.csv", False),
+        ("/pipe", "a/../rows.csv", False),
+        ("/pipe/", "/pipe/rows.csv", False),
+        ("/pipe", "../pipe/rows.csv", False),
+        ("/pipe", "s3://bucket/../rows.csv", False),
+        ("", "s3://bucket/rows.csv", False),
+        ("/pipe", "../rows.csv", True),
+        ("/pipe", "a/../../rows.csv", True),
+        ("/pipe", "/pipes/rows.csv", True),
+        ("", "rows.csv", True),
+    ],
+)
+def test_what_lies_outside_of_a_folder_is_told_by_its_path(
+    folder: str, reads: str | None, *, outside: bool
+) -> None:
+    task = TaskSpec(name=TaskName("t"), kind=TaskKind.ETL, reads=reads)
+    spec = PipelineSpec(name=PipelineName("p"), tasks=(task,), folder=folder)
+    assert spec.reads_outside(task) is outside
 
 
 def test_values_cannot_be_changed() -> None:

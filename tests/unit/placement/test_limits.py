@@ -74,6 +74,17 @@ def test_workers_on_several_nodes_stay_off_clusters_whose_tasks_are_alone() -> N
     assert verdict(cluster, task=train, profile=together).ruling is Ruling.CHOSEN
 
 
+def test_tasks_that_read_elsewhere_stay_off_clusters_that_get_their_folder_alone() -> None:
+    cluster = make.cluster("c", executor="kubernetes", reads_outside=False)
+    away, here = (replace(TASK, reads=reads) for reads in ("../rows.csv", "rows.csv"))
+    spec = replace(make.pipeline(away, here := replace(here, name=TaskName("u"))), folder="/pipe")
+    found = {each.task: each.verdicts[0] for each in placed(spec, cluster).explanations}
+    needs = "an executor that reads outside of the folder"
+    assert bound(found[away.name])[:3] == (Limit.TAINT, needs, "kubernetes")
+    assert found[here.name].ruling is Ruling.CHOSEN
+    assert verdict(make.cluster("d"), task=away).ruling is Ruling.CHOSEN
+
+
 def test_other_providers_are_refused() -> None:
     found = verdict(make.cluster("c", provider=Provider.AWS), providers=("azure", "gcp"))
     assert bound(found) == (Limit.PROVIDER, "azure or gcp", "aws", "")
