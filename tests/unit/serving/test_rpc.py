@@ -71,6 +71,10 @@ def two_raw(sent: Any) -> None:
     sent.raw_input_contents.extend([b"", b""])
 
 
+def no_array(sent: Any) -> None:
+    sent.inputs[0].shape[:] = [0, 2**62, 2**62]
+
+
 def no_inputs(sent: Any) -> None:
     del sent.inputs[:]
 
@@ -81,6 +85,7 @@ def no_inputs(sent: Any) -> None:
         (two_shapes, "has 2 values in `fp64_contents`"),
         (no_contents, "in `raw_input_contents` only"),
         (two_raw, "has 2 entries for 1 inputs"),
+        (no_array, "which no array can have"),
         (no_inputs, "`inputs` is empty"),
     ],
 )
