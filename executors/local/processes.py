@@ -12,7 +12,7 @@ import functools
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -97,12 +97,12 @@ def kill_having(variables: Mapping[str, str]) -> int:
     return _kill(lambda: having(variables))
 
 
-def kill_below() -> int:
+def kill_below(but: Collection[int] = ()) -> int:
     """Kill all that this process started and `adopt` kept below it, as `kill_having`.
 
-    Finds also what changed its environment.
+    Finds also what changed its environment. but: children that are left alone, with all of theirs.
     """
-    return _kill(_below)
+    return _kill(lambda: _known(below(os.getpid(), but)))
 
 
 def _kill(look: Callable[[], Iterable[tuple[int, str]]]) -> int:
@@ -118,8 +118,8 @@ def _kill(look: Callable[[], Iterable[tuple[int, str]]]) -> int:
     return sum(1 for _ in look())
 
 
-def _below() -> Iterator[tuple[int, str]]:
-    for process in below(os.getpid()):
+def _known(processes: Iterable[psutil.Process]) -> Iterator[tuple[int, str]]:
+    for process in processes:
         found = identity(process.pid)
         if found is not None:
             yield process.pid, found
@@ -177,9 +177,13 @@ def tree(pid: int) -> list[psutil.Process]:
         return []
 
 
-def below(pid: int) -> list[psutil.Process]:
-    """Return the descendants of a process that still run."""
-    return tree(pid)[1:]
+def below(pid: int, but: Collection[int] = ()) -> list[psutil.Process]:
+    """Return the descendants of a process that still run, without some children and theirs."""
+    try:
+        children = psutil.Process(pid).children()
+    except psutil.NoSuchProcess:
+        return []
+    return [each for child in children if child.pid not in but for each in tree(child.pid)]
 
 
 def kill_tree(pid: int) -> None:

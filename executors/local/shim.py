@@ -93,6 +93,7 @@ class Command:
         self._started_at = time.time()
         self._began = time.monotonic()
         self._looked_at = -math.inf
+        self._others = frozenset(each.pid for each in processes.below(os.getpid()))
         self._ending: files.Ending | None = None
         self._why = ""
         self._kill_at: float | None = None
@@ -131,7 +132,7 @@ class Command:
                 log.write(f"{message}\n".encode())
                 return self._exit("exited", _NOT_FOUND, message)
             self._watch(process, log.fileno())
-        processes.kill_below()
+        processes.kill_below(self._others)
         processes.kill_having({"BERTH_ATTEMPT": str(self._folder)})  # where `adopt` was refused
         if not process.returncode and self._ending is None:
             recording.record(self._folder, self._launch, os.environ)
@@ -194,7 +195,7 @@ class Command:
     def _hold_to_limits(self, process: subprocess.Popen[bytes]) -> None:
         """Look at memory and time once, the latter by a clock that nobody can set."""
         limit = self._launch["memory_bytes"]
-        memory = processes.memory_bytes(processes.below(os.getpid()), limit=limit)
+        memory = processes.memory_bytes(processes.below(os.getpid(), self._others), limit=limit)
         self._peak = max(self._peak, memory)
         now = time.monotonic()
         if not self._folder.exists():  # the data folder was removed: nobody will ever look
