@@ -159,8 +159,10 @@ def validation_faults(found: Any) -> list[Fault]:  # noqa: ANN401 - pydantic's a
 
 def _json_fault(error: ValueError | RecursionError, text: str) -> Fault:
     """Return the fault of a text that is not JSON, placed where the parser gave up."""
-    if not isinstance(error, json.JSONDecodeError):
+    if isinstance(error, RecursionError):
         return Fault(code="S001", message="is not JSON: it is nested too deeply")
+    if not isinstance(error, json.JSONDecodeError):  # Python's own bound, `int_max_str_digits`
+        return Fault(code="S001", message="has a whole number of too many digits")
     lines = text.splitlines()
     line = lines[error.lineno - 1] if error.lineno <= len(lines) else ""
     return Fault(

@@ -85,36 +85,14 @@ def plans(
     beyond: the executor of Kubernetes, which outlives a term, as `kubernetes_executor` makes it.
     """
     servers = EngineServers(parts.ledger, parts.clock, HttpModelServer(), beyond)
-    dispatcher = dispatching.Dispatcher(
-        parts.ledger,
-        _executors(parts, points, beyond),
-        FolderArtifacts(parts.settings.home / "artifacts"),
-        servers if points is None else crash.CrashingModelServer(servers, points),
-        expressions.CelConditions(),
-        parts.fleet,
-        parts.clock,
-        term,
-        forecasting.LearnedRemedies(),
-    )
+    dispatcher = _dispatcher(parts, term, servers, points, beyond)
     reconciler = planning.ActionReconciler(
         parts.ledger, parts.planner, parts.fleet, parts.clock, term=term
     )
     channels = notifying.read_channels(parts.settings)
     window = parts.settings.scaled(parts.settings.window_seconds)
-    signals = LocalSignals(parts.settings.home, parts.fleet, parts.clock, window_seconds=window)
-    promises = dispatching.PlanSignals(parts.ledger, parts.clock, window_seconds=window)
-    machine = MachineSignals(parts.settings.home, parts.clock, window_seconds=window)
-    sources: Sequence[SignalSource] = (
-        signals,
-        machine,
-        promises,
-        dispatching.FreshnessSignals(parts.ledger, parts.clock, window_seconds=window),
-        SenderSilence(parts.ledger, parts.clock, window_seconds=window),
-        *_beyond(parts, window),
-        *_prometheus(parts),
-    )
     rated = detection_of(parts.settings)
-    watch = watcher(parts, term, sources, _notifiers(parts, channels), rated)
+    watch = watcher(parts, term, _sources(parts, window), _notifiers(parts, channels), rated)
     return (
         LoopPlan(name="dispatch", step=dispatcher.step, pause_seconds=_PAUSE_SECONDS),
         LoopPlan(name="plan", step=reconciler.step, pause_seconds=_PAUSE_SECONDS),
@@ -141,6 +119,41 @@ def plans(
         *_scaling(servers, beyond),
         *(_courier(parts, term, channel) for channel in channels),
         *_tracking(parts),
+    )
+
+
+def _dispatcher(
+    parts: Parts,
+    term: Term,
+    servers: EngineServers,
+    points: crash.CrashPoints | None,
+    beyond: KubernetesExecutor | None,
+) -> dispatching.Dispatcher:
+    """Return what starts, sees and ends attempts."""
+    return dispatching.Dispatcher(
+        parts.ledger,
+        _executors(parts, points, beyond),
+        FolderArtifacts(parts.settings.home / "artifacts"),
+        servers if points is None else crash.CrashingModelServer(servers, points),
+        expressions.CelConditions(),
+        parts.fleet,
+        parts.clock,
+        term,
+        forecasting.LearnedRemedies(),
+    )
+
+
+def _sources(parts: Parts, window: float) -> Sequence[SignalSource]:
+    """Return where signals come from, each looked at once in so many seconds."""
+    home, fleet, clock = parts.settings.home, parts.fleet, parts.clock
+    return (
+        LocalSignals(home, fleet, clock, window_seconds=window),
+        MachineSignals(home, clock, window_seconds=window),
+        dispatching.PlanSignals(parts.ledger, clock, window_seconds=window),
+        dispatching.FreshnessSignals(parts.ledger, clock, window_seconds=window),
+        SenderSilence(parts.ledger, clock, window_seconds=window),
+        *_beyond(parts, window),
+        *_prometheus(parts),
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from engine import fence
 from engine.dispatching.ladder import Ladder
 from engine.dispatching.turns import Turns
 from engine.model.dispatches import Attempt, AttemptState, Run, TaskRun
-from engine.model.errors import ConflictError, DamagedError, RefusedError
+from engine.model.errors import DamagedError
 from engine.model.identifiers import AttemptId, PlanId, RunId, TaskName
 from engine.model.plans import Plan
 from engine.model.records import (
@@ -17,8 +17,6 @@ from engine.model.records import (
     PLANS,
     RUNS,
     TASK_RUNS,
-    TERMS,
-    Check,
     Stored,
     Term,
     Write,
@@ -37,7 +35,6 @@ from engine.ports import (
     RemedyChooser,
 )
 
-_LOG = logging.getLogger(__name__)
 _PLANS_KEPT = 256
 _VIEWS_AT_ONCE = 100
 _TASKS_MOST = 1_000_000
@@ -92,25 +89,8 @@ class Desk:
     """Past retries, once they were read (one list), kept up to date as attempts end."""
 
     def commit(self, name: str, *writes: Write) -> bool:
-        """Write all or nothing under the term; false when somebody else wrote first.
-
-        Then the caller leaves the matter to the next step, which sees the new state.
-
-        Raises:
-            RefusedError: when a newer engine took over: this one must stop.
-        """
-        try:
-            self.ledger.commit(name, [Check(TERMS, "engine", self.term.number), *writes])
-        except ConflictError:
-            stored = self.ledger.get(TERMS, "engine")
-            if stored is not None and stored.version == self.term.number:
-                _LOG.info("%s: somebody else wrote first", name)
-                return False
-            raise RefusedError(
-                f"the term {self.term.number} of this engine is over: another engine took over",
-                fix="stop this engine; only one may work on a store",
-            ) from None
-        return True
+        """Write all or nothing under the term; as `engine.fence.commit`."""
+        return fence.commit(self.ledger, self.term, name, writes)
 
     def plan(self, run: Run) -> Plan:
         """Return the plan in force of a run.

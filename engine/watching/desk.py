@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.model.errors import ConflictError, RefusedError
-from engine.model.records import TERMS, Check, Term, Write
+from engine import fence
+from engine.model.records import Term, Write
 from engine.ports import Clock, Ledger
 from engine.watching.policy import WatchPolicy
 
@@ -20,21 +20,5 @@ class Desk:
     term: Term
 
     def commit(self, name: str, *writes: Write) -> bool:
-        """Write all or nothing under the term; false when somebody else wrote first.
-
-        Then the caller leaves the matter to the next step, which sees the new state.
-
-        Raises:
-            RefusedError: when a newer engine took over: this one must stop.
-        """
-        try:
-            self.ledger.commit(name, [Check(TERMS, "engine", self.term.number), *writes])
-        except ConflictError:
-            stored = self.ledger.get(TERMS, "engine")
-            if stored is not None and stored.version == self.term.number:
-                return False
-            raise RefusedError(
-                f"the term {self.term.number} of this engine is over: another engine took over",
-                fix="stop this engine; only one may work on a store",
-            ) from None
-        return True
+        """Write all or nothing under the term; as `engine.fence.commit`."""
+        return fence.commit(self.ledger, self.term, name, writes)

@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, TypedDict, cast
+from typing import BinaryIO, Literal, TypedDict, cast
 
 from engine.model import documents
 from engine.model.errors import DamagedError, NotFoundError, RetryableError
@@ -28,6 +28,11 @@ from engine.model.identifiers import Digest
 from executors.local import files
 
 _CHUNK_BYTES = 1 << 20
+_PATH_BYTES_MAX = 1_024
+"""Longest path within an artefact: no deeper than what reads, copies or removes it can go."""
+_OF_TASK = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG}
+"""What a disk does not get over with time: whoever wrote it keeps it from being read."""
+_SHOWN_CHARACTERS = 100
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -80,7 +85,8 @@ class FolderArtifacts:
 
         Raises:
             NotFoundError: when there is no such path.
-            DamagedError: when it holds a link or a special file.
+            DamagedError: when it holds a link or a special file, what its owner may not read, a
+                name that is no text, or a path of over 1,024 bytes.
             RetryableError: when the disk is full or the store not writable.
         """
         if not path.exists():
@@ -190,16 +196,19 @@ class FolderArtifacts:
 
     def _keep(self, path: Path, name: str) -> Entry:
         """Copy one file into the store and describe it."""
-        if path.is_symlink() or not (path.is_dir() or path.is_file()):
-            raise DamagedError(
-                f"{str(path)!r} is neither file nor folder", fix="write a plain file instead"
-            )
-        if path.is_dir():
-            return Entry(path=name, kind="folder", digest="", size=0, executable=False)
-        mode = path.stat().st_mode
+        with _readable(path):
+            if path.is_symlink() or not (path.is_dir() or path.is_file()):
+                raise DamagedError(
+                    f"{str(path)!r} is neither file nor folder", fix="write a plain file instead"
+                )
+            if path.is_dir():
+                return Entry(path=name, kind="folder", digest="", size=0, executable=False)
+            source = files.open_plain(path)
         partial = self._blobs / f".{uuid.uuid4().hex}"
         try:
-            digest, size = _copy(path, partial, durable=True)
+            with source:
+                mode = os.fstat(source.fileno()).st_mode
+                digest, size = _copy(source, partial, durable=True)
             target = self._blob_path(digest)
             if not target.exists() or target.stat().st_size != size:
                 target.parent.mkdir(exist_ok=True)
@@ -220,25 +229,47 @@ class FolderArtifacts:
         blob = self._blob_path(entry["digest"])
         if not blob.exists():
             raise DamagedError(f"{str(blob)!r} is missing from the store", fix="run it again")
-        if _copy(blob, target, durable=durable)[0] != entry["digest"]:
+        with blob.open("rb") as source:
+            digest, _ = _copy(source, target, durable=durable)
+        if digest != entry["digest"]:
             raise DamagedError(f"{str(blob)!r} is not what its digest says", fix="run it again")
         target.chmod(0o555 if entry["executable"] else 0o444)
 
 
 def _walk(top: Path) -> Iterator[tuple[str, Path]]:
-    """Yield every path below and including `top` by name, folders before what is in them."""
+    """Yield every path below and including `top` by name, folders before what is in them.
+
+    Raises:
+        DamagedError: when there is a name that no artefact can have.
+    """
     yield "", top
     if top.is_dir() and not top.is_symlink():
-        for path in sorted(top.rglob("*"), key=lambda found: found.relative_to(top).as_posix()):
-            yield path.relative_to(top).as_posix(), path
+        with _readable(top):
+            names = sorted(_checked(name, top) for name, _ in files.walk(top))
+        for name in names:
+            yield name, top / name
 
 
-def _copy(source: Path, target: Path, *, durable: bool) -> tuple[str, int]:
+def _checked(name: str, top: Path) -> str:
+    """Return a path within an artefact that has a digest, and that others can make again."""
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError as error:
+        message = f"{name!r} in {str(top)!r} is no text in UTF-8"
+        raise DamagedError(message, fix="give it another name") from error
+    if size > _PATH_BYTES_MAX:
+        shown = name[:_SHOWN_CHARACTERS]
+        message = f"{shown!r}... in {str(top)!r} has over {_PATH_BYTES_MAX} bytes"
+        raise DamagedError(message, fix="nest fewer folders, or pack them into one file")
+    return name
+
+
+def _copy(source: BinaryIO, target: Path, *, durable: bool) -> tuple[str, int]:
     """Copy a file; return digest and size of what was copied."""
     hasher = hashlib.sha256()
     size = 0
-    with source.open("rb") as reading, target.open("wb") as writing:
-        while chunk := reading.read(_CHUNK_BYTES):
+    with target.open("wb") as writing:
+        while chunk := source.read(_CHUNK_BYTES):
             hasher.update(chunk)
             writing.write(chunk)
             size += len(chunk)
@@ -246,6 +277,22 @@ def _copy(source: Path, target: Path, *, durable: bool) -> tuple[str, int]:
             writing.flush()
             os.fsync(writing.fileno())
     return f"sha256:{hasher.hexdigest()}", size
+
+
+@contextmanager
+def _readable(path: Path) -> Generator[None]:
+    """Tell what a task did to its files from what the disk does.
+
+    Raises:
+        DamagedError: when nobody will ever read it.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _OF_TASK and not isinstance(error, files.NotPlainError):
+            raise
+        fix = "write files and folders that their owner may read"
+        raise DamagedError(f"cannot read {str(path)!r}: {error.strerror}", fix=fix) from error
 
 
 def _remove(path: Path) -> None:

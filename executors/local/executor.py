@@ -174,7 +174,7 @@ class LocalExecutor:
         return [
             path
             for path in found
-            if not path.name.startswith(".") and not (path / files.FORGOTTEN).exists()
+            if not path.name.startswith(".") and not os.path.lexists(path / files.FORGOTTEN)
         ]
 
     def _cluster(self, name: str) -> Cluster:
@@ -190,7 +190,7 @@ class LocalExecutor:
 
     @staticmethod
     def _is_over(folder: Path) -> bool:
-        return (folder / files.STATE).exists() or (folder / files.EXIT).exists()
+        return any(os.path.lexists(folder / name) for name in (files.STATE, files.EXIT))
 
 
 def _not_started(order: AttemptOrder, error: Exception, fix: str) -> UnreachableError:

@@ -19,7 +19,7 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Literal, NotRequired, TypedDict, cast, get_args
 
@@ -44,14 +44,14 @@ CONTAINER_PID = "container.pid"
 BYTES_MAX = 16 << 20
 """Largest document that is read: a task may write whatever it likes into its folder."""
 _NUMBER_MOST = 1e15
-_NOT_PLAIN = {errno.ELOOP, errno.EISDIR, errno.ENXIO}
+_NOT_PLAIN = {errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENOTDIR, errno.EACCES}
 
 Ending = Literal["exited", "signalled", "memory", "timeout", "stopped", "refused"]
 """Who ended a command: itself, a foreign signal, a limit, the executor, or it never began."""
 
 
 class NotPlainError(OSError):
-    """Where a file should be is a link, a folder or a pipe."""
+    """Where a file should be is a link, a folder, a pipe, or nothing that its owner may read."""
 
 
 class Launch(TypedDict):
@@ -173,7 +173,7 @@ def open_plain(path: Path) -> BinaryIO:
 
     Raises:
         NotPlainError: when it is a link, which may lead to a secret, a pipe, which may never end,
-            or a folder. OSError: when it cannot be opened.
+            a folder, below what is none, or shut to its owner. OSError: when it cannot be opened.
     """
     return os.fdopen(_open(path, os.O_RDONLY), "rb")
 
@@ -190,6 +190,25 @@ def _open(path: Path, flags: int) -> int:
         os.close(descriptor)
         raise NotPlainError(errno.EINVAL, "it is no plain file", str(path))
     return descriptor
+
+
+def walk(top: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yield what is below a folder, by its path from there, in no order; links are not followed.
+
+    However deep a task made it.
+
+    Raises:
+        OSError: when a folder cannot be read.
+    """
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        with os.scandir(top / folder) as entries:
+            for entry in entries:
+                name = f"{folder}/{entry.name}" if folder else entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(name)
+                yield name, entry
 
 
 def parse(data: bytes) -> object:
@@ -224,7 +243,7 @@ def load(path: Path) -> dict[str, object] | None:
     """Return a JSON object, or None when the file is not there or holds no such thing."""
     try:
         value = read(path)
-    except (FileNotFoundError, NotADirectoryError, NotPlainError, ValueError):
+    except (FileNotFoundError, NotPlainError, ValueError):
         return None
     return cast("dict[str, object]", value) if isinstance(value, dict) else None
 

@@ -214,7 +214,7 @@ class Shims:
 
     def owns(self, folder: Path) -> bool:
         """Whether an attempt's folder is not that of a container."""
-        return not (folder / files.CONTAINER).exists()
+        return not os.path.lexists(folder / files.CONTAINER)
 
     def prepare(self, folder: Path, order: AttemptOrder) -> None:
         """Add nothing: a process needs no more than its documents."""

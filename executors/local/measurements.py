@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,18 +88,24 @@ class LocalSignals:
     def _folders(self) -> list[Path]:
         if not self._attempts.exists():
             return []
-        found = self._attempts.iterdir()
-        return sorted(path for path in found if (path / files.ORDER).exists())
+        return sorted(path for path in self._attempts.iterdir() if self._is_known(path))
 
-    def _order(self, folder: Path) -> AttemptOrder:
+    def _is_known(self, folder: Path) -> bool:
+        """Whether it is told what an attempt is; that is read once, as tasks may write over it."""
+        if not os.path.lexists(folder / files.ORDER):
+            return False
         if folder.name not in self._orders:
-            text = (folder / files.ORDER).read_bytes()
-            self._orders[folder.name] = documents.decode(AttemptOrder, text)
-        return self._orders[folder.name]
+            try:
+                with files.open_plain(folder / files.ORDER) as file:
+                    text = file.read(files.BYTES_MAX)
+                self._orders[folder.name] = documents.decode(AttemptOrder, text)
+            except (FileNotFoundError, files.NotPlainError, DamagedError):
+                return False
+        return True
 
     def _labelled(self, signal: Signal, folder: Path, clusters: Mapping[str, Cluster]) -> Signal:
         """Add what the executor knows to what the task said; the task's own labels win."""
-        order = self._order(folder)
+        order = self._orders[folder.name]
         known: dict[str, str] = {
             "pipeline": order.pipeline,
             "task": order.task,
@@ -126,7 +133,7 @@ class LocalSignals:
             values = {
                 "reachable": float(cluster.reachable),
                 "cpu_cores_used": used / elapsed if elapsed > 0 else 0.0,
-                "memory_gib_used": sum(processes.memory_bytes(pid) for pid in mine) / 2**30,
+                "memory_gib_used": sum(map(_memory_gib, mine)),
                 "processes": float(len(mine)),
             }
             signals += [_cluster_signal(cluster, name, values[name], now) for name in values]
@@ -147,8 +154,7 @@ class LocalSignals:
             if order.kind is TaskKind.SERVE:
                 seconds = max(0.0, cpu[pid] - self._cpu.get(pid, cpu[pid]))
                 cores = seconds / elapsed if elapsed > 0 else math.nan
-                gib = processes.memory_bytes(pid) / 2**30
-                signals += _service_signals(order, now, cores, gib)
+                signals += _service_signals(order, now, cores, _memory_gib(pid))
         return signals
 
     def _living(self) -> dict[str, list[tuple[int, AttemptOrder]]]:
@@ -157,9 +163,13 @@ class LocalSignals:
         for folder in self._folders():
             claim = None if (folder / files.EXIT).exists() else files.read_claim(folder)
             if claim is not None and processes.is_alive(claim["pid"], claim["identity"]):
-                order = self._order(folder)
+                order = self._orders[folder.name]
                 found.setdefault(order.cluster, []).append((claim["pid"], order))
         return found
+
+
+def _memory_gib(pid: int) -> float:
+    return processes.memory_bytes(processes.tree(pid)) / 2**30
 
 
 _UNITS = {"reachable": "", "cpu_cores_used": "cores", "memory_gib_used": "GiB", "processes": ""}
@@ -226,6 +236,8 @@ def _read_lines(path: Path, offset: int) -> tuple[list[Signal], int]:
     except (FileNotFoundError, files.NotPlainError):
         return [], offset
     whole = data[: data.rfind(b"\n") + 1]
+    if not whole and len(data) == _READ_BYTES_MAX:
+        whole = data  # no signal is so long: what is behind is not kept back for it
     signals: list[Signal] = []
     for line in whole.splitlines():
         try:

@@ -8,6 +8,7 @@ started. A claim without a living shim and without an exit means that it was kil
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import cast
 
@@ -43,24 +44,33 @@ class Observer:
         self._orders: dict[str, AttemptOrder] = {}
 
     def observe(self, folder: Path) -> Observation:
-        """Return what is seen of one attempt; a damaged one harms no other."""
+        """Return what is seen of one attempt; a damaged one harms no other.
+
+        Raises:
+            RetryableError: when the machine keeps its folder from being read, or what is left of
+                it from being ended.
+        """
+        try:
+            with storage("look at an attempt in"):
+                return self._seen(folder)
+        except DamagedError as error:
+            return self._damaged(folder, error.message)
+
+    def _seen(self, folder: Path) -> Observation:
+        """Return what is seen of an attempt whose documents are whole.
+
+        Raises:
+            DamagedError: when they are not.
+        """
         known = self._settled.get(folder.name)
         if known is not None:
             self._shims.has(folder.name)  # its shim ends a moment after what it left is seen
             return known
-        try:
-            if (folder / files.STATE).exists():
-                return self._remember(_state(folder))
-            order = self._order(folder)
-        except DamagedError as error:
-            return Observation(
-                attempt_id=AttemptId(folder.name),
-                state=AttemptState.FAILED,
-                handle=folder.name,
-                ended_at=self._clock.now(),
-                reason=Reason.KILLED,
-                message=f"its folder {str(folder)!r} is damaged: {error.message}",
-            )
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise DamagedError("it cannot be read")
+        if (folder / files.STATE).exists():
+            return self._remember(_state(folder))
+        order = self._order(folder)
         has_shim = self._shims.has(order.attempt_id)  # asked first: it may be done a moment later
         if (folder / files.EXIT).exists():
             return self._ended(folder, order)
@@ -72,6 +82,19 @@ class Observer:
         if (folder / files.EXIT).exists():  # written between the two looks
             return self._ended(folder, order)
         return self._gone(folder, order, claim, "its process was killed from outside")
+
+    def _damaged(self, folder: Path, why: str) -> Observation:
+        """Say that an attempt failed whose folder tells nothing; no process of it goes on."""
+        self._shims.kill(folder)
+        seen = Observation(
+            attempt_id=AttemptId(folder.name),
+            state=AttemptState.FAILED,
+            handle=folder.name,
+            ended_at=self._clock.now(),
+            reason=Reason.KILLED,
+            message=f"its folder {str(folder)!r} is damaged: {why}",
+        )
+        return self._remember(seen)
 
     def forget(self, attempt: str) -> None:
         """Drop what is remembered of an attempt."""
@@ -137,7 +160,7 @@ class Observer:
     def _left(self, folder: Path, order: AttemptOrder) -> Digest | None:
         """Keep what a training had written when it failed, for the next attempt to go on from."""
         written = folder / files.OUTPUTS
-        if not order.workers or not any(written.iterdir()):
+        if not order.workers or not results.size_bytes(written):
             return None
         try:
             return self._artifacts.put(written)
@@ -187,7 +210,7 @@ def _read(path: Path) -> bytes:
     try:
         with files.open_plain(path) as file:
             return file.read(files.BYTES_MAX)
-    except OSError as error:
+    except (FileNotFoundError, files.NotPlainError) as error:
         raise DamagedError(f"cannot read {path.name!r}: {error.strerror}") from error
 
 

@@ -7,11 +7,12 @@ shim.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -19,6 +20,8 @@ import psutil
 _PROC = Path("/proc")
 _START_TICKS = 19
 """Place of the start time after the command name in `/proc/PID/stat` (field 22)."""
+_CHILD_SUBREAPER = 36
+"""`PR_SET_CHILD_SUBREAPER` of prctl(2)."""
 _OFFERED = "500"
 """As if it held half of the memory more than it does (proc(5), `oom_score_adj`)."""
 _ROUNDS = 200
@@ -37,10 +40,11 @@ def identity(pid: int) -> str | None:
     A zombie is gone: it runs nothing any more.
     """
     try:
-        text = (_PROC / str(pid) / "stat").read_text()
+        # Bytes: the name in it is cut after 15, be that in the middle of a character.
+        said = (_PROC / str(pid) / "stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    fields = text.rpartition(")")[2].split()
+    fields = said.rpartition(b")")[2].decode().split()
     return None if fields[0] in {"Z", "X"} else f"{_boot()}:{fields[_START_TICKS]}"
 
 
@@ -56,7 +60,7 @@ def send(pid: int, wanted: str, number: signal.Signals) -> bool:
     """
     try:
         descriptor = os.pidfd_open(pid)
-    except (ProcessLookupError, OSError):
+    except OSError:
         return False
     try:
         if identity(pid) != wanted:
@@ -89,18 +93,54 @@ def having(variables: Mapping[str, str]) -> Iterator[tuple[int, str]]:
 
 
 def kill_having(variables: Mapping[str, str]) -> int:
-    """Kill every process with these variables; return how many were still there at the end.
+    """Kill every process with these variables; return how many were still there at the end."""
+    return _kill(lambda: having(variables))
 
-    Repeats until none is left, since a process may start another while it is looked for.
+
+def kill_below(but: Collection[int] = ()) -> int:
+    """Kill all that this process started and `adopt` kept below it, as `kill_having`.
+
+    Finds also what changed its environment. but: children that are left alone, with all of theirs.
     """
+    return _kill(lambda: _known(below(os.getpid(), but)))
+
+
+def _kill(look: Callable[[], Iterable[tuple[int, str]]]) -> int:
+    """Kill what is found until nothing is, since a process may start another meanwhile."""
     for _ in range(_ROUNDS):
-        left = list(having(variables))
-        if not left:
-            return 0
-        for pid, wanted in left:
+        found = 0
+        for pid, wanted in look():
+            found += 1
             send(pid, wanted, signal.SIGKILL)
+        if not found:
+            return 0
         time.sleep(0.01)
-    return len(list(having(variables)))
+    return sum(1 for _ in look())
+
+
+def _known(processes: Iterable[psutil.Process]) -> Iterator[tuple[int, str]]:
+    for process in processes:
+        found = identity(process.pid)
+        if found is not None:
+            yield process.pid, found
+
+
+def adopt() -> None:
+    """Become the parent of whatever below this process loses its own, so that it stays there.
+
+    A kernel that refuses leaves it as it is.
+    """
+    ctypes.CDLL(None).prctl(_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def reap(but: int) -> None:
+    """Take note of children that ended, so that none stays as a zombie: all until `but` is one."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None or ended.si_pid == but:
+                return
+            os.waitpid(ended.si_pid, 0)
 
 
 def memory_kills(root: Path = Path("/sys/fs/cgroup")) -> int:
@@ -137,6 +177,15 @@ def tree(pid: int) -> list[psutil.Process]:
         return []
 
 
+def below(pid: int, but: Collection[int] = ()) -> list[psutil.Process]:
+    """Return the descendants of a process that still run, without some children and theirs."""
+    try:
+        children = psutil.Process(pid).children()
+    except psutil.NoSuchProcess:
+        return []
+    return [each for child in children if child.pid not in but for each in tree(child.pid)]
+
+
 def kill_tree(pid: int) -> None:
     """Kill a process of one's own and all its descendants, whatever their environment."""
     for each in tree(pid):
@@ -144,13 +193,12 @@ def kill_tree(pid: int) -> None:
             each.kill()
 
 
-def memory_bytes(pid: int, *, limit: int = 0) -> int:
-    """Return the memory of a tree.
+def memory_bytes(found: Sequence[psutil.Process], *, limit: int = 0) -> int:
+    """Return the memory of processes.
 
     The sum of resident sizes counts shared pages once for each process. When that sum alone
     would break `limit`, the slower proportional sizes decide.
     """
-    found = tree(pid)
     resident = sum(_resident(process) for process in found)
     if limit and resident > limit and len(found) > 1:
         return sum(_proportional(process) for process in found)

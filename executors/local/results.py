@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -134,7 +135,10 @@ def gone(
 
 
 def size_bytes(folder: Path) -> int:
-    """Return the size of all files below a folder; nothing of one that is a link."""
-    if folder.is_symlink():
-        return 0
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
+    """Return the size of all files below a folder that can be read; nothing of a link."""
+    size = 0
+    with contextlib.suppress(OSError):  # what a task left may be no folder, or shut
+        for _, entry in () if folder.is_symlink() else files.walk(folder):
+            if entry.is_file(follow_symlinks=False):
+                size += entry.stat(follow_symlinks=False).st_size
+    return size

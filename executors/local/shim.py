@@ -8,6 +8,7 @@ Standard library and psutil only: it starts in 0.1 s and stays small.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import resource
 import selectors
@@ -22,9 +23,12 @@ from executors.local import files, processes, recording
 
 _LOOK_SECONDS = 0.1
 """How often memory is looked at; a shorter time costs more than it finds."""
-_RESERVE_BYTES = 32_768
+_RESERVE_BYTES = 65_536
 """Disk kept for `exit.json`, so that a full disk cannot swallow how the task ended."""
 _TAIL_BYTES = 8_192
+_READ_BYTES = 65_536
+_READS_MAX = 16
+"""Of errors between two looks at limits: 1 MiB, the most that a pipe holds (pipe(7))."""
 _MESSAGE_CHARACTERS = 2_000
 _LINES = 20
 _LINE_CHARACTERS = 300
@@ -45,6 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     if not files.write_once(folder / files.CLAIM, files.dump({**claim})):
         return 0
+    processes.adopt()
     reserve = _reserve(folder)
     ended = Command(folder, launch).run()
     if folder.exists():
@@ -66,12 +71,16 @@ def _reserve(folder: Path) -> Path:
 
 def _write_exit(folder: Path, reserve: Path, document: files.Exit) -> None:
     """Write how it ended into the space set aside, then give it its name."""
-    with reserve.open("r+b") as file:
-        file.write(files.dump({**document}))
-        file.truncate()
-        file.flush()
-        os.fsync(file.fileno())
-    reserve.replace(folder / files.EXIT)
+    data = files.dump({**document})
+    try:
+        with reserve.open("r+b") as file:
+            file.write(data)
+            file.truncate()
+            file.flush()
+            os.fsync(file.fileno())
+        reserve.replace(folder / files.EXIT)
+    except FileNotFoundError:  # the task cleared its folder
+        files.write_durably(folder / files.EXIT, data)
     files.sync_folder(folder)
 
 
@@ -82,6 +91,9 @@ class Command:
         self._folder = folder
         self._launch = launch
         self._started_at = time.time()
+        self._began = time.monotonic()
+        self._looked_at = -math.inf
+        self._others = frozenset(each.pid for each in processes.below(os.getpid()))
         self._ending: files.Ending | None = None
         self._why = ""
         self._kill_at: float | None = None
@@ -120,7 +132,8 @@ class Command:
                 log.write(f"{message}\n".encode())
                 return self._exit("exited", _NOT_FOUND, message)
             self._watch(process, log.fileno())
-        processes.kill_having({"BERTH_ATTEMPT": str(self._folder)})
+        processes.kill_below(self._others)
+        processes.kill_having({"BERTH_ATTEMPT": str(self._folder)})  # where `adopt` was refused
         if not process.returncode and self._ending is None:
             recording.record(self._folder, self._launch, os.environ)
         return self._ended(process.returncode)
@@ -150,19 +163,28 @@ class Command:
                 ready = {key.fd for key, _ in selector.select(_LOOK_SECONDS)}
                 if errors in ready and not self._copy_errors(errors, log):
                     selector.unregister(errors)
-                if self._woken in ready and self._asked_to_stop():
-                    self._end(process, "stopped", "stopped on request")
-                self._hold_to_limits(process)
+                if self._woken in ready:
+                    processes.reap(but=process.pid)
+                    if self._asked_to_stop():
+                        self._end(process, "stopped", "stopped on request")
+                if time.monotonic() - self._looked_at >= _LOOK_SECONDS:
+                    self._hold_to_limits(process)
+                    self._looked_at = time.monotonic()
             self._copy_errors(errors, log)
 
     def _copy_errors(self, errors: int, log: int) -> bool:
-        """Copy what the command said into the log and remember its end; false when closed."""
+        """Copy what the command said into the log and remember its end; false when closed.
+
+        Of a command that never falls silent only so much that its limits are not forgotten.
+        """
         with contextlib.suppress(BlockingIOError):
-            while data := os.read(errors, 65_536):
+            for _ in range(_READS_MAX):
+                data = os.read(errors, _READ_BYTES)
+                if not data:
+                    return False
                 self._tail = (self._tail + data)[-_TAIL_BYTES:]
                 with contextlib.suppress(OSError):  # a full disk must not end the task
                     os.write(log, data)
-            return False
         return True
 
     def _asked_to_stop(self) -> bool:
@@ -171,11 +193,11 @@ class Command:
         return signal.SIGTERM in arrived or signal.SIGINT in arrived
 
     def _hold_to_limits(self, process: subprocess.Popen[bytes]) -> None:
-        """Look at memory and time once."""
+        """Look at memory and time once, the latter by a clock that nobody can set."""
         limit = self._launch["memory_bytes"]
-        memory = processes.memory_bytes(process.pid, limit=limit)
+        memory = processes.memory_bytes(processes.below(os.getpid(), self._others), limit=limit)
         self._peak = max(self._peak, memory)
-        now = time.time()
+        now = time.monotonic()
         if not self._folder.exists():  # the data folder was removed: nobody will ever look
             self._end(process, "stopped", "its folder is gone")
         seconds = self._launch["time_limit_seconds"]
@@ -183,7 +205,7 @@ class Command:
             why = f"used {memory / 2**20:.0f} MiB of {limit / 2**20:.0f} MiB"
             self._end(process, "memory", why)
             self._kill_at = now
-        elif seconds is not None and now - self._started_at > seconds:
+        elif seconds is not None and now - self._began > seconds:
             self._end(process, "timeout", f"ran past its limit of {seconds:g} s")
         if self._kill_at is not None and now >= self._kill_at:
             self._signal(process, signal.SIGKILL)
@@ -192,7 +214,7 @@ class Command:
         """Ask the command to end, once; it is killed after the grace period."""
         if self._ending is None:
             self._ending, self._why = ending, why
-            self._kill_at = time.time() + self._launch["grace_seconds"]
+            self._kill_at = time.monotonic() + self._launch["grace_seconds"]
             self._signal(process, signal.SIGTERM)
 
     @staticmethod
@@ -230,7 +252,7 @@ class Command:
             code=code,
             message=message,
             started_at=self._started_at,
-            ended_at=time.time(),
+            ended_at=self._started_at + time.monotonic() - self._began,
             cpu_seconds=used.ru_utime + used.ru_stime,
             memory_bytes_peak=max(self._peak, used.ru_maxrss * 1024),
             last_lines=[line[:_LINE_CHARACTERS] for line in self._last_lines()] if code else [],

@@ -11,20 +11,25 @@ Standard library only.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from string import Template
 
 WORKERS = "workers.json"
 """How many workers each node starts, in the folder of the attempt."""
 _HOST = "127.0.0.1"
+_PORTS = range(20_000, 32_768)
+"""Where nodes meet: below those that Linux gives to whoever connects or asks for any port (ip(7),
+`ip_local_port_range`), so that none is gone before the first node listens."""
 _LOOK_SECONDS = 0.05
 _GRACE_SECONDS = 5.0
 _NOT_FOUND = 127
@@ -51,7 +56,20 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run the command on all nodes; return 0, or the code of the first that failed."""
     folder, command = Path(arguments[0]), arguments[2:]
     workers: list[int] = json.loads((folder / WORKERS).read_bytes())
-    meeting = f"{_HOST}:{_free_port()}" if len(workers) > 1 else ""
+    with kept_port() as port:
+        meeting = f"{_HOST}:{port}" if len(workers) > 1 else ""
+        code = _run(command, environment, workers, meeting)
+    if code < 0:  # ended by a signal, as the whole then is
+        with contextlib.suppress(OSError):  # what cannot be caught has no handler to remove
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    return code
+
+
+def _run(
+    command: Sequence[str], environment: Mapping[str, str], workers: Sequence[int], meeting: str
+) -> int:
+    """Run the command on all nodes to their end; return the code of the first that failed."""
     asked: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
     nodes: list[subprocess.Popen[bytes]] = []
@@ -66,10 +84,6 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         code = _NOT_FOUND
     # Who asked for the end also decides how long it may take, and kills what takes longer.
     _end(nodes, None if asked else _GRACE_SECONDS)
-    if code < 0:  # ended by a signal, as the whole then is
-        with contextlib.suppress(OSError):  # what cannot be caught has no handler to remove
-            signal.signal(-code, signal.SIG_DFL)
-        os.kill(os.getpid(), -code)
     return code
 
 
@@ -111,10 +125,25 @@ def _end(nodes: Sequence[subprocess.Popen[bytes]], seconds: float | None) -> Non
             node.wait()
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind((_HOST, 0))
-        return int(free.getsockname()[1])
+@contextlib.contextmanager
+def kept_port() -> Generator[int]:
+    """Give a port that nobody listens on, and that no other attempt is given meanwhile.
+
+    Raises:
+        OSError: when there is none.
+    """
+    for port in random.sample(_PORTS, len(_PORTS)):
+        with socket.socket(socket.AF_UNIX) as kept, socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                kept.bind(f"\0berth-meeting-{port}")  # no file; gone with this process
+                probe.bind((_HOST, port))
+            except OSError:
+                continue
+            probe.close()  # the first node listens on it
+            yield port
+            return
+    raise OSError(errno.EADDRINUSE, "no port to meet at is free")
 
 
 if __name__ == "__main__":

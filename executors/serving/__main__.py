@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from engine.model.errors import BerthError
-from executors.serving import standalone
+from executors.serving import faces, standalone
 from executors.serving.v2.service import Limits
 
 
@@ -17,7 +16,7 @@ def main(arguments: Sequence[str]) -> int:
     """Serve until a signal ends it; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m executors.serving", description=__doc__)
     parser.add_argument("folder", type=Path, help="the model repository: FOLDER/NAME/VERSION/")
-    parser.add_argument("--host", default=standalone.HOST)
+    parser.add_argument("--host", default=faces.HOST)
     parser.add_argument("--port", type=int, default=8080, help="of REST; 0 chooses a free one")
     parser.add_argument("--grpc-port", type=int, help="of gRPC; none by default")
     parser.add_argument("--audit", type=Path, help="file to which swaps are appended")
@@ -25,9 +24,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--drain-seconds", type=float, default=0.0)
     parser.add_argument("--body-mib-max", type=int, default=64)
     given = parser.parse_args(arguments)
-    announce = None
-    if given.endpoint:
-        announce = functools.partial(standalone.write_endpoint, given.endpoint, given.host)
+
+    def announce(port: int, grpc_port: int | None) -> None:
+        if given.endpoint:
+            standalone.write_endpoint(given.endpoint, given.host, port, grpc_port)
+
     settings = standalone.ServerSettings(
         folder=given.folder,
         host=given.host,

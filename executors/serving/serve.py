@@ -12,16 +12,15 @@ import json
 import socket
 import uuid
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
-from typing import cast
 
-import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
 from engine.model.errors import BerthError, InvalidInputError
 from executors.packaging.security.policies.gate import Gate
-from executors.serving import logs, standalone, tracing
+from executors.serving import faces, logs, standalone, tracing
 from executors.serving.models import Prediction
 from executors.serving.packages import Packages
 from executors.serving.runner.process import Files, beside
@@ -30,7 +29,6 @@ from executors.serving.windows import Windows
 from executors.tasks.context import BadInputError, Task, TaskError
 
 _WINDOW_SECONDS = 1.0
-_STARTING_SECONDS = 0.01
 _NO_PORT = -1
 """Without the parameter `grpc_port` no gRPC is served; 0 lets the kernel choose."""
 
@@ -50,7 +48,7 @@ def run(task: Task) -> None:
     window_seconds = max(0.05, task.number("window_seconds", _WINDOW_SECONDS))
     listening = listen(int(task.number("port", 0)))
     logs.to_standard_error()
-    standalone.tune()
+    faces.tune()
     windows = Windows(task)
     packages.processes.warm()
     with contextlib.closing(packages.processes), _tracer(task) as tracer:
@@ -85,7 +83,7 @@ def listen(port: int) -> socket.socket:
         TaskError: when the port is in use.
     """
     try:
-        return standalone.listen(port)
+        return faces.listen(port)
     except BerthError as error:
         raise TaskError(error.message) from error
 
@@ -99,20 +97,22 @@ async def _serve(
     window_seconds: float,
 ) -> None:
     """Serve until a signal ends it. `served` is the application with what stands beside it."""
-    server = standalone.Server(standalone.configuration(served, application.inference))
     grpc_wanted = int(task.number("grpc_port", _NO_PORT))
     wanted = None if grpc_wanted == _NO_PORT else grpc_wanted
-    async with standalone.rpc_server(application.service, standalone.HOST, wanted) as grpc_port:
-        meanwhile = asyncio.gather(
-            _announce(task, server, listening, grpc_port),
-            _measure(application, windows, window_seconds),
+    async with faces.rpc_server(application.service, faces.HOST, wanted) as grpc_port:
+        endpoint = Path(task.environment["BERTH_ENDPOINT"])
+        port: int = listening.getsockname()[1]
+        server = faces.Server(
+            faces.configuration(served, application.inference),
+            ready=partial(standalone.write_endpoint, endpoint, faces.HOST, port, grpc_port),
         )
+        measuring = asyncio.create_task(_measure(application, windows, window_seconds))
         try:
             await server.serve(sockets=[listening])
         finally:
-            meanwhile.cancel()
+            measuring.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await meanwhile
+                await measuring
             features = [feature.name for feature in application.model.features]
             windows.flush(features, is_whole=False)
 
@@ -146,17 +146,6 @@ def _with_runner(task: Task, application: ModelServer, windows: Windows) -> ASGI
         )
     except InvalidInputError as error:
         raise BadInputError(f"the model runner: {error.message}") from error
-
-
-async def _announce(
-    task: Task, server: uvicorn.Server, listening: socket.socket, grpc_port: int | None
-) -> None:
-    """Say where the server listens as soon as it does."""
-    while not server.started:
-        await asyncio.sleep(_STARTING_SECONDS)
-    port = cast("tuple[str, int]", listening.getsockname())[1]
-    path = Path(task.environment["BERTH_ENDPOINT"])
-    standalone.write_endpoint(path, standalone.HOST, port, grpc_port)
 
 
 async def _measure(application: ModelServer, windows: Windows, seconds: float) -> None:

@@ -26,7 +26,7 @@ from engine.model.errors import BerthError
 from executors.kubernetes import pod
 from executors.kubernetes.serving import DRAIN_SECONDS, PORT, shown
 from executors.kubernetes.serving.telling import Telling
-from executors.serving import logs, standalone, tracing
+from executors.serving import faces, logs, tracing
 from executors.serving.models import ServedModel
 from executors.serving.packages import Packages
 from executors.serving.server import ModelServer
@@ -69,12 +69,12 @@ def _bring(environment: Mapping[str, str], target: Path) -> None:
 def _run(environment: Mapping[str, str], packages: Packages, model: ServedModel) -> None:
     """Serve a model that was loaded."""
     host = environment.get("BERTH_HOST", "0.0.0.0")  # noqa: S104 - of the pod alone
-    listening = standalone.listen(int(environment.get("BERTH_PORT", PORT)), host)
+    listening = faces.listen(int(environment.get("BERTH_PORT", PORT)), host)
     telling = Telling(model.name, environment["BERTH_SIGNALS"])
     windows = Windows(telling)
     tracer = tracing.from_environment(environment, "berth-model-server")
     application = ModelServer(model, packages, windows, tracer=tracer)
-    standalone.tune()
+    faces.tune()
     telling.start()
     measuring = _Measuring(
         application, windows, telling, float(environment.get("BERTH_WINDOW_SECONDS", "1"))
@@ -117,8 +117,8 @@ async def _serve(application: ModelServer, listening: socket.socket, measuring: 
         application.service.draining = True
         return DRAIN_SECONDS
 
-    configuration = standalone.configuration(application, application.inference)
-    server = standalone.Server(configuration, leaving)
+    configuration = faces.configuration(application, application.inference)
+    server = faces.Server(configuration, leaving)
     going_on = asyncio.create_task(measuring.go_on())
     try:
         await server.serve(sockets=[listening])

@@ -7,15 +7,14 @@ import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
-import uvicorn
 import uvloop
 
-from executors.serving import logs, standalone, tracing
+from executors.serving import faces, logs, tracing
 from executors.serving.gateway.gateway import Gateway, Limits
 from executors.serving.gateway.table import Source, Table
 
-_STARTING_SECONDS = 0.01
 FACE = "executors.serving.gateway.rpc"
 """What speaks gRPC for a gateway; imported where it is wanted."""
 
@@ -30,7 +29,7 @@ class GatewaySettings:
     """
 
     source: Source
-    host: str = standalone.HOST
+    host: str = faces.HOST
     port: int = 8760
     grpc_port: int | None = None
     refresh_seconds: float = 1.0
@@ -46,7 +45,7 @@ def run(settings: GatewaySettings) -> None:
         InfeasibleError: when a port is in use, or grpcio is not installed.
     """
     logs.to_standard_error()
-    listening = standalone.listen(settings.port, settings.host)
+    listening = faces.listen(settings.port, settings.host)
     table = Table(settings.source, seconds=settings.refresh_seconds)
     tracer = tracing.from_environment(os.environ, "berth-gateway")
     gateway = Gateway(table=table, limits=settings.limits, tracer=tracer)
@@ -55,57 +54,27 @@ def run(settings: GatewaySettings) -> None:
         gateway.draining = True
         return settings.drain_seconds
 
-    server = standalone.Server(configuration(gateway), leaving)
     port: int = listening.getsockname()[1]
 
     async def serve() -> None:
         await table.refresh()
         refreshing = asyncio.create_task(table.run())
-        standalone.tune()
+        faces.tune()
+        grace_seconds = int(settings.limits.wait_seconds)
         try:
-            async with standalone.rpc_server(
-                gateway, settings.host, settings.grpc_port, face=FACE
+            async with faces.rpc_server(
+                gateway, settings.host, settings.grpc_port, face=FACE, grace_seconds=grace_seconds
             ) as grpc_port:
-                announcing = asyncio.create_task(_announce(server, settings, port, grpc_port))
-                await server.serve(sockets=[listening])
-                await _ended(announcing)
+                configuration = faces.configuration(gateway, grace_seconds=grace_seconds)
+                ready = partial(settings.announce, port, grpc_port)
+                await faces.Server(configuration, leaving, ready).serve(sockets=[listening])
         finally:
-            await _ended(refreshing)
+            refreshing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await refreshing
             gateway.upstreams.keep(set())
             if tracer is not None:
                 tracer.close()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve())
-
-
-def configuration(gateway: Gateway) -> uvicorn.Config:
-    """Return how uvicorn serves a gateway."""
-    return uvicorn.Config(
-        gateway,
-        loop="none",
-        http="httptools",
-        lifespan="off",
-        ws="none",
-        log_config=None,
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        date_header=False,
-        timeout_graceful_shutdown=int(gateway.limits.wait_seconds),
-        backlog=1024,
-    )
-
-
-async def _announce(
-    server: uvicorn.Server, settings: GatewaySettings, port: int, grpc_port: int | None
-) -> None:
-    while not server.started:
-        await asyncio.sleep(_STARTING_SECONDS)
-    settings.announce(port, grpc_port)
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task

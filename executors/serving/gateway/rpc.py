@@ -7,7 +7,6 @@ asking again are those of `Gateway.answer`.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -36,8 +35,6 @@ _OF_GRPC = frozenset({
     "user-agent", "content-type", "content-encoding", "te", "accept-encoding", "grpc-timeout",
 })  # fmt: skip
 """Headers of the call, or of a body that is another one over REST."""
-_INLINE_BYTES_MAX = 1 << 18
-"""Larger requests are translated beside the loop: millions of texts take seconds."""
 _CONFIG_PREFIX = "TYPE_"
 Headers = Mapping[str, str]
 
@@ -108,13 +105,11 @@ class _Calls:
 
     async def infer(self, message: Any, context: Any) -> bytes:  # noqa: ANN401 - as above
         """Answer ModelInfer; raw tensors for raw ones."""
-        if message.ByteSize() <= _INLINE_BYTES_MAX:
-            body = _written(message)
-        else:
-            body = await asyncio.to_thread(_written, message)
+        body = await rpc.translated(message.ByteSize(), partial(_written, message))
         model = (message.model_name, message.model_version)
         answer = await self._asked(model, "infer", context, body)
-        return rpc_codec.write_answer(_read(answer), raw=bool(message.raw_input_contents))
+        is_raw = bool(message.raw_input_contents)
+        return await rpc.translated(len(answer.body), partial(_answered, answer, raw=is_raw))
 
     async def model_ready(self, message: Any, context: Any) -> bytes:  # noqa: ANN401 - as above
         """Answer ModelReady; a model that is being moved is not."""
@@ -238,6 +233,11 @@ def _written(message: Any) -> tuple[bytes, bytes]:  # noqa: ANN401 - messages ar
     if request.outputs:
         head["outputs"] = [{"name": each.name} for each in request.outputs]
     return documents.encode(head), b"".join(parts)
+
+
+def _answered(answer: Answer, *, raw: bool) -> bytes:
+    """Return a server's answer to an inference as a message."""
+    return rpc_codec.write_answer(_read(answer), raw=raw)
 
 
 def _read(answer: Answer) -> InferAnswer:

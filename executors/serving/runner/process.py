@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import uvicorn
 import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.model.errors import Fault, InvalidInputError
 from executors.packaging.security.policies.gate import Gate
-from executors.serving import logs, standalone
+from executors.serving import faces, logs
 from executors.serving.models import ServedModel
 from executors.serving.runner import texts, uploads
 from executors.serving.runner.errors import CallError
@@ -26,8 +24,6 @@ from executors.serving.runner.runner import OwnSlot, Runner
 from executors.serving.runner.schema import compile_schema
 from executors.serving.runner.server import CONTEXT, Observe, RunnerServer
 from executors.tasks.context import append_line
-
-_SHUTDOWN_SECONDS = 5
 
 
 class Serves(Protocol):
@@ -169,35 +165,6 @@ def _bytes(path: Path) -> bytes:
     return path.read_bytes()
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn that says when it listens."""
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then say so."""
-        await super().startup(sockets)
-        self._ready()
-
-
-def configuration(served: ASGIApp) -> uvicorn.Config:
-    """Return how uvicorn serves a runner."""
-    return uvicorn.Config(
-        served,
-        loop="none",
-        http="httptools",
-        lifespan="off",
-        ws="none",
-        log_config=None,
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-    )
-
-
 def serve(
     runner: Runner, *, host: str, port: int, context: str, ready: Callable[[str], None]
 ) -> None:
@@ -207,14 +174,14 @@ def serve(
         InfeasibleError: when the address cannot be used.
     """
     logs.to_standard_error()
-    listening = standalone.listen(port, host)
-    standalone.tune()
+    listening = faces.listen(port, host)
+    faces.tune()
     url = f"http://{host}:{listening.getsockname()[1]}{context}"
-    server = _Server(configuration(RunnerServer(runner, context=context)), lambda: ready(url))
+    configuration = faces.configuration(RunnerServer(runner, context=context))
+    server = faces.Server(configuration, ready=lambda: ready(url))
     runner.trials.await_more()
     with (
         contextlib.closing(runner.trials),
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop,
-        contextlib.suppress(KeyboardInterrupt),
     ):
         loop.run(server.serve(sockets=[listening]))

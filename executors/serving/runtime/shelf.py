@@ -104,10 +104,10 @@ class Shelf:
             DamagedError: when a version cannot be loaded or answers its golden requests wrongly.
             RefusedError: when `admit` refuses a version.
         """
+        folder = self._folder(name)  # first: names that are none would be remembered for ever
         async with self._locks.setdefault(name, asyncio.Lock()):
             began = time.perf_counter()
             try:
-                folder = self._folder(name)
                 chosen = (
                     settings_file.read(folder)
                     if given is None
@@ -150,6 +150,7 @@ class Shelf:
         Raises:
             RequestError: when it is not loaded.
         """
+        self.slot(name)
         async with self._locks.setdefault(name, asyncio.Lock()):
             began = time.perf_counter()
             slot = self.slot(name)

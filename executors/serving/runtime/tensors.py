@@ -41,6 +41,7 @@ _NAMES = {dtype: name for name, dtype in DTYPES.items() if name != BF16}
 _LENGTH = struct.Struct("<I")
 _HALF_BITS = 16
 RANK_MAX = 32
+_SIZE_MOST = 1 << 40
 
 
 class Tensor(msgspec.Struct, frozen=True):
@@ -78,6 +79,8 @@ def checked_size(name: str, shape: Sequence[int]) -> int:
     if len(shape) > RANK_MAX or min(shape, default=0) < 0:
         message = f"input {name!r} has shape {list(shape)[:RANK_MAX]}, expected at most {RANK_MAX}"
         raise RequestError(f"{message} whole numbers from 0")
+    if math.prod(filter(None, shape)) > _SIZE_MOST:  # also beside a 0, where nothing is sent
+        raise RequestError(f"input {name!r} has shape {list(shape)}, which no array can have")
     return math.prod(shape)
 
 

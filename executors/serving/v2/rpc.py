@@ -5,9 +5,12 @@ Handlers take and give bytes, and messages come from a private pool, see `messag
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, cast
+from functools import partial
+from typing import Any, TypeVar, cast
+from urllib.parse import quote
 
 import grpc
 import grpc.aio
@@ -24,6 +27,13 @@ from executors.serving.v2.service import InferenceService
 _OPTIONS_SIZE = ("grpc.max_receive_message_length", "grpc.max_send_message_length")
 _ANSWERED = 200
 _FAILED = 500
+_LEFT = 499
+"""The client left, or its deadline passed: counted as nginx does."""
+_SAID_BYTES_MAX = 4_096
+"""Of an error as it travels: clients end calls whose trailers have over 8 KiB, saying only that."""
+_INLINE_BYTES_MAX = 1 << 18
+"""Larger messages are translated beside the loop: millions of texts take seconds."""
+T = TypeVar("T")
 Handler = Callable[[bytes, Any], Awaitable[bytes]]
 
 
@@ -83,7 +93,7 @@ class _Inference:
         try:
             message = parse(CLASSES["ModelInferRequest"], body)
             name = message.model_name
-            request, raw = rpc_codec.read_infer(message)
+            request, raw = await translated(len(body), partial(rpc_codec.read_infer, message))
             remaining = context.time_remaining()
             answer = await served.infer(
                 (name, message.model_version),
@@ -92,10 +102,14 @@ class _Inference:
                 began=began,
                 timeout_seconds=float("inf") if remaining is None else remaining,
             )
-            return rpc_codec.write_answer(answer, raw=raw)
+            size = sum(output.array.nbytes for output in answer.outputs)
+            return await translated(size, partial(rpc_codec.write_answer, answer, raw=raw))
         except RequestError as error:
             failure = error
             status = error.status
+        except asyncio.CancelledError:
+            status = _LEFT
+            raise
         except Exception as error:
             failure = RequestError(f"the server failed: {error!r}", _FAILED)
             status = _FAILED
@@ -227,9 +241,16 @@ def unary(name: str, handler: Callable[[Any], Awaitable[Any]]) -> Handler:
             failure = error
         except BerthError as error:
             failure = RequestError(error.message, status_of(error))
+        except Exception as error:
+            failure = RequestError(f"the server failed: {error!r}", _FAILED)
         return await abort(context, failure)
 
     return handle
+
+
+async def translated(size: int, work: Callable[[], T]) -> T:
+    """Return what a translation makes of so many bytes; others are answered meanwhile."""
+    return work() if size <= _INLINE_BYTES_MAX else await asyncio.to_thread(work)
 
 
 async def abort(context: Any, error: RequestError) -> bytes:  # noqa: ANN401 - as above
@@ -237,8 +258,16 @@ async def abort(context: Any, error: RequestError) -> bytes:  # noqa: ANN401 - a
     if error.retry_after_seconds:
         pushback = str(error.retry_after_seconds * 1000)
         context.set_trailing_metadata((("grpc-retry-pushback-ms", pushback),))
-    await context.abort(grpc.StatusCode[error.grpc_code], str(error))
+    await context.abort(grpc.StatusCode[error.grpc_code], _short(str(error)))
     raise error
+
+
+def _short(said: str) -> str:
+    """Return as much of what is said as gets through: names in it are of any length."""
+    short = said[:_SAID_BYTES_MAX]
+    while len(quote(short)) > _SAID_BYTES_MAX:
+        short = short[: len(short) * 3 // 4]
+    return short if short == said else f"{short}..."
 
 
 def metadata(context: Any) -> dict[str, str]:  # noqa: ANN401 - as above

@@ -38,6 +38,8 @@ _CONTENTS: Mapping[str, str] = {
     "BYTES": "bytes_contents",
 }
 """Where a tensor's typed values stand; FP16 and BF16 only travel raw, as the protocol says."""
+_CHUNK = 1 << 16
+"""Values that are read at once; between two such other threads come to their turn."""
 _CHOICE = "parameter_choice"
 _ANSWER = CLASSES["ModelInferResponse"]
 
@@ -116,8 +118,10 @@ def _typed(given: Any) -> Tensor:  # noqa: ANN401 - as above
         array: Array = np.empty(size, dtype=object)
         array[:] = list(found)
     else:
+        array = np.empty(size, dtype=dtype)
         try:
-            array = np.array(found, dtype=dtype)
+            for begin in range(0, size, _CHUNK):
+                array[begin : begin + _CHUNK] = found[begin : begin + _CHUNK]
         except OverflowError as error:
             message = f"input {name!r} holds values that {datatype} cannot hold: {error}"
             raise RequestError(message) from error

@@ -8,6 +8,8 @@ import math
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -17,7 +19,12 @@ import pytest
 
 from engine.model import documents
 from engine.model.dispatches import AttemptState, Reason
-from engine.model.errors import NotFoundError, RefusedError, UnreachableError
+from engine.model.errors import (
+    NotFoundError,
+    RefusedError,
+    RetryableError,
+    UnreachableError,
+)
 from engine.model.identifiers import AttemptId, Digest
 from engine.model.resources import Resources
 from engine.model.signals import Layer
@@ -166,6 +173,57 @@ def test_links_in_outputs_are_refused(cluster: LocalCluster) -> None:
     assert "link" in seen.message
 
 
+@pytest.mark.parametrize(
+    ("leaves", "why"),
+    [
+        ("import shutil; shutil.rmtree(out); out.touch()", "is no plain file"),
+        (WRITES + "open(os.fsencode(out) + b'/\\xff', 'w')", "is no text"),
+        (
+            WRITES + "os.chdir(out)\nfor _ in range(1500): os.mkdir('d'); os.chdir('d')",
+            "over 1024 bytes",
+        ),
+    ],
+)
+def test_what_cannot_be_kept_is_told_at_once(cluster: LocalCluster, leaves: str, why: str) -> None:
+    seen = cluster.run(cluster.order(OUTPUTS + leaves))
+    assert seen.reason is Reason.BAD_OUTPUT
+    assert why in seen.message
+
+
+def test_a_task_may_clear_its_folder(cluster: LocalCluster) -> None:
+    clears = (
+        "[each.unlink() for each in out.parent.iterdir() if each.is_file()]; raise SystemExit(3)"
+    )
+    seen = cluster.run(cluster.order(OUTPUTS + clears))
+    assert (seen.reason, seen.exit_code) == (Reason.EXIT_CODE, 3)
+
+
+def test_a_command_that_never_falls_silent_is_held_to_its_limits(cluster: LocalCluster) -> None:
+    program = "import os\nwhile True: os.write(2, bytes(65536))"
+    seen = cluster.run(cluster.order(program, time_limit_seconds=0.5))
+    assert seen.reason is Reason.TIMED_OUT
+
+
+def test_what_is_said_after_the_end_is_not_waited_for(cluster: LocalCluster) -> None:
+    left = "import os\nwhile True: os.write(2, bytes(65536))"
+    program = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {left!r}]); "
+    assert cluster.run(cluster.order(WRITES + program)).state is AttemptState.SUCCEEDED
+
+
+def test_memory_of_what_left_its_parent_counts(cluster: LocalCluster) -> None:
+    program = (
+        "import os, time\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    if os.fork() == 0: held = os.urandom(300_000_000); time.sleep(600)\n"
+        "    os._exit(0)\n"
+        "time.sleep(600)"
+    )
+    limits = Resources(cpu_cores=1.0, memory_gib=0.2)
+    seen = cluster.run(cluster.order(program, limits=limits))
+    assert seen.reason is Reason.OUT_OF_MEMORY
+
+
 def test_memory_is_held_to_its_limit(cluster: LocalCluster) -> None:
     program = "import time; held = bytearray(400 << 20); time.sleep(300)"
     seen = cluster.run(cluster.order(program, limits=Resources(cpu_cores=1, memory_gib=0.1)))
@@ -211,6 +269,28 @@ def test_children_that_left_the_session_end_with_the_task(cluster: LocalCluster)
     cluster.run(cluster.order(program))
     pid = int((cluster.folder() / "outputs" / "pid").read_text())
     assert processes.identity(pid) is None
+
+
+def test_children_without_their_environment_end_with_the_task(cluster: LocalCluster) -> None:
+    program = WRITES + (
+        "import subprocess; child = subprocess.Popen(['sleep', '600'], env={}, "
+        "start_new_session=True); (out / 'pid').write_text(str(child.pid))"
+    )
+    cluster.run(cluster.order(program))
+    pid = int((cluster.folder() / "outputs" / "pid").read_text())
+    assert processes.identity(pid) is None
+
+
+def test_orphans_that_ended_leave_no_zombies(cluster: LocalCluster) -> None:
+    program = OUTPUTS + (
+        "import subprocess; [subprocess.run(['sh', '-c', 'true &']) for _ in range(20)]; "
+    )
+    cluster.executor.start(cluster.order(program + READY + LASTS))
+    wait_for((cluster.folder() / "outputs" / "ready").exists)
+    claim = files.read_claim(cluster.folder())
+    assert claim is not None
+    shim = psutil.Process(claim["pid"])
+    wait_for(lambda: len(shim.children()) == 1)
 
 
 def test_an_unknown_command_says_so(cluster: LocalCluster) -> None:
@@ -365,6 +445,27 @@ def test_a_damaged_state_is_found_anew(cluster: LocalCluster) -> None:
     assert "damaged" in cluster.seen().message
 
 
+def test_nothing_goes_on_of_an_attempt_whose_order_is_lost(cluster: LocalCluster) -> None:
+    cluster.executor.start(cluster.order(OUTPUTS + READY + LASTS))
+    wait_for((cluster.folder() / "outputs" / "ready").exists)
+    (cluster.folder() / files.ORDER).write_text("{")
+    cluster.executor = cluster.reopened()
+    assert cluster.seen().state is AttemptState.FAILED
+    assert not list(processes.having({"BERTH_ATTEMPT": str(cluster.folder())}))
+
+
+def test_no_attempt_fails_because_the_machine_cannot_read_now(
+    cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.executor.start(cluster.order(WRITES))
+    cluster.executor = cluster.reopened()
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "open_plain", _full)
+        with pytest.raises(RetryableError, match="No space"):
+            cluster.seen()
+    assert cluster.ended().state is AttemptState.SUCCEEDED
+
+
 def test_what_is_forgotten_is_not_started_again(cluster: LocalCluster) -> None:
     order = cluster.order(WRITES)
     cluster.run(order)
@@ -460,3 +561,18 @@ def test_only_metrics_of_ones_own_commands_are_recorded(
     )
     assert cluster.run(order).state is AttemptState.SUCCEEDED
     assert experiments.find(cluster.folder() / "outputs") is None
+
+
+def test_a_name_cut_within_a_character_hides_no_process(tmp_path: Path) -> None:
+    names = r"import ctypes, time; ctypes.CDLL(None).prctl(15, b'n\xc3'); print(flush=True); "
+    mark = {"BERTH_MARK": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", names + "time.sleep(600)"],
+        env={**os.environ, **mark},
+        stdout=subprocess.PIPE,
+    ) as named:
+        assert named.stdout is not None
+        named.stdout.readline()
+        assert [pid for pid, _ in processes.having(mark)] == [named.pid]
+        processes.kill_having(mark)
+        assert named.wait() == -signal.SIGKILL

@@ -18,7 +18,7 @@ from engine.model.identifiers import TaskName, attempt_id
 from engine.model.resources import Resources
 from engine.model.specs import TaskKind
 from executors.local import processes
-from executors.local.together import WORKERS
+from executors.local.together import WORKERS, kept_port
 from executors.training.parallel import metrics
 from tests.support.local_cluster import OUTPUTS, RUN, LocalCluster, wait_for
 
@@ -274,3 +274,8 @@ def losses(cluster: LocalCluster, seen: Observation, folder: Path) -> list[float
     cluster.artifacts.fetch(seen.artifact, folder)
     assert (folder / "training" / "checkpoint.pt").exists()
     return [line["loss"] for line in metrics.read(folder / "training" / metrics.NAME)]
+
+
+def test_attempts_meet_at_different_ports() -> None:
+    with kept_port() as one, kept_port() as other:
+        assert one != other

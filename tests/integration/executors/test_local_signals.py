@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from engine.model.specs import TaskKind
 from engine.testing.clocks import ManualClock
-from executors.local import LocalSignals, files, processes
+from executors.local import LocalSignals, files, measurements, processes
 from tests.support.local_cluster import LASTS, WRITES, LocalCluster, wait_for
 
 SIGNAL = {"name": "rows", "layer": "etl", "subject": "task:heart/task", "at": 5.0, "value": 3.0}
@@ -116,6 +117,29 @@ def test_half_a_line_waits_for_the_rest(cluster: LocalCluster, source: LocalSign
     assert not [each for each in signals if each.name == "rows"]
     says(cluster, text[20:])
     assert [each.name for each in source.read(position)[0]] == ["rows"]
+
+
+def test_a_line_without_an_end_keeps_nothing_back(
+    cluster: LocalCluster, source: LocalSignals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measurements, "_READ_BYTES_MAX", 1_000)
+    cluster.run(cluster.order(WRITES))
+    says(cluster, "x" * 2_500 + "\n" + json.dumps(SIGNAL) + "\n")
+    found, position = [], ""
+    for _ in range(4):
+        signals, position = source.read(position)
+        found += [each.name for each in signals]
+    assert "rows" in found
+
+
+def test_a_pipe_in_the_place_of_an_order_holds_nobody_up(
+    cluster: LocalCluster, source: LocalSignals
+) -> None:
+    cluster.run(cluster.order(WRITES))
+    order = cluster.folder() / files.ORDER
+    order.unlink()
+    os.mkfifo(order)
+    assert machine(source)["processes"] == 0.0
 
 
 def test_a_line_that_is_no_signal_is_logged(

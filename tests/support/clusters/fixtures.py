@@ -20,7 +20,6 @@ from executors.kubernetes.gate import Gate
 from executors.kubernetes.rights import Right, role_manifests
 from tests.support.clusters import building, plane
 from tests.support.clusters.process_kubelet import ProcessKubelet
-from tests.support.clusters.running import RUNNING
 
 _NUMBERS = itertools.count(1)
 
@@ -82,9 +81,8 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[plane.Co
         return
     available()
     made = plane.create(tmp_path_factory.mktemp("clusters") / "real")
-    RUNNING.callback(made.stop)
     yield made
-    RUNNING.close()
+    made.stop()
 
 
 @pytest.fixture(scope="session")
@@ -94,12 +92,12 @@ def admin(control_plane: plane.ControlPlane) -> Api:
 
 
 @pytest.fixture(scope="session")
-def node(admin: Api, tmp_path_factory: pytest.TempPathFactory) -> ProcessKubelet:
+def node(admin: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessKubelet]:
     """A node that runs pods as processes."""
     made = ProcessKubelet(admin, f"node-{os.getpid()}", tmp_path_factory.mktemp("node"))
     made.start()
-    RUNNING.callback(made.stop)
-    return made
+    yield made
+    made.stop()
 
 
 @pytest.fixture

@@ -235,6 +235,14 @@ def test_a_capacity_report_needs_demand(http: TestClient) -> None:
     assert wrong.json()["code"] == "S001"
 
 
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [("[" * 100_000, "nested too deeply"), ('{"a": 1' + "0" * 5_000 + "}", "digits")],
+)
+def test_what_a_body_cannot_hold_is_named(http: TestClient, body: str, why: str) -> None:
+    assert why in http.post("/v1/capacity", content=body).json()["faults"][0]["message"]
+
+
 def test_a_capacity_report_is_kept(http: TestClient) -> None:
     hours = (f"2026-01-{day:02d}T{hour:02d}:00Z" for day in range(1, 15) for hour in range(24))
     rows = [f"{at},{10 + index % 24}" for index, at in enumerate(hours)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -176,3 +178,20 @@ def test_one_file_of_an_artefact_is_read_and_checked(tmp_path: Path) -> None:
     blob.unlink()
     with pytest.raises(DamagedError):
         store.read(digest, "schema.json")
+
+
+def test_what_its_owner_may_not_read_is_told_apart_from_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shut").write_text("secret")
+    opened = os.open
+
+    def refuses(path: Path, *more: int) -> int:
+        if Path(path).name == "shut":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *more)
+
+    store = FolderArtifacts(tmp_path / "store")
+    monkeypatch.setattr(os, "open", refuses)
+    with pytest.raises(DamagedError, match="shut"):
+        store.put(tmp_path / "shut")

@@ -18,7 +18,7 @@ import uvloop
 from engine.model.dispatches import Deployment
 from engine.model.errors import UnreachableError
 from engine.model.identifiers import Digest, PipelineName, RunId, TaskName
-from executors.serving import standalone
+from executors.serving import faces
 from executors.serving.gateway import process
 from executors.serving.gateway.gateway import Gateway, Limits
 from executors.serving.gateway.table import Table, addresses
@@ -119,7 +119,7 @@ class Running:
     def __post_init__(self) -> None:
         self._deployments: list[Deployment] | None = []
         self._started = threading.Event()
-        self._listening = standalone.listen(0)
+        self._listening = faces.listen(0)
         # A loop of uvloop cannot be closed while grpc, which outlives servers, listens on it.
         run = uvloop.run if self.grpc_wanted is None else asyncio.run
         self._thread = threading.Thread(target=lambda: run(self._serve()))
@@ -157,10 +157,10 @@ class Running:
     async def _serve(self) -> None:
         self.table = Table(self._source, seconds=0.05, seconds_min=0.01)
         self.gateway = Gateway(table=self.table, limits=self.limits)
-        self._server = Quiet(process.configuration(self.gateway))
+        self._server = Quiet(faces.configuration(self.gateway))
         await self.table.refresh()
         refreshing = asyncio.create_task(self.table.run())
-        async with standalone.rpc_server(
+        async with faces.rpc_server(
             self.gateway, "127.0.0.1", self.grpc_wanted, face=process.FACE
         ) as grpc_port:
             self.grpc_port = grpc_port or 0

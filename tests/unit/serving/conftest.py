@@ -21,7 +21,7 @@ from sklearn.tree import DecisionTreeClassifier
 from executors.packaging import convert
 from executors.packaging.security.policies.gate import Gate
 from executors.persistence import skops_io
-from executors.serving import standalone
+from executors.serving import faces, standalone
 from executors.serving.pushed import admit
 from executors.serving.runtime.shelf import Shelf
 from executors.serving.v2.application import Application
@@ -54,7 +54,7 @@ def write_version(folder: Path, *, onnx: bool = False, **settings: object) -> Pa
     return folder
 
 
-class Quiet(standalone.Server):
+class Quiet(faces.Server):
     """Handles no signals: it runs in a thread."""
 
     async def serve_quietly(self, sockets: list[socket.socket]) -> None:
@@ -84,7 +84,7 @@ class Running:
         self.repository = repository
         self.grpc_port = 0
         self._started = threading.Event()
-        self._listening: socket.socket = standalone.listen(0)
+        self._listening: socket.socket = faces.listen(0)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self._thread.start()
         assert self._started.wait(60)
@@ -95,8 +95,8 @@ class Running:
         self.loop = asyncio.get_running_loop()
         pushed = standalone.pushed_to(self._settings, self.shelf)
         application = Application(self.service, Routes(self.service, pushed=pushed).application)
-        self._server = Quiet(standalone.configuration(application, application))
-        async with standalone.rpc_server(self.service, "127.0.0.1", self._grpc_wanted) as port:
+        self._server = Quiet(faces.configuration(application, application))
+        async with faces.rpc_server(self.service, "127.0.0.1", self._grpc_wanted) as port:
             self.grpc_port = port or 0
             serving = asyncio.create_task(self._server.serve_quietly([self._listening]))
             while not self._server.started:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import pytest
-import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from executors.serving import logs, standalone
-from executors.serving.gateway import process as gateway
-from executors.serving.gateway.gateway import Gateway, Limits
-from executors.serving.runner import process as runner
+from executors.serving import faces, logs
 from executors.serving.v2.application import Application
 
 
@@ -33,39 +28,28 @@ async def served(_scope: Scope, _receive: Receive, _send: Send) -> None:
     """Answer nothing."""
 
 
-def of_gateway() -> uvicorn.Config:
-    table: Any = None
-    return gateway.configuration(Gateway(table=table, limits=Limits()))
-
-
 EVERY = pytest.mark.parametrize(
-    "configuration",
-    [
-        lambda: standalone.configuration(served, cast("Application", served)),
-        lambda: runner.configuration(served),
-        of_gateway,
-    ],
-    ids=["model server", "runner", "gateway"],
+    "inference", [None, cast("Application", served)], ids=["any other", "model server"]
 )
 
 
 @EVERY
-def test_handlers_of_other_libraries_stay_open(configuration: Callable[[], uvicorn.Config]) -> None:
+def test_handlers_of_other_libraries_stay_open(inference: Application | None) -> None:
     handler = Handler()
-    configuration()
+    faces.configuration(served, inference)
     assert not handler.closed
 
 
 @EVERY
 def test_errors_of_uvicorn_are_told_and_requests_are_not(
-    configuration: Callable[[], uvicorn.Config],
+    inference: Application | None,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(logging.root, "handlers", [])
     monkeypatch.setattr(logging.root, "level", logging.WARNING)
     logs.to_standard_error()
-    made = configuration()
+    made = faces.configuration(served, inference)
     assert not made.access_log
     logging.getLogger("uvicorn.access").info("GET /")
     logging.getLogger("uvicorn.error").info("Started")
