@@ -212,6 +212,7 @@ def serve(
     url = f"http://{host}:{listening.getsockname()[1]}{context}"
     server = _Server(configuration(RunnerServer(runner, context=context)), lambda: ready(url))
     runner.trials.await_more()
+    runner.trials.await_loaded()  # else the first upload would wait for what is imported
     with (
         contextlib.closing(runner.trials),
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop,
