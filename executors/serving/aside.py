@@ -156,4 +156,5 @@ def labels_of(
     kind = np.float32 if model.datatype == "FP32" else np.float64
     found: Sequence[Array] = model.run(rows.astype(kind))
     labels = np.asarray(found[0], dtype=np.int64).reshape(len(rows))
-    return labels, np.asarray(found[1], dtype=np.float32) if with_probabilities else None
+    has_some = with_probabilities and len(found) > 1
+    return labels, np.asarray(found[1], dtype=np.float32) if has_some else None

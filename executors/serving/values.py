@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from engine.model.errors import DamagedError
 from executors.serving.runtime.onnx_runner import RUNTIME_ERRORS, OnnxRunner
 from executors.serving.runtime.runners import FREE, TensorSpec
-from executors.serving.runtime.tensors import Array, datatype_of
+from executors.serving.runtime.tensors import DTYPES, Array, datatype_of
 
 Rows = NDArray[np.float64]
 Named = Callable[[Rows], Mapping[str, Array]]
@@ -99,7 +99,7 @@ def proved(digest: str, answer: Named, example: Mapping[str, Any], features: int
 
     def run(given: Rows) -> Sequence[Array]:
         answers = answer(given)
-        arrays = [np.asarray(answers[spec.name]) for spec in outputs]
+        arrays = [np.asarray(answers[s.name], dtype=DTYPES[s.datatype]) for s in outputs]
         if any(array.ndim == 0 or len(array) != len(given) for array in arrays):
             raise ValueError(f"the model does not answer each of {len(given)} rows")
         return arrays
