@@ -14,7 +14,7 @@ import socket
 import tempfile
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -68,14 +68,15 @@ class ModelAside:
         self._start()
 
     def run(self, rows: Array) -> list[Array]:
-        """Return the model's outputs, in the order of `outputs`.
+        """Return the model's outputs, in the order of `outputs`; rows are cast to its type.
 
         Raises:
             ValueError: when the model cannot answer these values.
             RequestError: when its process has ended; another is being started.
         """
+        given = rows.astype(np.float32 if self.datatype == "FP32" else np.float64, copy=False)
         with self._lock:
-            found = self._asked(wire.Work(wire.pack([rows])))
+            found = self._asked(wire.Work(wire.pack([given])))
         if isinstance(found, wire.Work):
             return wire.unpack(found.tensors)
         raise ValueError(found.message if isinstance(found, wire.Refused) else "no answer")
@@ -153,8 +154,7 @@ def labels_of(
     model: ModelAside, rows: Array, *, with_probabilities: bool
 ) -> tuple[Array, Array | None]:
     """Return labels and probabilities of rows, as the predictors of `models` do."""
-    kind = np.float32 if model.datatype == "FP32" else np.float64
-    found: Sequence[Array] = model.run(rows.astype(kind))
+    found = model.run(rows)
     labels = np.asarray(found[0], dtype=np.int64).reshape(len(rows))
     has_some = with_probabilities and len(found) > 1
     return labels, np.asarray(found[1], dtype=np.float32) if has_some else None
