@@ -20,7 +20,7 @@ from executors.serving.runtime.tensors import DTYPES, Array, datatype_of
 Rows = NDArray[np.float64]
 Named = Callable[[Rows], Mapping[str, Array]]
 """From rows of shape (n, features), in a model's units, to outputs by name, each of n rows."""
-FAILURES = (*RUNTIME_ERRORS, RuntimeError)
+FAILURES: tuple[type[Exception], ...] = (*RUNTIME_ERRORS, RuntimeError)
 """What a model can raise; the last of a class of one's own (`runtime.own`)."""
 OF_ESTIMATORS = ("label",)
 """What an estimator answers that has values, in the image too."""
