@@ -26,7 +26,7 @@ class Ahead:
                 self._waiting = Begun(self._function)
 
     def await_loaded(self) -> None:
-        """Wait until the process that waits has loaded its libraries; call it once a process."""
+        """Wait until the process that waits has loaded its libraries."""
         with self._guard:
             if self._waiting is not None:
                 self._waiting.await_loaded()

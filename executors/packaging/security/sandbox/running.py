@@ -87,6 +87,7 @@ class Begun:
         except OSError as error:
             self._said.close()
             raise UnreachableError(f"no process could be started: {error}") from error
+        self._is_loaded = False
         self._tell({"call": function, "root": str(ROOT)})
 
     @property
@@ -95,10 +96,12 @@ class Begun:
         return self._process.poll() is None
 
     def await_loaded(self) -> None:
-        """Wait until it has imported its function, has ended, or took very long; at most once."""
+        """Wait until it has imported its function, has ended, or took very long."""
         stdout = cast("IO[bytes]", self._process.stdout)
-        with contextlib.suppress(TimeoutError):
-            pipes.read(stdout, seconds=_LOADING_SECONDS, bytes_max=1, until=b"\n")
+        if not self._is_loaded:
+            with contextlib.suppress(TimeoutError):
+                pipes.read(stdout, seconds=_LOADING_SECONDS, bytes_max=1, until=b"\n")
+        self._is_loaded = True
 
     def make(self, call: Call) -> Answer:
         """Make the call, whose function is the one that it was begun for; it has ended then.

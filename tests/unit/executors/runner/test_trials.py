@@ -92,6 +92,7 @@ def test_the_process_ahead_has_loaded_what_it_needs_once_it_was_awaited() -> Non
     trials.await_loaded()  # none was begun, so that nothing is awaited
     trials.await_more()
     trials.await_loaded()
+    trials.await_loaded()  # it is, so that nothing is awaited
     waiting = trials._ahead._waiting
     assert waiting is not None
     maps = Path(f"/proc/{waiting._process.pid}/maps").read_text()
