@@ -36,6 +36,8 @@ LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 TAG = "org.opencontainers.image.ref.name"
 ROLE = "berth.layer"
 """Annotation of a layer of a whole image: what it brings; a package is the layer `model`."""
+FORMAT = "berth.format"
+"""Label of a package: the format of its model."""
 _FOLDER = "models"
 _LAYOUT = {"imageLayoutVersion": "1.0.0"}
 _DOCUMENT_BYTES_MAX = 4 << 20
@@ -199,8 +201,28 @@ def read_image(layout: Path, digest: str | None = None) -> Image:
     files: dict[str, bytes] = {}
     for layer in _of_the_model(cast("list[object]", layers)):
         files |= _untar(read_blob(layout, layer, LAYER_TYPE), layout)
-    labels = config.get("config", {}).get("Labels", {})
-    return Image(digest=digest_of(manifest_data), labels=labels, files=files)
+    return Image(digest=digest_of(manifest_data), labels=_labels(config), files=files)
+
+
+def newest_labels(layout: Path) -> Mapping[str, str]:
+    """Return the labels of a layout's newest image, without reading its files.
+
+    Raises:
+        NotFoundError: when the layout holds none.
+        DamagedError: as `read_image`.
+    """
+    entries = read_index(layout)
+    if not entries:
+        raise NotFoundError(f"{str(layout)!r} holds no image at all")
+    manifest = _object(read_blob(layout, entries[-1], MANIFEST_TYPE), "the newest manifest")
+    return _labels(_object(read_blob(layout, manifest.get("config"), CONFIG_TYPE), "its config"))
+
+
+def _labels(config: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the labels of an image's config; none where it has none of their kind."""
+    about = config.get("config")
+    labels = about.get("Labels") if isinstance(about, dict) else None
+    return cast("dict[str, str]", labels) if isinstance(labels, dict) else {}
 
 
 def read_index(layout: Path) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A package's large model in a process of its own, asked as if it were here.
+"""A package's model in a process of its own, asked as if it were here: a large one, or code.
 
 Loading a model of hundreds of megabytes holds the interpreter, in whichever thread; a pipeline's
 server that swaps to one would stop answering meanwhile. So its file is loaded and proved by a
@@ -14,7 +14,7 @@ import socket
 import tempfile
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -39,21 +39,25 @@ class ModelAside:
     meanwhile calls are turned away.
     """
 
-    def __init__(self, file: str, data: bytes, processes: Processes, *, pickle: str = "") -> None:
+    def __init__(
+        self, files: Mapping[str, bytes], processes: Processes, *, leave: str = ""
+    ) -> None:
         """Start a process and wait until it has loaded the model.
 
-        file: name by which the model's kind is known, as `model.onnx`. pickle: digest of these
-        bytes where they are a pickle that may be loaded; its process is confined, then.
+        files: a version as `runtime.loading` knows it, as `model.onnx`. leave: digest of what may
+        run code when it is loaded; the process is confined, then.
 
         Raises:
             DamagedError: when it cannot be loaded.
         """
         folder = Path(tempfile.mkdtemp(prefix="berth-model-"))
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        (folder / f"model{Path(file).suffix}").write_bytes(data)
+        for name, data in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
         self._folder = folder
         self._processes = processes
-        self._allowed = [pickle] if pickle else []
+        self._allowed = [leave] if leave else []
         self._lock = threading.Lock()
         self._restarts = 0
         self._restarting: threading.Thread | None = None
@@ -64,14 +68,15 @@ class ModelAside:
         self._start()
 
     def run(self, rows: Array) -> list[Array]:
-        """Return the model's outputs, in the order of `outputs`.
+        """Return the model's outputs, in the order of `outputs`; rows are cast to its type.
 
         Raises:
             ValueError: when the model cannot answer these values.
             RequestError: when its process has ended; another is being started.
         """
+        given = rows.astype(np.float32 if self.datatype == "FP32" else np.float64, copy=False)
         with self._lock:
-            found = self._asked(wire.Work(wire.pack([rows])))
+            found = self._asked(wire.Work(wire.pack([given])))
         if isinstance(found, wire.Work):
             return wire.unpack(found.tensors)
         raise ValueError(found.message if isinstance(found, wire.Refused) else "no answer")
@@ -149,7 +154,7 @@ def labels_of(
     model: ModelAside, rows: Array, *, with_probabilities: bool
 ) -> tuple[Array, Array | None]:
     """Return labels and probabilities of rows, as the predictors of `models` do."""
-    kind = np.float32 if model.datatype == "FP32" else np.float64
-    found: Sequence[Array] = model.run(rows.astype(kind))
+    found = model.run(rows)
     labels = np.asarray(found[0], dtype=np.int64).reshape(len(rows))
-    return labels, np.asarray(found[1], dtype=np.float32) if with_probabilities else None
+    has_some = with_probabilities and len(found) > 1
+    return labels, np.asarray(found[1], dtype=np.float32) if has_some else None

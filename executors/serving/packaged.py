@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.model.identifiers import Digest
 from executors.packaging import images
+from executors.packaging.images import Image
 from executors.serving import models
 from executors.serving.models import Prediction, ServedModel
+from executors.serving.runtime import own
 from executors.serving.runtime.runners import FREE, TensorSpec, arrange
 from executors.serving.runtime.servables import Servable, inline_servable
 from executors.serving.runtime.settings import ModelSettings
@@ -49,10 +52,7 @@ class PackagedRunner:
         both = (label, probability)
         self.outputs: tuple[TensorSpec, ...] = both if model.has_probabilities else both[:1]
         if model.answers is not None:
-            self.outputs = tuple(
-                TensorSpec(name=name, datatype="FP64", shape=(FREE,))
-                for name in model.answers.names
-            )
+            self.outputs = model.answers.outputs
 
     def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
         """Return labels and probabilities.
@@ -84,7 +84,8 @@ class WindowObserver:
         runner = servable.runner
         if not isinstance(runner, PackagedRunner):
             return
-        labels = next((o.array for o in answer.outputs if o.spec.name == LABEL), None)
+        named = answer.outputs if runner.model.answers is None else ()
+        labels = next((o.array for o in named if o.spec.name == LABEL), None)
         rows = arrange(runner, request.tensors)[0] * runner.model.factors
         found = Prediction(
             labels=np.zeros(0, np.int64) if labels is None else labels,
@@ -98,17 +99,32 @@ class WindowObserver:
         self._windows.failed()
 
 
-def open_package(folder: Path, pickle: str = "") -> PackagedRunner:
+def open_package(folder: Path, leave: str = "") -> PackagedRunner:
     """Load the newest package of a layout; it has answered its own example.
 
-    pickle: digest of the package whose pickle may be loaded; it is that one, then.
+    leave: digest of the package whose pickle may be loaded; it is that one, then.
 
     Raises:
         DamagedError: when the package is not what it says it is.
         RefusedError: when it holds another pickle.
     """
-    image = images.read_image(folder, pickle or None)
-    return PackagedRunner(models.load(image, frozenset(), pickle=pickle))
+    image = images.read_image(folder, leave or None)
+    return PackagedRunner(models.load(image, frozenset(), pickle=leave))
+
+
+def open_unpacked(folder: Path, digest: str) -> PackagedRunner:
+    """Load a package with a class of its own, unpacked, in a process that is confined.
+
+    digest: of the package; "" where the process is not confined.
+
+    Raises:
+        DamagedError: when the package is not what it says it is.
+        RefusedError: when the process is not confined.
+    """
+    if not digest:
+        raise own.refused()
+    image = Image(digest=Digest(digest), labels={}, files=own.read(folder))
+    return PackagedRunner(models.load(image, frozenset(), unpacked=folder))
 
 
 def servable_of(name: str, model: ServedModel) -> Servable:

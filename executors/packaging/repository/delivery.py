@@ -190,6 +190,9 @@ class Delivery:
         with clock.measure(Step.READ):
             package = self._package(name, commit)
         self._attestor.prepare()  # its process starts while the model is tested
+        if _holds_pickle(package):
+            made = Made(package=package, built=self._images.build(package, commit), commit=commit)
+            self._vouched(made, scratch / "asked")  # before anything opens it
         with clock.measure(Step.ENVIRONMENT):
             around = self._tested_with(package)
             server = self._begin(package)
@@ -247,6 +250,7 @@ class Delivery:
 
         Raises:
             InvalidInputError, DamagedError, NotFoundError: as `deliver`.
+            RefusedError: when the model holds a pickle.
         """
         files = git.files_here(folder)
         given, wanted = _described(files, str(folder))
@@ -254,6 +258,9 @@ class Delivery:
         rest = {name: weight for name, weight in wanted.items() if name not in found}
         weights.check(found, wanted)
         package = assemble(files, {**found, **weights.fetch(rest, self.artifacts)}, given)
+        if _holds_pickle(package):
+            message = f"{given.name!r} holds a pickle, which is not opened before it is allowed"
+            raise RefusedError(message, fix="push it: the refusal names what is to be allowed")
         try:
             return self._judged(package, self._tested_with(package))
         finally:
@@ -358,12 +365,21 @@ class Delivery:
 
     def _kept(self, made: Made, folder: Path) -> _Kept:
         """Attach to the package, ask the policy, and keep the package where servers find it."""
-        name, built, tag = made.package.settings.name, made.built, made.commit[:12]
-        labels = {"org.opencontainers.image.title": name, "berth.image": built.digest}
-        layer = built.model.data or b""
-        digest = images.write_package(folder, layer, labels=labels, tag=tag, durable=False)
-        report = self._attestor.package(made, folder, digest)
+        report = self._vouched(made, folder)
+        name, tag = made.package.settings.name, made.commit[:12]
         return _Kept(digest=self._registry.add(name, folder, tag=tag), report=report)
+
+    def _vouched(self, made: Made, folder: Path) -> ScanReport:
+        """Write the package with all that is attached to it, and ask the policy."""
+        given = made.package.settings
+        labels = {
+            "org.opencontainers.image.title": given.name,
+            "berth.image": made.built.digest,
+            images.FORMAT: given.format.value,
+        }
+        layer, tag = made.built.model.data or b"", made.commit[:12]
+        digest = images.write_package(folder, layer, labels=labels, tag=tag, durable=False)
+        return self._attestor.package(made, folder, digest)
 
     def _attest(self, made: Made, report: ScanReport, folder: Path) -> None:
         """Attach all to the image, and push that beside it.
@@ -449,6 +465,11 @@ def _described(
         raise RefusedError(message, fix="`berth model init NAME` writes one")
     given = settings.read(files[settings.FILE].decode(errors="replace"))
     return given, weights.read(files.get(settings.WEIGHTS_FILE, b"{}"))
+
+
+def _holds_pickle(package: Package) -> bool:
+    """Say whether a model has a file that is a pickle, as far as can be seen at once."""
+    return any(weights.is_pickle(name, data) for name, data in package.files.items())
 
 
 def _refuse_failed(name: str, judged: tuple[Gate, ...]) -> None:

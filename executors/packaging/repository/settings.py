@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, cast
 
 from engine.model.errors import Fault, InvalidInputError
@@ -24,6 +25,7 @@ _KNOWN = frozenset(
     {"name", "format", "file", "class", "features", "target", "family", "classes", "base"}
     | {"python", "compile", "tests", "deploy"}
 )
+_PICKLED = ".pkl"
 _TESTS = {"latency_ms_p99": 100.0, "size_mib": 2048.0}
 _DEPLOY = frozenset({"image", "test", "production", "promote"})
 
@@ -36,6 +38,8 @@ class Format(StrEnum):
     TORCH = "torch"
     SERIES = "series"
     PYTHON = "python"
+    PICKLE = "pickle"
+    """Of scikit-learn; served where an administrator allows the signed package."""
 
 
 class Promotion(StrEnum):
@@ -82,6 +86,14 @@ class ModelSettings:
     promotion: Promotion = Promotion.BY_HAND
 
 
+def format_of(folder: Path) -> str:
+    """Return the format that the `model.toml` of a folder names; "" where none can be read."""
+    try:
+        return str(tomllib.loads((folder / FILE).read_text(encoding="utf-8")).get("format", ""))
+    except (OSError, ValueError):
+        return ""
+
+
 def read(text: str, document: str = FILE) -> ModelSettings:
     """Read a `model.toml`.
 
@@ -124,6 +136,8 @@ class _Reader:
             self._fault(
                 "file", "`file` is missing", f'name the weights, as in file = "model.{kind}"'
             )
+        if kind is Format.PICKLE and file and not file.endswith(_PICKLED):
+            self._fault("file", f"`file` is {file!r}", f'name a pickle "model{_PICKLED}"')
         tests, deploy = (
             self._table("tests", {*_TESTS, "ask_image"}),
             self._table("deploy", set(_DEPLOY)),

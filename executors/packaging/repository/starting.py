@@ -9,7 +9,7 @@ from executors.packaging.repository import git, settings
 
 _TOML = """\
 name = "{name}"
-format = "onnx"              # onnx, skops, torch, series, or python (a class of your own)
+format = "onnx"              # onnx, skops, torch, series, pickle, or python (your own class)
 file = "model.onnx"          # the weights; for python: class = "model:Model"
 features = ["x0", "x1"]      # columns in order, or {{name = "age", unit = "years"}}
 # base = "debian:bookworm"   # or an image in a registry

@@ -19,6 +19,7 @@ _MODULES = {
     Format.TORCH: ("numpy", "torch"),
     Format.SERIES: ("numpy", "statsmodels.tsa.arima.model"),
     Format.PYTHON: ("numpy",),
+    Format.PICKLE: ("numpy", "sklearn"),
 }
 
 

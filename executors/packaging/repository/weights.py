@@ -16,6 +16,9 @@ from executors.packaging import images
 from executors.packaging.repository import settings
 
 _PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".npy.pkl", ".dill")
+_PICKLED = (b"\x80\x03", b"\x80\x04", b"\x80\x05")
+_MAY_HOLD_PICKLES = frozenset({settings.Format.PICKLE.value, settings.Format.PYTHON.value})
+"""Formats of models of which the policy decides about pickles, after a push."""
 _NO_WEIGHTS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 """What reading anything as a `weights.json` can raise."""
 _AGAIN = "`berth model add` the file again"
@@ -35,30 +38,35 @@ def add(folder: Path, file: Path, artifacts: FolderArtifacts) -> Weight:
 
     Raises:
         NotFoundError: when there is no such file.
-        RefusedError: when it is a pickle: loading one runs what stands in it.
+        RefusedError: when it is a pickle, which runs what stands in it when it is loaded, and the
+            format of the model does not say that it may be one.
         DamagedError: when the `weights.json` that is there is none, as after a merge.
     """
     if not file.is_file():
         raise NotFoundError(f"there is no file {str(file)!r} to add")
     listed = folder / settings.WEIGHTS_FILE
     before = read(listed.read_bytes()) if listed.exists() else {}
-    if file.name.endswith(_PICKLES) or file.read_bytes()[:2] in {
-        b"\x80\x03",
-        b"\x80\x04",
-        b"\x80\x05",
-    }:
+    data = file.read_bytes()
+    if is_pickle(file.name, data) and settings.format_of(folder) not in _MAY_HOLD_PICKLES:
         message = f"{file.name!r} is a pickle, which runs code when it is loaded"
-        raise RefusedError(
-            message, fix="save it as ONNX, with skops, or with `torch.export.save` (.pt2)"
+        fix = (
+            "save it as ONNX, with skops, or with `torch.export.save` (.pt2); or write "
+            f'format = "pickle" in {settings.FILE}, and let an administrator allow the package'
         )
+        raise RefusedError(message, fix=fix)
     weight = Weight(
-        digest=images.digest_of(file.read_bytes()),
+        digest=images.digest_of(data),
         artifact=artifacts.put(file),
         size_bytes=file.stat().st_size,
     )
     known = {name: asdict(each) for name, each in {**before, file.name: weight}.items()}
     images.write_file(listed, json.dumps(known, indent=2, sort_keys=True).encode() + b"\n")
     return weight
+
+
+def is_pickle(name: str, data: bytes) -> bool:
+    """Say whether a file is a pickle by its name or its first bytes; a scan looks further."""
+    return name.endswith(_PICKLES) or data[:2] in _PICKLED
 
 
 def read(data: bytes) -> dict[str, Weight]:

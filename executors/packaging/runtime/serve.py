@@ -19,6 +19,7 @@ import importlib
 import json
 import math
 import os
+import pickle
 import select
 import signal
 import socket
@@ -172,7 +173,14 @@ class Model:
 
 def _load(folder: Path, metadata: Mapping[str, Any]) -> Predict:
     """Return what answers rows, by the model's format."""
-    loaders = {"onnx": _onnx, "skops": _skops, "torch": _torch, "series": _series, "python": _own}
+    loaders = {
+        "onnx": _onnx,
+        "skops": _skops,
+        "torch": _torch,
+        "series": _series,
+        "python": _own,
+        "pickle": _pickle,
+    }
     kind = str(metadata["format"])
     if kind not in loaders:
         raise ValueError(f"format {kind!r} is unknown; known: {', '.join(loaders)}")
@@ -203,8 +211,15 @@ def _skops(folder: Path, metadata: Mapping[str, Any]) -> Predict:
     foreign = [kind for kind in kinds if not kind.startswith(("numpy.", "sklearn."))]
     if foreign:
         raise ValueError(f"{path.name} holds types that are not trusted: {foreign}")
-    model = io.load(path, trusted=kinds)
+    return _estimator(io.load(path, trusted=kinds))
 
+
+def _pickle(folder: Path, metadata: Mapping[str, Any]) -> Predict:
+    """Load a pickle, which runs what stands in it: who packaged it had leave to."""
+    return _estimator(pickle.loads((folder / metadata["file"]).read_bytes()))  # noqa: S301
+
+
+def _estimator(model: Any) -> Predict:  # noqa: ANN401 - any estimator
     def predict(rows: Values) -> Mapping[str, Values]:
         found = {"label": model.predict(rows)}
         if hasattr(model, "predict_proba"):
@@ -217,6 +232,7 @@ def _skops(folder: Path, metadata: Mapping[str, Any]) -> Predict:
 def _torch(folder: Path, metadata: Mapping[str, Any]) -> Predict:
     torch: Any = importlib.import_module("torch")
     torch.set_num_threads(1)
+    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"  # else what is no tensor is run
     module = torch.export.load(folder / metadata["file"]).module()
 
     def predict(rows: Values) -> Mapping[str, Values]:

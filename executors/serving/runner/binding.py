@@ -9,13 +9,14 @@ aside, or by the configuration (`input.FIELD=FEATURE`), in one of three shapes:
     row       a single field for each feature; the message is one row
 
 A message whose only field is a repeated number holds the features of one row in their order. The
-answer goes to `output.label` and `output.probability`, or to fields of usual names.
+answer goes to `output.label` and `output.probability`, or to fields of usual names; that of a model
+of values (its first output, one a row) where a label would go.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -26,6 +27,7 @@ from executors.serving.models import Prediction, Rows, ServedModel
 from executors.serving.runner.errors import CallError
 from executors.serving.runner.schema import Method
 from executors.serving.runner.tables import is_repeated
+from executors.serving.values import Answers
 
 LABELS = ("label", "prediction", "class", "result", "value", "output")
 PROBABILITIES = ("probability", "probabilities", "score", "scores", "proba")
@@ -55,6 +57,10 @@ def bind(method: Method, model: ServedModel, configuration: Mapping[str, str]) -
         CallError: when the messages have no place for the features or the answer.
     """
     features = [feature.name for feature in model.features]
+    shape = model.answers.outputs[0].shape if model.answers is not None else ()
+    if shape[1:] not in {(), (1,)}:
+        text = f"{model.name!r} answers {list(shape[1:])} values a row, a message takes one"
+        raise CallError(text, status=409, fix="serve it by the Open Inference Protocol")
     rows = _extract(method.input, features, configuration)
     answer = _answer(method.output, model, configuration)
     return Binding(method, rows, answer)
@@ -69,7 +75,9 @@ def infer(binding: Binding, model: ServedModel, message: Message) -> tuple[bytes
     rows = binding.rows(message)
     if not 1 <= len(rows) <= ROWS_MAX:
         raise CallError(f"the message has {len(rows)} rows, expected 1 to {ROWS_MAX}")
-    found = model.infer(rows)
+    told = found = model.infer(rows) if model.answers is None else _valued(model, rows)
+    if model.answers is not None:
+        told = replace(found, labels=np.zeros(0, np.int64))  # there are none to be counted
     answer = binding.method.output_class()
     try:
         binding.answer(answer, found)
@@ -77,7 +85,15 @@ def infer(binding: Binding, model: ServedModel, message: Message) -> tuple[bytes
         name = binding.method.output.full_name
         text = f"the answer does not fit `{name}`: {error}"
         raise CallError(text, status=409, fix="declare its fields so that they hold it") from error
-    return answer.SerializeToString(), found
+    return answer.SerializeToString(), told
+
+
+def _valued(model: ServedModel, rows: Rows) -> Prediction:
+    """Return the values of a model that answers values, in the place of labels."""
+    answers = cast("Answers", model.answers)
+    converted = rows * model.factors
+    found = answers.run(converted)[0].reshape(len(rows))
+    return Prediction(labels=found, probabilities=None, rows=converted)
 
 
 # --------------------------------------------------------------------- the input

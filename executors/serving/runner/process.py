@@ -180,6 +180,7 @@ def serve(
     configuration = faces.configuration(RunnerServer(runner, context=context))
     server = faces.Server(configuration, ready=lambda: ready(url))
     runner.trials.await_more()
+    runner.trials.await_loaded()  # else the first upload would wait for what is imported
     with (
         contextlib.closing(runner.trials),
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop,

@@ -39,6 +39,10 @@ class Trials:
         self._is_awaiting = True
         self._ahead.prepare()
 
+    def await_loaded(self) -> None:
+        """Wait until the process that was begun ahead can open an upload at once."""
+        self._ahead.await_loaded()
+
     def close(self) -> None:
         """End the process that waits."""
         self._is_awaiting = False

@@ -1,4 +1,4 @@
-"""ARIMA models of statsmodels, kept as JSON: order, parameters and the series they continue.
+"""ARIMA models of statsmodels, kept as what they are made of: order, parameters, their series.
 
 The library's own format is pickle. Rebuilding the model and smoothing with known parameters gives
 the same forecasts without executing a file.
@@ -6,8 +6,10 @@ the same forecasts without executing a file.
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,17 @@ STEPS = "steps"
 NAMES = ("mean", "lower", "upper")
 STEPS_MAX = 10_000
 _ALPHA = 0.05
+_ARRAYS = b"PK\x03\x04"
+"""Begins the arrays of numpy as which `save_model` keeps a model; without, it is JSON."""
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    IndexError,
+    RecursionError,
+    zipfile.BadZipFile,
+)
 
 
 class ForecastRunner:
@@ -40,8 +53,7 @@ class ForecastRunner:
         """
         self._path: list[Array] = [np.zeros(0)] * len(NAMES)
         try:
-            data = source if isinstance(source, bytes) else source.read_bytes()
-            document = json.loads(data)
+            document = _document(source if isinstance(source, bytes) else source.read_bytes())
             model = ARIMA(
                 np.array(document["series"], dtype=float),
                 order=tuple(document["order"]),
@@ -49,7 +61,7 @@ class ForecastRunner:
                 trend=document.get("trend"),
             )
             self._results: Any = model.smooth(np.array(document["parameters"], dtype=float))
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        except _UNREADABLE as error:
             name = "the file" if isinstance(source, bytes) else source.name
             message = f"{name} is no ARIMA model: {error!r}"
             raise DamagedError(message, fix="write it with `save_arima`") from error
@@ -83,6 +95,21 @@ class ForecastRunner:
             bounds = np.asarray(found.conf_int(alpha=_ALPHA))
             self._path = [np.asarray(found.predicted_mean), bounds[:, 0], bounds[:, 1]]
         return self._path
+
+
+def _document(data: bytes) -> Mapping[str, Any]:
+    """Return what a model is made of, from JSON or from arrays of numpy; nothing is unpickled."""
+    if not data.startswith(_ARRAYS):
+        found: Mapping[str, Any] = json.loads(data)
+        return found
+    with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+        return {
+            "order": [int(value) for value in stored["order"]],
+            "seasonal_order": [int(value) for value in stored["seasonal_order"]],
+            "trend": str(stored["trend"]) or None,
+            "series": stored["endog"],
+            "parameters": stored["params"],
+        }
 
 
 def save_arima(results: Any, path: Path) -> None:  # noqa: ANN401 - statsmodels has no types

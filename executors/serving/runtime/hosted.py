@@ -48,11 +48,11 @@ class HostedModel:
 
     @classmethod
     async def start(
-        cls, folder: Path, settings: ModelSettings, processes: Processes, pickle: str = ""
+        cls, folder: Path, settings: ModelSettings, processes: Processes, leave: str = ""
     ) -> HostedModel:
         """Start a process and wait until its model is loaded and proved.
 
-        pickle: digest of the package whose pickle may be loaded; the process is confined, then.
+        leave: digest of the package that may run code; the process is confined, then.
 
         Raises:
             DamagedError: when the model cannot be loaded, answers wrongly, or ends its process.
@@ -61,7 +61,7 @@ class HostedModel:
         given = msgspec.json.encode(settings).decode()
         try:
             with theirs:
-                words = [str(folder), given, *([pickle] if pickle else [])]
+                words = [str(folder), given, *([leave] if leave else [])]
                 process_id = await processes.start(words, theirs)
         except BaseException:
             ours.close()

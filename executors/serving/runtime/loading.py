@@ -6,6 +6,8 @@
     model.arima.json   statsmodels
     model.pkl          a pickle of scikit-learn, by leave of the policy only
     oci-layout         a package of Berth
+    models/metadata.json
+                       a package with a class of its own, unpacked (`own`)
     golden.json        requests with their answers: [{"inputs": [...], "outputs": [...]}]
     model.json         settings
 
@@ -24,6 +26,7 @@ import msgspec
 import numpy as np
 
 from engine.model.errors import DamagedError
+from executors.serving.runtime import own
 from executors.serving.runtime.faults import RequestError
 from executors.serving.runtime.runners import Runner, arrange
 from executors.serving.runtime.settings import ModelSettings, specs
@@ -34,6 +37,8 @@ _RELATIVE = 1e-4
 _ABSOLUTE = 1e-5
 INLINE_BYTES_MAX = 4 << 20
 """Larger models run in a process of their own: reading them would stall every other request."""
+_LAYOUT = "oci-layout"
+_UNPACKED = f"{own.FOLDER}/metadata.json"
 _LIBRARIES: Mapping[str, str] = {
     "model.onnx": "onnxruntime",
     "model.skops": "sklearn.ensemble",
@@ -41,7 +46,8 @@ _LIBRARIES: Mapping[str, str] = {
     "model.pt": "torch",
     "model.arima.json": "statsmodels.tsa.arima.model",
     "model.pkl": "sklearn.ensemble",
-    "oci-layout": "onnxruntime",
+    _LAYOUT: "onnxruntime",
+    _UNPACKED: "onnxruntime",
 }
 
 
@@ -59,6 +65,15 @@ def model_file(folder: Path) -> Path:
     return found[0]
 
 
+def is_own(folder: Path) -> bool:
+    """Say whether a folder is a package with a class of its own.
+
+    Raises:
+        DamagedError: when it is a package, and damaged.
+    """
+    return (folder / _LAYOUT).is_file() and own.is_own(folder)
+
+
 def is_quick(folder: Path, *, may_import: bool) -> bool:
     """Say whether a model can be loaded without a stall: small, its library imported already.
 
@@ -67,20 +82,22 @@ def is_quick(folder: Path, *, may_import: bool) -> bool:
     """
     file = model_file(folder)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return size <= INLINE_BYTES_MAX and (may_import or _LIBRARIES[file.name] in sys.modules)
+    library = _LIBRARIES[str(file.relative_to(folder))]
+    return size <= INLINE_BYTES_MAX and (may_import or library in sys.modules)
 
 
-def open_runner(folder: Path, settings: ModelSettings, pickle: str = "") -> Runner:
+def open_runner(folder: Path, settings: ModelSettings, leave: str = "") -> Runner:
     """Load the model of a folder and let it answer its golden requests.
 
-    pickle: digest of the package, or of the one file, whose pickle may be loaded.
+    leave: digest of the package, or of the one file, that may run code: a pickle, or a class of
+    one's own in a process that is confined.
 
     Raises:
         DamagedError: when it cannot be loaded, or answers a golden request wrongly.
-        RefusedError: when it is another pickle.
+        RefusedError: when it runs code, and is another one.
     """
     file = model_file(folder)
-    runner = _OPENERS[file.name](file, settings, pickle)
+    runner = _OPENERS[str(file.relative_to(folder))](file, settings, leave)
     prove(runner, folder)
     return runner
 
@@ -158,33 +175,38 @@ def _text(element: object) -> str:
 # ruff: noqa: ARG001 - the openers below have one form
 
 
-def _onnx(file: Path, settings: ModelSettings, pickle: str) -> Runner:
+def _onnx(file: Path, settings: ModelSettings, leave: str) -> Runner:
     return cast("Runner", _library("onnx_runner").OnnxRunner(file))
 
 
-def _sklearn(file: Path, settings: ModelSettings, pickle: str) -> Runner:
+def _sklearn(file: Path, settings: ModelSettings, leave: str) -> Runner:
     found = _library("sklearn_runner").SklearnRunner(file, settings.outputs_given)
     return cast("Runner", found)
 
 
-def _torch(file: Path, settings: ModelSettings, pickle: str) -> Runner:
+def _torch(file: Path, settings: ModelSettings, leave: str) -> Runner:
     module = _library("torch_runner")
     found = module.TorchRunner(file, specs(settings.inputs), specs(settings.outputs))
     return cast("Runner", found)
 
 
-def _forecast(file: Path, settings: ModelSettings, pickle: str) -> Runner:
+def _forecast(file: Path, settings: ModelSettings, leave: str) -> Runner:
     return cast("Runner", _library("forecast_runner").ForecastRunner(file))
 
 
-def _pickle(file: Path, settings: ModelSettings, pickle: str) -> Runner:
-    opened = _library("pickle_runner").open_file(file, tuple(settings.outputs_given), pickle)
+def _pickle(file: Path, settings: ModelSettings, leave: str) -> Runner:
+    opened = _library("pickle_runner").open_file(file, tuple(settings.outputs_given), leave)
     return cast("Runner", opened)
 
 
-def _package(file: Path, settings: ModelSettings, pickle: str) -> Runner:
+def _package(file: Path, settings: ModelSettings, leave: str) -> Runner:
     module: Any = importlib.import_module("executors.serving.packaged")
-    return cast("Runner", module.open_package(file.parent, pickle))
+    return cast("Runner", module.open_package(file.parent, leave))
+
+
+def _own(file: Path, settings: ModelSettings, leave: str) -> Runner:
+    module: Any = importlib.import_module("executors.serving.packaged")
+    return cast("Runner", module.open_unpacked(file.parent.parent, leave))
 
 
 def _library(name: str) -> Any:  # noqa: ANN401 - a module whose import is heavy
@@ -198,5 +220,6 @@ _OPENERS: Mapping[str, Callable[[Path, ModelSettings, str], Runner]] = {
     "model.pt": _torch,
     "model.arima.json": _forecast,
     "model.pkl": _pickle,
-    "oci-layout": _package,
+    _LAYOUT: _package,
+    _UNPACKED: _own,
 }

@@ -14,6 +14,7 @@ from executors.serving.runtime import loading
 from executors.serving.runtime.batching import Batcher, Done, InlineBatcher, RemoteBatcher
 from executors.serving.runtime.faults import RequestError, busy
 from executors.serving.runtime.hosted import HostedModel
+from executors.serving.runtime.own import Unpacked
 from executors.serving.runtime.processes import Processes
 from executors.serving.runtime.runners import Runner, TensorSpec, arrange
 from executors.serving.runtime.settings import Isolation, ModelSettings
@@ -31,7 +32,8 @@ class Servable:
 
     aliases: other names of the version, as digests. source: its folder, None for one that was
     handed in ready. described: what metadata says beside the tensors. processes: where its own
-    process is started again. pickle: digest of the package whose pickle may be loaded there.
+    process is started again. leave: digest of the package that may run code there. unpacked: the
+    package of a class of one's own, which `source` is then.
     """
 
     name: str
@@ -43,7 +45,8 @@ class Servable:
     source: Path | None = None
     described: dict[str, object] = field(default_factory=dict)
     processes: Processes = field(default_factory=Processes)
-    pickle: str = ""
+    leave: str = ""
+    unpacked: Unpacked | None = None
     open_requests: int = 0
     closed: bool = False
     _restarts: int = 0
@@ -108,6 +111,8 @@ class Servable:
         self.closed = True
         if isinstance(self.runner, HostedModel):
             await self.runner.end()
+        if self.unpacked is not None:
+            await asyncio.to_thread(self.unpacked.remove)
 
     def _restart(self) -> None:
         """Start the process of the model again, a few times at most."""
@@ -120,7 +125,7 @@ class Servable:
     async def _start_again(self, source: Path) -> None:
         if isinstance(self.runner, HostedModel):
             await self.runner.end()
-        hosted = await HostedModel.start(source, self.settings, self.processes, self.pickle)
+        hosted = await HostedModel.start(source, self.settings, self.processes, self.leave)
         self.batcher = remote_batcher(hosted, self.settings)
         self.runner = hosted
 
@@ -145,17 +150,19 @@ async def open_servable(
     processes: Processes,
     *,
     is_starting: bool = False,
-    pickle: str = "",
+    leave: str = "",
 ) -> Servable:
     """Load a version, here or in a process of its own; it has answered its golden requests.
 
-    is_starting: nobody is served yet, so importing a library holds up nobody. pickle: digest of
+    is_starting: nobody is served yet, so importing a library holds up nobody. leave: digest of
     the package whose pickle may be loaded, which is never done here.
 
     Raises:
         DamagedError: when it cannot be loaded or answers wrongly.
     """
-    inline = not pickle and (
+    if await asyncio.to_thread(loading.is_own, folder):
+        return await _open_own(name, version, folder, settings, processes)
+    inline = not leave and (
         settings.isolation is Isolation.INLINE
         or (
             settings.isolation is Isolation.AUTO
@@ -165,7 +172,37 @@ async def open_servable(
     if inline:
         runner = await asyncio.to_thread(loading.open_runner, folder, settings)
         return inline_servable(name, version, runner, settings, source=folder)
-    hosted = await HostedModel.start(folder, settings, processes, pickle)
+    return await _hosted(name, version, folder, settings, processes, leave)
+
+
+async def _open_own(
+    name: str, version: str, layout: Path, settings: ModelSettings, processes: Processes
+) -> Servable:
+    """Load a package with a class of its own, unpacked, in a process that is confined.
+
+    Raises:
+        DamagedError: as `open_servable`.
+    """
+    unpacked = await asyncio.to_thread(Unpacked, layout)
+    try:
+        found = await _hosted(name, version, unpacked.folder, settings, processes, unpacked.digest)
+    except BaseException:  # also when the server is ended meanwhile
+        unpacked.remove()
+        raise
+    found.unpacked = unpacked
+    return found
+
+
+async def _hosted(
+    name: str,
+    version: str,
+    folder: Path,
+    settings: ModelSettings,
+    processes: Processes,
+    leave: str,
+) -> Servable:
+    """Load a version in a process of its own."""
+    hosted = await HostedModel.start(folder, settings, processes, leave)
     return Servable(
         name=name,
         version=version,
@@ -175,7 +212,7 @@ async def open_servable(
         source=folder,
         described=_described(hosted),
         processes=processes,
-        pickle=pickle,
+        leave=leave,
     )
 
 

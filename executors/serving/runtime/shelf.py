@@ -209,7 +209,7 @@ class Shelf:
             own,
             self.processes,
             is_starting=self.is_starting,
-            pickle=leave.digest if leave is not None else "",
+            leave=leave.digest if leave is not None else "",
         )
         found.described["stamp"] = stamp
         if leave is not None:

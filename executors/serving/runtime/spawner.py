@@ -21,7 +21,7 @@ from collections.abc import Sequence
 MESSAGE_BYTES_MAX = 1 << 16
 _WORKER = "executors.serving.runtime.worker"
 _WORDS = 2
-"""Words to a worker, a folder and settings; one that may load a pickle is told its digest."""
+"""Words to a worker, a folder and settings; one that may run code is told its digest."""
 _HARMLESS = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "LD_LIBRARY_PATH", "TZ")
 
 
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _environment(words: Sequence[str]) -> dict[str, str] | None:
-    """Return what a worker sees: all, but for one that loads a pickle, which is code.
+    """Return what a worker sees: all, but for one that runs code of a package.
 
     It has one thread for numbers: what it began before it was confined would not be.
     """

@@ -1,14 +1,16 @@
 """Models of torch as exported programs (`model.pt2`) or TorchScript (`model.pt`); extra `torch`.
 
-Neither format executes Python on loading. What torch does not say of a model (names, types and
-free sizes of its tensors) stands in `model.json` as `inputs` and `outputs`. A model runs on the
-first GPU that its process may see, else on the processor.
+Neither format executes Python on loading: an exported program may hold pickles (sample inputs, odd
+weights), of which torch is held to those that are tensors alone. What torch does not say of a model
+(names, types and free sizes of its tensors) stands in `model.json` as `inputs` and `outputs`. A
+model runs on the first GPU that its process may see, else on the processor.
 """
 
 from __future__ import annotations
 
 import importlib
 import io
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,10 @@ from executors.serving.runtime.tensors import Array
 
 Call = Callable[[Sequence[Array]], list[Array]]
 _EXPORTED = ".pt2"
+_TENSORS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+"""Torch's own switch; without it, it loads what is not by running it."""
+_OBJECT = "opaque_obj"
+"""Begins the names of pickles that torch would load in any case."""
 
 
 class TorchRunner:
@@ -98,7 +104,18 @@ def _loaded(load: Callable[[Any, Any, str], Any], source: Any, name: str) -> Cal
 
 
 def _exported(torch: Any, source: Any, device: str) -> Any:  # noqa: ANN401 - torch's types are not followed
-    """Return an exported program on a device; it was exported on a processor."""
+    """Return an exported program on a device; it was exported on a processor.
+
+    Raises:
+        ValueError: when it holds objects other than tensors.
+    """
+    reader = torch._C.PyTorchFileReader(source)  # noqa: SLF001 - which `load` reads by, too
+    names: list[str] = reader.get_all_records()
+    if any(name.rpartition("/")[2].startswith(_OBJECT) for name in names):
+        raise ValueError("it holds objects that are pickles")
+    if isinstance(source, io.BytesIO):
+        source.seek(0)
+    os.environ[_TENSORS_ONLY] = "1"
     found = torch.export.load(source)
     if device != "cpu":
         passes: Any = importlib.import_module("torch.export.passes")

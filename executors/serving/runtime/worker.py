@@ -3,8 +3,8 @@
 Loads the model, proves it by its golden requests, says so, then answers batches from the socket
 until the server closes it. A model that takes the process down takes nothing else with it.
 
-A fourth word is the digest of a pickle that an administrator allowed: the process confines itself
-before it loads that.
+A fourth word is the digest of what runs code when it is loaded: a pickle that an administrator
+allowed, or a class of one's own. The process confines itself before it loads that.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from executors.serving.runtime.runners import Runner
 
 _GIB = 1 << 30
 _BOUNDS = Bounds(memory_bytes=16 << 30, cpu_seconds=1 << 40, file_bytes=0, open_files=256)
-"""Of a pickle's process, which serves as long as its server does."""
+"""Of a process of code, which serves as long as its server does."""
 _LOADING_NICE = 4
 """How much loading gives way: to less than half of the share of one that answers."""
 _CALLS = frozenset({"sendto", "setpriority"})
@@ -49,12 +49,12 @@ def main(arguments: Sequence[str]) -> int:
     if chosen.memory_gib_max > 0:
         limit = int(chosen.memory_gib_max * _GIB)
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    pickle = allowed[0] if allowed else ""
+    leave = allowed[0] if allowed else ""
     with socket.socket(fileno=int(descriptor)) as peer:
         try:
-            if pickle:
+            if leave:
                 _confine(Path(folder))
-            runner = _loaded_aside(Path(folder), chosen, pickle)
+            runner = _loaded_aside(Path(folder), chosen, leave)
         except BerthError as error:
             peer.sendall(wire.encode(wire.Refused(error.message, is_damaged=True)))
             return 1
@@ -88,7 +88,7 @@ def _confine(folder: Path) -> None:
     ).require()
 
 
-def _loaded_aside(folder: Path, chosen: settings.ModelSettings, pickle: str) -> Runner:
+def _loaded_aside(folder: Path, chosen: settings.ModelSettings, leave: str) -> Runner:
     """Load a model in a thread that gives way to those who answer meanwhile.
 
     Of a thread, unlike of a process, the priority can be lowered for loading only: nobody but an
@@ -101,7 +101,7 @@ def _loaded_aside(folder: Path, chosen: settings.ModelSettings, pickle: str) -> 
 
     def load() -> Runner:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(usual + _LOADING_NICE, 19))
-        return loading.open_runner(folder, chosen, pickle)
+        return loading.open_runner(folder, chosen, leave)
 
     with ThreadPoolExecutor(1) as aside:
         runner = aside.submit(load).result()

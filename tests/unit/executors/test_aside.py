@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -27,9 +28,9 @@ def test_a_large_package_is_loaded_and_asked_in_another_process(
     kind = aside.ModelAside
 
     def noted(
-        file: str, data: bytes, processes: Processes, *, pickle: str = ""
+        files: Mapping[str, bytes], processes: Processes, *, leave: str = ""
     ) -> aside.ModelAside:
-        started.append(kind(file, data, processes, pickle=pickle))
+        started.append(kind(files, processes, leave=leave))
         return started[-1]
 
     monkeypatch.setattr(aside, "ModelAside", noted)
@@ -65,5 +66,5 @@ def test_a_large_package_is_loaded_and_asked_in_another_process(
 def test_a_large_file_that_is_no_model_is_refused() -> None:
     processes = Processes()
     with pytest.raises(DamagedError, match="no ONNX model"):
-        aside.ModelAside("model.onnx", b"\x80\x04N.", processes)
+        aside.ModelAside({"model.onnx": b"\x80\x04N."}, processes)
     processes.close()

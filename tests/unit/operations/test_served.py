@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import io
 import json
+import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +16,10 @@ import pytest
 from engine.model.errors import DamagedError
 from executors.packaging import images, package
 from executors.packaging.images import Image
+from executors.packaging.security.scanning.offline import OfflineScanner
 from executors.serving import models
 from executors.serving.packaged import PackagedRunner
-from executors.serving.runtime import loading
+from executors.serving.runtime import loading, torch_runner
 from executors.serving.runtime.settings import ModelSettings, decode
 from executors.tasks.context import Task, write_json
 from executors.training.operations.task import description
@@ -177,3 +182,50 @@ def test_a_damaged_file_of_torch_is_refused(name: str, locator: Trained, tmp_pat
     settings = decode(json.dumps(torch_settings(locator)).encode(), "model.json")
     with pytest.raises(DamagedError, match="no model of torch"):
         loading.open_runner(tmp_path, settings)
+
+
+class Marks:
+    """Leaves a mark where it is unpickled."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = str(place)
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return os.mkdir, (self.place,)
+
+
+def rewritten(data: bytes, record: str, content: bytes) -> bytes:
+    """A program of torch with another content of its record, or one more."""
+    torch: Any = importlib.import_module("torch")
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        found = {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
+    found[record] = content
+    target = io.BytesIO()
+    writer = torch._C.PyTorchFileWriter(target)
+    for name, each in found.items():
+        if not name.startswith(".data") and name not in {"byteorder", "version"}:
+            writer.write_record(name, each, len(each))
+    writer.write_end_of_file()
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("record", ["data/sample_inputs/model.pt", "data/constants/opaque_obj_0"])
+def test_a_program_of_torch_runs_nothing_that_it_holds(
+    record: str, locator: Trained, tmp_path: Path
+) -> None:
+    torch: Any = importlib.import_module("torch")
+    evil = io.BytesIO()
+    torch.save((Marks(tmp_path / "mark"),), evil)
+    harmful = rewritten(locator.weights, record, evil.getvalue())
+    settings = decode(json.dumps(torch_settings(locator)).encode(), "model.json")
+    (tmp_path / "model.pt2").write_bytes(harmful)
+    with pytest.raises(DamagedError, match="no model of torch"):
+        loading.open_runner(tmp_path, settings)
+    with pytest.raises(DamagedError, match="no model of torch"):
+        torch_runner.program(harmful)
+    assert not (tmp_path / "mark").exists()
+
+
+def test_a_program_of_a_template_holds_no_pickle(locator: Trained, tmp_path: Path) -> None:
+    (tmp_path / "model.pt2").write_bytes(locator.weights)
+    assert not OfflineScanner().scan(tmp_path).findings

@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 
 from engine.model.errors import BerthError, DamagedError, NotFoundError, RefusedError
+from executors.packaging import images
+from executors.packaging.security import layouts
 from executors.packaging.security.sandbox import calls, confinement, filters, launch
 from executors.packaging.security.sandbox.confinement import NO_CALLS, NO_NETWORK, Applied, Bounds
 from executors.packaging.security.sandbox.running import Begun, Call, run
+from tests.unit.security.test_policies import PLAIN_PICKLE
 from tests.unit.security.test_scanning import HOSTILE
 
 
@@ -136,6 +139,18 @@ def test_some_folders_of_a_layer_are_unpacked(tmp_path: Path) -> None:
     (tmp_path / "bad.tar").write_bytes(HOSTILE["up.tar"])
     with pytest.raises(DamagedError):
         calls.unpack_named(tmp_path / "bad.tar", tmp_path / "out", {"..", "x"})
+
+
+def test_layers_of_others_are_looked_through_apart(tmp_path: Path) -> None:
+    images.write_image(tmp_path / "image", {"model.pkl": PLAIN_PICKLE}, labels={})
+    layers = layouts.manifest_of(tmp_path / "image").layers
+    found = calls.contents(str(tmp_path / "image"), layers)
+    assert found == calls.contents_here(str(tmp_path / "image"), layers)
+    assert found["scan"]["predicate"]
+    blob = images.blob_path(tmp_path / "image", layers[0]["digest"])
+    blob.write_bytes(b"x" * blob.stat().st_size)
+    with pytest.raises(DamagedError):
+        calls.contents(str(tmp_path / "image"), layers)
 
 
 def test_nothing_is_opened_with_the_network_within_reach() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,17 @@ from typing import Any
 from engine.model.identifiers import Digest
 from engine.model.scans import ScanReport
 from executors.packaging import images
+from executors.packaging.oci import bases
 from executors.packaging.oci.builder import Built
 from executors.packaging.oci.layers import key_of
 from executors.packaging.repository.image import building
 from executors.packaging.repository.package import Package
-from executors.packaging.security import attaching, components, layouts, sbom
+from executors.packaging.security import attaching, sbom
 from executors.packaging.security.attaching import Known
 from executors.packaging.security.components import Component
 from executors.packaging.security.policies.gate import Gate
+from executors.packaging.security.sandbox import calls
 from executors.packaging.security.sandbox.calls import ConfinedScanner
-from executors.packaging.security.scanning.offline import OfflineScanner
 from executors.packaging.security.signing import provenance
 from executors.packaging.security.signing.provenance import Build
 
@@ -95,36 +96,35 @@ class Attestor:
 
         report: of the layer of the model, as `package` returned it.
         """
-        found = _merged(self._below(made.built).report, report)
+        found = _merged(self._below(made).report, report)
         self._attach(made, folder, made.built.digest, found, _name_of(made))
 
     def _attach(
         self, made: Made, folder: Path, digest: Digest, report: ScanReport, reference: str
     ) -> None:
         about: dict[str, Any] = json.loads(made.package.files["metadata.json"])
-        below = self._below(made.built)
+        below = self._below(made)
         bill = sbom.of_components(below.components, subject=sbom.subject_of(digest, about))
         known = Known(bill=bill, report=report)
         key = attaching.signing_key(self._environment)
         build = _build(made, reference)
         attaching.attach_known(folder, digest, build, known, key=key, durable=False)
 
-    def _below(self, built: Built) -> _Below:
-        """Return what the layers below the model hold."""
-        layers = list(building.below_model(built))
-        key = key_of("below", _FORM, *(layer.digest for layer in layers))
+    def _below(self, made: Made) -> _Below:
+        """Return what the layers below the model hold; those of others are read confined."""
+        layers = [layer.descriptor() for layer in building.below_model(made.built)]
+        key = key_of("below", _FORM, *(layer["digest"] for layer in layers))
         found = self._known.get(key)
         if found is None:
             path = self._layers / "known" / key
             found = _read(path)
             if found is None:
-                document = {"layers": [layer.descriptor() for layer in layers]}
-                manifest = layouts.Manifest(
-                    layout=self._layers, digest=built.digest, document=document
-                )
-                report = OfflineScanner().scan_image(manifest)
-                found = _Below(components=components.of_image(manifest), report=report)
-                _write(path, found)
+                is_ours = made.package.settings.base == bases.DEBIAN
+                look = calls.contents_here if is_ours else calls.contents
+                document = look(str(self._layers), layers)
+                found = _parsed(document)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                images.write_file(path, images.canonical(document))
             self._known[key] = found
         return found
 
@@ -178,20 +178,19 @@ def _merged(below: ScanReport, model: ScanReport) -> ScanReport:
 def _read(path: Path) -> _Below | None:
     """Return what was kept; None when nothing was, or of another form."""
     try:
-        document = json.loads(path.read_bytes())
-        entries: list[dict[str, Any]] = document["components"]
-        listed = tuple(
-            replace(Component(**entry), requires=tuple(entry["requires"])) for entry in entries
-        )
-        return _Below(components=listed, report=provenance.scan_of(document["scan"]))
+        return _parsed(json.loads(path.read_bytes()))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _write(path: Path, found: _Below) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    predicate = provenance.of_scan(found.report, attaching.SCANNER)
-    listed = [asdict(component) for component in found.components]
-    images.write_file(
-        path, images.canonical({"components": listed, "scan": {"predicate": predicate}})
+def _parsed(document: Mapping[str, Any]) -> _Below:
+    """Return what `sandbox.calls.contents` found.
+
+    Raises:
+        ValueError, KeyError, TypeError: when it is of another form.
+    """
+    listed = tuple(
+        replace(Component(**entry), requires=tuple(entry["requires"]))
+        for entry in document["components"]
     )
+    return _Below(components=listed, report=provenance.scan_of(document["scan"]))

@@ -188,7 +188,7 @@ def _is_too_bad(policy: Policy, found: Finding) -> bool:
 
 def _pickle_refusal(policy: Policy, found: Finding, digest: str, *, signed: bool) -> Refusal:
     message = f"pickle in {found.place!r}: {found.message}"
-    fix = "convert it to ONNX, safetensors or skops"
+    fix = found.fix or "convert it to ONNX, safetensors or skops"
     if policy.pickle_of(digest) is None:
         fix += f"; an administrator may sign it and allow {digest} under `pickle`"
     elif not signed:

@@ -25,6 +25,12 @@ class Ahead:
             if self._waiting is None:
                 self._waiting = Begun(self._function)
 
+    def await_loaded(self) -> None:
+        """Wait until the process that waits has loaded its libraries."""
+        with self._guard:
+            if self._waiting is not None:
+                self._waiting.await_loaded()
+
     def take(self) -> Begun:
         """Return the process that waits, or a new one where none does or it ended.
 

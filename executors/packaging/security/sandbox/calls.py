@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 from engine.model.errors import DamagedError, RefusedError
+from engine.model.identifiers import Digest
 from engine.model.scans import FindingSeverity, ScanReport
 from executors.packaging.archives import unpack_some
+from executors.packaging.security import components, layouts
 from executors.packaging.security.sandbox.ahead import Ahead
 from executors.packaging.security.sandbox.confinement import Bounds
 from executors.packaging.security.sandbox.running import Answer, Call, run
@@ -22,6 +25,7 @@ from executors.packaging.security.signing import provenance
 _HERE = "executors.packaging.security.sandbox.calls"
 _SCAN = f"{_HERE}:scan"
 _SECONDS = 600.0
+_WHOLE_IMAGES = Bounds(memory_bytes=8 << 30, cpu_seconds=600)
 _MODE = 0o644
 
 
@@ -131,6 +135,37 @@ def unpack_named_here(archive: str, target: str, parts: Sequence[str]) -> None:
             Path(target),
             lambda name: not wanted.isdisjoint(PurePosixPath(name).parts),
         )
+
+
+def contents(layout: str, layers: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return what layers hold that are not ours, in a confined process, as JSON.
+
+    layout: where their blobs are. layers: their descriptors, the base first. Returns `components`
+    (what is installed, as `Component` has it) and `scan` (with the predicate of a report).
+
+    Raises:
+        DamagedError: when a layer is not what it says, or a limit ended it.
+    """
+    folder = Path(layout).resolve()
+    call = Call(
+        function=f"{_HERE}:contents_here",
+        arguments={"layout": str(folder), "layers": list(layers)},
+        reads=[folder],
+        bounds=_WHOLE_IMAGES,
+        seconds=_SECONDS,
+    )
+    return cast("dict[str, Any]", run(call).value)
+
+
+def contents_here(layout: str, layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Look through layers; runs inside, or where the layers are ours."""
+    document = {"layers": list(layers)}
+    manifest = layouts.Manifest(layout=Path(layout), digest=Digest(""), document=document)
+    report = OfflineScanner().scan_image(manifest)
+    return {
+        "components": [asdict(each) for each in components.of_image(manifest)],
+        "scan": {"predicate": provenance.of_scan(report, "berth offline")},
+    }
 
 
 def scan(path: str, digest: str | None) -> dict[str, Any]:

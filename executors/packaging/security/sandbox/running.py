@@ -30,6 +30,7 @@ INTERPRETER = (sys.executable, "-P", "-s", "-B")
 _ANSWER_BYTES_MAX = 16 << 20
 _SAID_BYTES_MAX = 2_000
 _ENDING_SECONDS = 10.0
+_LOADING_SECONDS = 60.0
 _KINDS: Mapping[str, type[BerthError]] = {
     "NotFoundError": NotFoundError,
     "RefusedError": RefusedError,
@@ -86,12 +87,21 @@ class Begun:
         except OSError as error:
             self._said.close()
             raise UnreachableError(f"no process could be started: {error}") from error
+        self._is_loaded = False
         self._tell({"call": function, "root": str(ROOT)})
 
     @property
     def is_alive(self) -> bool:
         """Whether it waits, or is at work."""
         return self._process.poll() is None
+
+    def await_loaded(self) -> None:
+        """Wait until it has imported its function, has ended, or took very long."""
+        stdout = cast("IO[bytes]", self._process.stdout)
+        if not self._is_loaded:
+            with contextlib.suppress(TimeoutError):
+                pipes.read(stdout, seconds=_LOADING_SECONDS, bytes_max=1, until=b"\n")
+        self._is_loaded = True
 
     def make(self, call: Call) -> Answer:
         """Make the call, whose function is the one that it was begun for; it has ended then.

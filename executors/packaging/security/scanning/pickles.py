@@ -26,6 +26,8 @@ _TEXT = frozenset(suspects.words(suspects.TEXT_INSTRUCTIONS))
 _CALLS = frozenset(suspects.words(suspects.CALLING_INSTRUCTIONS))
 _MARK = object()
 _UNKNOWN = suspects.UNKNOWN
+_SAMPLES = "data/sample_inputs/"
+_SAMPLES_FIX = "set `program.example_inputs = None` before `torch.export.save`"
 _IDENTIFIER = re.compile(r"[A-Za-z_][\w.]*")
 _RAW = re.compile(rb"c?(os|posix|nt|subprocess|builtins|__builtin__|sys|socket|runpy|pty)\n(\w+)\n")
 
@@ -165,7 +167,7 @@ def findings(place: str, data: bytes) -> Iterator[Finding]:
         place,
         FindingSeverity.HIGH,
         "it is a pickle: loading it can run any code",
-        fix="convert it to ONNX, safetensors or skops",
+        fix=_SAMPLES_FIX if _SAMPLES in place else "convert it to ONNX, safetensors or skops",
     )
     facts = follow(data)
     for module, name in facts.globals:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from executors.serving.models import ServedModel
 from executors.serving.runner import OwnSlot, Runner, compile_schema
 from executors.serving.runner.errors import CallError
 from executors.serving.runner.runner import Parts
+from executors.serving.runtime.runners import TensorSpec
+from executors.serving.values import Answers
 from tests.unit.executors.runner.conftest import model_of, said
 
 LABEL = "message Answer { repeated string label = 1; }"
@@ -48,6 +52,33 @@ def labels(runner: Runner, json: bytes) -> list[int]:
 )
 def test_rows_have_four_shapes(rows: str, json: bytes, expected: list[int]) -> None:
     assert labels(runner_of(schema_of(rows)), json) == expected
+
+
+def valued(columns: int) -> ServedModel:
+    """Answers the sum of a row, some times over."""
+
+    def run(rows: np.ndarray) -> list[np.ndarray]:
+        return [np.repeat(rows.sum(axis=1)[:, None], columns, axis=1)]
+
+    spec = TensorSpec(name="output", datatype="FP64", shape=(-1, columns))
+    return replace(model_of("m", "ab"), answers=Answers(outputs=(spec,), run=run))
+
+
+def test_a_model_of_values_answers_where_a_label_would_go() -> None:
+    rows = "message Rows { repeated double a=1; repeated double b=2; }"
+    proto = schema_of(rows, "message Answer { repeated double value = 1; }")
+    runner = runner_of(proto, valued(1))
+    json = b'{"a": [2, 0.5], "b": [1, 0.25]}'
+    data, found = runner.transform(json, runner.method(""), is_json=True)
+    answer: Any = runner.method("").output_class()
+    answer.ParseFromString(data)
+    assert list(answer.value) == [3.0, 0.75]
+    assert said(found) == []  # there are no labels to be counted
+    whole = runner_of(schema_of(rows, "message Answer { repeated int64 value = 1; }"), valued(1))
+    with pytest.raises(CallError, match="does not fit"):
+        whole.transform(json, whole.method(""), is_json=True)
+    with pytest.raises(CallError, match="2\\] values a row"):
+        runner_of(proto, valued(2))
 
 
 def test_fields_may_be_named_by_the_configuration() -> None:

@@ -87,6 +87,21 @@ def test_each_upload_has_a_process_of_its_own(heart: HeartTasks, trials: Trials)
         assert runner.load(data).digest == images.read_image(layout).digest
 
 
+def test_the_process_ahead_has_loaded_what_it_needs_once_it_was_awaited() -> None:
+    trials = Trials()
+    trials.await_loaded()  # none was begun, so that nothing is awaited
+    trials.await_more()
+    trials.await_loaded()
+    trials.await_loaded()  # it is, so that nothing is awaited
+    waiting = trials._ahead._waiting
+    assert waiting is not None
+    maps = Path(f"/proc/{waiting._process.pid}/maps").read_text()
+    assert "onnxruntime" in maps
+    with pytest.raises(CallError, match="neither a package nor ONNX"):
+        uploads.load(b"\x08\x08", trials=trials)
+    trials.close()
+
+
 def test_a_process_that_ended_while_it_waited_is_replaced(
     trials: Trials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
