@@ -235,7 +235,7 @@ _PAGES = (
     Code(
         "C004",
         "A value is not demand",
-        "Demand is a finite number of at least 0 and of at most ten million GPUs: more is memory in "
+        "Demand is a finite number of at least 0 and at most ten million GPUs: more is memory in "
         "bytes, or another unit. An hour whose demand is not known is left empty.",
     ),
     Code(
