@@ -143,12 +143,12 @@ class _Reader:
         """Return what is wrong with an hour that does not go on, and the reason in words."""
         if at in self._seen:
             return "an hour stands twice", "was there before"
+        if missing != int(missing):
+            return "the rows are not a whole number of hours apart", "lies between two hours"
         if missing < 0:
             return "the hours are not in order", "comes after a later one"
-        if missing > _MOST_MISSING:
-            said = f"comes after {missing:,.0f} hours without a row, {_MOST_MISSING} at most"
-            return "a gap is too long", said
-        return "the rows are not a whole number of hours apart", f"is {missing * 60:.0f} min late"
+        said = f"comes after {missing:,.0f} hours without a row, {_MOST_MISSING} at most"
+        return "a gap is too long", said
 
     def _value(self, line: int, name: str, cell: str, source: str) -> float:
         """Return a demand, or not-a-number where it is unknown; what is neither is a fault."""
