@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,6 +122,8 @@ class _Reference:
         sums = np.bincount(places, weights=series - self.centre, minlength=settings.season_slots)
         known = seen > 0
         self._season[known] = sums[known] / seen[known]
+        self._seen = seen
+        self._values = len(values)
         rest = series - self.centre - self._season[places]
         self.deviation = max(float(np.std(rest)), 1e-12 + 1e-9 * abs(self.centre))
         self._limit = settings.clipped_at * self.deviation
@@ -142,11 +145,25 @@ class _Reference:
         """Return what the season does not explain of a value, clipped."""
         return max(-self._limit, min(self._limit, value - self.centre - float(self._season[slot])))
 
-    def error(self, blocks: int) -> float:
-        """Return the standard error of the mean of so many blocks, against the reference."""
+    def error(self, slots: Sequence[NDArray[np.int64]]) -> float:
+        """Return the standard error of the mean of some blocks, against the reference.
+
+        slots: of each block, how many of its values lie in each slot of the season. What is known
+        of a slot is the mean of the few values that the reference had there: blocks that lie in
+        few slots share its error, beyond that of the mean of all. Of a slot that the reference
+        never saw no season is taken off, which adds none.
+        """
+        blocks = len(slots)
         inflation = (1 + self.following) / (1 - self.following)
         of_newest = 1 + (inflation - 1) * (1 - 1 / blocks)
-        return self.block_deviation * math.sqrt(of_newest / blocks + inflation / self.blocks)
+        counts = np.sum(slots, axis=0)
+        shares = np.where(self._seen > 0, counts / counts.sum(), 0.0)
+        by_slot = float((shares**2 / np.maximum(self._seen, 1)).sum())
+        of_season = max(0.0, by_slot - float(shares.sum()) ** 2 / self._values)
+        per_block = self._values / self.blocks
+        return self.block_deviation * math.sqrt(
+            of_newest / blocks + inflation / self.blocks + per_block * of_season
+        )
 
 
 def _following(values: NDArray[np.float64]) -> float:
@@ -166,7 +183,9 @@ class _Model:
         self._values: list[float] = []
         self._reference: _Reference | None = None
         self._block: list[float] = []
+        self._block_slots = np.zeros(settings.season_slots, dtype=np.int64)
         self._means: deque[float] = deque(maxlen=LONGEST_BLOCKS)
+        self._means_slots: deque[NDArray[np.int64]] = deque(maxlen=LONGEST_BLOCKS)
 
     def observe(self, at: float, value: float) -> Finding | None:
         """Return the finding of a block that is complete with this value."""
@@ -181,15 +200,18 @@ class _Model:
                 self._slots, self._values = [], []
             return None
         self._block.append(self._reference.rest(slot, value))
+        self._block_slots[slot] += 1
         if len(self._block) < settings.block_values:
             return None
         self._means.append(sum(self._block) / len(self._block))
-        self._block = []
+        self._means_slots.append(self._block_slots)
+        self._block, self._block_slots = [], np.zeros_like(self._block_slots)
         return self._judge(self._reference)
 
     def forget(self) -> None:
         """Forget the newest blocks: a drift in them has passed."""
         self._means.clear()
+        self._means_slots.clear()
 
     @property
     def is_ready(self) -> bool:
@@ -210,10 +232,12 @@ class _Model:
         newest = list(self._means)
         spans = [span for span in SPANS if span <= len(newest)] or [len(newest)]
         freedom = reference.freedom
-        best = max(spans, key=lambda span: abs(self._statistic(reference, newest, span)))
-        statistic = self._statistic(reference, newest, best)
+        errors = {span: reference.error(list(self._means_slots)[-span:]) for span in spans}
+        by_span = {span: self._change(reference, newest[-span:]) / errors[span] for span in spans}
+        best = max(spans, key=lambda span: abs(by_span[span]))
+        statistic = by_span[best]
         level = self._settings.rate / len(SPANS)
-        reach = -float(special.stdtrit(freedom, level)) * reference.error(best)
+        reach = -float(special.stdtrit(freedom, level)) * errors[best]
         usual = reference.centre + reference.mean
         p_value = min(1.0, len(SPANS) * float(special.stdtr(freedom, -abs(statistic))))
         value = reference.centre + statistics.median(newest[-best:])
@@ -228,11 +252,11 @@ class _Model:
         )
 
     @staticmethod
-    def _statistic(reference: _Reference, newest: list[float], span: int) -> float:
+    def _change(reference: _Reference, means: list[float]) -> float:
+        """Return how far blocks are from the reference in the mean, each counted so far at most."""
         limit = BLOCK_CLIPPED_AT * reference.block_deviation
-        changes = (mean - reference.mean for mean in newest[-span:])
-        clipped = sum(max(-limit, min(limit, change)) for change in changes)
-        return clipped / span / reference.error(span)
+        changes = (mean - reference.mean for mean in means)
+        return sum(max(-limit, min(limit, change)) for change in changes) / len(means)
 
     def _is_worth_it(self, reference: _Reference, newest: list[float], change: float) -> bool:
         """Return whether the change is to the bad side, large, and in each of the newest blocks."""

@@ -66,6 +66,7 @@ def message_of(group: SuperAlarm) -> dict[str, Any]:
         "since": group.opened_at,
         "updated": group.updated_at,
         "alarms": len(group.alarms),
+        "times": group.times,
         "pipelines": list(group.pipelines),
         "cause": None
         if likely is None

@@ -44,12 +44,23 @@ class Target(Protocol):
 
 
 class OutboxNotifier:
-    """Puts messages into the outbox. Port `Notifier`."""
+    """Puts messages into the outbox. Port `Notifier`.
 
-    def __init__(self, ledger: Ledger, clock: Clock, channels: Sequence[Channel]) -> None:
+    away_seconds: how long a super-alarm that came again must stay away until its end is told.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        channels: Sequence[Channel],
+        *,
+        away_seconds: float = 0.0,
+    ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._channels = channels
+        self._away_seconds = away_seconds
 
     def notify(self, group: SuperAlarm) -> None:
         """Write or edit the one message of a super-alarm in every channel that it goes to.
@@ -75,6 +86,9 @@ class OutboxNotifier:
                 writes.append(Put(MESSAGES, fresh, ABSENT))
             elif stored is not None and stored.value.group != group:
                 edited = changed(stored.value, group, channel, now)
+                if group.times > 1 and group.normal_at is not None:
+                    stays_at = group.normal_at + self._away_seconds
+                    edited = dataclasses.replace(edited, due_at=max(edited.due_at, stays_at))
                 writes.append(Put(MESSAGES, edited, stored.version))
         if writes:
             self._ledger.commit("watch.outbox", writes)
@@ -99,7 +113,7 @@ def changed(message: Message, group: SuperAlarm, channel: Channel, now: float) -
     """Return a message that tells of a group as it is now.
 
     People are called again only when it got worse, has another cause, or when the time of whoever
-    took it is over; all else is an edit in place.
+    took it is over; all else, that it came again as well, is an edit in place.
     """
     before = message.group
     is_worse = group.severity.rank > before.severity.rank
@@ -110,9 +124,11 @@ def changed(message: Message, group: SuperAlarm, channel: Channel, now: float) -
     is_open = group.state is SuperAlarmState.OPEN
     calls = is_open and (is_worse or is_other or is_forgotten)
     # What was not sent yet keeps its call, and its time unless it may be called at once; what is
-    # told in digests waits for the next one with every change.
+    # told in digests waits for the next one with every change. Where nothing can be edited, what
+    # came again is a new message, which respects quiet hours.
     is_late = message.state is MessageState.WAITING and message.pings > message.sent_pings
-    waits = calls or is_late or channel.digests(group)
+    is_back = message.is_end_told and group.state is not SuperAlarmState.RESOLVED
+    waits = calls or is_late or is_back or channel.digests(group)
     due_at = channel.due_at(group, now) if waits else now
     return dataclasses.replace(
         message,
@@ -191,7 +207,10 @@ class Courier:
         if newer is not None:
             told = change(stored.value)
             merged = dataclasses.replace(
-                newer.value, reference=told.reference, sent_pings=told.sent_pings
+                newer.value,
+                reference=told.reference,
+                sent_pings=told.sent_pings,
+                is_end_told=told.is_end_told,
             )
             self._desk.commit("outbox.sent", Put(MESSAGES, merged, newer.version))
 
@@ -208,6 +227,7 @@ def _sent(known: Message, message: Message, reference: str) -> Message:
         known,
         state=MessageState.SENT,
         sent_pings=message.pings,
+        is_end_told=message.group.state is SuperAlarmState.RESOLVED,
         reference=reference,
         tries=0,
         result=f"told, revision {message.revision}",

@@ -80,7 +80,8 @@ class Webhook:
 class Slack:
     """Posts to Slack: by the Web API, edited in place, or to an incoming webhook.
 
-    An incoming webhook cannot edit, so it is told only when people are called, and of the end.
+    An incoming webhook cannot edit, so it is told only when people are called, of the end, and of
+    what came again after its end was told.
     A call about a message that is there already goes into its thread, and to the channel.
     """
 
@@ -139,7 +140,10 @@ class PagerDuty:
 
 
 class Email:
-    """Sends mail: when people are called and at the end, as one thread; mail cannot be edited."""
+    """Sends mail, which cannot be edited, as one thread.
+
+    That is when people are called, at the end, and when it comes again after its end was told.
+    """
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -171,7 +175,9 @@ class Email:
             name = wording.key_of(message).replace("/", ".")
         root = f"<{name}@berth>"
         is_first = event in {"trigger", "digest"}
-        mail["Message-ID"] = root if is_first else f"<{name}.{message.pings}.{event}@berth>"
+        again = "" if message.group.times == 1 else f".{message.group.times}"
+        later = f"<{name}.{message.pings}.{event}{again}@berth>"
+        mail["Message-ID"] = root if is_first else later
         if not is_first:
             mail["In-Reply-To"] = mail["References"] = root
         mail.set_content(wording.text_of(message, self._channel.link))

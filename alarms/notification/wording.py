@@ -25,7 +25,11 @@ def key_of(message: Message) -> str:
 
 
 def event_of(message: Message) -> str:
-    """Return what a message does: `trigger`, `again`, `edit`, `acknowledge`, `digest` ..."""
+    """Return what a message does: `trigger`, `again`, `edit`, `reopen`, `acknowledge` ...
+
+    One that came again after its end was told is reopened, also where nothing can be edited: else
+    its end would be the last that people heard.
+    """
     if message.others:
         return "digest"
     if message.group.state is SuperAlarmState.RESOLVED:
@@ -34,6 +38,8 @@ def event_of(message: Message) -> str:
         return "trigger"
     if message.pings > message.sent_pings:
         return "again"
+    if message.is_end_told:
+        return "reopen"
     if message.group.state is SuperAlarmState.ACKNOWLEDGED:
         return "acknowledge"
     return "edit"
@@ -51,7 +57,8 @@ def _line(group: SuperAlarm) -> str:
     count = len(group.alarms)
     alarms = f"{count} alarm{'' if count == 1 else 's'}"
     sign = _SIGNS[group.severity.value]
-    return f"[{sign} {group.severity.value}] {group.title}, {alarms}, {group.state.value}"
+    state = ", ".join(part for part in (group.state.value, group.again) if part)
+    return f"[{sign} {group.severity.value}] {group.title}, {alarms}, {state}"
 
 
 def text_of(message: Message, link: str = "") -> str:

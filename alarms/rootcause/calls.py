@@ -70,8 +70,8 @@ def _hypothesis(cause: FlowCause, measure: Measure, total: float) -> Hypothesis:
     evidence = Evidence(PRIOR)
     evidence.supports(
         1.5 + math.log(max(share, 1e-3)),
-        f"{share:.0%} of the surplus of {measure.value} are its own, what it calls taken off "
-        f"({cause.deviations:.1f} standard deviations)",
+        f"{100 * share:.0f} % of the surplus of {measure.value} are its own, what it calls taken "
+        f"off ({cause.deviations:.1f} standard deviations)",
     )
     if len(cause.path) > 1:
         evidence.pro.append(f"called along {' > '.join(cause.path)}")

@@ -30,7 +30,7 @@ def _weighed(
         return one
     if one.settled is not None:
         return dataclasses.replace(one, checked=result)
-    if trust.is_refuted(group.super_alarm_id, result):
+    if trust.is_refuted(group, result):
         text = f"its check {result.verdict.value} it, which was wrong, said a person"
         is_for = result.verdict is Verdict.DENIES
         pro, contra = one.evidence_for, one.evidence_against

@@ -155,7 +155,7 @@ def _absent(facts: Facts) -> list[Hypothesis]:
     )
     failed = facts.alarms_of("errors_share")
     if failed:
-        evidence.supports(1.0, f"{failed[0].value:.0%} of requests fail")
+        evidence.supports(1.0, f"{100 * failed[0].value:.0f} % of requests fail")
     return [
         Hypothesis(
             kind=CauseKind.DATA,

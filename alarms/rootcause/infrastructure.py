@@ -80,7 +80,9 @@ def _concentration(facts: Facts, cluster: str, evidence: Evidence) -> None:
     seen = here / len(facts.alarms)
     if seen > expected:
         share = f"{here} of {counted(len(facts.alarms), 'alarm')} share it"
-        evidence.supports(min(0.5, seen - expected), f"{share} (of {expected:.0%} of all subjects)")
+        evidence.supports(
+            min(0.5, seen - expected), f"{share} (which has {100 * expected:.0f} % of all subjects)"
+        )
     if elsewhere > here:
         evidence.opposes(1.0, f"{counted(elsewhere, 'alarm')} come from elsewhere")
 

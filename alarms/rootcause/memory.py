@@ -28,9 +28,13 @@ _CONTAINERS = ("service", "deployment", "node", "cluster")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """One past super-alarm: what alarmed, and what a person said of its first cause."""
+    """One past super-alarm: what alarmed, and what a person said of its first cause.
+
+    coming_id: tells the times apart that it came.
+    """
 
     super_alarm_id: SuperAlarmId
+    coming_id: str
     opened_at: float
     keys: frozenset[AlarmKey]
     names: frozenset[str]
@@ -47,7 +51,7 @@ class Memory:
     """Learns from super-alarms that are over. Bounded."""
 
     def __init__(self) -> None:
-        self._seen: OrderedDict[SuperAlarmId, Seen] = OrderedDict()
+        self._seen: OrderedDict[str, Seen] = OrderedDict()
         self._firings: deque[tuple[Firing, ...]] = deque(maxlen=PRECEDENCE_EVENTS)
         self._precedences: list[Precedence] | None = None
         self._labels: dict[str, Mapping[str, str]] = {}
@@ -58,12 +62,13 @@ class Memory:
         return self._labels
 
     def learn(self, past: Sequence[SuperAlarm], verdicts: Mapping[SuperAlarmId, bool]) -> None:
-        """Take super-alarms that are over, oldest first; each counts once."""
+        """Take super-alarms that are over, oldest first; each counts once every time it came."""
         for group in past:
             key = group.super_alarm_id
-            known = self._seen.get(key)
-            self._seen[key] = Seen(
+            known = self._seen.get(group.coming_id)
+            self._seen[group.coming_id] = Seen(
                 super_alarm_id=key,
+                coming_id=group.coming_id,
                 opened_at=group.opened_at,
                 keys=frozenset(map(key_of, group.alarms)),
                 names=frozenset(key_of(alarm).name for alarm in group.alarms),
@@ -119,7 +124,7 @@ class Memory:
         found = [
             (max(_overlap(keys, seen.keys), 0.5 * _overlap(names, seen.names)), seen)
             for seen in self._seen.values()
-            if seen.super_alarm_id != group.super_alarm_id
+            if seen.coming_id != group.coming_id
         ]
         alike = [item for item in found if item[0] >= ALIKE_LEAST]
         return sorted(alike, key=lambda item: (-item[0], -item[1].opened_at))

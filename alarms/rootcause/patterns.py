@@ -41,7 +41,7 @@ def _weighed(one: Hypothesis, judged: Sequence[tuple[float, Seen]]) -> Hypothesi
     weight = math.log((right + 0.5) / (wrong + 0.5))
     alike, newest = mine[0]
     text = (
-        f"{newest.super_alarm_id} looked like this ({alike:.0%} alike) and this was "
+        f"{newest.super_alarm_id} looked like this ({100 * alike:.0f} % alike) and this was "
         f"{'its cause' if newest.is_right else 'not its cause'}, said a person"
     )
     pro, contra = one.evidence_for, one.evidence_against
@@ -78,5 +78,5 @@ def _is_same(one: Hypothesis, cause: Cause | None) -> bool:
 
 
 def _confirmed(alike: float, seen: Seen) -> str:
-    what = f"{seen.super_alarm_id}, which looked like this ({alike:.0%} alike)"
+    what = f"{seen.super_alarm_id}, which looked like this ({100 * alike:.0f} % alike)"
     return f"a person confirmed the cause of {what}"

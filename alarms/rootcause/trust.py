@@ -13,10 +13,9 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from engine.model.alarms import CauseKind
+from engine.model.alarms import CauseKind, SuperAlarm
 from engine.model.checks import Checked, CheckKind
 from engine.model.feedback import CheckFeedback, Verdict
-from engine.model.identifiers import SuperAlarmId
 
 WEIGHTS: Mapping[CheckKind, float] = MappingProxyType(
     {
@@ -63,10 +62,13 @@ class Trust:
             if len(self._given) > REMEMBERED:
                 self._given.popitem(last=False)
 
-    def is_refuted(self, super_alarm_id: SuperAlarmId, checked: Checked) -> bool:
-        """Return whether a person called this very verdict wrong."""
-        said = self._given.get(CheckFeedback.key_of(super_alarm_id, checked.kind, checked.subject))
-        return said is not None and said.verdict is Verdict.WRONG and said.said == checked.verdict
+    def is_refuted(self, group: SuperAlarm, checked: Checked) -> bool:
+        """Return whether a person called this very verdict wrong, since the super-alarm came."""
+        key = CheckFeedback.key_of(group.super_alarm_id, checked.kind, checked.subject)
+        said = self._given.get(key)
+        if said is None or said.at < group.reopened_at:
+            return False
+        return said.verdict is Verdict.WRONG and said.said == checked.verdict
 
     def counts(self, check: CheckKind, cause: CauseKind) -> tuple[int, int]:
         """Return how many verdicts of a kind of check on a kind of cause were right and wrong."""

@@ -97,7 +97,8 @@ def _list(talk: Talk, engine: Remote) -> None:
     recent = engine.signals(since=now - _HOUR_SECONDS)
     series = len({signal.series for signal in recent})
     seen = f"{phrases.age(now - recent[-1].at)} ago" if recent else "never"
-    watched = f"{series} series are watched; the newest signal came {seen}."
+    are = "series is" if series == 1 else "series are"
+    watched = f"{series} {are} watched; the newest signal came {seen}."
     text = super_alarms_text(
         found,
         talk.style(),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli import doors
+from api.cli import doors, outputs
 from api.cli.frame import ChangingCommand, FleetCommand, Talk
 
 if TYPE_CHECKING:
@@ -198,14 +198,8 @@ def _draw(talk: Talk, path: Path | None, fans: tuple[DemandFan, ...], *, png: bo
     if path is None:
         return
     from api.report.forecasts import fan_file
-    from engine.model.errors import RefusedError
 
-    content = fan_file(fans, png=png)
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        message = f"{str(path)!r} cannot be written: {error.strerror}"
-        raise RefusedError(message, fix="name another file, or make room") from error
+    outputs.write(path, fan_file(fans, png=png))
     talk.say(f"written to {path}")
 
 

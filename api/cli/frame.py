@@ -6,6 +6,7 @@ Results go to standard output, talk to standard error. Errors of the error tree 
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -236,9 +237,13 @@ def _talk(values: Mapping[str, Any]) -> Talk:
 
 
 def _end_with(error: Exception, talk: Talk) -> None:
-    """End the process for an error of the error tree; return for any other."""
-    from engine.model.errors import BerthError
+    """End the process for an error of the error tree or a full disk; return for any other."""
+    from engine.model.errors import BerthError, RetryableError
 
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        where = f" at {str(error.filename)!r}" if error.filename else ""
+        message = f"the disk is full{where}"
+        error = RetryableError(message, fix="make room on it and try again")
     if isinstance(error, BerthError):
         print_error(error, talk)
         raise typer.Exit(error.exit_code) from error

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from api.cli import outputs
 from api.cli.frame import ChangingCommand, Command, Talk
 
 
@@ -25,7 +26,6 @@ def init(
     from api.cli.starting import starting_point
     from api.report.tables import following
     from engine.documents import read_pipeline
-    from engine.model.errors import RefusedError
 
     talk: Talk = context.obj
     text = starting_point(talk, name, deadline, budget, regions)
@@ -34,15 +34,7 @@ def init(
     if talk.dry_run:
         talk.result(text)
         return
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError as error:
-        message = f"{str(path)!r} is there already; nothing was written"
-        raise RefusedError(message, fix="choose another name, or remove it") from error
-    except OSError as error:
-        message = f"{str(path)!r} cannot be written: {error.strerror}"
-        raise RefusedError(message, fix="go to a folder that you may write") from error
+    outputs.write(path, text, new=True)
     if talk.quiet:
         talk.result(str(path))
     else:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli import doors
+from api.cli import doors, outputs
 from api.cli.frame import Command, Talk
 
 if TYPE_CHECKING:
@@ -85,8 +85,6 @@ def sbom(
 
     Example: berth image sbom churn --out churn.cdx.json
     """
-    from engine.model.errors import RefusedError
-
     talk: Talk = context.obj
     desk = _desk(talk)
     bill = desk.bill(desk.target(target))
@@ -94,11 +92,7 @@ def sbom(
     if out is None:
         talk.result(text)
         return
-    try:
-        out.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        message = f"{str(out)!r} cannot be written: {error.strerror}"
-        raise RefusedError(message, fix="name another file") from error
+    outputs.write(out, text + "\n")
     talk.result(f"{out}: {len(bill['components'])} components")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from api.cli import outputs
 from api.cli.frame import Command, Talk
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def import_(
     if output is not None:
         if output.exists():
             talk.confirm(f"{output} exists. Overwrite it?")
-        output.write_text(found.text, encoding="utf-8")
+        outputs.write(output, found.text)
         if not talk.quiet and not talk.json:
             talk.result(following(f"berth plan {output}"))
     elif not talk.json:

@@ -80,6 +80,7 @@ _SECTIONS = {
     "Engine and fleet": "start migrate private doctor fleet cluster",
 }
 """What people are about to do, and the commands for it, in the order of `berth --help`."""
+_SENTENCE_LETTERS_MAX = 400
 
 
 class Sectioned(TyperGroup):
@@ -87,8 +88,7 @@ class Sectioned(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401, ARG002 - typer's
         """Write a section for each of `_SECTIONS`, then what is in none."""
-        limit = formatter.width - 6 - max(map(len, self.commands))
-        left = {name: command.get_short_help_str(limit) for name, command in self.commands.items()}
+        left = _sentences(self)
         sections = {title: names.split() for title, names in _SECTIONS.items()}
         named = set().union(*sections.values())
         sections["More"] = [name for name in left if name not in named]
@@ -96,6 +96,21 @@ class Sectioned(TyperGroup):
             if names:
                 with formatter.section(title):
                     formatter.write_dl([(name, left[name]) for name in names])
+
+
+class Listed(TyperGroup):
+    """Commands of a group in one list."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401, ARG002 - typer's
+        """Write each command with what it does."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_sentences(self).items()))
+
+
+def _sentences(group: TyperGroup) -> dict[str, str]:
+    """Return what each command does, in the whole first sentence of its help, which typer cuts."""
+    commands = group.commands.items()
+    return {name: command.get_short_help_str(_SENTENCE_LETTERS_MAX) for name, command in commands}
 
 
 class Commands(UserDict[str, Any]):
@@ -140,7 +155,12 @@ def _command(name: str, kind: type[Command], function: Callable[..., None]) -> A
 
 def _group(name: str, about: str, commands: Mapping[str, _Kind]) -> Any:  # noqa: ANN401
     app = typer.Typer(
-        name=name, help=about, no_args_is_help=True, add_completion=False, rich_markup_mode=None
+        name=name,
+        cls=Listed,
+        help=about,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
     )
     for verb, (kind, function) in commands.items():
         app.command(verb, cls=kind)(function)

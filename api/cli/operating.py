@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli import doors, names
+from api.cli import doors, names, outputs
 from api.cli.frame import ChangingCommand, Command, FleetCommand, Talk
 
 if TYPE_CHECKING:
@@ -202,14 +202,8 @@ def capacity(
 def _write_page(talk: Talk, path: Path, report: CapacityReport) -> None:
     """Write a report as one HTML file."""
     from api.report.capacity import capacity_html
-    from engine.model.errors import RefusedError
 
-    text = capacity_html(report)
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        message = f"{str(path)!r} cannot be written: {error.strerror}"
-        raise RefusedError(message, fix="name another file, or make room") from error
+    outputs.write(path, capacity_html(report))
     talk.say(f"written to {path}")
 
 

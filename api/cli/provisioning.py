@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli import doors
+from api.cli import doors, outputs
 from api.cli.frame import FleetCommand, Talk
 
 if TYPE_CHECKING:
@@ -94,10 +94,10 @@ def _write(files: Mapping[Path, str]) -> None:
     for path, content in files.items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content, encoding="utf-8")
         except OSError as error:
-            message = f"{str(path)!r} cannot be written: {error.strerror}"
+            message = f"{str(path.parent)!r} cannot be made: {error.strerror}"
             raise RefusedError(message, fix="name another folder, or make room") from error
+        outputs.write(path, content)
 
 
 def _usage(message: str, fix: str) -> Exception:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli import recording, templating
+from api.cli import outputs, recording, templating
 from api.cli.frame import Command, Talk
 
 if TYPE_CHECKING:
@@ -304,7 +304,7 @@ def compress(
     found = compressing.compress(given, clock=time.perf_counter)
     target = folder / out
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(found.onnx)
+    outputs.write(target, found.onnx)
     talk.result(
         f"{found.table()}\n\n{target}: {found.chosen.name}, {len(found.onnx) / 1000:.0f} kB"
     )

@@ -10,7 +10,10 @@ from engine.model.identifiers import SuperAlarmId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """A super-alarm after it changed, by what people would have seen of it."""
+    """A super-alarm after it changed, by what people would have seen of it.
+
+    times: how often it had come by then.
+    """
 
     at: float
     super_alarm_id: SuperAlarmId
@@ -20,6 +23,7 @@ class Moment:
     alarms: int
     cause: str
     belief: float
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from api.messages.context import Context, Past, Risk, SplitHint
 from api.report import phrases, words
 from api.report.hands import precision_text
 from api.report.tables import Style, paragraph
-from engine.model.alarms import Alarm, Cause, Event, SuperAlarm
+from engine.model.alarms import Alarm, Cause, Coming, Event, SuperAlarm
 from engine.model.checks import Checked
 from engine.model.feedback import CheckFeedback
 
@@ -64,6 +64,24 @@ def growth(group: SuperAlarm, around: Context, now: float) -> str:
         count = f"{around.back} of {phrases.plural(around.series, 'signal')}"
         return f"shrinking: {count} {'is' if around.back == 1 else 'are'} normal again"
     return f"not growing, last alarm {phrases.age(now - newest)} ago"
+
+
+def earlier(group: SuperAlarm, style: Style, now: float) -> list[str]:
+    """Return a line for each earlier time that it came, and one for this time; none without."""
+    lines = []
+    for number, coming in enumerate(group.earlier, group.times - len(group.earlier)):
+        at = phrases.clock(coming.opened_at, near=now, zone=style.zone, seconds=True)
+        lines.append(paragraph(f"  {at}  {came(coming, number)}", style, indent="      "))
+    at = phrases.clock(group.opened_at, near=now, zone=style.zone, seconds=True)
+    return [*lines, f"  {at}  {group.again}"] if lines else []
+
+
+def came(coming: Coming, number: int) -> str:
+    """Return what is known of an earlier time: how long, how many alarms, of what cause."""
+    lasted = words.duration(coming.ended_at - coming.opened_at)
+    cause = "no cause was found" if coming.likely is None else coming.likely.title
+    alarms = phrases.plural(coming.count, "alarm")
+    return f"came, time {number}: over by itself after {lasted}, {alarms}; {cause}"
 
 
 def likely(group: SuperAlarm) -> tuple[Cause, ...]:

@@ -74,7 +74,8 @@ def _effect(task: TaskDiff) -> str:
     parts = []
     if task.cost_micro_dollars:
         sign = "+" if task.cost_micro_dollars > 0 else "-"
-        parts.append(f"{sign} {words.money(abs(task.cost_micro_dollars))}")
+        hourly = "" if task.ends else "/h"
+        parts.append(f"{sign} {words.money(abs(task.cost_micro_dollars))}{hourly}")
     if task.end_seconds:
         late = "later" if task.end_seconds > 0 else "sooner"
         parts.append(f"{words.duration(abs(task.end_seconds))} {late}")
@@ -97,10 +98,10 @@ def _sums(difference: PlanDiff) -> str:
     text = ", ".join(counts) + "."
     run = difference.run_cost_micro_dollars
     hourly = difference.serving_micro_dollars_per_hour
-    if run or hourly:
-        text += f" A run costs {_signed(run)}, serving {_signed(hourly)}/h."
-    return text
+    costs = [f"A run costs {_more(run)}"] if run else []
+    costs += [f"{'serving' if run else 'Serving'} costs {_more(hourly, '/h')}"] if hourly else []
+    return f"{text} {', '.join(costs)}." if costs else text
 
 
-def _signed(amount: float) -> str:
-    return f"+{words.money(amount)}" if amount > 0 else words.money(amount)
+def _more(amount: float, unit: str = "") -> str:
+    return f"{words.money(abs(amount))}{unit} {'more' if amount > 0 else 'less'}"

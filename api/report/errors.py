@@ -67,9 +67,10 @@ def _clashes(error: InfeasibleError) -> list[str]:
     """Return the wishes that cannot hold together, each with its cheapest relaxation."""
     width = max(len(clash.wish) for clash in error.clashes)
     if all(clash.wish.startswith(MACHINE_WISH) for clash in error.clashes):
-        lines = ["no machine of the fleet will do, unless all of these change:"]
+        changes = "this changes" if len(error.clashes) == 1 else "all of these change"
+        lines = [f"no machine of the fleet will do, unless {changes}:"]
     elif len(error.clashes) == 1:
-        lines = ["one wish cannot be kept, unless it is relaxed:"]
+        return []  # the message names the wish, and the fix how to relax it
     else:
         count = len(error.clashes)
         lines = [f"{count} wishes cannot hold together; relaxing any one of them ends this clash:"]

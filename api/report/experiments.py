@@ -69,7 +69,8 @@ def compared_text(
         Column(title=second, right=True),
     )
     rows = [(one.task, one.what, one.first, one.second) for one in found]
-    total = f"{apart(found)} differences in data, code, parameters and environment."
+    count = phrases.plural(apart(found), "difference")
+    total = f"{count} in data, code, parameters and environment."
     return f"{table(columns, rows, style)}\n\n{total}"
 
 
@@ -87,7 +88,7 @@ def again_text(found: Sequence[Again], style: Style = PLAIN) -> str:
         for name in one.names
     ]
     same = sum(one.reproduced for one in found)
-    total = f"{same} of {len(found)} trainings came out the same."
+    total = f"{same} of {phrases.plural(len(found), 'training')} came out the same."
     changed = [f"{one.task}: {', '.join(one.changed)}" for one in found if one.changed]
     said = f"\nNot as it was: {'; '.join(changed)}." if changed else ""
     return f"{table(_AGAIN, rows, style)}\n\n{total}{said}"

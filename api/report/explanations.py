@@ -101,12 +101,12 @@ def heading(
     near, fine = plan.request.as_of, plans.is_fine(plan)
     start = phrases.clock(assignment.start_seconds, near=near, zone=style.zone, seconds=fine)
     text = f"{explanation.task} runs on {plans.where(plan, assignment)} from {start}"
-    cost = words.money(assignment.cost_micro_dollars)
+    paid = cost(assignment.cost_micro_dollars, assignment)
     if assignment.end_seconds_p50 is None or assignment.end_seconds_p95 is None:
-        return f"{text} until it is replaced, {cost}/h."
+        return f"{text} until it is replaced, {paid}."
     median = words.duration(assignment.end_seconds_p50 - assignment.start_seconds)
     worst = words.duration(assignment.end_seconds_p95 - assignment.start_seconds)
-    return f"{text}, {median} (P95 {worst}), {cost}."
+    return f"{text}, {median} (P95 {worst}), {paid}."
 
 
 def _row(
@@ -116,19 +116,26 @@ def _row(
     end = verdict.end_seconds_p95
     return (
         f"{verdict.cluster}/{verdict.pool}  {verdict.machine}",
-        _ruling(verdict),
+        _ruling(verdict, assignment),
         words.NOTHING
         if end is None
         else phrases.clock(end, near=near, zone=style.zone, seconds=plans.is_fine(plan)),
-        words.money(verdict.cost_micro_dollars),
+        cost(verdict.cost_micro_dollars, assignment),
         because(plan, verdict, assignment, style),
     )
 
 
-def _ruling(verdict: Verdict) -> str:
+def _ruling(verdict: Verdict, assignment: Assignment | None) -> str:
     if verdict.ruling is Ruling.POSSIBLE and verdict.delta_micro_dollars is not None:
-        return f"+ {words.money(verdict.delta_micro_dollars)}"
+        return f"+ {cost(verdict.delta_micro_dollars, assignment)}"
     return verdict.ruling.value
+
+
+def cost(micro_dollars: float | None, assignment: Assignment | None) -> str:
+    """Return what a candidate of a task costs: of a run, by the hour where the task serves."""
+    hourly = assignment is not None and assignment.end_seconds_p50 is None
+    text = words.money(micro_dollars)
+    return f"{text}/h" if hourly and micro_dollars is not None else text
 
 
 def because(plan: Plan, verdict: Verdict, assignment: Assignment | None, style: Style) -> str:

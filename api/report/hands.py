@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from api.messages.hands import MonthlyPrecision
-from api.report import phrases
+from api.report import phrases, words
 from api.report.tables import PLAIN, Column, Style, following, table
 from engine.model.feedback import Folding, Silence
 
@@ -72,7 +72,8 @@ def precision_text(months: Sequence[MonthlyPrecision]) -> str:
     if not months:
         return ""
     told = [
-        f"{month.month} {month.precision:.0%} ({month.right} of {month.right + month.wrong})"
+        f"{month.month} {words.share(month.precision, digits=0)} "
+        f"({month.right} of {month.right + month.wrong})"
         for month in months[:_MONTHS_SHOWN]
     ]
     return f"First cause right: {', '.join(told)}."

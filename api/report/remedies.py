@@ -45,4 +45,4 @@ def _changes(step: RemedyStep, configuration: Configuration) -> list[str]:
 def _option(option: Option) -> str:
     what = step_text(option.step, option.configuration)
     cost = f", {words.money(option.cost_micro_dollars)}" if option.cost_micro_dollars else ""
-    return f"{what}: {option.success:.0%}{cost}"
+    return f"{what}: {100 * option.success:.0f} %{cost}"

@@ -25,7 +25,7 @@ def replay_text(replayed: Replayed, style: Style = PLAIN) -> str:
             phrases.iso(moment.at),
             moment.super_alarm_id,
             moment.severity.value,
-            moment.state.value,
+            moment.state.value if moment.times == 1 else f"{moment.state.value} ({moment.times})",
             str(moment.alarms),
             moment.title,
             moment.cause,

@@ -77,6 +77,8 @@ def _state(group: SuperAlarm, actions: Sequence[Action]) -> str:
     state = group.state.value
     if group.state is SuperAlarmState.SILENCED and group.silenced_until is not None:
         state = f"{state} until {phrases.iso(group.silenced_until)}"
+    if group.again:
+        state = f"{state} ({group.times})"
     newest = max(actions, key=lambda action: action.wanted_at, default=None)
     if newest is None:
         return state
@@ -116,7 +118,7 @@ def super_alarm_text(
                 *alarm_parts.apart(around.split, around.outside, group),
             ],
         ),
-        ("Timeline", [_timeline(group.alarms, style, now)]),
+        ("Timeline", [*alarm_parts.earlier(group, style, now), _timeline(group, style, now)]),
         ("Like it before", alarm_parts.like_it(around.like, style)),
         ("Notes and hand-over", alarm_parts.notes(group, around, style)),
     ]
@@ -129,12 +131,14 @@ def _headline(group: SuperAlarm, around: Context, style: Style, now: float) -> s
     over = group.state is SuperAlarmState.RESOLVED
     grows = "" if over else f", {alarm_parts.growth(group, around, now)}"
     owner = f", taken by {group.owner}" if group.owner else ""
+    again = f", {group.again}" if group.again else ""
     growing = "since" if not over else "resolved, since"
     began = phrases.clock(group.opened_at, near=now, zone=style.zone, seconds=True)
     count = phrases.plural(len(group.alarms), "alarm")
     text = (
         f"{group.super_alarm_id} {group.severity.value}: {group.title}, {count}, {growing} {began} "
-        f"{style.zone} ({phrases.age(now - group.opened_at)}){grows}, {group.state.value}{owner}"
+        f"{style.zone} ({phrases.age(now - group.opened_at)}){grows}, {group.state.value}{again}"
+        f"{owner}"
     )
     lines = [style.alert(phrases.printable(text))]
     if around.feels:
@@ -185,9 +189,9 @@ def _done(actions: Sequence[Action], style: Style, now: float) -> list[str]:
     return lines or ["  nothing yet"]
 
 
-def _timeline(alarms: Sequence[Alarm], style: Style, now: float) -> str:
+def _timeline(group: SuperAlarm, style: Style, now: float) -> str:
     """Return the first alarms in order of time."""
-    ordered = sorted(alarms, key=lambda alarm: (alarm.at, alarm.series))
+    ordered = sorted(group.alarms, key=lambda alarm: (alarm.at, alarm.series))
     rows = [
         (
             phrases.clock(alarm.at, near=now, zone=style.zone, seconds=True),

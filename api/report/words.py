@@ -7,6 +7,7 @@ import datetime
 NOTHING = "\u2013"
 """Stands where there is no value."""
 
+_SINGULAR = {"cores": "core", "GPUs": "GPU"}
 _MINUTE = 60
 _HOUR = 3_600
 _DAY = 86_400
@@ -78,4 +79,4 @@ def amount(value: float | str | None, unit: str = "") -> str:
     if isinstance(value, str):
         return f"{value} {unit}".strip()
     text = f"{value:,.0f}" if value == round(value) or abs(value) >= 1_000 else f"{value:.3g}"  # noqa: PLR2004
-    return f"{text} {unit}".strip()
+    return f"{text} {_SINGULAR.get(unit, unit) if text == '1' else unit}".strip()

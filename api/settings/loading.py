@@ -182,14 +182,21 @@ def _image(value: object) -> str:
 
 
 def _positive(value: object) -> float:
-    problem = "a number above 0 is needed"
+    return _number(value, "a number above 0 is needed", lambda number: number > 0)
+
+
+def _not_negative(value: object) -> float:
+    return _number(value, "a number of at least 0 is needed", lambda number: number >= 0)
+
+
+def _number(value: object, problem: str, allows: Callable[[float], bool]) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise TypeError(problem)
     try:
         number = float(value)
     except ValueError:
         raise ValueError(problem) from None
-    if not (math.isfinite(number) and number > 0):
+    if not (math.isfinite(number) and allows(number)):
         raise ValueError(problem)
     return number
 
@@ -267,6 +274,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "acts": _acts,
     "acts_per_day": _whole(1),
     "acts_budget": _positive,
+    "flap_seconds": _not_negative,
     "demand_network": _switch,
     "clock_factor": _positive,
     "window_seconds": _positive,

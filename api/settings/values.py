@@ -45,6 +45,8 @@ class Settings:
     acts_per_day, acts_budget: most stops, retries and roll-backs of each pipeline within a day, of
         each kind, and what the retries of it may cost in US dollars; None: no bound. A pipeline
         bounds its retrainings itself.
+    flap_seconds: how long after a super-alarm closed by itself the same alarms reopen it, before
+        the clock factor; 0: they open a new one.
     demand_network: whether a network competes to forecast demand, `on` or `off`; it needs torch.
     work_limit: deterministic work units of the solver for one plan, about a second each.
     request_bytes_max: largest body of a request that is read.
@@ -83,6 +85,7 @@ class Settings:
     acts: str = "re-plan, retrain, stop, retry, roll back"
     acts_per_day: int = 3
     acts_budget: float | None = None
+    flap_seconds: float = 1_800.0
     demand_network: str = "off"
     work_limit: float = 4.0
     request_bytes_max: int = 4_194_304

@@ -56,7 +56,8 @@ class AlarmPages:
             return "No super-alarm. No signal has been seen yet: nothing has run."
         series = len({one.series for one in latest})
         at = words.instant(latest[0].at)
-        return f"No super-alarm. {series} signals are watched, the last one was seen at {at}."
+        are = f"{phrases.plural(series, 'signal')} {'is' if series == 1 else 'are'}"
+        return f"No super-alarm. {are} watched, the last one was seen at {at}."
 
     def one(self, super_alarm_id: str) -> responses.Response:
         """One super-alarm in the order of the first five minutes."""

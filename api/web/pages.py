@@ -19,6 +19,7 @@ from api.web.planning import PlanPages
 from api.web.running import RunPages
 from api.web.training import TrainingPages
 from api.web.views import alarms as alarm_views
+from api.web.views import clusters as cluster_views
 from api.web.views import runs as run_views
 from engine.model import dispatches, records
 from engine.model.checks import CheckKind
@@ -60,13 +61,20 @@ class Pages:
                 ("Open super-alarms", str(len(going))),
                 ("Models serving", str(sum(one.serving is not None for one in serving))),
                 ("Runs in progress", str(len(active))),
-                ("Clusters", str(len(self._desk.sources.fleet().clusters))),
+                ("Clusters that answer", self._answering()),
             ],
             groups=alarm_views.group_list(going, now),
             watched=self._alarming.watched(),
             serving=run_views.deployments(serving, sizes, now),
             runs=run_views.run_list(runs[:RUNS_SHOWN], now),
         )
+
+    def _answering(self) -> str:
+        """How many clusters answer, of how many."""
+        clusters = self._desk.sources.fleet().clusters
+        health = {one.cluster: one for one in self._desk.newest(records.CLUSTER_HEALTH, "")}
+        good = sum(cluster_views.answers(one, health) for one in clusters)
+        return f"{good} of {len(clusters)}"
 
     def capacity(self) -> responses.Response:
         """All capacity reports."""

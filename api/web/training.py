@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import responses
 
 from api.messages.training import apart
-from api.report import words
+from api.report import phrases, words
 from api.web.desk import Desk
 from api.web.views import trainings as views
 from engine.model import records
@@ -45,12 +45,12 @@ class TrainingPages:
     def two(self, first: str, second: str) -> responses.Response:
         """Two runs or trainings side by side."""
         found = self._desk.sources.trainings.compare(first, second)
-        count = apart(found)
+        count = phrases.plural(apart(found), "difference")
         return self._desk.page(
             "records.html",
             title=f"{first} and {second}",
             here="/runs",
-            lead=f"{count} differences in data, code, parameters and environment." if found else "",
+            lead=f"{count} in data, code, parameters and environment." if found else "",
             tables=views.differences(first, second, found),
             empty="" if found else "Neither run has trained anything.",
         )

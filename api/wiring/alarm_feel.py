@@ -32,13 +32,13 @@ def _felt(alarm: Alarm) -> str:
     """Return what one alarm means to those who call, "" where it is not about them."""
     name = alarm.subject.partition(":")[2]
     if alarm.signal == "errors_share":
-        return f"{alarm.value:.0%} of requests to {name} fail"
+        return f"{100 * alarm.value:.0f} % of requests to {name} fail"
     if alarm.signal == "latency_ms_p99":
         usual = f" (usual are at most {alarm.expected_high:.0f})"
         return f"one answer in 100 of {name} takes over {alarm.value:.0f} ms{usual}"
     if alarm.signal == "quality":
-        usual = f" (usual are at least {alarm.expected_low:.0%})"
-        return f"{alarm.value:.0%} of the answers of {name} are right{usual}"
+        usual = f" (usual are at least {100 * alarm.expected_low:.0f} %)"
+        return f"{100 * alarm.value:.0f} % of the answers of {name} are right{usual}"
     if alarm.signal == "requests" and alarm.test == SILENCE:
         return f"{name} has answered nobody for {alarm.value:.0f} s"
     if alarm.signal == "run_failed":

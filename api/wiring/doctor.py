@@ -72,7 +72,9 @@ def _database(parts: Parts) -> Finding:
     count = len(parts.ledger.select(PLANS, limit=1_000))
     term = parts.ledger.get(TERMS, "engine")
     starts = term.value.number if term else 0
-    message = f"answers; {count} plans, {starts} starts of an engine"
+    plans = f"{count} plan{'' if count == 1 else 's'}"
+    begun = f"{starts} start{'' if starts == 1 else 's'}"
+    message = f"answers; {plans}, {begun} of an engine"
     return Finding(name="database", fine=True, message=message)
 
 

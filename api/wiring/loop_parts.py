@@ -306,6 +306,7 @@ def policy_of(settings: Settings) -> watching.WatchPolicy:
         replan=ActionKind.REPLAN.value in allowed,
         retrain=ActionKind.RETRAIN.value in allowed,
         mend=mend,
+        flap_seconds=settings.flap_seconds,
     )
     return policy.scaled(settings.clock_factor)
 
@@ -359,7 +360,8 @@ def _prometheus(parts: Parts) -> Sequence[SignalSource]:
 def _notifiers(parts: Parts, channels: Sequence[Channel]) -> Sequence[Notifier]:
     """Return who tells people: a file, the outbox, and every notifier that is installed."""
     file = FileNotifier(parts.settings.home / "notifications.jsonl")
-    outbox = OutboxNotifier(parts.ledger, parts.clock, channels)
+    away_seconds = policy_of(parts.settings).flap_seconds
+    outbox = OutboxNotifier(parts.ledger, parts.clock, channels, away_seconds=away_seconds)
     others = [plugin("berth.notifiers", name)() for name in plugins.load("berth.notifiers")]
     return (file, outbox, *others)
 

@@ -132,10 +132,11 @@ class _Replay:
                     alarms=len(group.alarms),
                     cause="" if likely is None else likely.title,
                     belief=0.0 if likely is None else likely.belief,
+                    times=group.times,
                 )
 
 
 def _gist(group: SuperAlarm) -> tuple[object, ...]:
     likely = group.likely
     cause = None if likely is None else (likely.kind, likely.subject)
-    return (group.state, group.severity, len(group.alarms), cause, group.aliases)
+    return (group.state, group.severity, len(group.alarms), cause, group.aliases, group.times)

@@ -46,11 +46,13 @@ class RulesFile:
         except InvalidInputError as error:
             for fault in error.faults[:_FAULTS_SHOWN]:
                 _LOG.error("%s line %d: %s %s", self._path, fault.line, fault.message, fault.fix)
-            self._note(f"the new rules have {len(error.faults)} faults, the old ones stay: {error}")
+            self._note(f"the new rules have faults, the old ones stay: {error}")
             return
         self._use(rules)
         _LOG.info("%d rules of %s are used from now on", len(rules.rules), self._path)
-        self._note(f"{len(rules.rules)} rules are used from now on")
+        count = len(rules.rules)
+        used = "1 rule is" if count == 1 else f"{count} rules are"
+        self._note(f"{used} used from now on")
 
     def _stamp(self) -> tuple[int, int]:
         """Return what tells a changed file; zeros for one that is not there."""

@@ -32,10 +32,13 @@ class Senders:
         if self.folder.exists():
             return
         try:
-            self.folder.mkdir(parents=True, mode=0o700)
-            path = self.folder / _FIRST
+            # Made beside it, so that a full disk leaves no folder with an empty token.
+            draft = self.folder.with_name(f"{self.folder.name}.new")
+            draft.mkdir(parents=True, mode=0o700, exist_ok=True)
+            path = draft / _FIRST
             path.touch(mode=0o600)
             path.write_text(secrets.token_urlsafe(32), encoding="ascii")
+            path = draft.rename(self.folder) / _FIRST
         except OSError as error:
             message = f"the folder of senders {str(self.folder)!r} cannot be made: {error.strerror}"
             fault = Fault(code="U012", message=message, fix="choose another with BERTH_SENDERS")

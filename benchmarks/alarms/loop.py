@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 from benchmarks import frame
 from benchmarks.alarms import _mending
-from engine.model.alarms import CauseKind, SuperAlarm
+from engine.model.alarms import CauseKind, Coming, SuperAlarm
 from simulations import faults, loop
 from simulations.loop import Outcome
 from simulations.pipelines import WINDOW_SECONDS, Pipeline
@@ -93,7 +93,7 @@ def run(context: frame.Context) -> Iterable[frame.Figure]:
     trainings = [TrainingWorld(seed).run() for seed in range(first, first + count)]
     yield from _mending.of_trainings(trainings)
     yield from kinds(outcomes)
-    early = sum(len(before(outcome)) for outcome in outcomes)
+    early = sum(before(outcome) for outcome in outcomes)
     yield frame.informs(
         "super-alarms before any fault",
         early,
@@ -107,8 +107,8 @@ def kinds(outcomes: Sequence[Outcome]) -> Iterator[frame.Figure]:
     for outcome in outcomes:
         for one in outcome.pipelines:
             if one.fault.name in faults.KINDS:
-                group = group_of(outcome, one)
-                cause = None if group is None else group.likely
+                came = came_of(outcome, one)
+                cause = None if came is None else came.likely
                 kind = None if cause is None else cause.kind
                 judged.append((one.fault.name, kind, 0.0 if cause is None else cause.belief))
     right = [kind is faults.KINDS[name] for name, kind, _ in judged]
@@ -141,21 +141,28 @@ def window_of(at: float) -> float:
     return (at - loop.START) / WINDOW_SECONDS
 
 
-def before(outcome: Outcome) -> list[SuperAlarm]:
-    """Return super-alarms from before any fault."""
-    return [g for g in outcome.groups if window_of(g.opened_at) < faults.NORMAL_WINDOWS]
+def before(outcome: Outcome) -> int:
+    """Return how often a super-alarm came before any fault."""
+    came = [one for group in outcome.groups for one in comings(group)]
+    return sum(window_of(one.opened_at) < faults.NORMAL_WINDOWS for one in came)
 
 
-def group_of(outcome: Outcome, one: Pipeline) -> SuperAlarm | None:
-    """Return the super-alarm that a fault raised first, or None."""
-    found: list[tuple[float, str, SuperAlarm]] = []
+def comings(group: SuperAlarm) -> tuple[SuperAlarm | Coming, ...]:
+    """Return every time that a super-alarm came, oldest first."""
+    return (*group.earlier, group)
+
+
+def came_of(outcome: Outcome, one: Pipeline) -> SuperAlarm | Coming | None:
+    """Return the super-alarm that a fault raised first, as it was that time, or None."""
+    found: list[tuple[float, str, SuperAlarm | Coming]] = []
     for group in outcome.groups:
-        for alarm in group.alarms:
-            is_its = one.name in {alarm.labels.get("pipeline"), *group.pipelines} or (
-                alarm.subject == f"cluster:{one.cluster}"
-            )
-            if is_its and window_of(alarm.at) >= one.fault.begins:
-                found.append((alarm.at, group.super_alarm_id, group))
+        for came in comings(group):
+            for alarm in came.alarms:
+                is_its = one.name in {alarm.labels.get("pipeline"), *group.pipelines} or (
+                    alarm.subject == f"cluster:{one.cluster}"
+                )
+                if is_its and window_of(alarm.at) >= one.fault.begins:
+                    found.append((alarm.at, group.super_alarm_id, came))
     return min(found, key=lambda item: item[:2])[2] if found else None
 
 

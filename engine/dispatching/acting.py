@@ -138,7 +138,7 @@ def _retry(desk: Desk, stored: Stored[Action]) -> bool:
             state=ActionState.DONE,
             ended_at=desk.clock.now(),
             run_id=run.value.run_id,
-            result=f"{len(again)} tasks of run {run.value.run_id} run again",
+            result=f"run {run.value.run_id}: {_tasks(len(again))} again",
         )
         writes = (Put(RUNS, resumed, run.version), Put(ACTIONS, done, stored.version), *again)
         return desk.commit("action.retry", *writes)
@@ -187,3 +187,7 @@ def _again(task: TaskRun) -> TaskRun:
 
 def _finish(desk: Desk, stored: Stored[Action], state: ActionState, result: str) -> bool:
     return restarting.finish(desk, stored, state, result)
+
+
+def _tasks(count: int) -> str:
+    return "1 task runs" if count == 1 else f"{count} tasks run"

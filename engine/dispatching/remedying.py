@@ -71,7 +71,7 @@ def by_rule(
 ) -> Remedy | None:
     """Return the remedy where rules decide alone, None where options are to be weighed. Pure."""
     if diagnosis.cause in NEVER_AGAIN:
-        why = f"{diagnosis.cause.value}: another attempt would end alike"
+        why = "another attempt would end alike"
         return Remedy(diagnosis=diagnosis, step=RemedyStep.NONE, why=why)
     if diagnosis.cause is FailureCause.INFRASTRUCTURE:
         if len(retrying.counted(task, attempts, now)) >= retrying.MOST_ATTEMPTS:

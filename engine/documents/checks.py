@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -312,9 +311,18 @@ def deadline_faults(root: Node, as_of: float | None) -> list[Fault]:
         return []  # The reader of the SLA has named this fault.
     if at is None or at > as_of:
         return []
-    late = datetime.timedelta(seconds=round(as_of - at))
-    message = f"the deadline {node.shown()!r} passed {late} ago"
+    message = f"the deadline {node.shown()!r} passed {_ago(as_of - at)} ago"
     return [fault("S017", node, message, fix="write a later one, or `in 30 min`")]
+
+
+def _ago(seconds: float) -> str:
+    """Return a duration in its two largest units."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = {"d": days, "h": hours, "min": minutes, "s": rest}
+    told = [f"{count:,} {unit}" for unit, count in parts.items() if count]
+    return " ".join(told[:2]) or "0 s"
 
 
 def check_against(spec: PipelineSpec, fleet: Fleet) -> tuple[Fault, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 
 from engine.model.checks import Check, Checked
 from engine.model.identifiers import FREE, MicroDollars, PipelineName, PlanId, RunId, SuperAlarmId
@@ -117,9 +118,31 @@ class SuperAlarmState(StrEnum):
     RESOLVED = "resolved"
 
 
+_ENDINGS: Mapping[int, str] = MappingProxyType({1: "st", 2: "nd", 3: "rd"})
+_TEENS = frozenset({11, 12, 13})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coming:
+    """One earlier time that a super-alarm came, until it was over by itself.
+
+    alarms: the first ones of it; count: how many it held. likely: the cause that was likely in the
+    end; None where none was found.
+    """
+
+    opened_at: float
+    ended_at: float
+    count: int
+    alarms: tuple[Alarm, ...]
+    likely: Cause | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuperAlarm:
     """Alarms that are one event.
+
+    One that came again has its id, its owner and its notes from before; everything else is of the
+    newest time that it came, which is judged as another super-alarm would be.
 
     super_alarm_id: belongs to the earliest alarm and stays as the group grows.
     aliases: ids of groups merged into this one.
@@ -131,6 +154,10 @@ class SuperAlarm:
     acknowledged_until: when it calls people again unless it is over; None while nobody has it.
     owner: who has it.
     checks: what Berth looked at itself, oldest first; one for each kind and subject.
+    normal_at: when it closed by itself, since every signal was normal; None while it is open, and
+        where a person or another super-alarm closed it.
+    times: how often it came, this time included; earlier: the newest times before this one.
+    reopened_at: when it came again, by the engine's clock; 0 for one that came once.
     """
 
     super_alarm_id: SuperAlarmId
@@ -151,6 +178,28 @@ class SuperAlarm:
     owner: str = ""
     note: str = ""
     checks: tuple[Checked, ...] = ()
+    normal_at: float | None = None
+    times: int = 1
+    reopened_at: float = 0.0
+    earlier: tuple[Coming, ...] = ()
+
+    @property
+    def coming_id(self) -> str:
+        """What tells this time that it came from those before: its id, with the number."""
+        return self.super_alarm_id if self.times == 1 else f"{self.super_alarm_id}.{self.times}"
+
+    @property
+    def again(self) -> str:
+        """In words that it came again: `came again, 3rd time`; "" for one that came once."""
+        if self.times == 1:
+            return ""
+        ending = "th" if self.times % 100 in _TEENS else _ENDINGS.get(self.times % 10, "th")
+        return f"came again, {self.times}{ending} time"
+
+    @property
+    def known_alarms(self) -> tuple[Alarm, ...]:
+        """Its alarms, and those that are kept of earlier times."""
+        return (*(alarm for coming in self.earlier for alarm in coming.alarms), *self.alarms)
 
     @property
     def likely(self) -> Cause | None:

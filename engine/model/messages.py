@@ -25,6 +25,7 @@ class Message:
     message_id: `SUPER_ALARM/CHANNEL`; also the key by which targets deduplicate.
     group: the newest state that is to be told; revision counts its changes.
     pings: how often people were or are to be called; a change without a ping is a quiet edit.
+    is_end_told: whether the newest that was told is that it is over.
     tries: since the last success; reference: what the target calls it, to edit it there.
     others: further super-alarms of which the same message tells, in a digest; of a stored message
         none.
@@ -39,6 +40,7 @@ class Message:
     revision: int = 1
     pings: int = 1
     sent_pings: int = 0
+    is_end_told: bool = False
     tries: int = 0
     reference: str = ""
     result: str = ""

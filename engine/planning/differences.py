@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -37,6 +38,7 @@ class TaskDiff:
 
     cost_micro_dollars: change of the expected cost of a run; of an hour for a serve task.
     end_seconds: change of the P95 end, positive is later; None where there is no end.
+    ends: whether it ends by itself; a task that serves does not.
     move_micro_dollars: price that a re-plan put on leaving the old place, in no cost.
     """
 
@@ -47,6 +49,7 @@ class TaskDiff:
     cost_micro_dollars: MicroDollars
     end_seconds: float | None
     move_micro_dollars: MicroDollars
+    ends: bool = True
     why: str = ""
 
 
@@ -54,7 +57,8 @@ class TaskDiff:
 class PlanDiff:
     """The difference between two plans, tasks in the order of the plans.
 
-    run_cost_micro_dollars, serving_micro_dollars_per_hour: change of the promises' sums.
+    run_cost_micro_dollars, serving_micro_dollars_per_hour: change of the promises' sums; what
+        ended tasks cost is in neither, since it is paid.
     ended: tasks of the old plan that have ended and need no place any more.
     """
 
@@ -88,15 +92,21 @@ def diff(old: Plan | None, new: Plan) -> PlanDiff:
         for key in gone
         if key not in done
     ]
+    spent = _run_costs(before[key] for key in gone if key in done)
     return PlanDiff(
         old=old.plan_id if old else None,
         new=new.plan_id,
         tasks=(*(task for task in kept if task is not None), *removed),
         unchanged=kept.count(None),
         ended=len(gone) - len(removed),
-        run_cost_micro_dollars=MicroDollars(_run_cost(new) - _run_cost(old)),
+        run_cost_micro_dollars=MicroDollars(_run_cost(new) - _run_cost(old) + spent),
         serving_micro_dollars_per_hour=MicroDollars(_serving_cost(new) - _serving_cost(old)),
     )
+
+
+def _run_costs(ended: Iterable[Assignment]) -> int:
+    """Return what tasks that ended were to cost: paid whichever plan is in force, so not saved."""
+    return sum(one.cost_micro_dollars for one in ended if one.end_seconds_p95 is not None)
 
 
 def _placed(plan: Plan | None) -> dict[str, Assignment]:
@@ -149,6 +159,7 @@ def _task(now: Assignment | None, plan: Assignment, price: int) -> TaskDiff | No
         ),
         end_seconds=ends,
         move_micro_dollars=MicroDollars(price if moved else 0),
+        ends=plan.end_seconds_p95 is not None,
         why=plan.why,
     )
 
@@ -163,6 +174,7 @@ def _removed(now: Assignment, why: str) -> TaskDiff:
         cost_micro_dollars=MicroDollars(-now.cost_micro_dollars),
         end_seconds=None,
         move_micro_dollars=MicroDollars(0),
+        ends=now.end_seconds_p95 is not None,
         why=why,
     )
 
@@ -199,9 +211,15 @@ def summary(difference: PlanDiff) -> str:
     parts.extend([f"{changed} changed"] if changed else [])
     parts.append(f"{difference.unchanged} unchanged")
     # Six digits, because small pipelines cost thousandths of a cent.
-    dollars = difference.run_cost_micro_dollars / 1e6
-    hourly = difference.serving_micro_dollars_per_hour / 1e6
-    return f"{'; '.join(parts)}; {dollars:+.6f} USD a run, {hourly:+.6f} USD/h"
+    costs = [
+        f"{micro_dollars / 1e6:+.6f} {unit}"
+        for micro_dollars, unit in (
+            (difference.run_cost_micro_dollars, "USD a run"),
+            (difference.serving_micro_dollars_per_hour, "USD/h"),
+        )
+        if micro_dollars
+    ]
+    return f"{'; '.join(parts)}; {', '.join(costs) or 'at the same cost'}"
 
 
 def _said(task: TaskDiff) -> str:

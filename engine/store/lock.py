@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from types import TracebackType
 
-from engine.model.errors import RefusedError
+from engine.model.errors import BerthError, RefusedError, RetryableError
 
 _NAME = "engine.lock"
 
@@ -49,31 +49,50 @@ def lock_folder(home: Path, replica: str = "") -> FolderLock:
 
     Raises:
         RefusedError: when another engine holds it; names its pid and the folder.
+        RetryableError: when the folder cannot be written, as on a full disk.
     """
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(home, error) from error
     if not replica:
         return FolderLock(_locked(home, _NAME, fcntl.LOCK_EX))
     shared = FolderLock(_locked(home, _NAME, fcntl.LOCK_SH))
     try:
         own = _locked(home, f"engine-{replica}.lock", fcntl.LOCK_EX)
-    except RefusedError:
+    except BerthError:
         shared.release()
         raise
     return FolderLock(*shared.descriptors, own)
 
 
 def _locked(home: Path, name: str, kind: int) -> int:
-    descriptor = os.open(home / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path = home / name
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unwritable(path, error) from error
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        pid = f"{os.getpid()}\n".encode("ascii")
+        os.pwrite(descriptor, pid, 0)
+        os.ftruncate(descriptor, len(pid))
     except BlockingIOError as error:
-        pid = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        pid_there = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
         os.close(descriptor)
         raise RefusedError(
-            f"another engine (pid {pid}) works on the data folder {str(home)!r}",
-            fix=f"stop it (kill {pid}), give this engine a folder of its own (BERTH_HOME=...), "
-            "or start each of them with a name of its own: BERTH_REPLICA=...",
+            f"another engine (pid {pid_there}) works on the data folder {str(home)!r}",
+            fix=f"stop it (kill {pid_there}), give this engine a folder of its own "
+            "(BERTH_HOME=...), or start each of them with a name of its own: BERTH_REPLICA=...",
         ) from error
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+    except OSError as error:
+        os.close(descriptor)
+        raise _unwritable(path, error) from error
     return descriptor
+
+
+def _unwritable(path: Path, error: OSError) -> RetryableError:
+    return RetryableError(
+        f"{str(path)!r} cannot be written: {error.strerror}",
+        fix="make room on its disk, or set BERTH_HOME to a folder that may be written",
+    )

@@ -151,7 +151,7 @@ class Acting:
         ask = documents.letters(documents.encode(parameters), 4)
         retrain = stored.value.retrain
         cool_down = retrain.cool_down_seconds / self._desk.policy.clock_factor
-        wish = f"{group.super_alarm_id}.retrain.{pipeline}.{ask}"
+        wish = f"{group.coming_id}.retrain.{pipeline}.{ask}"
         action_id, known = self._newest(group, wish, cool_down)
         if known is not None and known.value.state is not ActionState.HELD:
             return False
@@ -198,10 +198,10 @@ class Acting:
 
     def _drop(self, held: Sequence[Stored[Action]], groups: Sequence[SuperAlarm]) -> bool:
         """Close actions that a guard held back until their super-alarm was over."""
-        wanted = {group.super_alarm_id for group in groups}
+        since = {group.super_alarm_id: group.reopened_at for group in groups}
         changed = False
         for stored in held:
-            if stored.value.super_alarm_id in wanted:
+            if stored.value.wanted_at >= since.get(stored.value.super_alarm_id, math.inf):
                 continue
             ended = dataclasses.replace(
                 stored.value,

@@ -26,7 +26,7 @@ from engine.model.records import (
     Write,
 )
 from engine.ports import CauseFinder, Detector, Grouper, Ledger
-from engine.watching import outcomes
+from engine.watching import outcomes, returning
 from engine.watching.desk import Desk
 from engine.watching.recent import Recent
 
@@ -59,6 +59,7 @@ class Judging:
         self._grouper = grouper
         self._cause_finder = cause_finder
         self._recent = recent
+        self._returning = returning.Returning(desk)
         self._actions: Mapping[SuperAlarmId, Sequence[Action]] = {}
         self._seen: dict[str, float] = {}
         # Alarms that are in a group, by id with their time; groups keep only some of theirs.
@@ -71,6 +72,10 @@ class Judging:
         before = {key: item.value for key, item in stored.items()}
         now = self._desk.clock.now()
         grouped = self._grouped(list(before.values()), now)
+        for fresh_id, (group, old) in self._returned(grouped, before).items():
+            del grouped[fresh_id]
+            grouped[group.super_alarm_id] = group
+            stored[group.super_alarm_id] = old
         after = {**before, **grouped}
         self._actions = actions_of(self._desk.ledger, after.values())
         facts = self._facts(after.values()) if after else self._judged_by
@@ -102,9 +107,7 @@ class Judging:
         )
         return {stored.value.super_alarm_id: stored for stored in found}
 
-    def _grouped(
-        self, groups: Sequence[SuperAlarm], now: float
-    ) -> Mapping[SuperAlarmId, SuperAlarm]:
+    def _grouped(self, groups: Sequence[SuperAlarm], now: float) -> dict[SuperAlarmId, SuperAlarm]:
         """Return groups that are new or grew by alarms that stand in none yet."""
         since = now - self._desk.policy.join_seconds
         newest = self._desk.ledger.select(ALARMS, order_by="at", since=since)
@@ -116,6 +119,19 @@ class Judging:
         changed = self._grouper.group(groups, fresh, now)
         return {group.super_alarm_id: group for group in changed}
 
+    def _returned(
+        self,
+        grouped: Mapping[SuperAlarmId, SuperAlarm],
+        before: Mapping[SuperAlarmId, SuperAlarm],
+    ) -> Mapping[SuperAlarmId, tuple[SuperAlarm, Stored[SuperAlarm]]]:
+        """Return, by the id of a new group, the old one that it is again and what is stored."""
+        fresh = [
+            group
+            for key, group in grouped.items()
+            if key not in before and group.state is not SuperAlarmState.RESOLVED
+        ]
+        return self._returning.returned(fresh)
+
     def _lately(self, since: float) -> list[SuperAlarm]:
         """Return groups of all states that may hold alarms newer than `since`."""
         found = self._desk.ledger.select(SUPER_ALARMS, order_by="updated_at", since=since)
@@ -124,7 +140,9 @@ class Judging:
     def _remember(self, groups: Iterable[SuperAlarm], now: float) -> None:
         horizon = now - self._desk.policy.join_seconds
         self._seen = {key: at for key, at in self._seen.items() if at > horizon}
-        self._seen |= {alarm.alarm_id: alarm.known_at for group in groups for alarm in group.alarms}
+        self._seen |= {
+            alarm.alarm_id: alarm.known_at for group in groups for alarm in group.known_alarms
+        }
 
     def _judged(
         self,
@@ -145,12 +163,7 @@ class Judging:
             if group != before or not _are_alike(causes, group.causes):
                 group = dataclasses.replace(group, causes=causes)
         if not is_abnormal and self._is_over(group, now):
-            return dataclasses.replace(
-                group,
-                state=SuperAlarmState.RESOLVED,
-                updated_at=now,
-                note=_joined(group.note, "closed: every signal is normal again"),
-            )
+            return returning.over(group, now)
         until = group.silenced_until
         if group.state is SuperAlarmState.SILENCED and until is not None and until <= now:
             return dataclasses.replace(
@@ -189,14 +202,18 @@ class Judging:
 def actions_of(
     ledger: Ledger, groups: Iterable[SuperAlarm]
 ) -> Mapping[SuperAlarmId, Sequence[Action]]:
-    """Return the actions of super-alarms by their ids, oldest first."""
-    ids = {group.super_alarm_id: group.opened_at for group in groups}
+    """Return the actions of super-alarms by their ids, oldest first.
+
+    Of one that came again, those since then: what was done before is done with.
+    """
+    known = {group.super_alarm_id: group for group in groups}
     found: dict[SuperAlarmId, list[Action]] = {}
-    if ids:
-        since = min(ids.values()) - _SKEW_SECONDS
+    if known:
+        since = min(group.opened_at for group in known.values()) - _SKEW_SECONDS
         for stored in ledger.select(ACTIONS, order_by="wanted_at", since=since):
-            if stored.value.super_alarm_id in ids:
-                found.setdefault(stored.value.super_alarm_id, []).append(stored.value)
+            group = known.get(stored.value.super_alarm_id)
+            if group is not None and stored.value.wanted_at >= group.reopened_at:
+                found.setdefault(group.super_alarm_id, []).append(stored.value)
     return found
 
 
@@ -222,7 +239,3 @@ def _are_alike(some: Sequence[Cause], others: Sequence[Cause]) -> bool:
 
 def _gist(cause: Cause) -> tuple[object, ...]:
     return (cause.kind, cause.subject, cause.settled, cause.remedy, cause.checked)
-
-
-def _joined(note: str, more: str) -> str:
-    return f"{note}; {more}" if note else more

@@ -69,7 +69,11 @@ class Learning:
                 past.append(stored.value)
         if past:
             past.sort(key=lambda group: (group.updated_at, group.super_alarm_id))
-            verdicts = {key: is_right for key, (_, is_right) in judged.items()}
+            # What was said of an earlier time is not of the cause that is likely now.
+            came = {group.super_alarm_id: group.reopened_at for group in past}
+            verdicts = {
+                key: is_right for key, (at, is_right) in judged.items() if at >= came.get(key, 0.0)
+            }
             for learner in (*(self._first if is_start else ()), *self._always):
                 learner.learn(past, verdicts)
         return False

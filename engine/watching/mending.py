@@ -153,7 +153,7 @@ class Mending:
         return found
 
     def _wanted(self, kind: ActionKind, group: SuperAlarm, cause: Cause, wish: str) -> Action:
-        action_id = f"{group.super_alarm_id}.{wish}"
+        action_id = f"{group.coming_id}.{wish}"
         return wishes.wanted(kind, group, cause, action_id, self._desk.clock.now())
 
     def _failed_run(self, group: SuperAlarm) -> Run | None:

@@ -59,13 +59,14 @@ def alarmed(group: SuperAlarm, action: Action) -> list[Alarm]:
 
     Of the super-alarm that an action is about, only those before it.
     """
-    is_before = action.super_alarm_id != group.super_alarm_id
+    is_its = action.super_alarm_id == group.super_alarm_id
+    is_before = not is_its or action.wanted_at < group.reopened_at
     found: dict[str, Alarm] = {}
     for alarm in sorted(group.alarms, key=lambda each: (each.at, each.alarm_id)):
-        is_its = alarm.labels.get("pipeline", action.pipeline) == action.pipeline
+        is_model = alarm.labels.get("pipeline", action.pipeline) == action.pipeline
         is_answer = alarm.layer is Layer.SERVING and "feature" not in alarm.labels
         is_measured = alarm.test != "silence" and alarm.signal != _OF_CALLERS
-        if is_its and is_answer and is_measured and (is_before or alarm.at <= action.wanted_at):
+        if is_model and is_answer and is_measured and (is_before or alarm.at <= action.wanted_at):
             found[alarm.series] = alarm
     return list(found.values())
 

@@ -36,6 +36,8 @@ class WatchPolicy:
     decide_seconds: how long a series must have been abnormal before an unsettled cause is acted
         upon; a settled one is acted upon at once.
     quiet_seconds: how long everything must have been normal before a super-alarm closes.
+    flap_seconds: how long after a super-alarm closed by itself the same series reopen it; 0: they
+        never do.
     look_back_seconds: how long before the first alarm changes are looked for.
     join_seconds: how long an alarm that could not open a group may still join one.
     day_seconds: what `per day` of retrain policies means.
@@ -51,6 +53,7 @@ class WatchPolicy:
     act_above: float = 0.6
     decide_seconds: float = 600.0
     quiet_seconds: float = 300.0
+    flap_seconds: float = 1_800.0
     look_back_seconds: float = 3_600.0
     join_seconds: float = 300.0
     day_seconds: float = DAY_SECONDS
@@ -72,6 +75,7 @@ class WatchPolicy:
             self,
             decide_seconds=self.decide_seconds / factor,
             quiet_seconds=self.quiet_seconds / factor,
+            flap_seconds=self.flap_seconds / factor,
             look_back_seconds=self.look_back_seconds / factor,
             join_seconds=self.join_seconds / factor,
             mend=dataclasses.replace(

@@ -101,10 +101,12 @@ class Receiving:
         ledger = self._desk.ledger
         newest = ledger.select(SUPER_ALARMS, order_by="updated_at", descending=True)
         groups = [stored.value for stored in newest]
-        placed = {alarm.alarm_id for group in groups for alarm in group.alarms}
+        placed = {alarm.alarm_id for group in groups for alarm in group.known_alarms}
         placed |= {stored.value.alarm.alarm_id for stored in ledger.select(FOLDINGS)}
         # A full group keeps only some of its alarms.
         full = [(g.opened_at, g.updated_at) for g in groups if len(g.alarms) >= ALARMS_KEPT]
+        earlier = [coming for group in groups for coming in group.earlier]
+        full += [(c.opened_at, c.ended_at) for c in earlier if c.count > len(c.alarms)]
         made = (FiringState.FIRING.value, FiringState.RESOLVED.value)
         since = self._desk.clock.now() - self._desk.policy.look_back_seconds
         lost = [

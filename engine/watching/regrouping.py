@@ -65,7 +65,7 @@ def split(
             updated_at=now,
             because=(*group.because, f"{who} split off {fresh.super_alarm_id}"),
         )
-        said = f"{who} split {fresh.super_alarm_id} off, {len(gone)} alarms"
+        said = f"{who} split {fresh.super_alarm_id} off, with {len(gone)} of its alarms"
         try:
             ledger.commit(
                 "watch.split",

@@ -76,7 +76,7 @@ class Telling:
         )
 
     def _send(self, group: SuperAlarm, action: Action, version: int) -> bool:
-        state, result = ActionState.DONE, f"told (notifiers: {len(self._notifiers)})"
+        state, result = ActionState.DONE, f"told {_ways(len(self._notifiers))}"
         for notifier in self._notifiers:
             try:
                 notifier.notify(group)
@@ -91,10 +91,18 @@ class Telling:
         return self._desk.commit("watch.notified", Put(ACTIONS, ended, version))
 
 
+def _ways(count: int) -> str:
+    return "one way" if count == 1 else f"{count} ways"
+
+
 def gist_of(group: SuperAlarm) -> dict[str, Scalar]:
-    """Return what a new message is worth: severity, state, cause, and a doubling of alarms."""
+    """Return what a new message is worth: severity, state, cause, and a doubling of alarms.
+
+    Also that it came again, which may be before anybody was told that it was over.
+    """
     likely = group.likely
     return {
+        **({} if group.times == 1 else {"times": group.times}),
         "severity": group.severity.value,
         "state": group.state.value,
         "cause": "" if likely is None else f"{likely.kind.value} {likely.subject}",

@@ -70,7 +70,7 @@ def _value(one: Weighed, planned: float) -> float:
 
 def _remedy(failure: Failure, ranked: list[Weighed], planned: float) -> Remedy:
     best = ranked[0]
-    chance = f"{best.option.success:.0%}"
+    chance = f"{100 * best.option.success:.0f} %"
     shown = tuple(one.option for one in ranked[:_SHOWN])
     if best.eventual < _LEAST_SUCCESS or _value(best, planned) <= 0:
         why = f"the best retry ({best.option.step.value}) succeeds with {chance} only"

@@ -37,8 +37,10 @@ def infeasible(problem: PlacementProblem, *, proven: bool) -> InfeasibleError:
         found = [Clash(wish=named(problem, w), relaxation=_relaxed(problem, core, w)) for w in core]
         fix = found[0].relaxation if found else "raise the work limit"
     names = "; ".join(clash.wish for clash in found) or "all wishes"
-    how = "cannot hold together" if proven else "were not brought together within the work limit"
-    return InfeasibleError(f"these wishes {how}: {names}", clashes=found, fix=fix)
+    if proven:
+        return InfeasibleError(_heading(found) + names, clashes=found, fix=fix)
+    message = f"these wishes were not brought together within the work limit: {names}"
+    return InfeasibleError(message, clashes=found, fix=fix)
 
 
 def unkept(
@@ -57,13 +59,18 @@ def unkept(
         )
         found.append(
             Clash(
-                wish=f"its deadline of {name}",
+                wish=f"the deadline of {name}",
                 relaxation=f"a deadline {duration_text(max(late, 1.0))} later",
             )
         )
     names = "; ".join(clash.wish for clash in found)
-    message = f"these wishes cannot hold together: {names}"
-    return InfeasibleError(message, clashes=found, fix=found[0].relaxation)
+    return InfeasibleError(_heading(found) + names, clashes=found, fix=found[0].relaxation)
+
+
+def _heading(found: Sequence[Clash]) -> str:
+    return (
+        "this wish cannot be kept: " if len(found) == 1 else "these wishes cannot hold together: "
+    )
 
 
 def smallest(problem: PlacementProblem, every: Sequence[Wish]) -> list[Wish]:

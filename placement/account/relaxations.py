@@ -73,7 +73,10 @@ def duration_text(seconds: float) -> str:
     if minutes < 60:  # noqa: PLR2004 - minutes of an hour
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     minutes += bool(rest)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
+    if minutes < 2_880:  # noqa: PLR2004 - minutes of two days
+        return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
+    hours = math.ceil(minutes / 60)
+    return f"{hours // 24:,} d {hours % 24} h" if hours % 24 else f"{hours // 24:,} d"
 
 
 def _least(problem: PlacementProblem, pipeline: str, goal: Goal) -> int:

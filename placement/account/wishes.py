@@ -80,7 +80,7 @@ def named(problem: PlacementProblem, wish: Wish) -> str:
         WishKind.BUDGET: lambda: budget_text(
             limits.budget_micro_dollars or 0, limits.budget_period
         ),
-        WishKind.DEADLINE: lambda: "its deadline",
+        WishKind.DEADLINE: lambda: "the deadline",
         WishKind.KEEP: lambda: f"keep {sla.keep:g}",
         WishKind.REGIONS: lambda: f"regions {', '.join(limits.regions)}",
         WishKind.PROVIDERS: lambda: f"providers {', '.join(limits.providers)}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -219,7 +220,14 @@ def capacity(stage: Stage) -> Outcome:
             *("--as-of", _today(), "--html", str(page)),
         ),
     )
-    return Outcome(figures={"capacity: report": str(page), "capacity: bytes": _size(page)})
+    named = re.search(r"\bc-[a-z2-7]{8}\b", page.read_text(encoding="utf-8"))
+    return Outcome(
+        figures={
+            "capacity: report": named.group() if named else "",
+            "capacity: page": str(page),
+            "capacity: bytes": _size(page),
+        }
+    )
 
 
 def _today() -> str:
@@ -265,7 +273,8 @@ def _follow(stage: Stage, run_id: str) -> None:
     def look() -> dispatches.Run | None:
         found = stage.engine.status(run_id)
         for task in found[0].tasks if found else ():
-            where = f" on {task.cluster}/{task.pool}" if task.cluster else ""
+            ran = task.cluster and task.state is not dispatches.TaskState.SKIPPED
+            where = f" on {task.cluster}/{task.pool}" if ran else ""
             state = f"{task.task:<15}{task.state.value}{where}"
             if known.get(task.task) != state and task.state is not dispatches.TaskState.WAITING:
                 known[task.task] = state

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from api.messages.context import Past
-from api.report import words
+from api.report import alarm_parts, words
 from api.web import cells
 from api.web.views import alarms as alarm_views
 from engine.model import alarms
@@ -71,6 +71,12 @@ def in_order(group: alarms.SuperAlarm, events: Sequence[alarms.Event]) -> cells.
         (event.at, cells.Cell(event.kind), cells.Cell(event.message, note=event.subject))
         for event in events
     ]
+    rows += [
+        (coming.opened_at, cells.Cell("came"), cells.Cell(alarm_parts.came(coming, number)))
+        for number, coming in enumerate(group.earlier, group.times - len(group.earlier))
+    ]
+    if group.again:
+        rows.append((group.opened_at, cells.Cell("came"), cells.Cell(group.again)))
     rows.sort(key=lambda row: row[0])
     return cells.table(
         "All in order",

@@ -124,7 +124,8 @@ def state(group: alarms.SuperAlarm) -> cells.Cell:
     """Return where a super-alarm stands."""
     until = group.silenced_until
     quiet = group.state is alarms.SuperAlarmState.SILENCED and until is not None
-    note = f"until {words.instant(until)}" if quiet else ""
+    parts = [f"until {words.instant(until)}" if quiet else "", group.again]
+    note = ", ".join(part for part in parts if part)
     return cells.Cell(group.state.value, tone=STATE_TONES[group.state], note=note)
 
 

@@ -60,7 +60,6 @@ def pools(
             "By",
             ("Nodes", "number"),
             "Machine",
-            "GPU",
             ("A node costs", "number"),
             "Region",
         ],
@@ -80,8 +79,7 @@ def _pool(
         f"{words.amount(memory)} of {words.amount(shape.memory_gib * pool.node_count, 'GiB')}",
         _holders(held, fleets.held_by_others(pool) if pool.taken is not None else ""),
         str(pool.node_count),
-        shape.machine,
-        gpus if shape.gpu_count else words.NOTHING,
+        cells.Cell(shape.machine, note=gpus if shape.gpu_count else ""),
         f"{words.money(pool.price_micro_dollars_per_hour)}/h",
         cells.Cell(cluster.region, note=cluster.provider.value),
     )

@@ -274,10 +274,10 @@ def _candidates(
                 cells.Cell(cells.place(verdict.cluster, verdict.pool), note=verdict.machine),
                 cells.Cell(verdict.ruling.value, tone=_TONES[verdict.ruling]),
                 _because(plan, verdict, chosen),
-                f"+ {words.money(verdict.delta_micro_dollars)}"
+                f"+ {explanations.cost(verdict.delta_micro_dollars, chosen)}"
                 if verdict.ruling is plans.Ruling.POSSIBLE
                 else words.NOTHING,
-                words.money(verdict.cost_micro_dollars),
+                explanations.cost(verdict.cost_micro_dollars, chosen),
                 _clock(plan, verdict.end_seconds_p95),
             )
             for verdict in ordered
@@ -312,6 +312,9 @@ def title(plan: plans.Plan) -> str:
     names = ", ".join(pipeline.name for pipeline in plan.request.pipelines)
     tasks = [task for pipeline in plan.request.pipelines for task in pipeline.tasks]
     serving = any(task.kind is specs.TaskKind.SERVE for task in tasks)
-    return f"{names}: {phrases.plural(len(tasks), 'task')}" + (
-        ", one of them serving" if serving else ""
+    ended = sum(map(len, plan.request.done.values()))
+    return (
+        f"{names}: {phrases.plural(len(tasks), 'task')}"
+        + (", one of them serving" if serving else "")
+        + (f", {ended} ended already" if ended else "")
     )

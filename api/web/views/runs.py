@@ -159,7 +159,6 @@ def attempt_list(attempts: Sequence[dispatches.Attempt]) -> cells.Table:
             ("Why", "text"),
             "Where",
             ("Memory used", "number"),
-            ("of", "number"),
             ("CPU used", "number"),
             ("Took", "number"),
             ("Exit code", "number"),
@@ -171,13 +170,13 @@ def attempt_list(attempts: Sequence[dispatches.Attempt]) -> cells.Table:
 
 def _attempt(attempt: dispatches.Attempt) -> tuple[cells.Cell | str, ...]:
     used = attempt.usage
+    peak_gib = used.memory_gib_peak if used else None
     return (
         attempt.attempt_id,
         cells.Cell(attempt.state.value, tone=ATTEMPT_TONES[attempt.state]),
         attempt.message or attempt.reason.value,
         cells.place(attempt.cluster, attempt.pool),
-        words.amount(used.memory_gib_peak if used else None, "GiB"),
-        words.amount(attempt.held.memory_gib, "GiB"),
+        f"{words.amount(peak_gib)} of {words.amount(attempt.held.memory_gib, 'GiB')}",
         words.duration(used.cpu_seconds if used else None),
         words.duration(used.duration_seconds if used else None),
         words.NOTHING if attempt.exit_code is None else str(attempt.exit_code),
@@ -232,4 +231,4 @@ def _should_hold(size: ServiceSize | None) -> str:
     """Return what a service should hold; a dash while too little is known to say."""
     if size is None:
         return words.NOTHING
-    return sizes_report.changes_in_words(size) or "what it holds"
+    return sizes_report.changes_in_words(size) or "as much as now"

@@ -8,6 +8,7 @@ from api.messages.training import Difference
 from api.report import words
 from api.report.experiments import figure
 from api.web import cells
+from api.web.views.runs import short
 from executors.training.tracking.experiments import Experiment
 from executors.training.tracking.trainings import Recorded
 
@@ -55,7 +56,7 @@ def record_tables(experiment: Experiment) -> tuple[cells.Table, cells.Table]:
         cells.table(
             f"Metrics of {experiment.task}",
             ["Metric", ("Value", "number")],
-            ((name.removeprefix(_METRICS), text) for name, text in metrics.items()),
+            ((name.removeprefix(_METRICS), _figure(text)) for name, text in metrics.items()),
         ),
         cells.table(
             f"What made {experiment.task}",
@@ -63,6 +64,14 @@ def record_tables(experiment: Experiment) -> tuple[cells.Table, cells.Table]:
             ((part, name, text or words.NOTHING) for part, _, name, text in rest),
         ),
     )
+
+
+def _figure(text: str) -> str:
+    """Return a metric to six digits; what is no fraction stays as it is."""
+    try:
+        return f"{float(text):.6g}" if "." in text else text
+    except ValueError:
+        return text
 
 
 def beside(name: str, others: Iterable[tuple[str, float]], now: float) -> cells.Table:
@@ -82,6 +91,11 @@ def differences(
 ) -> tuple[cells.Table, cells.Table]:
     """Return all metrics of two runs or trainings, and what else differs between them."""
     metrics = [one for one in found if one.what.startswith(_METRICS)]
+    # Tasks of one run read the same data: what differs alike in several is one row.
+    rest: dict[tuple[str, str, str], list[str]] = {}
+    for one in found:
+        if one not in metrics:
+            rest.setdefault((one.what, one.first, one.second), []).append(one.task)
     return (
         cells.table(
             "Metrics",
@@ -90,8 +104,8 @@ def differences(
                 (
                     one.task,
                     one.what.removeprefix(_METRICS),
-                    one.first,
-                    one.second,
+                    _figure(one.first),
+                    _figure(one.second),
                     "yes" if one.first == one.second else "no",
                 )
                 for one in metrics
@@ -99,7 +113,10 @@ def differences(
         ),
         cells.table(
             "What else differs",
-            ["Task", "What", (first, "text"), (second, "text")],
-            ((one.task, one.what, one.first, one.second) for one in found if one not in metrics),
+            [("Tasks", "text"), "What", (first, "text"), (second, "text")],
+            (
+                (", ".join(tasks), what, short(mine), short(other))
+                for (what, mine, other), tasks in rest.items()
+            ),
         ),
     )

@@ -17,9 +17,9 @@ ANY_CHANCE = 0.5
 KEEP_STEP = 0.01
 MOST_NODES = 64
 CAPACITY = "the capacity there is"
-UNITS = {"h": 3600, "min": 60, "s": 1}
+UNITS = {"d": 86_400, "h": 3600, "min": 60, "s": 1}
 WISH = re.compile(
-    r"(?P<kind>budget|its deadline|keep|regions|providers|availability|p99|beside|apart from|"
+    r"(?P<kind>budget|the deadline|keep|regions|providers|availability|p99|beside|apart from|"
     r"machines that stay)(?: .*)? of "
     r"(?P<pipeline>[^/ ]+)(?:/(?P<task>\S+))?"
 )
@@ -35,7 +35,7 @@ def every(problem: PlacementProblem) -> list[str]:
         )
         kinds = {
             "budget": limits.budget_micro_dollars is not None,
-            "its deadline": is_hard,
+            "the deadline": is_hard,
             "keep": is_hard and pipeline.sla.keep > ANY_CHANCE,
             "regions": bool(limits.regions),
             "providers": bool(limits.providers),
@@ -90,7 +90,7 @@ def _without(problem: PlacementProblem, wish: str) -> PlacementProblem:
         raise ValueError(f"no wish that is known: {wish!r}")
     changes: dict[str, Mapping[str, Any]] = {
         "budget": {"budget_micro_dollars": None},
-        "its deadline": {"deadline": None},
+        "the deadline": {"deadline": None},
         "keep": {"keep": ANY_CHANCE},
         "regions": {"regions": ()},
         "providers": {"providers": ()},
@@ -125,7 +125,7 @@ def with_value(problem: PlacementProblem, wish: str, **fields: Any) -> Placement
                 for t in pipeline.tasks
             )
             return dataclasses.replace(pipeline, tasks=tasks)
-        if match["kind"] in {"its deadline", "keep"}:
+        if match["kind"] in {"the deadline", "keep"}:
             return dataclasses.replace(pipeline, sla=dataclasses.replace(pipeline.sla, **fields))
         limits = dataclasses.replace(pipeline.limits, **fields)
         return dataclasses.replace(pipeline, limits=limits)
@@ -172,7 +172,7 @@ def _relaxation_faults(problem: PlacementProblem, wish: str, text: str) -> Itera
     """Yields whether a relaxation is not enough, and whether less would do."""
     readers: dict[str, Callable[[PlacementProblem, str, str], Iterator[str]]] = {
         "budget": _budget,
-        "its deadline": _deadline,
+        "the deadline": _deadline,
         "keep": _keep,
         "regions": _widened,
         "providers": _widened,
@@ -207,10 +207,11 @@ def _budget(problem: PlacementProblem, wish: str, text: str) -> Iterator[str]:
 
 
 def _deadline(problem: PlacementProblem, wish: str, text: str) -> Iterator[str]:
-    parts = re.findall(r"(\d+) (h|min|s)", text)
-    later = sum(int(number) * UNITS[unit] for number, unit in parts)
-    # Durations are told in two units, rounded up: to seconds, and from an hour on to minutes.
-    step = 60 if any(unit == "h" for _, unit in parts) or later >= 3600 else 1
+    parts = re.findall(r"([\d,]+) (d|h|min|s)\b", text)
+    later = sum(int(number.replace(",", "")) * UNITS[unit] for number, unit in parts)
+    # Durations are told in two units, rounded up: to seconds, from an hour on to minutes, and
+    # from two days on to hours.
+    step = 3_600 if later >= 2 * UNITS["d"] else 60 if later >= 3_600 else 1
     name = wish.partition(" of ")[2]
     pipeline = next(p for p in problem.request.pipelines if p.name == name)
     asked = pipeline.sla.deadline

@@ -228,7 +228,7 @@ class Fraction(Codec[float]):
             message = f"`{unit}` is no unit of {self.what}; use `%` or a fraction below 1"
             raise trouble("S006", node, message, fix=f"for example `{self.example}`")
         if not unit and 1 < number <= _PERCENT_MAX:
-            fix = f"write `{short(number)} %`"
+            fix = f"write `{short(number)} %`, or a share below 1 such as `{short(number / 100)}`"
             raise trouble("S006", node, f"{node.shown()!r} is above 1 and has no unit", fix=fix)
         # Dividing the decimal text keeps 99.9 % equal to the number written 0.999.
         value = float(f"{number:.12g}e-2") if unit else number

@@ -92,7 +92,8 @@ def session(source: Path | bytes) -> Any:  # noqa: ANN401 - onnxruntime has no t
             given, sess_options=options, providers=["CPUExecutionProvider"]
         )
     except RUNTIME_ERRORS as error:
-        message = f"model.onnx is no ONNX model: {error}"
+        name = "model.onnx" if isinstance(source, bytes) else str(source)
+        message = f"{name} is no ONNX model: {error}"
         raise DamagedError(message, fix="package the model again") from error
 
 

@@ -70,6 +70,7 @@ def load(source: Path | bytes) -> Any:  # noqa: ANN401 - any estimator
     Raises:
         DamagedError: when it is none or holds types of other libraries.
     """
+    name = "model.skops" if isinstance(source, bytes) else str(source)
     try:
         if isinstance(source, bytes):
             types = skops_io.get_untrusted_types(data=source)
@@ -77,17 +78,17 @@ def load(source: Path | bytes) -> Any:  # noqa: ANN401 - any estimator
             types = skops_io.get_untrusted_types(file=source)
         foreign = [found for found in types if not found.startswith(TRUSTED)]
         if foreign:
-            message = f"model.skops holds types that are not trusted: {foreign}"
+            message = f"{name} holds types that are not trusted: {foreign}"
             raise DamagedError(message, fix="serve models of scikit-learn, or ONNX")
         if isinstance(source, bytes):
             model: Any = skops_io.loads(source, trusted=types)
         else:
             model = skops_io.load(source, trusted=types)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        message = f"model.skops is no skops model: {error}"
+        message = f"{name} is no skops model: {error}"
         raise DamagedError(message, fix="package the model again") from error
     if not hasattr(model, "predict"):
-        message = f"model.skops holds a {type(model).__name__}, which cannot predict"
+        message = f"{name} holds a {type(model).__name__}, which cannot predict"
         raise DamagedError(message, fix="package a classifier or regressor")
     # Columns are checked by name before they become an array.
     warnings.filterwarnings("ignore", message="X does not have valid feature names")

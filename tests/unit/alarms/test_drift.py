@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from alarms.detection import drift
 from alarms.detection.discoveries import FleetDiscoveries
 from alarms.detection.drift import DriftSettings, DriftTriggers
 from alarms.detection.settings import Worse
@@ -90,6 +91,26 @@ def test_the_finding_says_what_is_normal() -> None:
     assert findings[0].test.startswith("drift of the mean of ")
     assert findings[0].value > findings[0].high > findings[0].usual
     assert findings[0].p_value < 0.02
+
+
+def test_the_error_of_a_season_that_few_values_tell_counts() -> None:
+    """Statistics of models that do not drift scatter by one, also with ten values a slot."""
+    settings = DriftSettings(block_values=8, season_slots=24)
+    learned, newest = 30 * 8, 4 * 8
+    slots = [place // 6 % 24 for place in range(learned + newest)]
+    counts = [
+        np.bincount(slots[learned + at : learned + at + 8], minlength=24) for at in (0, 8, 16, 24)
+    ]
+    found = []
+    for seed in range(400):
+        values = white(learned + newest, seed).tolist()
+        reference = drift._Reference(settings, slots[:learned], values[:learned])
+        rest = [
+            reference.rest(slot, value)
+            for slot, value in zip(slots[learned:], values[learned:], strict=True)
+        ]
+        found.append((np.mean(rest) - reference.mean) / reference.error(counts))
+    assert 0.85 < np.std(found) < 1.1
 
 
 def test_a_value_that_is_no_number_counts_for_nothing() -> None:

@@ -56,6 +56,22 @@ def test_wrong_verdicts_lower_the_belief_and_right_ones_bring_it_back() -> None:
     assert trusting(Said.RIGHT).weight(*KINDS) > usual
 
 
+def test_a_word_about_a_check_is_not_of_what_came_later() -> None:
+    made = Trust()
+    made.learn([said(1, Said.WRONG)])
+    checked = Checked(
+        kind=CheckKind.CLUSTER,
+        subject="cluster:c",
+        verdict=Verdict.CONFIRMS,
+        message="",
+        at=1.0,
+        took_seconds=0.1,
+    )
+    once = group(name="SA-1")
+    assert made.is_refuted(once, checked)
+    assert not made.is_refuted(dataclasses.replace(once, times=2, reopened_at=2.0), checked)
+
+
 def test_a_check_settles_nothing_while_it_is_wrong_more_than_once_in_ten() -> None:
     assert not trusting(Said.WRONG).settles(*KINDS)
     assert trusting(Said.WRONG, *[Said.RIGHT] * 5).settles(*KINDS)

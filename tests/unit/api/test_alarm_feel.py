@@ -36,12 +36,12 @@ def seen(signal: str, value: float, at: float) -> Signal:
 @pytest.mark.parametrize(
     ("raised", "words"),
     [
-        (named("errors_share", 0.123), "12% of requests to heart fail"),
+        (named("errors_share", 0.123), "12 % of requests to heart fail"),
         (
             named("latency_ms_p99", 340.0),
             "one answer in 100 of heart takes over 340 ms (usual are at most 0)",
         ),
-        (named("quality", 0.7), "70% of the answers of heart are right (usual are at least 0%)"),
+        (named("quality", 0.7), "70 % of the answers of heart are right (usual are at least 0 %)"),
         (named("requests", 6.0, test="silence"), "heart has answered nobody for 6 s"),
         (named("run_failed", 1.0), "heart has no new model: run r-2 failed"),
     ],
@@ -57,9 +57,9 @@ def test_other_alarms_are_not_felt() -> None:
 def test_the_worst_comes_first_and_what_is_normal_again_is_felt_no_more() -> None:
     failing = dataclasses.replace(named("errors_share", 0.9), severity=Severity.CRITICAL)
     both = group(named("quality", 0.7), failing)
-    assert [text.split()[0] for text in feels(both, {})] == ["90%", "70%"]
+    assert [text.split()[0] for text in feels(both, {})] == ["90", "70"]
     newest = newest_of([seen("errors_share", 0.8, 101.0), seen("errors_share", 0.01, 102.0)])
-    assert [text.split()[0] for text in feels(both, newest)] == ["70%"]
+    assert [text.split()[0] for text in feels(both, newest)] == ["70"]
     over = dataclasses.replace(both, state=SuperAlarmState.RESOLVED)
     assert len(feels(over, newest)) == 2
 

@@ -58,6 +58,7 @@ def test_help_lists_every_command_and_loads_nothing_heavy() -> None:
     for name in ("plan", "explain", "apply", "status", "alarms", "capacity", "doctor", "demo"):
         assert f"\n  {name} " in done.stdout
     assert "\nOn call:\n" in done.stdout
+    assert done.stdout.count("...") == 1, "beside `[ARGS]...`, the sentence about a command is cut"
     assert "\nMore:\n" not in done.stdout, "a command stands in no section of the help"
 
 

@@ -46,6 +46,23 @@ def test_a_replay_is_the_same_byte_for_byte(
     assert [(len(one["alarms"]), one["state"]) for one in groups] == [(3, "resolved")]
 
 
+def test_alerts_that_come_again_are_one_super_alarm(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = [
+        {**one, "startsAt": f"2026-11-22T{hour}:00Z", "endsAt": f"2026-11-22T{hour}:50Z"}
+        for one in ALERTS
+        for hour in ("09:41", "09:55", "10:10", "11:00")
+    ]
+    lines = "\n".join(json.dumps(one) for one in again)
+    first = replayed(capsys, tmp_path, lines, "--json")
+    assert first == replayed(capsys, tmp_path, lines, "--json")
+    groups = [one for one in json.loads(first) if isinstance(one["alarms"], list)]
+    assert [one["times"] for one in groups] == [3, 1], "the last one comes too late"
+    assert len(groups[0]["earlier"]) == 2
+    assert "open (3)" in replayed(capsys, tmp_path, lines)
+
+
 def test_a_list_of_alerts_is_replayed_as_lines_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

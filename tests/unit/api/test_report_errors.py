@@ -60,6 +60,12 @@ def test_a_clash_names_each_wish_with_its_relaxation() -> None:
     ]
 
 
+def test_a_wish_that_clashes_with_nothing_else_is_told_once() -> None:
+    clashes = [Clash(wish="budget 1 USD", relaxation="2 USD")]
+    error = InfeasibleError("this wish cannot be kept: budget 1 USD", clashes=clashes, fix="2 USD")
+    assert errors.error_text(error).splitlines()[1:] == ["fix: 2 USD", "more: berth help S020"]
+
+
 def test_a_changed_world_names_what_changed() -> None:
     text = errors.error_text(WorldChangedError("changed", changes=["eu-1 does not answer"]))
     assert "\n  ~ eu-1 does not answer\n" in text

@@ -168,6 +168,29 @@ def test_a_silenced_one_says_until_when_and_offers_no_ack() -> None:
     assert "Notes and hand-over\n  vendor" in page
 
 
+def test_one_that_came_again_says_so_and_what_is_known_of_earlier_times() -> None:
+    comings = [
+        alarms.Coming(
+            opened_at=NOW - 3_600 * hours,
+            ended_at=NOW - 3_600 * hours + 720,
+            count=hours,
+            alarms=(),
+            likely=likely,
+        )
+        for hours, likely in ((2, None), (1, CAUSE))
+    ]
+    again = replace(GROUP, times=4, earlier=tuple(comings))
+    assert "open (4)" in super_alarms.super_alarms_text([again], now=NOW)
+    page = super_alarms.super_alarm_text(again, now=NOW)
+    assert "open, came again, 4th time" in page.splitlines()[0]
+    lines = page[page.index("Timeline") :].splitlines()[1:4]
+    assert [line.split("  ", 2)[2] for line in lines] == [
+        "came, time 2: over by itself after 12 min, 2 alarms; no cause was found",
+        "came, time 3: over by itself after 12 min, 1 alarm; chol arrives in mmol/L",
+        "came again, 4th time",
+    ]
+
+
 def test_many_alarms_are_counted_not_listed() -> None:
     many = tuple(replace(ALARM, alarm_id=f"a-{n}") for n in range(20))
     page = super_alarms.super_alarm_text(replace(GROUP, alarms=many), now=NOW)

@@ -129,3 +129,15 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidInputError, match="cannot be made"):
         Senders(tmp_path / "file" / "senders").prepare()
+
+
+def test_a_full_disk_leaves_no_sender_without_a_token(tmp_path: Path) -> None:
+    senders, draft = Senders(tmp_path / "senders"), tmp_path / "senders.new"
+    draft.mkdir()
+    (draft / "default").symlink_to("/dev/full")
+    with pytest.raises(InvalidInputError, match="No space left"):
+        senders.prepare()
+    assert not senders.folder.exists()
+    (draft / "default").unlink()
+    senders.prepare()
+    assert senders.name((senders.folder / "default").read_text(encoding="ascii")) == "default"

@@ -52,5 +52,5 @@ def test_new_rules_are_used_and_rules_with_faults_are_not(
         file.look()
         said = [one.value.message for one in ledger.select(EVENTS, order_by="at")]
     assert "the old ones stay" in said[0]
-    assert said[1] == "1 rules are used from now on"
+    assert said[1] == "1 rule is used from now on"
     assert "the old ones stay" in said[2]

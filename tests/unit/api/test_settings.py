@@ -73,6 +73,7 @@ def test_all_wrong_values_are_named_at_once_with_where_they_came_from(tmp_path: 
         ("replica", "Not A Name"),
         ("lease_seconds", 0.5),
         ("lease_seconds", 1_000),
+        ("flap_seconds", -1),
     ],
 )
 def test_a_wrong_value_is_refused(tmp_path: Path, name: str, value: object) -> None:
@@ -136,6 +137,7 @@ def test_what_may_be_done_without_a_person_is_named(tmp_path: Path) -> None:
         with pytest.raises(InvalidInputError, match="re-plan, retrain, stop, retry, roll back"):
             read(tmp_path, acts=wrong or ",")
     assert read(tmp_path, acts_per_day="2", acts_budget="7.5").acts_budget == 7.5
+    assert read(tmp_path, flap_seconds="0").flap_seconds == 0.0
 
 
 def test_the_policy_follows_the_settings(tmp_path: Path) -> None:

@@ -194,7 +194,7 @@ class TestRetry:
         ask(world, ActionKind.RETRY, **{"etl.unit": "mmol/L"})
         world.settle(world.engine())
         assert world.run("r-1").state is RunState.SUCCEEDED
-        assert outcome(world).result == "2 tasks of run r-1 run again"
+        assert outcome(world).result == "run r-1: 2 tasks run again"
         world.close()
 
     def test_where_nothing_failed_it_fails(self, world: World) -> None:
@@ -364,5 +364,5 @@ def test_what_the_remedy_changes_runs_again_with_all_that_follows() -> None:
     world.settle(world.engine())
     assert sorted(started[len(names) :]) == ["etl", "evaluate", "train"]
     assert world.run("r-1").state is RunState.SUCCEEDED
-    assert outcome(world).result == "3 tasks of run r-1 run again"
+    assert outcome(world).result == "run r-1: 3 tasks run again"
     world.close()

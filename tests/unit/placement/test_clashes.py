@@ -50,7 +50,7 @@ def test_budget_and_deadline_clash_and_nothing_else() -> None:
     found = clash(asked(spec))
     assert found == {
         "budget 0.50 USD per run of p": "a budget 1.00 USD per run at least",
-        "its deadline of p": "a deadline 1 h later",
+        "the deadline of p": "a deadline 1 h later",
     }
 
 
@@ -86,7 +86,7 @@ def test_a_monthly_budget_binds_serving() -> None:
 def test_regions_that_are_too_slow() -> None:
     spec = make.pipeline(TASK, deadline=3600.0, regions=("eu",))
     assert clash(asked(spec)) == {
-        "its deadline of p": "a deadline 1 h later",
+        "the deadline of p": "a deadline 1 h later",
         "regions eu of p": "also region us-1",
     }
 
@@ -108,7 +108,7 @@ def test_keep_is_given_up_for_a_deadline() -> None:
     spec = make.pipeline(TASK, deadline=1500.0, keep=0.95)
     found = clash(asked(spec, FAST, profiles={"t": make.profile(TASK, seconds=seconds)}))
     assert found == {
-        "its deadline of p": "a deadline 8 min 20 s later",
+        "the deadline of p": "a deadline 8 min 20 s later",
         "keep 0.95 of p": "keep 0.90 at most",
     }
 
@@ -144,7 +144,7 @@ def test_two_pipelines_that_fit_alone_but_not_together() -> None:
     assert found["the capacity there is"] == "1 more node in cheap/cpu"
     assert {re.sub(r" of .*", "", wish) for wish in found} <= {
         "the capacity there is",
-        "its deadline",
+        "the deadline",
         "regions eu",
     }
 
@@ -152,7 +152,7 @@ def test_two_pipelines_that_fit_alone_but_not_together() -> None:
 def test_one_pipeline_that_has_no_plan_alone_is_named_alone() -> None:
     fine = make.pipeline(TASK, name="fine", deadline=86_400.0)
     hopeless = make.pipeline(TASK, name="hopeless", deadline=60.0)
-    assert set(clash(asked([fine, hopeless]))) == {"its deadline of hopeless"}
+    assert set(clash(asked([fine, hopeless]))) == {"the deadline of hopeless"}
 
 
 def test_a_machine_nobody_has() -> None:
@@ -217,6 +217,8 @@ def test_a_fleet_of_nothing() -> None:
         (500.0, "8 min 20 s"),
         (3600.0, "1 h"),
         (7201.0, "2 h 1 min"),
+        (172_800.0, "2 d"),
+        (2_470_626_000.0, "28,595 d 5 h"),
     ],
 )
 def test_durations_are_rounded_up(seconds: float, text: str) -> None:

@@ -102,7 +102,7 @@ def test_least_cost_refuses_a_keep_that_sampling_does_not_find() -> None:
     with pytest.raises(InfeasibleError) as caught:
         placed(spec, one(nodes=4), profiles, Mode.LEAST_COST)
     found = {clash.wish: clash.relaxation for clash in caught.value.clashes}
-    assert found.keys() == {"keep 0.95 of p", "its deadline of p"}
+    assert found.keys() == {"keep 0.95 of p", "the deadline of p"}
     assert found["keep 0.95 of p"].startswith("keep 0.8")
 
 

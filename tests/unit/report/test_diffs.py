@@ -7,8 +7,8 @@ from engine.model.identifiers import MicroDollars, PipelineName, PlanId, TaskNam
 from engine.planning import Change, FieldChange, PlanDiff, TaskDiff
 
 
-def moved(price: int) -> str:
-    """Return the line of a task that moves, whose run gets cheaper by ten cents."""
+def moved(price: int, *, ends: bool = True) -> str:
+    """Return the line of a task that moves, whose run or hour gets cheaper by ten cents."""
     task = TaskDiff(
         change=Change.MOVED,
         pipeline=PipelineName("heart"),
@@ -17,6 +17,7 @@ def moved(price: int) -> str:
         cost_micro_dollars=MicroDollars(-100_000),
         end_seconds=None,
         move_micro_dollars=MicroDollars(price),
+        ends=ends,
     )
     difference = PlanDiff(
         old=PlanId("p-aaaaaaaa"),
@@ -37,3 +38,7 @@ def test_a_move_stands_beside_what_it_saves() -> None:
 
 def test_a_move_without_a_price_says_nothing_of_one() -> None:
     assert moved(0).split("us-1/nodes")[1].strip() == "- $0.10"
+
+
+def test_what_serves_saves_by_the_hour() -> None:
+    assert moved(0, ends=False).split("us-1/nodes")[1].strip() == "- $0.10/h"

@@ -34,7 +34,7 @@ def test_cause_rule_words_change_reason_and_cost_are_said() -> None:
         "out of memory, as it passed its memory limit ('x'): more memory (3 GiB), "
         "succeeds with 90%, $0.02"
     )
-    assert remedies.options_text(remedy) == "more memory (3 GiB): 90%, $0.02"
+    assert remedies.options_text(remedy) == "more memory (3 GiB): 90 %, $0.02"
 
 
 def test_where_nothing_follows_no_amounts_are_said() -> None:

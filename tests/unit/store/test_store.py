@@ -279,6 +279,24 @@ class TestLock:
         assert killed.returncode == -9
         lock_folder(tmp_path).release()
 
+    def test_a_full_disk_is_named_and_leaves_no_lock(self, tmp_path: Path) -> None:
+        (tmp_path / "engine.lock").symlink_to("/dev/full")
+        with pytest.raises(RetryableError, match=r"engine\.lock' cannot be written: No space"):
+            lock_folder(tmp_path)
+        (tmp_path / "engine.lock").unlink()
+        (tmp_path / "engine-one.lock").symlink_to("/dev/full")
+        with pytest.raises(RetryableError, match=r"engine-one\.lock"):
+            lock_folder(tmp_path, "one")
+        lock_folder(tmp_path).release()
+
+    @pytest.mark.parametrize("blocked", ["home", "home/engine.lock"])
+    def test_a_folder_that_cannot_be_written_is_named(self, tmp_path: Path, blocked: str) -> None:
+        (tmp_path / blocked).parent.mkdir(exist_ok=True)
+        (tmp_path / blocked).symlink_to("/proc/none/there")
+        with pytest.raises(RetryableError, match=rf"{blocked}' cannot be written") as refused:
+            lock_folder(tmp_path / "home")
+        assert "BERTH_HOME" in refused.value.fix
+
 
 def test_several_missing_columns_are_found(ledger: SqlLedger) -> None:
     ledger.commit("test", [cursor()])

@@ -79,7 +79,7 @@ def test_a_training_done_again_has_the_same_metrics(trained: HeartTasks, tmp_pat
     again = reproducing.again(tmp_path, kept(trained, tmp_path), seconds_max=120)
     assert again.reproduced
     assert "fit_seconds" not in again.names
-    assert "1 of 1 trainings came out the same" in again_text([again])
+    assert "1 of 1 training came out the same" in again_text([again])
 
 
 def test_a_metric_that_comes_out_otherwise_is_shown() -> None:
@@ -193,7 +193,7 @@ def test_two_runs_show_all_metrics_and_only_what_differs(trained: HeartTasks) ->
         metrics=found.metrics,
     )
     text = compared_text("r-1", "r-2", ([found], [other]))
-    assert "1 differences in data" in text
+    assert "1 difference in data" in text
     assert "metrics.quality" in text
     assert "environment" not in text.splitlines()[2]
     assert compared_text("r-1", "r-2", ([], [])) == "Neither run has trained anything."

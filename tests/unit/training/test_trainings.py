@@ -128,7 +128,7 @@ def test_the_same_training_has_the_same_name_and_another_one_has_another(
     said = capsys.readouterr().out
     assert "script" in said
     assert "data.data.csv" in said
-    assert "1 differences in data" in said
+    assert "1 difference in data" in said
 
 
 def test_a_script_done_again_comes_out_the_same_until_its_data_change(
@@ -137,7 +137,7 @@ def test_a_script_done_again_comes_out_the_same_until_its_data_change(
     assert berth("train", "script.py", "data.csv") == 0
     name = newest(tmp_path).run_id
     assert berth("reproduce", name) == 0
-    assert "1 of 1 trainings came out the same" in capsys.readouterr().out
+    assert "1 of 1 training came out the same" in capsys.readouterr().out
     (tmp_path / "data.csv").write_text("4")
     assert berth("reproduce", name) == 1
     said = capsys.readouterr().out

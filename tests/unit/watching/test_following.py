@@ -237,6 +237,20 @@ class TestBeforeASuperAlarm:
     def test_not_of_another_pipeline(self, world: World) -> None:
         assert not self.again(world)
 
+    def test_one_that_comes_again_knows_of_its_own(self, world: World) -> None:
+        """A roll-back that seemed to help blames nothing any more when the trouble is back."""
+        world.grouper.pipelines = (PipelineName("heart"),)
+        alarmed(world)
+        (group,) = world.groups()
+        done(world, parameters={BACK: "sha256:1", SINCE: group.opened_at - 0.5})
+        serves(world, "sha256:1")
+        measured(world, *USUAL, *USUAL)
+        assert [one.verdict for one in checks(world)] == [Verdict.CONFIRMS]
+        assert world.groups()[0].state is SuperAlarmState.RESOLVED
+        measured(world, *WORSE)
+        assert [one.verdict for one in checks(world)] == [Verdict.DENIES]
+        assert world.groups()[0].times == 2
+
 
 class TestRetraining:
     def test_one_that_changed_nothing_denies_causes_of_data_and_model(self, world: World) -> None:

@@ -10,7 +10,7 @@ from engine.model.alarms import Alarm, SuperAlarmState
 from engine.model.intake import Firing, FiringState, Sender
 from engine.model.records import ALARMS, FIRINGS, FOLDINGS, SENDERS, Put
 from engine.testing.watch_suites import alarm as sample_alarm
-from engine.watching import receiving
+from engine.watching import receiving, returning
 from tests.support.watch_world import LOST, World
 
 
@@ -210,6 +210,28 @@ def test_an_alarm_that_was_made_and_not_grouped_before_a_crash_is_made_again(
     world.start()
     rest(world)
     assert [len(group.alarms) for group in world.groups()] == [1]
+
+
+@pytest.mark.parametrize("kept", [50, 0])
+def test_an_alarm_of_an_earlier_time_is_not_made_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    """Whether it is among those that are kept of that time, or that time had more."""
+    monkeypatch.setattr(returning, "ALARMS_KEPT", kept)
+    send(world, firing("a", world, ended_at=world.clock.now()))
+    rest(world)
+    first = stored(world, "prom/a")
+    world.clock.advance(400.0)
+    rest(world)
+    again = firing("b", world, ended_at=world.clock.now())
+    same = dataclasses.replace(again.alarm, series=first.alarm.series)
+    send(world, dataclasses.replace(again, alarm=same))
+    rest(world)
+    assert [one.times for one in world.groups()] == [2]
+    send(world, dataclasses.replace(first, firing_id="prom/first"))
+    world.start()
+    rest(world)
+    assert [(one.times, len(one.alarms)) for one in world.groups()] == [(2, 1)]
 
 
 def test_slow_steps_take_less_and_quick_ones_more(

@@ -164,11 +164,12 @@ def test_a_group_stays_open_while_its_remedy_is_under_way(world: World) -> None:
     assert world.groups()[0].state is SuperAlarmState.RESOLVED
 
 
-def test_what_alarms_after_the_end_is_a_new_group(world: World) -> None:
+def test_what_alarms_long_after_the_end_is_a_new_group(world: World) -> None:
     world.causes.answer = (dataclasses.replace(DATA, belief=0.2),)
     world.measure(500.0, gauge)
     for _ in range(7):
         world.measure(1.0, gauge)
+    world.clock.advance(world.policy.flap_seconds)
     world.measure(500.0, gauge)
     states = [group.state for group in world.groups()]
     assert states == [SuperAlarmState.RESOLVED, SuperAlarmState.OPEN]

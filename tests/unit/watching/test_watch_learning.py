@@ -97,6 +97,16 @@ def test_a_verdict_that_comes_later_is_told_once(world: World) -> None:
     assert causes.verdicts[SuperAlarmId("SA-1")] is False
 
 
+def test_a_verdict_on_an_earlier_time_is_not_of_the_newest(world: World) -> None:
+    causes = LearningCauses()
+    desk = Desk(world.ledger, world.clock, world.policy, world.watcher.term)
+    again = dataclasses.replace(over("SA-1", 9.0), times=2, reopened_at=6.0)
+    world.ledger.commit("test", [Put(SUPER_ALARMS, each) for each in (again, over("SA-2", 1.0))])
+    said = {SuperAlarmId("SA-1"): (5.0, True), SuperAlarmId("SA-2"): (5.0, True)}
+    Learning(desk, OneGroup(), causes, lambda _: said).step()
+    assert causes.verdicts == {SuperAlarmId("SA-2"): True}
+
+
 class CheckingCauses(LearningCauses):
     """A cause finder that remembers what it was told of checks."""
 

@@ -6,8 +6,8 @@ import pytest
 
 from api.messages.context import Context
 from api.web import cells
+from api.web.views import alarm_surroundings, reaches
 from api.web.views import alarms as views
-from api.web.views import reaches
 from engine.model import alarms, dispatches, plans
 from engine.model.identifiers import PipelineName
 
@@ -34,6 +34,23 @@ def test_a_silenced_group_says_until_when(group: alarms.SuperAlarm) -> None:
         group, state=alarms.SuperAlarmState.SILENCED, silenced_until=AT + 3_600
     )
     assert views.state(silenced).note == "until 2026-09-21 15:13:20"
+
+
+def test_one_that_came_again_says_so_and_its_earlier_times_stand_in_order(
+    group: alarms.SuperAlarm,
+) -> None:
+    coming = alarms.Coming(opened_at=AT - 900, ended_at=AT - 600, count=3, alarms=())
+    again = dataclasses.replace(group, times=2, earlier=(coming,))
+    assert views.state(again).note == "came again, 2nd time"
+    rows = alarm_surroundings.in_order(again, ()).rows
+    told = [row[2].text for row in rows if row[1].text == "came"]
+    assert told == [
+        "came, time 1: over by itself after 5 min, 3 alarms; no cause was found",
+        "came again, 2nd time",
+    ]
+    assert rows[0][2].text == told[0]
+    once = alarm_surroundings.in_order(group, ()).rows
+    assert "came" not in {row[1].text for row in once}
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_without_super_alarms_the_page_says_what_is_watched(
     filled: Ledger, browser: TestClient
 ) -> None:
     filled.commit("test.forget", [records.Delete(records.SUPER_ALARMS, "SA-1")])
-    assert "1 signals are watched, the last one was seen at" in browser.get("/").text
+    assert "1 signal is watched, the last one was seen at" in browser.get("/").text
 
 
 def test_what_users_wrote_is_escaped(filled: Ledger, browser: TestClient) -> None:
@@ -189,7 +189,7 @@ def test_people_judge_note_split_and_merge_on_the_page(
     )
     answer = browser.post("/alarms/SA-1/merge", data={"other": apart})
     assert answer.headers["location"] == "/alarms/SA-1"
-    assert "First cause right: 2026-09 0% (0 of 1)." in browser.get("/alarms").text
+    assert "First cause right: 2026-09 0 % (0 of 1)." in browser.get("/alarms").text
 
 
 def test_people_judge_checks_on_the_page(

@@ -4,9 +4,11 @@ import dataclasses
 
 import pytest
 
+from api.report import explanations
 from api.web import cells
 from api.web.views import plans as views
 from engine.model import plans
+from engine.model.identifiers import TaskName
 
 NOTHING = "\u2013"
 
@@ -55,6 +57,19 @@ def test_tasks_of_several_pipelines_have_their_pipeline_before_them(plan: plans.
     both = dataclasses.replace(plan, request=request)
     assert texts(views.assignments(both))[0][0] == "heart/etl"
     assert views.title(both) == "heart, lung: 4 tasks, one of them serving"
+
+
+def test_a_plan_in_the_middle_of_a_run_says_how_many_tasks_ended(plan: plans.Plan) -> None:
+    done = {plan.request.pipelines[0].name: (TaskName("etl"),)}
+    later = dataclasses.replace(plan, request=dataclasses.replace(plan.request, done=done))
+    assert views.title(later) == "heart: 2 tasks, one of them serving, 1 ended already"
+
+
+def test_candidates_of_a_serve_task_are_priced_by_the_hour(plan: plans.Plan) -> None:
+    etl, serve = plan.placement.assignments
+    assert explanations.cost(48_000, etl) == "$0.048"
+    assert explanations.cost(48_000, serve) == "$0.048/h"
+    assert explanations.cost(None, serve) == NOTHING
 
 
 def test_promises_say_what_was_asked_and_what_is_forecast(plan: plans.Plan) -> None:

@@ -79,8 +79,8 @@ def test_an_attempt_has_what_it_held_and_used(attempt: dispatches.Attempt) -> No
     usage = dispatches.Usage(duration_seconds=2.0, cpu_seconds=1.0, memory_gib_peak=0.25)
     ended = dataclasses.replace(attempt, usage=usage, exit_code=0)
     (before,), (after,) = runs.attempt_list([attempt]).rows, runs.attempt_list([ended]).rows
-    assert [cell.text for cell in before[4:]] == [NOTHING, "0.5 GiB", *[NOTHING] * 4]
-    assert [cell.text for cell in after[4:9]] == ["0.25 GiB", "0.5 GiB", "1.0 s", "2.0 s", "0"]
+    assert [cell.text for cell in before[4:]] == ["\u2013 of 0.5 GiB", *[NOTHING] * 4]
+    assert [cell.text for cell in after[4:8]] == ["0.25 of 0.5 GiB", "1.0 s", "2.0 s", "0"]
 
 
 def test_a_deployment_that_lags_is_a_warning(deployment: dispatches.Deployment) -> None:
@@ -125,7 +125,7 @@ def test_a_service_says_what_it_should_hold_once_that_is_known(
     rows = [runs.deployments([deployment], sizes, AT + 5).rows[0] for sizes in known]
     assert [row[-1].text for row in rows] == [
         NOTHING,
-        "what it holds",
+        "as much as now",
         "1.5 GiB of memory in place of 4",
     ]
 
@@ -174,4 +174,4 @@ def test_an_empty_pool_and_its_gpus(plan: plans.Plan) -> None:
         plan.request.fleet, clusters=(dataclasses.replace(cluster, pools=(pool,)),)
     )
     (row,) = clusters.pools(fleet, {}, []).rows
-    assert (row[4].text, row[7].text) == (NOTHING, "8 \N{MULTIPLICATION SIGN} A100")
+    assert (row[4].text, row[6].note) == (NOTHING, "8 \N{MULTIPLICATION SIGN} A100")

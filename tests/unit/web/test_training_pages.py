@@ -63,7 +63,7 @@ def test_a_run_has_a_page_with_the_records_of_its_trainings(
 
 def test_two_trainings_stand_side_by_side(trained: tuple[str, str], browser: TestClient) -> None:
     text = browser.get(f"/records/{trained[0]}/{trained[1]}").text
-    assert "1 differences in data, code, parameters and environment." in text
+    assert "1 difference in data, code, parameters and environment." in text
     assert "data.heart.csv" in text
     assert "<h2>What else differs</h2>" in text
     assert "<td>quality</td>" in text

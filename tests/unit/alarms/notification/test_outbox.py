@@ -27,6 +27,7 @@ from engine.testing.clocks import ManualClock
 from engine.testing.watch_suites import alarm, group
 from engine.watching import WatchPolicy
 from engine.watching.desk import Desk
+from engine.watching.returning import over
 from tests.support.watch_world import pipeline
 
 OPS = Channel(name="ops", kind=ChannelKind.WEBHOOK, url="http://ops")
@@ -114,6 +115,75 @@ def test_who_took_it_is_left_alone_until_the_time_is_over(post: Post) -> None:
     assert post.tell(worse) == ["acknowledge"]
     assert post.tell(grown(worse, state=SuperAlarmState.OPEN)) == ["again"]
     assert post.tell(grown(worse, state=SuperAlarmState.RESOLVED)) == ["resolve"]
+
+
+class TestFlapping:
+    """What comes and goes is told twice, not every time: when it came, and when it stays away."""
+
+    AWAY_SECONDS = 1_800.0
+    QUIET = Quiet(begins=0, ends=60, zone="UTC")
+
+    @pytest.fixture
+    def flapping(self, post: Post) -> Post:
+        notifier = OutboxNotifier(post.ledger, post.clock, [OPS], away_seconds=self.AWAY_SECONDS)
+        return dataclasses.replace(post, notifier=notifier)
+
+    def come(self, post: Post, times: int, **changes: object) -> list[str]:
+        return post.tell(grown(WARNING, times=times, **changes))
+
+    def go(self, post: Post, times: int) -> list[str]:
+        now = post.clock.now()
+        return post.tell(over(grown(WARNING, times=times), now))
+
+    def test_the_first_end_is_told_at_once_and_later_ones_when_it_stays_away(
+        self, flapping: Post
+    ) -> None:
+        assert self.come(flapping, 1) == ["trigger"]
+        assert self.go(flapping, 1) == ["resolve"]
+        assert self.come(flapping, 2) == ["reopen"]
+        for times in (2, 3, 4):
+            flapping.clock.advance(60.0)
+            assert self.go(flapping, times) == []
+            flapping.clock.advance(self.AWAY_SECONDS - 60.0)
+            assert self.come(flapping, times + 1) == ["edit"]
+        assert self.go(flapping, 5) == []
+        flapping.clock.advance(self.AWAY_SECONDS - 1.0)
+        assert not flapping.courier.step()
+        flapping.clock.advance(1.0)
+        flapping.courier.step()
+        assert [event for event, _ in flapping.target.told][-2:] == ["edit", "resolve"]
+        assert len({key for _, key in flapping.target.told}) == 1
+
+    def test_what_a_person_closes_is_told_at_once(self, flapping: Post) -> None:
+        self.come(flapping, 2)
+        closed = grown(WARNING, times=2, state=SuperAlarmState.RESOLVED)
+        assert flapping.tell(closed) == ["resolve"]
+
+    def test_people_are_called_when_it_comes_again_worse(self, flapping: Post) -> None:
+        self.come(flapping, 1)
+        self.go(flapping, 1)
+        assert self.come(flapping, 2, severity=Severity.CRITICAL) == ["again"]
+        assert self.come(flapping, 2, severity=Severity.CRITICAL, owner="ann") == ["edit"]
+
+    def test_quiet_hours_hold_it_back_until_it_can_be_told(self, flapping: Post) -> None:
+        self.come(flapping, 1)
+        self.go(flapping, 1)
+        quiet = dataclasses.replace(OPS, quiet=self.QUIET)
+        flapping.notifier = OutboxNotifier(flapping.ledger, flapping.clock, [quiet])
+        assert self.come(flapping, 2) == []
+        assert self.come(flapping, 2, owner="ann") == []
+        flapping.clock.advance(3_600.0)
+        flapping.courier.step()
+        assert [event for event, _ in flapping.target.told][-1] == "reopen"
+
+    def test_what_is_told_meanwhile_is_remembered(self, flapping: Post) -> None:
+        """It comes again while its end is being told."""
+        self.come(flapping, 1)
+        flapping.target.meanwhile = grown(WARNING, times=2)
+        assert self.go(flapping, 1) == ["resolve"]
+        assert flapping.message().is_end_told
+        flapping.courier.step()
+        assert [event for event, _ in flapping.target.told] == ["trigger", "resolve", "reopen"]
 
 
 def test_what_was_over_before_it_was_told_is_not_told(post: Post) -> None:

@@ -39,6 +39,10 @@ MESSAGE = Message(
 )
 EDIT = dataclasses.replace(MESSAGE, sent_pings=1, revision=2, reference="C1/17.1")
 AGAIN = dataclasses.replace(EDIT, pings=2)
+BACK = dataclasses.replace(
+    EDIT, group=dataclasses.replace(MESSAGE.group, times=3), is_end_told=True
+)
+"""Of what came again after its end was told."""
 
 
 class Server:
@@ -83,9 +87,11 @@ def channel(kind: ChannelKind, url: str, **more: Any) -> Channel:  # noqa: ANN40
 
 def test_a_webhook_gets_one_key_for_all_edits(server: Server) -> None:
     target = target_of(channel(ChannelKind.WEBHOOK, server.url, token="t"))
-    for message in (MESSAGE, EDIT, AGAIN):
+    for message in (MESSAGE, EDIT, AGAIN, BACK):
         assert target.send(message) == "berth/SA-1"
-    assert [body["event"] for _, _, body in server.seen] == ["trigger", "edit", "again"]
+    told = [body["event"] for _, _, body in server.seen]
+    assert told == ["trigger", "edit", "again", "reopen"]
+    assert "open, came again, 3rd time" in server.seen[3][2]["text"]
     assert {body["dedup_key"] for _, _, body in server.seen} == {"berth/SA-1"}
     _, headers, body = server.seen[1]
     assert headers["Authorization"] == "Bearer t"
@@ -98,21 +104,23 @@ def test_slack_posts_once_and_edits_in_place(server: Server) -> None:
     assert target.send(MESSAGE) == "C1/17.1"
     target.send(EDIT)
     target.send(AGAIN)
+    target.send(BACK)
     assert [path for path, _, _ in server.seen] == [
         "/chat.postMessage",
         "/chat.update",
         "/chat.update",
         "/chat.postMessage",
+        "/chat.update",
     ]
     assert server.seen[3][2]["thread_ts"] == "17.1"
     assert "&lt;moved&gt;" in json.dumps(server.seen[0][2]["blocks"])
 
 
-def test_an_incoming_webhook_of_slack_is_told_calls_only(server: Server) -> None:
+def test_an_incoming_webhook_of_slack_is_told_calls_and_what_comes_again(server: Server) -> None:
     target = target_of(channel(ChannelKind.SLACK, server.url))
-    for message in (MESSAGE, EDIT, AGAIN):
+    for message in (MESSAGE, EDIT, AGAIN, BACK):
         target.send(message)
-    assert len(server.seen) == 2
+    assert len(server.seen) == 3
 
 
 @pytest.mark.parametrize(
@@ -139,10 +147,12 @@ def test_pagerduty_gets_events_of_its_second_version(server: Server) -> None:
     taken = dataclasses.replace(
         EDIT, group=dataclasses.replace(MESSAGE.group, state=SuperAlarmState.ACKNOWLEDGED)
     )
-    for message in (MESSAGE, taken, over):
+    back = dataclasses.replace(taken, is_end_told=True)
+    for message in (MESSAGE, taken, over, back):
         target.send(message)
     bodies = [body for _, _, body in server.seen]
-    assert [body["event_action"] for body in bodies] == ["trigger", "acknowledge", "resolve"]
+    actions = [body["event_action"] for body in bodies]
+    assert actions == ["trigger", "acknowledge", "resolve", "trigger"]
     assert {(body["routing_key"], body["dedup_key"]) for body in bodies} == {("R1", "berth/SA-1")}
     assert set(bodies[0]["payload"]) >= {"summary", "source", "severity"}
     assert "payload" not in bodies[1]
@@ -214,6 +224,19 @@ def test_mail_is_one_thread_and_edits_are_left_out(mail: type[Smtp]) -> None:
     assert first["Message-ID"] == second["In-Reply-To"] == "<SA-1@berth>"
     assert "Likely cause: f <moved>" in first.get_content()
     assert mail.steps == ["mail:25", "mail:25"]
+
+
+def test_mails_of_what_comes_again_and_ends_again_are_told_apart(mail: type[Smtp]) -> None:
+    """Two mails of one id would be shown as one."""
+    over = dataclasses.replace(
+        EDIT, group=dataclasses.replace(MESSAGE.group, state=SuperAlarmState.RESOLVED)
+    )
+    over_again = dataclasses.replace(over, group=dataclasses.replace(over.group, times=3))
+    for message in (over, BACK, over_again):
+        target_of(posted("smtp+plain://mail")).send(message)
+    ids = [each["Message-ID"] for each in mail.sent]
+    assert ids == ["<SA-1.1.resolve@berth>", "<SA-1.1.reopen.3@berth>", "<SA-1.1.resolve.3@berth>"]
+    assert {each["In-Reply-To"] for each in mail.sent} == {"<SA-1@berth>"}
 
 
 def test_mail_is_encrypted_unless_told_otherwise(mail: type[Smtp]) -> None:
