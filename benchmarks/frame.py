@@ -11,6 +11,7 @@ import argparse
 import ast
 import dataclasses
 import datetime
+import gzip
 import importlib
 import json
 import os
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent
+GZIP = b"\x1f\x8b"
 NOT_BENCHMARKS = {"frame.py", "__init__.py", "__main__.py"}
 
 
@@ -85,6 +87,11 @@ def at_least(name: str, value: float, bar: float, *, unit: str = "", anchor: str
     )
 
 
+def no_data(what: str, pattern: str) -> Figure:
+    """Return the figure that says what could not be measured; it never holds."""
+    return Figure(name=f"{what}: files like {pattern}", value=0.0, bar="at least 1", holds=False)
+
+
 def informs(name: str, value: float, *, unit: str = "", anchor: str = "") -> Figure:
     """Returns a figure without a bar."""
     return Figure(name=name, value=value, unit=unit, anchor=anchor)
@@ -116,6 +123,13 @@ class Context:
         if not found:
             raise MissingDataError(self.data, pattern)
         return found
+
+    def text(self, path: Path) -> str:
+        """Return the text of a file, unpacked where gzip packed it, whatever its name ends in."""
+        content = path.read_bytes()
+        if content.startswith(GZIP):
+            content = gzip.decompress(content)
+        return content.decode()
 
     def file(self, pattern: str) -> Path:
         """Returns the first file that matches."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from forecasting.remedies.chooser import LearnedRemedies
     from forecasting.services import HourlySizer
     from forecasting.tasks import TaskForecaster
+    from forecasting.totals import adding_up, with_totals
 
 __all__ = [
     "DemandChooser",
@@ -28,9 +29,11 @@ __all__ = [
     "LearningStore",
     "PoolForecaster",
     "TaskForecaster",
+    "adding_up",
     "learn",
     "read_history",
     "weeks",
+    "with_totals",
 ]
 
 _HOMES = {
@@ -40,9 +43,11 @@ _HOMES = {
     "LearningStore": "forecasting.learning.store",
     "PoolForecaster": "forecasting.pools.forecaster",
     "TaskForecaster": "forecasting.tasks",
+    "adding_up": "forecasting.totals",
     "learn": "forecasting.learning.fitting",
     "read_history": "forecasting.history",
     "weeks": "forecasting.learning.promises",
+    "with_totals": "forecasting.totals",
 }
 
 

@@ -113,12 +113,14 @@ def preset(kind: TaskKind, attributes: Mapping[str, Scalar]) -> dict[Quantity, f
     start, memory = _STARTS[kind]
     seconds = start + work / cores
     memory += max((_LIBRARIES_GIB.get(family, 0.0) for family in size.families), default=0.0)
+    small = kind is TaskKind.PACKAGE and _SMALL_MODELS.issuperset(size.families)
+    held = 0.0 if small else size.gib
     return {
         Quantity.DURATION: seconds,
         Quantity.CPU: (start + work) / seconds,
-        Quantity.MEMORY: memory + _MEMORY_FACTOR[kind] * size.gib / cores,
+        Quantity.MEMORY: memory + _MEMORY_FACTOR[kind] * held / cores,
         Quantity.DISK: 0.01 + 2.0 * size.gib,
-        Quantity.NETWORK: 8.0 * 1024 * size.gib / max(seconds, 1.0),
+        Quantity.NETWORK: min(8.0 * 1024 * held / max(seconds, 1.0), _MOST_MEGABITS),
         Quantity.GPU_MEMORY: network_gib(attributes),
     }
 
@@ -169,6 +171,12 @@ _MEMORY_FACTOR = {
     TaskKind.PACKAGE: 2.0,
 }
 """GiB in memory for one GiB of text, in tasks that hold it all."""
+
+
+_SMALL_MODELS = frozenset({"tree", "boosting", "logistic", "arima", "transformer", "graph"})
+"""Families whose models do not grow with the rows: to package one takes no room for the data."""
+_MOST_MEGABITS = 1_000.0
+"""A task without runs is not taken to be faster with its data than a link of 1 Gbit/s."""
 
 
 def _cores(kind: TaskKind, size: Size) -> float:

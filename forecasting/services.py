@@ -1,10 +1,10 @@
 """What running services should hold in the next hour, and what their requests will ask for.
 
 The port `ServiceSizer`. Each resource is sized over all services that were measured
-(`profiles.rightsizing`): the family and its knob are chosen by back-test for the allowed share of
-shortage. Where requests are known, the cores of the coming hours are told from the forecast of
-requests (`profiles.request_load`), and the next hour's count where they ask for more. A service
-with nobody beside it teaches itself: its past is cut in two.
+(`profiles.rightsizing`): the family and its knob are chosen by back-test for the share of shortage
+with which the service keeps its promises. Where requests are known, the cores of the coming hours
+are told from the forecast of requests (`profiles.request_load`), and the next hour's count where
+they ask for more. A service with nobody beside it teaches itself: its past is cut in two.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ import numpy as np
 from engine.model.capacity import DemandSeries
 from engine.model.profiles import QUANTILE_LEVELS, Quantiles
 from engine.model.resources import Resource
-from engine.model.sizing import ServiceSize, ServiceUse, SizedAmount, SizingPolicy
+from engine.model.sizing import (
+    WHOLE_HOURS,
+    ServiceSize,
+    ServiceUse,
+    SizedAmount,
+    SizingPolicy,
+)
 from engine.ports import DemandForecaster
 from forecasting.conformal import rising
 from forecasting.profiles.possible import possible
@@ -34,8 +40,6 @@ _FEWEST_TO_FORECAST = 48
 """Hours of requests from which they are forecast; before, the last hour stands for the next."""
 _AHEAD_HOURS = 24
 _LEAST = 1e-3
-_WHOLE_WINDOW = frozenset({Resource.MEMORY, Resource.GPU_MEMORY})
-"""Of these one sample too many ends the process, so an hour counts as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +93,26 @@ class HourlySizer:
         found: list[_Told | None] = [None] * len(services)
         if not known.any() or not np.nanmax(used[known]) > 0:
             return found
-        whole = resource in _WHOLE_WINDOW
-        allowed = policy.memory_short if whole else policy.others_short
+        whole = resource in WHOLE_HOURS
+        allowed = [policy.allowed(resource, each.promised) for each in services]
         mine = used[known]
         sizer = Rightsizer(
             mine if len(mine) > 1 else _halves(mine[0]),
             violation=Violation.WINDOW if whole else Violation.SAMPLE,
             seed=self._seed,
         )
-        chosen = sizer.choose(allowed)
         next_hour = np.full((len(mine), 1, mine.shape[2]), np.nan)
         first = max(mine.shape[1] + 1 - policy.stands_hours, 1)
-        rows, amounts = sizer.recommend(
-            np.concatenate([mine, next_hour], axis=1), chosen, first_hour=first
-        )
-        for row, place in enumerate(np.flatnonzero(known)):
-            # Smaller only where each hour of the last day would have wanted it smaller.
-            most = float(amounts[rows.service == row].max())
-            found[int(place)] = _Told(max(most, _LEAST), chosen, len(mine))
+        until_next = np.concatenate([mine, next_hour], axis=1)
+        places = [int(place) for place in np.flatnonzero(known)]
+        for share in sorted({allowed[place] for place in places}):
+            chosen = sizer.choose(share)
+            rows, amounts = sizer.recommend(until_next, chosen, first_hour=first)
+            for row, place in enumerate(places):
+                if allowed[place] == share:
+                    # Smaller only where each hour of the last day would have wanted it smaller.
+                    most = float(amounts[rows.service == row].max())
+                    found[place] = _Told(max(most, _LEAST), chosen, len(mine))
         return found
 
     def _ahead(self, services: Sequence[ServiceUse], at: float) -> list[tuple[Quantiles, ...]]:
@@ -183,7 +189,7 @@ def _amount(
     policy: SizingPolicy,
 ) -> SizedAmount:
     """Return one amount with the reason to change it or not."""
-    allowed = policy.memory_short if resource in _WHOLE_WINDOW else policy.others_short
+    allowed = policy.allowed(resource, service.promised)
     wanted, method = told.wanted, told.chosen.family.value
     if resource is Resource.CPU and ahead:
         level = min(1.0 - allowed, QUANTILE_LEVELS[-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,12 @@ def forecast(  # noqa: PLR0913 - each is an option of the command
     ] = "",
     *,
     pool: Annotated[str, typer.Option(help="One pool of the file; all of them without it.")] = "",
+    total: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PART,...", help="A series that is a sum; `*` in a part: any text."
+        ),
+    ] = None,
     horizon: Annotated[str, typer.Option(help="How far ahead: 48h, 14d.")] = "7d",
     png: Annotated[Path | None, typer.Option(help="Also draw it into this PNG file.")] = None,
     svg: Annotated[Path | None, typer.Option(help="Also draw it into this SVG file.")] = None,
@@ -51,10 +58,11 @@ def forecast(  # noqa: PLR0913 - each is an option of the command
     is_file = bool(subject) and (path.suffix == ".csv" or path.is_file())
     question = ForecastQuestion(
         pool=pool if is_file or not subject else subject,
+        totals=_totals(total or ()),
         horizon_hours=hours_of(horizon),
         seed=seed,
         as_of=instant(as_of) if as_of else None,
-        demand=read_text(path, "demand") if is_file else "",
+        demand=_demand(path) if is_file else "",
         source=path.name if is_file else "",
         holidays=read_text(holidays, "holidays") if holidays else "",
         zone=talk.style().zone,
@@ -155,6 +163,34 @@ def _refuse_pipeline(path: Path) -> None:
         message = f"{str(path)!r} is a pipeline; `berth forecast` takes past demand as CSV"
         fix = f"berth plan {path} --show-profile TASK"
         raise InvalidInputError("the command line", [Fault(code="U001", message=message, fix=fix)])
+
+
+def _demand(path: Path) -> str:
+    """Return the text of a file of demand; an empty one is not taken for none."""
+    from api.messages.files import read_text
+    from engine.model.errors import Fault, InvalidInputError
+
+    text = read_text(path, "demand")
+    if not text:
+        raise InvalidInputError(str(path), [Fault(code="C001", message="the file is empty")])
+    return text
+
+
+def _totals(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the parts of each total of `NAME=PART,...`."""
+    from engine.model.errors import Fault, InvalidInputError
+
+    found: dict[str, tuple[str, ...]] = {}
+    for each in given:
+        name, _, parts = each.partition("=")
+        listed = tuple(part.strip() for part in parts.split(",") if part.strip())
+        if not name.strip() or not listed:
+            message = f"`--total {each}` is not understood"
+            fix = "write `--total NAME=POOL,POOL`, such as `--total 'all=*'`"
+            fault = Fault(code="U001", message=message, fix=fix)
+            raise InvalidInputError("the command line", [fault])
+        found[name.strip()] = (*found.get(name.strip(), ()), *listed)
+    return found
 
 
 def _draw(talk: Talk, path: Path | None, fans: tuple[DemandFan, ...], *, png: bool) -> None:

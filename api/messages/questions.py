@@ -97,7 +97,8 @@ class CapacityQuestion:
 class ForecastQuestion:
     """Demand of one pool, or of each, is to be forecast.
 
-    pool: "" for all of them; the others as in `CapacityQuestion`.
+    pool: "" for all of them; the others as in `CapacityQuestion`. totals: series that are sums, by
+    name, with their parts: pools, other totals, or patterns of names of pools.
     """
 
     pool: str = ""
@@ -108,6 +109,7 @@ class ForecastQuestion:
     source: str = ""
     holidays: str = ""
     zone: str = "UTC"
+    totals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

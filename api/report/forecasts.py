@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from api.report import phrases, words
 from api.report.tables import PLAIN, Column, Style, following, paragraph, table
+from engine.capacity import NUMBERED_BEFORE
 from engine.model.capacity import DemandFan, DemandForecast
 from engine.model.profiles import Quantiles
 
@@ -28,6 +29,8 @@ _NARROWEST = 20
 _MOST_PAST = 0.4
 """Share of a sketch that the past may take."""
 _PAST, _MEDIAN, _P80, _P95, _NOTHING = "\u2022", "\u2500", "\u2593", "\u2591", " "
+_MOST_MASE = 1_000.0
+"""Forecasters bound it there."""
 _COLUMNS = (
     Column(title="FROM"),
     *(Column(title=level, right=True) for level in ("P50", "P80", "P90", "P95", "P99")),
@@ -46,7 +49,7 @@ def forecast_text(fans: Sequence[DemandFan], style: Style = PLAIN, *, rerun: str
 def _one(fan: DemandFan, style: Style) -> str:
     told = fan.forecast
     head = f"{told.pool}: demand in {told.unit} for {words.duration(len(told.hours) * 3_600.0)}"
-    parts = [style.bold(f"{head}, from {phrases.iso(told.starts_at)}")]
+    parts = [style.bold(f"{head}, from {_when(told.starts_at)}")]
     if not style.tabs:
         parts.append(sketch(fan, style.width))
     parts.append(table(_COLUMNS, _days(told), style))
@@ -61,8 +64,13 @@ def _days(told: DemandForecast) -> list[list[str]]:
         hours = told.hours[start : start + _DAY]
         place = max(range(len(hours)), key=lambda at: hours[at].p95)
         at = told.starts_at + (start + place) * 3_600.0
-        rows.append([phrases.iso(at), *(words.amount(_short(v)) for v in hours[place].values)])
+        rows.append([_when(at), *(words.amount(_short(v)) for v in hours[place].values)])
     return rows
+
+
+def _when(at: float) -> str:
+    """Return an instant, or the number of an hour where hours were given by numbers."""
+    return phrases.iso(at) if at >= NUMBERED_BEFORE else f"hour {round(at / 3_600.0):,}"
 
 
 def _short(value: float) -> float:
@@ -71,7 +79,7 @@ def _short(value: float) -> float:
 
 def _evidence(told: DemandForecast) -> str:
     """Return the method and what it did on past nights."""
-    said = f"The hour of each day with the largest P95. By {told.method}; MASE {told.mase:.2f}"
+    said = f"The hour of each day with the largest P95. By {told.method}; MASE {_mase(told)}"
     said += " against the same hour of the day before"
     if not told.coverage:
         return f"{said}; too short to say what its quantiles cover."
@@ -80,6 +88,11 @@ def _evidence(told: DemandForecast) -> str:
         for level, share in told.coverage.items()
     )
     return f"{said}; past hours at or under {held}."
+
+
+def _mase(told: DemandForecast) -> str:
+    """Return the error in words; where the last day again never errs it has no scale."""
+    return f"{told.mase:.2f}" if told.mase < _MOST_MASE else f"{_MOST_MASE:,.0f} or more"
 
 
 def sketch(fan: DemandFan, width: int) -> str:

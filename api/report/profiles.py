@@ -158,7 +158,24 @@ def _sentences(profile: Profile) -> list[str]:
     ]
     if machines:
         lines.append(f"Cheapest machines that fit: {', '.join(machines)}.")
-    return lines
+    return [*lines, *_fastest(profile)]
+
+
+def _fastest(profile: Profile) -> list[str]:
+    """Return which machines that fit end soonest, where that is not the cheapest."""
+    timed = [
+        (fit.duration_seconds_p50, fit)
+        for fit in profile.machines
+        if fit.duration_seconds_p50 is not None
+    ]
+    ranked = sorted(timed, key=lambda each: each[0])[:_MOST_MACHINES]
+    if not ranked or ranked[0][0] == timed[0][0]:
+        return []
+    said = [
+        f"{fit.cluster}/{fit.pool} ({fit.machine}, {words.duration(seconds)})"
+        for seconds, fit in ranked
+    ]
+    return [f"Fastest that fit: {', '.join(said)}."]
 
 
 def grounds_of(profile: Profile) -> tuple[str, ...]:

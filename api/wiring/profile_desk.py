@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 
 import forecasting
@@ -47,7 +48,7 @@ def demand_of(
             raise InvalidInputError("demand", [fault])
         text, source = files.read_text(path, "demand"), str(path)
     days = capacity.read_holidays(question.holidays, zone=question.zone)
-    series = capacity.read_demand(text)
+    series = capacity.read_demand(text, source)
     return tuple(dataclasses.replace(each, holidays=days) for each in series), source
 
 
@@ -119,8 +120,15 @@ class ProfileDesk:
         return None
 
     def forecast(self, question: questions.ForecastQuestion) -> tuple[DemandFan, ...]:
-        """Return the forecast of a pool's demand, or of every pool's."""
+        """Return the forecast of a pool's demand, or of every pool's.
+
+        With totals, all are forecast and moved until they add up.
+        """
         series, source = demand_of(self._parts, question)
+        together = None
+        if question.totals:
+            series, parts = forecasting.with_totals(series, question.totals)
+            together = functools.partial(forecasting.adding_up, parts=parts)
         seed = self._parts.settings.seed if question.seed is None else question.seed
         return self._parts.capacity().fans(
             series,
@@ -129,6 +137,7 @@ class ProfileDesk:
             horizon_hours=question.horizon_hours,
             seed=seed,
             source=source,
+            together=together,
         )
 
     def learning(self) -> LearningReport:

@@ -40,7 +40,7 @@ class Outcome:
 def requests(path: Path) -> list[Run]:
     """Returns the succeeded requests of a file in time order."""
     table = pd.read_csv(path)
-    table = table[table.predict_status == "SUCCEED"].dropna(subset=["exec_time_seconds"])
+    table = table[(table.predict_status == "SUCCEED") & (table.exec_time_seconds >= 0)]
     at = pd.to_datetime(table.gmt_create).astype("datetime64[ns]").astype("int64") / 1e9
     table = table.assign(at=at).sort_values("at", kind="stable")
     return [
@@ -66,9 +66,14 @@ def requests(path: Path) -> list[Run]:
 
 
 def jobs(path: Path) -> list[Run]:
-    """Returns the jobs of a file in time order."""
+    """Returns the jobs of a file in time order; what was not stated counts as 0."""
     table = pd.read_csv(path)
-    table = table.assign(at=table.interval.cumsum())
+    table = table.assign(at=table.interval.fillna(0.0).cumsum())
+    # A clock that went backwards measured nothing.
+    table = table[table.run_time >= 0]
+    for column in ("gpu_num", "cpu_num", "node_num", "wall_time"):
+        given = table[column] if column in table else pd.Series(0.0, index=table.index)
+        table = table.assign(**{column: given.fillna(0.0)})
     return [
         Run(
             name=str(place),

@@ -1,20 +1,17 @@
 """How far forecasts of hourly GPU demand are off, and whether their quantiles cover.
 
-Data: `forecasting/gpu-demand-hourly-*.csv.gz`: a column `hour`, then a series a column; of a file
+Data: `forecasting/gpu-demand-hourly-*.csv*`: a column `hour`, then a series a column; of a file
 with a column `gpus_active_requested` that one only (it also holds counts and capacity). The first
-48 hours are dropped. Each midnight of the last 45 % of the days is an origin, from which 24 and
-168 hours are forecast by `forecasting.series`; trees are learned anew every 14 nights, nothing
-behind an origin is looked at, and 40 nights before the first scored one are walked so that
-weights and errors are known. Anchors are refitted at every origin; their quantiles are those of
-their own errors at the last 30 origins. MASE divides by the mean error of the last day again in
-all hours before the origin; figures are means over series, coverage is pooled. Series by series
-it is the worst.
+48 hours of each file are dropped; series are held against one another by the hour. Each midnight
+of the last 45 % of the days is an origin, from which 24 and 168 hours are forecast by
+`forecasting.series`; trees are learned anew every 14 nights, nothing behind an origin is looked
+at, and 40 nights before the first scored one are walked so that weights and errors are known.
+Anchors are refitted at every origin; their quantiles are those of their own errors at the last 30
+origins. MASE divides by the mean error of the last day again in all hours before the origin;
+figures are means over series, coverage is pooled. Series by series it is the worst.
 """
 
 import argparse
-import csv
-import gzip
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -22,9 +19,12 @@ import numpy as np
 
 from benchmarks import frame
 from benchmarks.forecasting import _series as scores
+from engine.capacity import read_demand
+from engine.model.capacity import DemandSeries
 from forecasting.series import classical, panel, replay
+from forecasting.series.panel import HOUR_SECONDS
 
-PATTERN = "forecasting/gpu-demand-hourly-*.csv.gz"
+PATTERN = "forecasting/gpu-demand-hourly-*.csv*"
 TOTAL = "gpus_active_requested"
 DAY = 24
 DROPPED_HOURS = 48
@@ -71,18 +71,23 @@ def run(context: frame.Context) -> Iterator[frame.Figure]:
 
 def read(context: frame.Context) -> panel.Panel:
     """Returns the series of all files; of equal names the first counts."""
-    named: dict[str, list[float]] = {}
+    named: dict[str, DemandSeries] = {}
     for path in context.files(PATTERN):
-        text = gzip.decompress(path.read_bytes()).decode()
-        rows = list(csv.reader(io.StringIO(text)))
-        header = rows[0]
-        wanted = [TOTAL] if TOTAL in header else header[1:]
-        for name in wanted:
-            column = header.index(name)
-            values = [float(row[column]) if row[column] else np.nan for row in rows[1:]]
-            named.setdefault(name, values[DROPPED_HOURS:])
-    ordered = sorted(named.items())
+        found = read_demand(context.text(path), path.name)
+        total = [series for series in found if series.pool == TOTAL]
+        for series in total or found:
+            named.setdefault(series.pool, series)
+    ends = max(end_of(series) for series in named.values())
+    ordered = []
+    for name, series in sorted(named.items()):
+        unknown = [np.nan] * round((ends - end_of(series)) / HOUR_SECONDS)
+        ordered.append((name, [*series.values[DROPPED_HOURS:], *unknown]))
     return panel.panel(ordered)
+
+
+def end_of(series: DemandSeries) -> float:
+    """Returns the instant after the last hour of a series."""
+    return series.starts_at + len(series.values) * HOUR_SECONDS
 
 
 def nights(series: panel.Panel, hours: int) -> Nights:

@@ -54,7 +54,8 @@ def _scores(runs: list[TrainingRun], *, folds: int) -> Iterator[frame.Figure]:
     yield frame.at_least("class accuracy", accuracy, 99.2, unit="%", anchor=PUBLISHED)
     yield frame.at_most("under-estimates", under, 0.2, unit="%", anchor=PUBLISHED)
     yield frame.informs("memory mean absolute error", error.mean(), unit="MiB")
-    relative = (table.percent - table.percent_true).abs() / table.percent_true
+    busy = table[table.percent_true > 0]
+    relative = (busy.percent - busy.percent_true).abs() / busy.percent_true
     name = "utilisation mean absolute percentage error"
     yield frame.at_most(name, 100.0 * relative.mean(), 7.5, unit="%", anchor="extra trees 7.7")
     covered = 100.0 * (table.memory_true <= table.bound).mean()

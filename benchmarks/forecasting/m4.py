@@ -1,6 +1,6 @@
 """How far forecasts of the M4 competition's hourly series are off, point and interval.
 
-Data: `forecasting/m4-hourly-train*.csv.gz`, one series a row after its name. The last 48 hours of
+Data: `forecasting/m4-hourly-train*.csv*`, one series a row after its name. The last 48 hours of
 each series are the target; what lies before is known. Scores are the competition's: symmetric
 MAPE, MASE in units of the error of the last day again in the known part, OWA by the published
 errors of its Naive 2 (18.383 and 2.395), and the mean scaled interval score of 95 %. CPU time is
@@ -10,7 +10,6 @@ competition's own target, the 48 hours after these files.
 
 import argparse
 import csv
-import gzip
 import io
 import time
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from benchmarks import frame
 from benchmarks.forecasting import _series as scores
 from forecasting.series import classical, engine, panel
 
-PATTERN = "forecasting/m4-hourly-train*.csv.gz"
+PATTERN = "forecasting/m4-hourly-train*.csv*"
 HOURS = 48
 DAY = 24
 NAIVE_2 = (18.383, 2.395)
@@ -94,7 +93,7 @@ def read(context: frame.Context) -> list[tuple[str, list[float]]]:
     """Returns the series of all files by name."""
     named: dict[str, list[float]] = {}
     for path in context.files(PATTERN):
-        rows = csv.reader(io.StringIO(gzip.decompress(path.read_bytes()).decode()))
+        rows = csv.reader(io.StringIO(context.text(path)))
         next(rows)
         for name, *values in rows:
             named.setdefault(name, [float(value) for value in values if value])

@@ -1,16 +1,18 @@
 """How long a night of many series takes, and in what memory: refit, two weeks, back-test.
 
-Data: `forecasting/gpu-demand-hourly-*.csv.gz` as in `forecasting.demand`. Of these series as many
+Data: `forecasting/gpu-demand-hourly-*.csv*` as in `forecasting.demand`. Of these series as many
 as asked for are made: two of them, drawn and shifted by whole weeks, are mixed, made larger or
 smaller and given noise; one in ten has gaps, one in twenty begins late, one in twenty is
 intermittent. `forecasting.series` learns, forecasts 14 days with quantiles and goes through past
 nights, with so many workers; memory is the largest sum over its processes. A part of the series
-is forecast by every backend, and the bytes are compared.
+is forecast by every backend, and the bytes are compared: loky's processes, and a local cluster of
+Dask where its package `distributed` is installed.
 """
 
 import argparse
 import hashlib
 import importlib
+import importlib.util
 import threading
 import time
 from collections.abc import Iterator
@@ -38,7 +40,7 @@ def add_options(group: argparse._ArgumentGroup) -> None:
     """Adds how many series and workers."""
     group.add_argument("--series", type=int, default=1000, help="series to forecast (1000)")
     group.add_argument("--jobs", type=int, default=2, help="workers (2)")
-    group.add_argument("--dask", action="store_true", help="also on a local cluster of Dask")
+    group.add_argument("--dask", action="store_true", help="fail where Dask is not installed")
 
 
 def run(context: frame.Context) -> Iterator[frame.Figure]:
@@ -75,11 +77,13 @@ def same_bytes(made: panel.Panel, jobs: int, *, dask: bool) -> Iterator[frame.Fi
     part = panel.Panel(names=made.names[:count], values=made.values[:count])
     expected = digest(forecast(part, map))
     answers = {"loky": digest(forecast(part, parallel.Workers(jobs=jobs)))}
-    if dask:
+    there = importlib.util.find_spec("distributed") is not None
+    if dask or there:
         answers["dask"] = on_dask(part, jobs)
     differing = sum(answer != expected for answer in answers.values())
+    asked = ", ".join(answers) if "dask" in answers else "loky, for want of Dask alone"
     yield frame.at_most(
-        f"of {', '.join(answers)}: backends with other bytes than one process, {count} series",
+        f"of {asked}: backends with other bytes than one process, {count} series",
         differing,
         0,
     )

@@ -24,6 +24,12 @@ from forecasting.profiles.recommenders import Violation
 from forecasting.profiles.rightsizing import Rightsizer
 from forecasting.profiles.windows import in_hours
 
+PATTERNS = {
+    "GPU memory": "forecasting/genai-pod-gpu-memory-used*.csv*",
+    "host memory": "forecasting/genai-pod-memory-util*.csv*",
+    "GPU use": "forecasting/genai-pod-gpu-duty-cycle*.csv*",
+    "CPU": "forecasting/planetlab-cpu-percent*.npz",
+}
 ALLOWED = 0.02
 ALLOWANCES = (0.005, 0.01, ALLOWED, 0.03, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 SEED = 1
@@ -117,21 +123,26 @@ class Ours:
 
 
 def run(context: frame.Context) -> Iterator[frame.Figure]:
-    """Yields the figures of every resource that has data."""
+    """Yields the figures of every resource that has data, and which have none."""
+    measured = set()
     for resource in _resources(context):
+        measured.add(resource.name)
         yield from _figures(resource)
+    for name, pattern in PATTERNS.items():
+        if name not in measured:
+            yield frame.no_data(name, pattern)
 
 
 def _resources(context: frame.Context) -> Iterator[Resource]:
     """Yields what is to be scored, with its bar of what is held over what VPA holds."""
     rows = QUICK_ROWS if context.quick else None
     pods = (
-        ("GPU memory", "gpu-memory-used*", Violation.WINDOW, 1e7, 0.93, 1.15),
-        ("host memory", "memory-util*", Violation.WINDOW, 1e-3, 1.0, 1.0),
-        ("GPU use", "gpu-duty-cycle*", Violation.SAMPLE, 1.0, None, 1.15),
+        ("GPU memory", Violation.WINDOW, 1e7, 0.93, 1.15),
+        ("host memory", Violation.WINDOW, 1e-3, 1.0, 1.0),
+        ("GPU use", Violation.SAMPLE, 1.0, None, 1.15),
     )
-    for name, pattern, violation, first, bar, margin in pods:
-        for path in context.files(f"forecasting/genai-pod-{pattern}.csv*"):
+    for name, violation, first, bar, margin in pods:
+        for path in sorted(context.data.glob(PATTERNS[name])):
             used = pod_hours(path)
             half = used.shape[1] // 2
             case = Case(learned=used[:, :half], used=used, first_hour=half, goes_on=True)
@@ -143,7 +154,7 @@ def _resources(context: frame.Context) -> Iterator[Resource]:
                 bar=np.inf if bar is None else bar,
                 margin=margin,
             )
-    for path in context.files("forecasting/planetlab-cpu-percent*.npz"):
+    for path in sorted(context.data.glob(PATTERNS["CPU"])):
         days = [in_hours(day[:rows].astype(float), DAY_SAMPLES) for day in np.load(path).values()]
         cases = [
             Case(

@@ -36,6 +36,9 @@ def run(context: frame.Context) -> Iterator[frame.Figure]:
     rates = _table(context, "qps")
     first = rates.timestamp_anon.min()
     for name, pattern, bucket in MEASURES:
+        if not list(context.data.glob(f"forecasting/genai-{pattern}*.csv*")):
+            yield frame.no_data(name, f"forecasting/genai-{pattern}*.csv*")
+            continue
         table = _table(context, pattern)
         start = min(first, table.timestamp_anon.min())
         pods = sorted(set(rates.container_ip) & set(table.container_ip))

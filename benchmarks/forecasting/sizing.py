@@ -1,11 +1,12 @@
 """Memory of workflow tasks: wasted GBh and failed first tries, against published sizing rules.
 
 Every file `forecasting/sizey/trace_*.csv*` is a workflow; of its COMPLETED rows, each process with
-at least 34 runs is replayed in the order `sample(frac=1, random_state=seed)`: the first 30 % are
-history, each later run is sized before its need is known and learned from after it. Memory is
-`peak_rss` in decimal GB, size of the input `rchar`, hours `realtime`. A try that is too small is
-lost as a whole, and the rule says what the next one holds. Every rule gets the same order. The
-sizer under test is `forecasting.profiles.sizing`; the rules are ports (`_sizing_rules`).
+at least 34 runs is replayed in the order `sample(frac=1, random_state=seed)` (a file without such
+a process is passed over): the first 30 % are history, each later run is sized before its need is
+known and learned from after it. Memory is `peak_rss` in decimal GB, size of the input `rchar`,
+hours `realtime`. A try that is too small is lost as a whole, and the rule says what the next one
+holds. Every rule gets the same order. The sizer under test is `forecasting.profiles.sizing`; the
+rules are ports (`_sizing_rules`).
 """
 
 import argparse
@@ -71,6 +72,8 @@ def run(context: frame.Context) -> Iterator[frame.Figure]:
     mine = Score()
     for path in context.files("forecasting/sizey/trace_*.csv*"):
         score, ratio, figures = _workflow(path, seeds)
+        if not score.count:
+            continue
         ratios.append(ratio)
         mine = mine.plus(score)
         yield from figures
@@ -94,7 +97,8 @@ def _workflow(path: Path, seeds: range) -> tuple[Score, float, list[frame.Figure
             ours = ours.plus(replay(MemorySizer(), task))
             for name, make in _sizing_rules.rules().items():
                 scores[name] = scores[name].plus(replay(make(), task))
-        ratios.append(ours.wasted / min(score.wasted for score in scores.values()))
+        best = min(score.wasted for score in scores.values())
+        ratios.append(ours.wasted / best if best else 1.0)
         for name, score in scores.items():
             wasted[name] = wasted.get(name, 0.0) + score.wasted / len(seeds)
         total = total.plus(ours)

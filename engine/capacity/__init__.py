@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from engine.capacity.demand import read_demand
+from engine.capacity.demand import NUMBERED_BEFORE, read_demand
 from engine.capacity.holidays import read_holidays
 from engine.capacity.options import Assumptions
 from engine.capacity.planner import CapacityPlanner
 
-__all__ = ["Assumptions", "CapacityPlanner", "read_demand", "read_holidays"]
+__all__ = ["NUMBERED_BEFORE", "Assumptions", "CapacityPlanner", "read_demand", "read_holidays"]

@@ -8,6 +8,7 @@ may be missing and cells empty: those hours are unknown.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import datetime
 import io
 import math
@@ -19,34 +20,40 @@ from engine.model.errors import Fault, InvalidInputError
 HOUR = 3_600.0
 NUMBERED_BEFORE = 10 * 365 * 24 * HOUR
 """Series that end before 1980 were given by numbers: nobody counted GPUs then."""
-_DOCUMENT = "demand"
 _MOST_MISSING = 31 * 24
 _MOST_FAULTS = 20
+_MOST_UNITS = 1e7
+"""More GPUs than the largest owners have: what is larger was counted in something else."""
 _UNIT = "GPUs"
 
 
-def read_demand(text: str) -> tuple[DemandSeries, ...]:
+def read_demand(text: str, source: str = "demand") -> tuple[DemandSeries, ...]:
     """Return one series for each column after `hour`, in their order.
 
+    source: what the text is called in faults.
+
     Raises:
-        InvalidInputError: with all faults and their lines (the first 20): an empty file, other
-            columns, a cut-off row, hours out of order, values that are not demand.
+        InvalidInputError: with all faults and their lines (the first 20; of hours out of order the
+            first line, and how many there are): an empty file, other columns, a cut-off row, hours
+            out of order, values that are not demand.
     """
     rows = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"))))
     while rows and not rows[-1]:
         rows.pop()
     if not rows:
-        raise InvalidInputError(_DOCUMENT, [_fault("C001", "the file is empty", 0)])
+        raise InvalidInputError(source, [_fault("C001", "the file is empty", 0)])
     header = [name.strip() for name in rows[0]]
     reader = _Reader(header)
     reader.check_header()
     if len(rows) == 1 and not reader.faults:
-        reader.faults.append(_fault("C001", "there is no row below the first line", 1))
+        message = "there is no row below the first line"
+        reader.faults.append(_fault("C001", message, 1, source=",".join(header)))
     if not reader.faults:
         for line, cells in enumerate(rows[1:], start=2):
             reader.take(line, cells)
-    if reader.faults:
-        raise InvalidInputError(_DOCUMENT, reader.faults[:_MOST_FAULTS])
+    faults = reader.all_faults()
+    if faults:
+        raise InvalidInputError(source, faults[:_MOST_FAULTS])
     return reader.series()
 
 
@@ -59,6 +66,8 @@ class _Reader:
         self._columns: list[list[float]] = [[] for _ in header[1:]]
         self._first = 0.0
         self._next: float | None = None
+        self._seen: set[float] = set()
+        self._disorder: dict[str, list[Fault]] = {}
 
     def series(self) -> tuple[DemandSeries, ...]:
         """Return what was read."""
@@ -67,26 +76,33 @@ class _Reader:
             for pool, values in zip(self._header[1:], self._columns, strict=True)
         )
 
+    def all_faults(self) -> list[Fault]:
+        """Return every fault by line; of each kind of disorder the first, which brings the rest."""
+        first = [_with_more(found) for found in self._disorder.values()]
+        return sorted([*self.faults, *first], key=lambda fault: fault.line)
+
     def check_header(self) -> None:
         """Refuse a first line that does not name `hour` and at least one pool, each once."""
+        source = ",".join(self._header)
         if self._header[0].lower() != "hour":
             message = f"the first column is {self._header[0]!r}; it must be `hour`"
             fix = "start the first line with `hour`, then name one pool in each column"
-            self.faults.append(_fault("C002", message, 1, fix=fix))
+            self.faults.append(_fault("C002", message, 1, fix=fix, source=source))
         elif len(self._header) == 1:
             message = "no column names a pool"
-            self.faults.append(_fault("C002", message, 1, fix="add a column for each GPU model"))
+            fix = "add a column for each GPU model"
+            self.faults.append(_fault("C002", message, 1, fix=fix, source=source))
         for name in dict.fromkeys(self._header):
             if not name or self._header.count(name) > 1:
                 said = f"{self._header.count(name)} columns are named {name!r}"
                 message = said if name else "a column has no name"
-                self.faults.append(_fault("C002", message, 1))
+                self.faults.append(_fault("C002", message, 1, source=source))
 
     def take(self, line: int, cells: Sequence[str]) -> None:
         """Read one row: its hour must not lie before the one that is due."""
         if len(cells) != len(self._header):
             message = (
-                f"line {line} has {len(cells)} values where the first line names "
+                f"a row was cut off: {len(cells)} values where the first line names "
                 f"{len(self._header)}"
             )
             fix = "the file was cut off or damaged; fetch it again"
@@ -94,7 +110,7 @@ class _Reader:
             return
         at = _instant(cells[0].strip())
         if at is None:
-            message = f"line {line}: hour {cells[0]!r} is neither a whole number nor an instant"
+            message = f"an hour is unclear: {cells[0]!r} is neither a whole number nor an instant"
             fix = "write hours as 0, 1, 2 or as 2026-11-22T05:00Z"
             self.faults.append(_fault("C006", message, line, fix=fix, source=",".join(cells)))
             return
@@ -109,16 +125,30 @@ class _Reader:
             self._first = self._next = at
         missing = (at - self._next) / HOUR
         if missing < 0 or missing > _MOST_MISSING or missing != int(missing):
-            message = f"line {line} is not a later whole hour within {_MOST_MISSING} hours"
+            kind, said = self._wrong(at, missing)
+            message = f"{kind}: {source.partition(',')[0]!r} {said}"
             fix = (
                 "sort the rows by hour, keep one of each, and write hours of a zone with its offset"
             )
-            self.faults.append(_fault("C006", message, line, fix=fix, source=source))
+            fault = _fault("C006", message, line, fix=fix, source=source)
+            self._disorder.setdefault(kind, []).append(fault)
             return False
+        self._seen.add(at)
         for values in self._columns:
             values.extend([math.nan] * int(missing))
         self._next = at + HOUR
         return True
+
+    def _wrong(self, at: float, missing: float) -> tuple[str, str]:
+        """Return what is wrong with an hour that does not go on, and the reason in words."""
+        if at in self._seen:
+            return "an hour stands twice", "was there before"
+        if missing != int(missing):
+            return "the rows are not a whole number of hours apart", "lies between two hours"
+        if missing < 0:
+            return "the hours are not in order", "comes after a later one"
+        said = f"comes after {missing:,.0f} hours without a row, {_MOST_MISSING} at most"
+        return "a gap is too long", said
 
     def _value(self, line: int, name: str, cell: str, source: str) -> float:
         """Return a demand, or not-a-number where it is unknown; what is neither is a fault."""
@@ -129,8 +159,12 @@ class _Reader:
         except ValueError:
             value = -1.0
         if value < 0 or math.isinf(value):
-            message = f"line {line}: {name!r} is {cell!r}; demand is a number of at least 0"
+            message = f"demand is a number of at least 0: {name!r} is {cell!r}"
             fix = "correct the cell, or leave it empty where nothing is known, as after a reset"
+            self.faults.append(_fault("C004", message, line, fix=fix, source=source))
+        elif value > _MOST_UNITS:
+            message = f"nobody has so many {_UNIT}: {name!r} is {cell!r}"
+            fix = f"give demand in {_UNIT}; a number of this size is often memory in bytes"
             self.faults.append(_fault("C004", message, line, fix=fix, source=source))
         return value
 
@@ -144,6 +178,15 @@ def _instant(text: str) -> float | None:
     except ValueError:
         return None
     return (at if at.tzinfo else at.replace(tzinfo=datetime.UTC)).timestamp()
+
+
+def _with_more(faults: Sequence[Fault]) -> Fault:
+    """Return the first of some faults of one kind, with how many lines are like it."""
+    first, more = faults[0], len(faults) - 1
+    if not more:
+        return first
+    said = f"{first.message}, and so on in {more} more {'line' if more == 1 else 'lines'}"
+    return dataclasses.replace(first, message=said)
 
 
 def _fault(code: str, message: str, line: int, *, fix: str = "", source: str = "") -> Fault:

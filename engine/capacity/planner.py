@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from engine.capacity import options, supply, verdict
 from engine.capacity.demand import HOUR, NUMBERED_BEFORE
@@ -89,8 +89,12 @@ class CapacityPlanner:
         horizon_hours: int,
         seed: int,
         source: str,
+        together: Callable[[Sequence[DemandFan]], Sequence[DemandFan]] | None = None,
     ) -> tuple[DemandFan, ...]:
         """Return the forecast of one pool, or of each, for the hours after `as_of`.
+
+        together: changes the forecasts of all pools before one is picked; without it only what is
+            asked for is forecast.
 
         Raises:
             InvalidInputError: as in `report`.
@@ -101,14 +105,17 @@ class CapacityPlanner:
             message = f"{source} has no pool {pool!r}; it has {', '.join(names)}"
             raise NotFoundError(message, fix="name one of these, or none for all of them")
         now, known = _asked(series, as_of, horizon_hours, source)
-        return tuple(
+        fans: Sequence[DemandFan] = [
             DemandFan(
                 history=_history(each),
                 forecast=self._forecast(each, known, now, horizon_hours, seed),
             )
             for each in known
-            if pool in {"", each.pool}
-        )
+            if together is not None or pool in {"", each.pool}
+        ]
+        if together is not None:
+            fans = together(fans)
+        return tuple(fan for fan in fans if pool in {"", fan.forecast.pool})
 
     def _forecast(
         self,

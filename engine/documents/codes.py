@@ -236,7 +236,8 @@ _PAGES = (
     Code(
         "C004",
         "A value is not demand",
-        "Demand is a finite number of at least 0. An hour whose demand is not known is left empty.",
+        "Demand is a finite number of at least 0 and at most ten million GPUs: more is memory in "
+        "bytes, or another unit. An hour whose demand is not known is left empty.",
     ),
     Code(
         "C005",
@@ -260,6 +261,12 @@ _PAGES = (
         "The demand is of another time",
         "The series has no value in the two weeks before the report. Give newer demand, or make "
         "the report for an earlier time with `--as-of`.",
+    ),
+    Code(
+        "C009",
+        "The totals cannot add up",
+        "A total is the sum of other series, each a column of the demand or another total, and no "
+        "total is part of itself. `*` in a part stands for any text in the name of a column.",
     ),
     Code(
         "H001",

@@ -38,7 +38,7 @@ from engine.model.sizing import (
     SizingPolicy,
     use_subject,
 )
-from engine.model.specs import Scalar
+from engine.model.specs import Scalar, TaskSpec
 from engine.planning import running
 from engine.ports import Clock, Ledger, ServiceSizer
 
@@ -190,6 +190,7 @@ def _use(ledger: Ledger, deployment: Deployment, attempt: Attempt, grid: Grid) -
     }
     asked = _signals(ledger, f"model:{deployment.pipeline}|requests", grid)
     counts = grid.cut(asked, sum, 1)
+    spec = _spec(ledger, attempt)
     return ServiceUse(
         pipeline=deployment.pipeline,
         task=attempt.task,
@@ -198,7 +199,8 @@ def _use(ledger: Ledger, deployment: Deployment, attempt: Attempt, grid: Grid) -
         held=attempt.held,
         used=used,
         requests=tuple(count / grid.hour_seconds for (count,) in counts),
-        stated=_stated(ledger, attempt),
+        stated=_stated(spec),
+        promised=None if spec is None else spec.serving,
     )
 
 
@@ -220,12 +222,16 @@ def _signals(ledger: Ledger, series: str, grid: Grid) -> list[Signal]:
     return [each.value for each in stored]
 
 
-def _stated(ledger: Ledger, attempt: Attempt) -> tuple[Resource, ...]:
-    """Return the resources on which a person insists in the pipeline as it was submitted."""
+def _spec(ledger: Ledger, attempt: Attempt) -> TaskSpec | None:
+    """Return the task as it was submitted, None where nobody knows."""
     from_store = running.spec_of(ledger, attempt.pipeline)
-    if from_store is None:
-        return ()
-    wishes = from_store.task(attempt.task).wishes
+    return None if from_store is None else from_store.task(attempt.task)
+
+
+def _stated(spec: TaskSpec | None) -> tuple[Resource, ...]:
+    """Return the resources on which a person insists."""
     return tuple(
-        resource for resource, name in RESIZED_FIELDS.items() if getattr(wishes, name) is not None
+        resource
+        for resource, name in RESIZED_FIELDS.items()
+        if spec is not None and getattr(spec.wishes, name) is not None
     )

@@ -23,7 +23,8 @@ DAY = 24
 WEEK = 168
 _LAG_DAYS = 6
 _SCALE_HOURS = 336
-_LEAST_SCALE = 1e-6
+LEAST_SCALE = 1e-6
+"""Beside the daily change: a series that never changes has a scale to divide by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +62,9 @@ def rows(values: Vector, origins: Index, horizons: Index) -> Rows:
     week_ago = _at(values, target - back_weeks)
     level = _Means(values)
     changes = np.abs(values - _at(values, np.arange(len(values)) - DAY))
-    scale = _Means(np.nan_to_num(changes)).mean(origins, _SCALE_HOURS) + _LEAST_SCALE
     last = values[origins - 1]
     centre = level.mean(origins, WEEK)
+    scale = _scale(values, changes, origins)
     levels = [
         *days,
         week_ago,
@@ -86,6 +87,17 @@ def rows(values: Vector, origins: Index, horizons: Index) -> Rows:
         three_days=np.nanmean(recent, axis=0),
         scale=scale,
     )
+
+
+def _scale(values: Vector, changes: Vector, origins: Index) -> Vector:
+    """Return (m,) the mean change from day to day; in the first day the spread of its hours."""
+    known = _Means(np.isfinite(changes).astype(np.float64)).mean(origins, _SCALE_HOURS)
+    summed = _Means(np.nan_to_num(changes)).mean(origins, _SCALE_HOURS)
+    centred = values - values.mean()
+    mean = _Means(centred).mean(origins, DAY)
+    spread = np.sqrt(np.maximum(_Means(centred**2).mean(origins, DAY) - mean**2, 0.0))
+    changed = np.divide(summed, known, out=spread, where=known > 0)
+    return np.asarray(changed + LEAST_SCALE, dtype=np.float64)
 
 
 def _at(values: Vector, index: Index) -> Vector:

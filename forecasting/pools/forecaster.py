@@ -23,7 +23,7 @@ from engine.model.capacity import DemandForecast, DemandSeries
 from engine.model.errors import Fault, InvalidInputError, NotFoundError
 from forecasting.conformal import rising
 from forecasting.pools import boosting, rolling
-from forecasting.pools.features import DAY, Index, Rows, Vector, filled, rows
+from forecasting.pools.features import DAY, LEAST_SCALE, Index, Rows, Vector, filled, rows
 
 if TYPE_CHECKING:
     from forecasting.pools.patches import PatchForecaster
@@ -106,7 +106,9 @@ class PoolForecaster:
         horizons = np.arange(1, hours + 1)
         known = rows(values, np.full(hours, end), horizons)
         medians = _medians(known, model, values, np.full(hours, end), horizons)
-        stated = rolling.quantiles(past, methods, medians, horizons, known.scale)
+        # What never changes has no width at all.
+        widths = known.scale - LEAST_SCALE
+        stated = rolling.quantiles(past, methods, medians, horizons, widths)
         return DemandForecast(
             pool=series.pool,
             unit=series.unit,

@@ -124,7 +124,12 @@ def _interruptions(c: Candidate) -> Iterator[Refusal]:
         has = f"{c.pool.interruptions_per_hour:g} interruptions an hour"
         yield Refusal(limit=Limit.TAINT, needs="machines that stay", has=has)
     elif c.tries > MOST_TRIES:
-        yield Refusal(limit=Limit.TAINT, needs=c.tries, has=MOST_TRIES, unit="tries before it ends")
+        yield Refusal(
+            limit=Limit.TAINT,
+            needs=float(c.tries),
+            has=float(MOST_TRIES),
+            unit="tries before it ends",
+        )
 
 
 def _tolerated(c: Candidate) -> set[str]:
@@ -162,9 +167,9 @@ def _room(c: Candidate) -> Iterator[Refusal]:
             yield Refusal(limit=limit, needs=needs, has=has, unit=resource.unit)
     gpus, there = c.per_node.gpu_count * c.node_count, node.gpu_count * c.pool.node_count
     if gpus > there:
-        yield Refusal(limit=Limit.COUNT, needs=gpus, has=there, unit=Resource.GPU.unit)
+        yield _count(gpus, there, Resource.GPU.unit)
     elif c.node_count > c.pool.node_count:
-        yield Refusal(limit=Limit.COUNT, needs=c.node_count, has=c.pool.node_count, unit="nodes")
+        yield _count(c.node_count, c.pool.node_count, "nodes")
     for resource in COUNTED:
         needs, has = c.per_node.of(resource), node.of(resource)
         in_sum = needs * c.node_count <= has * c.pool.node_count + _SMALL
@@ -172,6 +177,11 @@ def _room(c: Candidate) -> Iterator[Refusal]:
             unit = f"{resource.unit} on one node"
             yield Refusal(limit=Limit.NODE_FIT, needs=needs, has=has, unit=unit)
             return
+
+
+def _count(needs: float, has: float, unit: str) -> Refusal:
+    """Return the refusal by a count, which documents hold as a number like any other."""
+    return Refusal(limit=Limit.COUNT, needs=float(needs), has=float(has), unit=unit)
 
 
 def _quota(c: Candidate) -> Iterator[Refusal]:

@@ -70,6 +70,16 @@ def test_a_pool_that_is_not_there_is_named_with_those_that_are(
     assert "it has A100, T4" in answer.json()["detail"]
 
 
+def test_totals_are_forecast_beside_their_parts_and_add_up(http: TestClient, demand: str) -> None:
+    question = {"demand": demand, "horizon_hours": 24, "totals": {"all": ["A100", "T4"]}}
+    fans = http.post("/v1/forecast", json=question).json()
+    medians = [fan["forecast"]["hours"][5]["p50"] for fan in fans]
+    assert [fan["forecast"]["pool"] for fan in fans] == ["A100", "T4", "all"]
+    assert medians[2] == pytest.approx(medians[0] + medians[1])
+    (only,) = http.post("/v1/forecast", json={**question, "pool": "all"}).json()
+    assert only == fans[2]
+
+
 def test_without_demand_there_is_nothing_to_forecast(http: TestClient) -> None:
     answer = http.post("/v1/forecast", json={})
     assert (answer.status_code, answer.json()["code"]) == (422, "U013")
@@ -109,6 +119,26 @@ class TestCommands:
         assert said.startswith("A100: demand in GPUs for 2 d")
         assert "MASE" in said
         assert (folder / "a.svg").read_text().startswith("<svg")
+
+    def test_a_total_is_named_with_its_parts(
+        self, folder: Path, demand: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (folder / "demand.csv").write_text(demand)
+        asked = ("forecast", "demand.csv", "--horizon", "1d", "--total")
+        assert run_cli(*asked, "all=A100", "--total", "all=T4", "--pool", "all") == 0
+        assert "moved to add up" in capsys.readouterr().out
+        assert run_cli(*asked, "all=H100") == 2
+        assert "'H100' is no series to add up; there are A100, T4, all" in capsys.readouterr().err
+        for nothing in ("all", "=A100", "all=,"):
+            assert run_cli(*asked, nothing) == 2
+            assert "write `--total NAME=POOL,POOL`" in capsys.readouterr().err
+
+    def test_an_empty_file_is_not_taken_for_none(
+        self, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (folder / "demand.csv").write_text("")
+        assert run_cli("forecast", "demand.csv") == 2
+        assert "the file is empty" in capsys.readouterr().err
 
     def test_a_pipeline_is_not_taken_for_demand(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert run_cli("forecast", "churn.yaml") == 2

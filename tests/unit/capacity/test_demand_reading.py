@@ -87,6 +87,45 @@ def test_hours_that_do_not_go_on_are_refused(second: str) -> None:
     assert (fault.code, fault.line) == ("C006", 3)
 
 
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ("3", "an hour stands twice: '3' was there before"),
+        ("2", "the hours are not in order: '2' comes after a later one"),
+        ("1000", "a gap is too long: '1000' comes after 996 hours without a row, 744 at most"),
+    ],
+)
+def test_it_is_said_how_hours_do_not_go_on(second: str, said: str) -> None:
+    (fault,) = faults(f"hour,A10\n3,1\n{second},1\n")
+    assert fault.message == said
+
+
+def test_half_hours_are_refused_as_such() -> None:
+    (fault,) = faults("hour,A10\n2026-11-22T05:00Z,1\n2026-11-22T05:30Z,1\n")
+    assert fault.message.startswith("the rows are not a whole number of hours apart: ")
+
+
+def test_of_hours_out_of_order_the_first_stands_for_all() -> None:
+    rows = "".join(f"{hour},1\n" for hour in (0, 9, 2, 3, 4, 9, 10))
+    late, twice = faults(f"hour,A10\n{rows}")
+    assert (late.line, twice.line) == (4, 7)
+    assert late.message.endswith("comes after a later one, and so on in 2 more lines")
+    (pair,) = faults("hour,A10\n0,1\n0,1\n0,1\n")
+    assert pair.message.endswith("and so on in 1 more line")
+
+
+def test_more_gpus_than_anybody_has_are_another_unit() -> None:
+    (fault,) = faults("hour,A10\n0,8589934592\n")
+    assert (fault.code, fault.line) == ("C004", 2)
+    assert "memory in bytes" in fault.fix
+
+
+def test_faults_name_what_the_text_is_called() -> None:
+    with pytest.raises(InvalidInputError) as raised:
+        read_demand("hour,A10\n0,x\n", "demand.csv")
+    assert raised.value.document == "demand.csv"
+
+
 def test_all_faults_are_reported_but_no_more_than_twenty() -> None:
     rows = "".join(f"{hour},x\n" for hour in range(30))
     found = faults(f"hour,A10\n{rows}")

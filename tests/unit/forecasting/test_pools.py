@@ -145,3 +145,17 @@ def test_gpu_demand_of_two_weeks_is_covered() -> None:
     forecast = PoolForecaster().forecast(first, hours=336, seed=7, beside=others)
     assert forecast.mase <= 1.05
     assert forecast.coverage["0.95"] >= 0.90
+
+
+@pytest.mark.parametrize("hours", [48, 50, 60, 100])
+def test_a_short_series_is_no_wider_than_it_ever_was(hours: int) -> None:
+    series = wave(hours)
+    forecast = PoolForecaster().forecast(series, hours=24, seed=1)
+    assert max(hour.p95 for hour in forecast.hours) < 2.0 * max(series.values)
+
+
+@pytest.mark.parametrize("value", [0.0, 7.5])
+def test_what_never_changes_has_no_width(value: float) -> None:
+    series = dataclasses.replace(wave(100), values=(value,) * 100)
+    forecast = PoolForecaster().forecast(series, hours=24, seed=1)
+    assert {each for hour in forecast.hours for each in hour.values} == {value}

@@ -13,6 +13,7 @@ from engine.model.identifiers import ClusterName, PipelineName, PoolName, TaskNa
 from engine.model.profiles import Quantiles
 from engine.model.resources import Resource, Resources
 from engine.model.sizing import ServiceSize, ServiceUse, SizingPolicy
+from engine.model.specs import Serving
 from forecasting.services import HourlySizer
 
 HOURS, SAMPLES = 60, 6
@@ -102,6 +103,20 @@ def test_cores_follow_the_requests_to_come(three: tuple[ServiceSize, ...]) -> No
 
 def test_the_tests_keep_what_is_allowed(three: tuple[ServiceSize, ...]) -> None:
     assert all(each.short <= each.allowed for size in three for each in size.amounts)
+
+
+def test_a_promise_is_kept_with_more_room_than_no_promise(three: tuple[ServiceSize, ...]) -> None:
+    promised = Serving(availability=0.999, latency_ms_p99=50.0)
+    careful, *others = sizes(
+        dataclasses.replace(service(1), promised=promised),
+        service(2, memory_held=0.8),
+        service(3, stated=True),
+    )
+    allowed = {each.resource: each.allowed for each in careful.amounts}
+    assert allowed == pytest.approx({Resource.MEMORY: 0.001, Resource.CPU: 0.01})
+    assert [each.wanted for each in others[0].amounts] == [e.wanted for e in three[1].amounts]
+    for mine, plain in zip(careful.amounts, three[0].amounts, strict=True):
+        assert mine.wanted >= plain.wanted
 
 
 def test_a_service_with_nobody_beside_it_teaches_itself() -> None:

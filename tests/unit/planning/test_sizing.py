@@ -24,8 +24,8 @@ from engine.model.records import (
 from engine.model.resources import Resource
 from engine.model.signals import Layer, Signal
 from engine.model.sizing import ServiceSize, ServiceUse, SizedAmount, SizingPolicy
-from engine.model.specs import TaskKind
-from engine.planning import ActionReconciler, Planner, ServiceSizing
+from engine.model.specs import Serving, TaskKind
+from engine.planning import ActionReconciler, Planner, ServiceSizing, running
 from engine.ports import Ledger
 from engine.store import begin_term
 from engine.testing import samples
@@ -153,9 +153,39 @@ def test_use_comes_by_hours_that_end_now(
 def test_wishes_are_told(ledger: Ledger, run: Run, sizer: Halver, clock: ManualClock) -> None:
     sizing(ledger, sizer, clock).step()
     assert sizer.asked[0].stated == ()
+    promised = Serving(availability=0.999)
+    spec = running.spec_of(ledger, run.pipeline)
+    assert spec is not None
+    tasks = [
+        dataclasses.replace(each, serving=promised) if each.name == "serve" else each
+        for each in spec.tasks
+    ]
+    put(ledger, (PIPELINES, dataclasses.replace(spec, tasks=tuple(tasks))))
+    sizing(ledger, sizer, clock).step()
+    assert sizer.asked[0].promised == promised
     ledger.commit("test", [Delete(PIPELINES, run.pipeline)])
     sizing(ledger, sizer, clock).step()
     assert sizer.asked[0].stated == ()
+    assert sizer.asked[0].promised is None
+
+
+@pytest.mark.parametrize(
+    ("resource", "promised", "share"),
+    [
+        (Resource.MEMORY, None, 0.01),
+        (Resource.MEMORY, Serving(), 0.01),
+        (Resource.MEMORY, Serving(availability=0.9), 0.01),
+        (Resource.GPU_MEMORY, Serving(availability=0.999), 0.001),
+        (Resource.MEMORY, Serving(availability=1.0), 1e-4),
+        (Resource.CPU, None, 0.05),
+        (Resource.CPU, Serving(availability=0.999), 0.05),
+        (Resource.GPU, Serving(latency_ms_p99=50.0), 0.01),
+    ],
+)
+def test_what_may_be_short_follows_from_the_promise(
+    resource: Resource, promised: Serving | None, share: float
+) -> None:
+    assert SizingPolicy().allowed(resource, promised) == pytest.approx(share)
 
 
 def test_a_resize_is_asked_for_once(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from api.report.forecasts import forecast_text, sketch
 from api.report.tables import Style
 from engine.model.capacity import DemandFan, DemandForecast
@@ -60,3 +62,12 @@ def test_a_terminal_gets_the_sketch_and_a_file_the_figures_alone() -> None:
     assert "P95 94 %" in tabbed
     assert "too short to say" in tabbed
     assert tabbed.endswith("berth forecast X --png FILE")
+
+
+def test_hours_given_by_numbers_are_told_by_numbers_and_a_bound_is_a_bound() -> None:
+    told = dataclasses.replace(FAN.forecast, starts_at=480 * 3_600.0, mase=1_000.0)
+    text = forecast_text([dataclasses.replace(FAN, forecast=told)], Style(tabs=True))
+    assert "from hour 480" in text
+    assert "MASE 1,000 or more" in text
+    dated = dataclasses.replace(FAN.forecast, starts_at=1_795_305_600.0)
+    assert "from 2026-" in forecast_text([dataclasses.replace(FAN, forecast=dated)])
