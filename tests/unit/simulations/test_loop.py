@@ -61,10 +61,10 @@ def test_retraining_on_every_drift_wastes_hours(outcome: loop.Outcome) -> None:
 def test_the_kind_of_each_fault_is_named(outcome: loop.Outcome) -> None:
     for one in outcome.pipelines:
         if one.fault.name in faults.KINDS:
-            group = scores.group_of(outcome, one)
-            assert group is not None
-            assert group.likely is not None
-            assert group.likely.kind is faults.KINDS[one.fault.name]
+            came = scores.came_of(outcome, one)
+            assert came is not None
+            assert came.likely is not None
+            assert came.likely.kind is faults.KINDS[one.fault.name]
 
 
 def test_what_a_deployment_broke_is_rolled_back() -> None:
