@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-from engine.model.alarms import Alarm, Severity
+from engine.model.alarms import Alarm, Severity, SuperAlarm
 from engine.model.feedback import Folding
 from engine.model.intake import FOREIGN_TEST, Firing, FiringState, Sender
 from engine.model.records import (
@@ -103,10 +103,7 @@ class Receiving:
         groups = [stored.value for stored in newest]
         placed = {alarm.alarm_id for group in groups for alarm in group.known_alarms}
         placed |= {stored.value.alarm.alarm_id for stored in ledger.select(FOLDINGS)}
-        # A full group keeps only some of its alarms.
-        full = [(g.opened_at, g.updated_at) for g in groups if len(g.alarms) >= ALARMS_KEPT]
-        earlier = [coming for group in groups for coming in group.earlier]
-        full += [(c.opened_at, c.ended_at) for c in earlier if c.count > len(c.alarms)]
+        full = _full(groups)
         made = (FiringState.FIRING.value, FiringState.RESOLVED.value)
         since = self._desk.clock.now() - self._desk.policy.look_back_seconds
         lost = [
@@ -226,3 +223,10 @@ class Receiving:
             message=f"{sender.name} sent more than {PER_WINDOW:,} alerts in {self._window:g} s; "
             "the others are kept, not grouped one by one",
         )
+
+
+def _full(groups: Sequence[SuperAlarm]) -> list[tuple[float, float]]:
+    """Return the spans of groups, and of their earlier times, that kept only some alarms."""
+    full = [(g.opened_at, g.updated_at) for g in groups if len(g.alarms) >= ALARMS_KEPT]
+    earlier = [coming for group in groups for coming in group.earlier]
+    return full + [(c.opened_at, c.ended_at) for c in earlier if c.count > len(c.alarms)]

@@ -129,15 +129,7 @@ class _Reader:
                 "name", f"`name` is {name!r}", "use at most 128 small letters, digits and - . _"
             )
         kind = self._choice("format", Format, self._text("format"))
-        file, class_name = self._text("file"), self._text("class")
-        if kind is Format.PYTHON and not _CLASS.match(class_name):
-            self._fault("class", f"`class` is {class_name!r}", 'write it as "MODULE:CLASS"')
-        if kind is not None and kind is not Format.PYTHON and not file:
-            self._fault(
-                "file", "`file` is missing", f'name the weights, as in file = "model.{kind}"'
-            )
-        if kind is Format.PICKLE and file and not file.endswith(_PICKLED):
-            self._fault("file", f"`file` is {file!r}", f'name a pickle "model{_PICKLED}"')
+        file, class_name = self._weights(kind)
         tests, deploy = (
             self._table("tests", {*_TESTS, "ask_image"}),
             self._table("deploy", set(_DEPLOY)),
@@ -171,6 +163,18 @@ class _Reader:
             production=str(deploy.get("production", "")),
             promotion=promotion,
         )
+
+    def _weights(self, kind: Format | None) -> tuple[str, str]:
+        """Return the file of a plain object, and the class of a wrapper."""
+        file, class_name = self._text("file"), self._text("class")
+        if kind is Format.PYTHON and not _CLASS.match(class_name):
+            self._fault("class", f"`class` is {class_name!r}", 'write it as "MODULE:CLASS"')
+        if kind is not None and kind is not Format.PYTHON and not file:
+            fix = f'name the weights, as in file = "model.{kind}"'
+            self._fault("file", "`file` is missing", fix)
+        if kind is Format.PICKLE and file and not file.endswith(_PICKLED):
+            self._fault("file", f"`file` is {file!r}", f'name a pickle "model{_PICKLED}"')
+        return file, class_name
 
     def _fault(self, path: str, message: str, fix: str) -> None:
         self.faults.append(Fault(code="M002", message=message, path=path, fix=fix))
