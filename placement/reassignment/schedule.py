@@ -58,7 +58,7 @@ class Recipe(NamedTuple):
 
 
 MANY = Recipe((0.1, 0.001), (4.0, 0.05), (0.02, 0.0002), 0.05)
-FEW = Recipe((0.2, 0.002), (1.5, 0.02), (0.02, 0.0005), 0.05)
+FEW = Recipe((0.2, 0.01), (1.5, 0.02), (0.02, 0.0005), 0.05)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
