@@ -12,6 +12,7 @@ from xdist.scheduler import LoadScopeScheduling
 from engine.store import schema
 from tests.support import fresh_databases
 from tests.support import story as stories
+from tests.support.clusters.running import RUNNING
 
 EXAMPLES = 100 if os.environ.get("CI") else 40
 """Of each property that does not ask for its own number; `scripts/test` names the difference."""
@@ -34,6 +35,7 @@ pytest_plugins = (
 )
 
 CLUSTERS_OF_THEIR_OWN = ("test_faults.py", "test_multikueue.py", "test_demo.py")
+CONTROL_PLANE, REAL_NODE = WITH_CLUSTERS = ("control plane", "real node")
 COMPILES = ("placement", "openb", "roadef", "reassign")
 """Tests that may be the first of a fresh clone to need compiled loops, at times in every worker."""
 COMPILING_SECONDS = 600.0
@@ -73,11 +75,11 @@ def scope_of(nodeid: str) -> str:
     if file.startswith(OF_THE_STORY):
         return "story"
     if file.endswith("/test_provisioning.py"):
-        return "control plane"
+        return CONTROL_PLANE
     alone = file.startswith("tests/unit/") or file.endswith(CLUSTERS_OF_THEIR_OWN)
     if alone or "kubernetes" not in file:
         return file
-    return "real node" if "/test_real_" in file else "control plane"
+    return REAL_NODE if "/test_real_" in file else CONTROL_PLANE
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -89,6 +91,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return scope != "story", scope not in slow
 
     items.sort(key=place)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, object, object]:
+    """End clusters with the last test that needs them: API servers are busy when nobody asks."""
+    try:
+        return (yield)
+    finally:
+        scope = scope_of(item.nodeid)
+        last = nextitem is not None and scope_of(nextitem.nodeid) != scope
+        # Only what xdist gives to a process is run in one go.
+        if last and scope in WITH_CLUSTERS and hasattr(item.config, "workerinput"):
+            RUNNING.close()
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types

@@ -20,6 +20,7 @@ from executors.kubernetes.gate import Gate
 from executors.kubernetes.rights import Right, role_manifests
 from tests.support.clusters import building, plane
 from tests.support.clusters.process_kubelet import ProcessKubelet
+from tests.support.clusters.running import RUNNING
 
 _NUMBERS = itertools.count(1)
 
@@ -81,8 +82,9 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[plane.Co
         return
     available()
     made = plane.create(tmp_path_factory.mktemp("clusters") / "real")
+    RUNNING.callback(made.stop)
     yield made
-    made.stop()
+    RUNNING.close()
 
 
 @pytest.fixture(scope="session")
@@ -92,12 +94,12 @@ def admin(control_plane: plane.ControlPlane) -> Api:
 
 
 @pytest.fixture(scope="session")
-def node(admin: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessKubelet]:
+def node(admin: Api, tmp_path_factory: pytest.TempPathFactory) -> ProcessKubelet:
     """A node that runs pods as processes."""
     made = ProcessKubelet(admin, f"node-{os.getpid()}", tmp_path_factory.mktemp("node"))
     made.start()
-    yield made
-    made.stop()
+    RUNNING.callback(made.stop)
+    return made
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from executors.kubernetes.settings import ClusterSettings, KubernetesSettings
 from executors.local import FolderArtifacts
 from tests.support.clusters import building, kubelet, own_image, plane
 from tests.support.clusters.fixtures import Place, api_of, new_place
+from tests.support.clusters.running import RUNNING
 
 POOL = "nodes"
 """What a pool of nodes without an instance type is called."""
@@ -95,8 +96,9 @@ def real_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealClust
     if why and not os.environ.get("CI"):
         pytest.skip(f"not run: {why}")
     made = start(tmp_path_factory.mktemp("real") / "real", own_image.SERVING)
+    RUNNING.callback(stop, made)
     yield made
-    stop(made)
+    RUNNING.close()
 
 
 class RealWorkplace:
