@@ -7,7 +7,7 @@ import pytest
 from benchmarks.crash import demo
 from tests.support.story import Story
 
-SAMPLE = 20 if os.environ.get("CI") else 4
+SAMPLE = 20 if os.environ.get("CI") else 2
 """How many points; each costs one more start of the engine. `scripts/test` names the difference."""
 DEMOS_SECONDS = 1_500
 
