@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 from api.messages.answers import Finding
+from api.report import phrases
 from api.wiring.parts import Parts
 from engine import documents
 from engine.model.errors import BerthError
@@ -72,8 +73,7 @@ def _database(parts: Parts) -> Finding:
     count = len(parts.ledger.select(PLANS, limit=1_000))
     term = parts.ledger.get(TERMS, "engine")
     starts = term.value.number if term else 0
-    plans = f"{count} plan{'' if count == 1 else 's'}"
-    begun = f"{starts} start{'' if starts == 1 else 's'}"
+    plans, begun = phrases.plural(count, "plan"), phrases.plural(starts, "start")
     message = f"answers; {plans}, {begun} of an engine"
     return Finding(name="database", fine=True, message=message)
 

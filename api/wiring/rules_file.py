@@ -9,6 +9,7 @@ from pathlib import Path
 from alarms.rules.files import load_rules
 from alarms.rules.model import RuleSet
 from api.messages.files import read_text
+from api.report import phrases
 from engine.model import documents
 from engine.model.alarms import Event
 from engine.model.errors import InvalidInputError
@@ -51,8 +52,8 @@ class RulesFile:
         self._use(rules)
         _LOG.info("%d rules of %s are used from now on", len(rules.rules), self._path)
         count = len(rules.rules)
-        used = "1 rule is" if count == 1 else f"{count} rules are"
-        self._note(f"{used} used from now on")
+        are = "is" if count == 1 else "are"
+        self._note(f"{phrases.plural(count, 'rule')} {are} used from now on")
 
     def _stamp(self) -> tuple[int, int]:
         """Return what tells a changed file; zeros for one that is not there."""
