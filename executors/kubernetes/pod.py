@@ -111,7 +111,7 @@ def _asked(address: str) -> str:
 
 def _prepare(folder: Path, order: Mapping[str, Any], environment: Mapping[str, str]) -> None:
     """Lay out what the contract promises to a task."""
-    shutil.rmtree(folder, ignore_errors=True)
+    files.remove(folder)
     for name in (files.INPUTS, files.OUTPUTS, files.WORK, "folder"):
         (folder / name).mkdir(parents=True)
     (folder / files.PARAMETERS).write_bytes(files.dump(order["parameters"]))

@@ -112,7 +112,7 @@ class LocalExecutor:
         files.write_durably(folder / files.FORGOTTEN, b"")
         for path in folder.iterdir():
             if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
+                files.remove(path)
             elif path.name not in {files.CLAIM, files.STATE, files.FORGOTTEN}:
                 path.unlink()
         self._observer.forget(attempt)

@@ -12,12 +12,12 @@ import pytest
 from engine.model.dispatches import AttemptState, Reason
 from engine.model.errors import RefusedError, UnreachableError
 from engine.model.identifiers import AttemptId, PipelineName, TaskName
-from engine.testing.executor_suite import eventually
+from engine.testing.executor_suite import LIMIT_SECONDS, eventually
 from executors.kubernetes import diagnose, executor, jobs, refusals, starts
-from executors.kubernetes.api import Api
+from executors.kubernetes.api import Api, BusyError
 from executors.kubernetes.clusters import KubernetesClusters
 from executors.kubernetes.settings import ClusterSettings, KubernetesSettings
-from tests.support.clusters import certificates
+from tests.support.clusters import certificates, programs
 from tests.support.clusters.fixtures import Place, api_of
 from tests.support.clusters.process_kubelet import ProcessKubelet
 from tests.support.clusters.workplace import Workplace
@@ -219,6 +219,22 @@ def test_a_queue_on_a_server_without_kueue_changes_nothing(
     assert "suspend" not in job["spec"]
 
 
+def until_a_pod_exceeds_quota(place: Place) -> None:
+    """Wait for the API server to know of a quota: it admits some pods after it took the quota."""
+    container = {"name": "probe", "image": "probe"}
+    pod = {"metadata": {"name": "probe"}, "spec": {"containers": [container]}}
+    path = f"/api/v1/namespaces/{place.namespace}/pods"
+
+    def is_exceeded() -> bool:
+        try:
+            place.admin.call("POST", path, query={"dryRun": "All"}, body=pod)
+        except (RefusedError, BusyError) as error:  # busy: it has not counted what is there yet
+            return "exceeded quota" in str(error)
+        return False
+
+    programs.wait_until(is_exceeded, "the quota", LIMIT_SECONDS)
+
+
 def test_pods_that_are_refused_end_the_attempt_and_quotas_are_waited_for(
     place: Place, node: ProcessKubelet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,6 +253,7 @@ def test_pods_that_are_refused_end_the_attempt_and_quotas_are_waited_for(
     place.admin.call("DELETE", f"{path}/limitranges/least")
     body = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
     place.admin.call("POST", f"{path}/resourcequotas", body=body)
+    until_a_pod_exceeds_quota(place)
     workplace.executor.start(workplace.order("", waits))
     seen = eventually(workplace.executor, waits, lambda each: "exceeded quota" in each.message)
     assert seen.state is AttemptState.RUNNING

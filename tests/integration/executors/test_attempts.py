@@ -28,7 +28,7 @@ from engine.model.errors import (
 from engine.model.identifiers import AttemptId, Digest
 from engine.model.resources import Resources
 from engine.model.signals import Layer
-from executors.local import LocalSignals, files, processes
+from executors.local import LocalSignals, files, launch, processes
 from executors.local.shim import main as shim
 from executors.tasks import records
 from executors.training.tracking import experiments
@@ -184,10 +184,15 @@ def test_links_in_outputs_are_refused(cluster: LocalCluster) -> None:
         ),
     ],
 )
-def test_what_cannot_be_kept_is_told_at_once(cluster: LocalCluster, leaves: str, why: str) -> None:
+def test_what_cannot_be_kept_is_told_and_removed(
+    cluster: LocalCluster, leaves: str, why: str
+) -> None:
     seen = cluster.run(cluster.order(OUTPUTS + leaves))
     assert seen.reason is Reason.BAD_OUTPUT
     assert why in seen.message
+    cluster.executor.forget(seen.attempt_id)
+    left = {path.name for path in launch.folder_of(cluster.home, seen.attempt_id).iterdir()}
+    assert left <= {files.CLAIM, files.STATE, files.FORGOTTEN}
 
 
 def test_a_task_may_clear_its_folder(cluster: LocalCluster) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.clusters import fixtures
+from tests.support.clusters import fixtures, kubelet
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
 
@@ -58,3 +58,17 @@ def test_what_cannot_be_started_is_said(ask: Ask, words: tuple[str, str], why: s
     assert (code, told) == (1, "")
     assert said.startswith("error: ")
     assert why in said
+
+
+def test_a_node_that_is_stopped_again_leaves_its_number_to_others(tmp_path: Path) -> None:
+    if why := kubelet.missing():
+        pytest.skip(f"not run: {why}")
+    (tmp_path / "other").mkdir()
+    node = kubelet.claimed(tmp_path)
+    node.stop()
+    other = kubelet.claimed(tmp_path / "other")
+    node.number = other.number
+    node.stop()
+    given = subprocess.run(["ip", "addr", "show", "lo"], capture_output=True, text=True, check=True)
+    other.stop()
+    assert f" {other.address}/32 " in given.stdout

@@ -24,6 +24,7 @@ from tests.support.clusters.containers import PLUGINS, Containerd
 STATE = "node.json"
 READY_SECONDS = 300.0
 _NODES_MAX = 200
+_OWNER = "owner"
 _CGROUPS = Path("/sys/fs/cgroup")
 _PACKAGES = {
     "containerd": "containerd",
@@ -79,7 +80,7 @@ class Node:
         """Its container runtime."""
         return Containerd(
             folder=self.folder,
-            state=Path(f"/run/berth-node-{self.number}"),
+            state=_claim(self.number),
             bridge=f"berth{self.number}",
             subnet=f"10.244.{self.number}.0/24",
         )
@@ -189,7 +190,12 @@ class Node:
     # ------------------------------------------------------------------ stopping
 
     def stop(self) -> None:
-        """Stop everything by process id, and give back what the machine lent."""
+        """Stop everything by process id, and give back what the machine lent.
+
+        Once stopped, its number may be another node's, and there is nothing left to do.
+        """
+        if not _is_claimed(self.number, self.folder):
+            return
         self._stop("kubelet")
         if self.containerd.answers():
             self.containerd.kill_all()
@@ -197,10 +203,10 @@ class Node:
         self._stop("docker-registry")
         _unmount(self.folder)
         _unmount(self.containerd.state)
-        shutil.rmtree(self.containerd.state, ignore_errors=True)
         _ip("link", "delete", self.containerd.bridge)
         _remove_cgroups(self.name)
         _ip("addr", "del", f"{self.address}/32", "dev", "lo")
+        shutil.rmtree(self.containerd.state, ignore_errors=True)
 
     def _stop(self, name: str) -> None:
         if name in self.running:
@@ -220,8 +226,7 @@ def create(made: plane.ControlPlane) -> Node:
         raise building.UnavailableError(why)
     folder = made.folder / "node"
     folder.mkdir()
-    node = Node(folder, _claim_number())
-    node.save()
+    node = claimed(folder)
     _make_cgroups(node.name)
     try:
         node.start(made)
@@ -231,12 +236,37 @@ def create(made: plane.ControlPlane) -> Node:
     return node
 
 
-def _claim_number() -> int:
-    """Claim a number by taking its address, which only one process can."""
+def claimed(folder: Path) -> Node:
+    """Return a node for a folder, with a number that no other has; nothing of it runs yet."""
+    node = Node(folder, _claim_number(folder))
+    node.save()
+    return node
+
+
+def _claim(number: int) -> Path:
+    """Return the folder that whoever has a number made, and removes when it is free again."""
+    return Path(f"/run/berth-node-{number}")
+
+
+def _claim_number(folder: Path) -> int:
+    """Claim a number for the node of a folder by what only one process can: make another folder."""
     for number in range(1, _NODES_MAX):
+        claim = _claim(number)
+        try:
+            claim.mkdir()
+        except FileExistsError:
+            continue
+        (claim / _OWNER).write_text(str(folder), encoding="utf-8")
         if _ip("addr", "add", f"198.51.100.{number}/32", "dev", "lo"):
             return number
+        shutil.rmtree(claim)
     raise building.UnavailableError("there are too many nodes on this machine")
+
+
+def _is_claimed(number: int, folder: Path) -> bool:
+    """Tell whether a number is still that of the node of a folder."""
+    owner = _claim(number) / _OWNER
+    return owner.exists() and owner.read_text(encoding="utf-8") == str(folder)
 
 
 def _ip(*arguments: str) -> bool:
