@@ -101,7 +101,8 @@ def preset(kind: TaskKind, attributes: Mapping[str, Scalar]) -> dict[Quantity, f
     work = _work_seconds(kind, size)
     start, memory = _STARTS[kind]
     seconds = start + work / cores
-    memory += max((_LIBRARIES_GIB.get(family, 0.0) for family in size.families), default=0.0)
+    libraries = [_LIBRARIES_GIB.get(family, 0.0) for family in size.families]
+    memory += max([*libraries, _NETWORK_GIB if networks.is_stated(attributes) else 0.0])
     small = kind is TaskKind.PACKAGE and _SMALL_MODELS.issuperset(size.families)
     held = 0.0 if small else size.gib
     return {
@@ -136,6 +137,8 @@ _STARTS = {
 """Seconds and GiB of an interpreter with the libraries of the kind, before any data."""
 _LIBRARIES_GIB = {"arima": 0.45, "transformer": 0.75, "graph": 0.75}
 """GiB that the models of operations take more: statsmodels (measured: 0.45 in all), torch."""
+_NETWORK_GIB = _LIBRARIES_GIB["transformer"]
+"""Who states a network trains it by torch or the like."""
 _MEMORY_FACTOR = {
     TaskKind.ETL: 6.0,
     TaskKind.FEATURES: 6.0,

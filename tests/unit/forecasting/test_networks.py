@@ -62,6 +62,11 @@ def test_the_tensors_of_its_layers_are_replayed() -> None:
     assert "the tensors of 6 layers were replayed" in grounds(told).why
 
 
+def test_its_process_has_room_for_the_library_that_trains_it() -> None:
+    unknown, known = (profile(stated, []).peak(Resource.MEMORY) for stated in ({}, STATED))
+    assert known > unknown + 0.75
+
+
 def test_a_batch_is_no_larger_than_the_rows_that_are_known() -> None:
     assert networks.gib({**STATED, "rows": 100}) < networks.gib(STATED)
     assert networks.gib({**STATED, "rows": 100}) == networks.gib({**STATED, "batch_size": 100})
