@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 from engine.model.identifiers import PipelineName, TaskName
@@ -35,20 +33,26 @@ def grounds(told: Profile) -> Grounds:
     return next(each for each in told.evidence.grounds if each.quantity == "gpu memory")
 
 
-def ran(name: str, gib: float, **changes: object) -> RunRecord:
-    record = RunRecord(
-        pipeline=PipelineName(name),
+def ran(
+    pipeline: str,
+    gib: float,
+    *,
+    at: float = 0.0,
+    gpus: float = 1.0,
+    stated: dict[str, Scalar] = STATED,
+) -> RunRecord:
+    return RunRecord(
+        pipeline=PipelineName(pipeline),
         task=TaskName("train"),
         kind=TaskKind.TRAIN,
-        attributes={**STATED, "command": "run"},
-        ended_at=float(len(name)),
+        attributes={**stated, "command": "run"},
+        ended_at=at,
         duration_seconds=60.0,
         cpu_cores_mean=1.0,
         memory_gib_peak=1.0,
-        gpu_count=1.0,
+        gpu_count=gpus,
         gpu_memory_gib_peak=gib,
     )
-    return dataclasses.replace(record, **changes)  # type: ignore[arg-type]  # names of fields
 
 
 def test_the_tensors_of_its_layers_are_replayed() -> None:
@@ -92,8 +96,8 @@ def test_layers_that_cannot_be_read_are_as_if_not_stated() -> None:
 
 
 def test_runs_without_a_gpu_and_of_unknown_networks_do_not_speak() -> None:
-    others = [ran(f"cpu-{n}", 0.0, gpu_count=0.0) for n in range(20)]
-    others += [ran(f"unknown-{n}", 20.0, attributes={"command": "run"}) for n in range(20)]
+    others = [ran(f"cpu-{n}", 0.0, gpus=0.0) for n in range(20)]
+    others += [ran(f"unknown-{n}", 20.0, stated={}) for n in range(20)]
     assert (
         profile(STATED, others).use[Resource.GPU_MEMORY]
         == (profile(STATED, []).use[Resource.GPU_MEMORY])
@@ -101,6 +105,6 @@ def test_runs_without_a_gpu_and_of_unknown_networks_do_not_speak() -> None:
 
 
 def test_own_runs_correct_the_replay() -> None:
-    told = profile(STATED, [ran("new", 3.0, ended_at=float(n)) for n in range(8)])
+    told = profile(STATED, [ran("new", 3.0, at=float(n)) for n in range(8)])
     assert 3.0 <= told.peak(Resource.GPU_MEMORY) < 3.3
     assert grounds(told).tested == 8
