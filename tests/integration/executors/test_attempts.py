@@ -28,7 +28,7 @@ from engine.model.errors import (
 from engine.model.identifiers import AttemptId, Digest
 from engine.model.resources import Resources
 from engine.model.signals import Layer
-from executors.local import LocalSignals, files, processes
+from executors.local import LocalSignals, files, logs, processes
 from executors.local.shim import main as shim
 from executors.tasks import records
 from executors.training.tracking import experiments
@@ -468,6 +468,20 @@ def test_no_attempt_fails_because_the_machine_cannot_read_now(
         with pytest.raises(RetryableError, match="No space"):
             cluster.seen()
     assert cluster.ended().state is AttemptState.SUCCEEDED
+
+
+def test_a_log_without_end_is_cut(cluster: LocalCluster) -> None:
+    program = (
+        f"{WRITES}import sys; line = 'x' * 999\n"
+        f"for n in range({logs.BYTES_MOST // 1_000 + 2}): print(n, line)\n"
+        "print('the end'); print('and errors', file=sys.stderr)"
+    )
+    assert cluster.run(cluster.order(program)).state is AttemptState.SUCCEEDED
+    log = cluster.folder() / files.LOG
+    assert log.stat().st_size <= logs.BYTES_LEFT + 4_096
+    lines = log.read_text().splitlines()
+    assert lines[0].startswith("[what was written before this line was removed")
+    assert {"the end", "and errors"} < set(lines)
 
 
 def test_what_cannot_be_removed_is_nobodys_and_removed_by_the_next_engine(
