@@ -7,7 +7,7 @@ Implementations may be called from one thread at a time unless they say otherwis
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -198,7 +198,7 @@ class Executor(Protocol):
     """Runs attempts on the clusters that name it.
 
     `start` is idempotent by attempt id, also across restarts of the engine: an attempt that was
-    ever started is never started again, and its result stays observable until `forget`.
+    ever started is never started again, and its result stays observable until it is cleared.
     """
 
     def start(self, order: AttemptOrder) -> None:
@@ -210,7 +210,7 @@ class Executor(Protocol):
         ...
 
     def observe(self) -> Sequence[Observation]:
-        """Return what is seen of every attempt that was started and not forgotten."""
+        """Return what is seen of every attempt that was started and not cleared."""
         ...
 
     def stop(self, attempt: AttemptId) -> None:
@@ -266,6 +266,22 @@ class SuspendingExecutor(Protocol):
 
 
 @runtime_checkable
+class ClearingExecutor(Protocol):
+    """An executor that keeps files of attempts that have ended; others need not."""
+
+    def clear(self, is_kept: Callable[[AttemptId], bool]) -> int:
+        """Remove what attempts that have ended left and nobody keeps; return of how many.
+
+        They are not observed any more. It is the caller who knows that they were started, and
+        starts none of them again.
+
+        Raises:
+            RetryableError: when something cannot be removed now; the next call goes on.
+        """
+        ...
+
+
+@runtime_checkable
 class FleetSource(Protocol):
     """Knows the clusters."""
 
@@ -291,8 +307,12 @@ class ArtifactStore(Protocol):
         """
         ...
 
-    def collect(self, live: Sequence[Digest]) -> int:
-        """Remove everything not listed in `live`; return how many artefacts went."""
+    def collect(self, live: Sequence[Digest], *, grace_seconds: float) -> int:
+        """Remove what is not listed in `live`; return how many artefacts went.
+
+        What was put, for the first time or again, within the grace period stays: whoever put it
+        may not have written its digest down yet.
+        """
         ...
 
 
