@@ -7,7 +7,7 @@ Implementations may be called from one thread at a time unless they say otherwis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -15,11 +15,10 @@ from engine.model.alarms import Alarm, Cause, Drift, Event, SuperAlarm
 from engine.model.capacity import DemandForecast, DemandSeries
 from engine.model.checks import Check, Verdict
 from engine.model.dispatches import AttemptOrder, Deployment, Observation
-from engine.model.errors import BerthError
 from engine.model.failures import Failure
 from engine.model.feedback import CheckFeedback
 from engine.model.fleet import Fleet
-from engine.model.identifiers import AttemptId, ClusterName, Digest, PipelineName, SuperAlarmId
+from engine.model.identifiers import AttemptId, Digest, PipelineName, SuperAlarmId
 from engine.model.plans import Incumbent, Placement, PlacementProblem
 from engine.model.profiles import Profile, RunRecord
 from engine.model.records import Collection, Column, Stored, Write
@@ -226,57 +225,6 @@ class RemedyChooser(Protocol):
         """Return the remedy, with the options that were weighed. Pure.
 
         It learns from the past retries and runs that the failure brings along.
-        """
-        ...
-
-
-@runtime_checkable
-class BulkExecutor(Protocol):
-    """An executor that starts many attempts at once; others need not."""
-
-    def start_all(self, orders: Sequence[AttemptOrder]) -> Mapping[AttemptId, BerthError | None]:
-        """Start attempts, each as `Executor.start` does; return what went wrong with each.
-
-        Those not in the answer wait for the next call: their cluster is busy, or gave none yet.
-        """
-        ...
-
-
-@runtime_checkable
-class SuspendingExecutor(Protocol):
-    """An executor that can take attempts off their machines for a while; others need not.
-
-    `Executor.start` of one that is suspended lets it go on: from its beginning, within the limits
-    of the new order, with its time limit counted anew.
-    """
-
-    def can_suspend(self, cluster: ClusterName) -> bool:
-        """Return whether attempts on a cluster can be suspended now."""
-        ...
-
-    def suspend(self, attempt: AttemptId) -> None:
-        """Take an attempt off its machine; it is seen as `SUSPENDED` once nothing of it runs.
-
-        One that has ended, is stopped, suspended or not known is left as it is.
-
-        Raises:
-            RetryableError: when its cluster does not answer.
-        """
-        ...
-
-
-@runtime_checkable
-class ClearingExecutor(Protocol):
-    """An executor that keeps files of attempts that have ended; others need not."""
-
-    def clear(self, is_kept: Callable[[AttemptId], bool]) -> int:
-        """Remove what attempts that have ended left and nobody keeps; return of how many.
-
-        They are not observed any more. It is the caller who knows that they were started, and
-        starts none of them again.
-
-        Raises:
-            RetryableError: when something cannot be removed now; the next call goes on.
         """
         ...
 

@@ -6,13 +6,13 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
+from engine.abilities import ClearingExecutor
 from engine.dispatching import orders
 from engine.dispatching.desk import Desk
 from engine.model.dispatches import Attempt, Deployment, RunState
 from engine.model.errors import RetryableError
 from engine.model.identifiers import AttemptId, Digest, RunId
 from engine.model.records import ATTEMPTS, DEPLOYMENTS, RUNS, TASK_RUNS, Collection, Stored
-from engine.ports import ClearingExecutor
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)

@@ -18,18 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from engine.abilities import BulkExecutor, ClearingExecutor, SuspendingExecutor
 from engine.model.dispatches import AttemptOrder, Deployment, Observation
 from engine.model.errors import BerthError
 from engine.model.identifiers import AttemptId, ClusterName, Digest
 from engine.model.records import Collection, Column, Stored, Write
-from engine.ports import (
-    BulkExecutor,
-    ClearingExecutor,
-    Executor,
-    Ledger,
-    ModelServer,
-    SuspendingExecutor,
-)
+from engine.ports import Executor, Ledger, ModelServer
 
 T = TypeVar("T")
 

@@ -9,10 +9,11 @@ from typing import ClassVar
 
 import pytest
 
+from engine.abilities import ClearingExecutor, SuspendingExecutor
 from engine.model.dispatches import AttemptOrder, AttemptState, Observation, Reason
 from engine.model.errors import UnreachableError
 from engine.model.identifiers import AttemptId
-from engine.ports import ClearingExecutor, Executor, SuspendingExecutor
+from engine.ports import Executor
 
 LIMIT_SECONDS = 300.0
 """How long a test waits for what an executor does in its own time."""
