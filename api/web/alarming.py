@@ -92,7 +92,7 @@ class AlarmPages:
                 self._desk.sources.hands.offered(group.super_alarm_id), group, taken
             ),
             outside=alarm_surroundings.outside(around.outside, group),
-            in_order=alarm_surroundings.in_order(group, around.changes),
+            in_order=alarm_surroundings.in_order(group, around),
             timeline=small,
             like_it=alarm_surroundings.like_it(around.like, now),
             notes=alarm_surroundings.notes(group),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -137,6 +138,11 @@ class Coming:
     likely: Cause | None = None
 
 
+def coming_id_of(super_alarm_id: SuperAlarmId, times: int) -> str:
+    """Return what tells one time that a super-alarm came from the others."""
+    return super_alarm_id if times == 1 else f"{super_alarm_id}.{times}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuperAlarm:
     """Alarms that are one event.
@@ -186,7 +192,27 @@ class SuperAlarm:
     @property
     def coming_id(self) -> str:
         """What tells this time that it came from those before: its id, with the number."""
-        return self.super_alarm_id if self.times == 1 else f"{self.super_alarm_id}.{self.times}"
+        return coming_id_of(self.super_alarm_id, self.times)
+
+    @property
+    def past(self) -> tuple[SuperAlarm, ...]:
+        """The earlier times that are kept, oldest first, each as a super-alarm that is over."""
+        first = self.times - len(self.earlier)
+        return tuple(
+            dataclasses.replace(
+                self,
+                state=SuperAlarmState.RESOLVED,
+                opened_at=coming.opened_at,
+                updated_at=coming.ended_at,
+                normal_at=coming.ended_at,
+                alarms=coming.alarms,
+                causes=() if coming.likely is None else (coming.likely,),
+                checks=(),
+                times=number,
+                earlier=self.earlier[: number - first],
+            )
+            for number, coming in enumerate(self.earlier, first)
+        )
 
     @property
     def again(self) -> str:

@@ -434,8 +434,8 @@ def test_feedback_is_kept_and_counted_by_month(world: World) -> None:
     )
     assert (given.kind, given.right_cause) == (DATA.kind, "a disk")
     other = dataclasses.replace(given, verdict=Verdict.RIGHT, at=given.at + 40 * 86_400)
-    assert verdicts(world.ledger, given.at - 1.0) == {name: (given.at, False)}
-    assert verdicts(world.ledger, given.at) == {}
+    assert verdicts(world.ledger, given.at - 1.0) == [given]
+    assert verdicts(world.ledger, given.at) == []
     stored = [one.value for one in world.ledger.select(FEEDBACK)]
     months = precision_by_month([*stored, other])
     assert [(m.month, m.right, m.wrong, m.precision) for m in months] == [
