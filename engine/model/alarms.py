@@ -36,6 +36,7 @@ class Alarm:
     rule: name of the expert rule that raised, lowered or confirmed it; "" without one.
     raised_at: when Berth raised it, where that was long after `at`: what was measured may be told
         late, as after an outage; 0 otherwise.
+    vetoed: by which expert rule, whose it is and why; it stands in no super-alarm then.
     """
 
     alarm_id: str
@@ -56,6 +57,7 @@ class Alarm:
     rule: str = ""
     message: str = ""
     raised_at: float = 0.0
+    vetoed: str = ""
 
     @property
     def known_at(self) -> float:
@@ -156,7 +158,9 @@ class SuperAlarm:
     growing: whether an alarm joined since the last look.
     pipelines: those that are or may be harmed.
     silenced_by: the silence that covers all its alarms; "" without one.
-    split_from: the group that a person split it off from; then only its own series join it.
+    split_from: the group that it was split off from; then only its own series join it.
+    merged_into: the group that a person merged it into; "" where the grouping did, or nobody.
+    regrouped_at: when a person merged it or split it off; 0 where nobody did.
     acknowledged_until: when it calls people again unless it is over; None while nobody has it.
     owner: who has it.
     checks: what Berth looked at itself, oldest first; one for each kind and subject.
@@ -180,6 +184,8 @@ class SuperAlarm:
     silenced_until: float | None = None
     silenced_by: str = ""
     split_from: str = ""
+    merged_into: str = ""
+    regrouped_at: float = 0.0
     acknowledged_until: float | None = None
     owner: str = ""
     note: str = ""
