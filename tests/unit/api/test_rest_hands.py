@@ -19,7 +19,15 @@ from engine.model.checks import Checked, CheckKind
 from engine.model.checks import Verdict as Outcome
 from engine.model.errors import NotFoundError
 from engine.model.feedback import Folding, Verdict
-from engine.model.records import ALARMS, EVENTS, FOLDINGS, SUPER_ALARMS, Put
+from engine.model.records import (
+    ALARMS,
+    CLUSTER_HEALTH,
+    EVENTS,
+    FOLDINGS,
+    SUPER_ALARMS,
+    ClusterHealth,
+    Put,
+)
 from engine.testing.watch_suites import alarm, group
 
 CHECKED = Checked(
@@ -58,6 +66,7 @@ def remote(application: Application, served: str) -> Iterator[Remote]:
             *(Put(SUPER_ALARMS, one) for one in (first, past, other)),
             Put(ALARMS, other.alarms[0]),
             Put(EVENTS, event),
+            Put(CLUSTER_HEALTH, ClusterHealth(cluster="c", reachable=False, since=now - 60)),
             Put(FOLDINGS, Folding(alarm=other.alarms[0], at=now, reason="a test")),
         ],
     )
