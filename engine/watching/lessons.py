@@ -88,9 +88,8 @@ class Lessons:
         for fresh in sorted(found.values(), key=_age):
             if fresh.super_alarm_id not in known and _is_open(fresh):
                 self._merge(fresh, found, open_groups, now)
-        for group in sorted(found.values(), key=_age):
-            if _is_open(group):
-                self._split(group, found, now)
+        for group in sorted(filter(_is_open, found.values()), key=_age):
+            self._split(group, found, now)
         return found
 
     def _merge(

@@ -79,9 +79,8 @@ def merged(world: World) -> SuperAlarm:
     later(world)
     fire(world, "b", "E1")
     found = world.ledger.select(SUPER_ALARMS, where={"state": "open"}, order_by="updated_at")
-    assert len(found) == 2
-    ids = [SuperAlarmId(stored.value.super_alarm_id) for stored in found]
-    return merge(world.ledger, world.clock, *ids, "ann", title_of)
+    one, other = (stored.value.super_alarm_id for stored in found)
+    return merge(world.ledger, world.clock, one, other, "ann", title_of)
 
 
 A1, A2, B1, B2 = (f"service:{service}|{name}" for service in "ab" for name in ("E1", "E2"))
@@ -127,8 +126,8 @@ def test_what_was_split_is_two_when_it_comes_again_until_it_is_merged(world: Wor
     found = world.ledger.select(SUPER_ALARMS, where={"state": "open"}, order_by="updated_at")
     reasons = [why for stored in found for why in stored.value.because]
     assert any("as people split such alarms before" in why for why in reasons)
-    ids = [SuperAlarmId(stored.value.super_alarm_id) for stored in found]
-    merge(world.ledger, world.clock, *ids, "ann", title_of)
+    one, other = (stored.value.super_alarm_id for stored in found)
+    merge(world.ledger, world.clock, one, other, "ann", title_of)
     over(world)
     fire(world, "a", "E1")
     fire(world, "a", "E2")
