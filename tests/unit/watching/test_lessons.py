@@ -125,6 +125,7 @@ def test_what_was_split_is_two_when_it_comes_again_until_it_is_merged(
     split(world.ledger, world.clock, group.super_alarm_id, chosen, "ann", title_of)
     over(world)
     for name in order:
+        later(world, 1.0)
         fire(world, "a", name)
     assert opened(world) == [{f"service:a|{name}"} for name in order]
     found = world.ledger.select(SUPER_ALARMS, where={"state": "open"}, order_by="updated_at")
