@@ -23,7 +23,7 @@ from engine import documents
 from engine.documents.foreign import TABLES
 from engine.model import errors
 
-PUBLIC_MODULES = ("berth", "engine.ports", "engine.testing", "engine.model")
+PUBLIC_MODULES = ("berth", "engine.ports", "engine.abilities", "engine.testing", "engine.model")
 PUBLIC = re.compile(r"engine\.(ports|testing|model)\b")
 DRAWING = set("├└│┌┐┘─")
 SINGLE_BACKTICKS = re.compile(r"(?<![`:])`([^`]+)`(?!`)")

@@ -15,11 +15,10 @@ from engine.model.alarms import Alarm, Cause, Drift, Event, SuperAlarm
 from engine.model.capacity import DemandForecast, DemandSeries
 from engine.model.checks import Check, Verdict
 from engine.model.dispatches import AttemptOrder, Deployment, Observation
-from engine.model.errors import BerthError
 from engine.model.failures import Failure
 from engine.model.feedback import CheckFeedback
 from engine.model.fleet import Fleet
-from engine.model.identifiers import AttemptId, ClusterName, Digest, PipelineName, SuperAlarmId
+from engine.model.identifiers import AttemptId, Digest, PipelineName, SuperAlarmId
 from engine.model.plans import Incumbent, Placement, PlacementProblem
 from engine.model.profiles import Profile, RunRecord
 from engine.model.records import Collection, Column, Stored, Write
@@ -198,7 +197,7 @@ class Executor(Protocol):
     """Runs attempts on the clusters that name it.
 
     `start` is idempotent by attempt id, also across restarts of the engine: an attempt that was
-    ever started is never started again, and its result stays observable until `forget`.
+    ever started is never started again, and its result stays observable until it is cleared.
     """
 
     def start(self, order: AttemptOrder) -> None:
@@ -210,7 +209,7 @@ class Executor(Protocol):
         ...
 
     def observe(self) -> Sequence[Observation]:
-        """Return what is seen of every attempt that was started and not forgotten."""
+        """Return what is seen of every attempt that was started and not cleared."""
         ...
 
     def stop(self, attempt: AttemptId) -> None:
@@ -226,41 +225,6 @@ class RemedyChooser(Protocol):
         """Return the remedy, with the options that were weighed. Pure.
 
         It learns from the past retries and runs that the failure brings along.
-        """
-        ...
-
-
-@runtime_checkable
-class BulkExecutor(Protocol):
-    """An executor that starts many attempts at once; others need not."""
-
-    def start_all(self, orders: Sequence[AttemptOrder]) -> Mapping[AttemptId, BerthError | None]:
-        """Start attempts, each as `Executor.start` does; return what went wrong with each.
-
-        Those not in the answer wait for the next call: their cluster is busy, or gave none yet.
-        """
-        ...
-
-
-@runtime_checkable
-class SuspendingExecutor(Protocol):
-    """An executor that can take attempts off their machines for a while; others need not.
-
-    `Executor.start` of one that is suspended lets it go on: from its beginning, within the limits
-    of the new order, with its time limit counted anew.
-    """
-
-    def can_suspend(self, cluster: ClusterName) -> bool:
-        """Return whether attempts on a cluster can be suspended now."""
-        ...
-
-    def suspend(self, attempt: AttemptId) -> None:
-        """Take an attempt off its machine; it is seen as `SUSPENDED` once nothing of it runs.
-
-        One that has ended, is stopped, suspended or not known is left as it is.
-
-        Raises:
-            RetryableError: when its cluster does not answer.
         """
         ...
 
@@ -291,8 +255,12 @@ class ArtifactStore(Protocol):
         """
         ...
 
-    def collect(self, live: Sequence[Digest]) -> int:
-        """Remove everything not listed in `live`; return how many artefacts went."""
+    def collect(self, live: Sequence[Digest], *, grace_seconds: float) -> int:
+        """Remove what is not listed in `live`; return how many artefacts went.
+
+        What was put, for the first time or again, within the grace period stays: whoever put it
+        may not have written its digest down yet.
+        """
         ...
 
 

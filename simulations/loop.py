@@ -112,7 +112,7 @@ class World:
         return Desk(
             ledger=self._ledger,
             executors={},
-            artifacts=MemoryArtifacts(),
+            artifacts=MemoryArtifacts(self._clock),
             servers=InstantModelServer(),
             conditions=FixedConditions(),
             fleet_source=samples.FixedFleet(samples.fleet(*self._clusters)),

@@ -168,7 +168,7 @@ class TrainingWorld:
         self._desk = Desk(
             ledger=self._ledger,
             executors={},
-            artifacts=MemoryArtifacts(),
+            artifacts=MemoryArtifacts(self._clock),
             servers=InstantModelServer(),
             conditions=FixedConditions(),
             fleet_source=samples.FixedFleet(self._fleet),

@@ -25,20 +25,39 @@ def write(path: Path, content: str | bytes, *, new: bool = False) -> None:
         if path.exists() and not path.is_file():
             path.write_bytes(data)  # a device or a pipe, whose place nothing can take
         else:
-            _put(path.resolve(), data)
+            _put(path.resolve(), data, new=new)
     except OSError as error:
         message = f"{str(path)!r} cannot be written: {error.strerror}"
         raise RefusedError(message, fix="name another place, or make room there") from error
 
 
-def _put(path: Path, data: bytes) -> None:
-    """Write beside the file, then put that in its place: a full disk leaves no half of it."""
+def _put(path: Path, data: bytes, *, new: bool) -> None:
+    """Write beside the file, then put that in its place: a full disk leaves no half of it.
+
+    new: what came to stand there meanwhile is not replaced, where the file system has links.
+    """
     draft = path.with_name(f".{path.name[:100]}.{os.getpid()}")
     try:
         draft.write_bytes(data)
         if path.exists():
             draft.chmod(path.stat().st_mode & 0o777)
-        draft.replace(path)
+        if not (new and _linked(draft, path)):
+            draft.replace(path)
     finally:
         with suppress(FileNotFoundError):
             draft.unlink()
+
+
+def _linked(draft: Path, path: Path) -> bool:
+    """Give a file a second name that nothing has; False where no file can have two.
+
+    Raises:
+        FileExistsError: when something has that name.
+    """
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        raise
+    except OSError:
+        return False
+    return True

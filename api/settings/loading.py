@@ -275,6 +275,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "acts_per_day": _whole(1),
     "acts_budget": _positive,
     "flap_seconds": _not_negative,
+    "runs_kept_days": _positive,
     "demand_network": _switch,
     "clock_factor": _positive,
     "window_seconds": _positive,

@@ -47,6 +47,9 @@ class Settings:
         bounds its retrainings itself.
     flap_seconds: how long after a super-alarm closed by itself the same alarms reopen it, before
         the clock factor; 0: they open a new one.
+    runs_kept_days: how long what a run left stays, from its start: files and logs of its attempts,
+        artefacts that nothing else refers to; before the clock factor. That of the newest 50 runs
+        and of what serves stays longer.
     demand_network: whether a network competes to forecast demand, `on` or `off`; it needs torch.
     work_limit: deterministic work units of the solver for one plan, about a second each.
     request_bytes_max: largest body of a request that is read.
@@ -86,6 +89,7 @@ class Settings:
     acts_per_day: int = 3
     acts_budget: float | None = None
     flap_seconds: float = 1_800.0
+    runs_kept_days: float = 14.0
     demand_network: str = "off"
     work_limit: float = 4.0
     request_bytes_max: int = 4_194_304

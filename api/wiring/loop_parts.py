@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from executors.kubernetes import KubernetesExecutor
 
 _PAUSE_SECONDS = 0.2
-_NIGHT_SECONDS = 86_400.0
+_DAY_SECONDS = 86_400.0
 _LEARN_PAUSE_SECONDS = 60.0
 _COURIER_PAUSE_SECONDS = 1.0
 _EXPORT_PAUSE_SECONDS = 5.0
@@ -108,7 +108,7 @@ def plans(
         ),
         LoopPlan(
             name="learn",
-            step=profile_desk.nightly(parts, parts.settings.scaled(_NIGHT_SECONDS)),
+            step=profile_desk.nightly(parts, parts.settings.scaled(_DAY_SECONDS)),
             pause_seconds=max(parts.settings.scaled(_LEARN_PAUSE_SECONDS), _PAUSE_SECONDS),
         ),
         LoopPlan(
@@ -140,6 +140,7 @@ def _dispatcher(
         parts.clock,
         term,
         forecasting.LearnedRemedies(),
+        parts.settings.scaled(parts.settings.runs_kept_days * _DAY_SECONDS),
     )
 
 

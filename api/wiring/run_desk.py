@@ -28,6 +28,7 @@ from executors.training.tracking.exporting import Exported, Tracker, Training
 _LOG = logging.getLogger(__name__)
 _LOG_BYTES_MAX = 256 * 1024
 _NEW_MAX = 200
+_NO_LOG = "it never started, or was removed with what other old runs left (BERTH_RUNS_KEPT_DAYS)"
 """Newest attempts of which trainings are exported by themselves."""
 
 
@@ -227,7 +228,7 @@ def _tail(path: Path, attempt: Attempt) -> str:
             content = file.read(_LOG_BYTES_MAX)
     except OSError as error:
         message = f"attempt {attempt.attempt_id} has no log at {str(path)!r}: {error.strerror}"
-        raise NotFoundError(message, fix="its folder was removed, or it never started") from error
+        raise NotFoundError(message, fix=_NO_LOG) from error
     if size > _LOG_BYTES_MAX:
         content = content.partition(b"\n")[2]
     return content.decode("utf-8", "replace")

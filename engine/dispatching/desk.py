@@ -71,6 +71,8 @@ class Desk:
     clock: Clock
     term: Term
     remedies: RemedyChooser = field(default_factory=Ladder)
+    runs_kept_seconds: float = 14.0 * 86_400.0
+    """For how long what a run left stays, from its start; that of the newest stays longer."""
     plans: dict[PlanId, Plan] = field(default_factory=dict, init=False, repr=False)
     """Plans read already; a plan never changes, and reading one takes milliseconds."""
     unseen: dict[AttemptId, float] = field(default_factory=dict, init=False, repr=False)
@@ -87,6 +89,9 @@ class Desk:
 
     retries: list[list[Retry]] = field(default_factory=list, init=False, repr=False)
     """Past retries, once they were read (one list), kept up to date as attempts end."""
+
+    cleared: list[float] = field(default_factory=list, init=False, repr=False)
+    """The monotonic instant at which old runs were last cleared, once they were."""
 
     def commit(self, name: str, *writes: Write) -> bool:
         """Write all or nothing under the term; as `engine.fence.commit`."""

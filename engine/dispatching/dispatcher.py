@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from engine.dispatching import acting, deployments, ending, observing, starting, suspending
+from engine.dispatching import (
+    acting,
+    clearing,
+    deployments,
+    ending,
+    observing,
+    starting,
+    suspending,
+)
 from engine.dispatching.desk import Desk
 from engine.model.dispatches import Attempt
 from engine.model.fleet import Fleet
@@ -42,9 +50,8 @@ class Dispatcher(Desk):
             changed, live = True, self.live_attempts()
         views = starting.advance(self, fleet, live)
         changed |= views.changed
-        if ending.end_runs(self, views.of_run):
-            ending.collect(self)
-            changed = True
+        changed |= ending.end_runs(self, views.of_run)
+        changed |= clearing.clear(self, live)
         return changed
 
 

@@ -1,11 +1,11 @@
-"""Runs that are over, and the artefacts that nobody refers to any more."""
+"""Runs that are over."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from engine.dispatching import news, orders
+from engine.dispatching import news
 from engine.dispatching.desk import Desk, RunView
 from engine.model.dispatches import (
     Deployment,
@@ -14,7 +14,7 @@ from engine.model.dispatches import (
     TaskRun,
     TaskState,
 )
-from engine.model.identifiers import Digest, RunId
+from engine.model.identifiers import RunId
 from engine.model.records import (
     DEPLOYMENTS,
     EVENTS,
@@ -25,9 +25,6 @@ from engine.model.records import (
     task_run_key,
 )
 from engine.model.specs import TaskKind
-
-_RUNS_KEPT = 50
-# Artefacts of older runs go, except those that serve or may be rolled back to.
 
 
 def end_runs(desk: Desk, views: Mapping[RunId, RunView]) -> bool:
@@ -92,29 +89,3 @@ def _serves(task: TaskRun, deployment: Deployment | None) -> bool:
         and deployment.run_id == task.run_id
         and deployment.serving == deployment.wanted
     )
-
-
-def collect(desk: Desk) -> int:
-    """Remove artefacts that nothing refers to; return how many went.
-
-    Only while no task runs that could be writing one; servers write none.
-    """
-    if desk.ledger.select(RUNS, where={"state": RunState.ACTIVE.value}, limit=1):
-        return 0
-    newest = desk.ledger.select(RUNS, order_by="created_at", descending=True, limit=_RUNS_KEPT)
-    kept = [stored.value.run_id for stored in newest]
-    live: set[Digest] = set()
-    for task in desk.ledger.select(TASK_RUNS, where={"run_id": kept}):
-        if task.value.artifact is not None:
-            live.add(task.value.artifact)
-    for stored in desk.ledger.select(DEPLOYMENTS):
-        deployment = stored.value
-        served = (one.digest for one in deployment.served)
-        named = {deployment.wanted, deployment.serving, deployment.previous, *served}
-        tasks = desk.ledger.select(TASK_RUNS, where={"pipeline": deployment.pipeline})
-        live |= {
-            task.value.artifact
-            for task in tasks
-            if task.value.artifact and orders.package_digest(task.value) in named
-        }
-    return desk.artifacts.collect(sorted(live))

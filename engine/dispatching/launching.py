@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 
+from engine.abilities import BulkExecutor
 from engine.dispatching import admission, observing, orders, outcomes
 from engine.dispatching.desk import Desk, RunView
 from engine.dispatching.grouping import Group
@@ -21,7 +22,7 @@ from engine.model.errors import BerthError, FinalError, RefusedError, RetryableE
 from engine.model.fleet import Fleet
 from engine.model.identifiers import AttemptId, RunId
 from engine.model.records import ATTEMPTS, Put, Stored
-from engine.ports import BulkExecutor, Executor
+from engine.ports import Executor
 
 _LOG = logging.getLogger(__name__)
 STARTS_AT_ONCE = 128

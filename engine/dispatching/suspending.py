@@ -15,6 +15,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from engine.abilities import SuspendingExecutor
 from engine.dispatching import outcomes
 from engine.dispatching.admission import Kept
 from engine.dispatching.desk import Desk
@@ -33,7 +34,6 @@ from engine.model.identifiers import AttemptId, attempt_id
 from engine.model.plans import Assignment
 from engine.model.records import ATTEMPTS, TASK_RUNS, Put, Stored, Write
 from engine.model.resources import Resources
-from engine.ports import SuspendingExecutor
 
 _LOG = logging.getLogger(__name__)
 _KEPT_SECONDS = 300.0

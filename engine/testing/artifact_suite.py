@@ -90,10 +90,11 @@ class ArtifactSuite:
             store.fetch(digest, tmp_path / "b")
 
     def test_collecting_keeps_what_lives(self, store: ArtifactStore, tmp_path: Path) -> None:
-        """All else goes, and is counted."""
+        """All else goes, and is counted, once it was there for a while."""
         live = store.put(folder(tmp_path / "a", FILES))
         gone = store.put(folder(tmp_path / "b", {"x": "y"}))
-        assert store.collect([live]) == 1
+        assert store.collect([live], grace_seconds=3_600.0) == 0
+        assert store.collect([live], grace_seconds=0.0) == 1
         store.fetch(live, tmp_path / "c")
         with pytest.raises(NotFoundError):
             store.fetch(gone, tmp_path / "d")

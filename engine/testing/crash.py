@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from engine.abilities import BulkExecutor, ClearingExecutor, SuspendingExecutor
 from engine.model.dispatches import AttemptOrder, Deployment, Observation
 from engine.model.errors import BerthError
 from engine.model.identifiers import AttemptId, ClusterName, Digest
 from engine.model.records import Collection, Column, Stored, Write
-from engine.ports import BulkExecutor, Executor, Ledger, ModelServer, SuspendingExecutor
+from engine.ports import Executor, Ledger, ModelServer
 
 T = TypeVar("T")
 
@@ -161,6 +162,15 @@ class CrashingExecutor:
         self._points.passed("executor:stop:before")
         self._executor.stop(attempt)
         self._points.passed("executor:stop:after")
+
+    def clear(self, is_kept: Callable[[AttemptId], bool]) -> int:
+        """Clear as the executor behind does, where it can, with a point on either side."""
+        if not isinstance(self._executor, ClearingExecutor):
+            return 0
+        self._points.passed("executor:clear:before")
+        count = self._executor.clear(is_kept)
+        self._points.passed("executor:clear:after")
+        return count
 
 
 class CrashingBulkExecutor(CrashingExecutor):

@@ -9,10 +9,11 @@ from typing import ClassVar
 
 import pytest
 
+from engine.abilities import ClearingExecutor, SuspendingExecutor
 from engine.model.dispatches import AttemptOrder, AttemptState, Observation, Reason
 from engine.model.errors import UnreachableError
 from engine.model.identifiers import AttemptId
-from engine.ports import Executor, SuspendingExecutor
+from engine.ports import Executor
 
 LIMIT_SECONDS = 300.0
 """How long a test waits for what an executor does in its own time."""
@@ -182,6 +183,28 @@ class ExecutorSuite:
         with pytest.raises(UnreachableError):
             executor.start(order)
         assert self.start_count(executor, order.attempt_id) == 0
+
+
+class ClearingExecutorSuite(ExecutorSuite):
+    """The contract of the port `ClearingExecutor`, beside that of `Executor`."""
+
+    def test_what_nobody_keeps_is_cleared(self, executor: Executor) -> None:
+        """Only what has ended, and is not kept, goes."""
+        assert isinstance(executor, ClearingExecutor)
+        kept = self.begin(executor, Behaviour.SUCCEEDS, 1)
+        gone = self.begin(executor, Behaviour.SUCCEEDS, 2)
+        before = ended(executor, kept)
+        ended(executor, gone)
+        lasts = self.begin(executor, Behaviour.LASTS, 3)
+        eventually(executor, lasts, lambda each: each.handle != "")
+        assert executor.clear(lambda attempt: attempt == kept) == 1
+        assert executor.clear(lambda attempt: attempt == kept) == 0
+        assert seen(executor, kept) == before
+        running = seen(executor, lasts)
+        assert running is not None
+        assert running.state is AttemptState.RUNNING
+        executor.stop(lasts)
+        ended(executor, lasts)
 
 
 class SuspendingExecutorSuite(ExecutorSuite):

@@ -115,6 +115,14 @@ class InstantExecutor:
         """Lose every trace of an attempt, as a disk that failed would."""
         del self.orders[attempt]
 
+    def clear(self, is_kept: Callable[[AttemptId], bool]) -> int:
+        """Show what has ended and is not kept no longer; return how many that are."""
+        over = [each for each in self.orders if self._seen(each).state.is_terminal]
+        gone = [each for each in over if not is_kept(each)]
+        for attempt in gone:
+            del self.orders[attempt]
+        return len(gone)
+
     def _end(self, attempt: AttemptId, state: AttemptState, reason: Reason) -> None:
         seen = self._seen(attempt)
         if not seen.state.is_terminal:
@@ -275,8 +283,10 @@ class InstantModelServer:
 class MemoryArtifacts:
     """Keeps artefacts in memory (port `ArtifactStore`); files and folders of files."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.kept: dict[Digest, dict[str, bytes]] = {}
+        self._clock = clock
+        self._put_at: dict[Digest, float] = {}
 
     def put(self, path: Path) -> Digest:
         """Keep a copy; the digest covers relative names and contents."""
@@ -287,6 +297,7 @@ class MemoryArtifacts:
         }
         digest = self._digest(content)
         self.kept[digest] = content
+        self._put_at[digest] = self._clock.now()
         return digest
 
     def fetch(self, digest: Digest, target: Path) -> None:
@@ -301,9 +312,12 @@ class MemoryArtifacts:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(data)
 
-    def collect(self, live: Sequence[Digest]) -> int:
-        """Remove everything not listed in `live`."""
-        gone = set(self.kept) - set(live)
+    def collect(self, live: Sequence[Digest], *, grace_seconds: float) -> int:
+        """Remove what is not listed in `live` and was put before the grace period."""
+        before = self._clock.now() - grace_seconds
+        gone = {
+            each for each in set(self.kept) - set(live) if self._put_at.get(each, before) <= before
+        }
         for digest in gone:
             del self.kept[digest]
         return len(gone)

@@ -63,7 +63,7 @@ class World:
         self.clock = ManualClock(1_000.0)
         self.clusters = samples.FixedFleet(clusters or samples.fleet("a", "b"))
         self.executor = InstantExecutor(self.clock, behave)
-        self.artifacts = MemoryArtifacts()
+        self.artifacts = MemoryArtifacts(self.clock)
         self.servers = InstantModelServer()
         self.conditions = FixedConditions()
 

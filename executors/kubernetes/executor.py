@@ -12,7 +12,7 @@ import dataclasses
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from engine.model.dispatches import AttemptOrder, AttemptState, Observation, Reason
@@ -377,9 +377,34 @@ class KubernetesExecutor:
         self._refusals.forget(attempt)
         self._endpoint.forget(attempt)
 
+    def clear(self, is_kept: Callable[[AttemptId], bool]) -> int:
+        """Remove logs, notes and objects of attempts that nobody keeps; return how many (port).
+
+        Those of a cluster that does not answer are removed with the next call.
+        """
+        logs = paths.log_path(self._home.parent, "x").parent
+        seen = [each for each, (_, last) in list(self._seen.items()) if last.state.is_terminal]
+        count = 0
+        for attempt in sorted(AttemptId(each) for each in {*seen, *_named(logs)}):
+            if is_kept(attempt):
+                continue
+            try:
+                self.forget(attempt)
+            except BerthError as error:
+                _LOG.info("what %s left stays for now: %s", attempt, error.message)
+                continue
+            paths.log_path(self._home.parent, attempt).unlink(missing_ok=True)
+            count += 1
+        return count
+
     def close(self) -> None:
         """End the endpoint, the watches and the threads; what runs goes on."""
         self._endpoint.stop()
         self._starts.close()
         self._modelcars.close()
         self._clusters.stop()
+
+
+def _named(logs: Path) -> Iterator[str]:
+    """Yield the attempts of which there are logs, also of those whose objects went long ago."""
+    return (path.stem for path in logs.glob("*.txt"))

@@ -111,7 +111,8 @@ def _asked(address: str) -> str:
 
 def _prepare(folder: Path, order: Mapping[str, Any], environment: Mapping[str, str]) -> None:
     """Lay out what the contract promises to a task."""
-    files.remove(folder)
+    for left in folder.iterdir() if folder.exists() else ():  # the folder may be a mounted volume
+        files.remove(left)
     for name in (files.INPUTS, files.OUTPUTS, files.WORK, "folder"):
         (folder / name).mkdir(parents=True)
     (folder / files.PARAMETERS).write_bytes(files.dump(order["parameters"]))

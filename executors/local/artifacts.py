@@ -96,7 +96,9 @@ class FolderArtifacts:
             text = json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
             digest = documents.sha256(text.encode())
             target = self._tree_path(digest)
-            if not target.exists():
+            if target.exists():
+                os.utime(target)  # `collect` takes it for new
+            else:
                 files.write_durably(target, text.encode())
             return digest
 
@@ -152,11 +154,21 @@ class FolderArtifacts:
                 return data
         raise NotFoundError(f"artefact {digest} has no file {name!r}")
 
-    def collect(self, live: Sequence[Digest]) -> int:
-        """Remove every artefact not in `live`, and files that none of the others needs."""
+    def collect(self, live: Sequence[Digest], *, grace_seconds: float) -> int:
+        """Remove artefacts not in `live` and not put of late, and files that no other needs.
+
+        Their age is told by the clock of the file system, which no clock of an engine changes.
+        """
         keep = set(live)
-        with storage("collect artefacts in"), self._locked():
-            gone = [path for path in self._trees.iterdir() if f"sha256:{path.name}" not in keep]
+        with storage("collect artefacts in"), self._locked() as now:
+            old = [path for path in self._trees.iterdir() if f"sha256:{path.name}" not in keep]
+            gone = [
+                path
+                for path in old
+                # What a crash left half written has no name of its own; under the lock nobody
+                # writes.
+                if path.name.startswith(".") or now - path.stat().st_mtime >= grace_seconds
+            ]
             for path in gone:
                 path.unlink()
             files.sync_folder(self._trees)
@@ -168,11 +180,12 @@ class FolderArtifacts:
         return sum(1 for path in gone if not path.name.startswith("."))
 
     @contextmanager
-    def _locked(self) -> Generator[None]:
-        """Keep `collect` and `put` of several processes apart."""
+    def _locked(self) -> Generator[float]:
+        """Keep `collect` and `put` of several processes apart; yield the file system's time."""
         with (self._root / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+            os.utime(file.fileno())
+            yield os.fstat(file.fileno()).st_mtime
 
     def _tree_path(self, digest: str) -> Path:
         return self._trees / digest.removeprefix("sha256:")

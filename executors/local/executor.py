@@ -8,11 +8,12 @@ it; `state.json` decides how it ended. A crash between any two of these is mende
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -104,18 +105,25 @@ class LocalExecutor:
         if claim is not None and claim["pid"]:
             processes.send(claim["pid"], claim["identity"], signal.SIGTERM)
 
-    def forget(self, attempt: AttemptId) -> None:
-        """Drop files of an ended attempt; that it was started stays known for ever."""
-        folder = launch.folder_of(self._home, attempt)
-        if not self._is_over(folder):
-            return
-        files.write_durably(folder / files.FORGOTTEN, b"")
-        for path in folder.iterdir():
-            if path.is_dir() and not path.is_symlink():
-                files.remove(path)
-            elif path.name not in {files.CLAIM, files.STATE, files.FORGOTTEN}:
-                path.unlink()
-        self._observer.forget(attempt)
+    def clear(self, is_kept: Callable[[AttemptId], bool]) -> int:
+        """Remove the folders of ended attempts that nobody keeps; return how many (port).
+
+        Raises:
+            RetryableError: when one cannot be removed.
+        """
+        over = [path for path in self._folders() if self._shims.owns(path) and self._is_over(path)]
+        gone = [path for path in over if not is_kept(AttemptId(path.name))]
+        with storage("remove the folder of an attempt in"):
+            for path in gone:
+                self._forget(path)
+        return len(gone)
+
+    def _forget(self, folder: Path) -> None:
+        """Remove a folder; a crash on the way leaves it under a name that is no attempt's."""
+        leaving = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+        folder.rename(leaving)
+        self._observer.forget(folder.name)
+        files.remove(leaving)
 
     # ------------------------------------------------------------------ starting
 
@@ -162,20 +170,17 @@ class LocalExecutor:
             yield from document.get(what, []) if document else ()
 
     def _clear_half_prepared(self) -> None:
-        """Remove folders that a crash left before they had their name."""
+        """Remove folders that a crash left before they had their name, or on their way out."""
         for path in (self._home / "attempts").glob(".*"):
-            shutil.rmtree(path, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                files.remove(path)
 
     # ------------------------------------------------------------------- folders
 
     def _folders(self) -> list[Path]:
-        """Return the folders of attempts that were not forgotten, in order of name."""
+        """Return the folders of attempts, in order of name."""
         found = sorted((self._home / "attempts").iterdir())
-        return [
-            path
-            for path in found
-            if not path.name.startswith(".") and not os.path.lexists(path / files.FORGOTTEN)
-        ]
+        return [path for path in found if not path.name.startswith(".")]
 
     def _cluster(self, name: str) -> Cluster:
         try:

@@ -92,7 +92,7 @@ class LocalSignals:
 
     def _is_known(self, folder: Path) -> bool:
         """Whether it is told what an attempt is; that is read once, as tasks may write over it."""
-        if not os.path.lexists(folder / files.ORDER):
+        if folder.name.startswith(".") or not os.path.lexists(folder / files.ORDER):
             return False
         if folder.name not in self._orders:
             try:

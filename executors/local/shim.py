@@ -19,7 +19,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from executors.local import files, processes, recording
+from executors.local import files, logs, processes, recording
 
 _LOOK_SECONDS = 0.1
 """How often memory is looked at; a shorter time costs more than it finds."""
@@ -123,7 +123,7 @@ class Command:
         )
         if self._launch["cpus"]:
             os.sched_setaffinity(0, self._launch["cpus"])
-        with (self._folder / files.LOG).open("ab", buffering=0) as log:
+        with (self._folder / files.LOG).open("a+b", buffering=0) as log:
             try:
                 process = self._start(log.fileno())
             except (OSError, ValueError) as error:
@@ -169,8 +169,10 @@ class Command:
                         self._end(process, "stopped", "stopped on request")
                 if time.monotonic() - self._looked_at >= _LOOK_SECONDS:
                     self._hold_to_limits(process)
+                    logs.hold(log)
                     self._looked_at = time.monotonic()
             self._copy_errors(errors, log)
+            logs.hold(log)
 
     def _copy_errors(self, errors: int, log: int) -> bool:
         """Copy what the command said into the log and remember its end; false when closed.

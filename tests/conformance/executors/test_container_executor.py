@@ -13,7 +13,7 @@ from engine.clocks import SystemClock
 from engine.model.dispatches import AttemptOrder
 from engine.model.identifiers import AttemptId
 from engine.ports import Executor
-from engine.testing.executor_suite import Behaviour, ExecutorSuite
+from engine.testing.executor_suite import Behaviour, ClearingExecutorSuite
 from executors.containers import ContainerExecutor
 from tests.support.containers import BerthMachine, PodmanMachine, required
 from tests.support.local_cluster import LASTS, WRITES, LocalCluster
@@ -33,7 +33,7 @@ def machine() -> Iterator[PodmanMachine]:
     made.close()
 
 
-class TestContainerExecutor(ExecutorSuite):
+class TestContainerExecutor(ClearingExecutorSuite):
     @pytest.fixture(autouse=True)
     def _cluster(self, tmp_path: Path, machine: PodmanMachine) -> None:
         self.cluster = LocalCluster(tmp_path)

@@ -21,6 +21,7 @@ from engine.ports import Executor
 from engine.testing.executor_suite import (
     LIMIT_SECONDS,
     Behaviour,
+    ClearingExecutorSuite,
     SuspendingExecutorSuite,
     ended,
     eventually,
@@ -42,7 +43,7 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(starts, "WAIT_SECONDS", 120.0)
 
 
-class TestKubernetesExecutor(SuspendingExecutorSuite):
+class TestKubernetesExecutor(SuspendingExecutorSuite, ClearingExecutorSuite):
     @pytest.fixture(autouse=True)
     def _workplace(self, place: Place, node: ProcessKubelet, tmp_path: Path) -> Iterator[None]:
         self.node = node

@@ -10,7 +10,7 @@ import pytest
 from engine.model.dispatches import AttemptOrder
 from engine.model.identifiers import AttemptId
 from engine.ports import Executor
-from engine.testing.executor_suite import Behaviour, ExecutorSuite
+from engine.testing.executor_suite import Behaviour, ClearingExecutorSuite
 from tests.support.local_cluster import LASTS, WRITES, LocalCluster
 
 PROGRAMS = {
@@ -20,7 +20,7 @@ PROGRAMS = {
 }
 
 
-class TestLocalExecutor(ExecutorSuite):
+class TestLocalExecutor(ClearingExecutorSuite):
     @pytest.fixture(autouse=True)
     def _cluster(self, tmp_path: Path) -> None:
         self.cluster = LocalCluster(tmp_path)

@@ -14,7 +14,12 @@ from engine.model.resources import Resources
 from engine.model.specs import TaskKind
 from engine.ports import ArtifactStore, Executor, ModelServer
 from engine.testing.artifact_suite import ArtifactSuite
-from engine.testing.executor_suite import Behaviour, ExecutorSuite, SuspendingExecutorSuite
+from engine.testing.clocks import ManualClock
+from engine.testing.executor_suite import (
+    Behaviour,
+    ClearingExecutorSuite,
+    SuspendingExecutorSuite,
+)
 from engine.testing.fakes import (
     InstantExecutor,
     InstantModelServer,
@@ -32,7 +37,7 @@ OUTCOMES = {
 }
 
 
-class TestInstantExecutor(ExecutorSuite):
+class TestInstantExecutor(ClearingExecutorSuite):
     @pytest.fixture
     def executor(self) -> Executor:
         return InstantExecutor(SystemClock(), lambda order: OUTCOMES[Behaviour(order.folder)])
@@ -74,7 +79,7 @@ class TestInstantSuspendingExecutor(SuspendingExecutorSuite, TestInstantExecutor
 class TestMemoryArtifacts(ArtifactSuite):
     @pytest.fixture
     def store(self) -> ArtifactStore:
-        return MemoryArtifacts()
+        return MemoryArtifacts(ManualClock(1_000.0))
 
     def damage(self, store: ArtifactStore, digest: Digest) -> None:
         cast("MemoryArtifacts", store).damage(digest)

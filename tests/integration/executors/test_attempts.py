@@ -28,7 +28,7 @@ from engine.model.errors import (
 from engine.model.identifiers import AttemptId, Digest
 from engine.model.resources import Resources
 from engine.model.signals import Layer
-from executors.local import LocalSignals, files, launch, processes
+from executors.local import LocalSignals, files, logs, processes
 from executors.local.shim import main as shim
 from executors.tasks import records
 from executors.training.tracking import experiments
@@ -190,9 +190,8 @@ def test_what_cannot_be_kept_is_told_and_removed(
     seen = cluster.run(cluster.order(OUTPUTS + leaves))
     assert seen.reason is Reason.BAD_OUTPUT
     assert why in seen.message
-    cluster.executor.forget(seen.attempt_id)
-    left = {path.name for path in launch.folder_of(cluster.home, seen.attempt_id).iterdir()}
-    assert left <= {files.CLAIM, files.STATE, files.FORGOTTEN}
+    assert cluster.executor.clear(lambda _: False) == 1
+    assert not list((cluster.home / "attempts").iterdir())
 
 
 def test_a_task_may_clear_its_folder(cluster: LocalCluster) -> None:
@@ -471,19 +470,52 @@ def test_no_attempt_fails_because_the_machine_cannot_read_now(
     assert cluster.ended().state is AttemptState.SUCCEEDED
 
 
-def test_what_is_forgotten_is_not_started_again(cluster: LocalCluster) -> None:
-    order = cluster.order(WRITES)
-    cluster.run(order)
-    cluster.executor.forget(order.attempt_id)
+def test_a_log_without_end_is_cut(cluster: LocalCluster) -> None:
+    program = (
+        f"{WRITES}import sys; line = 'x' * 999\n"
+        f"for n in range({logs.BYTES_MOST // 1_000 + 2}): print(n, line)\n"
+        "print('the end'); print('and errors', file=sys.stderr)"
+    )
+    assert cluster.run(cluster.order(program)).state is AttemptState.SUCCEEDED
+    log = cluster.folder() / files.LOG
+    assert log.stat().st_size <= logs.BYTES_LEFT + 4_096
+    lines = log.read_text().splitlines()
+    assert lines[0].startswith("[what was written before this line was removed")
+    assert {"the end", "and errors"} < set(lines)
+
+
+def test_what_cannot_be_removed_is_nobodys_and_removed_by_the_next_engine(
+    cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stays(folder: Path) -> None:
+        raise OSError(5, "Input/output error", str(folder))
+
+    cluster.run(cluster.order("import os, signal; os.kill(os.getpid(), signal.SIGKILL)"))
+    assert (cluster.folder() / files.SIGNALS).exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "remove", stays)
+        with pytest.raises(RetryableError, match="Input/output"):
+            cluster.executor.clear(lambda _: False)
     assert list(cluster.executor.observe()) == []
-    cluster.executor.start(order)
-    assert cluster.starts() == 1
+    found, _ = LocalSignals(cluster.home, cluster.source).read("")
+    assert {signal.layer for signal in found} == {Layer.MACHINE}
+    cluster.reopened()
+    assert not list((cluster.home / "attempts").iterdir())
 
 
-def test_what_runs_is_not_forgotten(cluster: LocalCluster) -> None:
-    cluster.executor.start(cluster.order(LASTS))
-    cluster.executor.forget(AttemptId("r-1.task.1"))
-    assert not cluster.seen().state.is_terminal
+def test_folders_that_nobody_may_write_are_removed(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    (kept / "inner").mkdir(parents=True)
+    kept.chmod(0o500)
+    files.remove(kept)
+    assert not kept.exists()
+    files.remove(kept)
+
+
+def test_what_cannot_be_removed_is_told(tmp_path: Path) -> None:
+    mounted = Path("/proc/self/fdinfo")
+    with pytest.raises(OSError, match="fdinfo"):
+        files.remove(mounted)
 
 
 def test_a_name_that_is_no_file_name_is_refused(cluster: LocalCluster) -> None:

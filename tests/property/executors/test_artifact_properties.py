@@ -57,6 +57,6 @@ def test_collecting_harms_nothing_that_lives(first: Tree, second: Tree) -> None:
         store = FolderArtifacts(Path(place) / "store")
         live = store.put(write(Path(place) / "a", first))
         store.put(write(Path(place) / "b", second))
-        store.collect([live])
+        store.collect([live], grace_seconds=0.0)
         store.fetch(live, Path(place) / "c")
         assert read(Path(place) / "c") == first

@@ -73,3 +73,29 @@ def test_a_device_is_written_and_stays_one() -> None:
         outputs.write(Path("/dev/full"), "new")
     outputs.write(Path("/dev/null"), "new")
     assert Path("/dev/null").is_char_device()
+
+
+def test_what_came_to_stand_there_meanwhile_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "churn.yaml"
+
+    def unseen(_: object) -> bool:
+        path.write_text("somebody's")
+        return False
+
+    monkeypatch.setattr("os.path.lexists", unseen)
+    with pytest.raises(RefusedError, match="File exists"):
+        outputs.write(path, "new", new=True)
+    assert [each.read_text() for each in tmp_path.iterdir()] == ["somebody's"]
+
+
+def test_a_new_file_is_written_where_no_file_has_two_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refused)
+    outputs.write(tmp_path / "churn.yaml", "new", new=True)
+    assert [each.read_text() for each in tmp_path.iterdir()] == ["new"]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine.dispatching import cancel
+from engine.dispatching.clearing import RUNS_KEPT
 from engine.model import documents
 from engine.model.dispatches import AttemptOrder, AttemptState, Reason, RunState, TaskState
 from engine.model.identifiers import Digest, TaskName
@@ -285,15 +286,17 @@ class TestCancelling:
         assert world.ledger.get(DEPLOYMENTS, "heart") is None
 
 
-def test_packages_that_may_be_rolled_back_to_are_kept(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_packages_that_serve_or_may_be_rolled_back_to_are_kept(world: World) -> None:
     served(world, runs=2)
-    collected: list[Digest] = []
-    monkeypatch.setattr(world.artifacts, "collect", collected.extend)
-    world.submit(pipeline(TaskSpec(name=TaskName("etl"), kind=TaskKind.ETL), name="other"))
+    other = pipeline(TaskSpec(name=TaskName("etl"), kind=TaskKind.ETL), name="other")
+    for _ in range(RUNS_KEPT):
+        world.submit(other)
     world.settle(world.engine())
-    assert {package(1), package(2)} <= set(collected)
+    world.clock.advance(30.0 * 86_400.0)
+    made = {each: documents.sha256(f"r-{each}.etl.1".encode()) for each in (1, 2)}
+    world.artifacts.kept = {package(1): {}, package(2): {}, made[1]: {}, made[2]: {}}
+    world.engine().step()
+    assert set(world.artifacts.kept) == {package(1), package(2), made[2]}
 
 
 @pytest.mark.parametrize("runs", [1, 2])

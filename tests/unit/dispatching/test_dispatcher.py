@@ -250,19 +250,6 @@ class TestResults:
         assert messages[0].startswith("run r-1 started under plan p-")
         assert messages[1] == "run r-1 succeeded"
 
-    def test_artefacts_that_nobody_refers_to_are_removed(self, world: World) -> None:
-        world.artifacts.kept = {"sha256:old": {}}  # type: ignore[dict-item]
-        world.submit(ONE)
-        world.settle(world.engine())
-        assert world.artifacts.kept == {}
-
-    def test_artefacts_stay_while_another_run_is_active(self, world: World) -> None:
-        world.artifacts.kept = {"sha256:old": {}}  # type: ignore[dict-item]
-        world.submit(ONE)
-        world.submit(ONE, {"etl": ""})
-        world.settle(world.engine())
-        assert world.artifacts.kept != {}
-
 
 class TestConditions:
     @pytest.mark.parametrize(

@@ -42,9 +42,9 @@ def test_the_same_commit_gives_the_same_package(world: World) -> None:
 
 
 def test_weights_stay_when_an_engine_clears_what_tasks_wrote(world: World) -> None:
-    FolderArtifacts(world.home / "artifacts").collect([])
+    FolderArtifacts(world.home / "artifacts").collect([], grace_seconds=0.0)
     first = world.deliver()
-    FolderArtifacts(world.home / "artifacts").collect([])
+    FolderArtifacts(world.home / "artifacts").collect([], grace_seconds=0.0)
     assert world.delivery.deliver("churn").package == first.package
 
 

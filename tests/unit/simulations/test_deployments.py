@@ -25,7 +25,7 @@ def desk() -> Desk:
     return Desk(
         ledger=ledger,
         executors={},
-        artifacts=MemoryArtifacts(),
+        artifacts=MemoryArtifacts(clock),
         servers=InstantModelServer(),
         conditions=FixedConditions(),
         fleet_source=samples.FixedFleet(samples.fleet("c0")),
