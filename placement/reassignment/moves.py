@@ -12,6 +12,7 @@ import numpy as np
 from placement.reassignment.state import (
     CONFLICT_ROW,
     DEPENDENCY_ROW,
+    LACK,
     MACHINE_MOVE,
     MOST_MOVED,
     MOVE_COST,
@@ -175,14 +176,18 @@ def put_in(tables: Tables, state: State, process: int, target: int) -> None:
 def change_use(tables: Tables, state: State, process: int, machine: int, sign: int) -> None:
     """Adds what a process takes to a machine (1), or takes it off (-1)."""
     place = int(machine == tables.home[process])
-    burden = 0
+    burden, lack = 0, 0
     for c in range(tables.amount.shape[1]):
         amount = tables.amount[process, c]
         above = state.above[machine, c] + sign * amount
         state.above[machine, c] = above
-        state.room[machine, c] -= sign * (amount & tables.kept[place, c])
+        room = state.room[machine, c] - sign * (amount & tables.kept[place, c])
+        state.room[machine, c] = room
         burden += max(above, 0)
+        lack += max(-room, 0)
     state.burden[machine] = burden
+    state.totals[LACK] += lack - state.lack[machine]
+    state.lack[machine] = lack
 
 
 @compiled

@@ -9,7 +9,9 @@ Method: simulated annealing over shifts and swaps (`annealing`) and over ruin an
 machines (`ruining`; after Schrimpf et al., "Record breaking optimization results using the ruin
 and recreate principle", Journal of Computational Physics 159, 2000), side by side in each round,
 with falling prices on what such a search runs out of: room, above all the room that moved
-processes still hold on the machines where they started.
+processes still hold on the machines where they started. With few processes a machine the search
+also passes through assignments that lack room, at a price that rises until none is left
+(strategic oscillation, after Glover, Decision Sciences 8, 1977); only feasible ones are kept.
 """
 
 from __future__ import annotations
@@ -160,34 +162,50 @@ def _search(
     number = 0
     with futures.ThreadPoolExecutor(max_workers=min(effort.workers, CHAINS)) as threads:
         while (steps := pace.next_steps()) > 0 and not stop():
-            heat = plan.at(pace.progress())
-            ruins = round(plan.recipe.ruin_share * steps)
-            parts = (steps - ruins, ruins)
-            running = [threads.submit(_run, tables, chain, parts, heat) for chain in chains]
+            progress = pace.progress()
+            heat = plan.at(progress)
+            if progress >= schedule.GIVE_UP_FROM:
+                _give_up(tables, chains)
+            running = [
+                threads.submit(_run, tables, chain, steps, plan.recipe, heat) for chain in chains
+            ]
             for future in running:
                 future.result()
             pace.done(steps)
             number += 1
             if number % SHARING_ROUNDS == 0:
-                _share(chains)
+                _share(chains, heat.lack_price)
     return pace.steps_done
 
 
-def _run(tables: states.Tables, chain: _Chain, steps: tuple[int, int], heat: schedule.Heat) -> None:
-    """Runs so many steps of shifts and swaps and so many ruins."""
+def _run(
+    tables: states.Tables, chain: _Chain, steps: int, recipe: schedule.Recipe, heat: schedule.Heat
+) -> None:
+    """Runs so many steps, ruins after the others."""
     state, memory = chain.state, chain.memory
-    prices = (heat.temperature, heat.held_price, heat.room_price)
-    annealing.anneal(tables, state, memory, steps[0] * TRIES_OF_STEP, prices)
-    ruining.ruin(tables, state, memory, steps[1], heat.temperature, heat.held_price)
+    ruins = round(recipe.ruin_share * steps)
+    tries = (steps - ruins) * TRIES_OF_STEP
+    prices = (heat.temperature, heat.held_price, heat.room_price, heat.lack_price)
+    annealing.anneal(tables, state, memory, tries, prices, recipe.relays)
+    ruining.ruin(tables, state, memory, ruins, heat.temperature, heat.held_price, heat.lack_price)
 
 
-def _share(chains: list[_Chain]) -> None:
+def _share(chains: list[_Chain], lack_price: float) -> None:
     """Lets every chain go on from the cheapest present assignment."""
-    costs = [int(chain.state.totals[states.COST]) for chain in chains]
+    totals = [chain.state.totals for chain in chains]
+    costs = [int(total[states.COST]) + lack_price * int(total[states.LACK]) for total in totals]
     leader = chains[costs.index(min(costs))]
     for chain in chains:
         if chain is not leader:
             chain.state = copy.deepcopy(leader.state)
+            memories.forget_way(chain.memory)
+
+
+def _give_up(tables: states.Tables, chains: list[_Chain]) -> None:
+    """Takes chains that still lack room back to the best that they remember."""
+    for chain in chains:
+        if chain.state.totals[states.LACK] > 0:
+            chain.state = states.state(tables, chain.memory.best)
             memories.forget_way(chain.memory)
 
 

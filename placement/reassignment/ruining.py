@@ -18,6 +18,7 @@ from placement.reassignment.memory import BEST_COST, Memory, Random, below, note
 from placement.reassignment.state import (
     COST,
     HELD,
+    LACK,
     MOST_MOVED,
     SERVICE_MOVE,
     Integers,
@@ -64,23 +65,25 @@ def ruin(
     steps: int,
     temperature: float,
     held_price: float,
+    lack_price: float,
 ) -> None:
     """Makes steps of simulated annealing, each a ruin with its repair.
 
     Args:
         tables: The instance.
-        state: The assignment, changed in place; feasible before and after.
+        state: The assignment, changed in place; no more room lacks than before.
         memory: What the chain remembers.
         steps: How many.
         temperature: In units of cost.
         held_price: Extra cost of a weighted unit that a moved process holds where it was.
+        lack_price: Of a unit of room that lacks, in units of cost.
     """
     most = MOST_GROUPS * MOST_OF_GROUP
     torn = Ruin(
         np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most), np.empty(most, np.int64)
     )
     for _ in range(steps):
-        top = state.totals[MOST_MOVED]
+        top, lack = state.totals[MOST_MOVED], state.totals[LACK]
         count, groups, change, held = tear(tables, state, memory.random, torn)
         threshold = -temperature * math.log(uniform(memory.random))
         placed = 0
@@ -95,7 +98,8 @@ def ruin(
             moves.put_in(tables, state, process, target)
             placed += 1
         change += tables.weights[SERVICE_MOVE] * (state.totals[MOST_MOVED] - top)
-        good = placed == count and change + held_price * held <= threshold
+        bias = held_price * held + lack_price * (state.totals[LACK] - lack)
+        good = placed == count and change + bias <= threshold
         for place in range(count):
             good = good and moves.consistent(tables, state, torn.process[place])
         if not good:
@@ -105,7 +109,7 @@ def ruin(
             if state.assignment[torn.process[place]] != torn.source[place]:
                 note(state, memory, torn.process[place])
         state.totals[COST] += change
-        if state.totals[COST] < memory.marks[BEST_COST]:
+        if state.totals[LACK] == 0 and state.totals[COST] < memory.marks[BEST_COST]:
             remember(state, memory)
 
 
@@ -153,8 +157,12 @@ def insert(torn: Ruin, count: int, process: int, machine: int, key: float) -> No
 
 @compiled
 def worst_of(state: State, random: Random) -> int:
-    """Returns the machine with the largest regret among one to some random ones."""
+    """Returns a machine that lacks room, or else the one with the most regret of a few."""
     worst = below(random, state.above.shape[0])
+    if state.totals[LACK] > 0:
+        while state.lack[worst] == 0:
+            worst = worst + 1 if worst + 1 < state.lack.shape[0] else 0
+        return worst
     most = moves.regret(state, worst)
     for _ in range(below(random, TOURNAMENT)):
         other = below(random, state.above.shape[0])

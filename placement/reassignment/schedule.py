@@ -24,6 +24,12 @@ FEW_OF_MACHINE = 25
 # lets in only the smallest of them.
 QUENCH_FROM = 0.85
 LAST_TEMPERATURE_COST = 1.0
+# A price of lacking room that nothing is worth: every assignment has the room that it needs.
+STRICT = 1e12
+# Where room may lack nothing is kept for long; up to this progress it may not, for a good start.
+LEAD_IN = 0.03
+# From this progress on a chain that still lacks room gives up and goes on from the best.
+GIVE_UP_FROM = 0.93
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +40,13 @@ class Heat:
         temperature: In units of cost.
         held_price: Factor of what the room is worth that a moved process holds where it was.
         room_price: Factor of what it is worth that a machine has its fair room.
+        lack_price: Of a unit of room that lacks, in units of cost; `STRICT` where none may.
     """
 
     temperature: float
     held_price: float
     room_price: float
+    lack_price: float
 
 
 class Recipe(NamedTuple):
@@ -48,17 +56,21 @@ class Recipe(NamedTuple):
         temperature: As a share of what a mean process weighs.
         held_price: See `Heat`.
         room_price: See `Heat`.
-        ruin_share: Share of the steps that are ruins; the others are shifts and swaps.
+        lack_price: See `Heat`; `STRICT` in the quench.
+        ruin_share: Share of the steps that are ruins; the others are shifts, swaps and relays.
+        relays: Of eight of those, see `annealing.anneal`.
     """
 
     temperature: tuple[float, float]
     held_price: tuple[float, float]
     room_price: tuple[float, float]
+    lack_price: tuple[float, float]
     ruin_share: float
+    relays: int
 
 
-MANY = Recipe((0.1, 0.001), (4.0, 0.05), (0.02, 0.0002), 0.05)
-FEW = Recipe((0.2, 0.01), (1.5, 0.02), (0.02, 0.0005), 0.05)
+MANY = Recipe((0.1, 0.001), (4.0, 0.05), (0.02, 0.0002), (STRICT, STRICT), 0.05, 0)
+FEW = Recipe((0.2, 0.02), (1.5, 0.02), (0.02, 0.0005), (2.0, 2000.0), 0.05, 2)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,15 +91,23 @@ class Schedule:
             max(share * self.weight, LAST_TEMPERATURE_COST) for share in self.recipe.temperature
         )
         if progress >= QUENCH_FROM:
-            cooled = (progress - QUENCH_FROM) / (1 - QUENCH_FROM)
-            temperature = _between((middle, LAST_TEMPERATURE_COST), cooled)
-            held = self.recipe.held_price[1] * (1 - cooled)
-            return Heat(temperature=temperature, held_price=held, room_price=0.0)
+            return self._quench(middle, (progress - QUENCH_FROM) / (1 - QUENCH_FROM))
+        if progress < LEAD_IN and self.recipe.lack_price[0] < STRICT:
+            return self._quench(middle, progress / LEAD_IN)
         cooled = progress / QUENCH_FROM
         return Heat(
             temperature=_between((first, middle), cooled),
             held_price=_between(self.recipe.held_price, cooled),
             room_price=_between(self.recipe.room_price, cooled),
+            lack_price=_between(self.recipe.lack_price, cooled),
+        )
+
+    def _quench(self, hottest: float, cooled: float) -> Heat:
+        return Heat(
+            temperature=_between((hottest, LAST_TEMPERATURE_COST), cooled),
+            held_price=self.recipe.held_price[1] * (1 - cooled),
+            room_price=0.0,
+            lack_price=STRICT,
         )
 
 

@@ -30,7 +30,7 @@ CONFLICT_ROW, SPREAD_ROW, DEPENDENCY_ROW, SPREAD_MINIMUM = 0, 1, 2, 3
 # The ceiling of a column without one.
 UNLIMITED = 2**61
 # Places in `State.totals`.
-COST, MOST_MOVED = 0, 1
+COST, MOST_MOVED, LACK = 0, 1, 2
 # Places in `Tables.weights`.
 SERVICE_MOVE, MACHINE_MOVE = 0, 1
 
@@ -101,7 +101,8 @@ class State(NamedTuple):
         following: (P,), the next process of the same machine, or -1.
         preceding: (P,), the one before, or -1.
         load: (M,), number of processes on each machine.
-        totals: Cost, and the largest number of moved processes of a service.
+        lack: (M,), room below 0, summed and without its sign.
+        totals: Cost, the largest number of moved processes of a service, and all room that lacks.
     """
 
     assignment: Integers
@@ -120,6 +121,7 @@ class State(NamedTuple):
     following: Integers
     preceding: Integers
     load: Integers
+    lack: Integers
     totals: Integers
 
 
@@ -254,10 +256,12 @@ def state(table: Tables, assignment: Integers) -> State:
     sizes = np.bincount(service, minlength=services)
     histogram = np.bincount(moved_of, minlength=int(sizes.max(initial=0)) + 2)
     first, following, preceding = _chained(assignment, machines)
+    room = table.ceiling - taken - held
+    lack = np.maximum(-room, 0).sum(axis=1)
     return State(
         assignment=assignment.copy(),
         above=above,
-        room=table.ceiling - taken - held,
+        room=room,
         burden=burden,
         present=_counts(table, CONFLICT_ROW, assignment, machines).astype(np.int8),
         spread=spread,
@@ -271,7 +275,10 @@ def state(table: Tables, assignment: Integers) -> State:
         following=following,
         preceding=preceding,
         load=np.bincount(assignment, minlength=machines),
-        totals=np.array([_cost(table, assignment, burden, moved_of), moved_of.max(initial=0)]),
+        lack=lack,
+        totals=np.array(
+            [_cost(table, assignment, burden, moved_of), moved_of.max(initial=0), lack.sum()]
+        ),
     )
 
 
