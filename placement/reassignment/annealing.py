@@ -95,8 +95,7 @@ def anneal(
         top = state.totals[MOST_MOVED]
         exchange(tables, state, first, second, (two, three))
         change += tables.weights[SERVICE_MOVE] * (state.totals[MOST_MOVED] - top)
-        good = change + bias <= 0 and moves.consistent(tables, state, first)
-        if not good or (second >= 0 and not moves.consistent(tables, state, second)):
+        if change + bias > 0 or not consistent(tables, state, first, second):
             exchange(tables, state, first, second, (one, two))
             continue
         made += 1
@@ -107,6 +106,14 @@ def anneal(
         if state.totals[LACK] == 0 and state.totals[COST] < memory.marks[BEST_COST]:
             remember(state, memory)
     return made
+
+
+@inlined
+def consistent(tables: Tables, state: State, first: int, second: int) -> bool:
+    """Returns whether what binds processes to others holds of one that moved, and another or -1."""
+    if not moves.consistent(tables, state, first):
+        return False
+    return second < 0 or moves.consistent(tables, state, second)
 
 
 @inlined
