@@ -18,7 +18,7 @@ from engine.model.dispatches import AttemptOrder, Deployment, Observation
 from engine.model.failures import Failure
 from engine.model.feedback import CheckFeedback
 from engine.model.fleet import Fleet
-from engine.model.identifiers import AttemptId, Digest, PipelineName, SuperAlarmId
+from engine.model.identifiers import AttemptId, Digest, PipelineName
 from engine.model.plans import Incumbent, Placement, PlacementProblem
 from engine.model.profiles import Profile, RunRecord
 from engine.model.records import Collection, Column, Stored, Write
@@ -370,13 +370,14 @@ class Checker(Protocol):
 class Learner(Protocol):
     """A grouper or a cause finder that learns from what is over; others need not."""
 
-    def learn(self, past: Sequence[SuperAlarm], verdicts: Mapping[SuperAlarmId, bool]) -> None:
+    def learn(self, past: Sequence[SuperAlarm], verdicts: Mapping[str, bool]) -> None:
         """Take super-alarms that are over, oldest first; one given again brings a new verdict.
 
         A grouper is given them once, before it groups anything; a cause finder also those that
         end later.
 
-        verdicts: whether the first cause was right, of those that a person judged.
+        verdicts: whether the first cause was right, of those that a person judged, by the
+            `coming_id` of the time that it came.
         """
         ...
 

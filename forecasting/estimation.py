@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.model.profiles import QUANTILE_LEVELS, Grounds, Method, Quantiles
-from forecasting import conformal
+from forecasting import conformal, networks
 from forecasting.learning.learned import Oracle
 from forecasting.methods import pooled, simple, sized
 from forecasting.methods.question import MEMORY, OWN_TESTS, Answer, Question
@@ -39,6 +39,7 @@ _PRIOR_SPREAD = {
     Method.RECENT_RUNS: 0.15,
     Method.OWN_TREND: 0.15,
 }
+_UNSEEN = frozenset({Method.PRESET, Method.ANALYTIC})
 _OTHER_SPREAD = 0.35
 _PRESET_SPREAD = 0.5
 """Standard deviations of the log ratio before there is evidence, in order of trust."""
@@ -96,7 +97,7 @@ def estimate(asked: Question, oracle: Oracle | None = None) -> Estimate:
     residuals = np.empty(0) if best is None else best.residuals
     offsets = answer.offsets
     if offsets is None:
-        spread = _spread(answer.method, asked.quantity)
+        spread = _spread(answer, asked.quantity)
         levels = conformal.followed(residuals.tolist(), spread)
         offsets = conformal.offsets(residuals.tolist(), spread, levels=levels)
     logs = [min(asked.base + answer.ratio + offset, _MOST_LOG) for offset in offsets]
@@ -117,10 +118,12 @@ def _answers(asked: Question, oracle: Oracle | None) -> list[Answer]:
     return [answer for answer in found if answer is not None and math.isfinite(answer.ratio)]
 
 
-def _spread(method: Method, quantity: Quantity) -> float:
+def _spread(answer: Answer, quantity: Quantity) -> float:
     """Return the standard deviation of a quantity's log ratio before there is evidence."""
-    general = _PRESET_SPREAD if method is Method.PRESET else _OTHER_SPREAD
-    return _PRIOR_SPREAD.get(method, general) * _SPREAD_SHARE.get(quantity, 1.0)
+    if answer.spread is not None:
+        return answer.spread
+    general = _PRESET_SPREAD if answer.method in _UNSEEN else _OTHER_SPREAD
+    return _PRIOR_SPREAD.get(answer.method, general) * _SPREAD_SHARE.get(quantity, 1.0)
 
 
 def _best(tests: Sequence[_Test]) -> _Test | None:
@@ -160,7 +163,7 @@ def _back_test(asked: Question, answer: Answer) -> _Test | None:
 
 def _told(asked: Question, answer: Answer, residuals: Vector) -> Vector:
     """Return (t, levels) offsets of each residual from all the others."""
-    spread = _spread(answer.method, asked.quantity)
+    spread = _spread(answer, asked.quantity)
     return np.array(
         [
             conformal.offsets(np.delete(residuals, place).tolist(), spread)
@@ -197,6 +200,8 @@ def _grounds(
     if best is None:
         runs = len(asked.past.records)
         why = "no run is like it" if not runs else f"{runs} past runs are too few for a test"
+        if method is Method.ANALYTIC:
+            why = f"{networks.told(asked.past.attributes)}; {why}"
         return Grounds(quantity=name, method=method, why=why)
     ranked = sorted(tests, key=lambda test: test.loss)
     losses = tuple((test.answer.method.value, round(test.loss, 6)) for test in ranked)

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from engine.model.specs import NETWORK_TERMS, Scalar, TaskKind
+from engine.model.specs import Scalar, TaskKind
+from forecasting import networks
+from forecasting.networks import number
 
 BYTES_PER_CELL = 4.0
 """Of a table in text: a short number and its comma."""
@@ -25,11 +27,6 @@ _GIB = 2.0**30
 _CORE_GIB_PER_SECOND = 0.008
 """Text that one core parses and checks."""
 _MOST_CORES = 16.0
-_VALUE_BYTES = 4.0
-_COPIES = 4.0
-"""Of each parameter that stay: value, gradient, two moments of the optimiser."""
-_GPU_CONTEXT_GIB = 0.5
-"""What a driver takes before anything is computed."""
 _SERVE_SECONDS = 0.004
 """Core-seconds for one request: HTTP, JSON and a small model."""
 _SERVE_MEMORY_GIB = 0.3
@@ -95,14 +92,6 @@ def size_of(attributes: Mapping[str, Scalar]) -> Size:
     )
 
 
-def number(attributes: Mapping[str, Scalar], name: str) -> float | None:
-    """Return a numeric attribute, or None when it is missing, not a number or negative."""
-    value = attributes.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) and value >= 0 else None
-
-
 def preset(kind: TaskKind, attributes: Mapping[str, Scalar]) -> dict[Quantity, float]:
     """Return the median that is assumed of each quantity: seconds, cores, GiB and Mbit/s."""
     size = size_of(attributes)
@@ -112,7 +101,8 @@ def preset(kind: TaskKind, attributes: Mapping[str, Scalar]) -> dict[Quantity, f
     work = _work_seconds(kind, size)
     start, memory = _STARTS[kind]
     seconds = start + work / cores
-    memory += max((_LIBRARIES_GIB.get(family, 0.0) for family in size.families), default=0.0)
+    libraries = [_LIBRARIES_GIB.get(family, 0.0) for family in size.families]
+    memory += max([*libraries, _NETWORK_GIB if networks.is_stated(attributes) else 0.0])
     small = kind is TaskKind.PACKAGE and _SMALL_MODELS.issuperset(size.families)
     held = 0.0 if small else size.gib
     return {
@@ -121,24 +111,8 @@ def preset(kind: TaskKind, attributes: Mapping[str, Scalar]) -> dict[Quantity, f
         Quantity.MEMORY: memory + _MEMORY_FACTOR[kind] * held / cores,
         Quantity.DISK: 0.01 + 2.0 * size.gib,
         Quantity.NETWORK: min(8.0 * 1024 * held / max(seconds, 1.0), _MOST_MEGABITS),
-        Quantity.GPU_MEMORY: network_gib(attributes),
+        Quantity.GPU_MEMORY: networks.gib(attributes),
     }
-
-
-def network_gib(attributes: Mapping[str, Scalar]) -> float:
-    """Return the memory of a training on a GPU by its analytic terms; 0 where none is stated.
-
-    The context of the driver; 16 bytes for a parameter (value, gradient, two moments of the
-    optimiser) and one more copy while it steps; 4 bytes for each value that is kept for the
-    backward pass, and for the batch itself (see `forecasting.profiles.shapes`).
-    """
-    weights, activations, inputs, batch = (number(attributes, n) for n in NETWORK_TERMS)
-    if weights is None and activations is None:
-        return 0.0
-    kept = (activations or 0.0) + (inputs or 0.0)
-    stays = _COPIES * _VALUE_BYTES * (weights or 0.0)
-    peak = max(_VALUE_BYTES * kept * (batch or 1.0), _VALUE_BYTES * (weights or 0.0))
-    return _GPU_CONTEXT_GIB + (stays + peak) / _GIB
 
 
 def _serve_preset(requests_per_second: float) -> dict[Quantity, float]:
@@ -163,6 +137,8 @@ _STARTS = {
 """Seconds and GiB of an interpreter with the libraries of the kind, before any data."""
 _LIBRARIES_GIB = {"arima": 0.45, "transformer": 0.75, "graph": 0.75}
 """GiB that the models of operations take more: statsmodels (measured: 0.45 in all), torch."""
+_NETWORK_GIB = _LIBRARIES_GIB["transformer"]
+"""Who states a network trains it by torch or the like."""
 _MEMORY_FACTOR = {
     TaskKind.ETL: 6.0,
     TaskKind.FEATURES: 6.0,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +13,8 @@ from numpy.typing import NDArray
 from engine.model.plans import task_key
 from engine.model.profiles import RunRecord
 from engine.model.specs import PipelineSpec, Scalar, TaskKind, TaskSpec
-from forecasting.presets import number, size_of
+from forecasting.networks import number
+from forecasting.presets import size_of
 
 Vector = NDArray[np.float64]
 
@@ -96,6 +99,21 @@ def gather(
         group=group,
         task=names[0],
         latest=tuple(same),
+    )
+
+
+def only(past: Past, keep: Callable[[RunRecord], bool]) -> Past:
+    """Return the same with those runs alone for which `keep` holds."""
+    kept = np.array([keep(record) for record in past.records], dtype=np.bool_)
+    return dataclasses.replace(
+        past,
+        records=tuple(itertools.compress(past.records, kept)),
+        distance=past.distance[kept],
+        between=past.between[np.ix_(kept, kept)],
+        features=past.features[kept],
+        own=past.own[kept],
+        group=past.group[kept],
+        latest=tuple(record for record in past.latest if keep(record)),
     )
 
 

@@ -17,7 +17,7 @@ from engine.model.profiles import (
 )
 from engine.model.resources import Resource
 from engine.model.specs import PipelineSpec, Serving, TaskKind, TaskSpec, Wishes
-from forecasting import evidence, machines, runs, serving, workers
+from forecasting import evidence, machines, networks, runs, serving, workers
 from forecasting.conformal import rising
 from forecasting.estimation import Estimate, estimate
 from forecasting.learning.learned import Oracle
@@ -241,10 +241,14 @@ def _gpus(
         return {}, {}
     count = max((record.gpu_count for record in used), default=1.0)
     use = {Resource.GPU: Quantiles.constant(count), Resource.GPU_MEMORY: Quantiles.constant(0.0)}
-    asked = question(past, Quantity.GPU_MEMORY)
     if not used and preset(past.kind, past.attributes)[Quantity.GPU_MEMORY] <= 0:
         return use, {}
-    told = estimate(asked, oracle)
+    # What a run without a GPU, or one whose network nobody stated, took says nothing of this one.
+    stated = networks.is_stated(past.attributes)
+    like = runs.only(
+        past, lambda run: run.gpu_count > 0 and networks.is_stated(run.attributes) == stated
+    )
+    told = estimate(question(like, Quantity.GPU_MEMORY), oracle)
     use[Resource.GPU_MEMORY] = told.quantiles
     return use, {Quantity.GPU_MEMORY: told}
 

@@ -75,7 +75,7 @@ class SuperAlarmGrouper:
         self._placed: OrderedDict[str, SuperAlarmId] = OrderedDict()
         """Where alarms stand, the newest ones; a group keeps only some of its own."""
 
-    def learn(self, past: Sequence[SuperAlarm], verdicts: Mapping[SuperAlarmId, bool]) -> None:
+    def learn(self, past: Sequence[SuperAlarm], verdicts: Mapping[str, bool]) -> None:
         """Learn what belongs together from super-alarms that are over. Port `Learner`."""
         del verdicts
         for group in past:

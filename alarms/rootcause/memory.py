@@ -61,14 +61,14 @@ class Memory:
         """Labels by subject, of everything that ever alarmed."""
         return self._labels
 
-    def learn(self, past: Sequence[SuperAlarm], verdicts: Mapping[SuperAlarmId, bool]) -> None:
+    def learn(self, past: Sequence[SuperAlarm], verdicts: Mapping[str, bool]) -> None:
         """Take super-alarms that are over, oldest first; each counts once every time it came."""
         for group in past:
-            key = group.super_alarm_id
-            known = self._seen.get(group.coming_id)
-            self._seen[group.coming_id] = Seen(
-                super_alarm_id=key,
-                coming_id=group.coming_id,
+            key = group.coming_id
+            known = self._seen.get(key)
+            self._seen[key] = Seen(
+                super_alarm_id=group.super_alarm_id,
+                coming_id=key,
                 opened_at=group.opened_at,
                 keys=frozenset(map(key_of, group.alarms)),
                 names=frozenset(key_of(alarm).name for alarm in group.alarms),

@@ -33,7 +33,6 @@ from alarms.rootcause.memory import Memory
 from alarms.rootcause.trust import Trust
 from engine.model.alarms import Cause, CauseKind, Event, SuperAlarm
 from engine.model.feedback import CheckFeedback
-from engine.model.identifiers import SuperAlarmId
 from engine.model.signals import Signal
 
 
@@ -68,7 +67,7 @@ class HypothesisTree:
         self._memory = Memory()
         self._trust = Trust()
 
-    def learn(self, past: Sequence[SuperAlarm], verdicts: Mapping[SuperAlarmId, bool]) -> None:
+    def learn(self, past: Sequence[SuperAlarm], verdicts: Mapping[str, bool]) -> None:
         """Learn from super-alarms that are over, oldest first. Port `Learner`."""
         self._memory.learn(past, verdicts)
 

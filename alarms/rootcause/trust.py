@@ -63,10 +63,10 @@ class Trust:
                 self._given.popitem(last=False)
 
     def is_refuted(self, group: SuperAlarm, checked: Checked) -> bool:
-        """Return whether a person called this very verdict wrong, since the super-alarm came."""
-        key = CheckFeedback.key_of(group.super_alarm_id, checked.kind, checked.subject)
+        """Return whether a person called this very verdict wrong, this time that it came."""
+        key = CheckFeedback.key_of(group.coming_id, checked.kind, checked.subject)
         said = self._given.get(key)
-        if said is None or said.at < group.reopened_at:
+        if said is None:
             return False
         return said.verdict is Verdict.WRONG and said.said == checked.verdict
 

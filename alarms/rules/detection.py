@@ -73,8 +73,8 @@ class RuleDetector:
 class Detection:
     """Statistics and rules together. Port `Detector`.
 
-    Every alarm of the statistics passes all rules in the order of the file; a veto drops it and
-    leaves a line in the log, so that no alarm is lost without a trace.
+    Every alarm of the statistics passes all rules in the order of the file. One that is vetoed is
+    returned as well and says by whom and why, so that no alarm is lost without a trace.
     """
 
     def __init__(
@@ -97,16 +97,11 @@ class Detection:
 
     def observe(self, signals: Sequence[Signal]) -> Sequence[Alarm]:
         """Return the alarms of statistics and rules in order of time."""
-        kept: list[Alarm] = []
-        for alarm in self._statistics.observe(signals):
-            judged = self.judged(alarm)
-            if judged is None:
-                self._vetoed.add(alarm.series)
-            else:
-                self._vetoed.discard(alarm.series)
-                kept.append(judged)
+        found = [self.judged(alarm) for alarm in self._statistics.observe(signals)]
+        for alarm in found:
+            (self._vetoed.add if alarm.vetoed else self._vetoed.discard)(alarm.series)
         return sorted(
-            [*kept, *self._raising.observe(signals)], key=lambda alarm: (alarm.at, alarm.alarm_id)
+            [*found, *self._raising.observe(signals)], key=lambda alarm: (alarm.at, alarm.alarm_id)
         )
 
     def remembered(self) -> Sequence[Season]:
@@ -130,24 +125,21 @@ class Detection:
             found[series] = min(since, found.get(series, since))
         return found
 
-    def judged(self, alarm: Alarm) -> Alarm | None:
-        """Return an alarm as the rules leave it, None when one vetoes it."""
-        found, by = judged(self._rules, alarm)
-        if found is None:
-            words = by[-1].words
-            _LOG.info("alarm %s dropped by %s: %s", alarm.alarm_id, words, alarm.message)
-        return found
+    def judged(self, alarm: Alarm) -> Alarm:
+        """Return an alarm as the rules leave it; one that they veto says by which, who and why."""
+        return judged(self._rules, alarm)[0]
 
 
-def judged(rules: RuleSet, alarm: Alarm) -> tuple[Alarm | None, tuple[Rule, ...]]:
-    """Return an alarm as rules leave it, None when one vetoes it, and the rules that touched it."""
+def judged(rules: RuleSet, alarm: Alarm) -> tuple[Alarm, tuple[Rule, ...]]:
+    """Return an alarm as rules leave it, and the rules that touched it; a veto is the last."""
     by: list[Rule] = []
     for rule in rules.rules:
         if rule.verb is Verb.RAISE or not holds(rule, {"alarm": alarm_values(alarm)}):
             continue
         by.append(rule)
         if rule.verb is Verb.VETO:
-            return None, tuple(by)
+            vetoed = dataclasses.replace(alarm, rule=rule.name, vetoed=f"vetoed by {rule.words}")
+            return vetoed, tuple(by)
         alarm = touched(rule, alarm)
     return alarm, tuple(by)
 

@@ -46,7 +46,7 @@ def outcomes(rules: RuleSet) -> tuple[Outcome, ...]:
 def _outcome(rules: RuleSet, trial: Trial) -> Outcome:
     if isinstance(trial.given, Alarm):
         found, by = judged(rules, trial.given)
-        severity = None if found is None else found.severity
+        severity = None if found.vetoed else found.severity
         return Outcome(trial=trial, found=severity, rules=tuple(rule.name for rule in by))
     raised = RuleDetector(rules).observe([trial.given])
     severities = [alarm.severity for alarm in raised]

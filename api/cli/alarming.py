@@ -98,7 +98,11 @@ def _list(talk: Talk, engine: Remote) -> None:
     series = len({signal.series for signal in recent})
     seen = f"{phrases.age(now - recent[-1].at)} ago" if recent else "never"
     are = "series is" if series == 1 else "series are"
-    watched = f"{series} {are} watched; the newest signal came {seen}."
+    outside = phrases.plural(len(engine.hands.foldings()), "alarm")
+    watched = (
+        f"{series} {are} watched; the newest signal came {seen}. "
+        f"Lately {outside} stood in no super-alarm: `berth silences` says why."
+    )
     text = super_alarms_text(
         found,
         talk.style(),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from api.messages.answers import PlanAnswer
     from api.messages.questions import Document
     from api.wiring import Application
-    from engine.model.plans import Mode, Plan
+    from engine.model.plans import Mode
     from engine.ports import Watch
 
 INFEASIBLE = 4
@@ -85,8 +85,11 @@ def plan(  # noqa: PLR0913 - each is an option of the command
 
     Example: berth plan churn.yaml --mode most-sla
     """
+    from api.cli import profiles
     from api.messages.questions import PlanQuestion
+    from api.report.profiles import profiles_of
     from engine.documents import read_amount
+    from engine.model.errors import InfeasibleError
 
     talk: Talk = context.obj
     documents = _documents(talk, files)
@@ -103,9 +106,15 @@ def plan(  # noqa: PLR0913 - each is an option of the command
         _print_defaults(talk, documents)
     talk.say("planning ...")
     with doors.either(talk) as door:
-        answer = _watched(talk, door, lambda watch: door.plan(question, watch=watch))
+        try:
+            answer = _watched(talk, door, lambda watch: door.plan(question, watch=watch))
+        except InfeasibleError:
+            # What a task is thought to need is what people look for when nothing fits it.
+            if show_profile:
+                profiles.show(talk, profiles.unplanned(door, question, show_profile))
+            raise
     if show_profile:
-        _print_profiles(talk, answer.plan, show_profile)
+        profiles.show(talk, profiles_of(answer.plan, show_profile))
     if not (show_profile and talk.json):
         _print_plan(talk, answer)
 
@@ -271,18 +280,6 @@ def _print_plan(talk: Talk, answer: PlanAnswer) -> None:
         talk.result(plan_text(answer.plan, talk.style(), solved_seconds=answer.solved_seconds))
     if answer.plan.placement.unplaced:
         raise typer.Exit(INFEASIBLE)
-
-
-def _print_profiles(talk: Talk, plan: Plan, task: str) -> None:
-    """Print the profiles of a task with their evidence; with `--json` they stand for the plan."""
-    from api.report.profiles import profile_page, profiles_of
-
-    found = profiles_of(plan, task)
-    if talk.json:
-        talk.value(list(found.values()))
-    elif not talk.quiet:
-        pages = [profile_page(key, profile, talk.style()) for key, profile in found.items()]
-        talk.result("\n\n".join(pages) + "\n")
 
 
 def _print_defaults(talk: Talk, documents: tuple[Document, ...]) -> None:

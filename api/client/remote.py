@@ -205,6 +205,12 @@ class Remote:
         """Return what is said of a task's next run, and the runs behind it."""
         return self._transport.value(TaskHistory, "GET", "/v1/profiles", query={"task": task})
 
+    def profiles(self, question: questions.ProfilesQuestion) -> tuple[TaskHistory, ...]:
+        """Return what is said of tasks that nobody has to plan, and the runs behind it."""
+        return self._transport.value(
+            tuple[TaskHistory, ...], "POST", "/v1/profiles", content=question
+        )
+
     def sizes(self) -> tuple[ServiceSize, ...]:
         """Return what running services should hold, as it was last told of each."""
         return self._transport.value(tuple[ServiceSize, ...], "GET", "/v1/sizes")

@@ -61,7 +61,8 @@ class Context:
 
     changes: in the hour before and since, people included. outside: alarms near in time that
     stand elsewhere. runbooks: addresses that alarms bring along.
-    checks: what people said of its checks.
+    feedback: what a person said of its first cause; told: of that of earlier times.
+    checks: what people said of its checks, this time that it came.
     feels: what those who call a model feel. back: series within their band again, of `series`.
     """
 
@@ -72,6 +73,7 @@ class Context:
     split: SplitHint | None = None
     runbooks: tuple[str, ...] = ()
     feedback: Feedback | None = None
+    told: tuple[Feedback, ...] = ()
     checks: tuple[CheckFeedback, ...] = ()
     months: tuple[MonthlyPrecision, ...] = ()
     feels: tuple[str, ...] = ()

@@ -113,6 +113,18 @@ class ForecastQuestion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProfilesQuestion:
+    """What tasks of documents will need is asked for, without a plan.
+
+    task: `TASK` or `PIPELINE/TASK`; "" for all of them. as_of: None for now.
+    """
+
+    documents: tuple[Document, ...]
+    task: str = ""
+    as_of: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckQuestion:
     """Documents are to be checked: form, units, references, reachable data."""
 

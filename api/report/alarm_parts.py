@@ -10,7 +10,7 @@ from api.report.hands import precision_text
 from api.report.tables import Style, paragraph
 from engine.model.alarms import Alarm, Cause, Coming, Event, SuperAlarm
 from engine.model.checks import Checked
-from engine.model.feedback import CheckFeedback
+from engine.model.feedback import CheckFeedback, Feedback
 
 _CHANGES_SHOWN = 10
 CAUSES_SHOWN = 3
@@ -66,17 +66,34 @@ def growth(group: SuperAlarm, around: Context, now: float) -> str:
     return f"not growing, last alarm {phrases.age(now - newest)} ago"
 
 
-def earlier(group: SuperAlarm, style: Style, now: float) -> list[str]:
+def earlier(group: SuperAlarm, around: Context, style: Style, now: float) -> list[str]:
     """Return a line for each earlier time that it came, and one for this time; none without."""
     lines = []
-    for number, coming in enumerate(group.earlier, group.times - len(group.earlier)):
+    for coming, said in comings(group, around.told):
         at = phrases.clock(coming.opened_at, near=now, zone=style.zone, seconds=True)
-        lines.append(paragraph(f"  {at}  {came(coming, number)}", style, indent="      "))
+        lines.append(paragraph(f"  {at}  {said}", style, indent="      "))
     at = phrases.clock(group.opened_at, near=now, zone=style.zone, seconds=True)
     return [*lines, f"  {at}  {group.again}"] if lines else []
 
 
-def came(coming: Coming, number: int) -> str:
+def comings(group: SuperAlarm, told: Sequence[Feedback]) -> list[tuple[Coming, str]]:
+    """Return the earlier times that are kept, each with what is known and what people said."""
+    first, judged = group.times - len(group.earlier), {one.times: one for one in told}
+    return [
+        (coming, "; ".join([_came(coming, number), *_said(judged.get(number), "it")]))
+        for number, coming in enumerate(group.earlier, first)
+    ]
+
+
+def _said(given: Feedback | None, what: str) -> list[str]:
+    """Return what a person said of a first cause, nothing where nobody did."""
+    if given is None:
+        return []
+    instead = f"; it was {given.right_cause}" if given.right_cause else ""
+    return [f"{given.who} says that {what} is {given.verdict.value}{instead}"]
+
+
+def _came(coming: Coming, number: int) -> str:
     """Return what is known of an earlier time: how long, how many alarms, of what cause."""
     lasted = words.duration(coming.ended_at - coming.opened_at)
     cause = "no cause was found" if coming.likely is None else coming.likely.title
@@ -183,12 +200,8 @@ def notes(group: SuperAlarm, context: Context, style: Style) -> list[str]:
     """Return notes, runbooks, what people said of the cause, and the precision of first causes."""
     lines = [paragraph(f"  {part}", style) for part in group.note.split("; ") if part]
     lines += [f"  runbook: {address}" for address in context.runbooks]
-    if context.feedback is not None:
-        given = context.feedback
-        instead = f"; it was {given.right_cause}" if given.right_cause else ""
-        lines.append(f"  {given.who} says that the first cause is {given.verdict.value}{instead}")
-    else:
-        lines.append(f"  was it? berth feedback {group.super_alarm_id} right|wrong")
+    said = [f"  {one}" for one in _said(context.feedback, "the first cause")]
+    lines += said or [f"  was it? berth feedback {group.super_alarm_id} right|wrong"]
     if any(cause.checked is not None for cause in likely(group)):
         lines.append(
             f"  was a check right? berth feedback {group.super_alarm_id} right|wrong --check NUMBER"

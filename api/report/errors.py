@@ -13,11 +13,18 @@ from engine.model.errors import (
     WorldChangedError,
 )
 
+_FAULTS_SHOWN = 20
+"""A file in the wrong unit has a fault in each of its lines, and the first ones say it."""
+
 
 def error_text(error: BerthError, style: Style = PLAIN) -> str:
     """Return everything a person needs to know about an error, ending with where more stands."""
     if isinstance(error, InvalidInputError) and error.faults:
-        return "\n\n".join(fault_text(error.document, fault, style) for fault in error.faults)
+        shown = [fault_text(error.document, each, style) for each in error.faults[:_FAULTS_SHOWN]]
+        if len(error.faults) > len(shown):
+            more = phrases.plural(len(error.faults) - len(shown), "more fault")
+            shown.append(f"and {more}")
+        return "\n\n".join(shown)
     lines = [_heading(error.code, error.message, style)]
     if isinstance(error, InfeasibleError) and error.clashes:
         lines += _clashes(error)

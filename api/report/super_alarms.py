@@ -118,7 +118,10 @@ def super_alarm_text(
                 *alarm_parts.apart(around.split, around.outside, group),
             ],
         ),
-        ("Timeline", [*alarm_parts.earlier(group, style, now), _timeline(group, style, now)]),
+        (
+            "Timeline",
+            [*alarm_parts.earlier(group, around, style, now), _timeline(group, style, now)],
+        ),
         ("Like it before", alarm_parts.like_it(around.like, style)),
         ("Notes and hand-over", alarm_parts.notes(group, around, style)),
     ]

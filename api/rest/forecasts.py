@@ -24,6 +24,15 @@ def task_history(application: answering.Served, task: str) -> Response:
     return answering.value(application.task_history(task))
 
 
+@router.post("/v1/profiles", response_model=list[TaskHistory])
+def profiles(application: answering.Served, raw: Raw) -> Response:
+    """Return what is said of tasks of pipelines without a plan, and their past runs.
+
+    The body is `{"documents": [...], "task": ..., "as_of": ...}`; without `task` all are told.
+    """
+    return answering.values(application.profiles(raw.read(questions.ProfilesQuestion)))
+
+
 @router.get("/v1/sizes", response_model=list[ServiceSize])
 def sizes(application: answering.Served) -> Response:
     """Return what running services should hold, as it was last told of each."""

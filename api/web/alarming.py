@@ -13,11 +13,13 @@ from api.report import hands as hands_report
 from api.web.desk import Desk
 from api.web.views import alarm_surroundings, reaches, timelines
 from api.web.views import alarms as alarm_views
+from api.web.views.filters import LEVELS, STATES, Filter
 from engine.model import alarms, errors, records
 from engine.model.checks import CheckKind
 from engine.model.feedback import Verdict
 
 HOUR_SECONDS = 3_600
+NONE_SUCH = "No super-alarm is like that."
 
 
 class AlarmPages:
@@ -26,9 +28,10 @@ class AlarmPages:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    def every(self) -> responses.Response:
-        """All super-alarms."""
-        groups = self._desk.newest(records.SUPER_ALARMS, "updated_at")
+    def listed(self, wanted: Filter) -> responses.Response:
+        """The super-alarms that an address asks for."""
+        every = self._desk.newest(records.SUPER_ALARMS, "updated_at")
+        groups = [group for group in every if wanted.keeps(group)]
         count = phrases.plural(sum(len(group.alarms) for group in groups), "alarm")
         several = phrases.plural(len(groups), "super-alarm")
         now = self._desk.now()
@@ -45,8 +48,12 @@ class AlarmPages:
             here="/alarms",
             lead=lead if groups else "",
             tables=tables,
-            empty="" if groups else self.watched(),
+            empty="" if groups else self.watched() if not every else NONE_SUCH,
             command="",
+            source=f"/alarms{wanted.query}",
+            wanted=wanted if every else None,
+            levels=LEVELS,
+            states=STATES,
         )
 
     def watched(self) -> str:
@@ -92,7 +99,7 @@ class AlarmPages:
                 self._desk.sources.hands.offered(group.super_alarm_id), group, taken
             ),
             outside=alarm_surroundings.outside(around.outside, group),
-            in_order=alarm_surroundings.in_order(group, around.changes),
+            in_order=alarm_surroundings.in_order(group, around),
             timeline=small,
             like_it=alarm_surroundings.like_it(around.like, now),
             notes=alarm_surroundings.notes(group),

@@ -21,6 +21,7 @@ from api.web.training import TrainingPages
 from api.web.views import alarms as alarm_views
 from api.web.views import clusters as cluster_views
 from api.web.views import runs as run_views
+from api.web.views.filters import Filter
 from engine.model import dispatches, records
 from engine.model.checks import CheckKind
 
@@ -127,13 +128,19 @@ def router(desk: Desk) -> fastapi.APIRouter:
         ("/runs/{run_id}", running.one),
         ("/records/{name}", training.one),
         ("/records/{first}/{second}", training.two),
-        ("/alarms", alarming.every),
         ("/alarms/{super_alarm_id}", alarming.one),
         ("/capacity", pages.capacity),
         ("/capacity/{report_id}", pages.capacity_one),
         ("/fleet", running.fleet),
     ):
         routes.add_api_route(path, page, methods=["GET", "HEAD"], response_model=None)
+
+    @routes.get("/alarms", response_model=None)
+    @routes.head("/alarms", response_model=None)
+    def listed(
+        level: str = "", state: str = "", pipeline: str = "", text: str = ""
+    ) -> responses.Response:
+        return alarming.listed(Filter(level=level, state=state, pipeline=pipeline, text=text))
 
     @routes.get("/live", response_model=None)
     async def live(request: Request) -> responses.Response:

@@ -45,7 +45,7 @@ class AlarmContext:
 
     def of(self, group: SuperAlarm) -> Context:
         """Return what surrounds a super-alarm."""
-        feedback = self._ledger.get(FEEDBACK, group.super_alarm_id)
+        feedback = self._ledger.get(FEEDBACK, group.coming_id)
         runbooks = {alarm.labels.get("runbook_url", "") for alarm in group.alarms} - {""}
         newest = self._newest(group)
         back, series = alarm_feel.back_to_normal(group, newest)
@@ -60,14 +60,21 @@ class AlarmContext:
             split=splitting.hint(group),
             runbooks=tuple(sorted(runbooks)),
             feedback=None if feedback is None else feedback.value,
+            told=tuple(self._told(group)),
             checks=tuple(
                 stored.value
                 for stored in self._ledger.select(
                     CHECK_FEEDBACK, where={"super_alarm_id": group.super_alarm_id}, order_by="at"
                 )
+                if stored.value.times == group.times
             ),
             months=self._judged().months,
         )
+
+    def _told(self, group: SuperAlarm) -> list[Feedback]:
+        """Return what people said of the first causes of earlier times."""
+        found = [self._ledger.get(FEEDBACK, earlier.coming_id) for earlier in group.past]
+        return [stored.value for stored in found if stored is not None]
 
     def _newest(self, group: SuperAlarm) -> dict[str, Signal]:
         """Return the newest value of each series that alarmed."""
@@ -143,7 +150,7 @@ class AlarmContext:
         return [_past(other, actions, self._verdict(other)) for _, other in best[:_LIKE_MOST]]
 
     def _verdict(self, group: SuperAlarm) -> str:
-        stored = self._ledger.get(FEEDBACK, group.super_alarm_id)
+        stored = self._ledger.get(FEEDBACK, group.coming_id)
         return "" if stored is None else _words(stored.value)
 
     def _outside(self, group: SuperAlarm) -> list[Alarm]:

@@ -197,6 +197,10 @@ class Application:
         """Return what is said of a task's next run, and the runs behind it."""
         return self._profiles.task_history(task)
 
+    def profiles(self, question: questions.ProfilesQuestion) -> tuple[TaskHistory, ...]:
+        """Return what is said of tasks that nobody has to plan, and the runs behind it."""
+        return self._profiles.profiles(question)
+
     def sizes(self) -> tuple[ServiceSize, ...]:
         """Return what running services should hold, as it was last told of each."""
         return self._profiles.sizes()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import forecasting
 from alarms.detection import drifting
 from alarms.detection.settings import DetectionSettings
-from alarms.grouping import super_alarms, topology
+from alarms.grouping import headlines, super_alarms, topology
 from alarms.grouping.topology_file import Topology, load_topology
 from alarms.intake.inbox import Inbox
 from alarms.intake.prometheus import PrometheusSource, load_prometheus
@@ -304,6 +304,7 @@ def watcher(
         term,
         rated.judged,
         functools.partial(watching.verdicts, parts.ledger),
+        headlines.title_of,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import forecasting
 from api.messages import files, questions
-from api.wiring import instants
+from api.wiring import instants, reading
 from api.wiring.parts import Parts
 from engine import capacity, planning
 from engine.model.capacity import DemandFan, DemandSeries
@@ -86,13 +86,48 @@ class ProfileDesk:
                 size=self._size(mine[0].pipeline, mine[0].task),
             )
         pipeline, spec = found
-        profile = self._parts.forecaster.profile(pipeline, spec, self._parts.fleet.fleet(), history)
+        return self._told(pipeline, spec, newest_first)
+
+    def profiles(self, question: questions.ProfilesQuestion) -> tuple[TaskHistory, ...]:
+        """Return what is said of tasks of documents, without a plan, and their past runs.
+
+        Raises:
+            InvalidInputError: when a pipeline is not sound.
+            NotFoundError: when no pipeline has such a task.
+        """
+        as_of = instants.as_of(question.as_of, otherwise=self._parts.clock.now())
+        specs = reading.read(question.documents, as_of=as_of)
+        reading.check_fleet(question.documents, specs, self._parts.fleet.fleet())
+        # As in a plan: times are whole seconds, so that what ended in this one is known.
+        past = [run for run in runs_known(self._parts) if run.ended_at < as_of + 1.0]
+        newest_first = sorted(past, key=lambda run: (-run.ended_at, run.pipeline, run.task))
+        asked = [
+            (pipeline, task)
+            for pipeline in specs
+            for task in pipeline.tasks
+            if not question.task or _is(question.task, pipeline.name, task.name)
+        ]
+        if not asked:
+            known = ", ".join(task.name for pipeline in specs for task in pipeline.tasks)
+            message = f"no pipeline has a task {question.task!r}; there are {known or 'none'}"
+            raise NotFoundError(message, fix="name one of these")
+        return tuple(self._told(pipeline, task, newest_first) for pipeline, task in asked)
+
+    def _told(
+        self, pipeline: PipelineSpec, task: TaskSpec, newest_first: Sequence[RunRecord]
+    ) -> TaskHistory:
+        """Return what is said of a task's next run, and its past runs."""
+        fleet = self._parts.fleet.fleet()
         return TaskHistory(
             pipeline=pipeline.name,
-            task=spec.name,
-            profile=profile,
-            runs=tuple(r for r in mine if r.pipeline == pipeline.name),
-            size=self._size(pipeline.name, spec.name),
+            task=task.name,
+            profile=self._parts.forecaster.profile(pipeline, task, fleet, newest_first),
+            runs=tuple(
+                run
+                for run in newest_first
+                if (run.pipeline, run.task) == (pipeline.name, task.name)
+            ),
+            size=self._size(pipeline.name, task.name),
         )
 
     def sizes(self) -> tuple[ServiceSize, ...]:

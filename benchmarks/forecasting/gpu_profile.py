@@ -6,6 +6,9 @@ GPUMemNet does (github.com/itu-rad/GPUMemNet); bounds and utilisation on all of 
 under test is `forecasting.profiles.training`, fitted on the other two folds only. One thing it is
 told is not in the files: how many samples the data set of each training has (`SAMPLES`), which
 GPUMemNet's published generator fixes. They decide the size of an epoch's last batch.
+
+Beside it stand the figures of the product's own cold start: the profile of a train task that states
+its layers, with no run of any task, which follows from the replay alone.
 """
 
 import ast
@@ -17,7 +20,13 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import frame
-from forecasting.profiles.replay import Layer
+from engine.model.fleet import Fleet
+from engine.model.identifiers import PipelineName, TaskName
+from engine.model.networks import Layer
+from engine.model.resources import Resource
+from engine.model.specs import PipelineSpec, TaskKind, TaskSpec, Wishes
+from engine.testing import samples
+from forecasting import TaskForecaster
 from forecasting.profiles.shapes import TrainingShape
 from forecasting.profiles.training import TrainingProfiler, TrainingRun
 
@@ -27,13 +36,17 @@ CLASS_MIB = 1_000.0
 SAMPLES = 4_096
 """In the data set of each training, as GPUMemNet's published generator makes it."""
 SCORED_SHARE = 0.7
+QUICK_STRIDE = 20
+MIB_PER_GIB = 1_024.0
 PUBLISHED = "best published 98.38 % and .76 % (GPUMemNet, transformer ensemble)"
 
 
 def run(context: frame.Context) -> Iterator[frame.Figure]:
     """Yields accuracy, under-estimates, errors and coverage over all files."""
     for path in context.files("forecasting/gpu-training-profiles*.csv*"):
-        yield from _scores(_trainings(path), folds=1 if context.quick else FOLDS)
+        trainings = _trainings(path)
+        yield from _scores(trainings, folds=1 if context.quick else FOLDS)
+        yield from _product(trainings[:: QUICK_STRIDE if context.quick else 1])
 
 
 def _scores(runs: list[TrainingRun], *, folds: int) -> Iterator[frame.Figure]:
@@ -65,6 +78,39 @@ def _scores(runs: list[TrainingRun], *, folds: int) -> Iterator[frame.Figure]:
     yield frame.at_most("memory held by the 95 % bound over memory used", held, 1.03)
     yield frame.informs("fit of one fold", table.fit_seconds.mean(), unit="CPU s")
     yield frame.informs("prediction and update", table.milliseconds.mean(), unit="CPU ms")
+
+
+def _product(runs: list[TrainingRun]) -> Iterator[frame.Figure]:
+    """Yields how near the profiles of tasks are that state these trainings and never ran."""
+    fleet = samples.fleet("a")
+    told = np.array([_told_mib(run.shape, fleet) for run in runs])
+    true = np.array([run.gpu_memory_mib for run in runs])
+    off = 100.0 * float((np.abs(told[:, 0] - true) / true).mean())
+    name = "profile of a task without any run"
+    yield frame.informs(f"{name}: memory mean absolute percentage error", off, unit="%")
+    covered = 100.0 * float((true <= told[:, 1]).mean())
+    yield frame.at_least(f"{name}: P95 covers at least", covered, 94.0, unit="%")
+    held = float(told[:, 1].sum() / true.sum())
+    yield frame.informs(f"{name}: memory held by its P95 over memory used", held)
+
+
+def _told_mib(shape: TrainingShape, fleet: Fleet) -> tuple[float, float]:
+    """Returns P50 and P95 of GPU memory that a profile says with nothing but the layers known."""
+    layers = (f"{layer.kind} {layer.activations} {layer.parameters}" for layer in shape.layers)
+    task = TaskSpec(
+        name=TaskName("train"),
+        kind=TaskKind.TRAIN,
+        command=("train",),
+        parameters={
+            "network_layers": ", ".join(layers),
+            "network_inputs": shape.inputs,
+            "batch_size": shape.batch_size,
+        },
+        wishes=Wishes(gpu_count=1),
+    )
+    pipeline = PipelineSpec(name=PipelineName("new"), tasks=(task,))
+    memory = TaskForecaster().profile(pipeline, task, fleet, []).use[Resource.GPU_MEMORY][0]
+    return memory.p50 * MIB_PER_GIB, memory.p95 * MIB_PER_GIB
 
 
 def _fold(runs: list[TrainingRun], tested: np.ndarray) -> list[dict[str, object]]:

@@ -77,8 +77,17 @@ def _nested(levels: int) -> bytes:
     return data
 
 
+BOMBS: Mapping[str, Callable[[], bytes]] = {
+    "bomb.gz": lambda: gzip.compress(bytes(64 << 20)),
+    "bomb.zip": lambda: _zip({"zeros": bytes(64 << 20)}, packed=True),
+    "bomb.tar.xz": lambda: lzma.compress(_tar(_entry("zeros"), bytes(16 << 20))),
+    "many.zip": lambda: _zip({f"f{number}": b"" for number in range(10_001)}),
+}
+"""What makes files by name, each of which is to be refused for its size; making one takes long."""
+
+
 def hostile(mark: Path) -> dict[str, bytes]:
-    """Returns files by name, each of which is to be refused."""
+    """Returns files by name, each of which is to be refused; `BOMBS` has more."""
     harm = pickle.dumps(Payload(mark))
     memo = b"\x80\x04\x8c\x05posix\x94\x8c\x06system\x940h\x00h\x01\x93\x8c\x04true\x85R."
     objects = io.BytesIO()
@@ -125,11 +134,7 @@ def hostile(mark: Path) -> dict[str, bytes]:
         "device.zip": _zip({"a": b""}, mode=0o020644),
         "twice.tar": _tar(_entry("weights"), b"x", twice=True),
         "twice.zip": _zip_twice(),
-        "bomb.gz": gzip.compress(bytes(64 << 20)),
-        "bomb.zip": _zip({"zeros": bytes(64 << 20)}, packed=True),
-        "bomb.tar.xz": lzma.compress(_tar(_entry("zeros"), bytes(16 << 20))),
         "overlapping.zip": _overlapping(),
-        "many.zip": _zip({f"f{number}": b"" for number in range(10_001)}),
         "deep.gz": _nested(40),
         "cut.zip": _zip({"a": b"x" * 100})[:-40],
         "setuid.tar": _tar(_setuid("a"), b"x"),

@@ -287,7 +287,8 @@ def bills(world: World) -> Iterator[frame.Figure]:
 def scans(folder: Path) -> Iterator[frame.Figure]:
     """Yields how many hostile files are found, and how many harmless ones are not."""
     mark = folder / _hostile.HARM
-    made = {"hostile": _hostile.hostile(mark), "harmless": _hostile.harmless()}
+    bombs = {name: make() for name, make in _hostile.BOMBS.items()}
+    made = {"hostile": _hostile.hostile(mark) | bombs, "harmless": _hostile.harmless()}
     for kind, files in made.items():
         place = folder / kind
         place.mkdir(parents=True)

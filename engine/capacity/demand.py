@@ -67,7 +67,7 @@ class _Reader:
         self._first = 0.0
         self._next: float | None = None
         self._seen: set[float] = set()
-        self._disorder: dict[str, list[Fault]] = {}
+        self._repeated: dict[str, list[Fault]] = {}
 
     def series(self) -> tuple[DemandSeries, ...]:
         """Return what was read."""
@@ -77,8 +77,8 @@ class _Reader:
         )
 
     def all_faults(self) -> list[Fault]:
-        """Return every fault by line; of each kind of disorder the first, which brings the rest."""
-        first = [_with_more(found) for found in self._disorder.values()]
+        """Return every fault by line; of a kind that one mistake repeats only the first."""
+        first = [_with_more(found) for found in self._repeated.values()]
         return sorted([*self.faults, *first], key=lambda fault: fault.line)
 
     def check_header(self) -> None:
@@ -131,7 +131,7 @@ class _Reader:
                 "sort the rows by hour, keep one of each, and write hours of a zone with its offset"
             )
             fault = _fault("C006", message, line, fix=fix, source=source)
-            self._disorder.setdefault(kind, []).append(fault)
+            self._repeated.setdefault(kind, []).append(fault)
             return False
         self._seen.add(at)
         for values in self._columns:
@@ -165,7 +165,8 @@ class _Reader:
         elif value > _MOST_UNITS:
             message = f"nobody has so many {_UNIT}: {name!r} is {cell!r}"
             fix = f"give demand in {_UNIT}; a number of this size is often memory in bytes"
-            self.faults.append(_fault("C004", message, line, fix=fix, source=source))
+            fault = _fault("C004", message, line, fix=fix, source=source)
+            self._repeated.setdefault(f"unit of {name}", []).append(fault)
         return value
 
 

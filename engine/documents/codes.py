@@ -176,6 +176,14 @@ _PAGES = (
         "node those that `$BERTH_WORKERS` says: `berth train` and `torchrun` do so without "
         "options. What Berth trains without a command is one process.",
     ),
+    Code(
+        "S026",
+        "A network cannot be read",
+        "`network_layers` names each layer of the network that a task trains, with commas between: "
+        "`linear 512, ReLU, dropout, linear 10, Softmax`. A layer of another kind says how many "
+        "values it puts out for one sample and how many parameters it learns: `conv2d 8192 1792`. "
+        "`network_inputs` (values of one sample) and `batch_size` stand beside it.",
+    ),
     Code("B000", "Berth failed", "A failure without a code of its own; the message says more."),
     Code(
         "R000",

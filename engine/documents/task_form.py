@@ -33,6 +33,7 @@ from engine.documents.codecs.quantities import (
     VOLUME,
 )
 from engine.documents.loops import Each
+from engine.documents.network_form import network_faults
 from engine.documents.sources import Node, TroubleError, fault
 from engine.documents.turns_form import MOST, TURN, VALUES_MAX
 from engine.documents.workers_form import SpeedUpCodec, WorkersCodec, workers_faults
@@ -325,6 +326,7 @@ class TaskForm(Form[TaskSpec]):
             faults.append(fault("S023", members["most"], message, fix=fix))
         faults.extend(_model_faults(members.get("model"), values))
         faults.extend(workers_faults(members, values))
+        faults.extend(network_faults(members))
         shares = values.get("load by hour")
         if shares is not None and len(shares) != HOURS:
             message = f"{HOURS} shares were expected, one for each hour, not {len(shares)}"

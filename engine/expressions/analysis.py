@@ -12,9 +12,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cel
-
 from engine.expressions import terms, tokens
+from engine.expressions.library import cel
 from engine.expressions.terms import Operator, Output, Place, Term
 
 STATE = "state"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -35,6 +36,7 @@ class Alarm:
     rule: name of the expert rule that raised, lowered or confirmed it; "" without one.
     raised_at: when Berth raised it, where that was long after `at`: what was measured may be told
         late, as after an outage; 0 otherwise.
+    vetoed: by which expert rule, whose it is and why; it stands in no super-alarm then.
     """
 
     alarm_id: str
@@ -55,6 +57,7 @@ class Alarm:
     rule: str = ""
     message: str = ""
     raised_at: float = 0.0
+    vetoed: str = ""
 
     @property
     def known_at(self) -> float:
@@ -137,6 +140,11 @@ class Coming:
     likely: Cause | None = None
 
 
+def coming_id_of(super_alarm_id: SuperAlarmId, times: int) -> str:
+    """Return what tells one time that a super-alarm came from the others."""
+    return super_alarm_id if times == 1 else f"{super_alarm_id}.{times}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuperAlarm:
     """Alarms that are one event.
@@ -150,7 +158,9 @@ class SuperAlarm:
     growing: whether an alarm joined since the last look.
     pipelines: those that are or may be harmed.
     silenced_by: the silence that covers all its alarms; "" without one.
-    split_from: the group that a person split it off from; then only its own series join it.
+    split_from: the group that it was split off from; then only its own series join it.
+    merged_into: the group that a person merged it into; "" where the grouping did, or nobody.
+    regrouped_at: when a person merged it or split it off; 0 where nobody did.
     acknowledged_until: when it calls people again unless it is over; None while nobody has it.
     owner: who has it.
     checks: what Berth looked at itself, oldest first; one for each kind and subject.
@@ -174,6 +184,8 @@ class SuperAlarm:
     silenced_until: float | None = None
     silenced_by: str = ""
     split_from: str = ""
+    merged_into: str = ""
+    regrouped_at: float = 0.0
     acknowledged_until: float | None = None
     owner: str = ""
     note: str = ""
@@ -186,7 +198,27 @@ class SuperAlarm:
     @property
     def coming_id(self) -> str:
         """What tells this time that it came from those before: its id, with the number."""
-        return self.super_alarm_id if self.times == 1 else f"{self.super_alarm_id}.{self.times}"
+        return coming_id_of(self.super_alarm_id, self.times)
+
+    @property
+    def past(self) -> tuple[SuperAlarm, ...]:
+        """The earlier times that are kept, oldest first, each as a super-alarm that is over."""
+        first = self.times - len(self.earlier)
+        return tuple(
+            dataclasses.replace(
+                self,
+                state=SuperAlarmState.RESOLVED,
+                opened_at=coming.opened_at,
+                updated_at=coming.ended_at,
+                normal_at=coming.ended_at,
+                alarms=coming.alarms,
+                causes=() if coming.likely is None else (coming.likely,),
+                checks=(),
+                times=number,
+                earlier=self.earlier[: number - first],
+            )
+            for number, coming in enumerate(self.earlier, first)
+        )
 
     @property
     def again(self) -> str:

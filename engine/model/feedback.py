@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from engine.model import checks
-from engine.model.alarms import Alarm, CauseKind
+from engine.model.alarms import Alarm, CauseKind, coming_id_of
 from engine.model.identifiers import SuperAlarmId
 
 FIELDS = ("signal", "subject", "layer", "severity", "rule", "series")
@@ -99,6 +99,7 @@ class Feedback:
 
     kind, subject, belief: of that cause. right_cause: what it was instead, in words.
     signals: what had alarmed, by which later super-alarms are compared.
+    times: of which time that it came this is said.
     """
 
     super_alarm_id: SuperAlarmId
@@ -110,6 +111,12 @@ class Feedback:
     belief: float
     signals: tuple[str, ...] = ()
     right_cause: str = ""
+    times: int = 1
+
+    @property
+    def key(self) -> str:
+        """Of each time that a super-alarm came the newest word counts."""
+        return coming_id_of(self.super_alarm_id, self.times)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +124,7 @@ class CheckFeedback:
     """What a person says about the verdict of a check that Berth ran.
 
     check, subject: the check. said: its verdict. cause: the kind of the cause that it was about.
+    times: of which time that the super-alarm came this is said.
     """
 
     super_alarm_id: SuperAlarmId
@@ -127,13 +135,15 @@ class CheckFeedback:
     subject: str
     said: checks.Verdict
     cause: CauseKind
+    times: int = 1
 
     @property
     def key(self) -> str:
-        """Of each check of a super-alarm the newest word counts."""
-        return self.key_of(self.super_alarm_id, self.check, self.subject)
+        """Of each check, every time that a super-alarm came, the newest word counts."""
+        coming_id = coming_id_of(self.super_alarm_id, self.times)
+        return self.key_of(coming_id, self.check, self.subject)
 
     @staticmethod
-    def key_of(super_alarm_id: SuperAlarmId, check: checks.CheckKind, subject: str) -> str:
-        """Return the key of what is said about a check."""
-        return f"{super_alarm_id}/{check.name}/{subject}"
+    def key_of(coming_id: str, check: checks.CheckKind, subject: str) -> str:
+        """Return the key of what is said about a check of one time that a super-alarm came."""
+        return f"{coming_id}/{check.name}/{subject}"

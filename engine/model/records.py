@@ -241,7 +241,7 @@ FOLDINGS: Collection[Folding] = Collection(
     {"silence_id": lambda v: v.silence_id, "at": lambda v: v.at},
 )
 FEEDBACK: Collection[Feedback] = Collection(
-    "feedback", Feedback, lambda v: v.super_alarm_id, {"at": lambda v: v.at}
+    "feedback", Feedback, lambda v: v.key, {"at": lambda v: v.at}
 )
 CHECK_FEEDBACK: Collection[CheckFeedback] = Collection(
     "check_feedback",

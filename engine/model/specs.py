@@ -204,6 +204,8 @@ class Affinity:
 NETWORK_TERMS = ("network_parameters", "network_activations", "network_inputs", "batch_size")
 """Parameters of a task that say how large a network it trains: weights, values that all layers put
 out and that one sample holds, and samples in a batch. Memory on a GPU follows from them."""
+NETWORK_LAYERS = "network_layers"
+"""Parameter that names every layer of it (`engine.model.networks`), which says more than sums."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,6 +100,8 @@ class Acting:
 
     def _replan(self, group: SuperAlarm, cause: Cause) -> bool:
         """Ask to move what a lost cluster held, once for every time it is lost."""
+        if not self._is_ours(cause.subject):
+            return False
         replans = self._desk.ledger.select(
             ACTIONS, where={"kind": ActionKind.REPLAN.value}, order_by="wanted_at"
         )
@@ -119,6 +121,11 @@ class Acting:
 
     def _reachability(self, cluster: str) -> list[Signal]:
         return self._recent.of(f"{cluster}|reachable")
+
+    def _is_ours(self, cluster: str) -> bool:
+        """Whether a cluster is one of the fleet: alerts of other systems name others as well."""
+        known = self._desk.ledger.get(CLUSTER_HEALTH, _name(cluster))
+        return known is not None or bool(self._reachability(cluster))
 
     def _answers(self, cluster: str) -> bool:
         """Whether the newest that is known of a cluster is that it answers."""

@@ -17,7 +17,15 @@ from engine.model.alarms import (
 )
 from engine.model.errors import NotFoundError, RefusedError
 from engine.model.identifiers import PipelineName
-from engine.model.records import ABSENT, ACTIONS, DEPLOYMENTS, PIPELINES, SUPER_ALARMS, Put
+from engine.model.records import (
+    ABSENT,
+    ACTIONS,
+    CLUSTER_HEALTH,
+    DEPLOYMENTS,
+    PIPELINES,
+    SUPER_ALARMS,
+    Put,
+)
 from engine.ports import Clock, Ledger
 from engine.watching.guards import RETRAINABLE
 
@@ -74,7 +82,10 @@ def ask(ledger: Ledger, clock: Clock, super_alarm_id: str, who: str = "somebody"
 def _kind(ledger: Ledger, cause: Cause) -> ActionKind | None:
     """Return the action that would answer a cause, None where there is none."""
     if cause.kind is CauseKind.INFRASTRUCTURE:
-        return ActionKind.REPLAN if cause.subject.startswith("cluster:") else None
+        sort, _, name = cause.subject.partition(":")
+        # Alerts of other systems name clusters that are none of the fleet.
+        is_ours = sort == "cluster" and ledger.get(CLUSTER_HEALTH, name) is not None
+        return ActionKind.REPLAN if is_ours else None
     pipeline = _pipeline(cause)
     if cause.kind in RETRAINABLE:
         return ActionKind.RETRAIN if ledger.get(PIPELINES, pipeline) else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
-from engine.model.alarms import Alarm, SuperAlarm, SuperAlarmState
+from engine.model.alarms import Alarm, Severity, SuperAlarm, SuperAlarmState
 from engine.model.feedback import Folding, Silence
 from engine.model.identifiers import SuperAlarmId
 from engine.model.records import (
@@ -24,21 +24,26 @@ from engine.model.records import (
 )
 from engine.ports import Detector, Grouper
 from engine.watching.desk import Desk
+from engine.watching.lessons import Lessons
+from engine.watching.members import ALARMS_KEPT, Title, joined, plain_title
 
-ALARMS_KEPT = 200
-"""Alarms that a group keeps: the first half, and the newest."""
 _AWAKE = (SuperAlarmState.OPEN, SuperAlarmState.ACKNOWLEDGED)
 
 
 class Hands:
     """Applies what people said around a grouper. Port `Grouper`, and a part of a step."""
 
-    def __init__(self, desk: Desk, grouper: Grouper, detector: Detector) -> None:
+    def __init__(
+        self, desk: Desk, grouper: Grouper, detector: Detector, title: Title = plain_title
+    ) -> None:
         self._desk = desk
+        self._lessons = Lessons(desk.ledger, title)
         self._grouper = grouper
         self._detector = detector
         self._folded: dict[str, float] | None = None
-        """Alarms that stand in no super-alarm lately, with the time; None until looked up."""
+        """Alarms that a silence or a rule folded lately, with the time; None until looked up."""
+        self._alone: dict[str, float] = {}
+        """Alarms that are too mild to open a super-alarm, and join none so far."""
 
     # ------------------------------------------------------------------ a part
 
@@ -53,14 +58,16 @@ class Hands:
     def _known(self) -> dict[str, float]:
         """Return the ids of folded alarms; after a restart those of the store."""
         if self._folded is None:
-            found = self._desk.ledger.select(FOLDINGS, order_by="at", descending=True)
-            self._folded = {stored.value.alarm.alarm_id: stored.value.at for stored in found}
+            found = [one.value for one in self._desk.ledger.select(FOLDINGS, order_by="at")]
+            self._alone = {one.alarm.alarm_id: one.at for one in found if _is_alone(one)}
+            self._folded = {one.alarm.alarm_id: one.at for one in found if not _is_alone(one)}
         return self._folded
 
     def _forget(self) -> None:
         """Forget what is too old to be offered for grouping again."""
         horizon = self._desk.clock.now() - 2 * self._desk.policy.join_seconds
         self._folded = {key: at for key, at in self._known().items() if at > horizon}
+        self._alone = {key: at for key, at in self._alone.items() if at > horizon}
 
     def _remind(self) -> bool:
         """Open acknowledged groups again whose time is over."""
@@ -90,11 +97,11 @@ class Hands:
         """Let folded alarms be grouped that nothing covers any more and that still matter."""
         now, abnormal = self._desk.clock.now(), self._detector.abnormal()
         held = {silence.silence_id for silence in silences}
+        known = {stored.value.silence_id for stored in self._desk.ledger.select(SILENCES)}
+        where = {"silence_id": sorted(known - held)}
         writes: list[Write] = []
-        for stored in self._desk.ledger.select(FOLDINGS, order_by="at"):
+        for stored in self._desk.ledger.select(FOLDINGS, where=where, order_by="at"):
             folding = stored.value
-            if not folding.silence_id or folding.silence_id in held:
-                continue
             if any(silence.covers(folding.alarm, now) for silence in silences):
                 continue
             if folding.alarm.series in abnormal:
@@ -153,8 +160,33 @@ class Hands:
         if rest:
             others = [group for group in open_groups if not group.split_from]
             found = self._grouper.group(others, rest, now)
-            changed = {**_as_merged(_without(found, apart.values()), others, now), **grown}
+            merged = _as_merged(_without(found, apart.values()), others, now)
+            changed = self._lessons.applied({**merged, **grown}, open_groups, now)
+        self._note_alone(kept, [*open_groups, *changed.values()], now)
         return [self._woken(group, silences, now) for group in changed.values()]
+
+    def _note_alone(
+        self, alarms: Sequence[Alarm], groups: Sequence[SuperAlarm], now: float
+    ) -> None:
+        """Store why alarms stand in no super-alarm; those that join one meanwhile are let go.
+
+        A full group keeps some of its alarms only: while there is one, nothing new is said.
+        """
+        placed = {alarm.alarm_id for group in groups for alarm in group.alarms}
+        is_full = any(len(group.alarms) >= ALARMS_KEPT for group in groups)
+        fresh = [] if is_full else [one for one in alarms if one.alarm_id not in placed]
+        fresh = [one for one in fresh if one.alarm_id not in self._alone]
+        joined_now = sorted(placed & self._alone.keys())
+        self._alone |= {alarm.alarm_id: now for alarm in fresh}
+        writes: list[Write] = [
+            Put(FOLDINGS, Folding(alarm=alarm, at=now, reason=alone(alarm.severity)))
+            for alarm in fresh
+        ]
+        for alarm_id in joined_now:
+            del self._alone[alarm_id]
+            writes.append(Delete(FOLDINGS, alarm_id))
+        if writes:
+            self._desk.commit("watch.alone", *writes)
 
     def _unfolded(
         self, alarms: Sequence[Alarm], silences: Sequence[Silence], now: float
@@ -171,6 +203,7 @@ class Hands:
                 kept.append(alarm)
             else:
                 known[alarm.alarm_id] = now
+                self._alone.pop(alarm.alarm_id, None)
                 reason = f"silenced by {silence.who} ({silence.silence_id}): {silence.because}"
                 folding = Folding(alarm=alarm, at=now, reason=reason, silence_id=silence.silence_id)
                 writes.append(Put(FOLDINGS, folding))
@@ -189,6 +222,15 @@ class Hands:
             silenced_by="",
             updated_at=now,
         )
+
+
+def alone(severity: Severity) -> str:
+    """Return why an alarm of a severity stands in no super-alarm when nothing else is wrong."""
+    return f"{severity.value} alone opens no super-alarm; it joins one about the same subject"
+
+
+def _is_alone(folding: Folding) -> bool:
+    return folding.reason == alone(folding.alarm.severity)
 
 
 def _joined_apart(
@@ -234,19 +276,3 @@ def _as_merged(
                 found.get(keeper.super_alarm_id, keeper), gone.alarms, now
             )
     return found
-
-
-def joined(group: SuperAlarm, alarms: Iterable[Alarm], now: float) -> SuperAlarm:
-    """Return a group with more alarms, each once, in order of time."""
-    every = {alarm.alarm_id: alarm for alarm in (*group.alarms, *alarms)}
-    ordered = tuple(sorted(every.values(), key=lambda alarm: (alarm.at, alarm.alarm_id)))
-    half = ALARMS_KEPT // 2
-    if len(ordered) > ALARMS_KEPT:
-        ordered = (*ordered[:half], *ordered[-half:])
-    return dataclasses.replace(
-        group,
-        alarms=ordered,
-        severity=max((alarm.severity for alarm in ordered), key=lambda each: each.rank),
-        opened_at=min(group.opened_at, ordered[0].at),
-        updated_at=now,
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,7 +13,6 @@ from engine.model.checks import Checked, CheckKind
 from engine.model.checks import Verdict as Outcome
 from engine.model.errors import NotFoundError, RefusedError
 from engine.model.feedback import CheckFeedback, Feedback, Matcher, Silence, Verdict
-from engine.model.identifiers import SuperAlarmId
 from engine.model.records import (
     ABSENT,
     CHECK_FEEDBACK,
@@ -116,6 +115,8 @@ def give_feedback(
 ) -> Feedback:
     """Keep whether the first cause of a super-alarm was right; the newest word counts.
 
+    One that came again is judged anew: what was said of earlier times stays.
+
     Raises:
         NotFoundError: when there is no super-alarm of that id.
         RefusedError: when it has no cause yet.
@@ -138,6 +139,7 @@ def give_feedback(
         belief=likely.belief,
         signals=tuple(sorted({alarm.signal for alarm in stored.value.alarms})),
         right_cause=right_cause.strip(),
+        times=stored.value.times,
     )
     said = f"{who} says that the first cause ({likely.title}) is {verdict.value}"
     if feedback.right_cause:
@@ -159,7 +161,7 @@ def give_check_feedback(
     *,
     who: str,
 ) -> CheckFeedback:
-    """Keep whether the verdict of a check was right; the newest word counts.
+    """Keep whether the verdict of a check was right; the newest word of this time counts.
 
     Raises:
         NotFoundError: when there is no super-alarm of that id, or no such check of its causes.
@@ -182,6 +184,7 @@ def give_check_feedback(
         subject=subject,
         said=checked.verdict,
         cause=cause.kind,
+        times=stored.value.times,
     )
     what = f"that a check {checked.verdict.value} {cause.title!r} ({check.value})"
     said = f"{who} says {what} is {verdict.value}"
@@ -204,13 +207,9 @@ def _checked(group: SuperAlarm, check: CheckKind, subject: str) -> tuple[Cause, 
     )
 
 
-def verdicts(ledger: Ledger, since: float) -> Mapping[SuperAlarmId, tuple[float, bool]]:
-    """Return what people said after a time: when, and whether the first cause was right."""
-    found = ledger.select(FEEDBACK, order_by="at", since=since)
-    return {
-        stored.value.super_alarm_id: (stored.value.at, stored.value.verdict is Verdict.RIGHT)
-        for stored in found
-    }
+def verdicts(ledger: Ledger, since: float) -> Sequence[Feedback]:
+    """Return what people said of first causes after a time, oldest first."""
+    return [stored.value for stored in ledger.select(FEEDBACK, order_by="at", since=since)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,17 @@ from dataclasses import dataclass, field, replace
 
 from engine.model.alarms import Alarm
 from engine.model.errors import RetryableError
-from engine.model.records import ALARMS, CURSORS, SEASONS, SIGNALS, Cursor, Put, Write
+from engine.model.feedback import Folding
+from engine.model.records import (
+    ALARMS,
+    CURSORS,
+    FOLDINGS,
+    SEASONS,
+    SIGNALS,
+    Cursor,
+    Put,
+    Write,
+)
 from engine.model.signals import Season, Signal
 from engine.model.sizing import USE_SIGNALS
 from engine.ports import Detector, Remembering, SignalSource
@@ -41,6 +51,7 @@ class Batch:
     signals: list[Signal] = field(default_factory=list)
     cursors: list[Cursor] = field(default_factory=list)
     alarms: list[Alarm] = field(default_factory=list)
+    vetoed: list[Folding] = field(default_factory=list)
     seasons: list[Season] = field(default_factory=list)
 
     def writes(self) -> list[Write]:
@@ -49,6 +60,7 @@ class Batch:
             *(Put(CURSORS, cursor) for cursor in self.cursors),
             *(Put(SIGNALS, signal) for signal in self.signals),
             *(Put(ALARMS, alarm) for alarm in self.alarms),
+            *(Put(FOLDINGS, folding) for folding in self.vetoed),
             *(Put(SEASONS, season) for season in self.seasons),
         ]
 
@@ -118,7 +130,13 @@ class Reading:
         batch.signals.sort(key=lambda signal: signal.at)
         tested = _tested(batch.signals)
         found = [self._dated(alarm) for alarm in self._detector.observe(tested)]
-        batch.alarms = [promises.weighed(self._desk.ledger, alarm) for alarm in found]
+        batch.alarms = [
+            promises.weighed(self._desk.ledger, alarm) for alarm in found if not alarm.vetoed
+        ]
+        now = self._desk.clock.now()
+        batch.vetoed = [
+            Folding(alarm=alarm, at=now, reason=alarm.vetoed) for alarm in found if alarm.vetoed
+        ]
         if isinstance(self._detector, Remembering):
             batch.seasons = list(self._detector.remembered())
         self._recent.add(batch.signals)

@@ -1,8 +1,8 @@
 """A part of a step: alerts that other systems sent become alarms, from every sender its share.
 
 An alarm and the firing that it came from are one commit. What is above a sender's share is kept
-with the reason and stands behind one alarm that tells of the flood, so that the alarms of others
-are grouped as ever.
+with the reason and stands behind one alarm that tells of the flood, so that the alarms of others,
+and what else the sender has to say, are grouped as ever.
 """
 
 from __future__ import annotations
@@ -25,19 +25,18 @@ from engine.model.records import (
 )
 from engine.model.signals import Layer, Signal
 from engine.ports import Detector
+from engine.watching import flooding
 from engine.watching.desk import Desk
-from engine.watching.hands import ALARMS_KEPT
+from engine.watching.members import ALARMS_KEPT
 
 AT_ONCE = 500
 """Alarms made in one step, over all senders."""
 SLOW_SECONDS = 2.0
 """A step that takes longer makes the next one take less."""
 READMIT_MOST = 50_000
-PER_WINDOW = 2_000
-"""Alarms of one sender within the time in which alarms may join a group; more are folded."""
 
-Judge = Callable[[Alarm], Alarm | None]
-"""What expert rules make of an alarm: None drops it."""
+Judge = Callable[[Alarm], Alarm]
+"""What expert rules make of an alarm; one that they veto says so."""
 
 
 class Receiving:
@@ -54,7 +53,7 @@ class Receiving:
         self._firing: dict[str, tuple[str, float, float]] = {}
         """By firing: its series, since when it fires, and when it ends unless sent again."""
         self._seen = -1.0
-        self._made: dict[str, list[float]] = {}
+        self._shares: dict[str, flooding.Share] = {}
         self._batch = AT_ONCE
         self._took_at: float | None = None
         """When alarms were made last, if the step before made any."""
@@ -156,17 +155,21 @@ class Receiving:
     def _take(self, record: Stored[Sender], firings: Sequence[Stored[Firing]]) -> bool:
         """Make alarms of one sender's firings, all in one commit."""
         sender, now = record.value, self._desk.clock.now()
-        made = [at for at in self._made.get(sender.name, []) if at > now - self._window]
-        room = PER_WINDOW - len(made)
+        share = self._shares.get(sender.name, flooding.Share()).copy()
+        share.begin(now - self._window)
         writes: list[Write] = []
         taken: list[Firing] = []
-        folded = 0
-        for index, stored in enumerate(firings):
-            firing, more = self._admitted(stored.value, now, is_flood=index >= room)
+        folded, flooded = 0, False
+        for stored in firings:
+            is_flood = not share.admits(stored.value.alarm.signal)
+            firing, more = self._admitted(stored.value, now, is_flood=is_flood)
+            if not firing.folded:
+                share.add(now, firing.alarm.signal)
             folded += bool(firing.folded)
+            flooded |= is_flood
             taken.append(firing)
             writes += [Put(FIRINGS, firing, stored.version), *more]
-        if len(firings) > room:
+        if flooded:
             writes.append(Put(ALARMS, self._flood(sender, folded, now)))
         if folded:
             reason = next(firing.folded for firing in taken if firing.folded)
@@ -174,7 +177,7 @@ class Receiving:
             writes.append(Put(SENDERS, counted, record.version))
         if not self._desk.commit("watch.receive", *writes):
             return False
-        self._made[sender.name] = made + [now] * (len(firings) - folded)
+        self._shares[sender.name] = share
         for firing in taken:
             self._note(firing)
         return True
@@ -194,13 +197,14 @@ class Receiving:
         state = FiringState.FIRING if firing.ended_at is None else FiringState.RESOLVED
         firing = dataclasses.replace(firing, alarm=alarm, state=state)
         if is_flood:
-            reason = f"more than {PER_WINDOW:,} alerts of {firing.sender} in {self._window:g} s"
+            reason = (
+                f"more than {flooding.PER_WINDOW:,} alerts of {firing.sender} in {self._window:g} s"
+            )
             return dataclasses.replace(firing, folded=reason), []
         judged = self._judge(alarm)
-        if judged is None:
-            reason = "an expert rule vetoes it"
-            folding = Folding(alarm=alarm, at=now, reason=reason)
-            return dataclasses.replace(firing, folded=reason), [Put(FOLDINGS, folding)]
+        if judged.vetoed:
+            folding = Folding(alarm=judged, at=now, reason=judged.vetoed)
+            return dataclasses.replace(firing, folded=judged.vetoed), [Put(FOLDINGS, folding)]
         return dataclasses.replace(firing, alarm=judged), [Put(ALARMS, judged)]
 
     def _flood(self, sender: Sender, folded: int, now: float) -> Alarm:
@@ -218,10 +222,10 @@ class Receiving:
             statistic=0.0,
             p_value=0.0,
             expected_low=0.0,
-            expected_high=float(PER_WINDOW),
+            expected_high=float(flooding.PER_WINDOW),
             severity=Severity.WARNING,
-            message=f"{sender.name} sent more than {PER_WINDOW:,} alerts in {self._window:g} s; "
-            "the others are kept, not grouped one by one",
+            message=f"{sender.name} sent more than {flooding.PER_WINDOW:,} alerts in "
+            f"{self._window:g} s; those of names that fire most are kept, not grouped one by one",
         )
 
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from engine.model import documents
-from engine.model.alarms import Alarm, Event, SuperAlarm, SuperAlarmState
+from engine.model.alarms import Event, SuperAlarm, SuperAlarmState
 from engine.model.errors import ConflictError, NotFoundError, RefusedError
 from engine.model.feedback import Matcher
-from engine.model.identifiers import SuperAlarmId
 from engine.model.records import ABSENT, EVENTS, SUPER_ALARMS, Put, Stored
 from engine.ports import Clock, Ledger
-from engine.watching.hands import joined
+from engine.watching.members import Title, joined, split_off
 
 _TRIES = 10
-Title = Callable[[Sequence[Alarm]], str]
-"""Returns the headline of alarms that are one."""
 
 
 def split(
@@ -55,7 +51,8 @@ def split(
         if gone[0].at < left[0].at:
             # The id belongs to the earliest alarm, so it is the others that leave.
             gone, left = left, gone
-        fresh = _of(group, gone, now, title)
+        fresh = split_off(group, gone, now, title(gone), "by hand")
+        fresh = dataclasses.replace(fresh, regrouped_at=now)
         kept = dataclasses.replace(
             group,
             title=title(left),
@@ -79,24 +76,6 @@ def split(
             continue
         return kept, fresh
     raise _too_often(super_alarm_id)
-
-
-def _of(group: SuperAlarm, alarms: Sequence[Alarm], now: float, title: Title) -> SuperAlarm:
-    """Return the super-alarm of alarms that were split off."""
-    first = min(alarms, key=lambda alarm: (alarm.at, alarm.alarm_id))
-    letters = documents.letters(f"{first.alarm_id} split at {now!r}", 6)
-    return SuperAlarm(
-        super_alarm_id=SuperAlarmId(f"SA-{letters}"),
-        title=title(alarms),
-        severity=max((alarm.severity for alarm in alarms), key=lambda each: each.rank),
-        state=SuperAlarmState.OPEN,
-        opened_at=first.at,
-        updated_at=now,
-        alarms=tuple(alarms),
-        because=(f"split off {group.super_alarm_id} by hand",),
-        pipelines=group.pipelines,
-        split_from=group.super_alarm_id,
-    )
 
 
 def merge(
@@ -134,6 +113,8 @@ def merge(
             state=SuperAlarmState.RESOLVED,
             updated_at=now,
             note=f"merged into {kept.super_alarm_id} by {who}",
+            merged_into=kept.super_alarm_id,
+            regrouped_at=now,
         )
         said = f"{who} merged {gone.super_alarm_id} into it"
         try:

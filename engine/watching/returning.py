@@ -107,6 +107,7 @@ def reopened(old: SuperAlarm, fresh: SuperAlarm, now: float) -> SuperAlarm:
         note="; ".join(part for part in old.note.split("; ") if part != NORMAL_AGAIN),
         aliases=tuple(dict.fromkeys((*old.aliases, *fresh.aliases))),
         split_from=old.split_from,
+        regrouped_at=old.regrouped_at,
         times=old.times + 1,
         reopened_at=now,
         earlier=(*old.earlier, coming)[-EARLIER_MOST:],

@@ -24,6 +24,7 @@ from engine.watching.following import Following
 from engine.watching.hands import Hands
 from engine.watching.judging import Judging
 from engine.watching.learning import Learning, Verdicts, nobody_judged
+from engine.watching.members import Title, plain_title
 from engine.watching.policy import WatchPolicy
 from engine.watching.pruning import Pruning
 from engine.watching.reading import Reading
@@ -50,6 +51,7 @@ class Watcher:
     sources: read in this order, each from its own position.
     judge: what expert rules make of alarms of other systems.
     verdicts: what people said of causes.
+    title: writes the headline of alarms that are split off since people split such off before.
     """
 
     ledger: Ledger
@@ -63,6 +65,7 @@ class Watcher:
     term: Term
     judge: Judge = lambda alarm: alarm
     verdicts: Verdicts = nobody_judged
+    title: Title = plain_title
     _parts: tuple[_Part, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -70,7 +73,7 @@ class Watcher:
         recent = Recent(self.policy.recent_values)
         drift = self.detector if isinstance(self.detector, DriftWatch) else None
         receiving = Receiving(desk, self.detector, self.judge)
-        hands = Hands(desk, self.grouper, receiving)
+        hands = Hands(desk, self.grouper, receiving, self.title)
         self._parts = (
             Trainings(desk, drift),
             Reading(desk, self.sources, self.detector, recent),

@@ -36,11 +36,10 @@ class _Position(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class _Load:
-    """What the attempts of one cluster use; CPU is the total so far."""
+    """What an attempt uses; CPU is the total so far."""
 
     cpu_seconds: float
     memory_gib: float
-    count: int
 
 
 class LocalSignals:
@@ -125,26 +124,26 @@ class LocalSignals:
         living = self._living()
         pids = {name: [pid for pid, _ in found] for name, found in living.items()}
         elapsed = now - self._cpu_at if self._cpu_at is not None else 0.0
-        cpu = {pid: processes.cpu_seconds(pid) for found in pids.values() for pid in found}
+        loads = {pid: _load(pid) for found in pids.values() for pid in found}
         signals: list[Signal] = []
         for cluster in local:
             mine = pids.get(cluster.name, [])
-            used = sum(max(0.0, cpu[pid] - self._cpu.get(pid, 0.0)) for pid in mine)
+            used = sum(max(0.0, loads[pid].cpu_seconds - self._cpu.get(pid, 0.0)) for pid in mine)
             values = {
                 "reachable": float(cluster.reachable),
                 "cpu_cores_used": used / elapsed if elapsed > 0 else 0.0,
-                "memory_gib_used": sum(map(_memory_gib, mine)),
+                "memory_gib_used": sum(loads[pid].memory_gib for pid in mine),
                 "processes": float(len(mine)),
             }
             signals += [_cluster_signal(cluster, name, values[name], now) for name in values]
-            signals += self._services(living.get(cluster.name, []), cpu, now, elapsed)
-        self._cpu, self._cpu_at = cpu, now
+            signals += self._services(living.get(cluster.name, []), loads, now, elapsed)
+        self._cpu, self._cpu_at = {pid: load.cpu_seconds for pid, load in loads.items()}, now
         return signals
 
     def _services(
         self,
         found: Iterable[tuple[int, AttemptOrder]],
-        cpu: Mapping[int, float],
+        loads: Mapping[int, _Load],
         now: float,
         elapsed: float,
     ) -> list[Signal]:
@@ -152,9 +151,10 @@ class LocalSignals:
         signals: list[Signal] = []
         for pid, order in found:
             if order.kind is TaskKind.SERVE:
-                seconds = max(0.0, cpu[pid] - self._cpu.get(pid, cpu[pid]))
+                load = loads[pid]
+                seconds = max(0.0, load.cpu_seconds - self._cpu.get(pid, load.cpu_seconds))
                 cores = seconds / elapsed if elapsed > 0 else math.nan
-                signals += _service_signals(order, now, cores, _memory_gib(pid))
+                signals += _service_signals(order, now, cores, load.memory_gib)
         return signals
 
     def _living(self) -> dict[str, list[tuple[int, AttemptOrder]]]:
@@ -168,8 +168,10 @@ class LocalSignals:
         return found
 
 
-def _memory_gib(pid: int) -> float:
-    return processes.memory_bytes(processes.tree(pid)) / 2**30
+def _load(pid: int) -> _Load:
+    """Look at a tree of processes once: to find those of a tree, all of the machine are read."""
+    found = processes.tree(pid)
+    return _Load(processes.cpu_seconds(found), processes.memory_bytes(found) / 2**30)
 
 
 _UNITS = {"reachable": "", "cpu_cores_used": "cores", "memory_gib_used": "GiB", "processes": ""}

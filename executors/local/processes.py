@@ -205,9 +205,9 @@ def memory_bytes(found: Sequence[psutil.Process], *, limit: int = 0) -> int:
     return resident
 
 
-def cpu_seconds(pid: int) -> float:
-    """Return user and system seconds of a tree so far, ended children included."""
-    return sum(_cpu(process) for process in tree(pid))
+def cpu_seconds(found: Iterable[psutil.Process]) -> float:
+    """Return user and system seconds of processes so far, their ended children included."""
+    return sum(_cpu(process) for process in found)
 
 
 def _resident(process: psutil.Process) -> int:

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from engine.model.specs import NETWORK_TERMS, Scalar
-from forecasting.presets import number, size_of
+from engine.model.specs import Scalar
+from forecasting import networks
+from forecasting.networks import number
+from forecasting.presets import size_of
 from forecasting.runs import Vector
 
 
@@ -32,7 +34,7 @@ def row(attributes: Mapping[str, Scalar], families: Sequence[str]) -> Vector:
             math.log(size.columns),
             math.log(size.trials),
             math.nan if requests is None else math.log1p(requests),
-            *(_log(number(attributes, name)) for name in NETWORK_TERMS),
+            *map(_log, networks.terms(attributes)),
             *(float(family in stated) for family in families),
         ],
         dtype=np.float64,

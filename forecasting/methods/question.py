@@ -61,6 +61,7 @@ class Answer:
     offsets: what the method itself says beyond the median, at each of the stated levels; told:
         (t, levels), the same for each test. None for methods whose quantiles are those of their
         errors.
+    spread: standard deviation of the log ratio before there is evidence, where it knows its own.
     """
 
     method: Method
@@ -68,6 +69,7 @@ class Answer:
     left_out: Vector
     offsets: tuple[float, ...] | None = None
     told: Vector | None = None
+    spread: float | None = None
 
 
 def question(past: Past, quantity: Quantity) -> Question:

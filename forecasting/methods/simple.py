@@ -7,7 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from engine.model.profiles import Method
+from forecasting import networks
 from forecasting.methods.question import Answer, Index, Mask, Question
+from forecasting.presets import Quantity
 from forecasting.runs import Vector
 
 _NEIGHBOURS = 8
@@ -79,8 +81,13 @@ def regression(asked: Question) -> Answer:
 
 
 def presets(asked: Question) -> Answer:
-    """Forecast by the preset alone."""
-    return Answer(Method.PRESET, 0.0, np.zeros(len(asked.tested)))
+    """Forecast by the preset alone; of a network that is stated it is what its tensors take."""
+    left_out = np.zeros(len(asked.tested))
+    attributes = asked.past.attributes
+    if asked.quantity is not Quantity.GPU_MEMORY or not networks.is_stated(attributes):
+        return Answer(Method.PRESET, 0.0, left_out)
+    spread = networks.REPLAY_SPREAD if networks.is_replayed(attributes) else None
+    return Answer(Method.ANALYTIC, 0.0, left_out, spread=spread)
 
 
 def _each_test(asked: Question, told: Callable[[int, Index], float]) -> Vector:

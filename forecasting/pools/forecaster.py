@@ -165,7 +165,8 @@ def _check(series: DemandSeries) -> None:
     known = [value for value in series.values if not math.isnan(value)]
     faults: list[Fault] = []
     if len(known) < FEWEST_VALUES:
-        message = f"{series.pool!r} has {len(known)} known hours; a forecast needs {FEWEST_VALUES}"
+        hours = f"{len(known)} known {'hour' if len(known) == 1 else 'hours'}"
+        message = f"{series.pool!r} has {hours}; a forecast needs {FEWEST_VALUES}"
         faults.append(Fault(code="C005", message=message, path=series.pool, fix="add past hours"))
     wrong = [value for value in known if value < 0 or math.isinf(value)]
     if wrong:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from engine.model.networks import Layer
 from forecasting.profiles.allocator import MIB, Block, CachingAllocator
 
 _BYTES = 4
@@ -24,18 +25,6 @@ _SHORT_WORKSPACE = MIB
 _WHOLE_BATCHES = 2
 _KEEPS_OUTPUT = frozenset({"ReLU", "Tanh", "Sigmoid", "Softmax"})
 _PASSES = frozenset({"Identity"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
-    """One layer: its kind, the values it puts out for one sample, and what it learns.
-
-    kind: linear, batch_normalization, dropout, or an activation as PyTorch names it.
-    """
-
-    kind: str
-    activations: int
-    parameters: int
 
 
 @dataclass(slots=True, eq=False)

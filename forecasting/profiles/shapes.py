@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.model.errors import Fault, InvalidInputError
-from forecasting.profiles.replay import Layer, taken_mib
+from engine.model.networks import Layer
+from forecasting.profiles.replay import taken_mib
 
 Vector = NDArray[np.float64]
 

@@ -24,7 +24,9 @@ _NIGHTS_BEYOND = 28
 """Nights of a back-test, beyond those whose targets are not yet known as a whole."""
 _MANY_SERIES = 64
 _FEW_NIGHTS = 3
-"""Of a back-test: many series then tell more about one's widths than its own errors do."""
+"""Of a back-test: other series then tell more about one's widths than its own errors do."""
+_FEWEST_TOGETHER = 16
+"""Series from which on they do."""
 _SPARSE_DAYS = 3
 """Days between the nights of a back-test of many series: they tell enough between them."""
 _LEAST_LEARNED = 2 * WEEK
@@ -179,9 +181,9 @@ def _blocks(series: Panel, backtest: Backtest) -> list[list[int]]:
 
 
 def _tells_more_together(count: int, blocks: Sequence[Sequence[int]]) -> bool:
-    """Return whether many series and few nights make widths of the errors of all."""
+    """Return whether the series are enough, and the nights so few, that widths are of all."""
     nights = sum(map(len, blocks)) - 1
-    return count > _MANY_SERIES and 0 < nights <= _FEW_NIGHTS
+    return count >= _FEWEST_TOGETHER and 0 < nights <= _FEW_NIGHTS
 
 
 def _state_all(parts: Sequence[Chunk], apply: Apply) -> list[_Stated]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from api.messages.context import Past
+from api.messages.context import Context, Past
 from api.report import alarm_parts, words
 from api.web import cells
 from api.web.views import alarms as alarm_views
@@ -57,7 +57,7 @@ def outside(found: Sequence[alarms.Alarm], group: alarms.SuperAlarm) -> cells.Ta
     )
 
 
-def in_order(group: alarms.SuperAlarm, events: Sequence[alarms.Event]) -> cells.Table:
+def in_order(group: alarms.SuperAlarm, around: Context) -> cells.Table:
     """Return alarms, changes and what people did, in order of time."""
     rows = [
         (
@@ -69,11 +69,11 @@ def in_order(group: alarms.SuperAlarm, events: Sequence[alarms.Event]) -> cells.
     ]
     rows += [
         (event.at, cells.Cell(event.kind), cells.Cell(event.message, note=event.subject))
-        for event in events
+        for event in around.changes
     ]
     rows += [
-        (coming.opened_at, cells.Cell("came"), cells.Cell(alarm_parts.came(coming, number)))
-        for number, coming in enumerate(group.earlier, group.times - len(group.earlier))
+        (coming.opened_at, cells.Cell("came"), cells.Cell(said))
+        for coming, said in alarm_parts.comings(group, around.told)
     ]
     if group.again:
         rows.append((group.opened_at, cells.Cell("came"), cells.Cell(group.again)))

@@ -69,10 +69,11 @@ def test_a_rule_that_cannot_be_evaluated_is_left_out(caplog: pytest.LogCaptureFi
     assert "rule floor is left out" in caplog.text
 
 
-def test_a_veto_drops_the_alarm_and_its_series_is_normal() -> None:
+def test_a_veto_says_who_and_why_and_its_series_is_normal() -> None:
     rules = load_rules(ON_ALARMS.replace("VERB", "veto: true"), "r")
     detection = Detection(DetectionSettings(), rules)
-    assert detection.observe([reachable(1.0, 0.0)]) == []
+    (alarm,) = detection.observe([reachable(1.0, 0.0)])
+    assert (alarm.rule, alarm.vetoed) == ("r", "vetoed by rule r of ann: she knows")
     assert detection.abnormal() == {}
 
 

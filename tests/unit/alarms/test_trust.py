@@ -69,7 +69,12 @@ def test_a_word_about_a_check_is_not_of_what_came_later() -> None:
     )
     once = group(name="SA-1")
     assert made.is_refuted(once, checked)
-    assert not made.is_refuted(dataclasses.replace(once, times=2, reopened_at=2.0), checked)
+    again = dataclasses.replace(once, times=2)
+    assert not made.is_refuted(again, checked)
+    made.learn([said(1, Said.RIGHT, times=2)])
+    assert not made.is_refuted(again, checked)
+    assert made.is_refuted(once, checked)
+    assert made.counts(*KINDS) == (1, 1)
 
 
 def test_a_check_settles_nothing_while_it_is_wrong_more_than_once_in_ten() -> None:

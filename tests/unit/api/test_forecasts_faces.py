@@ -54,6 +54,19 @@ def test_a_task_that_nothing_has_is_not_found(planned: TestClient) -> None:
     assert "no plan and no run has a task 'nothing'" in answer.json()["detail"]
 
 
+def test_tasks_are_profiled_without_a_plan(http: TestClient, client: Client) -> None:
+    document = {"text": PIPELINE, "name": "churn.yaml"}
+    found = http.post("/v1/profiles", json={"documents": [document], "task": "etl"}).json()
+    assert [(each["task"], each["runs"]) for each in found] == [("etl", [])]
+    assert found[0]["profile"]["duration_seconds"]["p50"] > 0
+    assert http.get("/v1/plans").json() == []
+    asked = questions.ProfilesQuestion(documents=(questions.Document(**document),))
+    assert len(client.engine.profiles(asked)) > 1
+    answer = http.post("/v1/profiles", json={"documents": [document], "task": "nothing"})
+    assert answer.status_code == 404
+    assert "no pipeline has a task 'nothing'; there are etl" in answer.json()["detail"]
+
+
 def test_demand_that_is_sent_is_forecast(http: TestClient, demand: str) -> None:
     question = {"demand": demand, "pool": "A100", "horizon_hours": 48}
     (fan,) = http.post("/v1/forecast", json=question).json()
@@ -152,6 +165,21 @@ class TestCommands:
         said = capsys.readouterr().out
         assert "duration: preset" in said
         assert "It has not run yet" in said
+
+    def test_a_plan_that_cannot_be_shows_the_profile_all_the_same(
+        self, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        huge = PIPELINE.replace("kind: etl", "kind: etl, memory: 60 TiB")
+        assert huge != PIPELINE
+        (folder / "huge.yaml").write_text(huge)
+        assert run_cli("plan", "huge.yaml", "--show-profile", "etl") == 4
+        said = capsys.readouterr()
+        assert "etl, runs on CPU" in said.out
+        assert "S020" in said.err
+        assert run_cli("plan", "huge.yaml", "--show-profile", "etl", "--json") == 4
+        (profile,) = json.loads(capsys.readouterr().out)
+        assert profile["task"] == "etl"
+        assert run_cli("plan", "huge.yaml", "--show-profile", "nothing") == 2
 
     def test_what_was_learned_is_shown(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert run_cli("learning") == 0

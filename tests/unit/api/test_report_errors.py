@@ -47,6 +47,13 @@ def test_all_faults_are_told() -> None:
     assert text.count("error[") == 2
 
 
+def test_of_very_many_faults_the_first_are_told() -> None:
+    faults = [Fault(code="H013", message=f"value {n}") for n in range(300)]
+    text = errors.error_text(InvalidInputError("history.csv", faults))
+    assert text.count("error[") == 20
+    assert text.endswith("and 280 more faults")
+
+
 def test_a_clash_names_each_wish_with_its_relaxation() -> None:
     clashes = [
         Clash(wish="budget 1 USD", relaxation="2 USD"),

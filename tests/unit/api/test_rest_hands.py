@@ -14,12 +14,20 @@ from api.messages import hands
 from api.messages.notifying import NotifyQuestion
 from api.messages.questions import SilenceQuestion
 from api.wiring import Application
-from engine.model.alarms import ActionKind, Cause, CauseKind, Event, SuperAlarmState
+from engine.model.alarms import ActionKind, Cause, CauseKind, Coming, Event, SuperAlarmState
 from engine.model.checks import Checked, CheckKind
 from engine.model.checks import Verdict as Outcome
 from engine.model.errors import NotFoundError
 from engine.model.feedback import Folding, Verdict
-from engine.model.records import ALARMS, EVENTS, FOLDINGS, SUPER_ALARMS, Put
+from engine.model.records import (
+    ALARMS,
+    CLUSTER_HEALTH,
+    EVENTS,
+    FOLDINGS,
+    SUPER_ALARMS,
+    ClusterHealth,
+    Put,
+)
 from engine.testing.watch_suites import alarm, group
 
 CHECKED = Checked(
@@ -58,6 +66,7 @@ def remote(application: Application, served: str) -> Iterator[Remote]:
             *(Put(SUPER_ALARMS, one) for one in (first, past, other)),
             Put(ALARMS, other.alarms[0]),
             Put(EVENTS, event),
+            Put(CLUSTER_HEALTH, ClusterHealth(cluster="c", reachable=False, since=now - 60)),
             Put(FOLDINGS, Folding(alarm=other.alarms[0], at=now, reason="a test")),
         ],
     )
@@ -95,6 +104,36 @@ def test_what_is_said_of_a_check_is_kept_and_shown(
     shown = said(capsys, served, "alarms", "show", "SA-1")
     assert "judged   ann says that this check is wrong" in shown
     assert "--check NUMBER" in " ".join(shown.split())
+
+
+def test_what_is_said_of_each_time_that_one_came_is_kept_and_shown(
+    application: Application, remote: Remote, served: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    question = hands.FeedbackQuestion(verdict=Verdict.WRONG, cause="a disk", who="ann")
+    remote.hands.feedback("SA-1", question)
+    said(capsys, served, "feedback", "SA-1", "wrong", "--check", "1")
+    stored = application.parts.ledger.get(SUPER_ALARMS, "SA-1")
+    assert stored is not None
+    first = stored.value
+    coming = Coming(
+        opened_at=first.opened_at - 60,
+        ended_at=first.opened_at - 30,
+        count=1,
+        alarms=first.alarms[:1],
+        likely=CAUSE,
+    )
+    again = dataclasses.replace(first, times=2, earlier=(coming,))
+    application.parts.ledger.commit("test", [Put(SUPER_ALARMS, again, stored.version)])
+    around = remote.context("SA-1")
+    assert (around.feedback, around.checks) == (None, ())
+    assert [(one.who, one.times, one.right_cause) for one in around.told] == [("ann", 1, "a disk")]
+    shown = " ".join(said(capsys, served, "alarms", "show", "SA-1").split())
+    assert "c failed; ann says that it is wrong; it was a disk" in shown
+    assert "was it? berth feedback SA-1 right|wrong" in shown
+    given = remote.hands.feedback("SA-1", hands.FeedbackQuestion(verdict=Verdict.RIGHT))
+    assert (given.times, remote.context("SA-1").feedback) == (2, given)
+    (month,) = remote.hands.judged().months
+    assert (month.right, month.wrong) == (1, 1)
 
 
 @pytest.mark.parametrize(

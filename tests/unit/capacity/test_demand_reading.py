@@ -158,3 +158,10 @@ def test_a_counter_that_was_reset_may_leave_its_hour_empty() -> None:
     assert "empty where nothing is known, as after a reset" in fault.fix
     (only,) = read_demand("hour,A10\n0,5\n1,\n2,6\n")
     assert math.isnan(only.values[1])
+
+
+def test_a_column_in_another_unit_is_told_once() -> None:
+    rows = "".join(f"{hour},{2**40},5\n" for hour in range(48))
+    (fault,) = faults(f"hour,A100,T4\n{rows}")
+    assert fault.message.startswith("nobody has so many GPUs: 'A100' is")
+    assert fault.message.endswith("and so on in 47 more lines")

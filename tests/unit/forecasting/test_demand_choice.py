@@ -115,5 +115,5 @@ def test_zeros_are_forecast_as_zeros() -> None:
 
 def test_a_series_of_one_value_is_refused_with_the_least_it_takes() -> None:
     series = dataclasses.replace(wave(16), values=(1.0,))
-    with pytest.raises(InvalidInputError, match="has 1 known hours; a forecast needs 48"):
+    with pytest.raises(InvalidInputError, match="has 1 known hour; a forecast needs 48"):
         DemandChooser(least_pools=1).forecast(series, hours=HOURS, seed=1)

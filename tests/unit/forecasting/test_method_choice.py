@@ -14,11 +14,11 @@ from engine.model.profiles import Method, RunRecord
 from engine.model.resources import Resource
 from engine.model.specs import PipelineSpec, TaskKind, TaskSpec, Wishes
 from engine.testing import samples
-from forecasting import TaskForecaster
+from forecasting import TaskForecaster, networks
 from forecasting.conformal import followed
 from forecasting.methods import sized
 from forecasting.methods.question import OWN_TESTS, question
-from forecasting.presets import Quantity, network_gib
+from forecasting.presets import Quantity
 from forecasting.runs import gather
 
 TRAIN = TaskSpec(name=TaskName("train"), kind=TaskKind.TRAIN, rows=1_000)
@@ -152,10 +152,10 @@ def test_levels_follow_what_was_covered() -> None:
 
 def test_memory_of_a_network_follows_from_its_terms() -> None:
     stated = {"network_parameters": 100_000_000, "network_activations": 1_000_000, "batch_size": 64}
-    small, large = (network_gib({**stated, "batch_size": batch}) for batch in (64, 4_096))
+    small, large = (networks.gib({**stated, "batch_size": batch}) for batch in (64, 4_096))
     assert small == pytest.approx(0.5 + 4 * 4 * 1e8 / 2**30 + 4 * 1e8 / 2**30, rel=0.01)
     assert large > small
-    assert network_gib({"rows": 5}) == 0.0
+    assert networks.gib({"rows": 5}) == 0.0
 
 
 def test_a_network_that_is_stated_gives_a_first_forecast_of_gpu_memory() -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from engine.model.errors import InvalidInputError
-from forecasting.profiles.replay import Layer, taken_mib
+from engine.model.networks import Layer
+from forecasting.profiles.replay import taken_mib
 from forecasting.profiles.shapes import TrainingShape, segments, terms
 from forecasting.profiles.training import TrainingProfiler, TrainingRun
 

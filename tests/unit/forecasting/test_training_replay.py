@@ -7,8 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
+from engine.model.networks import Layer
 from forecasting.profiles.allocator import MIB, Block, CachingAllocator
-from forecasting.profiles.replay import Layer, taken_mib
+from forecasting.profiles.replay import taken_mib
 
 
 def taken(sizes_mib: list[float]) -> float:

@@ -102,14 +102,16 @@ def test_promotion_by_hand_waits_for_a_hand(world: World) -> None:
     ],
 )
 def test_a_bad_push_changes_nothing(
-    world: World, file: str, text: str, error: type[Exception], says: str
+    good: World, file: str, text: str, error: type[Exception], says: str
 ) -> None:
-    before = world.deliver().package
-    world.write(file, text)
+    swaps, events = list(good.servers.swaps), good.delivery.journal("churn").events()
+    good.write(file, text)
     with pytest.raises(error, match=says):
-        world.deliver()
-    assert world.servers.swaps == [before]
-    last = world.delivery.journal("churn").events()[-1]
+        good.deliver()
+    assert len(swaps) == 1
+    assert good.servers.swaps == swaps
+    *earlier, last = good.delivery.journal("churn").events()
+    assert earlier == list(events)
     assert last.kind is Kind.REFUSED
     assert says.split(maxsplit=1)[0] in last.reason
 

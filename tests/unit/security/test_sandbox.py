@@ -19,7 +19,7 @@ from executors.packaging.security.sandbox import calls, confinement, filters, la
 from executors.packaging.security.sandbox.confinement import NO_CALLS, NO_NETWORK, Applied, Bounds
 from executors.packaging.security.sandbox.running import Begun, Call, run
 from tests.unit.security.test_policies import PLAIN_PICKLE
-from tests.unit.security.test_scanning import HOSTILE
+from tests.unit.security.test_scanning import hostile
 
 
 def attempt(function: str, **arguments: object) -> str:
@@ -136,7 +136,7 @@ def test_some_folders_of_a_layer_are_unpacked(tmp_path: Path) -> None:
     calls.unpack_named(layer, tmp_path / "out", {"site-packages"})
     files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert [path.name for path in files] == ["a.py"]
-    (tmp_path / "bad.tar").write_bytes(HOSTILE["up.tar"])
+    (tmp_path / "bad.tar").write_bytes(hostile("up.tar"))
     with pytest.raises(DamagedError):
         calls.unpack_named(tmp_path / "bad.tar", tmp_path / "out", {"..", "x"})
 
@@ -189,7 +189,7 @@ def test_a_program_is_not_begun_without_the_filter_that_it_needs(
 
 @pytest.mark.parametrize("name", ["up.tar", "link-out.tar", "twice.zip", "device.tar", "bomb.zip"])
 def test_nothing_of_a_hostile_archive_is_unpacked(name: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_bytes(HOSTILE[name])
+    (tmp_path / name).write_bytes(hostile(name))
     with pytest.raises(RefusedError):
         calls.unpack(tmp_path / name, tmp_path / "out")
     assert {path.name for path in tmp_path.iterdir()} == {name}

@@ -23,9 +23,13 @@ HARMLESS = _hostile.harmless()
 HIGH = FindingSeverity.HIGH.rank
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+def hostile(name: str) -> bytes:
+    return HOSTILE[name] if name in HOSTILE else _hostile.BOMBS[name]()
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, *_hostile.BOMBS])
 def test_a_hostile_file_is_found(name: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_bytes(HOSTILE[name])
+    (tmp_path / name).write_bytes(hostile(name))
     worst = OfflineScanner().scan(tmp_path / name).worst
     assert worst is not None
     assert worst.rank >= HIGH
@@ -67,7 +71,7 @@ def test_endless_instructions_end_with_a_finding() -> None:
 
 def test_a_bomb_is_counted_not_believed() -> None:
     walk = Walk(Limits(ratio_bytes_min=1, ratio_max=10.0))
-    assert len(list(walk.members("a", HOSTILE["bomb.gz"]))) == 1
+    assert len(list(walk.members("a", hostile("bomb.gz")))) == 1
     assert [f.code for f in walk.findings] == ["archive.bomb"]
 
 

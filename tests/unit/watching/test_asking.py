@@ -19,7 +19,15 @@ from engine.model.alarms import (
 from engine.model.dispatches import Deployment
 from engine.model.errors import NotFoundError, RefusedError
 from engine.model.identifiers import Digest, PipelineName, RunId, TaskName
-from engine.model.records import ACTIONS, DEPLOYMENTS, PIPELINES, SUPER_ALARMS, Put
+from engine.model.records import (
+    ACTIONS,
+    CLUSTER_HEALTH,
+    DEPLOYMENTS,
+    PIPELINES,
+    SUPER_ALARMS,
+    ClusterHealth,
+    Put,
+)
 from engine.ports import Ledger
 from engine.store import open_ledger
 from engine.testing.clocks import ManualClock
@@ -33,6 +41,8 @@ REMEDY = Remedy(description="read it in the new unit", parameters={"etl.unit.cho
 @pytest.fixture
 def ledger() -> Iterator[Ledger]:
     opened = open_ledger("sqlite://")
+    lost = ClusterHealth(cluster="c", reachable=False, since=1.0)
+    opened.commit("test", [Put(CLUSTER_HEALTH, lost)])
     yield opened
     opened.close()
 
@@ -57,6 +67,7 @@ def test_a_lost_cluster_offers_a_plan_around_it(ledger: Ledger) -> None:
     kind = CauseKind.INFRASTRUCTURE
     assert offered(ledger, caused(kind, "cluster:c")) is ActionKind.REPLAN
     assert offered(ledger, caused(kind, "pod:c")) is None
+    assert offered(ledger, caused(kind, "cluster:theirs")) is None
 
 
 def test_data_and_models_offer_a_training_of_pipelines_that_are_known(ledger: Ledger) -> None:

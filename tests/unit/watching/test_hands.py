@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from alarms.grouping.headlines import title_of
-from engine.model.alarms import Alarm, SuperAlarm, SuperAlarmState
+from engine.model.alarms import Alarm, Severity, SuperAlarm, SuperAlarmState
 from engine.model.checks import Checked, CheckKind
 from engine.model.checks import Verdict as Outcome
 from engine.model.errors import ConflictError, InvalidInputError, NotFoundError, RefusedError
@@ -41,8 +41,9 @@ from engine.watching import (
     split,
     verdicts,
 )
-from engine.watching.hands import ALARMS_KEPT, joined
-from tests.support.watch_world import DATA, World
+from engine.watching.hands import alone
+from engine.watching.members import ALARMS_KEPT, joined
+from tests.support.watch_world import DATA, OneGroup, World
 
 
 def elsewhere(at: float, value: float) -> Signal:
@@ -78,6 +79,75 @@ def test_a_silenced_alarm_is_folded_with_the_reason(world: World) -> None:
     (folding,) = (one.value for one in world.ledger.select(FOLDINGS))
     assert folding.reason.startswith("silenced by ann")
     assert len(world.ledger.select(ALARMS)) == 1
+
+
+class SevereOnly(OneGroup):
+    """Lets an alarm of severity `info` join, but open nothing."""
+
+    def group(
+        self, open_groups: Sequence[SuperAlarm], alarms: Sequence[Alarm], now: float
+    ) -> Sequence[SuperAlarm]:
+        if not open_groups and all(alarm.severity is Severity.INFO for alarm in alarms):
+            return []
+        return super().group(open_groups, alarms, now)
+
+
+def mild(world: World) -> None:
+    """Let an alarm of severity `info` come."""
+    once = sample_alarm("mild", world.clock.now(), pipeline="p")
+    world.ledger.commit("test", [Put(ALARMS, dataclasses.replace(once, severity=Severity.INFO))])
+    rest(world)
+
+
+def reasons(world: World) -> list[str]:
+    return [one.value.reason for one in world.ledger.select(FOLDINGS)]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_what_is_too_mild_stands_alone_with_the_reason_until_it_joins(
+    world: World, *, restarts: bool
+) -> None:
+    world.grouper = SevereOnly()
+    world.start()
+    mild(world)
+    assert (world.groups(), reasons(world)) == ([], [alone(Severity.INFO)])
+    if restarts:
+        world.start()
+    rest(world)
+    world.measure(500.0, gauge)
+    (group,) = world.groups()
+    assert "mild" in {alarm.alarm_id for alarm in group.alarms}
+    assert reasons(world) == []
+
+
+def test_what_is_too_mild_and_silenced_later_is_silenced(world: World) -> None:
+    world.grouper = SevereOnly()
+    world.start()
+    mild(world)
+    quiet(world, "severity=info")
+    rest(world)
+    assert [reason.partition(" by")[0] for reason in reasons(world)] == ["silenced"]
+
+
+def test_nothing_is_said_beside_a_full_group_which_shows_only_some_of_its_alarms(
+    world: World,
+) -> None:
+    many = [sample_alarm(f"m-{n}", world.clock.now(), pipeline="p") for n in range(ALARMS_KEPT)]
+    world.grouper = FixedGroups()
+    world.start()
+    world.ledger.commit("test", [Put(SUPER_ALARMS, sample_group(*many))])
+    mild(world)
+    assert reasons(world) == []
+
+
+class FixedGroups(OneGroup):
+    """Lets nothing join and nothing open."""
+
+    def group(
+        self, open_groups: Sequence[SuperAlarm], alarms: Sequence[Alarm], now: float
+    ) -> Sequence[SuperAlarm]:
+        del open_groups, alarms, now
+        return []
 
 
 def test_other_alarms_are_grouped_beside_a_silence(world: World) -> None:
@@ -434,8 +504,8 @@ def test_feedback_is_kept_and_counted_by_month(world: World) -> None:
     )
     assert (given.kind, given.right_cause) == (DATA.kind, "a disk")
     other = dataclasses.replace(given, verdict=Verdict.RIGHT, at=given.at + 40 * 86_400)
-    assert verdicts(world.ledger, given.at - 1.0) == {name: (given.at, False)}
-    assert verdicts(world.ledger, given.at) == {}
+    assert verdicts(world.ledger, given.at - 1.0) == [given]
+    assert verdicts(world.ledger, given.at) == []
     stored = [one.value for one in world.ledger.select(FEEDBACK)]
     months = precision_by_month([*stored, other])
     assert [(m.month, m.right, m.wrong, m.precision) for m in months] == [

@@ -10,7 +10,7 @@ from engine.model.alarms import Alarm, SuperAlarmState
 from engine.model.intake import Firing, FiringState, Sender
 from engine.model.records import ALARMS, FIRINGS, FOLDINGS, SENDERS, Put
 from engine.testing.watch_suites import alarm as sample_alarm
-from engine.watching import receiving, returning
+from engine.watching import flooding, receiving, returning
 from tests.support.watch_world import LOST, World
 
 
@@ -122,15 +122,16 @@ def test_series_that_fire_and_are_abnormal_here_count_from_the_earlier_time(worl
 
 
 def test_a_veto_keeps_the_alert_with_its_reason(world: World) -> None:
-    def veto(_: Alarm) -> None:
-        return None
+    def veto(alarm: Alarm) -> Alarm:
+        return dataclasses.replace(alarm, vetoed="vetoed by rule r of ann: she knows")
 
     world.watcher = dataclasses.replace(world.watcher, judge=veto)
     send(world, firing("a", world))
     rest(world)
     assert world.groups() == []
-    assert "vetoes" in stored(world, "prom/a").folded
-    assert [one.value.reason for one in world.ledger.select(FOLDINGS)]
+    assert stored(world, "prom/a").folded == "vetoed by rule r of ann: she knows"
+    (folding,) = world.ledger.select(FOLDINGS)
+    assert folding.value.reason == "vetoed by rule r of ann: she knows"
     sender = world.ledger.get(SENDERS, "prom")
     assert sender is not None
     assert sender.value.folded == 1
@@ -139,7 +140,8 @@ def test_a_veto_keeps_the_alert_with_its_reason(world: World) -> None:
 def test_a_flood_is_one_alarm_and_the_others_are_grouped(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(receiving, "PER_WINDOW", 3)
+    monkeypatch.setattr(flooding, "PER_WINDOW", 3)
+    monkeypatch.setattr(flooding, "PER_NAME", 2)
     send(world, *(firing(str(n), world) for n in range(10)), firing("b", world, "quiet"))
     rest(world)
     alarms = {one.value.alarm_id for one in world.ledger.select(ALARMS)}
@@ -151,6 +153,32 @@ def test_a_flood_is_one_alarm_and_the_others_are_grouped(
     sender = world.ledger.get(SENDERS, "prom")
     assert sender is not None
     assert (sender.value.folded, "more than 3" in sender.value.reason) == (7, True)
+
+
+def named(key: str, name: str, world: World) -> Firing:
+    made = firing(key, world)
+    return dataclasses.replace(made, alarm=dataclasses.replace(made.alarm, signal=name))
+
+
+def test_what_else_a_flooding_sender_says_is_grouped(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it says ever new things, of which twice its share are taken."""
+    monkeypatch.setattr(flooding, "PER_WINDOW", 4)
+    monkeypatch.setattr(flooding, "PER_NAME", 2)
+    send(world, *(named(f"a{n}", "Flood", world) for n in range(9)))
+    rest(world)
+    send(world, *(named(f"b{n}", "Disk", world) for n in range(3)))
+    send(world, *(named(f"c{n}", f"New{n}", world) for n in range(5)))
+    rest(world)
+    made = [one.value.signal for one in world.ledger.select(ALARMS)]
+    assert sorted(made) == [
+        *["Disk"] * 2, *["Flood"] * 4, "New0", "New1", "flood of alerts"
+    ]  # fmt: skip
+    world.clock.advance(world.policy.join_seconds + 1.0)
+    send(world, named("late", "Flood", world))
+    rest(world)
+    assert not stored(world, "prom/late").folded
 
 
 def test_every_sender_gets_its_share_of_a_step(

@@ -8,11 +8,20 @@ import pytest
 
 from engine.model.alarms import ActionKind, ActionState, Alarm, SuperAlarm, SuperAlarmState
 from engine.model.checks import Checked, CheckKind, Verdict
+from engine.model.feedback import Verdict as Word
 from engine.model.identifiers import SuperAlarmId
-from engine.model.records import ACTIONS, SUPER_ALARMS, Put
+from engine.model.records import ACTIONS, CHECK_FEEDBACK, FEEDBACK, SUPER_ALARMS, Put
 from engine.model.signals import Layer, Signal
 from engine.testing.watch_suites import alarm, gauge, group
-from engine.watching import acknowledge, resolve, returning, silence
+from engine.watching import (
+    acknowledge,
+    give_check_feedback,
+    give_feedback,
+    precision_by_month,
+    resolve,
+    returning,
+    silence,
+)
 from engine.watching.desk import Desk
 from engine.watching.returning import Returning, over, reopened
 from tests.support.watch_world import DATA, LOST, World
@@ -93,6 +102,48 @@ def test_it_is_judged_anew(world: World) -> None:
     world.causes.answer = (LOST,)
     second = come(world)
     assert (second.causes, second.checks) == ((LOST,), ())
+
+
+def test_what_people_say_of_each_time_is_kept(world: World) -> None:
+    name = come(world).super_alarm_id
+    give_feedback(world.ledger, world.clock, name, Word.WRONG, who="ann")
+    go(world)
+    come(world)
+    give_feedback(world.ledger, world.clock, name, Word.RIGHT, who="bob")
+    given = [stored.value for stored in world.ledger.select(FEEDBACK, order_by="at")]
+    assert [(one.who, one.times, one.key) for one in given] == [
+        ("ann", 1, name),
+        ("bob", 2, f"{name}.2"),
+    ]
+    (month,) = precision_by_month(given)
+    assert (month.right, month.wrong) == (1, 1)
+    give_feedback(world.ledger, world.clock, name, Word.WRONG, who="bob")
+    assert [one.value.who for one in world.ledger.select(FEEDBACK, order_by="at")] == ["ann", "bob"]
+
+
+def test_what_people_say_of_a_check_is_of_that_time(world: World) -> None:
+    checked = Checked(
+        kind=CheckKind.ROWS,
+        subject="task:p/etl",
+        verdict=Verdict.DENIES,
+        message="",
+        at=1.0,
+        took_seconds=0.1,
+    )
+    cause = dataclasses.replace(DATA, checked=checked)
+    for times in (1, 2):
+        each = dataclasses.replace(group(), causes=(cause,), times=times)
+        world.ledger.commit("test", [Put(SUPER_ALARMS, each)])
+        give_check_feedback(
+            world.ledger,
+            world.clock,
+            "SA-1",
+            checked.kind,
+            checked.subject,
+            Word.WRONG,
+            who="ann",
+        )
+    assert {one.value.times for one in world.ledger.select(CHECK_FEEDBACK)} == {1, 2}
 
 
 def test_what_was_asked_for_before_does_not_keep_it_from_being_asked_for_again(

@@ -304,8 +304,16 @@ def test_a_cluster_lost_again_is_planned_around_again(world: World) -> None:
     assert len(world.actions(ActionKind.REPLAN)) == 2
 
 
+def test_a_cluster_of_another_system_is_not_planned_around(world: World) -> None:
+    world.causes.answer = (dataclasses.replace(LOST, subject="cluster:theirs"),)
+    world.measure(0.0, reachable)
+    world.measure(500.0, gauge)
+    assert not world.actions(ActionKind.REPLAN)
+
+
 def test_a_plan_that_failed_is_tried_again_when_a_cluster_changes(world: World) -> None:
     world.causes.answer = (LOST,)
+    health(world, 1.0, is_up=False)
     world.measure(500.0, gauge)
     (action,) = world.actions(ActionKind.REPLAN)
     now = world.clock.now()

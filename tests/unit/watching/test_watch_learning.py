@@ -11,7 +11,9 @@ from engine.model.alarms import (
     Action,
     ActionKind,
     ActionState,
+    Cause,
     CauseKind,
+    Coming,
     Drift,
     Guard,
     SuperAlarm,
@@ -19,7 +21,7 @@ from engine.model.alarms import (
 )
 from engine.model.checks import CheckKind
 from engine.model.checks import Verdict as Outcome
-from engine.model.feedback import CheckFeedback, Verdict
+from engine.model.feedback import CheckFeedback, Feedback, Verdict
 from engine.model.identifiers import PipelineName, RunId, SuperAlarmId
 from engine.model.records import CHECK_FEEDBACK, SUPER_ALARMS, Put
 from engine.testing.watch_suites import gauge, group
@@ -33,11 +35,11 @@ class LearningGroups(OneGroup):
 
     def __init__(self) -> None:
         self.told: list[str] = []
-        self.verdicts: dict[SuperAlarmId, bool] = {}
+        self.verdicts: dict[str, bool] = {}
 
-    def learn(self, past: Sequence[SuperAlarm], verdicts: Mapping[SuperAlarmId, bool]) -> None:
+    def learn(self, past: Sequence[SuperAlarm], verdicts: Mapping[str, bool]) -> None:
         self.verdicts = {**self.verdicts, **verdicts}
-        self.told += [group.super_alarm_id for group in past]
+        self.told += [group.coming_id for group in past]
 
 
 class LearningCauses(ScriptedCauses, LearningGroups):
@@ -82,29 +84,56 @@ def test_the_past_is_told_once_and_what_ends_later_to_cause_finders(world: World
 
 def test_a_verdict_that_comes_later_is_told_once(world: World) -> None:
     causes = LearningCauses()
-    said: dict[SuperAlarmId, tuple[float, bool]] = {}
+    said: list[Feedback] = []
     desk = Desk(world.ledger, world.clock, world.policy, world.watcher.term)
     world.ledger.commit("test", [Put(SUPER_ALARMS, over("SA-1", 1.0))])
     learning = Learning(
-        desk, OneGroup(), causes, lambda since: {k: v for k, v in said.items() if v[0] > since}
+        desk, OneGroup(), causes, lambda since: [one for one in said if one.at > since]
     )
     learning.step()
-    said[SuperAlarmId("SA-1")] = (5.0, False)
-    said[SuperAlarmId("SA-gone")] = (5.0, True)
+    said += [judged("SA-1", Verdict.WRONG), judged("SA-gone", Verdict.RIGHT)]
     learning.step()
     learning.step()
     assert causes.told == ["SA-1", "SA-1"]
-    assert causes.verdicts[SuperAlarmId("SA-1")] is False
+    assert causes.verdicts["SA-1"] is False
 
 
-def test_a_verdict_on_an_earlier_time_is_not_of_the_newest(world: World) -> None:
+@pytest.mark.parametrize("state", [SuperAlarmState.RESOLVED, SuperAlarmState.OPEN])
+def test_after_a_start_every_time_that_one_came_is_told_with_its_own_verdict(
+    world: World, state: SuperAlarmState
+) -> None:
+    """One that is open is not over; its earlier times are."""
     causes = LearningCauses()
     desk = Desk(world.ledger, world.clock, world.policy, world.watcher.term)
-    again = dataclasses.replace(over("SA-1", 9.0), times=2, reopened_at=6.0)
-    world.ledger.commit("test", [Put(SUPER_ALARMS, each) for each in (again, over("SA-2", 1.0))])
-    said = {SuperAlarmId("SA-1"): (5.0, True), SuperAlarmId("SA-2"): (5.0, True)}
-    Learning(desk, OneGroup(), causes, lambda _: said).step()
-    assert causes.verdicts == {SuperAlarmId("SA-2"): True}
+    again = dataclasses.replace(
+        over("SA-1", 9.0), state=state, times=3, earlier=(came(1.0, DATA), came(6.0, None))
+    )
+    world.ledger.commit("test", [Put(SUPER_ALARMS, each) for each in (again, over("SA-2", 2.0))])
+    said = [judged("SA-1", Verdict.RIGHT), judged("SA-1", Verdict.WRONG, times=2)]
+    grouper = LearningGroups()
+    learning = Learning(desk, grouper, causes, lambda since: said if since < 5.0 else [])
+    learning.step()
+    learning.step()
+    told = ["SA-1", "SA-2", "SA-1.2", "SA-1.3"][: 4 if state is SuperAlarmState.RESOLVED else 3]
+    assert causes.told == grouper.told == told
+    assert causes.verdicts == {"SA-1": True, "SA-1.2": False}
+
+
+def came(at: float, likely: Cause | None) -> Coming:
+    return Coming(opened_at=at - 1.0, ended_at=at, count=1, alarms=(), likely=likely)
+
+
+def judged(name: str, verdict: Verdict, times: int = 1) -> Feedback:
+    return Feedback(
+        super_alarm_id=SuperAlarmId(name),
+        at=5.0,
+        verdict=verdict,
+        who="ann",
+        kind=CauseKind.DATA,
+        subject="model:heart",
+        belief=0.9,
+        times=times,
+    )
 
 
 class CheckingCauses(LearningCauses):

@@ -9,9 +9,19 @@ from typing import Any
 
 import pytest
 
+from engine.model.alarms import Alarm
 from engine.model.errors import RefusedError, UnreachableError
-from engine.model.records import ALARMS, CURSORS, SEASONS, SIGNALS, SUPER_ALARMS, Put, Write
-from engine.model.signals import Season
+from engine.model.records import (
+    ALARMS,
+    CURSORS,
+    FOLDINGS,
+    SEASONS,
+    SIGNALS,
+    SUPER_ALARMS,
+    Put,
+    Write,
+)
+from engine.model.signals import Season, Signal
 from engine.store import SqlLedger, begin_term
 from engine.testing.watch_suites import gauge, group
 from engine.watching.desk import Desk
@@ -40,6 +50,21 @@ def test_they_are_one_commit(world: World) -> None:
         world.measure(500.0, gauge)
     # The term, the position, the signal, the alarm.
     assert names[0] == "watch.observe 4"
+
+
+class Vetoing(ScriptedDetector):
+    """Vetoes whatever it raises."""
+
+    def observe(self, signals: Sequence[Signal]) -> Sequence[Alarm]:
+        return [dataclasses.replace(one, vetoed="vetoed: x") for one in super().observe(signals)]
+
+
+def test_what_a_rule_vetoes_is_kept_with_the_reason_and_is_no_alarm(world: World) -> None:
+    world.start(Vetoing())
+    world.measure(500.0, gauge)
+    assert (world.ledger.select(ALARMS), world.groups()) == ([], [])
+    (folding,) = world.ledger.select(FOLDINGS)
+    assert (folding.value.reason, folding.value.at) == ("vetoed: x", world.clock.now())
 
 
 def test_nothing_new_changes_nothing(world: World) -> None:

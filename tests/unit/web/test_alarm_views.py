@@ -9,6 +9,7 @@ from api.web import cells
 from api.web.views import alarm_surroundings, reaches
 from api.web.views import alarms as views
 from engine.model import alarms, dispatches, plans
+from engine.model.feedback import Feedback, Verdict
 from engine.model.identifiers import PipelineName
 
 AT = 1_790_000_000.0
@@ -42,14 +43,27 @@ def test_one_that_came_again_says_so_and_its_earlier_times_stand_in_order(
     coming = alarms.Coming(opened_at=AT - 900, ended_at=AT - 600, count=3, alarms=())
     again = dataclasses.replace(group, times=2, earlier=(coming,))
     assert views.state(again).note == "came again, 2nd time"
-    rows = alarm_surroundings.in_order(again, ()).rows
+    said = Feedback(
+        super_alarm_id=group.super_alarm_id,
+        at=AT - 700,
+        verdict=Verdict.WRONG,
+        who="ann",
+        kind=alarms.CauseKind.DATA,
+        subject="model:heart",
+        belief=0.9,
+        right_cause="a disk",
+    )
+    rows = alarm_surroundings.in_order(again, Context(told=(said,))).rows
     told = [row[2].text for row in rows if row[1].text == "came"]
     assert told == [
-        "came, time 1: over by itself after 5 min, 3 alarms; no cause was found",
+        (
+            "came, time 1: over by itself after 5 min, 3 alarms; no cause was found; "
+            "ann says that it is wrong; it was a disk"
+        ),
         "came again, 2nd time",
     ]
     assert rows[0][2].text == told[0]
-    once = alarm_surroundings.in_order(group, ()).rows
+    once = alarm_surroundings.in_order(group, Context()).rows
     assert "came" not in {row[1].text for row in once}
 
 

@@ -232,7 +232,14 @@ def test_what_berth_did_already_is_offered_as_that(
             group.causes[0], kind=alarms.CauseKind.INFRASTRUCTURE, subject=f"cluster:{cluster}"
         )
         changed = dataclasses.replace(group, causes=(cause,))
-        filled.commit("test.lost", [records.Put(records.SUPER_ALARMS, changed)])
+        health = records.ClusterHealth(cluster=cluster, reachable=False, since=AT)
+        filled.commit(
+            "test.lost",
+            [
+                records.Put(records.SUPER_ALARMS, changed),
+                records.Put(records.CLUSTER_HEALTH, health),
+            ],
+        )
         return browser.get("/alarms/SA-1").text
 
     done = dataclasses.replace(
@@ -249,6 +256,30 @@ def test_what_berth_did_already_is_offered_as_that(
     text = lost("east")
     assert "Berth can plan anew around it." in text
     assert ">Do it</button>" in text
+
+
+@pytest.mark.parametrize(
+    ("query", "is_shown"),
+    [
+        ("level=critical&state=&pipeline=&text=", True),
+        ("level=info", False),
+        ("state=open&pipeline=heart", True),
+        ("state=silenced", False),
+        ("pipeline=other", False),
+        ("text=CHOL", True),
+        ("text=disk", False),
+        ("level=purple", False),
+    ],
+)
+def test_the_list_shows_what_its_address_asks_for(
+    filled: Ledger, browser: TestClient, query: str, *, is_shown: bool
+) -> None:
+    del filled
+    text = browser.get(f"/alarms?{query}").text
+    assert ('href="/alarms/SA-1"' in text) is is_shown
+    assert ("No super-alarm is like that." in text) is not is_shown
+    given = query.partition("&state=&")[0].replace("&", "&amp;")
+    assert f'hx-get="/alarms?{given}"' in text
 
 
 def test_the_list_shows_silences_and_what_they_fold(

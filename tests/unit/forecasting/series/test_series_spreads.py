@@ -142,3 +142,17 @@ def test_few_nights_of_many_series_are_looked_at_together() -> None:
     low, _, high = np.moveaxis(found.quantiles, 2, 0)
     covered = ((low <= actual) & (actual <= high)).mean()
     assert covered == pytest.approx(0.9, abs=0.05)
+
+
+@pytest.mark.parametrize(("count", "together"), [(48, True), (8, False)])
+def test_a_panel_of_a_few_dozen_series_is_looked_at_together_too(
+    count: int, *, together: bool
+) -> None:
+    values, _ = noisy()
+    named = [(f"s{place:02}", row[:HOURS].tolist()) for place, row in enumerate(values[:count])]
+    series = panel(named)
+    found = engine.forecast(
+        series, hours=DAY, seed=1, levels=LEVELS, effort=LITTLE, backtest=BACKTEST
+    )
+    plain = replayed(series, told=False)
+    assert (found.quantiles.tobytes() != plain.quantiles[-1].tobytes()) == together
