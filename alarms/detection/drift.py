@@ -3,6 +3,7 @@
 A watched value of a model (its error, its loss, its quality) comes in blocks. The first blocks
 are its reference: the season, the scatter of block means and how they follow one another are
 learned from it, so that a series that wanders or has a season is not taken for one that drifts.
+Where they do not show the whole season, hours that they lack are not judged until it has passed.
 Means of the newest 4, 8 and 16 blocks are then tested to the bad side; single values count
 no more than a few deviations, and the newest blocks must each lie on that side: what has passed
 needs no retraining. The p-values of all models go through one control of false discoveries.
@@ -141,6 +142,15 @@ class _Reference:
         # Each of the two would have to be too small for the larger one to be.
         self.freedom = 2 * (self.blocks - 1)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it saw every slot of the season."""
+        return bool((self._seen > 0).all())
+
+    def knows(self, counts: NDArray[np.int64]) -> bool:
+        """Return whether it saw every slot in which values lie; counts: of values in each slot."""
+        return not bool(counts[self._seen == 0].any())
+
     def rest(self, slot: int, value: float) -> float:
         """Return what the season does not explain of a value, clipped."""
         return max(-self._limit, min(self._limit, value - self.centre - float(self._season[slot])))
@@ -150,16 +160,15 @@ class _Reference:
 
         slots: of each block, how many of its values lie in each slot of the season. What is known
         of a slot is the mean of the few values that the reference had there: blocks that lie in
-        few slots share its error, beyond that of the mean of all. Of a slot that the reference
-        never saw no season is taken off, which adds none.
+        few slots share its error, beyond that of the mean of all.
         """
         blocks = len(slots)
         inflation = (1 + self.following) / (1 - self.following)
         of_newest = 1 + (inflation - 1) * (1 - 1 / blocks)
         counts = np.sum(slots, axis=0)
-        shares = np.where(self._seen > 0, counts / counts.sum(), 0.0)
+        shares = counts / counts.sum()
         by_slot = float((shares**2 / np.maximum(self._seen, 1)).sum())
-        of_season = max(0.0, by_slot - float(shares.sum()) ** 2 / self._values)
+        of_season = max(0.0, by_slot - 1 / self._values)
         per_block = self._values / self.blocks
         return self.block_deviation * math.sqrt(
             of_newest / blocks + inflation / self.blocks + per_block * of_season
@@ -173,15 +182,54 @@ def _following(values: NDArray[np.float64]) -> float:
     return 0.0 if total <= 0 else max(0.0, min(0.9, float(rest[1:] @ rest[:-1]) / total))
 
 
+class _Norm:
+    """Learns the reference of a model: of its first blocks, then of its first whole season.
+
+    The first blocks may be a few hours of a day. What is better or worse at others is then no
+    drift: a second reference, of what the whole of the first season shows, knows them. Of each slot
+    no more values are kept than the first reference has.
+    """
+
+    def __init__(self, settings: DriftSettings) -> None:
+        self._settings = settings
+        self._most = settings.block_values * settings.reference_blocks
+        self._began_at: float | None = None
+        self._slots: list[int] = []
+        self._values: list[float] = []
+        self._counts = [0] * settings.season_slots
+        self.is_over = False
+
+    def learn(self, at: float, slot: int, value: float) -> _Reference | None:
+        """Return the reference that is complete with a value, if one is."""
+        settings = self._settings
+        if self._began_at is None:
+            self._began_at = at
+        if at - self._began_at >= settings.season_seconds and len(self._values) > self._most:
+            self.is_over = True
+            whole = len(self._values) // settings.block_values * settings.block_values
+            made = _Reference(settings, self._slots[:whole], self._values[:whole])
+            self._slots, self._values = [], []
+            return made
+        if self._counts[slot] < self._most:
+            self._slots.append(slot)
+            self._values.append(value)
+            self._counts[slot] += 1
+            if len(self._values) == self._most:
+                made = _Reference(settings, self._slots, self._values)
+                self.is_over = made.is_whole
+                return made
+        return None
+
+
 class _Model:
     """One watched value of one model."""
 
     def __init__(self, settings: DriftSettings, worse: Worse) -> None:
         self._settings = settings
         self._worse = worse
-        self._slots: list[int] = []
-        self._values: list[float] = []
+        self._norm = _Norm(settings)
         self._reference: _Reference | None = None
+        self._is_known = False
         self._block: list[float] = []
         self._block_slots = np.zeros(settings.season_slots, dtype=np.int64)
         self._means: deque[float] = deque(maxlen=LONGEST_BLOCKS)
@@ -192,21 +240,31 @@ class _Model:
         settings = self._settings
         slot = int(at % settings.season_seconds / settings.season_seconds * settings.season_slots)
         slot = min(slot, settings.season_slots - 1)
+        if self._reference is None or not self._norm.is_over:
+            made = self._norm.learn(at, slot, value)
+            if made is not None:
+                self._reference, self._is_known = made, True
+                self._begin_block()
+                self.forget()
+                return None
         if self._reference is None:
-            self._slots.append(slot)
-            self._values.append(value)
-            if len(self._values) == settings.block_values * settings.reference_blocks:
-                self._reference = _Reference(settings, self._slots, self._values)
-                self._slots, self._values = [], []
             return None
         self._block.append(self._reference.rest(slot, value))
         self._block_slots[slot] += 1
         if len(self._block) < settings.block_values:
             return None
+        self._is_known = self._reference.knows(self._block_slots)
+        if not self._is_known:
+            self._begin_block()
+            return None
         self._means.append(sum(self._block) / len(self._block))
         self._means_slots.append(self._block_slots)
-        self._block, self._block_slots = [], np.zeros_like(self._block_slots)
+        self._begin_block()
         return self._judge(self._reference)
+
+    def _begin_block(self) -> None:
+        self._block = []
+        self._block_slots = np.zeros(self._settings.season_slots, dtype=np.int64)
 
     def forget(self) -> None:
         """Forget the newest blocks: a drift in them has passed."""
@@ -215,8 +273,8 @@ class _Model:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the reference is complete."""
-        return self._reference is not None
+        """Whether the reference is complete, and knows the hours of the newest block."""
+        return self._reference is not None and self._is_known
 
     @property
     def is_outside(self) -> bool:

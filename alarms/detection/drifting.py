@@ -26,9 +26,9 @@ _MEANING = Meaning(worse=Worse.LOWER, severity=Severity.WARNING)
 def watch_settings(season_seconds: float = 86_400.0) -> DriftSettings:
     """Return the settings of the watch loop.
 
-    With a value a minute, four hours after a training are its norm, and a loss of quality that
-    asks for another one has lasted for half an hour. Many short blocks tell more of how blocks
-    scatter than few long ones.
+    With a value a minute, four hours after a training are its first norm, the first day is its
+    second, and a loss of quality that asks for another training has lasted for half an hour. Many
+    short blocks tell more of how blocks scatter than few long ones.
     """
     return DriftSettings(block_values=8, reference_blocks=30, season_seconds=season_seconds)
 

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import importlib
+import contextlib
 import sys
+from collections.abc import Generator
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 _COMMAND_LINE = "cel.cli"
 """The library imports it, and with it all that a prompt on a terminal is drawn with."""
 
 
-def _loaded() -> ModuleType:
-    """Return the library; whoever wants its command line can import that as ever."""
+@contextlib.contextmanager
+def _without_command_line() -> Generator[None]:
+    """Have an import find nothing there; whoever wants it can import it as ever afterwards."""
     before = {name: each for name, each in sys.modules.items() if name == _COMMAND_LINE}
     sys.modules[_COMMAND_LINE] = ModuleType(_COMMAND_LINE)
     try:
-        return importlib.import_module("cel")
+        yield
     finally:
         del sys.modules[_COMMAND_LINE]
         sys.modules.update(before)
 
 
-if TYPE_CHECKING:
+with _without_command_line():
     import cel as cel
-else:
-    cel = _loaded()

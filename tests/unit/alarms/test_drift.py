@@ -113,6 +113,51 @@ def test_the_error_of_a_season_that_few_values_tell_counts() -> None:
     assert 0.85 < np.std(found) < 1.1
 
 
+def by_the_minute(amplitude: float, days: int, seed: int = 1) -> np.ndarray:
+    """A value a minute with a daily season; the norm of the watch loop takes four hours."""
+    size = days * 1_440
+    return white(size, seed) + amplitude * np.sin(np.arange(size) * 2 * np.pi / 1_440)
+
+
+def asked(values: np.ndarray) -> list[int]:
+    """Return when a model asks, in minutes, if nobody trains it."""
+    triggers = DriftTriggers(DriftSettings(block_values=8, reference_blocks=30))
+    told = (triggers.observe("heart", 60.0 * at, value) for at, value in enumerate(values.tolist()))
+    return [at for at, finding in enumerate(told) if finding is not None]
+
+
+def test_a_season_that_the_first_hours_do_not_show_needs_no_retraining() -> None:
+    """Of so many models, each alone under its rate, hardly one asks."""
+    assert sum(bool(asked(by_the_minute(2.0, 3, seed))) for seed in range(12)) <= 2
+
+
+@pytest.mark.parametrize("amplitude", [0.0, 2.0])
+def test_a_drift_is_found_within_hours_once_a_season_was_seen(amplitude: float) -> None:
+    values = by_the_minute(amplitude, 3)
+    values[2_000:] += 1.0
+    assert 2_000 <= asked(values)[0] < 2_240
+
+
+def test_a_drift_within_the_first_season_is_found_in_the_next() -> None:
+    values = by_the_minute(0.0, 3)
+    values[600:] += 1.0
+    assert 1_440 <= asked(values)[0] < 1_680
+
+
+def test_hours_without_values_in_the_first_season_are_not_judged() -> None:
+    values = by_the_minute(2.0, 3)
+    values[300:600] = np.nan
+    values[1_440 + 300 : 1_440 + 600] += 3.0
+    assert asked(values) == []
+
+
+def test_a_norm_that_knows_the_season_is_learned_once() -> None:
+    """What comes later is no part of it: a drift right after the first blocks is found."""
+    values = white(LEARNED + 480)
+    values[LEARNED:] += 1.5
+    assert len(triggered(values)) == 1
+
+
 def test_a_value_that_is_no_number_counts_for_nothing() -> None:
     assert DriftTriggers().observe("heart", 0.0, math.nan) is None
 

@@ -6,13 +6,14 @@ import numpy as np
 
 from alarms.detection.detector import StatisticalDetector
 from alarms.detection.drifting import DriftDetector
-from engine.model.alarms import Alarm
+from engine.model.alarms import Alarm, Drift
 from engine.model.identifiers import PipelineName
 from engine.model.signals import Layer, Shape, Signal
 from engine.ports import DriftWatch
 
 HEART = PipelineName("heart")
 LEARNED = 8 * 30
+DAY = 24 * 60
 
 
 def quality(start: int, values: list[float]) -> list[Signal]:
@@ -40,8 +41,9 @@ def drift_alarms(alarms: list[Alarm]) -> list[Alarm]:
 
 
 def watched() -> DriftDetector:
+    """A detector that has seen a day of a model."""
     detector = DriftDetector(StatisticalDetector())
-    detector.observe(quality(0, values(0.9, LEARNED)))
+    detector.observe(quality(0, values(0.9, DAY)))
     return detector
 
 
@@ -52,9 +54,18 @@ def test_a_model_is_not_judged_before_it_is_known() -> None:
     assert detector.drifts(HEART) is None
 
 
+def test_hours_that_the_norm_does_not_know_are_not_judged() -> None:
+    detector = DriftDetector(StatisticalDetector())
+    detector.observe(quality(0, values(0.9, LEARNED)))
+    assert detector.drifts(HEART) == Drift(is_found=False)
+    alarms = detector.observe(quality(LEARNED, values(0.84, 200, seed=2)))
+    assert drift_alarms(list(alarms)) == []
+    assert detector.drifts(HEART) is None
+
+
 def test_a_model_that_stays_good_has_not_drifted() -> None:
     detector = watched()
-    detector.observe(quality(LEARNED, values(0.9, 200, seed=2)))
+    detector.observe(quality(DAY, values(0.9, 200, seed=2)))
     found = detector.drifts(HEART)
     assert found is not None
     assert not found.is_found
@@ -62,7 +73,7 @@ def test_a_model_that_stays_good_has_not_drifted() -> None:
 
 def test_a_lasting_loss_is_one_alarm_and_abnormal() -> None:
     detector = watched()
-    alarms = detector.observe(quality(LEARNED, values(0.84, 200, seed=2)))
+    alarms = detector.observe(quality(DAY, values(0.84, 200, seed=2)))
     assert len(drift_alarms(list(alarms))) == 1
     found = detector.drifts(HEART)
     assert found is not None
@@ -72,8 +83,8 @@ def test_a_lasting_loss_is_one_alarm_and_abnormal() -> None:
 
 def test_a_loss_that_passed_is_no_drift_any_more() -> None:
     detector = watched()
-    detector.observe(quality(LEARNED, values(0.84, 120, seed=2)))
-    detector.observe(quality(LEARNED + 120, values(0.9, 60, seed=3)))
+    detector.observe(quality(DAY, values(0.84, 120, seed=2)))
+    detector.observe(quality(DAY + 120, values(0.9, 60, seed=3)))
     found = detector.drifts(HEART)
     assert found is not None
     assert not found.is_found
@@ -81,10 +92,10 @@ def test_a_loss_that_passed_is_no_drift_any_more() -> None:
 
 def test_a_training_sets_a_new_norm() -> None:
     detector = watched()
-    detector.observe(quality(LEARNED, values(0.84, 120, seed=2)))
+    detector.observe(quality(DAY, values(0.84, 120, seed=2)))
     for _ in range(2):
-        detector.trained(HEART, 60.0 * (LEARNED + 120))
-    detector.observe(quality(LEARNED + 120, values(0.84, LEARNED, seed=3)))
+        detector.trained(HEART, 60.0 * (DAY + 120))
+    detector.observe(quality(DAY + 120, values(0.84, LEARNED, seed=3)))
     found = detector.drifts(HEART)
     assert found is not None
     assert not found.is_found
@@ -92,6 +103,6 @@ def test_a_training_sets_a_new_norm() -> None:
 
 def test_observing_again_changes_nothing() -> None:
     detector = watched()
-    signals = quality(LEARNED, values(0.84, 120, seed=2))
+    signals = quality(DAY, values(0.84, 120, seed=2))
     detector.observe(signals)
     assert drift_alarms(list(detector.observe(signals))) == []
