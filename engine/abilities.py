@@ -55,8 +55,8 @@ class ClearingExecutor(Protocol):
     def clear(self, is_kept: Callable[[AttemptId], bool]) -> int:
         """Remove what attempts that have ended left and nobody keeps; return of how many.
 
-        They are not observed any more. It is the caller who knows that they were started, and
-        starts none of them again.
+        Where they are many, not all in one call. They are not observed any more. It is the caller
+        who knows that they were started, and starts none of them again.
 
         Raises:
             RetryableError: when something cannot be removed now; the next call goes on.

@@ -165,8 +165,7 @@ class FolderArtifacts:
             gone = [
                 path
                 for path in old
-                # What a crash left half written has no name of its own; under the lock nobody
-                # writes.
+                # Under the lock nobody writes: a crash left what has no name of its own.
                 if path.name.startswith(".") or now - path.stat().st_mtime >= grace_seconds
             ]
             for path in gone:

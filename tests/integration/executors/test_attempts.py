@@ -28,7 +28,7 @@ from engine.model.errors import (
 from engine.model.identifiers import AttemptId, Digest
 from engine.model.resources import Resources
 from engine.model.signals import Layer
-from executors.local import LocalSignals, files, logs, processes
+from executors.local import LocalSignals, executor, files, logs, processes
 from executors.local.shim import main as shim
 from executors.tasks import records
 from executors.training.tracking import experiments
@@ -482,6 +482,15 @@ def test_a_log_without_end_is_cut(cluster: LocalCluster) -> None:
     lines = log.read_text().splitlines()
     assert lines[0].startswith("[what was written before this line was removed")
     assert {"the end", "and errors"} < set(lines)
+
+
+def test_what_many_attempts_left_is_removed_little_by_little(
+    cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "CLEARED_AT_ONCE", 2)
+    for name in ("a", "b", "c"):
+        cluster.run(cluster.order(WRITES, name))
+    assert [cluster.executor.clear(lambda _: False) for _ in range(3)] == [2, 1, 0]
 
 
 def test_what_cannot_be_removed_is_nobodys_and_removed_by_the_next_engine(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,13 +23,6 @@ ONE = samples.pipeline(TaskSpec(name=TaskName("etl"), kind=TaskKind.ETL))
 DAY_SECONDS = 86_400.0
 OLD = Digest("sha256:old")
 LASTING = Outcome(state=AttemptState.RUNNING)
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    made = World()
-    yield made
-    made.close()
 
 
 @pytest.fixture
