@@ -109,23 +109,22 @@ def _build(module: str, names: Sequence[str]) -> None:
     target = folder(module)
     partial = target / f".partial.{os.getpid()}"
     partial.mkdir(exist_ok=True)
-    command = [go, "build", "-trimpath", "-ldflags", _flags(), "-o"]
-    built = [(partial / name) for name in names]
-    packages = [PROGRAMS[name].package for name in names]
-    output = f"{partial}/" if len(names) > 1 else str(built[0])
-    result = subprocess.run(
-        [*command, output, *packages],
-        cwd=MODULES / module,
-        env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if result.returncode:
-        shutil.rmtree(partial)
-        raise UnavailableError(f"`go build` of {module} failed:\n{result.stderr[-4000:]}")
-    for program in built:
-        program.replace(target / program.name)
+    for name in names:
+        # One at a time: several at once are named after their packages' folders.
+        command = [go, "build", "-trimpath", "-ldflags", _flags(), "-o", str(partial / name)]
+        result = subprocess.run(
+            [*command, PROGRAMS[name].package],
+            cwd=MODULES / module,
+            env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if result.returncode:
+            shutil.rmtree(partial)
+            message = f"`go build` of {name} in {module} failed:\n{result.stderr[-4000:]}"
+            raise UnavailableError(message)
+        (partial / name).replace(target / name)
     partial.rmdir()
 
 
