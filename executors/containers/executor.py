@@ -58,7 +58,7 @@ class Containers:
         self._check_image(order)
         name = podman.name_of(self._home, order.attempt_id)
         files.write_durably(folder / files.CONTAINER, name.encode())
-        (folder / files.CONTAINER_PID).touch()
+        (folder / files.PODMAN).mkdir()
 
     def _check_paths(self, order: AttemptOrder) -> None:
         """Refuse paths that podman would take for something else, and folders behind the wall."""

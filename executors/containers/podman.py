@@ -43,8 +43,11 @@ try:
 except ImportError:
     raise SystemExit({_WITHOUT})
 """
-KEPT = (files.ORDER, files.LAUNCH, files.CONTAINER, files.CONTAINER_PID)
-"""What the engine goes by in an attempt's folder, and its task may only read."""
+KEPT = (files.ORDER, files.LAUNCH, files.CONTAINER, files.PODMAN)
+"""What the engine goes by in an attempt's folder, and its task may only read.
+
+What podman writes has a folder of its own: podman replaces the file, which takes a mount off it.
+"""
 
 
 def name_of(home: Path, attempt: str) -> str:

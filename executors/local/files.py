@@ -8,7 +8,7 @@
       signals.jsonl measured values           endpoint.json where a server listens
       stop          that it was asked to end  exit.json     how the command ended
       state.json    the final observation
-      container     its name               container.pid  its first process, as seen from here
+      container     its name               podman/pid    its first process, as seen from here
 
 `executors.local.shim` imports this module, so it stays free of everything heavy.
 """
@@ -39,7 +39,8 @@ EXIT = "exit.json"
 STATE = "state.json"
 SHIM_LOG = "shim.log"
 CONTAINER = "container"
-CONTAINER_PID = "container.pid"
+PODMAN = "podman"
+CONTAINER_PID = f"{PODMAN}/pid"
 
 BYTES_MAX = 16 << 20
 """Largest document that is read: a task may write whatever it likes into its folder."""

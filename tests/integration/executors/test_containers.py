@@ -178,10 +178,11 @@ def test_a_task_can_neither_rewrite_its_order_nor_show_what_is_behind_the_wall(
 ) -> None:
     secret = tmp_path / "secret.json"
     secret.write_text('{"key": "value"}')
+    kept = (*podman.KEPT, files.CONTAINER_PID)
     tries = "".join(
         f"\ntry: (mine / {name!r}).write_text('x')\nexcept OSError: held += 1"
         f"\ntry: (mine / {name!r}).unlink()\nexcept OSError: held += 1"
-        for name in podman.KEPT
+        for name in kept
     )
     program = (
         f"{OUTPUTS}\nmine, held = Path(os.environ['BERTH_ATTEMPT']), 0{tries}"
@@ -189,7 +190,7 @@ def test_a_task_can_neither_rewrite_its_order_nor_show_what_is_behind_the_wall(
         f"\n(mine / 'log.txt').unlink()\n(mine / 'log.txt').symlink_to({str(secret)!r})"
         "\n(out / 'outputs.json').write_text(json.dumps({'held': held}))"
     )
-    assert berth.run(berth.order(program)).outputs == {"held": 2 * len(podman.KEPT)}
+    assert berth.run(berth.order(program)).outputs == {"held": 2 * len(kept)}
     with pytest.raises(files.NotPlainError):
         files.open_plain(berth.cluster.folder() / files.LOG)
     assert LocalSignals(tmp_path, berth.cluster.source).read("")[1]

@@ -199,6 +199,7 @@ def test_a_claim_in_a_container_has_the_process_id_of_this_machine(
     (tmp_path / files.CLAIM).write_bytes(files.dump({"pid": 1, "identity": "boot:7", "at": 0.0}))
     (tmp_path / files.CONTAINER).touch()
     if text is not None:
+        (tmp_path / files.PODMAN).mkdir()
         (tmp_path / files.CONTAINER_PID).write_text(text)
     claim = files.read_claim(tmp_path)
     assert claim is not None
