@@ -19,7 +19,7 @@ from tests.support.clusters import fixtures
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(2_400)]
 
 ROOT = Path(__file__).resolve().parents[3]
-KILLS, OUTAGE_SECONDS = (60, 20) if os.environ.get("CI") else (12, 8)
+KILLS, OUTAGE_SECONDS = (60, 20) if os.environ.get("CI") else (6, 8)
 PACED = ("s", "a minute")
 """Units of what depends on how busy the machine is: the benchmark has bars for it, tests do not."""
 

@@ -21,6 +21,8 @@ ARGUMENTS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # Each visitor would get several processes, most of which wait in vain.
+    "--renderer-process-limit=1",
 )
 PATIENCE_MS = 120_000
 """How long a browser waits for what a page is to do."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,11 @@ import pytest
 from engine.model.capacity import DemandSeries
 from engine.model.errors import NotFoundError
 from forecasting import DemandChooser, PoolForecaster
-from forecasting.pools import forecaster, patches
+from forecasting.pools import forecaster
 from forecasting.pools.features import Vector, rows
+from tests.support.later import Later
+
+patches: Any = Later("forecasting.pools.patches")
 
 WEEKS = 10
 
@@ -20,8 +24,8 @@ WEEKS = 10
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundredth of the usual learning tells most of what these tests ask."""
-    monkeypatch.setattr(patches, "_STEPS", 6)
-    monkeypatch.setattr(patches, "_WINDOWS", 400)
+    monkeypatch.setattr("forecasting.pools.patches._STEPS", 6)
+    monkeypatch.setattr("forecasting.pools.patches._WINDOWS", 400)
 
 
 def quiet_weekends(seed: int = 1) -> Vector:
@@ -39,7 +43,7 @@ def said(values: Vector, end: int, seed: int = 1, horizon: int = 48) -> Vector:
 
 @pytest.mark.slow
 def test_what_the_last_day_does_not_show_is_learned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patches, "_STEPS", 60)
+    monkeypatch.setattr("forecasting.pools.patches._STEPS", 60)
     values = quiet_weekends()
     end = WEEKS * 168 - 48  # a Saturday follows
     error = np.abs(said(values, end) - values[end:]).mean()

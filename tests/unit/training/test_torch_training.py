@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import json
 import math
@@ -26,24 +25,25 @@ from engine.model.signals import Signal
 from engine.testing.watch_suites import group
 from executors.training.parallel import launch, metrics, prediction
 from tests.support.clusters import programs
+from tests.support.later import Later
 
 # Each process of a training imports torch, which takes a busy machine many seconds.
 pytestmark = [pytest.mark.xdist_group("torch"), pytest.mark.timeout(1_200)]
 
-torch: Any = importlib.import_module("torch")
-batches: Any = importlib.import_module("executors.training.parallel.batches")
-checkpoints: Any = importlib.import_module("executors.training.parallel.checkpoints")
-loop: Any = importlib.import_module("executors.training.parallel.loop")
-optimisers: Any = importlib.import_module("executors.training.parallel.optimisers")
-worker: Any = importlib.import_module("executors.training.parallel.worker")
-schedules: Any = importlib.import_module("executors.training.parallel.schedules")
-recipes: Any = importlib.import_module("executors.training.parallel.recipe")
-chains: Any = importlib.import_module("executors.training.compression.chains")
-compressing: Any = importlib.import_module("executors.training.compression.compressing")
-export: Any = importlib.import_module("executors.training.compression.export")
-low_rank: Any = importlib.import_module("executors.training.compression.low_rank")
-operations: Any = importlib.import_module("executors.training.compression.operations")
-pruning: Any = importlib.import_module("executors.training.compression.pruning")
+torch: Any = Later("torch")
+batches: Any = Later("executors.training.parallel.batches")
+checkpoints: Any = Later("executors.training.parallel.checkpoints")
+loop: Any = Later("executors.training.parallel.loop")
+optimisers: Any = Later("executors.training.parallel.optimisers")
+worker: Any = Later("executors.training.parallel.worker")
+schedules: Any = Later("executors.training.parallel.schedules")
+recipes: Any = Later("executors.training.parallel.recipe")
+chains: Any = Later("executors.training.compression.chains")
+compressing: Any = Later("executors.training.compression.compressing")
+export: Any = Later("executors.training.compression.export")
+low_rank: Any = Later("executors.training.compression.low_rank")
+operations: Any = Later("executors.training.compression.operations")
+pruning: Any = Later("executors.training.compression.pruning")
 
 RECIPE = """
 import torch
