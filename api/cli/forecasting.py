@@ -62,7 +62,7 @@ def forecast(  # noqa: PLR0913 - each is an option of the command
         horizon_hours=hours_of(horizon),
         seed=seed,
         as_of=instant(as_of) if as_of else None,
-        demand=_demand(path) if is_file else "",
+        demand=demand_text(path) if is_file else "",
         source=path.name if is_file else "",
         holidays=read_text(holidays, "holidays") if holidays else "",
         zone=talk.style().zone,
@@ -165,7 +165,7 @@ def _refuse_pipeline(path: Path) -> None:
         raise InvalidInputError("the command line", [Fault(code="U001", message=message, fix=fix)])
 
 
-def _demand(path: Path) -> str:
+def demand_text(path: Path) -> str:
     """Return the text of a file of demand; an empty one is not taken for none."""
     from api.messages.files import read_text
     from engine.model.errors import Fault, InvalidInputError

@@ -166,6 +166,7 @@ def capacity(
 
     Example: berth capacity demand.csv --horizon 30d --html capacity.html
     """
+    from api.cli.forecasting import demand_text
     from api.cli.planning import instant
     from api.messages.files import read_text
     from api.messages.questions import CapacityQuestion
@@ -177,7 +178,7 @@ def capacity(
         horizon_hours=hours_of(horizon),
         seed=seed,
         as_of=instant(as_of) if as_of else None,
-        demand=read_text(demand, "demand") if demand else "",
+        demand=demand_text(demand) if demand else "",
         source=demand.name if demand else "",
         holidays=read_text(holidays, "holidays") if holidays else "",
         zone=talk.style().zone,
