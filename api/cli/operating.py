@@ -166,7 +166,6 @@ def capacity(
 
     Example: berth capacity demand.csv --horizon 30d --html capacity.html
     """
-    from api.cli.forecasting import demand_text
     from api.cli.planning import instant
     from api.messages.files import read_text
     from api.messages.questions import CapacityQuestion
@@ -206,6 +205,17 @@ def _write_page(talk: Talk, path: Path, report: CapacityReport) -> None:
 
     outputs.write(path, capacity_html(report))
     talk.say(f"written to {path}")
+
+
+def demand_text(path: Path) -> str:
+    """Return the text of a file of demand; an empty one is not taken for none."""
+    from api.messages.files import read_text
+    from engine.model.errors import Fault, InvalidInputError
+
+    text = read_text(path, "demand")
+    if not text:
+        raise InvalidInputError(str(path), [Fault(code="C001", message="the file is empty")])
+    return text
 
 
 def hours_of(text: str) -> int:
