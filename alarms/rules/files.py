@@ -203,7 +203,8 @@ class _Reader:
         except expressions.SyntaxFaultError as error:
             message = f"the condition cannot be parsed: {error}"
             at = when.place.within(error.offset, 1)
-            self.faults.append(fault("S013", when, message, at=at, fix="see `berth help S013`"))
+            fix = error.fix or "for example `signal.value < 0.5`"
+            self.faults.append(fault("S013", when, message, at=at, fix=fix))
             return None
         if verb is None:
             return None

@@ -46,7 +46,7 @@ def forecast(  # noqa: PLR0913 - each is an option of the command
 
     Example: berth forecast demand.csv --pool A100 --horizon 14d --png demand.png
     """
-    from api.cli.operating import hours_of
+    from api.cli.operating import demand_text, hours_of
     from api.cli.planning import instant
     from api.messages.files import read_text
     from api.messages.questions import ForecastQuestion
@@ -62,7 +62,7 @@ def forecast(  # noqa: PLR0913 - each is an option of the command
         horizon_hours=hours_of(horizon),
         seed=seed,
         as_of=instant(as_of) if as_of else None,
-        demand=_demand(path) if is_file else "",
+        demand=demand_text(path) if is_file else "",
         source=path.name if is_file else "",
         holidays=read_text(holidays, "holidays") if holidays else "",
         zone=talk.style().zone,
@@ -163,17 +163,6 @@ def _refuse_pipeline(path: Path) -> None:
         message = f"{str(path)!r} is a pipeline; `berth forecast` takes past demand as CSV"
         fix = f"berth plan {path} --show-profile TASK"
         raise InvalidInputError("the command line", [Fault(code="U001", message=message, fix=fix)])
-
-
-def _demand(path: Path) -> str:
-    """Return the text of a file of demand; an empty one is not taken for none."""
-    from api.messages.files import read_text
-    from engine.model.errors import Fault, InvalidInputError
-
-    text = read_text(path, "demand")
-    if not text:
-        raise InvalidInputError(str(path), [Fault(code="C001", message="the file is empty")])
-    return text
 
 
 def _totals(given: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -177,7 +177,7 @@ def capacity(
         horizon_hours=hours_of(horizon),
         seed=seed,
         as_of=instant(as_of) if as_of else None,
-        demand=read_text(demand, "demand") if demand else "",
+        demand=demand_text(demand) if demand else "",
         source=demand.name if demand else "",
         holidays=read_text(holidays, "holidays") if holidays else "",
         zone=talk.style().zone,
@@ -205,6 +205,17 @@ def _write_page(talk: Talk, path: Path, report: CapacityReport) -> None:
 
     outputs.write(path, capacity_html(report))
     talk.say(f"written to {path}")
+
+
+def demand_text(path: Path) -> str:
+    """Return the text of a file of demand; an empty one is not taken for none."""
+    from api.messages.files import read_text
+    from engine.model.errors import Fault, InvalidInputError
+
+    text = read_text(path, "demand")
+    if not text:
+        raise InvalidInputError(str(path), [Fault(code="C001", message="the file is empty")])
+    return text
 
 
 def hours_of(text: str) -> int:

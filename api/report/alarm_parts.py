@@ -28,7 +28,8 @@ def changes(events: Sequence[Event], group: SuperAlarm, style: Style, now: float
         seconds = event.at - group.opened_at
         side = "before" if seconds < 0 else "after"
         apart = f"{words.duration(abs(seconds))} {side}"
-        lines.append(paragraph(f"  {at}  {event.message} ({event.kind}, {apart})", style))
+        text = f"  {at}  {event.message} ({event.kind}, {apart})"
+        lines.append(paragraph(text, style, indent="      "))
     more = len(events) - len(lines)
     return [*lines, *([f"  and {more} before"] if more > 0 else [])] or [
         "  nothing is known to have changed"

@@ -203,6 +203,12 @@ _OURS = (
 _ALL = {page.code: page for page in (*CODES.values(), *_OURS)}
 
 
+def meaning(code: str) -> str:
+    """Return in one paragraph what a code means, "" where no page is known."""
+    page = _ALL.get(code)
+    return f"{page.title}. {page.explanation}" if page else ""
+
+
 def code_text(code: str) -> str:
     """Return the page of a code, or of `all` a list of every code with its title.
 

@@ -162,7 +162,7 @@ def profile_text(profile: Profile) -> str:
         if profile.scaling is not None:
             need += f" by {phrases.plural(profile.replicas, 'worker')}"
     peaks = ", ".join(
-        f"{resource.value} {words.amount(profile.peak(resource), resource.unit)}"
+        f"{resource.value} {words.readable(profile.peak(resource), resource.unit)}"
         for resource in Resource
         if profile.peak(resource) > 0
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -16,6 +17,11 @@ _BRIEF_FROM_SECONDS = 600
 def zoned(at: float, zone: str = "UTC") -> datetime:
     """Return seconds since 1970 as a time in a named zone."""
     return datetime.fromtimestamp(at, UTC).astimezone(ZoneInfo(zone))
+
+
+def set_to(values: Mapping[str, object]) -> str:
+    """Return what parameters are set to, as a command line would write it: `etl.unit.chol=g/L`."""
+    return ", ".join(f"{name}={value}" for name, value in values.items())
 
 
 def clock(at: float, *, near: float, zone: str = "UTC", seconds: bool = False) -> str:

@@ -167,7 +167,7 @@ def _cause(number: int, cause: Cause, judged: str, style: Style) -> str:
     if cause.settle and cause.settled is None:
         lines.append(f"   settle   {cause.settle}")
     if cause.remedy is not None:
-        values = ", ".join(f"{name}={value}" for name, value in cause.remedy.parameters.items())
+        values = phrases.set_to(cause.remedy.parameters)
         told = f"{cause.remedy.description} ({values})" if values else cause.remedy.description
         lines.append(f"   remedy   {told}")
     return "\n".join(paragraph(line, style, indent=" " * 12) for line in lines)

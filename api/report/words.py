@@ -8,6 +8,7 @@ NOTHING = "\u2013"
 """Stands where there is no value."""
 
 _SINGULAR = {"cores": "core", "GPUs": "GPU"}
+_SMALLER = {"GiB": ("MiB", 1_024.0), "Mbit/s": ("kbit/s", 1_000.0)}
 _MINUTE = 60
 _HOUR = 3_600
 _DAY = 86_400
@@ -64,6 +65,14 @@ def clock_time(seconds: float | None) -> str:
 def share(fraction: float | None, *, digits: int = 1) -> str:
     """Return a fraction in per cent: `2.1 %`."""
     return NOTHING if fraction is None else f"{100 * fraction:.{digits}f} %"
+
+
+def readable(value: float | None, unit: str) -> str:
+    """Return an amount in the unit that reads best: `171 MiB` for 0.167 GiB."""
+    if value is not None and 0 < value < 1 and unit in _SMALLER:
+        unit, factor = _SMALLER[unit]
+        value *= factor
+    return amount(value, unit)
 
 
 def band(low: float, high: float) -> str:

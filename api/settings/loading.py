@@ -283,6 +283,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "seed": _whole(0),
     "forecaster": _text,
     "placer": _text,
+    "detector": _text,
     "work_limit": _positive,
     "request_bytes_max": _whole(1_024),
     "crash_at": _text,

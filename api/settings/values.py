@@ -33,8 +33,8 @@ class Settings:
         cool-downs and waits are divided by it, measurements never are.
     window_seconds, season_seconds: length of a watch window and of one season of signals, before
         the clock factor.
-    forecaster, placer: names of installed plugins to use instead of the built-in ones; "" for
-        those.
+    forecaster, placer, detector: names of installed plugins to use instead of the built-in ones;
+        "" for those.
     container_image: what tasks of clusters with `executor: containers` run in; "" where none has.
     container_podman, container_options: the words by which podman is called, and further options
         of `podman run`. container_python: the interpreter in the image.
@@ -80,6 +80,7 @@ class Settings:
     seed: int = 0
     forecaster: str = ""
     placer: str = ""
+    detector: str = ""
     container_image: str = ""
     container_podman: str = "podman"
     container_options: str = ""

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.messages import problems
+from api.report import codes
 from api.web.desk import Desk
 from engine.model import errors
 
@@ -55,6 +56,7 @@ def failure(desk: Desk, request: Request, error: Exception) -> Response:
         message=message,
         fix=fix,
         code=code,
+        meaning=codes.meaning(code),
     )
 
 

@@ -39,7 +39,7 @@ from engine.model.alarms import ActionKind
 from engine.model.errors import Fault, InvalidInputError
 from engine.model.identifiers import dollars
 from engine.model.records import Term
-from engine.ports import Executor, Notifier, SignalSource
+from engine.ports import Detector, Executor, Notifier, SignalSource
 from engine.testing import crash
 from engine.watching.checking import Checking
 from engine.watching.desk import Desk
@@ -239,13 +239,19 @@ def _containers(parts: Parts, artifacts: FolderArtifacts) -> ContainerExecutor:
 
 
 def detection_of(settings: Settings) -> detection.Detection:
-    """Return statistics with the rules of the settings' file.
+    """Return statistics, or the plugin that stands for them, with the rules of the settings' file.
 
     Raises:
         InvalidInputError: with all faults of the file.
+        NotFoundError: when no installed distribution brings the plugin.
     """
+    made: Detector | None = None
+    if settings.detector:
+        made = plugin("berth.detectors", settings.detector)()
     statistics = DetectionSettings(season_seconds=settings.season_seconds)
-    return detection.Detection(statistics.scaled(settings.clock_factor), read_rules(settings))
+    return detection.Detection(
+        statistics.scaled(settings.clock_factor), read_rules(settings), statistics=made
+    )
 
 
 def _looking(

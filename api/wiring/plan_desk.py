@@ -41,8 +41,7 @@ class PlanDesk:
     def check(self, question: questions.CheckQuestion) -> answers.Checked:
         """Return the pipelines of documents without a fault."""
         as_of = self._parts.clock.now()
-        specs = reading.read(question.documents, as_of=as_of)
-        reading.check_fleet(question.documents, specs, self._parts.fleet.fleet())
+        specs = reading.read(question.documents, as_of=as_of, fleet=self._parts.fleet.fleet())
         return answers.Checked(
             pipelines=specs, notes=tuple(note for spec in specs for note in _notes(spec))
         )
@@ -60,9 +59,8 @@ class PlanDesk:
         # Whole seconds: nobody can give a finer `--as-of` to make the same plan again.
         now = parts.clock.now()
         as_of = instants.as_of(question.as_of, otherwise=float(int(now)))
-        specs = reading.read(question.documents, as_of=as_of)
         fleet = planning.current_fleet(parts.ledger, parts.fleet)
-        reading.check_fleet(question.documents, specs, fleet)
+        specs = reading.read(question.documents, as_of=as_of, fleet=fleet)
         names = {spec.name for spec in specs}
         standing = planning.standing_servers(parts.ledger, fleet, names)
         request = PlanRequest(
@@ -101,7 +99,8 @@ class PlanDesk:
         stored = self._parts.ledger.get(PLANS, plan_id)
         if stored is None:
             newest = ", ".join(item.plan_id for item in self.plans(3))
-            message = f"there is no plan {plan_id!r}; the newest are {newest or 'none at all'}"
+            others = f"the newest are {newest}" if newest else "none was made yet"
+            message = f"there is no plan {plan_id!r}; {others}"
             raise NotFoundError(message, fix="berth plan FILE makes a plan and prints its id")
         return stored.value
 

@@ -96,8 +96,7 @@ class ProfileDesk:
             NotFoundError: when no pipeline has such a task.
         """
         as_of = instants.as_of(question.as_of, otherwise=self._parts.clock.now())
-        specs = reading.read(question.documents, as_of=as_of)
-        reading.check_fleet(question.documents, specs, self._parts.fleet.fleet())
+        specs = reading.read(question.documents, as_of=as_of, fleet=self._parts.fleet.fleet())
         # As in a plan: times are whole seconds, so that what ended in this one is known.
         past = [run for run in runs_known(self._parts) if run.ended_at < as_of + 1.0]
         newest_first = sorted(past, key=lambda run: (-run.ended_at, run.pipeline, run.task))

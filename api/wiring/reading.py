@@ -12,8 +12,8 @@ from engine.model.fleet import Fleet
 from engine.model.specs import PipelineSpec
 
 
-def read(given: Sequence[Document], *, as_of: float) -> tuple[PipelineSpec, ...]:
-    """Return the pipelines of documents.
+def read(given: Sequence[Document], *, as_of: float, fleet: Fleet) -> tuple[PipelineSpec, ...]:
+    """Return the pipelines of documents, which name nothing that the fleet has not.
 
     Raises:
         InvalidInputError: with all faults of the first document that has any.
@@ -23,7 +23,7 @@ def read(given: Sequence[Document], *, as_of: float) -> tuple[PipelineSpec, ...]
         raise InvalidInputError("the request", [fault])
     specs: list[PipelineSpec] = []
     for document in given:
-        spec = read_one(document, as_of=as_of)
+        spec = read_one(document, as_of=as_of, fleet=fleet)
         if any(spec.name == other.name for other in specs):
             message = f"pipeline `{spec.name}` is in two of the documents"
             fault = Fault(code="S008", message=message, fix="keep one of the two")
@@ -32,29 +32,22 @@ def read(given: Sequence[Document], *, as_of: float) -> tuple[PipelineSpec, ...]
     return tuple(specs)
 
 
-def read_one(document: Document, *, as_of: float) -> PipelineSpec:
+def read_one(document: Document, *, as_of: float, fleet: Fleet) -> PipelineSpec:
     """Return the pipeline of one document, its folder set.
 
     Raises:
         InvalidInputError: with all faults.
     """
+    name = document.name
     if document.mapping is not None:
-        spec = documents.pipeline_from(document.mapping, name=document.name, as_of=as_of)
+        spec = documents.pipeline_from(document.mapping, name=name, as_of=as_of, fleet=fleet)
     else:
-        spec = documents.read_pipeline(document.text, name=document.name, as_of=as_of)
-    return spec if spec.folder else replace(spec, folder=document.folder)
-
-
-def check_fleet(given: Sequence[Document], specs: Sequence[PipelineSpec], fleet: Fleet) -> None:
-    """Refuse pipelines that name what the fleet has not.
-
-    Raises:
-        InvalidInputError: with all faults of the first document that has any.
-    """
-    for document, spec in zip(given, specs, strict=True):
-        faults = documents.check_against(spec, fleet)
-        if faults:
-            raise InvalidInputError(document.name, placed(document, faults))
+        spec = documents.read_pipeline(document.text, name=name, as_of=as_of, fleet=fleet)
+    spec = spec if spec.folder else replace(spec, folder=document.folder)
+    faults = documents.check_against(spec, fleet)
+    if faults:
+        raise InvalidInputError(name, placed(document, faults))
+    return spec
 
 
 def placed(document: Document, faults: Sequence[Fault]) -> Sequence[Fault]:

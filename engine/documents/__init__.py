@@ -1,11 +1,11 @@
 """Documents people write: pipelines and fleets, from YAML and plain data, faults placed."""
 
-from engine.documents.checks import check_against as check_against
 from engine.documents.codecs.base import alike as alike
 from engine.documents.codecs.money import MICRO_DOLLARS_MAX as MICRO_DOLLARS_MAX
 from engine.documents.codecs.money import read_amount as read_amount
 from engine.documents.codes import CODES as CODES
 from engine.documents.codes import Code as Code
+from engine.documents.fleet_names import check_against as check_against
 from engine.documents.fleets import fleet_from as fleet_from
 from engine.documents.fleets import fleet_mapping as fleet_mapping
 from engine.documents.fleets import fleet_schema as fleet_schema

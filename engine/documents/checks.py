@@ -1,8 +1,8 @@
-"""Checks across tasks: names under `after`, cycles, conditions, deadlines, and the fleet."""
+"""Checks across tasks: names under `after`, cycles, conditions, deadlines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import networkx as nx
@@ -14,8 +14,7 @@ from engine.documents.sources import Node, TroubleError, fault
 from engine.documents.task_form import Outline
 from engine.documents.turns_form import turn_faults
 from engine.model.errors import Fault
-from engine.model.fleet import Fleet
-from engine.model.specs import Join, PipelineSpec, TaskKind, TaskSpec
+from engine.model.specs import Join, TaskKind
 
 OUTPUTS: Mapping[TaskKind, frozenset[str]] = {
     TaskKind.ETL: frozenset({"rows", "nulls", "columns"}),
@@ -140,7 +139,7 @@ def _condition_faults(pipeline: _Pipeline, task: Outline) -> list[Fault]:
         condition = expressions.analyse(task.when)
     except expressions.SyntaxFaultError as error:
         at = node.place.within(error.offset, 1)
-        fix = error.fix or "see `berth help S013`"
+        fix = error.fix or "for example `etl.rows > 1000 && tree.quality > 0.9`"
         return [fault("S013", node, f"the condition cannot be parsed: {error}", at=at, fix=fix)]
     return list(_read_faults(pipeline, task, condition.reads))
 
@@ -323,52 +322,3 @@ def _ago(seconds: float) -> str:
     parts = {"d": days, "h": hours, "min": minutes, "s": rest}
     told = [f"{count:,} {unit}" for unit, count in parts.items() if count]
     return " ".join(told[:2]) or "0 s"
-
-
-def check_against(spec: PipelineSpec, fleet: Fleet) -> tuple[Fault, ...]:
-    """Return what a pipeline names that a fleet has not, placed by path.
-
-    `engine.documents.place_faults` adds the lines of the YAML text.
-    """
-    clusters = fleet.clusters
-    regions = {cluster.region for cluster in clusters} | {c.continent for c in clusters}
-    providers = {cluster.provider.value for cluster in clusters}
-    models = {pool.shape.gpu_model for c in clusters for pool in c.pools} - {""}
-    faults: list[Fault] = []
-    for index, region in enumerate(spec.limits.regions):
-        path = f"limits.regions[{index}]"
-        faults.extend(_not_in_fleet(path, "region or continent", region, regions))
-    for index, provider in enumerate(spec.limits.providers):
-        faults.extend(_not_in_fleet(f"limits.providers[{index}]", "provider", provider, providers))
-    names = {cluster.name for cluster in clusters}
-    for task in spec.tasks:
-        if task.data_in is not None:
-            path = f"tasks.{task.name}.data in"
-            faults.extend(_not_in_fleet(path, "name", task.data_in, names))
-        wish = task.wishes.gpu_model
-        if wish is not None:
-            faults.extend(_not_in_fleet(f"tasks.{task.name}.gpu.kind", "GPU model", wish, models))
-        if clusters and not any(cluster.reads_outside for cluster in clusters):
-            faults.extend(_out_of_reach(spec, task))
-    return tuple(faults)
-
-
-def _out_of_reach(spec: PipelineSpec, task: TaskSpec) -> list[Fault]:
-    """Return the fault of a file that no cluster of a fleet would show to its task."""
-    if not spec.reads_outside(task):
-        return []
-    message = f"no cluster of the fleet reads {task.reads!r}: tasks there see the pipeline's folder"
-    fix = f"put it into {spec.folder!r}" if spec.folder else "give the pipeline a `folder`"
-    fix = f"{fix}, or let the task's command fetch it by a URI"
-    return [Fault(code="S016", message=message, path=f"tasks.{task.name}.reads", fix=fix)]
-
-
-def _not_in_fleet(path: str, what: str, name: str, known: Collection[str]) -> list[Fault]:
-    """Return the fault of a name that a fleet has not; capitals do not matter."""
-    if name.casefold() in {item.casefold() for item in known}:
-        return []
-    near = alike(name, sorted(known))
-    listed = ", ".join(sorted(known)) or "none"
-    fix = f"write `{near[0]}`" if near else f"the fleet has: {listed}"
-    message = f"no cluster of the fleet has the {what} {name!r}"
-    return [Fault(code="S016", message=message, path=path, candidates=near, fix=fix)]

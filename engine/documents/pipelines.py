@@ -6,48 +6,60 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from engine.documents import checks, loops
+from engine.documents import checks, fleet_names, loops
 from engine.documents.codecs.base import Schema
 from engine.documents.pipeline_form import PIPELINE
 from engine.documents.sources import Node, from_plain
 from engine.documents.task_form import outlines
 from engine.documents.yaml_text import parse_yaml
 from engine.model.errors import Fault, InvalidInputError
+from engine.model.fleet import Fleet
 from engine.model.specs import PipelineSpec
 
 
-def read_pipeline(text: str, *, name: str, as_of: float) -> PipelineSpec:
+def read_pipeline(
+    text: str, *, name: str, as_of: float, fleet: Fleet | None = None
+) -> PipelineSpec:
     """Read a pipeline from YAML.
 
     name: of the document, for messages (a file name). as_of: the instant (seconds since 1970,
-    UTC) before which a deadline has passed.
+    UTC) before which a deadline has passed. fleet: what `check_against` will hold the pipeline
+    against; of a document with faults, the names that it has not are told with them.
 
     Raises:
         InvalidInputError: with all faults, each with line, column, caret length and code.
     """
     root, faults = parse_yaml(text, name)
-    return _spec(root, name, as_of, faults)
+    return _spec(root, name, as_of, faults, fleet)
 
 
 def pipeline_from(
-    mapping: Mapping[str, object], *, name: str, as_of: float | None = None
+    mapping: Mapping[str, object],
+    *,
+    name: str,
+    as_of: float | None = None,
+    fleet: Fleet | None = None,
 ) -> PipelineSpec:
     """Read a pipeline from plain data (REST, Python client): the same keys and texts as in YAML.
 
-    Without `as_of` no deadline counts as passed.
+    Without `as_of` no deadline counts as passed; `fleet` as for `read_pipeline`.
 
     Raises:
         InvalidInputError: with all faults, each placed by its path.
     """
-    return _spec(from_plain(mapping, name), name, as_of, [])
+    return _spec(from_plain(mapping, name), name, as_of, [], fleet)
 
 
-def _spec(root: Node, name: str, as_of: float | None, faults: list[Fault]) -> PipelineSpec:
+def _spec(
+    root: Node, name: str, as_of: float | None, faults: list[Fault], fleet: Fleet | None = None
+) -> PipelineSpec:
     root = loops.expanded(root, faults)
     values = PIPELINE.gather(root, faults)
-    faults.extend(checks.task_faults(root, outlines(root)))
+    tasks = outlines(root)
+    faults.extend(checks.task_faults(root, tasks))
     faults.extend(checks.deadline_faults(root, as_of))
     if faults:
+        faults.extend(fleet_names.unknown_names(root, tasks, fleet) if fleet else ())
         placed = sorted(faults, key=lambda item: (item.line, item.column))
         # Every task of a loop has the faults of the loop, at the same place.
         once = {

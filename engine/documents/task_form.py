@@ -376,6 +376,7 @@ class Outline:
     kind: None when it cannot be read; own: whether it runs a command or image of the user's.
     parameters: names of those it is given.
     affinities: tasks that it names, by the path below the task at which it does.
+    data_in, gpu_model: names that it takes from the fleet.
     """
 
     name: str
@@ -386,8 +387,10 @@ class Outline:
     own: bool
     parameters: frozenset[str]
     affinities: Mapping[str, tuple[str, ...]]
-    loop: str | None = None
-    turn: Turn | None = None
+    data_in: str | None
+    gpu_model: str | None
+    loop: str | None
+    turn: Turn | None
 
 
 def outlines(root: Node) -> dict[str, Outline]:
@@ -399,6 +402,7 @@ def outlines(root: Node) -> dict[str, Outline]:
 
 def _outline(name: str, node: Node) -> Outline:
     values = TASK.gather(node, [])
+    gpu: Wishes = values.get("gpu") or Wishes()
     return Outline(
         name=name,
         kind=TaskKind(values["kind"]) if "kind" in values else None,
@@ -411,6 +415,8 @@ def _outline(name: str, node: Node) -> Outline:
             key: tuple(name for affinity in values.get(key, ()) for name in affinity.tasks)
             for key in ("beside", "apart from")
         },
+        data_in=values.get("data in"),
+        gpu_model=gpu.gpu_model,
         loop=values.get("loop"),
         turn=values.get("turn"),
     )

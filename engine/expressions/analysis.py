@@ -20,6 +20,19 @@ STATE = "state"
 """What reads as an output of every upstream task: how it ended (`a.state == "skipped"`)."""
 _RESERVED = re.compile(r"reserved identifier: (\w+)")
 _POSITION = re.compile(r"<input>:(\d+):(\d+): (.*)")
+_SAYINGS = (
+    (re.compile(r"(?:mismatched|extraneous) input '<EOF>'"), "it ends where more is expected"),
+    (re.compile(r"Incomplete `ExprContext`"), "a part of it is missing"),
+    (re.compile(r"missing '(.+)' at "), "`{}` is missing"),
+    (
+        re.compile(r"(?:mismatched|extraneous|no viable alternative at) input '(.+)'"),
+        "`{}` is not expected here",
+    ),
+    (re.compile(r"token recognition error at: '(.+)'"), "`{}` is not understood"),
+)
+"""What the parser complains of, in words of people; its first group is what it complains about."""
+_WRITTEN = {"and": "&&", "or": "||", "=": "=="}
+"""How CEL writes what other languages write in this way."""
 
 
 class SyntaxFaultError(ValueError):
@@ -85,8 +98,15 @@ def _fault(expression: str, message: str) -> SyntaxFaultError:
         word = reserved[1]
         said = f"`{word}` is a reserved word of CEL"
         return SyntaxFaultError(said, offset, f"give task `{word}` another name")
-    said = said.partition(" expecting ")[0].removeprefix("Syntax error: ")
-    return SyntaxFaultError(said.splitlines()[0], min(offset, max(0, len(expression) - 1)))
+    said = said.partition(" expecting ")[0].removeprefix("Syntax error: ").splitlines()[0]
+    written = ""
+    for pattern, words in _SAYINGS:
+        if found := pattern.search(said):
+            about = "".join(found.groups()).strip()
+            said, written = words.format(about), _WRITTEN.get(about, "")
+            break
+    fix = f"write `{written}`" if written else ""
+    return SyntaxFaultError(said, min(offset, max(0, len(expression) - 1)), fix)
 
 
 def analyse(expression: str) -> Analysis:

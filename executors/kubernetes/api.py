@@ -33,6 +33,7 @@ from executors.kubernetes.gate import Gate
 from executors.kubernetes.wire import CONNECT_SECONDS, Answer, Wire
 
 APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
 FIELD_MANAGER = "berth"
 REQUEST_SECONDS = 15.0
 _ANSWER_BYTES_MAX = 256 * 1024**2

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 
 from engine.model.dispatches import Reason
 from engine.model.errors import BerthError, NotFoundError
-from executors.kubernetes.api import APPLY, Api, Document
+from executors.kubernetes.api import APPLY, MERGE, Api, Document
 
 _LOG = logging.getLogger(__name__)
 GROUP = "kueue.x-k8s.io"
@@ -213,10 +213,9 @@ class Queues:
     def _deactivate(self, name: str) -> None:
         """Let Kueue take back a workload: it removes what it made for it, wherever that is."""
         body = {"spec": {"active": False}}
-        kind = "application/merge-patch+json"
         query = {"fieldManager": "berth"}
         path = f"{self.path}/{name}"
-        self._api.call("PATCH", path, query=query, body=body, content_type=kind)
+        self._api.call("PATCH", path, query=query, body=body, content_type=MERGE)
 
     def _count_none(self, job: Document) -> None:
         """Say that no pod of a Job is active any more."""
@@ -225,9 +224,8 @@ class Queues:
             "metadata": {"uid": job["uid"], "resourceVersion": job["version"]},
             "status": {"active": 0, "ready": 0, "terminating": 0},
         }
-        kind = "application/merge-patch+json"
         query = {"fieldManager": "berth"}
-        self._api.call("PATCH", path, query=query, body=body, content_type=kind)
+        self._api.call("PATCH", path, query=query, body=body, content_type=MERGE)
 
     def _nominate(self, name: str, job: Document, worker: str) -> None:
         """Name the one cluster that the plan gives a workload.

@@ -19,24 +19,21 @@ from engine.model.errors import (
     DamagedError,
     NotFoundError,
     RefusedError,
-    RetryableError,
     UnreachableError,
 )
 from engine.model.identifiers import AttemptId
 from engine.ports import Clock
 from executors.kubernetes import jobs, kept
-from executors.kubernetes.api import FIELD_MANAGER, Document
+from executors.kubernetes.api import MERGE, Document
 from executors.kubernetes.clusters import ClusterLink, KubernetesClusters
 from executors.kubernetes.journal import Sender
-from executors.kubernetes.kinds import addresses, devices, inference
-from executors.kubernetes.serving import PORT, objects, rollout, routing, writing
+from executors.kubernetes.kinds import inference
+from executors.kubernetes.serving import PORT, bringing, objects, rollout, routing, writing
 from executors.kubernetes.serving.modelcars import Modelcars
 from executors.kubernetes.serving.objects import Server
-from executors.kubernetes.serving.rollout import Desired, Phase, Seen, State, Wanted
+from executors.kubernetes.serving.rollout import Desired, Phase, Seen, State
 
 _LOG = logging.getLogger(__name__)
-_SCALER = f"{FIELD_MANAGER}-scale"
-_MERGE = "application/merge-patch+json"
 _TRIES = 5
 Bounds = tuple[int, int]
 
@@ -59,10 +56,7 @@ class Servers:
     ) -> None:
         self._clusters = clusters
         self._clock = clock
-        self._address = address
-        self._signals = signals
-        self._modelcars = modelcars
-        self._scaled: dict[str, tuple[str, int, int]] = {}
+        self._pods = bringing.Pods(clusters.installation, address, signals, modelcars)
 
     # ------------------------------------------------------------------ starting
 
@@ -85,7 +79,7 @@ class Servers:
         began = rollout.asked(State(infers=infers), package, rules, self._clock.now())
         server = replace(server, state=began)
         self._write_service(link, server, rollout.desired(began, {}), "")
-        self._bring(link, server, {})
+        self._pods.bring(link, server, {})
 
     def _new(
         self, order: AttemptOrder, place: jobs.Place, parameters: Mapping[str, object]
@@ -170,8 +164,8 @@ class Servers:
     def _stopped(self, link: ClusterLink, service: Document, server: Server) -> Observation:
         """Remove what a stopped server still has; its Service stays as a mark."""
         try:
-            for colour in self._deployments(link, server):
-                self._delete_deployment(link, server, colour)
+            for found in bringing.deployments(link, server).values():
+                bringing.remove(link, server, found)
             routing.take_away(link, server)
             self._clear(link, service)
         except BerthError as error:
@@ -196,158 +190,22 @@ class Servers:
 
     def _step(self, link: ClusterLink, service: Document, server: Server) -> Server:
         """Move the state to what the cluster shows, then do what is missing."""
-        found = self._deployments(link, server)
-        seen = self._seen(link, server)
+        found = bringing.deployments(link, server)
+        seen = {colour: objects.seen_of(each) for colour, each in found.items()}
         state = rollout.moved(server.state, seen, self._clock.now())
         wanted = rollout.desired(state, seen)
         if state != server.state or service["selected"] != wanted.selected:
             server = replace(server, state=state)
             self._write_service(link, server, wanted, service["version"])
-        self._bring(link, server, found)
+        self._pods.bring(link, server, found)
         routing.bring(link, server)
         return server
-
-    def _bring(self, link: ClusterLink, server: Server, found: dict[str, Document]) -> None:
-        """Do what is missing of what a server's state wants."""
-        seen = {colour: objects.seen_of(each) for colour, each in found.items()}
-        wanted = rollout.desired(server.state, seen)
-        for colour, each in wanted.deployments.items():
-            if not each.package:
-                continue
-            self._apply_deployment(link, server, colour, each, found.get(colour))
-            if not server.state.infers:
-                self._scale(link, server, colour, each, seen.get(colour))
-        for colour in found.keys() - wanted.deployments.keys():
-            self._delete_deployment(link, server, colour)
-        if not server.state.infers:
-            self._autoscale(link, server, wanted)
-
-    def _apply_deployment(
-        self, link: ClusterLink, server: Server, colour: str, wanted: Wanted, found: Document | None
-    ) -> None:
-        """Have the pods of a colour as they are wanted, by a Deployment or an InferenceService."""
-        package = wanted.package
-        bounds = (wanted.replicas_least, wanted.replicas_most)
-        try:
-            address = self._package(link, server, package)
-        except RetryableError as error:
-            # What runs this very package already has it: nothing waits for the registry.
-            if found is None or (found["package"], found.get("bounds")) != (package, bounds):
-                raise
-            _LOG.info("server %s on %s is left as it is: %s", server.name, link.given.name, error)
-            return
-        document = objects.deployment(
-            server,
-            colour,
-            package,
-            objects.Addresses(package=address, signals=self._signals(server.sender)),
-            image=link.settings.image,
-            python=link.settings.python,
-        )
-        pod = document["spec"]["template"]
-        pod["spec"], template = self._claim(link, pod["spec"])
-        if link.given.serving_priority_class:
-            pod["spec"]["priorityClassName"] = link.given.serving_priority_class
-        told = objects.hash_of(document)
-        if found is not None and found["hash"] == told and found.get("bounds", bounds) == bounds:
-            return
-        if template is not None:
-            writing.apply(link, addresses.path_of(template), template)
-        own = {jobs.SPEC_HASH: told, kept.OURS: kept.ours(document["spec"])}
-        document["metadata"]["annotations"] |= own
-        path = f"{_apps(link)}/{server.name}-{colour}"
-        if server.state.infers:
-            document = inference.manifest(server.name, document, bounds)
-            path = _inferences(link, server)
-        writing.apply(link, path, document)
-
-    def _package(self, link: ClusterLink, server: Server, package: str) -> Mapping[str, str]:
-        """Return the variables by which pods find their package."""
-        if server.state.infers and link.given.modelcars:
-            return self._modelcars.of(link.given, package).variables
-        return {"BERTH_ADDRESS": self._address(package)}
-
-    def _claim(self, link: ClusterLink, pod: Document) -> tuple[Document, Document | None]:
-        """Return a pod that claims its GPUs where those are claimed, and what it claims them by."""
-        count = devices.count_of(pod)
-        named = link.claims_from if count else ""
-        if not named:
-            return pod, None
-        installation, namespace = self._clusters.installation, link.namespace
-        template = devices.template(count, named, namespace=namespace, installation=installation)
-        return devices.claiming(pod, named), template
-
-    def _scale(
-        self,
-        link: ClusterLink,
-        server: Server,
-        colour: str,
-        wanted: rollout.Wanted,
-        seen: Seen | None,
-    ) -> None:
-        """Set how many pods there are, where that is outside of what is wanted."""
-        now = seen.replicas if seen is not None else 0
-        count = min(max(now, wanted.replicas_least), wanted.replicas_most)
-        if count == now or (seen is None and count == 1):
-            return
-        path = f"{_apps(link)}/{server.name}-{colour}/scale"
-        writing.api_of(link).call(
-            "PATCH",
-            path,
-            query={"fieldManager": _SCALER},
-            body={"spec": {"replicas": count}},
-            content_type=_MERGE,
-        )
-
-    def _autoscale(self, link: ClusterLink, server: Server, wanted: Desired) -> None:
-        """Keep the autoscaler's bounds; a fixed number of pods has none."""
-        colour = server.state.colour
-        live = wanted.deployments.get(colour)
-        if live is None:
-            return
-        told = (colour, live.replicas_least, live.replicas_most)
-        if self._scaled.get(server.name) == told:
-            return
-        path = f"/apis/autoscaling/v2/namespaces/{link.namespace}/horizontalpodautoscalers"
-        if live.replicas_least == live.replicas_most:
-            writing.write(link, "DELETE", f"{path}/{server.name}", None)
-        else:
-            writing.apply(link, f"{path}/{server.name}", objects.autoscaler(server, *told))
-        self._scaled[server.name] = told
 
     def _write_service(
         self, link: ClusterLink, server: Server, wanted: Desired, version: str
     ) -> None:
         path = f"/api/v1/namespaces/{link.namespace}/services/{server.name}"
         writing.apply(link, path, objects.service(server, wanted, version))
-
-    def _delete_deployment(self, link: ClusterLink, server: Server, colour: str) -> None:
-        found = self._deployments(link, server).get(colour)
-        if found is None:
-            return
-        path = f"{_apps(link)}/{found['name']}"
-        if server.state.infers:
-            path = _inferences(link, server)
-        writing.remove(link, path, found["uid"])
-
-    @staticmethod
-    def _deployments(link: ClusterLink, server: Server) -> dict[str, Document]:
-        if link.deployments is None:
-            return {}
-        if server.state.infers:
-            watch = link.more.inference if link.more is not None else None
-            one = watch.get(link.namespace, server.name) if watch is not None else None
-            made = link.deployments.get(link.namespace, inference.deployment_of(server.name))
-            return {} if one is None else {rollout.BLUE: inference.as_deployment(one, made)}
-        found = {
-            colour: link.deployments.get(link.namespace, f"{server.name}-{colour}")
-            for colour in (rollout.BLUE, rollout.GREEN)
-        }
-        return {colour: each for colour, each in found.items() if each is not None}
-
-    def _seen(self, link: ClusterLink, server: Server) -> dict[str, Seen]:
-        found = self._deployments(link, server)
-        return {colour: objects.seen_of(each) for colour, each in found.items()}
 
     # ------------------------------------------------------------------ swapping
 
@@ -372,7 +230,7 @@ class Servers:
                 return state.package
             server = replace(server, state=following)
             try:
-                wanted = rollout.desired(following, self._seen(link, server))
+                wanted = rollout.desired(following, _seen(link, server))
                 self._write_service(link, server, wanted, service["version"])
             except ConflictError as error:
                 _LOG.info("swap of %s: %s", attempt, error.message)
@@ -388,7 +246,7 @@ class Servers:
         rules = replace(server.state.rules, replicas_least=least, replicas_most=most)
         if rules != server.state.rules:
             server = replace(server, state=replace(server.state, rules=rules))
-            wanted = rollout.desired(server.state, self._seen(link, server))
+            wanted = rollout.desired(server.state, _seen(link, server))
             self._write_service(link, server, wanted, service["version"])
 
     def _asked(self, attempt: str) -> tuple[ClusterLink, Document]:
@@ -426,7 +284,7 @@ class Servers:
             path = f"/api/v1/namespaces/{link.namespace}/services/{name}"
             told = {jobs.STOPPED: f"{self._clock.now():.3f}"}
             body = {"metadata": {"uid": known["uid"], "annotations": told}}
-            writing.write(link, "PATCH", path, body, _MERGE)
+            writing.write(link, "PATCH", path, body, MERGE)
 
     def forget(self, attempt: str) -> None:
         """Remove the mark of a server that has ended."""
@@ -459,9 +317,6 @@ def _words(state: State) -> str:
     return f"{state.rules.strategy.value} rollout: {state.phase.value}"
 
 
-def _inferences(link: ClusterLink, server: Server) -> str:
-    return addresses.KINDS[addresses.INFERENCE_SERVICE].path(link.namespace, server.name)
-
-
-def _apps(link: ClusterLink) -> str:
-    return f"/apis/apps/v1/namespaces/{link.namespace}/deployments"
+def _seen(link: ClusterLink, server: Server) -> dict[str, Seen]:
+    found = bringing.deployments(link, server)
+    return {colour: objects.seen_of(each) for colour, each in found.items()}

@@ -96,6 +96,8 @@ def tell(wish: Wish, run: Callable[[Sequence[str]], int]) -> int:
     try:
         _play(stage, summary, ACTS if wish.brief else (*ACTS, scenes.capacity))
         _conclude(stage, summary, port)
+        if not wish.stay:
+            _say_where(space)
         if wish.stay:
             _stay(stage, port)
     except KeyboardInterrupt:
@@ -181,6 +183,13 @@ def _conclude(stage: Stage, summary: Summary, port: int) -> None:
     for name, value in summary.counted.items():
         sys.stdout.write(f"{name:<{width}}  {value}\n")
     sys.stdout.write(f"\nThe whole story with its reasons: http://127.0.0.1:{port}/\n")
+    sys.stdout.flush()
+
+
+def _say_where(space: workspace.Workspace) -> None:
+    """Say how to see the pages once the engine that the story started has ended."""
+    again = f"berth start --home {space.home} --fleet {space.fleet}"
+    sys.stdout.write(f"The engine ends now; this shows the pages again:\n  {again}\n")
     sys.stdout.flush()
 
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 from api.cli.story import traffic, workspace
 from api.cli.story.recorded import Stretch
 from api.cli.story.stage import Stage, StoryError
-from api.report import words
+from api.report import phrases, words
 from engine.model import alarms, dispatches
 
 PIPELINE = "heart"
@@ -103,7 +103,8 @@ def data_fault(stage: Stage) -> Outcome:
     detected = group.opened_at - began_at
     stage.teller.say(f"{group.super_alarm_id} raised {detected:.1f} s after the fault")
     stage.insist("the super-alarm", lambda: stage.command("alarms", "show", group.super_alarm_id))
-    stage.teller.say(f"retraining {action.run_id} with {dict(action.parameters)}")
+    remedy = phrases.set_to(action.parameters)
+    stage.teller.say(f"retraining {action.run_id} with {remedy}")
     _follow(stage, str(action.run_id))
     swapped = stage.until(
         "the new model to serve",

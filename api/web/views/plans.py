@@ -302,7 +302,7 @@ def _profile(profile: profiles.Profile) -> cells.Table:
     for resource in resources.Resource:
         if profile.use.get(resource, ()):
             levels = [profile.peak(resource, level) for level in profiles.QUANTILE_LEVELS]
-            rows.append((resource.value, *(words.amount(v, resource.unit) for v in levels)))
+            rows.append((resource.value, *(words.readable(v, resource.unit) for v in levels)))
     levels_of_head = [(f"P{100 * level:.0f}", "number") for level in profiles.QUANTILE_LEVELS]
     return cells.table(f"Profile of {profile.task}", ["Needs", *levels_of_head], rows)
 

@@ -176,7 +176,7 @@ def _attempt(attempt: dispatches.Attempt) -> tuple[cells.Cell | str, ...]:
         cells.Cell(attempt.state.value, tone=ATTEMPT_TONES[attempt.state]),
         attempt.message or attempt.reason.value,
         cells.place(attempt.cluster, attempt.pool),
-        f"{words.amount(peak_gib)} of {words.amount(attempt.held.memory_gib, 'GiB')}",
+        f"{words.readable(peak_gib, 'GiB')} of {words.readable(attempt.held.memory_gib, 'GiB')}",
         words.duration(used.cpu_seconds if used else None),
         words.duration(used.duration_seconds if used else None),
         words.NOTHING if attempt.exit_code is None else str(attempt.exit_code),

@@ -81,7 +81,8 @@ class Quantity(Codec[float]):
             unit = unit.removesuffix(self.trailing).strip()
         unit = (self.aliases or {}).get(unit, unit)
         if not unit and not self.bare:
-            fix = f"write `{node.shown()} {self.unit}`, for example"
+            written = re.sub(NUMBER, node.shown(), self.example, count=1)
+            fix = f"write `{written}`, for example"
             raise trouble("S006", node, f"{node.shown()!r} has no unit", fix=fix)
         factor = 1.0 if not unit else self.units.get(unit)
         if factor is None:

@@ -1,7 +1,7 @@
 """Serve tasks on Kubernetes: a Service with one or two Deployments behind it.
 
-`rollout` decides what follows from what is seen, `objects` writes it as manifests, and `pod` runs
-in every pod. `executors.kubernetes.servers` does it on a cluster.
+`rollout` decides what follows from what is seen, `objects` writes it as manifests, `bringing` does
+what is missing of it on a cluster for `executors.kubernetes.servers`, and `pod` runs in every pod.
 """
 
 PORT = 8080

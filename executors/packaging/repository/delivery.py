@@ -17,9 +17,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.model.dispatches import Deployment
 from engine.model.errors import BerthError, NotFoundError, RefusedError
-from engine.model.identifiers import Digest, PipelineName, RunId, TaskName
+from engine.model.identifiers import Digest
 from engine.model.scans import ScanReport
 from engine.ports import Clock, ModelServer
 from executors.local.artifacts import FolderArtifacts
@@ -35,10 +34,8 @@ from executors.packaging.repository.image.building import Images
 from executors.packaging.repository.package import Package, assemble
 from executors.packaging.repository.releases import Event, Journal, Kind, Stage
 from executors.packaging.repository.settings import Format, ModelSettings, Promotion
+from executors.packaging.repository.stages import Stages
 from executors.packaging.repository.surroundings import Surroundings
-
-_TEST_TAG = "test"
-_PRODUCTION_TAG = "production"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +83,10 @@ class Delivery:
     ) -> None:
         self._home = home
         self._root = home / "model-repositories"
-        self._server = server
         self._clock = clock
         self._command = command
         self._registry = OciRegistry(home / "models")
+        self._stages = Stages(server, clock, self._registry)
         layers = home / "layers"
         self._images = Images(layers, environment)
         self._servers = Ahead(ImageServer)
@@ -235,13 +232,13 @@ class Delivery:
         journal.append(released)
         if given.test:
             with clock.measure(Step.DEPLOY_TEST):
-                self._deploy(given, released, Stage.TEST, journal)
+                self._stages.deploy(given, released, Stage.TEST, journal)
             with clock.measure(Step.GOLDEN):
                 golden.compare(given.test, given.name, made.package.example)
             stages.append(Stage.TEST)
         if given.promotion is Promotion.AFTER_TESTS and given.production:
             with clock.measure(Step.DEPLOY):
-                self._deploy(given, released, Stage.PRODUCTION, journal)
+                self._stages.deploy(given, released, Stage.PRODUCTION, journal)
             stages.append(Stage.PRODUCTION)
         return tuple(stages)
 
@@ -277,7 +274,7 @@ class Delivery:
         with self._lock(name):
             found = journal.find(release)
             given, _, _ = self._read(name, found.commit)
-            return self._deploy(given, found, Stage.PRODUCTION, journal)
+            return self._stages.deploy(given, found, Stage.PRODUCTION, journal)
 
     def roll_back(self, name: str) -> Event:
         """Serve in production what served before.
@@ -289,7 +286,9 @@ class Delivery:
         with self._lock(name):
             found = journal.before(Stage.PRODUCTION)
             given, _, _ = self._read(name, found.commit)
-            return self._deploy(given, found, Stage.PRODUCTION, journal, kind=Kind.ROLLED_BACK)
+            return self._stages.deploy(
+                given, found, Stage.PRODUCTION, journal, kind=Kind.ROLLED_BACK
+            )
 
     # ------------------------------------------------------------------- parts
 
@@ -404,46 +403,6 @@ class Delivery:
                     reason=f"{error.message}; {error.fix}",
                 )
             )
-
-    def _deploy(
-        self,
-        given: ModelSettings,
-        release: Event,
-        stage: Stage,
-        journal: Journal,
-        *,
-        kind: Kind = Kind.DEPLOYED,
-    ) -> Event:
-        """Let the server of a stage serve a release."""
-        endpoint = given.test if stage is Stage.TEST else given.production
-        if not endpoint:
-            message = f"model {given.name!r} has no server for {stage.value}"
-            fix = f'name it in {settings.FILE}: [deploy] {stage.value} = "http://HOST:PORT"'
-            raise RefusedError(message, fix=fix)
-        package = release.package
-        if package is None:
-            raise NotFoundError(f"release {release.commit[:12]} has no package")
-        self._server.swap(
-            Deployment(
-                pipeline=PipelineName(given.name),
-                task=TaskName("serve"),
-                run_id=RunId(f"git-{release.commit[:12]}"),
-                wanted=package,
-                endpoint=endpoint,
-            )
-        )
-        event = Event(
-            at=self._clock.now(),
-            kind=kind,
-            commit=release.commit,
-            package=package,
-            image=release.image,
-            stage=stage.value,
-        )
-        journal.append(event)
-        tag = _TEST_TAG if stage is Stage.TEST else _PRODUCTION_TAG
-        self._registry.tag(given.name, package, tag)
-        return event
 
     def _lock(self, name: str) -> threading.Lock:
         with self._guard:

@@ -179,6 +179,7 @@ def test_errors_are_problem_documents_with_json(
         (("help", "X999"), 2, "there is no error code"),
         (("schema", "ghost"), 2, "use `pipeline` or `fleet`"),
         (("capacity",), 2, "no past demand was given"),
+        (("capacity", "/dev/null"), 2, "the file is empty"),
         (("capacity", "--horizon", "soon"), 2, "write it as 48h or 30d"),
         (("diff",), 2, "there is no plan yet"),
         (("cluster", "explode", "near"), 2, "is not understood"),

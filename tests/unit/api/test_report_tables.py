@@ -79,6 +79,20 @@ def test_brief_durations_drop_what_does_not_matter() -> None:
     assert told == [words.NOTHING, "5.0 s", "2 min 5 s", "30 min", "7 h 55"]
 
 
+def test_parameters_are_told_as_a_command_line_sets_them() -> None:
+    assert phrases.set_to({"etl.unit.chol": "mmol/L", "trials": 4}) == (
+        "etl.unit.chol=mmol/L, trials=4"
+    )
+
+
+def test_small_amounts_are_told_in_smaller_units() -> None:
+    told = [words.readable(0.167, "GiB"), words.readable(0.00229, "Mbit/s")]
+    assert told == ["171 MiB", "2.29 kbit/s"]
+    kept = [words.readable(1.5, "GiB"), words.readable(0.25, "cores"), words.readable(0.0, "GiB")]
+    assert kept == ["1.5 GiB", "0.25 cores", "0 GiB"]
+    assert words.readable(None, "GiB") == words.NOTHING
+
+
 def test_a_refusal_names_needs_and_has_with_the_unit_once() -> None:
     memory = Refusal(limit=Limit.GPU_MEMORY, needs=71.0, has=40.0, unit="GiB")
     assert phrases.refusal(memory) == "gpu memory: needs 71 GiB, has 40"

@@ -151,6 +151,18 @@ def test_what_users_feel_stands_at_the_top() -> None:
     assert "What users felt: 12 % of requests to heart fail" in page
 
 
+def test_a_long_change_goes_on_indented() -> None:
+    changed = alarms.Event(
+        event_id="e-1", at=NOW - 400, kind="plan", subject="p", message="moves " * 30
+    )
+    text = super_alarms.super_alarm_text(GROUP, now=NOW, context=Context(changes=(changed,)))
+    part = text.partition("What changed before\n")[2].partition("\n\n")[0]
+    first, *rest = part.splitlines()
+    assert first.startswith("  11:53:20  moves")
+    assert rest
+    assert all(line.startswith("      m") for line in rest)
+
+
 def test_a_held_action_names_the_guard() -> None:
     guard = alarms.Guard(name="cool-down", allows=False, needs=600.0, has=20.0, unit="s")
     held = replace(RETRAIN, state=alarms.ActionState.HELD, guards=(guard,), run_id=None)

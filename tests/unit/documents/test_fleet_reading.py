@@ -123,6 +123,29 @@ def test_a_pipeline_is_checked_against_a_fleet(fleet: Fleet) -> None:
     }
 
 
+def test_names_that_a_fleet_has_not_are_told_with_all_other_faults(fleet: Fleet) -> None:
+    text = (
+        "pipeline: p\n"
+        "limits: {regions: [mars], providers: [azur]}\n"
+        "tasks:\n"
+        "  a: {kind: etl, volum: 4 GiB, data in: berlin-2}\n"
+        "  b: {kind: train, gpu: {kind: H200}, each: {seed: [1, 2]}}\n"
+        "  c: {kind: train, gpu: 1, after: b}\n"
+    )
+    with pytest.raises(InvalidInputError) as caught:
+        documents.read_pipeline(text, name="x", as_of=0.0, fleet=fleet)
+    assert [(fault.code, fault.line) for fault in caught.value.faults] == [
+        ("S016", 2),
+        ("S005", 2),
+        ("S002", 4),
+        ("S016", 4),
+        ("S016", 5),
+    ]
+    with pytest.raises(InvalidInputError) as caught:
+        documents.pipeline_from({"limits": {"regions": "mars"}}, name="x", fleet=fleet)
+    assert "limits.regions" in {fault.path for fault in caught.value.faults}
+
+
 def test_data_must_lie_in_a_cluster_of_the_fleet(fleet: Fleet) -> None:
     text = (
         "pipeline: p\ntasks: {a: {kind: etl, data in: berlin-2}, b: {kind: etl, data in: berlin-1}}"

@@ -68,6 +68,16 @@ def test_an_unknown_key_like_no_other_comes_with_all(task_fault: TaskFault) -> N
 
 
 @pytest.mark.parametrize(
+    ("keys", "written"),
+    [("memory: 16", "16 GiB"), ("p99: 120", "120 ms"), ("requests: 50", "50/s peak")],
+)
+def test_a_number_without_unit_comes_with_one_that_is_usual(
+    task_fault: TaskFault, keys: str, written: str
+) -> None:
+    assert task_fault(keys, "serve").fix == f"write `{written}`, for example"
+
+
+@pytest.mark.parametrize(
     ("keys", "code", "part"),
     [
         ("memory: 5 s", "S006", "`s` is no unit of an amount of memory"),

@@ -97,16 +97,38 @@ def test_dashes_are_underscores() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expression", "offset", "part"),
+    ("expression", "offset", "says"),
     [
-        ("a.b +", 4, "mismatched input"),
-        ("a.b > 1 &&\n)", 11, "mismatched input ')'"),
+        ("a.b +", 4, "it ends where more is expected"),
+        ("a.b > 1 &&\n)", 11, "`)` is not expected here"),
+        ("a b", 2, "`b` is not expected here"),
+        ("a.[", 2, "`.[` is not expected here"),
+        ("(a.b > 1", 7, "`)` is missing"),
+        ("a.b == #", 7, "`#` is not understood"),
+        ("a ? b", 0, "a part of it is missing"),
+        ("has(a)", 4, "invalid argument to has() macro"),
         ("package.digest == 'x'", 0, "`package` is a reserved word of CEL"),
-        ("", 0, "mismatched input"),
+        ("", 0, "it ends where more is expected"),
     ],
 )
-def test_what_does_not_parse_is_placed(expression: str, offset: int, part: str) -> None:
+def test_what_does_not_parse_is_placed_and_told_in_words(
+    expression: str, offset: int, says: str
+) -> None:
     with pytest.raises(expressions.SyntaxFaultError) as raised:
         expressions.analyse(expression)
-    assert raised.value.offset == offset
-    assert part in str(raised.value)
+    assert (raised.value.offset, str(raised.value)) == (offset, says)
+
+
+@pytest.mark.parametrize(
+    ("expression", "fix"),
+    [
+        ("a.b > 1 and c.d", "write `&&`"),
+        ("a.b > 1 or c.d", "write `||`"),
+        ("a.b = 1", "write `==`"),
+        ("a.b > 1 c.d", ""),
+    ],
+)
+def test_what_other_languages_write_is_told_as_this_one_does(expression: str, fix: str) -> None:
+    with pytest.raises(expressions.SyntaxFaultError) as raised:
+        expressions.analyse(expression)
+    assert raised.value.fix == fix

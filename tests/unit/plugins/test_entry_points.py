@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from api.settings import Settings
+from api.wiring.loop_parts import detection_of
 from engine import plugins
-from engine.model.errors import FinalError
+from engine.model.errors import FinalError, NotFoundError
 from engine.ports import Notifier
 
 PYPROJECT = """\
@@ -36,6 +38,15 @@ class PigeonNotifier:
         self.told = group
 '''
 
+BELL = """
+class Bell:
+    def observe(self, signals):
+        return []
+
+    def abnormal(self):
+        return {"cluster:eu-1|reachable": 7.0}
+"""
+
 Distribution = Callable[..., None]
 
 
@@ -55,13 +66,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def distribution(folder: Path) -> Distribution:
     """Write a distribution with one entry point as an installer would lay it out."""
 
-    def write(name: str, entry: str, code: str) -> None:
+    def write(name: str, entry: str, code: str, group: str = "berth.notifiers") -> None:
         module = name.replace("-", "_")
         (folder / f"{module}.py").write_text(code)
         info = folder / f"{module}-1.0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[berth.notifiers]\n{entry}\n")
+        (info / "entry_points.txt").write_text(f"[{group}]\n{entry}\n")
 
     return write
 
@@ -118,6 +129,21 @@ def test_two_plugins_of_one_name_are_refused(folder: Path, distribution: Distrib
     distribution("two", "same = two:A", "class A: ...")
     with pytest.raises(FinalError, match=r"(one|two) 1\.0 has the same name"):
         load(folder)
+
+
+def test_a_detector_that_the_settings_name_judges_instead_of_statistics(
+    distribution: Distribution, tmp_path: Path
+) -> None:
+    distribution("bell", "bell = bell:Bell", BELL, "berth.detectors")
+    rung = detection_of(Settings(home=tmp_path, detector="bell"))
+    assert list(rung.observe([])) == []
+    assert rung.abnormal() == {"cluster:eu-1|reachable": 7.0}
+    assert detection_of(Settings(home=tmp_path)).abnormal() == {}
+
+
+def test_a_setting_that_names_no_plugin_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"'gong' for 'berth.detectors'"):
+        detection_of(Settings(home=tmp_path, detector="gong"))
 
 
 def test_an_unknown_group_is_refused() -> None:

@@ -24,6 +24,11 @@ def test_what_is_missing_is_a_page_for_browsers(path: str, browser: TestClient) 
     assert "<h1>Not Found</h1>" in answer.text
 
 
+def test_a_page_of_an_error_says_what_its_code_means(browser: TestClient) -> None:
+    text = browser.get("/plans/x").text
+    assert 'Error <a href="/help/N001">N001</a>: Nothing has that name. Names that' in text
+
+
 def test_an_error_of_ours_says_what_to_do_and_never_how_it_came(
     application: fastapi.FastAPI, browser: TestClient
 ) -> None:

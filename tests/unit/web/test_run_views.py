@@ -79,8 +79,8 @@ def test_an_attempt_has_what_it_held_and_used(attempt: dispatches.Attempt) -> No
     usage = dispatches.Usage(duration_seconds=2.0, cpu_seconds=1.0, memory_gib_peak=0.25)
     ended = dataclasses.replace(attempt, usage=usage, exit_code=0)
     (before,), (after,) = runs.attempt_list([attempt]).rows, runs.attempt_list([ended]).rows
-    assert [cell.text for cell in before[4:]] == ["\u2013 of 0.5 GiB", *[NOTHING] * 4]
-    assert [cell.text for cell in after[4:8]] == ["0.25 of 0.5 GiB", "1.0 s", "2.0 s", "0"]
+    assert [cell.text for cell in before[4:]] == ["\u2013 of 512 MiB", *[NOTHING] * 4]
+    assert [cell.text for cell in after[4:8]] == ["256 MiB of 512 MiB", "1.0 s", "2.0 s", "0"]
 
 
 def test_a_deployment_that_lags_is_a_warning(deployment: dispatches.Deployment) -> None:
