@@ -191,6 +191,8 @@ def _demand(request: PlanRequest, value: str) -> PlanRequest:
         replace(spec, tasks=tuple(_scaled(task, factor) for task in spec.tasks))
         for spec in request.pipelines
     )
+    if factor != 1.0 and specs == request.pipelines:
+        raise _ChangeError("no task says how much it reads or serves, so that none has a demand")
     return replace(request, pipelines=specs)
 
 

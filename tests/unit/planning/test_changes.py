@@ -131,6 +131,16 @@ def test_demand_multiplies_requests_and_data(request_for: PlanRequest) -> None:
     assert changed.tasks[1].serving == Serving(requests_per_second_peak=30.0)
 
 
+def test_demand_of_nobody_is_no_change(request_for: PlanRequest) -> None:
+    pipeline = request_for.pipelines[0]
+    bare = replace(pipeline.tasks[0], volume_gib=None, rows=None, serving=None)
+    request = replace(request_for, pipelines=(replace(pipeline, tasks=(bare,)),))
+    with pytest.raises(InvalidInputError, match="demand") as raised:
+        changed_request(request, ["demand=x2"])
+    assert "how much it reads or serves" in raised.value.faults[0].message
+    assert changed_request(request, ["demand=x1"]) == request
+
+
 def test_the_mode_may_be_the_other(request_for: PlanRequest) -> None:
     assert changed_request(request_for, ["mode=most-sla"]).mode is Mode.MOST_SLA
 
