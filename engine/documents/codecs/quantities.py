@@ -6,6 +6,7 @@ and writes the number back in the unit that reads best and gives the very same n
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -81,7 +82,8 @@ class Quantity(Codec[float]):
             unit = unit.removesuffix(self.trailing).strip()
         unit = (self.aliases or {}).get(unit, unit)
         if not unit and not self.bare:
-            fix = f"write `{node.shown()} {self.unit}`, for example"
+            shown = f"{node.shown()} {self.unit}" if math.isfinite(number) else self.example
+            fix = f"write `{shown}`, for example"
             raise trouble("S006", node, f"{node.shown()!r} has no unit", fix=fix)
         factor = 1.0 if not unit else self.units.get(unit)
         if factor is None:
