@@ -157,13 +157,18 @@ def _circle(pipeline: PipelineSpec) -> list[str]:
     Empty when there are none.
     """
     waits = {str(task.name): [str(name) for name in task.after] for task in pipeline.tasks}
-    left = dict(waits)
-    for _ in range(len(waits)):
-        free = [name for name, after in left.items() if not any(a in left for a in after)]
-        if not free:
-            break
-        for name in free:
-            del left[name]
+    followers: dict[str, list[str]] = {name: [] for name in waits}
+    for name, after in waits.items():
+        for before in {*after} & waits.keys():
+            followers[before].append(name)
+    left = {name: len({*after} & waits.keys()) for name, after in waits.items()}
+    free = [name for name, count in left.items() if count == 0]
+    for name in free:  # grows as those are found that wait for nobody left
+        del left[name]
+        for follower in followers[name]:
+            left[follower] -= 1
+            if left[follower] == 0:
+                free.append(follower)
     if not left:
         return []
     # Everybody left waits for somebody left: going back along the waits must meet itself.
