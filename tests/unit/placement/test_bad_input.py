@@ -15,8 +15,9 @@ from engine.model.profiles import Quantiles
 from engine.model.specs import Deadline, PipelineSpec, Sla, Wishes
 from placement import CpSatPlacer
 from placement.problem import checks
+from placement.problem.instance import Instance
 from placement.search import model, solver
-from placement.search.orders import Outcome
+from placement.search.orders import Outcome, Scope
 from tests.support import placement_problems as make
 
 FLEET = make.fleet(make.cluster("c"))
@@ -193,15 +194,16 @@ def test_without_a_solver_the_greedy_plan_comes_back_and_says_so(
     assert "ModuleNotFoundError" in placement.notes[0]
 
 
-def test_a_solver_that_refuses_the_model_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self: object, instance: object, scope: object, *, all_placed: bool) -> None:
-        made(self, instance, scope, all_placed=all_placed)
-        whole = 2**62
-        variables = [self.cp.new_int_var(0, whole, "") for _ in range(4)]
-        self.cp.add(sum(variables) <= whole)
+class Overflowing(model._Model):
+    """A model with one sum beyond 64 bits."""
 
-    made = model._Model.__init__
-    monkeypatch.setattr(model._Model, "__init__", broken)
+    def __init__(self, instance: Instance, scope: Scope, *, all_placed: bool) -> None:
+        super().__init__(instance, scope, all_placed=all_placed)
+        self.cp.add(sum(self.cp.new_int_var(0, 2**62, "") for _ in range(4)) <= 2**62)
+
+
+def test_a_solver_that_refuses_the_model_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "_Model", Overflowing)
     placement = CpSatPlacer().place(crowded())
     assert len(placement.assignments) == 3
     assert "refuses the model" in placement.notes[0]
