@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
 from engine import documents
 from engine.model.errors import Fault, InvalidInputError
 from engine.model.fleet import Cluster, Fleet, Pool
-from engine.model.identifiers import MicroDollars
+from engine.model.identifiers import MicroDollars, PipelineName
 from engine.model.plans import Mode, Plan, PlanRequest, task_key
 from engine.model.profiles import Profile, RunRecord
 from engine.model.specs import PipelineSpec, TaskSpec
@@ -121,8 +121,29 @@ def _changed(request: PlanRequest, change: str) -> PlanRequest:
         if value not in set(Mode):
             raise _ChangeError(f"{value!r} is no mode", documents.alike(value, tuple(Mode)))
         return replace(request, mode=Mode(value))
-    specs = tuple(_with(spec, _SHORT.get(key, key), value) for spec in request.pipelines)
+    path = _SHORT.get(key, key)
+    if path == "pipeline":
+        raise _ChangeError("a pipeline keeps its name: by it the two plans are compared")
+    meant = _meant(request.pipelines, path)
+    specs = tuple(
+        _with(spec, path, value) if spec.name in meant else spec for spec in request.pipelines
+    )
     return replace(request, pipelines=specs)
+
+
+def _meant(pipelines: Sequence[PipelineSpec], path: str) -> Set[PipelineName]:
+    """Return the pipelines that a path is about: of a task those that have it, else all."""
+    above, _, rest = path.partition(".")
+    name, _, key = rest.partition(".")
+    everyone = {spec.name for spec in pipelines}
+    if above != "tasks" or not name:
+        return everyone
+    found = {spec.name for spec in pipelines if any(task.name == name for task in spec.tasks)}
+    if found or key == "kind":  # a task that is added begins with its kind
+        return found or everyone
+    names = {str(task.name): None for spec in pipelines for task in spec.tasks}
+    near = documents.alike(name, tuple(names))
+    raise _ChangeError(f"there is no task {name!r}; there are {', '.join(names)}", near)
 
 
 def _whole(request: PlanRequest, value: str) -> PlanRequest:
@@ -170,6 +191,8 @@ def _demand(request: PlanRequest, value: str) -> PlanRequest:
         replace(spec, tasks=tuple(_scaled(task, factor) for task in spec.tasks))
         for spec in request.pipelines
     )
+    if factor != 1.0 and specs == request.pipelines:
+        raise _ChangeError("no task says how much it reads or serves, so that none has a demand")
     return replace(request, pipelines=specs)
 
 

@@ -125,12 +125,21 @@ def _machine(job: Job) -> Clash:
         return Clash(wish=wish, relaxation="a fleet with clusters")
     # The candidate that lacks fewest things, then the one that passed most limits before the
     # first of them, then the one that lacks least: all that it lacks has to change.
+    # A pool without nodes lacks everything: no task is small enough for it.
+    stocked = [found for found in job.refusals.values() if not _has_no_node(found)]
+    if not stocked:
+        return Clash(wish=f"{wish}: no pool has a node", relaxation="a pool with nodes")
     nearest = min(
-        job.refusals.values(),
-        key=lambda found: (len(found), -_ORDER.index(found[0].limit), shortage(found[0])),
+        stocked, key=lambda found: (len(found), -_ORDER.index(found[0].limit), shortage(found[0]))
     )
     lacks = " and ".join(_told(refusal, refusal.needs) for refusal in nearest)
     return Clash(wish=f"{wish}: {lacks}", relaxation=" and ".join(map(_lifted, nearest)))
+
+
+def _has_no_node(found: Sequence[Refusal]) -> bool:
+    """Whether a pool of a known shape has nothing at all, by the limits that it breaks."""
+    nodes = (r.limit is Limit.MEMORY or r.unit == "nodes" for r in found if r.has == 0.0)
+    return any(nodes) and all(r.limit is not Limit.UNKNOWN_SHAPE for r in found)
 
 
 def _lifted(refusal: Refusal) -> str:

@@ -50,7 +50,7 @@ def programme_of(problem: AssignmentProblem, most: Integers) -> Programme:
             (np.concatenate([item, items]), np.arange(placed + problem.items)),
         )
     )
-    takes = _takes(problem, item, at)
+    takes = takes_of(problem, item, at)
     at_most = most[item, at].astype(float)
     binding = np.flatnonzero(takes @ at_most > problem.capacity.ravel())
     nowhere = sparse.csr_matrix((len(binding), problem.items))
@@ -104,7 +104,7 @@ def linear_model_of(programme: Programme) -> mathopt.Model:
     return mathopt.Model.from_model_proto(proto)
 
 
-def _takes(problem: AssignmentProblem, item: Integers, at: Integers) -> sparse.csr_matrix:
+def takes_of(problem: AssignmentProblem, item: Integers, at: Integers) -> sparse.csr_matrix:
     """Return what each variable takes of each row of each bin: (bins * rows, variables)."""
     shared = problem.demand.shape[1] == 1
     keys = item if shared else item * problem.bins + at

@@ -49,8 +49,15 @@ class Walkers(Protocol):
         """Let the worst walk go on from a plan."""
 
 
-def run(search: Search, hints: Relaxation, solvers: Executor, *, warm: bool) -> None:
-    """Search until the effort is spent."""
+def run(
+    search: Search,
+    hints: Relaxation,
+    solvers: Executor,
+    *,
+    warm: bool,
+    beside: Plan | None = None,
+) -> None:
+    """Search until the effort is spent; one chain starts from `beside`, where there is one."""
     number = 0
     single = search.moves is None and prices.applies(search.problem, search.most)
     local = _local(search, "singles.walks" if single else "annealing")
@@ -65,7 +72,12 @@ def run(search: Search, hints: Relaxation, solvers: Executor, *, warm: bool) -> 
             walkers = local.chains_of(
                 search.problem, hints.priced, search.plan, search.moves, **parts
             )
+        if beside is not None:
+            walkers.exchange(beside)
+            search.offer(beside)
         number = _anneal(search, walkers, warm=warm, first=number, until=end)
+    elif beside is not None:
+        search.offer(beside)
     if search.effort.exact_share > 0 and search.moves is None:
         _solve_neighbourhoods(search, solvers, number, _core(search, hints.priced))
 

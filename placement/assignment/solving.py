@@ -11,7 +11,7 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from placement.assignment import filling, relaxation, searching
+from placement.assignment import filling, relaxation, searching, shifting
 from placement.assignment.effort import Effort, Solution
 from placement.assignment.incumbents import Search
 from placement.assignment.plans import UNLIMITED, Moves, Plan
@@ -57,8 +57,8 @@ def resolve(
 ) -> Solution:
     """Return a plan near a running one, for a problem that has changed.
 
-    Search starts from what still fits of the running plan, before any solver; the relaxation
-    comes last and gives the bound.
+    What still fits of the running plan is there before any solver. One walk starts from it, another
+    from the best shifts by a small linear programme; the relaxation comes last and gives the bound.
 
     Args:
         problem: The problem as it is now.
@@ -92,7 +92,8 @@ def resolve(
         bound=hints.bound,
     )
     with _solvers(effort) as solvers:
-        searching.run(search, hints, solvers, warm=True)
+        beside = _shifted(search, moves, known, solvers)
+        searching.run(search, hints, solvers, warm=True, beside=beside)
         if search.goes_on:
             search.bound = max(search.bound, _relaxed(search, solvers).bound)
     return search.solution()
@@ -102,6 +103,28 @@ def _solvers(effort: Effort) -> Executor:
     if effort.isolated:
         return ProcessPoolExecutor(effort.workers, mp_context=get_context("spawn"))
     return ThreadPoolExecutor(effort.workers)
+
+
+def _shifted(search: Search, moves: Moves, prices: Numbers, solvers: Executor) -> Plan | None:
+    """Return the running plan with its best shifts, or None with a note where the solver fails."""
+    if not search.goes_on:
+        return None
+    trouble = "it was not solved in time"
+    try:
+        found = solvers.submit(
+            shifting.shifted,
+            search.problem,
+            search.most,
+            moves,
+            prices,
+            cost=search.charged,
+            seconds=search.left,
+        ).result()
+    except searching.FAILURES as error:
+        found, trouble = None, repr(error)
+    if found is None:
+        search.notes.append(f"the linear programme of the change failed: {trouble}")
+    return found
 
 
 def _relaxed(search: Search, solvers: Executor) -> Relaxation:

@@ -8,6 +8,7 @@ worlds are sampled.
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import random
 import re
@@ -74,16 +75,24 @@ def branches_of(pipeline: PipelineSpec) -> Branches:
 
 def in_order(tasks: Sequence[TaskSpec]) -> list[TaskSpec]:
     """Return tasks so that each stands after its upstream tasks, else as they were written."""
-    left = list(tasks)
-    names = {task.name for task in tasks}
+    place = {task.name: index for index, task in enumerate(tasks)}
+    waits = [{place[name] for name in task.after if name in place} for task in tasks]
+    followers: list[list[int]] = [[] for _ in tasks]
+    for index, before in enumerate(waits):
+        for upstream in before:
+            followers[upstream].append(index)
+    ready = [index for index, before in enumerate(waits) if not before]
     ordered: list[TaskSpec] = []
-    while left:
-        seen = {task.name for task in ordered}
-        ready = next((t for t in left if all(u in seen for u in t.after if u in names)), None)
-        if ready is None:
-            raise ValueError(f"the tasks {[task.name for task in left]!r} wait for each other")
-        ordered.append(ready)
-        left.remove(ready)
+    while ready:
+        index = heapq.heappop(ready)
+        ordered.append(tasks[index])
+        for follower in followers[index]:
+            waits[follower].remove(index)
+            if not waits[follower]:
+                heapq.heappush(ready, follower)
+    if len(ordered) < len(tasks):
+        stuck = [task.name for task, before in zip(tasks, waits, strict=True) if before]
+        raise ValueError(f"the tasks {stuck!r} wait for each other")
     return ordered
 
 

@@ -13,22 +13,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
 
 from engine.model.errors import Fault, InvalidInputError
-from engine.model.fleet import Fleet
 from engine.model.plans import PlacementProblem, PlanRequest, task_key
 from engine.model.profiles import Profile
-from engine.model.specs import PipelineSpec
-from placement.problem import bonds
+from engine.model.specs import Deadline, PipelineSpec
+from placement.problem import bonds, magnitudes
 
 TASK_LIMIT = 100_000
 """Most tasks of one request; more would take minutes before the first plan."""
 
-MONEY_LIMIT = 2**60
-"""Most micro-dollars that all tasks at their dearest may cost: sums stay within 64 bits."""
+WISHED = ("cpu_cores", "memory_gib", "disk_gib", "network_mbps", "gpu_count", "gpu_memory_gib")
+"""Numbers that the author of a task may insist on."""
 
 BOND_LIMIT = 500_000
 """Most pairs of tasks that affinities may name: labels that all carry name all pairs."""
-
-HOUR_SECONDS = 3_600.0
 
 
 def check(problem: PlacementProblem) -> None:
@@ -47,10 +44,11 @@ def check(problem: PlacementProblem) -> None:
         )
     faults = [*_twice(problem), *_circles(request.pipelines), *_affinities(request)]
     for pipeline in request.pipelines:
+        faults += [*_waits(pipeline), *_numbers(pipeline)]
         for task in pipeline.tasks:
             faults.extend(_of_profile(problem.profiles, task_key(pipeline.name, task.name)))
     if not faults:
-        faults.extend(_money(problem))
+        faults.extend(magnitudes.faults(problem))
     if faults:
         raise InvalidInputError("plan request", faults)
 
@@ -71,6 +69,39 @@ def _repeated(path: str, what: str, names: Iterable[str]) -> Iterator[Fault]:
         if count > 1:
             message = f"the {what} {name!r} is given {count} times"
             yield Fault(code="S008", message=message, path=path, fix=f"rename one {what}")
+
+
+def _waits(pipeline: PipelineSpec) -> Iterator[Fault]:
+    """Yield names under `after` of tasks that are not there."""
+    names = {task.name for task in pipeline.tasks}
+    for task in pipeline.tasks:
+        for name in task.after:
+            if name not in names:
+                message = f"{task.name!r} waits for {name!r}, no task of {pipeline.name!r}"
+                near = tuple(difflib.get_close_matches(name, sorted(names - {task.name})))
+                path = f"{pipeline.name}.tasks.{task.name}.after"
+                fix = f"name {near[0]!r}" if near else f"add a task {name!r}"
+                yield Fault(code="S010", message=message, path=path, candidates=near, fix=fix)
+
+
+def _numbers(pipeline: PipelineSpec) -> Iterator[Fault]:
+    """Yield numbers of a pipeline that are negative or that nothing can be counted with."""
+    given = {"sla.weight": pipeline.sla.weight}
+    for key in ("earliest_start", "deadline"):
+        instant: Deadline | None = getattr(pipeline.sla, key)
+        if instant is not None:
+            # Either may lie in the past.
+            given[f"sla.{key}"] = abs(instant.at_seconds or instant.within_seconds or 0.0)
+    for task in pipeline.tasks:
+        for key in WISHED:
+            wished: float | None = getattr(task.wishes, key)
+            if wished is not None:
+                given[f"tasks.{task.name}.{key}"] = wished
+    for path, value in given.items():
+        if not (math.isfinite(value) and value >= 0):
+            message = f"{path} of {pipeline.name!r} is {value!r}"
+            fix = "give a number that is not negative"
+            yield Fault(code="S007", message=message, path=f"{pipeline.name}.{path}", fix=fix)
 
 
 def _affinities(request: PlanRequest) -> Iterator[Fault]:
@@ -126,13 +157,18 @@ def _circle(pipeline: PipelineSpec) -> list[str]:
     Empty when there are none.
     """
     waits = {str(task.name): [str(name) for name in task.after] for task in pipeline.tasks}
-    left = dict(waits)
-    for _ in range(len(waits)):
-        free = [name for name, after in left.items() if not any(a in left for a in after)]
-        if not free:
-            break
-        for name in free:
-            del left[name]
+    followers: dict[str, list[str]] = {name: [] for name in waits}
+    for name, after in waits.items():
+        for before in {*after} & waits.keys():
+            followers[before].append(name)
+    left = {name: len({*after} & waits.keys()) for name, after in waits.items()}
+    free = [name for name, count in left.items() if count == 0]
+    for name in free:  # grows as those are found that wait for nobody left
+        del left[name]
+        for follower in followers[name]:
+            left[follower] -= 1
+            if left[follower] == 0:
+                free.append(follower)
     if not left:
         return []
     # Everybody left waits for somebody left: going back along the waits must meet itself.
@@ -161,35 +197,11 @@ def _of_profile(profiles: Mapping[str, Profile], key: str) -> Iterator[Fault]:
                 path=f"{key}.{name}",
                 fix="forecast the task again from runs with measured values",
             )
+    answer = profile.service_ms_p99
+    if answer is not None and not (math.isfinite(answer) and answer >= 0):
+        message = f"an answer of {key!r} takes {answer!r} ms"
+        fix = "forecast the task again from runs with measured values"
+        yield Fault(code="S007", message=message, path=f"{key}.service_ms_p99", fix=fix)
     if not (math.isfinite(profile.slot_seconds) and profile.slot_seconds > 0):
         message = f"the slots of {key!r} last {profile.slot_seconds!r} s"
         yield Fault(code="S007", message=message, path=f"{key}.slot_seconds", fix="900 s is usual")
-
-
-def _money(problem: PlacementProblem) -> Iterator[Fault]:
-    """Yield a fault when all tasks on the dearest nodes cost more than 64 bits hold."""
-    dearest = max(_hourly(problem.request.fleet), default=0.0)
-    hours = 0.0
-    for profile in problem.profiles.values():
-        nodes = max(profile.replicas, 1)
-        span = profile.duration_seconds
-        run = problem.request.horizon_hours if span is None else span.p99 / HOUR_SECONDS
-        hours += run * nodes
-    if dearest * hours > MONEY_LIMIT:
-        yield Fault(
-            code="S007",
-            message=(
-                f"the tasks may cost {dearest * hours:.3g} micro-dollars on the dearest nodes, "
-                f"and {MONEY_LIMIT} are the most that is counted"
-            ),
-            path="profiles",
-            fix="look for a run time or a price in the wrong unit",
-        )
-
-
-def _hourly(fleet: Fleet) -> Iterator[float]:
-    """Yield what an hour of reference time costs on each pool."""
-    for cluster in fleet.clusters:
-        for pool in cluster.pools:
-            slowest = min(pool.speed, pool.speed_of(1))
-            yield pool.price_micro_dollars_per_hour / slowest if slowest > 0 else math.inf

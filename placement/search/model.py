@@ -8,6 +8,7 @@ to the slot and days of slots would make millions of variables.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -49,6 +50,8 @@ def solve(instance: Instance, task: Task, scope: Scope) -> Outcome:
     solver.parameters.symmetry_level = 0
     teller = None if task.told is None else Teller(model.read, task.told, model.dear)
     status = solver.solve(model.cp, teller)
+    if status == cp_model.MODEL_INVALID:
+        raise RuntimeError(f"it refuses the model: {model.cp.validate().strip()}")
     verdict = _VERDICTS.get(status, Verdict.UNKNOWN)
     found = verdict in {Verdict.OPTIMAL, Verdict.FEASIBLE}
     return Outcome(
@@ -421,7 +424,9 @@ class _Model:
                 takes = self._takes[index, option.pool_index]
                 ends = self._starts[index] + option.duration_ms
                 self.cp.add(late >= ends - of.deadline_ms).only_enforce_if(takes)
-        self.cp.add(cost * lateness.HOUR_MS >= late * of.late_price)
+        # Without their common divisor both sides stay within 64 bits.
+        common = math.gcd(lateness.HOUR_MS, of.late_price)
+        self.cp.add(cost * (lateness.HOUR_MS // common) >= late * (of.late_price // common))
         self._hints.append((late, partial(hints.late, self._instance, line)))
         self._hints.append((cost, partial(hints.late_cost, self._instance, line)))
         return cost

@@ -6,6 +6,7 @@ and writes the number back in the unit that reads best and gives the very same n
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ class Quantity(Codec[float]):
         unit = (self.aliases or {}).get(unit, unit)
         if not unit and not self.bare:
             written = re.sub(NUMBER, node.shown(), self.example, count=1)
-            fix = f"write `{written}`, for example"
+            fix = f"write `{written if math.isfinite(number) else self.example}`, for example"
             raise trouble("S006", node, f"{node.shown()!r} has no unit", fix=fix)
         factor = 1.0 if not unit else self.units.get(unit)
         if factor is None:

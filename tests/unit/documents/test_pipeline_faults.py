@@ -143,6 +143,10 @@ def test_promises_of_serving_are_checked(
     assert part in fault.message
 
 
+def test_what_is_no_number_is_not_told_to_take_a_unit(task_fault: TaskFault) -> None:
+    assert "nan" not in task_fault("memory: .nan", kind="etl").fix
+
+
 @pytest.mark.parametrize(
     ("line", "code", "part"),
     [

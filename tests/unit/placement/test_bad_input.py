@@ -9,12 +9,15 @@ from dataclasses import replace
 import pytest
 
 from engine.model.errors import InfeasibleError, InvalidInputError
+from engine.model.identifiers import MicroDollars
 from engine.model.plans import Incumbent, Limit, Mode, PlacementProblem
 from engine.model.profiles import Quantiles
+from engine.model.specs import Deadline, PipelineSpec, Sla, Wishes
 from placement import CpSatPlacer
 from placement.problem import checks
+from placement.problem.instance import Instance
 from placement.search import model, solver
-from placement.search.orders import Outcome
+from placement.search.orders import Outcome, Scope
 from tests.support import placement_problems as make
 
 FLEET = make.fleet(make.cluster("c"))
@@ -91,8 +94,41 @@ def test_a_million_tasks_are_refused_with_the_limit_before_memory_is_used() -> N
 
 def test_costs_beyond_64_bits_are_refused() -> None:
     task = make.task("a")
+    dear = make.fleet(make.cluster("c", make.pool(price=1e9)))
+    profiles = {"a": make.profile(task, seconds=3.6e9)}
+    assert "micro-dollars" in refused(make.problem(make.pipeline(task), dear, profiles), "S007")
+
+
+def test_costs_of_lateness_moves_and_data_beyond_64_bits_are_refused() -> None:
+    task = make.task("a", volume_gib=1e9)
+    late = Sla(deadline=Deadline(within_seconds=60.0), late_micro_dollars_per_hour=2**60)
+    afar = make.cluster("c", transfer_micro_dollars_per_gib={"us": MicroDollars(2**40)})
+    for spec, clusters in (
+        (replace(make.pipeline(task), sla=late), FLEET),
+        (make.pipeline(task, move_micro_dollars=2**61), FLEET),
+        (make.pipeline(task), make.fleet(afar)),
+    ):
+        assert "micro-dollars" in refused(make.problem(spec, clusters), "S007")
+
+
+def test_times_beyond_64_bits_are_refused_where_nodes_cost_nothing() -> None:
+    task = make.task("a")
+    free = make.fleet(make.cluster("c", make.pool(price=0.0)))
     profiles = {"a": make.profile(task, seconds=1e17)}
-    assert "micro-dollars" in refused(make.problem(make.pipeline(task), FLEET, profiles), "S007")
+    problem = make.problem(make.pipeline(task), free, profiles, mode=Mode.MOST_SLA)
+    assert "hours one after another" in refused(problem, "S007")
+
+
+def test_a_deadline_beyond_all_times_is_refused() -> None:
+    problem = make.problem(make.pipeline(make.task("a"), deadline=1e20), FLEET)
+    assert "hours one after another" in refused(problem, "S007")
+
+
+@pytest.mark.parametrize("answer_ms", [math.nan, -100.0])
+def test_an_answer_of_no_time_keeps_no_promise(answer_ms: float) -> None:
+    task = make.serving("s", latency_ms_p99=50.0)
+    profiles = {"s": make.profile(task, service_ms_p99=answer_ms)}
+    assert "answer" in refused(make.problem(make.pipeline(task), FLEET, profiles), "S007")
 
 
 def test_weights_beyond_64_bits_leave_a_plan() -> None:
@@ -115,6 +151,27 @@ def test_tasks_that_wait_for_one_another_are_refused_with_their_circle() -> None
     assert "'a' -> 'b'" in refused(make.problem(make.pipeline(*tasks), FLEET), "S011")
 
 
+def test_a_task_that_waits_for_nobody_is_refused_with_who_is_alike() -> None:
+    tasks = (make.task("clean"), make.task("train", after=("claen",)))
+    assert "'claen'" in refused(make.problem(make.pipeline(*tasks), FLEET), "S010")
+    assert "'zz'" in refused(
+        make.problem(make.pipeline(make.task("a", after=("zz",))), FLEET), "S010"
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        (make.pipeline(make.task("a"), weight=math.nan), "sla.weight"),
+        (make.pipeline(make.task("a"), deadline=math.nan), "sla.deadline"),
+        (make.pipeline(make.task("a", wishes=Wishes(memory_gib=math.nan))), "tasks.a.memory_gib"),
+        (make.pipeline(make.task("a", wishes=Wishes(cpu_cores=-5.0))), "tasks.a.cpu_cores"),
+    ],
+)
+def test_wishes_that_nothing_can_be_counted_with_are_refused(spec: PipelineSpec, path: str) -> None:
+    assert path in refused(make.problem(spec, FLEET), "S007")
+
+
 def test_a_task_without_a_profile_is_refused() -> None:
     problem = make.problem(make.pipeline(make.task("a")), FLEET)
     assert "p/a" in refused(replace(problem, profiles={}), "S003")
@@ -135,6 +192,21 @@ def test_without_a_solver_the_greedy_plan_comes_back_and_says_so(
     placement = CpSatPlacer().place(crowded())
     assert len(placement.assignments) == 3
     assert "ModuleNotFoundError" in placement.notes[0]
+
+
+class Overflowing(model._Model):
+    """A model with one sum beyond 64 bits."""
+
+    def __init__(self, instance: Instance, scope: Scope, *, all_placed: bool) -> None:
+        super().__init__(instance, scope, all_placed=all_placed)
+        self.cp.add(sum(self.cp.new_int_var(0, 2**62, "") for _ in range(4)) <= 2**62)
+
+
+def test_a_solver_that_refuses_the_model_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "_Model", Overflowing)
+    placement = CpSatPlacer().place(crowded())
+    assert len(placement.assignments) == 3
+    assert "refuses the model" in placement.notes[0]
 
 
 @pytest.mark.parametrize("failure", [MemoryError("no memory"), RuntimeError("it died")])

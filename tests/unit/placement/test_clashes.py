@@ -200,6 +200,15 @@ def test_more_nodes_are_counted_when_availability_is_relaxed() -> None:
     }
 
 
+def test_a_fleet_of_pools_without_nodes_asks_nobody_for_smaller_tasks() -> None:
+    empty = make.cluster("c", make.pool(nodes=0), make.pool("gpu", nodes=0, gpu=("a100", 1, 80.0)))
+    found = clash(asked(make.pipeline(TASK), empty))
+    assert found == {"a machine for p/t: no pool has a node": "a pool with nodes"}
+    # Where there are nodes somewhere, what those lack is told.
+    small = make.cluster("d", make.pool(memory=0.5))
+    assert "0.5 GiB" in "".join(clash(asked(make.pipeline(TASK), empty, small)).values())
+
+
 def test_a_fleet_of_nothing() -> None:
     problem = replace(
         asked(make.pipeline(TASK)),

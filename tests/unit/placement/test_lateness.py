@@ -62,6 +62,18 @@ def test_who_is_hurt_most_by_waiting_goes_first() -> None:
     assert starts == {"dear": 0.0, "cheap": 2 * HOUR}
 
 
+def test_dear_lateness_of_long_runs_is_still_proven_least() -> None:
+    # The price times the milliseconds of both runs is beyond 64 bits.
+    seconds = 1e6
+    names = ("dear", "cheap")
+    full = {f"{n}/t": make.profile(make.task("t"), seconds=seconds, cores=4.0) for n in names}
+    specs = [pipeline(3_000.0, "cheap", seconds * 2), pipeline(6_000.0, "dear", seconds * 2)]
+    placement = place(make.problem(specs, make.fleet(SLOW), full, mode=Mode.LEAST_COST))
+    starts = {a.pipeline: a.start_seconds - make.AS_OF for a in placement.assignments}
+    assert starts == {"dear": 0.0, "cheap": seconds * 2}
+    assert (placement.optimal, placement.notes) == (True, ())
+
+
 def test_a_move_that_saves_money_and_ends_late_says_both() -> None:
     placement = place(asked(pipeline(5.0)))
     verdict = next(v for v in placement.explanations[0].verdicts if v.cluster == "slow")

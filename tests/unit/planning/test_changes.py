@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from engine.model.errors import InvalidInputError
-from engine.model.identifiers import dollars
+from engine.model.identifiers import PipelineName, dollars
 from engine.model.plans import Mode, Plan, PlanRequest
-from engine.model.specs import Deadline, PipelineSpec, Serving, Sla
+from engine.model.specs import Deadline, PipelineSpec, Serving, Sla, TaskKind
 from engine.planning import Planner, changed_request, what_if
 
 
@@ -102,6 +102,25 @@ def test_keys_of_a_task_may_be_set(request_for: PlanRequest) -> None:
     assert spec(request_for, "tasks.train.memory=2 GiB").task("train").wishes.memory_gib == 2.0
 
 
+def test_a_key_of_a_task_is_set_in_the_pipelines_that_have_it(request_for: PlanRequest) -> None:
+    own = request_for.pipelines[0]
+    other = replace(own, name=PipelineName("other"), tasks=own.tasks[:1])
+    request = replace(request_for, pipelines=(own, other))
+    changed = changed_request(request, ["tasks.train.memory=2 GiB"])
+    assert changed.pipelines[0].task("train").wishes.memory_gib == 2.0
+    assert changed.pipelines[1] == other
+
+
+def test_a_task_may_be_added(request_for: PlanRequest) -> None:
+    assert spec(request_for, "tasks.report.kind=etl").task("report").kind is TaskKind.ETL
+
+
+def test_a_misspelt_task_comes_with_those_alike(request_for: PlanRequest) -> None:
+    with pytest.raises(InvalidInputError) as raised:
+        changed_request(request_for, ["tasks.trian.memory=2 GiB"])
+    assert raised.value.faults[0].candidates == ("train",)
+
+
 def test_demand_multiplies_requests_and_data(request_for: PlanRequest) -> None:
     pipeline = request_for.pipelines[0]
     etl = replace(pipeline.tasks[0], volume_gib=2.0, rows=10)
@@ -110,6 +129,16 @@ def test_demand_multiplies_requests_and_data(request_for: PlanRequest) -> None:
     changed = spec(request, "demand=x1.5")
     assert (changed.tasks[0].volume_gib, changed.tasks[0].rows) == (3.0, 15)
     assert changed.tasks[1].serving == Serving(requests_per_second_peak=30.0)
+
+
+def test_demand_of_nobody_is_no_change(request_for: PlanRequest) -> None:
+    pipeline = request_for.pipelines[0]
+    bare = replace(pipeline.tasks[0], volume_gib=None, rows=None, serving=None)
+    request = replace(request_for, pipelines=(replace(pipeline, tasks=(bare,)),))
+    with pytest.raises(InvalidInputError, match="demand") as raised:
+        changed_request(request, ["demand=x2"])
+    assert "how much it reads or serves" in raised.value.faults[0].message
+    assert changed_request(request, ["demand=x1"]) == request
 
 
 def test_the_mode_may_be_the_other(request_for: PlanRequest) -> None:
@@ -153,6 +182,8 @@ def test_pipelines_may_be_placed_whole_or_in_parts(request_for: PlanRequest) -> 
         ("limits.budgt=3 USD per run", "S002", "unknown key `budgt`"),
         ("tasks.train.kind.x=3", "S021", "'kind' has no keys below it"),
         ("deadline=yesterday", "S006", "is no deadline"),
+        ("tasks.trian.memory=2 GiB", "S021", "there is no task 'trian'"),
+        ("pipeline=other", "S021", "keeps its name"),
     ],
 )
 def test_a_change_that_cannot_be_read_is_named(
