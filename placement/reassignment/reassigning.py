@@ -9,8 +9,8 @@ Method: simulated annealing over shifts and swaps (`annealing`) and over ruin an
 machines (`ruining`; after Schrimpf et al., "Record breaking optimization results using the ruin
 and recreate principle", Journal of Computational Physics 159, 2000), side by side in each round,
 with falling prices on what such a search runs out of: room, above all the room that moved
-processes still hold on the machines where they started. With few processes a machine the search
-also passes through assignments that lack room, at a price that rises until none is left
+processes still hold on the machines where they started. Unless machines have very many processes,
+the search also passes through assignments that lack room, at a price that rises until none is left
 (strategic oscillation, after Glover, Decision Sciences 8, 1977); only feasible ones are kept.
 """
 

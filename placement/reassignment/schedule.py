@@ -20,6 +20,8 @@ MOST_ROUND_STEPS = 100_000
 # With few processes a machine each weighs more: single exchanges seldom fit, the search gets stuck
 # while it is still hot.
 FEW_OF_MACHINE = 25
+# Up to so many it still gets stuck over single large ones, unless room may lack on the way.
+SOME_OF_MACHINE = 100
 # From this progress on it is only about small prices, down to a temperature, in units of cost, that
 # lets in only the smallest of them.
 QUENCH_FROM = 0.85
@@ -70,6 +72,7 @@ class Recipe(NamedTuple):
 
 
 MANY = Recipe((0.1, 0.001), (4.0, 0.05), (0.02, 0.0002), (STRICT, STRICT), 0.05, 0)
+SOME = MANY._replace(lack_price=(2.0, 2000.0))
 FEW = Recipe((0.2, 0.02), (1.5, 0.02), (0.02, 0.0005), (2.0, 2000.0), 0.05, 2)
 
 
@@ -114,8 +117,15 @@ class Schedule:
 def schedule(tables: states.Tables) -> Schedule:
     """Returns the schedule that fits the weights and the sizes of an instance."""
     weight = float(np.mean(np.maximum(tables.amount[:-1], 0).sum(axis=1)))
-    few = len(tables.process) <= FEW_OF_MACHINE * len(tables.ceiling)
-    return Schedule(weight=max(1.0, weight), recipe=FEW if few else MANY)
+    of_machine = len(tables.process) / len(tables.ceiling)
+    return Schedule(weight=max(1.0, weight), recipe=recipe_for(of_machine))
+
+
+def recipe_for(of_machine: float) -> Recipe:
+    """Returns how instances with so many processes a machine are cooled."""
+    if of_machine <= FEW_OF_MACHINE:
+        return FEW
+    return SOME if of_machine <= SOME_OF_MACHINE else MANY
 
 
 def _between(ends: tuple[float, float], share: float) -> float:

@@ -38,7 +38,10 @@ def quiet_weekends(seed: int = 1) -> Vector:
 def said(values: Vector, end: int, seed: int = 1, horizon: int = 48) -> Vector:
     learned = patches.fit([(values, end)], seed=seed)
     origins, horizons = np.full(horizon, end), np.arange(1, horizon + 1)
-    return learned.predict(values[:end], origins, horizons, rows(values[:end], origins, horizons))
+    told: Vector = learned.predict(
+        values[:end], origins, horizons, rows(values[:end], origins, horizons)
+    )
+    return told
 
 
 @pytest.mark.slow
