@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
+from engine.model import deciding
 from engine.model.alarms import SuperAlarm
 from engine.model.errors import UnreachableError
 
@@ -72,4 +73,5 @@ def message_of(group: SuperAlarm) -> dict[str, Any]:
         if likely is None
         else {"kind": likely.kind.value, "title": likely.title, "belief": round(likely.belief, 2)},
         "settle": "" if likely is None else likely.settle,
+        "undecided": deciding.undecided(group),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from alarms.notification.files import message_of
-from engine.model import documents
+from engine.model import deciding, documents
 from engine.model.alarms import SuperAlarm, SuperAlarmState
 from engine.model.messages import Message
 
@@ -72,6 +72,9 @@ def text_of(message: Message, link: str = "") -> str:
         lines += [f"  for: {evidence}" for evidence in likely.evidence_for[:2]]
         if likely.settle:
             lines.append(f"  settle: {likely.settle}")
+    undecided = deciding.undecided(group)
+    if undecided:
+        lines.append(f"Berth does nothing by itself about this cause: {undecided}")
     if group.pipelines:
         lines.append(f"Harmed or at risk: {', '.join(group.pipelines)}")
     if group.owner:

@@ -8,6 +8,7 @@ from api.messages.context import Context, Past, Risk, SplitHint
 from api.report import phrases, words
 from api.report.hands import precision_text
 from api.report.tables import Style, paragraph
+from engine.model import deciding
 from engine.model.alarms import Alarm, Cause, Coming, Event, SuperAlarm
 from engine.model.checks import Checked
 from engine.model.feedback import CheckFeedback, Feedback
@@ -119,6 +120,26 @@ def next_step(causes: Sequence[Cause]) -> list[str]:
         return ["none of them is left: begin with the first alarm"]
     order = " then ".join(str(number) for number in left)
     return [f"begin with {order}" if len(left) == 1 else f"begin with {order}, one after the other"]
+
+
+def undecided(group: SuperAlarm, style: Style) -> list[str]:
+    """Return why Berth does nothing by itself about the likely cause, and what settles it."""
+    text = undecided_text(group)
+    return [paragraph(f"  {text}", style, indent="  ")] if text else []
+
+
+def undecided_text(group: SuperAlarm) -> str:
+    """Return why Berth does nothing by itself about the likely cause, "" where it may."""
+    likely, why = group.likely, deciding.undecided(group)
+    if likely is None or not why:
+        return ""
+    text = f"Berth does nothing by itself about its likely cause: {why}"
+    if likely.settled is not None or not likely.settle:
+        return text
+    check = likely.check
+    if check is not None and likely.checked is None:
+        text += f"; its check ({check.kind.value}) is under way"
+    return f"{text}; to settle it: {likely.settle}"
 
 
 def if_nothing_is_done(risks: Sequence[Risk], zone: str, now: float) -> str:

@@ -110,7 +110,7 @@ def super_alarm_text(
         ("Likely cause", causes or ["  not known yet: it is being looked for"]),
         ("What changed before", alarm_parts.changes(around.changes, group, style, now)),
         ("What it may harm", alarm_parts.radius(around.risks, style, now)),
-        ("What was done", _done(done, style, now)),
+        ("What was done", [*_done(done, style, now), *alarm_parts.undecided(group, style)]),
         (
             f"Why these {alarms} are one" if len(group.alarms) > 1 else "Why it stands alone",
             [

@@ -87,6 +87,7 @@ class AlarmPages:
             headline=alarm_views.headline(group, around, now),
             likely=alarm_parts.likely(group),
             check_judged=alarm_parts.check_judged,
+            undecided=alarm_parts.undecided_text(group),
             next_step=alarm_parts.next_step(alarm_parts.likely(group)),
             reach=reaches.reach(group),
             missed=alarm_parts.if_nothing_is_done(around.risks, "UTC", now),

@@ -164,6 +164,7 @@ class SuperAlarm:
     acknowledged_until: when it calls people again unless it is over; None while nobody has it.
     owner: who has it.
     checks: what Berth looked at itself, oldest first; one for each kind and subject.
+    act_above: the belief in its likely cause that policy wants before Berth acts; 0: not known.
     normal_at: when it closed by itself, since every signal was normal; None while it is open, and
         where a person or another super-alarm closed it.
     times: how often it came, this time included; earlier: the newest times before this one.
@@ -190,6 +191,7 @@ class SuperAlarm:
     owner: str = ""
     note: str = ""
     checks: tuple[Checked, ...] = ()
+    act_above: float = 0.0
     normal_at: float | None = None
     times: int = 1
     reopened_at: float = 0.0

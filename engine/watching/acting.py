@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from engine.model import documents
+from engine.model import deciding, documents
 from engine.model.alarms import (
     Action,
     ActionKind,
@@ -68,7 +68,9 @@ class Acting:
     def _act(self, group: SuperAlarm) -> bool:
         cause = group.likely
         policy = self._desk.policy
-        if cause is None or cause.belief < policy.act_above or cause.settled is False:
+        if cause is None or cause.settled is False:
+            return False
+        if deciding.believed(group, cause) < policy.act_above:
             return False
         if cause.settled is not True and not self._lasts(group):
             return False

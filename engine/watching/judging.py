@@ -161,7 +161,8 @@ class Judging:
         if not group.causes or (has_news and not self._is_acting(group)):
             causes = self._causes(group)
             if group != before or not _are_alike(causes, group.causes):
-                group = dataclasses.replace(group, causes=causes)
+                bound = self._desk.policy.act_above
+                group = dataclasses.replace(group, causes=causes, act_above=bound)
         if not is_abnormal and self._is_over(group, now):
             return returning.over(group, now)
         until = group.silenced_until

@@ -10,6 +10,7 @@ import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 
+from engine.model import deciding
 from engine.model.alarms import Action, ActionKind, ActionState, SuperAlarm, SuperAlarmState
 from engine.model.errors import FinalError, RetryableError
 from engine.model.records import ABSENT, ACTIONS, SUPER_ALARMS, Put, Stored
@@ -98,11 +99,13 @@ def _ways(count: int) -> str:
 def gist_of(group: SuperAlarm) -> dict[str, Scalar]:
     """Return what a new message is worth: severity, state, cause, and a doubling of alarms.
 
-    Also that it came again, which may be before anybody was told that it was over.
+    Also that it came again, which may be before anybody was told that it was over, and that no
+    cause is believed enough to be acted upon, which leaves it to people.
     """
     likely = group.likely
     return {
         **({} if group.times == 1 else {"times": group.times}),
+        **({"undecided": True} if deciding.undecided(group) else {}),
         "severity": group.severity.value,
         "state": group.state.value,
         "cause": "" if likely is None else f"{likely.kind.value} {likely.subject}",

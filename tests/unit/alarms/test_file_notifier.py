@@ -41,3 +41,10 @@ def test_a_message_names_the_cause() -> None:
     message = files.message_of(dataclasses.replace(group(), causes=(cause,)))
     assert message["cause"] == {"kind": "data", "title": "t", "belief": 0.88}
     assert message["settle"] == "look"
+    assert message["undecided"] == ""
+
+
+def test_a_message_says_that_a_cause_is_not_believed_enough() -> None:
+    cause = Cause(kind=CauseKind.DATA, subject="s", title="t", belief=0.52)
+    weak = dataclasses.replace(group(), causes=(cause,), act_above=0.6)
+    assert files.message_of(weak)["undecided"] == "the belief in it, 0.52, is below 0.6"

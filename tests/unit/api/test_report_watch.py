@@ -92,10 +92,6 @@ def test_the_page_answers_in_the_order_of_the_first_minutes() -> None:
     assert places == sorted(places)
 
 
-def page_of(*causes: alarms.Cause, **changes: object) -> str:
-    return super_alarms.super_alarm_text(replace(GROUP, causes=causes, **changes), now=NOW)
-
-
 CHECK = Check(kind=CheckKind.CLUSTER, subject="cluster:c", since=NOW)
 CHECKED = Checked(
     kind=CheckKind.CLUSTER,
@@ -105,6 +101,45 @@ CHECKED = Checked(
     at=NOW,
     took_seconds=0.4,
 )
+
+
+def page_of(*causes: alarms.Cause, **changes: object) -> str:
+    return super_alarms.super_alarm_text(replace(GROUP, causes=causes, **changes), now=NOW)
+
+
+def test_what_is_not_believed_enough_says_so_and_what_settles_it() -> None:
+    weak = replace(CAUSE, belief=0.5978, settled=None, check=CHECK)
+    page = " ".join(page_of(weak, act_above=0.6).split())
+    assert "nothing yet Berth does nothing by itself about its likely cause: the belief" in page
+    assert "0.59, is below 0.6; its check (ask whether the cluster answers) is under way" in page
+    assert "to settle it: look at a raw record" in page
+
+
+@pytest.mark.parametrize(
+    ("cause", "changes", "said"),
+    [
+        (replace(CAUSE, belief=0.6, settled=None), {"act_above": 0.6}, ""),
+        (replace(CAUSE, belief=0.1, settled=None), {}, ""),
+        (
+            replace(CAUSE, belief=0.1, settled=None),
+            {"act_above": 0.6, "state": alarms.SuperAlarmState.RESOLVED},
+            "",
+        ),
+        (replace(CAUSE, settled=False), {"act_above": 0.6}, "it is ruled out"),
+        (
+            replace(CAUSE, belief=0.1, settled=None, settle="", check=CHECK, checked=CHECKED),
+            {"act_above": 0.6},
+            "the belief in it, 0.10, is below 0.6",
+        ),
+    ],
+)
+def test_what_may_be_acted_upon_needs_no_reason(
+    cause: alarms.Cause, changes: dict[str, object], said: str
+) -> None:
+    page = " ".join(page_of(cause, **changes).split())
+    told = "Berth does nothing by itself about its likely cause:"
+    assert (told in page) == bool(said)
+    assert f"{told} {said} Why it" in page or not said
 
 
 def test_a_check_is_to_come_or_told_with_its_result() -> None:

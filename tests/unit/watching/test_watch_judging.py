@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from engine.model import deciding
 from engine.model.alarms import Action, ActionKind, ActionState, Event, SuperAlarmState
 from engine.model.errors import ConflictError, NotFoundError, RefusedError
 from engine.model.identifiers import SuperAlarmId
@@ -75,6 +76,19 @@ def test_causes_that_changed_are_stored(world: World, news: Callable[[World], No
     world.causes.answer = (dataclasses.replace(LOST, belief=0.5),)
     news(world)
     assert world.groups()[0].causes[0].belief == 0.5
+
+
+def test_people_are_told_when_a_cause_falls_below_what_acting_needs(world: World) -> None:
+    world.causes.answer = (dataclasses.replace(LOST, belief=0.7, settled=None),)
+    world.measure(500.0, gauge)
+    assert not deciding.undecided(world.notifier.told[-1])
+    world.causes.answer = (dataclasses.replace(LOST, belief=0.5, settled=None),)
+    told = len(world.notifier.told)
+    measured_elsewhere(world)
+    assert deciding.undecided(world.notifier.told[-1]) == "the belief in it, 0.50, is below 0.6"
+    assert len(world.notifier.told) == told + 1
+    world.watcher.step()
+    assert len(world.notifier.told) == told + 1
 
 
 def test_causes_are_looked_for_again_only_when_something_is_new(world: World) -> None:

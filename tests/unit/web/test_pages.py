@@ -96,6 +96,18 @@ def test_a_resolved_super_alarm_can_only_be_judged(
     assert "All is well" in browser.get("/").text
 
 
+def test_a_super_alarm_whose_cause_is_not_believed_enough_says_so(
+    filled: Ledger, browser: TestClient, group: alarms.SuperAlarm
+) -> None:
+    cause = dataclasses.replace(group.causes[0], belief=0.5, settled=None, settle="look at it")
+    weak = dataclasses.replace(group, causes=(cause,), act_above=0.6)
+    filled.commit("test.weak", [records.Put(records.SUPER_ALARMS, weak)])
+    text = browser.get("/alarms/SA-1").text
+    said = "about its likely cause: the belief in it, 0.50, is below 0.6; to settle it: look at it."
+    assert said in text
+    assert "no policy asks for an action" not in text
+
+
 def test_a_super_alarm_of_nothing_known_is_still_a_page(
     filled: Ledger, browser: TestClient, group: alarms.SuperAlarm
 ) -> None:

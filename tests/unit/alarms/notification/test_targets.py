@@ -123,6 +123,16 @@ def test_an_incoming_webhook_of_slack_is_told_calls_and_what_comes_again(server:
     assert len(server.seen) == 3
 
 
+def test_a_message_says_that_nothing_is_done_below_the_belief_that_it_takes(
+    server: Server,
+) -> None:
+    weak = dataclasses.replace(MESSAGE.group, act_above=0.95)
+    hook = channel(ChannelKind.WEBHOOK, server.url)
+    target_of(hook).send(dataclasses.replace(MESSAGE, group=weak))
+    said = "Berth does nothing by itself about this cause: the belief in it, 0.90, is below 0.95"
+    assert said in server.seen[0][2]["text"]
+
+
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
