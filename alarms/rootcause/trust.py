@@ -34,13 +34,14 @@ WEIGHTS: Mapping[CheckKind, float] = MappingProxyType(
 SETTLING = frozenset(
     {
         CheckKind.CLUSTER,
-        CheckKind.QUALITY,
         CheckKind.REQUESTS,
         CheckKind.ROLL_BACK,
         CheckKind.RETRAINING,
     }
 )
-"""Kinds after which there is nothing left to ask; others only make a cause more or less likely."""
+"""Kinds after which there is nothing left to ask; others only make a cause more or less likely.
+
+Quality that fell at a deployment may be a dip that passes, or inputs that moved with it."""
 SETTLES_FROM = 0.9
 """As long as their verdicts are believed to be right so often."""
 BY_HAND_VERDICTS = 10.0

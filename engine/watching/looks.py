@@ -14,6 +14,7 @@ from engine.model.records import DEPLOYMENTS, PLANS, RUNS, SIGNALS, TASK_RUNS, t
 from engine.model.signals import Signal
 from engine.model.specs import PipelineSpec, TaskSpec
 from engine.ports import Clock, Ledger
+from engine.watching import falling, lasting
 
 Answer = tuple[Verdict, str]
 HOUR_SECONDS = 3_600.0
@@ -87,7 +88,10 @@ class StoreLooks:
         return (Verdict.DENIES if 1 / SAME <= ratio <= SAME else Verdict.OPEN), told
 
     def quality(self, check: Check) -> Answer:
-        """Compare the share of right answers, by labels that came late, around a deployment."""
+        """Compare the share of right answers, by labels that came late, around a deployment.
+
+        Where it surely fell at another time it says nothing: labels may come so late.
+        """
         pipeline = check.subject.partition(":")[2]
         stored = self._ledger.get(DEPLOYMENTS, pipeline)
         if stored is None or stored.value.swapped_at is None:
@@ -96,8 +100,9 @@ class StoreLooks:
         # The newest deployment may be another one, that came later or undid it.
         is_undone = any(one.digest == stored.value.serving for one in stored.value.served[:-1])
         until = stored.value.swapped_at if is_undone else self._clock.now()
-        before = pooled(self.values(series, check.since - self._hour_seconds, check.since))
-        after = pooled(self.values(series, check.since, until))
+        earlier = self.values(series, check.since - self._hour_seconds, check.since)
+        later = self.values(series, check.since, until)
+        before, after = pooled(earlier), pooled(later)
         if before is None or after is None:
             return Verdict.OPEN, "no labelled records are known on one side of the deployment"
         (was, trials_before), (now, trials_after) = before, after
@@ -109,8 +114,19 @@ class StoreLooks:
             f"{was:.3f} of {trials_before:.0f} were in the hour before ({deviations:+.1f} sd worse)"
         )
         if was - now >= LOSS_POINTS and deviations >= SURE:
-            return Verdict.CONFIRMS, told
+            fell_at = falling.elsewhere([*earlier, *later], check.since)
+            if fell_at is None:
+                return Verdict.CONFIRMS, told
+            apart = (fell_at - check.since) / 60.0
+            side = "after" if apart > 0 else "before"
+            return Verdict.OPEN, f"{told}, but they fell {abs(apart):.0f} min {side} it"
         return (Verdict.DENIES if was - now < LOSS_POINTS / 2 else Verdict.OPEN), told
+
+    def failing(self, check: Check) -> float | None:
+        """Return the part of a model's newest requests since a time that failed, or None."""
+        newest = self.newest(f"{check.subject}|errors_share")
+        found = pooled([one for one in newest if one.at >= check.since][: lasting.NEWEST])
+        return None if found is None else found[0]
 
     def configuration(self, check: Check) -> Answer:
         """Compare the newest run's configuration with that of the last one that succeeded."""

@@ -242,13 +242,44 @@ class TestGolden:
         parts.ledger.commit("test", [Put(DEPLOYMENTS, deployment)])
 
     @pytest.mark.network
-    def test_right_answers_deny_and_wrong_ones_confirm(
+    @pytest.mark.parametrize(
+        ("shares", "verdict"),
+        [((0.1, 0.95), Verdict.DENIES), ((0.95, 0.3), Verdict.OPEN), ((), Verdict.OPEN)],
+    )
+    def test_right_answers_deny_only_where_most_requests_fail(
+        self,
+        parts: Parts,
+        looks: EngineChecks,
+        tmp_path: Path,
+        endpoint: str,
+        shares: tuple[float, ...],
+        verdict: Verdict,
+    ) -> None:
+        self.serves(parts, tmp_path / "image", endpoint)
+        asked = self.ASKED
+        signals = [
+            Signal(
+                name="errors_share",
+                layer=Layer.SERVING,
+                subject=asked.subject,
+                at=asked.since + number * 4 + part,
+                value=share,
+                weight=100.0,
+            )
+            for number, share in enumerate(shares)
+            for part in range(4)
+        ]
+        parts.ledger.commit("test", [Put(SIGNALS, signal) for signal in signals])
+        found, message = looks.look(asked)
+        assert found is verdict
+        assert message.startswith("2 example requests are answered right")
+
+    @pytest.mark.network
+    def test_wrong_answers_confirm(
         self, parts: Parts, looks: EngineChecks, tmp_path: Path, endpoint: str
     ) -> None:
         self.serves(parts, tmp_path / "image", endpoint)
-        found, message = looks.look(self.ASKED)
-        assert found is Verdict.DENIES
-        assert message.startswith("2 example requests are answered right")
+        looks.look(self.ASKED)
         assert _Server.asked == [[1.0, 1.0, 2.0, None]], "in the units in which requests arrive"
         _Server.labels = (1, 1)
         assert looks.look(self.ASKED)[0] is Verdict.CONFIRMS

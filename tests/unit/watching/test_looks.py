@@ -167,6 +167,18 @@ class TestQuality:
         measured(world, "quality", [(NOW - 500.0 + i, after) for i in range(5)], weight)
         assert looks.quality(self.CHECK)[0] is verdict
 
+    @pytest.mark.parametrize(("fell_at", "side"), [(-300.0, "before"), (300.0, "after")])
+    def test_what_fell_at_another_time_says_nothing(
+        self, world: World, looks: StoreLooks, fell_at: float, side: str
+    ) -> None:
+        began = NOW - 600.0
+        self.deployed(world, began)
+        values = [(began + at, 0.9 if at < fell_at else 0.6) for at in range(-595, 600, 10)]
+        measured(world, "quality", values, 100.0)
+        verdict, message = looks.quality(self.CHECK)
+        assert verdict is Verdict.OPEN
+        assert message.endswith(f"but they fell 5 min {side} it")
+
     @pytest.mark.parametrize("then", ["sha256:0", "sha256:2"])
     def test_a_later_deployment_does_not_hide_it(
         self, world: World, looks: StoreLooks, then: str
