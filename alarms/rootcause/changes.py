@@ -51,10 +51,10 @@ def _is_cleared(facts: Facts, event: Event) -> bool:
 
 
 def hypotheses(facts: Facts, day_seconds: float) -> list[Hypothesis]:
-    """Return the changes before the first alarm that touch what alarms, the newest first.
+    """Return the changes before the first alarm that touch what alarms, a deployment first.
 
-    Of each kind it is the one nearest to the begin of the trouble: what alarms late may have been
-    set back by then.
+    A deployment can be undone, which tells whether it was the cause. Of each kind it is the one
+    nearest to the begin of the trouble: what alarms late may have been set back by then.
     day_seconds: within which one change of a thing is usual.
     """
     touching = _touching(facts)
@@ -63,8 +63,7 @@ def hypotheses(facts: Facts, day_seconds: float) -> list[Hypothesis]:
         _nearest(facts, [e for e in touching if (e.kind in CODE) is is_code], every_seconds)
         for is_code in (True, False)
     )
-    events = sorted(filter(None, nearest), key=lambda event: (-event.at, event.event_id))
-    return [_change(facts, event, every_seconds) for event in events]
+    return [_change(facts, event, every_seconds) for event in nearest if event is not None]
 
 
 def _nearest(facts: Facts, events: Sequence[Event], every_seconds: float) -> Event | None:
@@ -92,8 +91,11 @@ def is_change(event: Event) -> bool:
 
 
 def weight_of(facts: Facts, event: Event, every_seconds: float) -> float:
-    """Return how much its closeness to the begin of the trouble speaks for a change."""
-    lag = abs(facts.began_at() - event.at)
+    """Return how much its closeness to the begin of the trouble speaks for a change.
+
+    A change that is closer than values are apart is no closer than others within that time.
+    """
+    lag = max(abs(facts.began_at() - event.at), facts.apart_seconds())
     chance = -math.expm1(-max(lag, 1e-3 * every_seconds) / every_seconds)
     return min(WEIGHT_MOST, -PART * math.log(chance))
 

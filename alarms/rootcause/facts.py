@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Iterable, Sequence
@@ -126,7 +127,20 @@ class Facts:
 
     def began_at(self) -> float:
         """Return when the first alarm's trouble began."""
-        return self.onset(min(self.alarms, key=lambda alarm: (alarm.at, alarm.alarm_id)))
+        return self.onset(self._first())
+
+    def apart_seconds(self) -> float:
+        """Return how far values of what alarmed first are apart: the trouble began in such a time.
+
+        The median of the newest; 0 where its values are not known.
+        """
+        times = [signal.at for signal in self._by_series.get(self._first().series, [])]
+        times = times[-ONSET_VALUES:]
+        gaps = [later - at for at, later in itertools.pairwise(times)]
+        return statistics.median(gaps) if gaps else 0.0
+
+    def _first(self) -> Alarm:
+        return min(self.alarms, key=lambda alarm: (alarm.at, alarm.alarm_id))
 
     def ratio(self, series: str, since: float) -> float | None:
         """Return the median of the few since a time against the few before; None where unknown.

@@ -71,6 +71,30 @@ def test_a_roll_back_that_changed_nothing_makes_way_for_the_model() -> None:
     assert causes[CauseKind.CODE].checked == checked(CheckKind.ROLL_BACK, Verdict.DENIES)
 
 
+def test_a_change_of_the_same_moment_hides_no_deployment() -> None:
+    """Values tell when it began as well as they are apart: of changes within that none is nearer.
+
+    The deployment comes first then, since it can be undone.
+    """
+    values = [
+        Signal(
+            name="quality", layer=Layer.SERVING, subject="model:heart", at=10.0 * at, value=value
+        )
+        for at, value in enumerate([0.9] * 9 + [0.6, 0.6])
+    ]
+    fell = dataclasses.replace(
+        alarm("quality", 100.0, pipeline="heart"),
+        series="model:heart|quality",
+        subject="model:heart",
+        signal="quality",
+    )
+    deployed = dataclasses.replace(DEPLOYED, at=81.0)
+    changed = dataclasses.replace(DEPLOYED, event_id="c", kind="configuration", at=89.9)
+    first, second, *_ = HypothesisTree().causes(group(fell), values, [deployed, changed])
+    assert (first.kind, second.kind) == (CauseKind.CODE, CauseKind.CONFIGURATION)
+    assert first.belief == second.belief
+
+
 def test_a_roll_back_that_helped_settles_it() -> None:
     causes = found(checked(CheckKind.ROLL_BACK, Verdict.CONFIRMS))
     assert causes[CauseKind.CODE].settled is True
