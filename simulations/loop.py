@@ -1,9 +1,9 @@
 """The whole watch loop over several pipelines with faults: what is believed and what is done.
 
-Product code throughout: detector with drift triggers, grouper, cause finder, guards and policy,
-`Watcher`, and the store in memory; only signals are drawn and the clock is virtual. Retrainings
-and re-plans that are asked for are carried out some windows later, roll-backs by dispatching's own
-code at once, so that the loop closes.
+Product code throughout: detector with drift triggers, grouper, cause finder, checks, guards and
+policy, `Watcher`, and the store in memory; only signals and what machines answer to checks are
+drawn, and the clock is virtual. Retrainings and re-plans that are asked for are carried out some
+windows later, roll-backs by dispatching's own code at once, so that the loop closes.
 """
 
 from __future__ import annotations
@@ -31,8 +31,11 @@ from engine.testing.clocks import ManualClock
 from engine.testing.fakes import InstantModelServer, MemoryArtifacts
 from engine.testing.world import FixedConditions
 from engine.watching import Watcher, WatchPolicy
+from engine.watching import desk as watch_desk
+from engine.watching.checking import Checking
 from simulations import faults, pipelines
 from simulations.causes import Queue
+from simulations.checks import WorldChecks
 from simulations.deployments import RollBack, Served
 from simulations.ledger import MemoryLedger
 from simulations.pipelines import WINDOW_SECONDS, Pipeline
@@ -88,6 +91,7 @@ class World:
         self._ledger = MemoryLedger()
         self._queue = Queue()
         self._due: dict[str, int] = {}
+        self._down: set[str] = set()
         specs = [Put(PIPELINES, _spec(one.name)) for one in self.pipelines]
         self._ledger.commit("simulation.pipelines", specs)
         term = begin_term(self._ledger, self._clock, "simulation")
@@ -106,6 +110,22 @@ class World:
             policy=_policy(),
             term=term,
         )
+        self._checking = Checking(
+            watch_desk.Desk(self._ledger, self._clock, _policy(), term),
+            WorldChecks(
+                self._ledger,
+                self._clock,
+                np.random.default_rng([seed, 34]),
+                clock_factor=CLOCK_FACTOR,
+                is_lost=self._down.__contains__,
+                failing=self._failing,
+            ),
+        )
+
+    def _failing(self, pipeline: str) -> float:
+        """Return the part of a pipeline's requests that the image that serves lets fail."""
+        (one,) = (each for each in self.pipelines if each.name == pipeline)
+        return one.fault.share if one.is_broken else 0.0
 
     def _desk(self, term: Term) -> Desk:
         """Return what dispatching works with: servers that swap at once, nothing to start."""
@@ -138,22 +158,25 @@ class World:
 
     def _step(self, window: int) -> None:
         now = self._clock.now()
-        down = {
+        self._down.clear()
+        self._down |= {
             one.cluster
             for one in self.pipelines
             if one.fault.name == "lost cluster" and one.fault.part(window) > 0
         }
-        found: list[Signal] = self._machines(now, down)
+        found = self._machines(now)
         for one in self.pipelines:
             if window == 0:
                 found += one.references(now)
             self._change(one, window)
-            if one.cluster not in down or one.is_cured:
+            if one.cluster not in self._down or one.is_cured:
                 found += one.window(window, now)
             elif window == one.fault.begins:
                 found.append(_killed(one, now))
         self._queue.signals += found
         self._watcher.step()
+        while self._checking.step():
+            pass
         self._carry_out(window)
         self.roll_backs += self._served.carry_out()
 
@@ -166,14 +189,14 @@ class World:
                 self._served.change(one.name, each)
         one.is_broken = self._served.is_broken(one.name)
 
-    def _machines(self, now: float, down: set[str]) -> list[Signal]:
+    def _machines(self, now: float) -> list[Signal]:
         return [
             Signal(
                 name="reachable",
                 layer=Layer.MACHINE,
                 subject=f"cluster:{name}",
                 at=now,
-                value=float(name not in down),
+                value=float(name not in self._down),
                 labels={"cluster": name},
             )
             for name in self._clusters
