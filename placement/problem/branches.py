@@ -12,7 +12,7 @@ import heapq
 import itertools
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from engine.model.specs import Join, PipelineSpec, TaskSpec
@@ -77,10 +77,7 @@ def in_order(tasks: Sequence[TaskSpec]) -> list[TaskSpec]:
     """Return tasks so that each stands after its upstream tasks, else as they were written."""
     place = {task.name: index for index, task in enumerate(tasks)}
     waits = [{place[name] for name in task.after if name in place} for task in tasks]
-    followers: list[list[int]] = [[] for _ in tasks]
-    for index, before in enumerate(waits):
-        for upstream in before:
-            followers[upstream].append(index)
+    followers = _followers(waits)
     ready = [index for index, before in enumerate(waits) if not before]
     ordered: list[TaskSpec] = []
     while ready:
@@ -94,6 +91,15 @@ def in_order(tasks: Sequence[TaskSpec]) -> list[TaskSpec]:
         stuck = [task.name for task, before in zip(tasks, waits, strict=True) if before]
         raise ValueError(f"the tasks {stuck!r} wait for each other")
     return ordered
+
+
+def _followers(waits: Sequence[Set[int]]) -> list[list[int]]:
+    """Return the tasks that wait for each task, from those that each waits for."""
+    followers: list[list[int]] = [[] for _ in waits]
+    for index, before in enumerate(waits):
+        for upstream in before:
+            followers[upstream].append(index)
+    return followers
 
 
 def _condition(task: TaskSpec) -> tuple[str, str] | None:

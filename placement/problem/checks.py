@@ -7,6 +7,7 @@ from forecasters.
 from __future__ import annotations
 
 import difflib
+import graphlib
 import itertools
 import math
 from collections import Counter
@@ -156,28 +157,13 @@ def _circle(pipeline: PipelineSpec) -> list[str]:
 
     Empty when there are none.
     """
-    waits = {str(task.name): [str(name) for name in task.after] for task in pipeline.tasks}
-    followers: dict[str, list[str]] = {name: [] for name in waits}
-    for name, after in waits.items():
-        for before in {*after} & waits.keys():
-            followers[before].append(name)
-    left = {name: len({*after} & waits.keys()) for name, after in waits.items()}
-    free = [name for name, count in left.items() if count == 0]
-    for name in free:  # grows as those are found that wait for nobody left
-        del left[name]
-        for follower in followers[name]:
-            left[follower] -= 1
-            if left[follower] == 0:
-                free.append(follower)
-    if not left:
-        return []
-    # Everybody left waits for somebody left: going back along the waits must meet itself.
-    trail = [next(iter(left))]
-    for _ in range(len(left)):
-        before = next(name for name in waits[trail[-1]] if name in left)
-        if before in trail:
-            return trail[trail.index(before) :][::-1]
-        trail.append(before)
+    names = {str(task.name) for task in pipeline.tasks}
+    waits = {str(task.name): [n for n in task.after if n in names] for task in pipeline.tasks}
+    try:
+        graphlib.TopologicalSorter(waits).prepare()
+    except graphlib.CycleError as error:
+        circle: list[str] = error.args[1]
+        return circle[1:]  # its first task comes again at its end
     return []
 
 
