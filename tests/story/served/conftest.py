@@ -38,9 +38,10 @@ def story(told: Story) -> Iterator[Story]:
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[playwright.Browser]:
-    path = os.environ.get("BERTH_CHROMIUM") or shutil.which("chromium")
+    programs = map(shutil.which, ("chromium-headless-shell", "chromium"))
+    path = os.environ.get("BERTH_CHROMIUM") or next(filter(None, programs), None)
     if path is None:
-        pytest.skip("there is no chromium on this machine: apt-get install chromium")
+        pytest.skip("there is no chromium on this machine: apt-get install chromium-headless-shell")
     with playwright.sync_playwright() as driver:
         playwright.expect.set_options(timeout=PATIENCE_MS)
         browser = driver.chromium.launch(
