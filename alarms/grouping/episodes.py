@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -22,8 +23,10 @@ class Reason(StrEnum):
     SENT_AGAIN = "this very firing was received before"
     ONSET = "alarms of the event before began to fire again: a new event"
     BRIDGE = "an alert names entities of both"
+    RECURRENCE = "one of its own alarms fired again soon: the event goes on"
     UNUSUAL = "an alarm fired that seldom does: an event"
     OVER = "none of its own alarms fired for longer than the gap"
+    ELAPSED = "the time in which it may have followed from a turning point is over"
     SILENCE = "nothing fired for longer than the gap"
 
 
@@ -36,6 +39,7 @@ class Step(StrEnum):
     SPLIT = "split"
     MERGED = "merged"
     CLOSED = "closed"
+    RESUMED = "resumed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,22 +66,33 @@ class Unusual:
     """What an event is among everyday alarms (`events`).
 
     Attributes:
-        is_rare: Whether a rare alarm began it, not merely an unusual one.
         own_at: When the newest of its own alarms fired.
         alarms: Fingerprints of its own alarms.
+        names: Their names.
+        entities: Numbers of the entities that they fired on.
+        is_turn: Whether it is a turning point (`aftermath`).
         stretch: The stretch of everyday alarms that goes on after it.
     """
 
-    is_rare: bool
     own_at: float
     alarms: set[int] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
+    entities: set[int] = field(default_factory=set)
+    is_turn: bool = False
     stretch: Episode | None = None
+
+    def taken(self) -> Episode | None:
+        """Return the stretch that goes on after it, which it no longer keeps."""
+        stretch, self.stretch = self.stretch, None
+        return stretch
 
     def absorb(self, other: Unusual) -> None:
         """Take over what is known of an event that turned out to be part of this one."""
-        self.is_rare |= other.is_rare
         self.own_at = max(self.own_at, other.own_at)
         self.alarms |= other.alarms
+        self.names |= other.names
+        self.entities |= other.entities
+        self.is_turn |= other.is_turn
         self.stretch = self.stretch or other.stretch
 
 
@@ -100,6 +115,8 @@ class Episode:
         near: Numbers of the entities that it may turn out to be about.
         unusual: What it is among everyday alarms; None where it is a stretch of them, and where
             all alarms are judged alike.
+        ends_at: When it is over at the latest, with the aftermath that it is of.
+        is_gone: Whether it can not go on any more: it is part of another, or somebody closed it.
     """
 
     serial: int
@@ -117,6 +134,8 @@ class Episode:
     names: set[int] = field(default_factory=set)
     near: set[int] = field(default_factory=set)
     unusual: Unusual | None = None
+    ends_at: float = math.inf
+    is_gone: bool = False
 
     def count(self, reason: Reason, alerts: int = 1) -> None:
         """Count alerts that joined."""
@@ -126,6 +145,8 @@ class Episode:
     def absorb(self, younger: Episode) -> None:
         """Take over the counts and times of an episode that turned out to be part of this one."""
         self.newest_at = max(self.newest_at, younger.newest_at)
+        self.ends_at = min(self.ends_at, younger.ends_at)
+        younger.is_gone = True
         for reason, count in younger.because.items():
             self.count(reason, count)
         # With an event it is an event; only two stretches are a stretch.

@@ -1,46 +1,37 @@
 """Everyday alarms kept apart from events: where something always fires, a pause says little.
 
-An alarm that is news (`routine`) begins an event. For an hour after a rare one, what fires may
-follow from it: everyday alarms are one stretch then until a long pause. At other times a shorter
-one ends it. Another rare alarm ends the stretch; after one that is merely unusual it goes on.
+An alarm that is news (`routine`) begins an event. For an hour after a turning point (`aftermath`),
+what fires may follow from it: everyday alarms are one stretch then, until the hour is over, a long
+pause, or another turning point. Any other event merely interrupts it. At other times a shorter
+pause ends a stretch, and any event does.
 
 An event lasts while alarms of its own, which are not everyday ones, pause for no longer than the
-gap; everyday alarms fall into it meanwhile, and never prolong it. A rare event waits longer where
-that is short by its own pace: until so many alerts would have been expected as say that it is over.
+gap; everyday alarms fall into it meanwhile, and never prolong it. It goes on when its own alarms
+fire again soon after by its own pace, whatever was opened meanwhile (`recurrence`).
 """
 
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from collections.abc import Set
 from dataclasses import dataclass, field
 
+from alarms.grouping.aftermath import Aftermaths
 from alarms.grouping.alert import Alert
 from alarms.grouping.episodes import Episode, Reason, Unusual
 from alarms.grouping.places import Places
-from alarms.grouping.routine import Novelty, Rank
-
-AFTERMATH_SECONDS = 3_600.0
-"""What fires for so long after a rare alarm may follow from it."""
-IDLE_GAPS = 10.0
-"""At other times so many gaps end a stretch: short enough that it does not reach far back before
-an event, long enough that not every few alarms are a super-alarm."""
-MISSED_ALERTS = 20.0
-"""An event is over when, at its own pace, so many alerts would have fired in the pause,"""
-PACE_SECONDS = 10.0
-"""Where a pace is counted over so much more than was seen, since a few alerts at once are none."""
-GAPS_MOST = 5.0
-"""And never waits for longer than so many gaps."""
+from alarms.grouping.recurrence import GAPS_MOST, Recurrences
+from alarms.grouping.routine import Novelty
 
 
 @dataclass(slots=True)
 class Placed:
-    """Where an alert stands, why, and which super-alarms are over."""
+    """Where an alert stands and why; what is over by it, part of another, or goes on again."""
 
     episode: Episode
     reason: Reason
     over: list[tuple[Episode, Reason]] = field(default_factory=list)
+    merged: list[tuple[Episode, Episode]] = field(default_factory=list)
+    is_resumed: bool = False
 
 
 class Events:
@@ -49,20 +40,18 @@ class Events:
     Args:
         places: Where parts of the system are alarmed.
         gap_seconds: A longer pause of its own alarms ends an event.
-        stretch_seconds: A longer pause ends a stretch in the aftermath of a rare alarm.
+        stretch_seconds: A longer pause ends a stretch in the aftermath of a turning point.
     """
 
     def __init__(self, places: Places, *, gap_seconds: float, stretch_seconds: float) -> None:
         self._places = places
         self._gap_seconds = gap_seconds
         self._stretch_seconds = stretch_seconds
-        self._idle_seconds = min(stretch_seconds, IDLE_GAPS * gap_seconds)
-        self._rare_at: OrderedDict[int, float] = OrderedDict()
-        """When a rare alarm fired last in a part of the system, the longest ago first."""
+        self._idle_seconds = min(stretch_seconds, GAPS_MOST * gap_seconds)
+        self._aftermaths = Aftermaths()
+        self._recurrences = Recurrences(gap_seconds=gap_seconds)
 
-    def place(
-        self, alert: Alert, number: int, at: float, novelty: Novelty, together: Set[int]
-    ) -> Placed:
+    def place(self, alert: Alert, number: int, at: float, novelty: Novelty) -> Placed:
         """Return where an alert belongs.
 
         Args:
@@ -70,40 +59,32 @@ class Events:
             number: The number of its entity.
             at: When.
             novelty: What it says.
-            together: Alarms of that instant that are not everyday ones, this one among them.
         """
         placed = Placed(*self._places.place(alert, number, at))
-        episode, event = placed.episode, placed.episode.unusual
-        if event is not None:
-            pause = at - event.own_at
-            if self._is_of(episode, event, pause, novelty, together):
-                event.own_at = max(at, event.own_at)
-                event.alarms.add(alert.fingerprint)
-                return placed
-            if novelty.news is Rank.ROUTINE and pause <= self._gap_seconds:
-                return placed
-        if novelty.news is not Rank.ROUTINE:
-            return self._begun(placed, alert, at, novelty.news)
-        if event is not None:
-            placed.over += self.end(episode, at, Reason.OVER)
-            placed.episode, placed.reason = self._places.place(alert, number, at)
+        if not (novelty.is_rare and self._again(placed, alert, at)):
+            self._settle(placed, alert, number, at, novelty)
+        event = placed.episode.unusual
+        if event is not None and novelty.is_rare:
+            event.own_at = max(at, event.own_at)
+            event.alarms.add(alert.fingerprint)
+            self._aftermaths.weigh(event, alert.name, number, placed.episode.part, at)
+            if event.is_turn:
+                self._end_stretch(event, placed)
         return placed
 
     def lasts(self, episode: Episode, now: float) -> bool:
         """Return whether a pause does not end an episode."""
-        event = episode.unusual
-        if event is None:
-            rare_at = self._rare_at.get(episode.part, -math.inf)
-            is_aftermath = now - rare_at <= AFTERMATH_SECONDS
-            pause_most = self._stretch_seconds if is_aftermath else self._idle_seconds
-            return now - episode.newest_at <= pause_most
-        return now - event.own_at <= self._patience_seconds(episode, event)
+        if episode.unusual is not None:
+            return now - episode.unusual.own_at <= self._recurrences.patience_seconds(episode)
+        is_aftermath = math.isfinite(episode.ends_at)
+        pause_most = self._stretch_seconds if is_aftermath else self._idle_seconds
+        return now <= episode.ends_at and now - episode.newest_at <= pause_most
 
     def end(self, episode: Episode, now: float, reason: Reason) -> list[tuple[Episode, Reason]]:
         """Close an episode; the stretch that it interrupted goes on. Return what is over."""
         self._places.close(episode)
         over = [(episode, reason)]
-        stretch = episode.unusual.stretch if episode.unusual is not None else None
+        stretch = episode.unusual.taken() if episode.unusual is not None else None
         if stretch is not None:
             if self.lasts(stretch, now):
                 self._places.resume(stretch)
@@ -114,61 +95,72 @@ class Events:
 
     def adopt(self, episode: Episode) -> None:
         """Take an episode that was opened elsewhere for an event."""
-        episode.unusual = Unusual(is_rare=True, own_at=episode.newest_at)
+        episode.unusual = Unusual(own_at=episode.newest_at)
 
-    def _is_of(
-        self,
-        episode: Episode,
-        event: Unusual,
-        pause_seconds: float,
-        novelty: Novelty,
-        together: Set[int],
-    ) -> bool:
-        """Return whether an alert is one of an event's own."""
-        if novelty.rank is Rank.ROUTINE:
+    def _settle(
+        self, placed: Placed, alert: Alert, number: int, at: float, novelty: Novelty
+    ) -> None:
+        """Let an alert that continues no event of before stay, or stand elsewhere."""
+        episode, event = placed.episode, placed.episode.unusual
+        if event is not None and at - event.own_at <= self._wait_seconds(episode, novelty):
+            return
+        if novelty.is_news:
+            self._begin(placed, alert, at)
+        elif event is not None or at > episode.ends_at:
+            reason = Reason.ELAPSED if event is None else Reason.OVER
+            placed.over += self.end(episode, at, reason)
+            placed.episode, placed.reason = self._places.place(alert, number, at)
+        if placed.reason in {Reason.FIRST, Reason.UNUSUAL}:
+            placed.episode.ends_at = self._aftermaths.ends_at(placed.episode.part, at)
+            self._recurrences.note(placed.episode)
+
+    def _wait_seconds(self, episode: Episode, novelty: Novelty) -> float:
+        """Return after what pause of its own alarms an alert still belongs to an event."""
+        if not novelty.is_rare or novelty.is_news:
+            return self._gap_seconds
+        return max(self._gap_seconds, self._recurrences.patience_seconds(episode))
+
+    def _again(self, placed: Placed, alert: Alert, at: float) -> bool:
+        """Let an alert join an event that goes on with it; return whether there is one."""
+        before = placed.episode
+        found = self._recurrences.find(before.part, alert.fingerprint, at)
+        if found is None:
             return False
-        is_rare = novelty.news is Rank.RARE
-        if pause_seconds <= self._gap_seconds:
-            return event.is_rare or not is_rare
-        if pause_seconds > self._patience_seconds(episode, event):
-            return False
-        # What is rare begins another event by then, unless this one's alarms fire again with it.
-        return not is_rare or not event.alarms.isdisjoint(together)
-
-    def _patience_seconds(self, episode: Episode, event: Unusual) -> float:
-        if not event.is_rare:
-            return 0.0
-        pace_seconds = (event.own_at - episode.opened_at + PACE_SECONDS) / max(1, episode.alerts)
-        return min(MISSED_ALERTS * pace_seconds, GAPS_MOST * self._gap_seconds)
-
-    def _begun(self, placed: Placed, alert: Alert, at: float, news: Rank) -> Placed:
-        """Begin an event in a part of the system, whatever was alarmed there."""
-        episode, is_rare = placed.episode, news is Rank.RARE
-        if is_rare:
-            self._note_rare(episode.part, at)
-        fresh = Unusual(is_rare=is_rare, own_at=at, alarms={alert.fingerprint})
         if placed.reason is Reason.FIRST:
-            episode.unusual = fresh
-            return placed
-        begun = Placed(self._places.succeed(episode, [alert]), Reason.UNUSUAL)
-        begun.episode.unusual = fresh
-        stretch: Episode | None = episode
-        if episode.unusual is not None:
-            stretch = episode.unusual.stretch
-            self._places.close(episode)
-            begun.over.append((episode, Reason.UNUSUAL))
-        if stretch is None:
-            return begun
-        if is_rare:
-            self._places.close(stretch)
-            begun.over.append((stretch, Reason.UNUSUAL))
-        else:
-            self._places.rest(stretch)
-            fresh.stretch = stretch
-        return begun
+            self._places.close(before)
+        elif before.unusual is None and before not in found.since:
+            self._close(before, placed)
+        for each in found.since:
+            self._places.unite(found.episode, each)
+            placed.merged.append((found.episode, each))
+        placed.is_resumed = before is not found.episode
+        self._places.reopen(found.episode, at)
+        placed.episode, placed.reason = found.episode, Reason.RECURRENCE
+        return True
 
-    def _note_rare(self, part: int, at: float) -> None:
-        self._rare_at[part] = at
-        self._rare_at.move_to_end(part)
-        while at - next(iter(self._rare_at.values())) > AFTERMATH_SECONDS:
-            self._rare_at.popitem(last=False)
+    def _begin(self, placed: Placed, alert: Alert, at: float) -> None:
+        """Begin an event in a part of the system, whatever was alarmed there."""
+        before, event = placed.episode, Unusual(own_at=at)
+        if placed.reason is Reason.FIRST:
+            before.unusual = event
+            return
+        placed.episode, placed.reason = self._places.succeed(before, [alert]), Reason.UNUSUAL
+        placed.episode.unusual = event
+        if before.unusual is None:
+            event.stretch = before
+            self._places.rest(before)
+        else:
+            event.stretch = before.unusual.taken()
+            self._close(before, placed)
+        if event.stretch is not None and math.isinf(event.stretch.ends_at):
+            self._end_stretch(event, placed)
+
+    def _end_stretch(self, event: Unusual, placed: Placed) -> None:
+        """Let the stretch that an event interrupted be over."""
+        stretch = event.taken()
+        if stretch is not None:
+            self._close(stretch, placed)
+
+    def _close(self, episode: Episode, placed: Placed) -> None:
+        self._places.close(episode)
+        placed.over.append((episode, Reason.UNUSUAL))

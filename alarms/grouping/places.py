@@ -139,6 +139,22 @@ class Places:
             episode.part = self._kinship.part(episode.part)
             self._by_part.setdefault(episode.part, episode)
 
+    def unite(self, older: Episode, younger: Episode) -> None:
+        """Let a super-alarm be part of an older one."""
+        self.close(younger)
+        older.absorb(younger)
+        for name in younger.names:
+            older.names.add(name)
+            self._by_name.setdefault(name, older)
+
+    def reopen(self, episode: Episode, at: float) -> None:
+        """Let a super-alarm grow again, open or closed before."""
+        episode.newest_at = max(episode.newest_at, at)
+        self._open[episode.serial] = episode
+        self._open.move_to_end(episode.serial)
+        if episode.part >= 0:
+            self._by_part[episode.part] = episode
+
     def opened(self, group: str, part: int, at: float, newest_at: float) -> Episode:
         """Open a super-alarm; what comes next in its part belongs to it."""
         episode = Episode(
@@ -292,16 +308,11 @@ class Places:
             self._by_part[kept] = other
             return []
         older, younger = sorted((one, other), key=lambda e: (e.opened_at, e.serial))
-        self._by_part[kept] = older
         spare = younger.unusual.stretch if younger.unusual is not None else None
-        older.absorb(younger)
+        self.unite(older, younger)
+        self._by_part[kept] = older
         if spare is not None and older.unusual is not None and older.unusual.stretch is not spare:
             self.resume(spare)
-        del self._open[younger.serial]
-        self._forget(younger)
-        for name in younger.names:
-            older.names.add(name)
-            self._by_name.setdefault(name, older)
         self._open.move_to_end(older.serial)
         return [(older, younger)]
 

@@ -1,4 +1,4 @@
-"""How seldom each alarm fires: what is everyday, and what is news, by its own past.
+"""Which alarms fire seldom: what is everyday, and what is news, by their own past.
 
 An occasion is a stretch of time in which an alarm fires, however often. Counted are the occasions
 of the alarm and of all alarms of its name; older ones count less and less. Their geometric mean
@@ -13,24 +13,13 @@ import math
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 from alarms.grouping.alert import Alert
 
 RARE_SECONDS = 36_000.0
-"""An alarm is rare that has had no more than an occasion in ten hours,"""
-UNUSUAL_SECONDS = 18_000.0
-"""And unusual at no more than one in five."""
+"""An alarm is rare that has had no more than an occasion in ten hours."""
 REMEMBERED_SECONDS = 7 * 86_400.0
 """After so long an occasion counts 1/e, so that what has become routine is known as such."""
-
-
-class Rank(IntEnum):
-    """How seldom an alarm fires."""
-
-    ROUTINE = 0
-    UNUSUAL = 1
-    RARE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +27,17 @@ class Novelty:
     """What a firing says by itself.
 
     Attributes:
-        rank: How seldom its alarm fired before.
+        is_rare: Whether its alarm seldom fired before.
         is_fresh: Whether this begins an occasion; what fired a moment ago is no news again.
     """
 
-    rank: Rank
+    is_rare: bool
     is_fresh: bool
 
     @property
-    def news(self) -> Rank:
-        """Return the rank of the news it is."""
-        return self.rank if self.is_fresh else Rank.ROUTINE
+    def is_news(self) -> bool:
+        """Return whether it is news: rare, and not of a moment ago."""
+        return self.is_rare and self.is_fresh
 
 
 class Routines:
@@ -81,12 +70,8 @@ class Routines:
         before = math.sqrt(
             (1.0 + self._alarms.count(fingerprint, at)) * (1.0 + self._names.count(alert.name, at))
         )
-        rank = Rank.ROUTINE
-        if before <= max(1.0, observed_seconds / RARE_SECONDS):
-            rank = Rank.RARE
-        elif before <= observed_seconds / UNUSUAL_SECONDS:
-            rank = Rank.UNUSUAL
-        return Novelty(rank, is_fresh=not self._alarms.lasts(fingerprint, at))
+        is_rare = before <= max(1.0, observed_seconds / RARE_SECONDS)
+        return Novelty(is_rare, is_fresh=not self._alarms.lasts(fingerprint, at))
 
 
 def _faded(seconds: float) -> float:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from alarms.grouping.alert import Alert
@@ -20,12 +20,12 @@ from alarms.grouping.episodes import Change, Episode, Reason, Step
 from alarms.grouping.events import Events, Placed
 from alarms.grouping.onsets import Onsets
 from alarms.grouping.places import Places
-from alarms.grouping.routine import Novelty, Rank, Routines
+from alarms.grouping.routine import Novelty, Routines
 from engine.model.errors import Fault, InvalidInputError
 
 SENT_MOST = 200_000
 """Firings whose ids are remembered, so that one that is sent again is known."""
-EVERYDAY = Novelty(Rank.ROUTINE, is_fresh=False)
+EVERYDAY = Novelty(is_rare=False, is_fresh=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +37,8 @@ class StreamSettings:
             exporters are mostly evaluated once a minute; the default bridges one that is missed
             by half.
         stretch_seconds: Alarms that fire all day, such as those of an intrusion detector, are one
-            super-alarm while they pause for no longer; those that fire seldom open their own. 0:
-            all alarms are judged alike.
+            super-alarm for an hour after a turning point while they pause for no longer; those
+            that fire seldom open their own. 0: all alarms are judged alike.
         decide_seconds: How long it may take to see that a new event began.
         late_seconds: Alerts whose own time is further from that of their arrival are taken at
             arrival: somebody's clock is wrong.
@@ -141,6 +141,7 @@ class StreamGrouper:
         for episode in self._places.open:
             if episode.group_id == group:
                 self._onsets.forget(episode)
+                episode.is_gone = True
                 if self._events is None:
                     self._places.close(episode)
                 else:
@@ -171,22 +172,19 @@ class StreamGrouper:
         self._now = max(self._now, at)
         self._close_quiet(changes)
         fresh = [alert for alert in alerts if self._is_fresh(alert, changes)]
-        together: frozenset[int] = frozenset()
         novelties = [EVERYDAY] * len(fresh)
         if self._events is not None:
             novelties = self._routines.judge(fresh, at)
-            seldom = zip(fresh, novelties, strict=True)
-            together = frozenset(each.fingerprint for each, new in seldom if new.rank)
         parts: list[tuple[bool, Novelty, int, Alert]] = []
         for alert, novelty in zip(fresh, novelties, strict=True):
             number = self._learn(alert, changes)
             parts.append((self._places.is_unknown(number), novelty, number, alert))
         # What has known relations goes first, so that the rest has something to join; and news
         # before what is everyday, which belongs to it then.
-        parts.sort(key=lambda item: (item[0], -item[1].news, -item[1].rank))
+        parts.sort(key=lambda item: (item[0], not item[1].is_news, not item[1].is_rare))
         touched: dict[int, Episode] = {}
         for _, novelty, number, alert in parts:
-            episode = self._placed(alert, number, at, novelty, together, changes)
+            episode = self._placed(alert, number, at, novelty, changes)
             touched[episode.serial] = episode
         for episode in touched.values():
             self._judge(episode, changes)
@@ -194,17 +192,22 @@ class StreamGrouper:
     def _learn(self, alert: Alert, changes: list[Change]) -> int:
         """Learn what an alert names together; return the number of its entity."""
         number, merges = self._places.learn(alert)
+        self._merge(merges, Reason.BRIDGE, changes)
+        return number
+
+    def _merge(
+        self, merges: Iterable[tuple[Episode, Episode]], reason: Reason, changes: list[Change]
+    ) -> None:
         for older, younger in merges:
             self._onsets.merge(older, younger)
             changes.append(
                 Change(
                     step=Step.MERGED,
-                    reason=Reason.BRIDGE,
+                    reason=reason,
                     group_id=older.group_id,
                     other_id=younger.group_id,
                 )
             )
-        return number
 
     def _placed(
         self,
@@ -212,16 +215,18 @@ class StreamGrouper:
         number: int,
         at: float,
         novelty: Novelty,
-        together: Set[int],
         changes: list[Change],
     ) -> Episode:
         """Let an alert join or open a super-alarm."""
         if self._events is None:
             placed = Placed(*self._places.place(alert, number, at))
         else:
-            placed = self._events.place(alert, number, at, novelty, together)
+            placed = self._events.place(alert, number, at, novelty)
             self._close(placed.over, changes)
         episode, reason = placed.episode, placed.reason
+        if placed.is_resumed:
+            changes.append(Change(step=Step.RESUMED, reason=reason, group_id=episode.group_id))
+        self._merge(placed.merged, reason, changes)
         step = Step.OPENED if reason in {Reason.FIRST, Reason.UNUSUAL} else Step.JOINED
         if self._onsets.suspect(episode, alert):
             step, reason = Step.FOLDED, Reason.DUPLICATE
