@@ -6,9 +6,9 @@ own; the peak of memory includes the interpreter. Security: reads
 over phases and streams. These streams need shorter pauses than monitoring: what is polled is
 polled every five seconds, in whole seconds. Most of what fires is everyday noise, which is kept
 apart from events (`alarms.grouping.events`). That, both pauses and the rates were chosen in sight
-of the labels of these streams and of others of their kind (README says which, and what the rest
-gave). A phase is labelled by time, noise and all, and some show in nothing else. Compared are
-pauses alone, of five seconds and of the same length.
+of the labels of these streams and of all others of that set (README says what each gave). A phase
+is labelled by time, noise and all, and some show in nothing else. Compared are pauses alone, of
+five seconds and of the same length.
 """
 
 from __future__ import annotations
