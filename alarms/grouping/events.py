@@ -74,8 +74,9 @@ class Events:
 
     def lasts(self, episode: Episode, now: float) -> bool:
         """Return whether a pause does not end an episode."""
-        if episode.unusual is not None:
-            return now - episode.unusual.own_at <= self._recurrences.patience_seconds(episode)
+        event = episode.unusual
+        if event is not None:
+            return now - event.own_at <= self._recurrences.patience_seconds(episode, event)
         is_aftermath = math.isfinite(episode.ends_at)
         pause_most = self._stretch_seconds if is_aftermath else self._idle_seconds
         return now <= episode.ends_at and now - episode.newest_at <= pause_most
@@ -102,7 +103,7 @@ class Events:
     ) -> None:
         """Let an alert that continues no event of before stay, or stand elsewhere."""
         episode, event = placed.episode, placed.episode.unusual
-        if event is not None and at - event.own_at <= self._wait_seconds(episode, novelty):
+        if event is not None and at - event.own_at <= self._wait_seconds(episode, event, novelty):
             return
         if novelty.is_news:
             self._begin(placed, alert, at)
@@ -114,11 +115,11 @@ class Events:
             placed.episode.ends_at = self._aftermaths.ends_at(placed.episode.part, at)
             self._recurrences.note(placed.episode)
 
-    def _wait_seconds(self, episode: Episode, novelty: Novelty) -> float:
+    def _wait_seconds(self, episode: Episode, event: Unusual, novelty: Novelty) -> float:
         """Return after what pause of its own alarms an alert still belongs to an event."""
         if not novelty.is_rare or novelty.is_news:
             return self._gap_seconds
-        return max(self._gap_seconds, self._recurrences.patience_seconds(episode))
+        return max(self._gap_seconds, self._recurrences.patience_seconds(episode, event))
 
     def _again(self, placed: Placed, alert: Alert, at: float) -> bool:
         """Let an alert join an event that goes on with it; return whether there is one."""

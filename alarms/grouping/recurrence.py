@@ -24,7 +24,6 @@ GAPS_MOST = 5.0
 not reach far back before an event, and need not be each few alarms."""
 OPENED_MOST = 8
 """Super-alarms of a part that may be one event after all."""
-PARTS_MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +40,17 @@ class Recurrences:
 
     Args:
         gap_seconds: What pauses for no longer goes on anyway.
+        parts_most: Parts that are remembered; those where nothing was opened for longest are not.
     """
 
-    def __init__(self, *, gap_seconds: float) -> None:
+    def __init__(self, *, gap_seconds: float, parts_most: int = 10_000) -> None:
+        self._parts_most = parts_most
         self._wait_seconds = GAPS_MOST * gap_seconds
         self._opened: OrderedDict[int, deque[Episode]] = OrderedDict()
         """By part, the one in which something was opened longest ago first."""
 
-    def patience_seconds(self, episode: Episode) -> float:
-        """Return for how long an event waits for alarms of its own."""
-        event = episode.unusual
-        if event is None:
-            return 0.0
+    def patience_seconds(self, episode: Episode, event: Unusual) -> float:
+        """Return for how long an event, which is that episode, waits for alarms of its own."""
         pace_seconds = (event.own_at - episode.opened_at + PACE_SECONDS) / max(1, episode.alerts)
         return min(MISSED_ALERTS * pace_seconds, self._wait_seconds)
 
@@ -60,7 +58,7 @@ class Recurrences:
         """Note that a super-alarm was opened."""
         self._opened.setdefault(episode.part, deque(maxlen=OPENED_MOST)).append(episode)
         self._opened.move_to_end(episode.part)
-        if len(self._opened) > PARTS_MOST:
+        if len(self._opened) > self._parts_most:
             self._opened.popitem(last=False)
 
     def find(self, part: int, fingerprint: int, at: float) -> Recurrence | None:
@@ -75,7 +73,7 @@ class Recurrences:
                 continue
             if fingerprint not in event.alarms:
                 continue
-            if at - event.own_at <= self.patience_seconds(episode):
+            if at - event.own_at <= self.patience_seconds(episode, event):
                 since = [opened.pop() for _ in range(len(opened) - number - 1)]
                 return Recurrence(episode, event, [each for each in since if not each.is_gone])
         return None

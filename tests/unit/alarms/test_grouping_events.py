@@ -194,13 +194,34 @@ def test_an_event_goes_on_with_its_own_alarms_whatever_was_opened_meanwhile() ->
     assert {(change.group_id, change.reason) for change in resumed} == {(first, Reason.RECURRENCE)}
 
 
-def test_an_event_that_nothing_followed_goes_on_too() -> None:
-    alerts = [*attack(0), hum(8.0), firing("attack", later(0) + 70.0, "shop")]
-    slow = StreamGrouper(StreamSettings(gap_seconds=20.0, stretch_seconds=40.0))
-    slow.extend(firing("noise", at, "mail") for at in range(0, int(LEARNED_AT), STEP_SECONDS))
-    changes = slow.extend(alerts)
+def test_an_event_goes_on_though_what_was_opened_meanwhile_is_over() -> None:
+    brief = StreamGrouper(StreamSettings(gap_seconds=GAP_SECONDS, stretch_seconds=GAP_SECONDS))
+    brief.extend(firing("noise", at, "mail") for at in range(0, int(LEARNED_AT), STEP_SECONDS))
+    changes = brief.extend([*attack(0), hum(8.0), firing("attack", later(0) + 20.0, "shop")])
     assert sizes(changes) == [4]
-    assert Step.MERGED not in {change.step for change in changes}
+    assert len(brief.open) == 1
+
+
+def test_an_event_that_goes_on_ends_the_stretch_of_what_became_one_part_with_it() -> None:
+    grouper = learned()
+    attacks = [
+        firing("attack", later(0), "shop", "host-1"),
+        firing("attack again", later(0), "shop", "host-1"),
+    ]
+    again = firing("attack", later(0) + 12.0, "shop", "host-1")
+    everyday = [
+        firing("noise", later(0) - 4.0, "mail", "host-2"),
+        firing("noise", later(0) + 8.0, "shop", "host-1"),
+        firing("noise", later(0) + 8.0, "mail", "host-2"),
+        firing("noise", later(0) + 9.0, "shop", "host-1", "host-2"),
+    ]
+    changes = grouper.extend([*attacks, *everyday, again])
+    found = groups(changes)
+    assert found[again.alert_id] == found[attacks[0].alert_id]
+    assert len({found[each.alert_id] for each in everyday}) == 1
+    assert sizes(changes) == [3, 4]
+    assert Reason.UNUSUAL in closed(changes)
+    assert len(grouper.open) == 1
 
 
 def test_a_lone_alarm_that_fires_again_takes_nothing_with_it() -> None:
