@@ -12,6 +12,10 @@ with falling prices on what such a search runs out of: room, above all the room 
 processes still hold on the machines where they started. Unless machines have very many processes,
 the search also passes through assignments that lack room, at a price that rises until none is left
 (strategic oscillation, after Glover, Decision Sciences 8, 1977); only feasible ones are kept.
+
+Where the few large processes end is luck, whatever the time of a cooling. So some instances are
+cooled several times where there are steps enough: first each time anew, then, for the last third,
+warmed up from the best, which moves what stands in the way of a large process but not them all.
 """
 
 from __future__ import annotations
@@ -138,7 +142,7 @@ def reassign(
         for state, seed in zip(copies, seeds, strict=True)
     ]
     steps = _search(tables, chains, effort, clock, stop)
-    best = min(chains, key=lambda chain: int(chain.memory.marks[memories.BEST_COST]))
+    best = _best(chains)
     assignment = np.empty_like(initial)
     assignment[order] = best.memory.best
     return Outcome(
@@ -159,12 +163,20 @@ def _search(
     """Runs rounds until a limit is met; returns the steps that each chain has made."""
     plan = schedule.schedule(tables)
     pace = schedule.Pace(effort.steps, effort.seconds, clock)
-    number = 0
+    number, cooling = 0, 0
+    paced = False
     with futures.ThreadPoolExecutor(max_workers=min(effort.workers, CHAINS)) as threads:
         while (steps := pace.next_steps()) > 0 and not stop():
             progress = pace.progress()
+            if not paced and progress >= schedule.PACED_FROM:
+                plan, paced = plan.of_steps(pace.whole_steps()), True
+                pace.cut(plan.coolings)
+            if plan.number(progress) > cooling:
+                cooling = plan.number(progress)
+                if plan.rewarmed(cooling):
+                    _take_best(tables, chains)
             heat = plan.at(progress)
-            if progress >= schedule.GIVE_UP_FROM:
+            if plan.within(progress) >= schedule.GIVE_UP_FROM:
                 _give_up(tables, chains)
             running = [
                 threads.submit(_run, tables, chain, steps, plan.recipe, heat) for chain in chains
@@ -199,6 +211,19 @@ def _share(chains: list[_Chain], lack_price: float) -> None:
         if chain is not leader:
             chain.state = copy.deepcopy(leader.state)
             memories.forget_way(chain.memory)
+
+
+def _take_best(tables: states.Tables, chains: list[_Chain]) -> None:
+    """Lets every chain go on from the best that one of them remembers."""
+    best = _best(chains).memory.best
+    for chain in chains:
+        chain.state = states.state(tables, best)
+        memories.forget_way(chain.memory)
+
+
+def _best(chains: list[_Chain]) -> _Chain:
+    """Returns the chain that remembers the cheapest assignment."""
+    return min(chains, key=lambda chain: int(chain.memory.marks[memories.BEST_COST]))
 
 
 def _give_up(tables: states.Tables, chains: list[_Chain]) -> None:

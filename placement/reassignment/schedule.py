@@ -32,6 +32,14 @@ STRICT = 1e12
 LEAD_IN = 0.03
 # From this progress on a chain that still lacks room gives up and goes on from the best.
 GIVE_UP_FROM = 0.93
+# Where the large processes end is luck once a cooling has so many steps of each process: a slower
+# one ends little better in the mean, the best of several does.
+COOLING_STEPS_OF_PROCESS = 50
+# The last third of several coolings starts warm, at this progress, from the best that was found.
+REWARMED_OF_COOLINGS = 1 / 3
+REWARMED_AT = 0.5
+# From this progress on it is known how many steps there will be.
+PACED_FROM = 0.005
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +69,7 @@ class Recipe(NamedTuple):
         lack_price: See `Heat`; `STRICT` in the quench.
         ruin_share: Share of the steps that are ruins; the others are shifts, swaps and relays.
         relays: Of eight of those, see `annealing.anneal`.
+        most_coolings: How often it is cooled at most, see `Schedule.of_steps`.
     """
 
     temperature: tuple[float, float]
@@ -69,27 +78,55 @@ class Recipe(NamedTuple):
     lack_price: tuple[float, float]
     ruin_share: float
     relays: int
+    most_coolings: int
 
 
-MANY = Recipe((0.1, 0.001), (4.0, 0.05), (0.02, 0.0002), (STRICT, STRICT), 0.05, 0)
-SOME = MANY._replace(lack_price=(2.0, 2000.0))
-FEW = Recipe((0.2, 0.02), (1.5, 0.02), (0.02, 0.0005), (2.0, 2000.0), 0.05, 2)
+MANY = Recipe((0.1, 0.001), (4.0, 0.05), (0.02, 0.0002), (STRICT, STRICT), 0.05, 0, 1)
+SOME = MANY._replace(lack_price=(2.0, 2000.0), most_coolings=12)
+FEW = Recipe((0.2, 0.02), (1.5, 0.02), (0.02, 0.0005), (2.0, 2000.0), 0.05, 2, 1)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """Geometric cooling.
+    """Geometric cooling, once or several times over.
 
     Attributes:
         weight: Mean weight of a process: what it costs where all of it is above safety.
         recipe: How it is cooled.
+        processes: How many there are.
+        coolings: How often it is cooled.
     """
 
     weight: float
     recipe: Recipe
+    processes: int = 1
+    coolings: int = 1
+
+    def of_steps(self, steps: float) -> Schedule:
+        """Returns the schedule for a search of so many steps."""
+        full = steps / (COOLING_STEPS_OF_PROCESS * max(self.processes, 1))
+        return dataclasses.replace(self, coolings=int(max(1, min(full, self.recipe.most_coolings))))
+
+    def number(self, progress: float) -> int:
+        """Returns which cooling it is, from 0."""
+        return min(int(progress * self.coolings), self.coolings - 1)
+
+    def rewarmed(self, number: int) -> bool:
+        """Returns whether a cooling starts from the best, and no hotter than that can bear."""
+        return number >= self.coolings - round(self.coolings * REWARMED_OF_COOLINGS)
+
+    def within(self, progress: float) -> float:
+        """Returns the progress of the present cooling; only the first one has a lead-in."""
+        number = self.number(progress)
+        share = progress * self.coolings - number
+        if number == 0:
+            return share
+        start = REWARMED_AT if self.rewarmed(number) else LEAD_IN
+        return start + (1 - start) * share
 
     def at(self, progress: float) -> Heat:
-        """Returns the heat at a progress from 0 to 1."""
+        """Returns the heat at a progress of the whole search, from 0 to 1."""
+        progress = self.within(progress)
         first, middle = (
             max(share * self.weight, LAST_TEMPERATURE_COST) for share in self.recipe.temperature
         )
@@ -118,7 +155,8 @@ def schedule(tables: states.Tables) -> Schedule:
     """Returns the schedule that fits the weights and the sizes of an instance."""
     weight = float(np.mean(np.maximum(tables.amount[:-1], 0).sum(axis=1)))
     of_machine = len(tables.process) / len(tables.ceiling)
-    return Schedule(weight=max(1.0, weight), recipe=recipe_for(of_machine))
+    recipe = recipe_for(of_machine)
+    return Schedule(weight=max(1.0, weight), recipe=recipe, processes=len(tables.process))
 
 
 def recipe_for(of_machine: float) -> Recipe:
@@ -144,7 +182,18 @@ class Pace:
         self._start = clock() if self._timed else 0.0
         self._last = self._start
         self._size = ROUND_STEPS
+        self._coolings = 1
         self.steps_done = 0
+
+    def cut(self, coolings: int) -> None:
+        """Makes rounds so much shorter that each cooling has as many as a single one would."""
+        self._coolings = coolings
+
+    def whole_steps(self) -> float:
+        """Returns how many steps there will be in all at the pace so far."""
+        if not self._timed:
+            return self._most
+        return min(self._most, self.steps_done * self._seconds / max(self._elapsed(), 1e-9))
 
     def next_steps(self) -> int:
         """Returns how many steps the next round has; 0 when a limit is met."""
@@ -166,7 +215,7 @@ class Pace:
         now = self._clock()
         took, self._last = max(now - self._last, 1e-6), now
         low, high = ROUND_SECONDS
-        wanted = min(max(self._seconds * ROUND_SHARE, low), high)
+        wanted = min(max(self._seconds * ROUND_SHARE, low), high) / self._coolings
         wanted = min(wanted, max(self._seconds - (now - self._start), 0.0))
         factor = min(max(wanted / took, 0.1), 4.0)
         self._size = min(max(int(steps * factor), 1), MOST_ROUND_STEPS)
