@@ -14,7 +14,7 @@ from tests.support import fresh_databases
 from tests.support import story as stories
 from tests.support.clusters.running import RUNNING
 
-EXAMPLES = 100 if os.environ.get("CI") else 40
+EXAMPLES = 100 if os.environ.get("CI") else 30
 """Of each property that does not ask for its own number; `scripts/test` names the difference."""
 
 # How long an example takes says nothing about it on a machine that does other work as well.

@@ -32,6 +32,8 @@ pytestmark = [
 ]
 
 WAIT_SECONDS_MAX = 500.0
+KILLS_PODS = bool(os.environ.get("CI"))
+"""Each start is six processes that import torch; `scripts/test` names what it leaves to CI."""
 GOES_ON = "goes-on"
 """File without which one worker stands still after twelve steps, to be killed in peace."""
 STANDS = "1"
@@ -151,12 +153,13 @@ def test_two_nodes_take_the_steps_of_one_whatever_is_killed(
     assert "the training ended with 1" in lost.ended()
     assert 5 < len(losses(folder / "there")) <= 12
 
-    lost = begun(node, there, steps=7)
-    parents = lost.worker.parents()
-    pod = next(each for each in parents if "executors.kubernetes.pod" in each.cmdline())
-    for each in (*pod.children(recursive=True), pod):
-        each.send_signal(signal.SIGKILL)
-    assert "run the same again" in lost.ended()
+    if KILLS_PODS:
+        lost = begun(node, there, steps=7)
+        parents = lost.worker.parents()
+        pod = next(each for each in parents if "executors.kubernetes.pod" in each.cmdline())
+        for each in (*pod.children(recursive=True), pod):
+            each.send_signal(signal.SIGKILL)
+        assert "run the same again" in lost.ended()
 
     (folder / GOES_ON).touch()
     assert "by 2 workers" in run(there)
