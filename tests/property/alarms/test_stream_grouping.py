@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from alarms.grouping.alert import Alert
 from alarms.grouping.episodes import Reason, Step
-from alarms.grouping.streaming import StreamGrouper
+from alarms.grouping.streaming import StreamGrouper, StreamSettings
 from tests.support.alert_streams import groups, partition
 
 ENTITIES = ["a", "b", "c", "d", "e"]
@@ -85,6 +85,29 @@ def test_the_count_of_open_groups_is_that_of_their_alerts(stream: list[Alert]) -
     found = partition(grouper.extend(stream))
     sizes = sorted(len(members) for members in found)
     assert all(episode.alerts in sizes for episode in grouper.open)
+
+
+@pytest.mark.parametrize("stretch_seconds", [0.0, 100.0])
+@given(stream=streams())
+@settings(max_examples=25, deadline=None)
+def test_nothing_grows_that_is_over_or_part_of_another(
+    stretch_seconds: float, stream: list[Alert]
+) -> None:
+    grouper = StreamGrouper(StreamSettings(gap_seconds=15.0, stretch_seconds=stretch_seconds))
+    over: set[str] = set()
+    gone: set[str] = set()
+    changes = [*grouper.extend(stream), *grouper.advance(1e6)]
+    for change in changes:
+        assert change.group_id not in gone
+        if change.step is Step.RESUMED:
+            over.remove(change.group_id)
+        assert change.group_id not in over
+        if change.step is Step.CLOSED:
+            over.add(change.group_id)
+        elif change.step is Step.MERGED:
+            gone.add(change.other_id)
+    assert set(groups(changes)) == {alert.alert_id for alert in stream}
+    assert not grouper.open
 
 
 @pytest.mark.parametrize("seconds", [0.0, 30.0])
