@@ -24,30 +24,32 @@ apt_install() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
-# Prints the first Python that is new enough.
+# Prints the first Python that is new enough. Debian's own comes first: it is built to be fast (by
+# profiles and at link time), which takes a quarter off the time of most of what Berth does compared
+# with one that pyenv builds by default.
 find_python() {
   local candidate
-  for candidate in "${BERTH_PYTHON:-}" python3.11 python3.12 python3.13 python3; do
-    [ -n "$candidate" ] || continue
-    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
+  for candidate in ${BERTH_PYTHON:+"$BERTH_PYTHON"} /usr/bin/python3 python3.11 python3.12 python3.13 python3; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 &&
+      has_venv "$candidate"; then
       printf '%s\n' "$candidate"
       return
     fi
+    [ "$candidate" != "${BERTH_PYTHON:-}" ] || break
   done
-  fail "Berth needs Python 3.11 or newer; on Debian: apt-get install python3 python3-venv"
+  fail "${BERTH_PYTHON:+BERTH_PYTHON=$BERTH_PYTHON does not do: }Berth needs Python 3.11 or newer with venv; on Debian: apt-get install python3 python3-venv"
+}
+
+# Debian has the module in a package of its own.
+has_venv() {
+  "$1" -c 'import ensurepip, venv' >/dev/null 2>&1 && return
+  as_root_with_apt && apt_install python3-venv && "$1" -c 'import ensurepip, venv' >/dev/null 2>&1
 }
 
 make_venv() {
   [ -x "$venv/bin/python" ] && "$venv/bin/python" -c '' >/dev/null 2>&1 && return
   local python
   python="$(find_python)"
-  if ! "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
-    if as_root_with_apt; then
-      apt_install python3-venv
-    else
-      fail "$python has no venv module; as root: apt-get install python3-venv"
-    fi
-  fi
   say "Making .venv with $("$python" --version) ..."
   "$python" -m venv --clear "$venv"
 }

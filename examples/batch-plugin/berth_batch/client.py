@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any, cast
 
+from berth_batch import packing
 from engine.model.errors import NotFoundError, RefusedError, RetryableError, UnreachableError
 
 SECONDS = 30.0
@@ -44,16 +43,11 @@ class BatchClient:
 
     def bring(self, digest: str, folder: Path) -> None:
         """Bring an input to the service, under its digest; errors as `submit`."""
-        packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w") as archive:
-            archive.add(folder, arcname="content")
-        self._send("PUT", f"/inputs/{digest}", packed.getvalue())
+        self._send("PUT", f"/inputs/{digest}", packing.pack(folder))
 
     def fetch(self, name: str, folder: Path) -> None:
         """Lay out what a job left in its outputs at a folder; errors as `submit`."""
-        packed = io.BytesIO(self._send("GET", f"/jobs/{name}/outputs"))
-        with tarfile.open(fileobj=packed) as archive:
-            archive.extractall(folder, filter="data")
+        packing.unpack(self._send("GET", f"/jobs/{name}/outputs"), folder)
 
     def _send(self, method: str, path: str, body: bytes | None = None) -> bytes:
         address = self.url + path

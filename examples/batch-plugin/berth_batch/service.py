@@ -7,20 +7,20 @@ is printed as the first line. It is as careful as a test needs, and no more.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import resource
 import signal
 import subprocess
 import sys
-import tarfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from string import Template
 from typing import Any
+
+from berth_batch import packing
 
 _PARTS_OF_A_JOB = 2
 
@@ -105,9 +105,9 @@ class Jobs:
 
     def _lay(self, digest: str, place: Path) -> None:
         partial = place.with_name(f".{place.name}")
-        with tarfile.open(self.folder / f"{digest.replace(':', '-')}.tar") as archive:
-            archive.extractall(partial, filter="data")
-        (partial / "content").rename(place)
+        packed = self.folder / f"{digest.replace(':', '-')}.tar"
+        packing.unpack(packed.read_bytes(), partial)
+        (partial / packing.CONTENT).rename(place)
         partial.rmdir()
 
     def _wait(self, name: str) -> None:
@@ -141,10 +141,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/jobs":
             self._answer(200, json.dumps(self.jobs.listed()).encode())
             return
-        packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w") as archive:
-            archive.add(self.jobs.folder / self.path.split("/")[2] / "outputs", arcname="content")
-        self._answer(200, packed.getvalue())
+        outputs = self.jobs.folder / self.path.split("/")[2] / "outputs"
+        self._answer(200, packing.pack(outputs))
 
     def do_PUT(self) -> None:
         """Take a job or an input."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -101,3 +102,12 @@ def test_the_example_is_a_distribution_that_berth_finds(tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(installed)
     found = plugins.load("berth.executors", path=[str(installed)])
     assert found["batch"].__name__ == "BatchExecutor"
+
+
+@pytest.mark.parametrize("link", ["../../out", "/etc/passwd"])
+def test_nothing_is_written_beside_the_place_of_an_archive(link: str, tmp_path: Path) -> None:
+    packing = importlib.import_module("berth_batch.packing")
+    (tmp_path / "from").mkdir()
+    (tmp_path / "from" / "rows").symlink_to(link)
+    with pytest.raises(tarfile.TarError):
+        packing.unpack(packing.pack(tmp_path / "from"), tmp_path / "to" / "there")
