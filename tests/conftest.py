@@ -74,10 +74,11 @@ def scope_of(nodeid: str) -> str:
     file = nodeid.partition("::")[0]
     if file.startswith(OF_THE_STORY):
         return "story"
-    if file.endswith("/test_provisioning.py"):
-        return CONTROL_PLANE
-    alone = file.startswith("tests/unit/") or file.endswith(CLUSTERS_OF_THEIR_OWN)
-    if alone or "kubernetes" not in file:
+    # Hooks of this file are not called for examples of docstrings and documents.
+    meets_clusters = file.startswith(("tests/conformance/", "tests/integration/")) and (
+        "kubernetes" in file or file.endswith("/test_provisioning.py")
+    )
+    if not meets_clusters or file.endswith(CLUSTERS_OF_THEIR_OWN):
         return file
     return REAL_NODE if "/test_real_" in file else CONTROL_PLANE
 
