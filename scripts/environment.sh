@@ -25,8 +25,8 @@ apt_install() {
 }
 
 # Prints the first Python that is new enough. Debian's own comes first: it is built to be fast (by
-# profiles and at link time), which takes a quarter off the time of most of what Berth does compared
-# with one that pyenv builds by default.
+# profiles and at link time), which takes a fifth off the processor time of the tests compared with
+# one that pyenv builds by default.
 find_python() {
   local candidate
   for candidate in ${BERTH_PYTHON:+"$BERTH_PYTHON"} /usr/bin/python3 python3.11 python3.12 python3.13 python3; do

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import tarfile
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any, cast
 
 from berth_batch import packing
-from engine.model.errors import NotFoundError, RefusedError, RetryableError, UnreachableError
+from engine.model.errors import (
+    DamagedError,
+    NotFoundError,
+    RefusedError,
+    RetryableError,
+    UnreachableError,
+)
 
 SECONDS = 30.0
 _SERVER_FAULT, _BUSY, _MISSING = 500, 429, 404
@@ -46,8 +53,16 @@ class BatchClient:
         self._send("PUT", f"/inputs/{digest}", packing.pack(folder))
 
     def fetch(self, name: str, folder: Path) -> None:
-        """Lay out what a job left in its outputs at a folder; errors as `submit`."""
-        packing.unpack(self._send("GET", f"/jobs/{name}/outputs"), folder)
+        """Lay out what a job left in its outputs at a folder; errors as `submit`.
+
+        Raises:
+            DamagedError: when it would leave the folder, such as a link to elsewhere.
+        """
+        packed = self._send("GET", f"/jobs/{name}/outputs")
+        try:
+            packing.unpack(packed, folder)
+        except tarfile.TarError as error:
+            raise DamagedError(f"its outputs cannot be taken: {error}") from error
 
     def _send(self, method: str, path: str, body: bytes | None = None) -> bytes:
         address = self.url + path

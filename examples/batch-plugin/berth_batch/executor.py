@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from berth_batch import packing
 from berth_batch.client import BatchClient
 from engine.model.dispatches import AttemptOrder, AttemptState, Observation, Reason, Usage
 from engine.model.errors import DamagedError, RetryableError
@@ -52,7 +53,7 @@ class BatchExecutor:
         """
         for digest in order.inputs.values():
             with tempfile.TemporaryDirectory() as folder:
-                laid = Path(folder) / "content"
+                laid = Path(folder) / packing.CONTENT
                 self._artifacts.fetch(digest, laid)
                 self.client.bring(digest, laid)
         job = {
@@ -113,13 +114,13 @@ class BatchExecutor:
     def _succeeded(self, attempt: AttemptId, job: dict[str, Any]) -> Observation:
         """Take in what a job left; outputs that cannot be read fail the attempt."""
         with tempfile.TemporaryDirectory() as folder:
-            self.client.fetch(job["name"], Path(folder))
-            content = Path(folder) / "content"
+            content = Path(folder) / packing.CONTENT
             try:
+                self.client.fetch(job["name"], Path(folder))
                 outputs, fault = dict(results.read_outputs(content)), ""
             except DamagedError as error:
                 outputs, fault = {}, error.message
-            artifact = self._artifacts.put(content)
+            artifact = self._artifacts.put(content) if content.is_dir() else None
         return Observation(
             attempt_id=attempt,
             state=AttemptState.FAILED if fault else AttemptState.SUCCEEDED,

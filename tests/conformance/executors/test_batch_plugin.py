@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from engine import plugins
-from engine.model.dispatches import AttemptOrder
+from engine.model.dispatches import AttemptOrder, AttemptState, Reason
 from engine.model.identifiers import AttemptId
 from engine.ports import Executor
 from engine.testing.executor_suite import Behaviour, ExecutorSuite, ended
@@ -92,6 +92,14 @@ class TestBatchExecutor(ExecutorSuite):
         inputs = {"etl": self.artifacts.put(tmp_path / "etl")}
         executor.start(replace(given, command=(sys.executable, "-c", READS), inputs=inputs))
         assert ended(executor, "r-1.train.1").outputs == {"rows": 7}
+
+    def test_outputs_that_link_to_elsewhere_fail_the_attempt(self, executor: Executor) -> None:
+        links = OUTPUTS + "(out / 'rows').symlink_to('/etc/passwd')"
+        given = self.order(AttemptId("r-1.train.1"), Behaviour.SUCCEEDS)
+        executor.start(replace(given, command=(sys.executable, "-c", links)))
+        seen = ended(executor, "r-1.train.1")
+        assert (seen.state, seen.reason) == (AttemptState.FAILED, Reason.BAD_OUTPUT)
+        assert "outputs cannot be taken" in seen.message
 
 
 def test_the_example_is_a_distribution_that_berth_finds(tmp_path: Path) -> None:
