@@ -162,15 +162,12 @@ def _runs(
 
 def _placed(plan: Draft, job: Job, at: Values) -> _Run:
     option, start = plan.options[job.index], plan.starts[job.index]
-    if option.duration is None:
-        return _Run(floor=0.0, duration=np.zeros(SCENARIOS), dollars_per_second=0.0)
     waits = start > drafts.ready_ms(job, plan)
+    floor = (start if waits else job.release_ms) / MILLISECONDS
+    if option.duration is None:
+        return _Run(floor=floor, duration=np.zeros(SCENARIOS), dollars_per_second=0.0)
     rate = option.cost_p95 / option.duration.p95 if option.duration.p95 > 0 else 0.0
-    return _Run(
-        floor=(start if waits else job.release_ms) / MILLISECONDS,
-        duration=values(option.duration, at),
-        dollars_per_second=rate,
-    )
+    return _Run(floor=floor, duration=values(option.duration, at), dollars_per_second=rate)
 
 
 def _running(instance: Instance, assignment: Assignment, at: Values) -> _Run:

@@ -132,6 +132,22 @@ def test_serving_has_its_latency_and_availability() -> None:
     assert promise.serving_micro_dollars_per_hour == 250_000
 
 
+def test_a_service_starts_once_there_is_room_for_it() -> None:
+    busy = make.pipeline(TASK, name="busy", weight=9.0, deadline=3600.0)
+    spec = make.pipeline(make.serving(), name="late")
+    profiles = {t.name: make.profile(t, cores=3.0) for t in (TASK, spec.tasks[0])}
+    made = placed([busy, spec], one(cores=4.0), profiles)
+    starts = {a.task: a.start_seconds - make.AS_OF for a in made.assignments}
+    assert starts == {"t": 0.0, "serve": 3600.0}
+
+
+def test_a_service_starts_no_earlier_than_its_pipeline_may() -> None:
+    spec = make.pipeline(make.serving())
+    sla = replace(spec.sla, earliest_start=Deadline(within_seconds=600.0))
+    (made,) = placed(replace(spec, sla=sla), one()).assignments
+    assert made.start_seconds == make.AS_OF + 600.0
+
+
 def by_hour(busy: range) -> tuple[Quantiles, ...]:
     return tuple(Quantiles.constant(4.0 if hour in busy else 0.5) for hour in range(24))
 
