@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from engine.model.fleet import Cluster, Pool
@@ -34,6 +34,7 @@ from placement.problem.instance import (
     Option,
     Span,
 )
+from placement.problem.interruptions import longest_seconds
 
 DAYS_PER_MONTH = 30
 WEIGHT_UNITS = 1_000
@@ -162,14 +163,7 @@ def _quotas(
 def _end_ms(problem: PlacementProblem, horizon_ms: int) -> int:
     """Return the end of the time that is looked at: late enough for all runs one by one."""
     request = problem.request
-    slowest = min(
-        (min(p.speed, p.speed_of(1)) for c in request.fleet.clusters for p in c.pools), default=1.0
-    )
-    total = sum(
-        profile.duration_seconds.p99 / slowest
-        for profile in problem.profiles.values()
-        if profile.duration_seconds is not None
-    )
+    total = sum(_longest_seconds(problem))
     last = request.as_of + total
     for pipeline in request.pipelines:
         if pipeline.sla.earliest_start is not None:
@@ -177,6 +171,22 @@ def _end_ms(problem: PlacementProblem, horizon_ms: int) -> int:
         if pipeline.sla.deadline is not None:
             last = max(last, instant_of(pipeline.sla.deadline, request.as_of))
     return max(horizon_ms, math.ceil((last - request.as_of) * MILLISECONDS)) + horizon_ms
+
+
+def _longest_seconds(problem: PlacementProblem) -> Iterator[float]:
+    """Yield how long each run may last on any pool, with the tries that it may lose there."""
+    pools = [pool for cluster in problem.request.fleet.clusters for pool in cluster.pools]
+    slowest = min((min(p.speed, p.speed_of(1)) for p in pools), default=1.0)
+    rates = {(min(p.speed, p.speed_of(1)), p.interruptions_per_hour) for p in pools}
+    fleeting = sorted((speed, rate) for speed, rate in rates if rate > 0)
+    for profile in problem.profiles.values():
+        span = profile.duration_seconds
+        if span is not None:
+            lost = (
+                longest_seconds(span.times(1.0 / speed), rate, max(profile.replicas, 1))
+                for speed, rate in fleeting
+            )
+            yield max([span.p99 / slowest, *lost])
 
 
 def _line(pipeline: PipelineSpec, request: PlanRequest, terms: Terms, *, first_job: int) -> Line:

@@ -14,6 +14,10 @@ from engine.model.profiles import QUANTILE_LEVELS, Quantiles
 MOST_TRIES = 10.0
 """A run that needs more tries than so many on average is better not begun."""
 
+MOST_CUTS = 1_000
+"""A run that may be cut off more often is as good as one without end: so often is enough, and times
+stay within 64 bits."""
+
 _HOUR_SECONDS = 3600.0
 
 
@@ -47,7 +51,15 @@ def lasting(duration: Quantiles, per_hour: float) -> Quantiles:
 
 def _cuts(level: float, seconds: float, per_hour: float) -> int:
     """Return the fewest interruptions that no more come than with a probability of `level`."""
-    lost = 1.0 - 1.0 / expected_tries(seconds, per_hour)
-    if lost <= 0:
+    ends = 1.0 / expected_tries(seconds, per_hour)
+    if ends >= 1.0:
         return 0
-    return max(math.ceil(math.log(1.0 - level) / math.log(lost) - 1e-9) - 1, 0)
+    # Where a try hardly ever ends, 1 - ends is 1 to a computer, whose logarithm is nothing.
+    cuts = math.log(1.0 - level) / math.log1p(-ends)
+    return max(math.ceil(min(cuts, MOST_CUTS) - 1e-9) - 1, 0)
+
+
+def longest_seconds(duration: Quantiles, per_hour: float, nodes: int) -> float:
+    """Return how long a run may last at P99 on up to so many nodes, where it is worth beginning."""
+    most = math.log(MOST_TRIES) * _HOUR_SECONDS / max(duration.mean, 1e-9)
+    return lasting(duration, min(per_hour * nodes, most)).p99

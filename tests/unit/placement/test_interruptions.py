@@ -139,3 +139,30 @@ def test_a_wish_for_machines_that_stay_is_named_when_it_clashes() -> None:
         "regions eu-1 of p": "also region us-1",
         "machines that stay of p/t": "machines that may be taken away",
     }
+
+
+def test_without_a_deadline_lost_tries_are_no_reason_to_refuse_a_run() -> None:
+    spec = make.pipeline(make.task("a"))
+    spot = make.fleet(make.cluster("spot", taken_away(0.3, 0.25)))
+    profiles = {"a": make.profile(spec.tasks[0], seconds=8 * HOUR)}
+    for mode in Mode:
+        problem = make.problem(spec, spot, profiles, mode=mode)
+        assert stands(CpSatPlacer().place(problem)) == "spot"
+
+
+def test_runs_with_lost_tries_wait_for_one_another_without_a_deadline() -> None:
+    tasks = [make.task(name) for name in "abc"]
+    spot = make.fleet(make.cluster("spot", taken_away(0.3, 0.25, cores=1.0)))
+    profiles = {task.name: make.profile(task, seconds=6 * HOUR) for task in tasks}
+    problem = make.problem(make.pipeline(*tasks), spot, profiles, mode=Mode.MOST_SLA)
+    assert not CpSatPlacer().place(problem).unplaced
+
+
+def test_a_run_that_may_take_far_longer_than_most_can_be_planned() -> None:
+    # Of a run as long as its P99 no try ends, as far as floating point tells.
+    spread = Quantiles(p50=HOUR, p80=HOUR, p90=HOUR, p95=HOUR, p99=1_000 * HOUR)
+    task = make.task("a")
+    spot = make.fleet(make.cluster("spot", taken_away(0.3, 0.05)))
+    problem = make.problem(make.pipeline(task), spot, {"a": make.profile(task, seconds=spread)})
+    assert stands(CpSatPlacer().place(problem)) == "spot"
+    assert math.isfinite(interruptions.lasting(spread, 0.05).p99)
