@@ -16,14 +16,11 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from engine.model.errors import Fault, InvalidInputError
 from engine.model.plans import PlacementProblem, PlanRequest, task_key
 from engine.model.profiles import Profile
-from engine.model.specs import Deadline, PipelineSpec
-from placement.problem import bonds, magnitudes
+from engine.model.specs import PipelineSpec
+from placement.problem import bonds, magnitudes, numbers
 
 TASK_LIMIT = 100_000
 """Most tasks of one request; more would take minutes before the first plan."""
-
-WISHED = ("cpu_cores", "memory_gib", "disk_gib", "network_mbps", "gpu_count", "gpu_memory_gib")
-"""Numbers that the author of a task may insist on."""
 
 BOND_LIMIT = 500_000
 """Most pairs of tasks that affinities may name: labels that all carry name all pairs."""
@@ -44,8 +41,9 @@ def check(problem: PlacementProblem) -> None:
             [Fault(code="S007", message=message, path="pipelines", fix="plan them in parts")],
         )
     faults = [*_twice(problem), *_circles(request.pipelines), *_affinities(request)]
+    faults += numbers.faults(request)
     for pipeline in request.pipelines:
-        faults += [*_waits(pipeline), *_numbers(pipeline)]
+        faults += [*_waits(pipeline), *_empty(pipeline)]
         for task in pipeline.tasks:
             faults.extend(_of_profile(problem.profiles, task_key(pipeline.name, task.name)))
     if not faults:
@@ -85,24 +83,11 @@ def _waits(pipeline: PipelineSpec) -> Iterator[Fault]:
                 yield Fault(code="S010", message=message, path=path, candidates=near, fix=fix)
 
 
-def _numbers(pipeline: PipelineSpec) -> Iterator[Fault]:
-    """Yield numbers of a pipeline that are negative or that nothing can be counted with."""
-    given = {"sla.weight": pipeline.sla.weight}
-    for key in ("earliest_start", "deadline"):
-        instant: Deadline | None = getattr(pipeline.sla, key)
-        if instant is not None:
-            # Either may lie in the past.
-            given[f"sla.{key}"] = abs(instant.at_seconds or instant.within_seconds or 0.0)
-    for task in pipeline.tasks:
-        for key in WISHED:
-            wished: float | None = getattr(task.wishes, key)
-            if wished is not None:
-                given[f"tasks.{task.name}.{key}"] = wished
-    for path, value in given.items():
-        if not (math.isfinite(value) and value >= 0):
-            message = f"{path} of {pipeline.name!r} is {value!r}"
-            fix = "give a number that is not negative"
-            yield Fault(code="S007", message=message, path=f"{pipeline.name}.{path}", fix=fix)
+def _empty(pipeline: PipelineSpec) -> Iterator[Fault]:
+    if not pipeline.tasks:
+        message = f"{pipeline.name!r} has no tasks"
+        path = f"{pipeline.name}.tasks"
+        yield Fault(code="S003", message=message, path=path, fix="add a task, or leave it out")
 
 
 def _affinities(request: PlanRequest) -> Iterator[Fault]:

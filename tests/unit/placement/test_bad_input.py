@@ -10,8 +10,9 @@ import pytest
 
 from engine.model.errors import InfeasibleError, InvalidInputError
 from engine.model.identifiers import MicroDollars
-from engine.model.plans import Incumbent, Limit, Mode, PlacementProblem
+from engine.model.plans import Incumbent, Limit, Mode, PlacementProblem, Reservation
 from engine.model.profiles import Quantiles
+from engine.model.resources import Resource, Resources
 from engine.model.specs import Deadline, PipelineSpec, Sla, Wishes
 from placement import CpSatPlacer
 from placement.problem import checks
@@ -170,6 +171,63 @@ def test_a_task_that_waits_for_nobody_is_refused_with_who_is_alike() -> None:
 )
 def test_wishes_that_nothing_can_be_counted_with_are_refused(spec: PipelineSpec, path: str) -> None:
     assert path in refused(make.problem(spec, FLEET), "S007")
+
+
+def changed(**fields: object) -> PlacementProblem:
+    problem = make.problem(make.pipeline(make.task("a")), FLEET)
+    return replace(problem, request=replace(problem.request, **fields))
+
+
+def fleet(**fields: object) -> PlacementProblem:
+    return changed(fleet=make.fleet(make.cluster("c", **fields)))
+
+
+def pool(**fields: object) -> PlacementProblem:
+    return changed(fleet=make.fleet(make.cluster("c", replace(make.pool(), **fields))))
+
+
+def reserved(**fields: object) -> PlacementProblem:
+    values = {"held": Resources(), "from_seconds": make.AS_OF, **fields}
+    return changed(reservations=(Reservation(cluster="c", pool="cpu", holder="x", **values),))
+
+
+def asked(**fields: object) -> PlacementProblem:
+    spec = make.pipeline(make.task("a"))
+    return changed(pipelines=(replace(spec, sla=replace(spec.sla, **fields)),))
+
+
+@pytest.mark.parametrize(
+    ("problem", "path"),
+    [
+        (changed(as_of=math.nan), "as_of"),
+        (pool(node_count=-1), "cpu.node_count"),
+        (pool(price_micro_dollars_per_hour=MicroDollars(-5)), "cpu.price"),
+        (pool(interruptions_per_hour=math.nan), "interruptions"),
+        (pool(shape=replace(make.pool().shape, cpu_cores=math.inf)), "cpu.cpu"),
+        (fleet(quota={"us": {Resource.CPU: math.nan}}), "quota.us.cpu"),
+        (fleet(availability=math.nan), "availability"),
+        (fleet(transfer_micro_dollars_per_gib={"us": MicroDollars(-5)}), "transfer to us"),
+        (reserved(held=Resources(memory_gib=math.nan)), "memory of 'x'"),
+        (reserved(to_seconds=math.inf), "to_seconds of 'x'"),
+        (asked(keep=1.5), "keep of 'p'"),
+        (asked(keep=math.nan), "sla.keep"),
+        (asked(late_micro_dollars_per_hour=MicroDollars(-5)), "late_micro_dollars"),
+        (changed(pipelines=(make.pipeline(make.task("a", volume_gib=-1.0)),)), "volume_gib"),
+    ],
+)
+def test_numbers_that_nothing_can_be_counted_with_are_refused(
+    problem: PlacementProblem, path: str
+) -> None:
+    assert path in refused(problem, "S007")
+
+
+@pytest.mark.parametrize("deadline", [Deadline(daily_at="25:99"), Deadline(zone="No/Where")])
+def test_a_time_that_is_none_is_refused(deadline: Deadline) -> None:
+    assert "sla.deadline of 'p' is no time" in refused(asked(deadline=deadline), "S006")
+
+
+def test_a_pipeline_without_tasks_is_refused() -> None:
+    assert "has no tasks" in refused(make.problem(make.pipeline(), FLEET), "S003")
 
 
 def test_a_task_without_a_profile_is_refused() -> None:
