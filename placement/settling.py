@@ -3,12 +3,13 @@
 A first search takes every task at its high need and every run at the quantile its pipeline asks
 for. Where pools run short, a second search lets tasks share what is left to chance. Where the
 sampled probability of keeping a deadline falls short of what was asked, the pipeline is planned at
-a higher level.
+a higher level. Where tasks find no place in time, their pipelines are planned to end later, as long
+as the sampled probability is what was asked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -22,10 +23,12 @@ from placement.search import multiplexing
 from placement.search.draft import Draft
 from placement.search.greedy import value
 from placement.search.solving import Effort, Found, never, search, unheard
+from placement.unhindered import slack_ms
 from placement.watching import NOBODY, Lookout
 
 SHARING_ROUNDS = 3
 LEVEL_ROUNDS = 3
+SLACK_ROUNDS = 3
 LEVEL_SHARE = 0.4
 """Share of the work that is kept for planning at higher levels."""
 
@@ -76,7 +79,37 @@ def settled(problem: PlacementProblem, lookout: Lookout = NOBODY) -> Settled:
         if not _better(raised, best):
             break
         best = raised
-    return best
+    return best if share == 0.0 else _slackened(task, best, limit * LEVEL_SHARE / SLACK_ROUNDS)
+
+
+def _slackened(task: _Task, best: Settled, limit: float) -> Settled:
+    """Search with later ends for pipelines that find no place in time; keep what is better."""
+    slacks = _slacks(task.problem, best)
+    for _ in range(SLACK_ROUNDS):
+        if not slacks or task.lookout.wants_end():
+            return best
+        trial = _shared(task, replace(best.terms, slacks_ms=slacks), limit)
+        if trial.plan is None:
+            break
+        short = {trial.instance.lines[number].spec.name for number in trial.unkept}
+        if short.isdisjoint(slacks) and len(trial.unkept) <= len(best.unkept):
+            return trial if _saves(trial, best) else best
+        slacks = {name: ms // 2 if name in short else ms for name, ms in slacks.items()}
+    # More may be in reach than was found.
+    return replace(best, proven=False)
+
+
+def _slacks(problem: PlacementProblem, best: Settled) -> dict[str, int]:
+    """Return by how much later pipelines with a task left out may end, where that is anything."""
+    placed: Collection[int] = () if best.plan is None else best.plan.options
+    lines = (
+        line
+        for line in best.instance.lines
+        if line.spec.sla.has_hard_deadline and any(job not in placed for job in line.jobs)
+    )
+    seed = problem.request.seed
+    found = {line.spec.name: slack_ms(best.instance, line, seed) for line in lines}
+    return {name: slack for name, slack in found.items() if slack > 0}
 
 
 def _is_uncertain(problem: PlacementProblem) -> bool:

@@ -88,7 +88,7 @@ def _deadline(place: Place, ways: Mapping[int, Draft]) -> BreakEven | None:
     if not sooner or line.deadline_ms is None or line.late_price:
         return None
     _, _, option = min(sooner, key=lambda way: way[:2])
-    return _turning(Turning.DEADLINE, option, instance.instant(now))
+    return _turning(Turning.DEADLINE, option, instance.instant(now - line.slack_ms))
 
 
 def _memory(place: Place) -> BreakEven | None:

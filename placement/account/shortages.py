@@ -100,7 +100,7 @@ def _time(place: Place, option: Option) -> Iterator[Refusal]:
     if batch and line.deadline_ms is not None and not line.late_price:
         yield Refusal(
             limit=Limit.DEADLINE,
-            needs=max(ends[i] for i in batch) / MILLISECONDS,
+            needs=(max(ends[i] for i in batch) - line.slack_ms) / MILLISECONDS,
             has=line.deadline_ms / MILLISECONDS,
             unit="s",
         )

@@ -49,10 +49,14 @@ STILL_RUNNING_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What the search settles before the solver: the level of each pipeline, lambda by pool."""
+    """What the search settles before the solver: the level of each pipeline, lambda by pool.
+
+    slacks_ms: by pipeline, as of a line.
+    """
 
     levels: Mapping[str, float] = field(default_factory=dict)
     shares: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    slacks_ms: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +219,7 @@ def _line(pipeline: PipelineSpec, request: PlanRequest, terms: Terms, *, first_j
         budget_is_serving=monthly,
         spent=spent,
         late_price=0 if deadline is None else pipeline.sla.late_micro_dollars_per_hour or 0,
+        slack_ms=terms.slacks_ms.get(pipeline.name, 0),
     )
 
 
@@ -250,7 +255,7 @@ def _jobs(problem: PlacementProblem, site: _Site, line: Line, *, number: int) ->
             if not asked.serves:
                 tails[other] = max(tails[other], tails[job] + shortest)
         hard = line.deadline_ms if pipeline.sla.has_hard_deadline else None
-        until = site.frame.end_ms if hard is None else hard
+        until = site.frame.end_ms if hard is None else hard + line.slack_ms
         last_start = site.frame.serving_end_ms - site.frame.horizon_ms
         jobs.append(
             Job(

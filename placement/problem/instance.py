@@ -166,6 +166,8 @@ class Line:
     budget: what its jobs may cost (`serving`: its serve jobs per hour, else its other jobs).
     spent: what its running tasks cost already, out of the same budget.
     late_price: micro-dollars for an hour after the deadline; 0 where it must be kept.
+    slack_ms: how long after the deadline its jobs may end at their levels, since they seldom all
+        take so long in one run.
     """
 
     spec: PipelineSpec
@@ -176,6 +178,7 @@ class Line:
     budget_is_serving: bool
     spent: int
     late_price: int = 0
+    slack_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
