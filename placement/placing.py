@@ -43,7 +43,7 @@ def shown(found: Settled, request: PlanRequest) -> Placement:
         for job in instance.jobs
         if job.index in plan.options
     }
-    explanations = explained(instance, plan, shown)
+    explanations = explained(instance, plan, shown, request.seed)
     by_key = {f"{e.pipeline}/{e.task}": e for e in explanations}
     money = value(instance, plan)[1]
     return Placement(

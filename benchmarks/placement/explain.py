@@ -72,7 +72,9 @@ def of_plans(plans: int, seed: int) -> Iterator[frame.Figure]:
             if job.index in plan.options
         }
         world = explained.world_of(problem, found)
-        explained.check(f"plan {number}", world, explain(instance, plan, shown), tally)
+        explained.check(
+            f"plan {number}", world, explain(instance, plan, shown, problem.request.seed), tally
+        )
     yield frame.informs("random plans", tally.plans, anchor=f"seed {seed}, {tally.tasks} tasks")
     yield frame.at_most("negative deltas", tally.negative, 0, anchor=f"of {tally.deltas}")
     yield _none("deltas that an exact move does not confirm", tally.wrong_deltas, tally.deltas)
@@ -122,7 +124,7 @@ def of_time(tasks: int) -> Iterator[frame.Figure]:
             line = instance.lines[job.line]
             shown[job.key] = assignment(instance, plan, job, outlook(instance, plan, line, 0))
     began = time.process_time()
-    explainer = Explainer(instance, plan, shown)
+    explainer = Explainer(instance, plan, shown, 0)
     index_seconds = time.process_time() - began
     # What the plan itself is made of is not looked through for garbage while one task is explained.
     gc.collect()

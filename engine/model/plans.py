@@ -86,6 +86,8 @@ class Verdict:
 
     delta_micro_dollars: cost against the plan when only this task moves here; never negative
         in a plan that is shown; None for a refused candidate.
+    start_seconds, end_seconds_p95: in the scenarios of the promises with only this task moved:
+        the start at P50, and the end at P95, as of the chosen candidate.
     binding: the one limit that rules it out; `also` holds the others.
     """
 

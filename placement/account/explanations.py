@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 
 from engine.model.identifiers import MicroDollars
 from engine.model.plans import (
@@ -15,8 +16,10 @@ from engine.model.plans import (
     Verdict,
     task_key,
 )
+from engine.model.profiles import Quantiles
 from placement.account.affinities import by_pool
 from placement.account.break_evens import break_evens
+from placement.account.promises import Replay, elsewhere, replay
 from placement.account.shortages import shortages
 from placement.account.standing import Place, Standing
 from placement.account.variants import without_promises
@@ -37,10 +40,18 @@ class Explainer:
     """Explains the tasks of one plan one by one.
 
     The index over the plan is made once; after that a task costs what its own pipeline and the
-    pools it may use cost, however large the plan is. shown: by `PIPELINE/TASK`, what is placed.
+    pools it may use cost, however large the plan is. shown: by `PIPELINE/TASK`, what is placed;
+    seed: of its promises, so that what is said of other pools is seen in the same scenarios.
     """
 
-    def __init__(self, instance: Instance, plan: Draft, shown: Mapping[str, Assignment]) -> None:
+    def __init__(
+        self, instance: Instance, plan: Draft, shown: Mapping[str, Assignment], seed: int
+    ) -> None:
+        def replayed(line: int) -> Replay:
+            return replay(instance, plan, instance.lines[line], seed)
+
+        # Tasks of one pipeline are asked for in a row.
+        self._replayed = functools.lru_cache(maxsize=1)(replayed)
         self._instance = instance
         self._standing = Standing(instance, plan)
         self._shown = shown
@@ -59,15 +70,15 @@ class Explainer:
     def explain(self, key: str) -> Explanation:
         """Explain one task, by `PIPELINE/TASK`; `KeyError` for one that neither waits nor runs."""
         if key in self._jobs:
-            return _of_job(self._standing.place(self._jobs[key]), self._shown)
+            return _of_job(self._standing.place(self._jobs[key]), self._shown, self._replayed)
         return _of_running(self._instance, self._running[key])
 
 
 def explained(
-    instance: Instance, plan: Draft, shown: Mapping[str, Assignment]
+    instance: Instance, plan: Draft, shown: Mapping[str, Assignment], seed: int
 ) -> tuple[Explanation, ...]:
     """Explain every task that needs a place or runs, in the order of the request."""
-    explainer = Explainer(instance, plan, shown)
+    explainer = Explainer(instance, plan, shown, seed)
     return tuple(explainer.explain(key) for key in explainer.tasks())
 
 
@@ -83,8 +94,30 @@ def unplaced(job: Job, explanation: Explanation) -> Unplaced:
     return Unplaced(pipeline=pipeline, task=job.spec.name, refusal=nearest)
 
 
-def _of_job(place: Place, shown: Mapping[str, Assignment]) -> Explanation:
+class _Times:
+    """When one job would start and end elsewhere: looked at once for each speed and start."""
+
+    def __init__(self, instance: Instance, job: Job, replayed: Callable[[int], Replay]) -> None:
+        self._instance = instance
+        self._job = job
+        self._replayed = replayed
+        self._known: dict[tuple[Quantiles | None, int], tuple[float, float]] = {}
+
+    def of(self, option: Option, moved: Draft) -> tuple[float, float | None]:
+        """Return the start (P50) and the end (P95) with an option; a service has no end."""
+        key = (option.duration, moved.starts[self._job.index])
+        if key not in self._known:
+            seen = self._replayed(self._job.line)
+            self._known[key] = elsewhere(self._instance, seen, moved, self._job)
+        start, end = self._known[key]
+        return start, None if option.duration is None else end
+
+
+def _of_job(
+    place: Place, shown: Mapping[str, Assignment], replayed: Callable[[int], Replay]
+) -> Explanation:
     instance, plan, job = place.instance, place.plan, place.job
+    times = _Times(instance, job, replayed)
     reached: dict[int, Draft | None] = {}
     verdicts: list[Verdict] = []
     taken = plan.options.get(job.index)
@@ -101,7 +134,7 @@ def _of_job(place: Place, shown: Mapping[str, Assignment]) -> Explanation:
         if moved is None:
             verdicts.append(_refused(instance, index, shortages(place, option) or _CROWDED))
         else:
-            verdicts.append(_possible(instance, plan, job, option, moved))
+            verdicts.append(_possible(place, option, moved, times.of(option, moved)))
     line = instance.lines[job.line]
     return Explanation(
         pipeline=line.spec.name,
@@ -186,10 +219,12 @@ def _chosen(instance: Instance, index: int, option: Option, shown: Assignment) -
     )
 
 
-def _possible(instance: Instance, plan: Draft, job: Job, option: Option, moved: Draft) -> Verdict:
+def _possible(
+    place: Place, option: Option, moved: Draft, times: tuple[float, float | None]
+) -> Verdict:
+    instance, job = place.instance, place.job
     cluster, pool = instance.pools[option.pool_index]
-    start = instance.instant(moved.starts[job.index])
-    change = moves.change(instance, plan, job, option, moved)
+    change = moves.change(instance, place.plan, job, option, moved)
     if job.serve:
         change = round(change / instance.serving_hours)
     return Verdict(
@@ -197,8 +232,8 @@ def _possible(instance: Instance, plan: Draft, job: Job, option: Option, moved: 
         pool=pool.name,
         machine=pool.shape.machine,
         ruling=Ruling.POSSIBLE,
-        start_seconds=start,
-        end_seconds_p95=None if option.duration is None else start + option.duration.p95,
+        start_seconds=times[0],
+        end_seconds_p95=times[1],
         cost_micro_dollars=option.cost,
         delta_micro_dollars=MicroDollars(change),
     )

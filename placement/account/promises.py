@@ -60,43 +60,86 @@ class _Run:
     dollars_per_second: float
 
 
-def outlook(instance: Instance, plan: Draft, line: Line, seed: int) -> Outlook:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """One pipeline in every scenario; each mapping is by task.
+
+    at, taken: its level, and whether it runs, in each scenario; starts, ends: seconds after
+        `as_of`, and runs: what was simulated, of tasks that have a place or run already.
+    """
+
+    at: Mapping[str, Values]
+    taken: Mapping[str, np.ndarray]
+    runs: Mapping[str, _Run]
+    starts: Mapping[str, Values]
+    ends: Mapping[str, Values]
+
+
+def replay(instance: Instance, plan: Draft, line: Line, seed: int) -> Replay:
     """Run one pipeline through the scenarios."""
     chance = generator(seed, "promise", line.spec.name)
     tasks = in_order(line.spec.tasks)
     at = levels([task.kind.value for task in tasks], chance)
-    known = _runs(instance, plan, line, tasks, at)
+    by_name: dict[str, Values] = {task.name: at[:, column] for column, task in enumerate(tasks)}
+    known = _runs(instance, plan, line, tasks, by_name)
     taken = _worlds(line.spec, chance)
     starts: dict[str, Values] = {}
     ends: dict[str, Values] = {}
+    for task in tasks:
+        run = known.get(task.name)
+        if run is not None:
+            starts[task.name] = _starts(run, task, taken, ends)
+            ends[task.name] = starts[task.name] + run.duration
+    return Replay(at=by_name, taken=taken, runs=known, starts=starts, ends=ends)
+
+
+def elsewhere(instance: Instance, seen: Replay, moved: Draft, job: Job) -> tuple[float, float]:
+    """Return when a job would start (P50) and end (P95) in a plan in which it is moved.
+
+    seen: the pipeline before the move, which moves none of the tasks that the job waits for.
+    """
+    run = _placed(moved, job, seen.at[job.spec.name])
+    starts = _starts(run, job.spec, seen.taken, seen.ends)
+    start, end = np.quantile(starts, 0.5), np.quantile(starts + run.duration, 0.95)
+    return instance.as_of + _rounded(start), instance.as_of + _rounded(end)
+
+
+def outlook(instance: Instance, plan: Draft, line: Line, seed: int) -> Outlook:
+    """Return what is seen of one pipeline over all scenarios."""
+    seen = replay(instance, plan, line, seed)
     last = np.zeros(SCENARIOS)
     cost = np.zeros(SCENARIOS)
     # A run that needs a task without a place does not end, whatever the deadline.
     homeless = {instance.jobs[i].spec.name for i in line.jobs if i not in plan.options}
     ends_at_all = np.ones(SCENARIOS, dtype=bool)
-    for task in tasks:
-        run = known.get(task.name)
+    for task in in_order(line.spec.tasks):
+        run, taken = seen.runs.get(task.name), seen.taken[task.name]
         if run is None:
             if task.name in homeless and task.kind is not TaskKind.SERVE:
-                ends_at_all &= ~taken[task.name]
+                ends_at_all &= ~taken
             continue
-        before = [np.where(taken[u], ends[u], 0.0) for u in task.after if u in ends]
-        starts[task.name] = np.maximum.reduce([np.full(SCENARIOS, run.floor), *before])
-        ends[task.name] = starts[task.name] + run.duration
-        cost += np.where(taken[task.name], run.duration * run.dollars_per_second, 0.0)
+        cost += np.where(taken, run.duration * run.dollars_per_second, 0.0)
         if task.kind is not TaskKind.SERVE:
-            last = np.maximum(last, np.where(taken[task.name], ends[task.name], 0.0))
+            last = np.maximum(last, np.where(taken, seen.ends[task.name], 0.0))
     deadline = line.deadline_ms
     in_time = last * MILLISECONDS <= (deadline or 0) + 1e-6
     kept = None if deadline is None else float(np.mean(in_time))
     moves = sum(drafts.moved(instance, plan.options, _edges(instance, line)))
     return Outlook(
-        times={name: _times(instance, starts[name], ends[name]) for name in starts},
+        times={name: _times(instance, seen.starts[name], seen.ends[name]) for name in seen.starts},
         keep=kept,
         keep_whole=None if deadline is None else float(np.mean(in_time & ends_at_all)),
         end_at_keep=float(np.quantile(last, line.spec.sla.keep, method="higher")),
         cost_p95=round(float(np.quantile(cost, 0.95))) + moves,
     )
+
+
+def _starts(
+    run: _Run, task: TaskSpec, taken: Mapping[str, np.ndarray], ends: Mapping[str, Values]
+) -> Values:
+    """Return the starts of a task: once those it waits for have ended, where they run."""
+    before = [np.where(taken[u], ends[u], 0.0) for u in task.after if u in ends]
+    return np.asarray(np.maximum.reduce([np.full(SCENARIOS, run.floor), *before]))
 
 
 def promise(instance: Instance, plan: Draft, line: Line, seen: Outlook) -> Promise:
@@ -146,17 +189,21 @@ def _edges(instance: Instance, line: Line) -> Sequence[int]:
 
 
 def _runs(
-    instance: Instance, plan: Draft, line: Line, tasks: Sequence[TaskSpec], at: Values
+    instance: Instance,
+    plan: Draft,
+    line: Line,
+    tasks: Sequence[TaskSpec],
+    at: Mapping[str, Values],
 ) -> dict[str, _Run]:
     """Return what is simulated: placed tasks, and running ones with what is left of them."""
     jobs = {instance.jobs[i].spec.name: instance.jobs[i] for i in line.jobs if i in plan.options}
     running = {a.task: a for a in instance.fixed if a.pipeline == line.spec.name}
     known: dict[str, _Run] = {}
-    for column, task in enumerate(tasks):
+    for task in tasks:
         if task.name in jobs:
-            known[task.name] = _placed(plan, jobs[task.name], at[:, column])
+            known[task.name] = _placed(plan, jobs[task.name], at[task.name])
         elif task.name in running:
-            known[task.name] = _running(instance, running[task.name], at[:, column])
+            known[task.name] = _running(instance, running[task.name], at[task.name])
     return known
 
 

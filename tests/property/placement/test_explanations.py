@@ -39,7 +39,7 @@ def planned(seed: int) -> tuple[PlacementProblem, Settled, tuple[Explanation, ..
         for job in instance.jobs
         if job.index in plan.options
     }
-    return problem, found, explained(instance, plan, shown)
+    return problem, found, explained(instance, plan, shown, problem.request.seed)
 
 
 def tallied(

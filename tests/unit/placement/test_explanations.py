@@ -21,7 +21,7 @@ from engine.model.plans import (
     Turning,
     Verdict,
 )
-from engine.model.profiles import Profile
+from engine.model.profiles import Profile, Quantiles
 from engine.model.resources import Resources
 from engine.model.specs import BudgetPeriod, Deadline, PipelineSpec, Sla, TaskKind
 from placement import CpSatPlacer
@@ -84,6 +84,35 @@ def test_an_alternative_tells_what_it_would_add() -> None:
 def test_an_alternative_tells_when_it_would_end() -> None:
     found = verdict(asked(make.pipeline(TASK), CHEAP, FAST), "fast")
     assert (found.start_seconds, found.end_seconds_p95) == (make.AS_OF, make.AS_OF + 1800)
+
+
+def uncertain(*clusters: Cluster) -> PlacementProblem:
+    """A task that alone may use tainted pools, after another; both may take four times as long."""
+    first = make.task("first")
+    second = make.task("t", after=("first",), tolerates=("own",))
+    spans = Quantiles(p50=3600.0, p80=5400.0, p90=7200.0, p95=10800.0, p99=14400.0)
+    profiles = {f"p/{task.name}": make.profile(task, seconds=spans) for task in (first, second)}
+    return asked(make.pipeline(first, second, deadline=86400.0), *clusters, profiles=profiles)
+
+
+def test_an_alternative_as_fast_as_the_choice_starts_and_ends_with_it() -> None:
+    problem = uncertain(CHEAP, make.cluster("dearer", make.pool(price=2.0)))
+    chosen, other = verdict(problem, "cheap"), verdict(problem, "dearer")
+    assert (chosen.ruling, other.ruling) == (Ruling.CHOSEN, Ruling.POSSIBLE)
+    times = (other.start_seconds, other.end_seconds_p95)
+    assert times == (chosen.start_seconds, chosen.end_seconds_p95)
+
+
+def test_an_alternative_starts_and_ends_as_a_plan_tells_that_has_the_task_there() -> None:
+    here, there = (
+        make.cluster("own", make.pool(price=price, speed=2.0, taints=("own",)))
+        for price in (8.0, 0.5)
+    )
+    other = verdict(uncertain(CHEAP, here), "own")
+    moved = verdict(uncertain(CHEAP, there), "own")
+    assert (other.ruling, moved.ruling) == (Ruling.POSSIBLE, Ruling.CHOSEN)
+    times = (other.start_seconds, other.end_seconds_p95)
+    assert times == (moved.start_seconds, moved.end_seconds_p95)
 
 
 def test_a_serve_task_is_compared_by_the_hour() -> None:
