@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from api.client.remote import Remote
     from api.wiring import Application
 
+_OPTIONS = {"cluster:": "--cluster", "price:": "--price", "demand=": "--demand"}
+
 
 def sweep(
     talk: Talk, door: Remote | Application, plan: str, changes: Sequence[str], wanted: str
@@ -28,5 +30,15 @@ def sweep(
     if talk.quiet:
         talk.result("\n".join(point.plan_id for point in swept.points if point.plan_id))
         return
-    again = shlex.join(["berth", "what-if", plan, "--set", f"{swept.key}={swept.points[0].value}"])
+    first = f"{swept.key}={swept.points[0].value}"
+    again = shlex.join(["berth", "what-if", plan, *_options((*changes, first))])
     talk.result(f"{sweep_text(swept, talk.style())}\n\n{following(again)}")
+
+
+def _options(changes: Sequence[str]) -> list[str]:
+    """Return changes as the options that make them."""
+    options: list[str] = []
+    for change in changes:
+        named = next((start for start in _OPTIONS if change.startswith(start)), "")
+        options += [_OPTIONS.get(named, "--set"), change.removeprefix(named)]
+    return options

@@ -88,28 +88,43 @@ def changed_request(request: PlanRequest, changes: Sequence[str]) -> PlanRequest
         try:
             request = _changed(request, change)
         except InvalidInputError as error:
-            faults.extend(error.faults)
+            faults.extend(_placed(fault, change) for fault in error.faults)
         except _ChangeError as error:
             message = f"change {change!r}: {error}"
-            fix = f"write one of {_FORMS}"
-            faults.append(Fault(code="S021", message=message, candidates=error.near, fix=fix))
+            fault = Fault(code="S021", message=message, candidates=error.near, fix=error.fix)
+            faults.append(fault)
     if faults:
         raise InvalidInputError("changes", faults)
     return request
 
 
+def _placed(fault: Fault, change: str) -> Fault:
+    """Return a fault of a value with the key that it was given for, where no other is named."""
+    key = change.partition("=")[0].strip()
+    of_pool = key.partition(":")[0] in _FLEET_CHANGES
+    return replace(fault, path=key) if of_pool or not fault.path else fault
+
+
 class _ChangeError(ValueError):
     """A change cannot be read or names what is not there."""
 
-    def __init__(self, message: str, near: Sequence[str] = ()) -> None:
+    def __init__(self, message: str, near: Sequence[str] = (), *, fix: str) -> None:
         super().__init__(message)
         self.near = tuple(near)
+        self.fix = fix
+
+
+_NAME_ONE = "name one that is there"
+
+
+def _either(*values: str) -> str:
+    return " or ".join(f"`{value}`" for value in values)
 
 
 def _changed(request: PlanRequest, change: str) -> PlanRequest:
     key, equals, value = (part.strip() for part in change.partition("="))
     if not equals or not key or not value:
-        raise _ChangeError("is no KEY=VALUE")
+        raise _ChangeError("is no KEY=VALUE", fix=f"write one of {_FORMS}")
     kind, colon, name = key.partition(":")
     if colon and kind in _FLEET_CHANGES:
         return replace(request, fleet=_FLEET_CHANGES[kind](request.fleet, name, value))
@@ -119,11 +134,13 @@ def _changed(request: PlanRequest, change: str) -> PlanRequest:
         return _PLAN_CHANGES[key](request, value)
     if key == "mode":
         if value not in set(Mode):
-            raise _ChangeError(f"{value!r} is no mode", documents.alike(value, tuple(Mode)))
+            near, fix = documents.alike(value, tuple(Mode)), f"write {_either(*Mode)}"
+            raise _ChangeError(f"{value!r} is no mode", near, fix=fix)
         return replace(request, mode=Mode(value))
     path = _SHORT.get(key, key)
     if path == "pipeline":
-        raise _ChangeError("a pipeline keeps its name: by it the two plans are compared")
+        message = "a pipeline keeps its name: by it the two plans are compared"
+        raise _ChangeError(message, fix="leave this change out")
     meant = _meant(request.pipelines, path)
     specs = tuple(
         _with(spec, path, value) if spec.name in meant else spec for spec in request.pipelines
@@ -143,13 +160,15 @@ def _meant(pipelines: Sequence[PipelineSpec], path: str) -> Set[PipelineName]:
         return found or everyone
     names = {str(task.name): None for spec in pipelines for task in spec.tasks}
     near = documents.alike(name, tuple(names))
-    raise _ChangeError(f"there is no task {name!r}; there are {', '.join(names)}", near)
+    message = f"there is no task {name!r}; there are {', '.join(names)}"
+    raise _ChangeError(message, near, fix=_NAME_ONE)
 
 
 def _whole(request: PlanRequest, value: str) -> PlanRequest:
     """Return a request in which pipelines are placed whole, or need not be."""
     if value not in {"yes", "no"}:
-        raise _ChangeError(f"pipelines are placed whole, `yes` or `no`, not {value!r}")
+        message = f"pipelines are placed whole, `yes` or `no`, not {value!r}"
+        raise _ChangeError(message, fix=f"write {_either('yes', 'no')}")
     return replace(request, whole=value == "yes")
 
 
@@ -176,7 +195,8 @@ def _with(spec: PipelineSpec, path: str, value: str) -> PipelineSpec:
     *above, last = path.split(".")
     for part in above:
         if not isinstance(inner.setdefault(part, {}), dict):
-            raise _ChangeError(f"{part!r} has no keys below it")
+            fix = f"end the key with {part!r}, or name another"
+            raise _ChangeError(f"{part!r} has no keys below it", fix=fix)
         inner = inner[part]
     inner[last] = documents.plain_value(value, name="changes")
     return documents.pipeline_from(mapping, name="changes")
@@ -186,13 +206,16 @@ def _demand(request: PlanRequest, value: str) -> PlanRequest:
     """Return a request in which all load is multiplied: requests served, data read."""
     factor = _factor(value)
     if factor is None:
-        raise _ChangeError(f"{value!r} is no factor such as `x1.5`")
+        meant = f"x{value}" if _factor(f"x{value}") is not None else "x1.5"
+        fix = f"write `{meant}`: x and a number above 0, at most {_FACTOR_MAX:g}"
+        raise _ChangeError(f"{value!r} is no factor such as `x1.5`", fix=fix)
     specs = tuple(
         replace(spec, tasks=tuple(_scaled(task, factor) for task in spec.tasks))
         for spec in request.pipelines
     )
     if factor != 1.0 and specs == request.pipelines:
-        raise _ChangeError("no task says how much it reads or serves, so that none has a demand")
+        message = "no task says how much it reads or serves, so that none has a demand"
+        raise _ChangeError(message, fix="give a task `volume`, `rows` or `requests`")
     return replace(request, pipelines=specs)
 
 
@@ -218,7 +241,8 @@ def _scaled(task: TaskSpec, factor: float) -> TaskSpec:
 
 def _reachable(fleet: Fleet, name: str, value: str) -> Fleet:
     if value not in {"down", "up"}:
-        raise _ChangeError(f"a cluster is `up` or `down`, not {value!r}")
+        message = f"a cluster is `up` or `down`, not {value!r}"
+        raise _ChangeError(message, fix=f"write {_either('down', 'up')}")
     return _with_cluster(fleet, name, lambda cluster: replace(cluster, reachable=value == "up"))
 
 
@@ -253,7 +277,8 @@ def _with_cluster(fleet: Fleet, name: str, change: Callable[[Cluster], Cluster])
     names = [cluster.name for cluster in fleet.clusters]
     if name not in names:
         near = documents.alike(name, names)
-        raise _ChangeError(f"there is no cluster {name!r}; there are {', '.join(names)}", near)
+        message = f"there is no cluster {name!r}; there are {', '.join(names)}"
+        raise _ChangeError(message, near, fix=_NAME_ONE)
     clusters = (change(c) if c.name == name else c for c in fleet.clusters)
     return Fleet(clusters=tuple(clusters))
 
@@ -266,7 +291,8 @@ def _with_pool(fleet: Fleet, name: str, to: Callable[[Pool], Pool]) -> Fleet:
         names = [pool.name for pool in cluster.pools]
         if pool_name not in names:
             near = documents.alike(pool_name, names)
-            raise _ChangeError(f"{cluster.name} has no pool {pool_name!r}", near)
+            message = f"{cluster.name} has no pool {pool_name!r}; it has {', '.join(names)}"
+            raise _ChangeError(message, near, fix=_NAME_ONE)
         pools = tuple(to(p) if p.name == pool_name else p for p in cluster.pools)
         return replace(cluster, pools=pools)
 

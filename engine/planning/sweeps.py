@@ -76,14 +76,18 @@ def values_of(wanted: str) -> tuple[str, tuple[str, ...]]:
     last, slash, step = rest.rpartition("/")
     if not slash or not _NUMBER_STEP.fullmatch(step.strip()):
         last, step = rest, ""  # a slash of the value's own, as in `50/s peak`
+    reason = ""
     if key and dots:
-        for read in (_times, _numbers):
-            values = read(first.strip(), last.strip(), step.strip() or None)
-            if values:
-                return key.strip(), values
+        try:
+            for read in (_times, _numbers):
+                values = read(first.strip(), last.strip(), step.strip() or None)
+                if values:
+                    return key.strip(), values
+        except _StepError as error:
+            reason = f", {error}"
     fault = Fault(
         code="S021",
-        message=f"the sweep is {wanted!r}",
+        message=f"the sweep is {wanted!r}{reason}",
         fix="write it as deadline=03:00..08:00/30m, demand=x1..x2/0.25 or "
         f"budget=1..5 USD per run, with at most {VALUES_MAX} values",
     )
@@ -179,12 +183,18 @@ def _numbers(first: str, last: str, step: str | None) -> tuple[str, ...]:
     return tuple(f"{low[1]}{value:.12g}{after}" for value in row)
 
 
+class _StepError(ValueError):
+    """A step leads nowhere, or to too many values."""
+
+
 def _row(start: float, end: float, step: float | None) -> list[float]:
-    """Return the values from start to end; none where the step leads nowhere or too far."""
+    """Return the values from start to end; `_StepError` where the step does not lead there."""
     if step is None:
         return [start + (end - start) / (_VALUES - 1) * index for index in range(_VALUES)]
     if step <= 0:
-        return []
+        raise _StepError("whose step leads nowhere")
     count = int(abs(end - start) / step + _SMALL) + 1
+    if count > VALUES_MAX:
+        raise _StepError(f"which has {count:,} values")
     sign = 1 if end >= start else -1
-    return [start + sign * step * index for index in range(count)] if count <= VALUES_MAX else []
+    return [start + sign * step * index for index in range(count)]

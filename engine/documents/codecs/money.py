@@ -27,7 +27,8 @@ def micro_dollars(node: Node, period: str, example: str) -> tuple[MicroDollars, 
     currency, _, rest = unit.partition("per")
     currency = currency.strip()
     if currency not in {"USD", "$", "dollars"}:
-        said = f"`{currency}` is no currency Berth counts in" if currency else "has no currency"
+        unknown = f"`{currency}` is no currency Berth counts in"
+        said = unknown if currency else f"{str(node.value)!r} has no currency"
         raise trouble(
             "S006", node, f"{said}; use USD {period}".rstrip(), fix=f"for example `{example}`"
         )

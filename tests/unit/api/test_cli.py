@@ -235,6 +235,17 @@ def test_a_sweep_has_a_line_for_each_value_and_says_where_the_answer_changes(
     assert "it becomes possible." in lines[-3]
 
 
+def test_the_command_after_a_sweep_makes_its_other_changes_too(
+    berth: Berth, plan_id: str, said: Callable[[], str]
+) -> None:
+    changes = ("--price", "near=x3", "--set", "seed=2")
+    assert berth("what-if", plan_id, *changes, "--sweep", "demand=x1..x1.5/0.5") == 0
+    again = said().splitlines()[-1].removeprefix("Next:  berth ")
+    named = "--set seed=2 --price near=x3 --demand x1"
+    assert again == f"what-if {plan_id} {named}"
+    assert berth(*again.split()) == 0
+
+
 def test_a_sweep_that_cannot_be_read_says_how_to_write_one(
     berth: Berth, plan_id: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -196,6 +196,52 @@ def test_a_change_that_cannot_be_read_is_named(
     assert part in fault.message
 
 
+@pytest.mark.parametrize(
+    ("change", "fix"),
+    [
+        ("cluster:eu-9=down", "name one that is there"),
+        ("cluster:eu-1=sideways", "write `down` or `up`"),
+        ("price:eu-1/node=2 USD per hour", "name one that is there"),
+        ("demand=1.5", "write `x1.5`: x and a number above 0, at most 1000"),
+        ("demand=x0", "write `x1.5`: x and a number above 0, at most 1000"),
+        ("mode=cheap", "write `most-sla` or `least-cost`"),
+        ("plan.whole=perhaps", "write `yes` or `no`"),
+        ("tasks.train.kind.x=3", "end the key with 'kind', or name another"),
+        ("tasks.trian.memory=2 GiB", "name one that is there"),
+        ("pipeline=other", "leave this change out"),
+    ],
+)
+def test_the_fix_of_a_change_is_about_what_is_wrong_with_it(
+    request_for: PlanRequest, change: str, fix: str
+) -> None:
+    with pytest.raises(InvalidInputError) as raised:
+        changed_request(request_for, [change])
+    assert raised.value.faults[0].fix == fix
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ("price:eu-1/nodes=-2", "price:eu-1/nodes"),
+        ("count:eu-1/nodes=few", "count:eu-1/nodes"),
+        ("plan.budget=12", "plan.budget"),
+        ("keep=7", "sla.keep"),
+    ],
+)
+def test_a_value_that_cannot_be_read_has_its_place(
+    request_for: PlanRequest, change: str, place: str
+) -> None:
+    with pytest.raises(InvalidInputError) as raised:
+        changed_request(request_for, [change])
+    assert raised.value.faults[0].path == place
+
+
+def test_a_price_without_currency_is_named(request_for: PlanRequest) -> None:
+    with pytest.raises(InvalidInputError) as raised:
+        changed_request(request_for, ["price:eu-1=-2"])
+    assert raised.value.faults[0].message.startswith("'-2' has no currency")
+
+
 def test_all_changes_that_cannot_be_read_come_at_once(request_for: PlanRequest) -> None:
     with pytest.raises(InvalidInputError) as raised:
         changed_request(request_for, ["nonsense", "mode=cheap", "keep=0.9"])

@@ -55,6 +55,19 @@ def test_values_stand_between_the_first_and_the_last(
 
 
 @pytest.mark.parametrize(
+    ("wanted", "reason"),
+    [
+        ("keep=0.5..0.9/0.0001", "which has 4,001 values"),
+        ("deadline=02:00..08:00/0 h", "whose step leads nowhere"),
+    ],
+)
+def test_a_sweep_whose_step_does_not_lead_there_says_so(wanted: str, reason: str) -> None:
+    with pytest.raises(InvalidInputError) as raised:
+        values_of(wanted)
+    assert raised.value.faults[0].message == f"the sweep is {wanted!r}, {reason}"
+
+
+@pytest.mark.parametrize(
     "wanted",
     [
         "deadline",
