@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from api.messages.questions import Document
     from api.wiring import Application
     from engine.model.plans import Mode
-    from engine.ports import Watch
 
 INFEASIBLE = 4
 _FILES = frozenset({".yaml", ".yml", ".json"})
@@ -86,6 +84,7 @@ def plan(  # noqa: PLR0913 - each is an option of the command
     Example: berth plan churn.yaml --mode most-sla
     """
     from api.cli import profiles
+    from api.cli.progress import watched
     from api.messages.questions import PlanQuestion
     from api.report.profiles import profiles_of
     from engine.documents import read_amount
@@ -107,7 +106,7 @@ def plan(  # noqa: PLR0913 - each is an option of the command
     talk.say("planning ...")
     with doors.either(talk) as door:
         try:
-            answer = _watched(talk, door, lambda watch: door.plan(question, watch=watch))
+            answer = watched(talk, door, lambda watch: door.plan(question, watch=watch))
         except InfeasibleError:
             # What a task is thought to need is what people look for when nothing fits it.
             if show_profile:
@@ -196,6 +195,7 @@ def what_if(
     Example: berth what-if p-abcdefgh --cluster eu-1=down --set deadline="in 2 h"
     """
     from api.cli import sweeping
+    from api.cli.progress import watched
     from api.messages.questions import WhatIfQuestion
     from api.report.what_ifs import what_if_text
     from engine.model.errors import Fault, InvalidInputError
@@ -217,7 +217,7 @@ def what_if(
             sweeping.sweep(talk, door, asked, changes, sweep)
             return
         question = WhatIfQuestion(plan_id=asked, changes=changes)
-        answer = _watched(talk, door, lambda watch: door.what_if(question, watch=watch))
+        answer = watched(talk, door, lambda watch: door.what_if(question, watch=watch))
         difference = door.diff(answer.plan.plan_id, asked)
         before = door.stored_plan(asked)
     if not talk.json and not talk.quiet:
@@ -235,18 +235,6 @@ def _plan_of(talk: Talk, door: Remote | Application, plan: str) -> str:
     made = door.plan(PlanQuestion(documents=_documents(talk, [path]))).plan.plan_id
     talk.say(f"{path} is planned as {made}")
     return made
-
-
-def _watched(
-    talk: Talk, door: Remote | Application, ask: Callable[[Watch | None], PlanAnswer]
-) -> PlanAnswer:
-    """Return the answer to a question, with its progress where the search runs in this process."""
-    from api.cli.progress import watching
-
-    if door.is_engine:
-        return ask(None)
-    with watching(talk) as watch:
-        return ask(watch)
 
 
 def _documents(talk: Talk, files: list[Path]) -> tuple[Document, ...]:

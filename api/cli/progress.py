@@ -11,15 +11,19 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from api.cli.frame import Talk
 
 if TYPE_CHECKING:
     from types import FrameType
 
+    from api.client.remote import Remote
+    from api.wiring import Application
     from engine.model.plans import Incumbent
+    from engine.ports import Watch
 
+Answer = TypeVar("Answer")
 _CLEAR = "\r\x1b[K"
 
 
@@ -75,6 +79,18 @@ def incumbent_text(incumbent: Incumbent, seconds: float) -> str:
     parts.append(f"gap {words.share(incumbent.gap)}")
     parts.append(words.duration(seconds))
     return f"solving  {', '.join(parts)}"
+
+
+def watched(
+    talk: Talk, door: Remote | Application, ask: Callable[[Watch | None], Answer]
+) -> Answer:
+    """Return the answer to a question, with its progress where the search runs in this process."""
+    if not door.is_engine:
+        with watching(talk) as watch:
+            return ask(watch)
+    if talk.progress:
+        talk.say("note: the running engine searches; its progress is not shown here")
+    return ask(None)
 
 
 @contextmanager

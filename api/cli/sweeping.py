@@ -19,11 +19,13 @@ def sweep(
     talk: Talk, door: Remote | Application, plan: str, changes: Sequence[str], wanted: str
 ) -> None:
     """Print what the plan would be for each value."""
+    from api.cli.progress import watched
     from api.messages.questions import SweepQuestion
     from api.report.tables import following
     from api.report.what_ifs import sweep_text
 
-    swept = door.sweep(SweepQuestion(plan_id=plan, sweep=wanted, changes=tuple(changes)))
+    question = SweepQuestion(plan_id=plan, sweep=wanted, changes=tuple(changes))
+    swept = watched(talk, door, lambda watch: door.sweep(question, watch=watch))
     if talk.json:
         talk.value(swept)
         return

@@ -89,8 +89,11 @@ class Remote:
         del watch
         return self._planned("/v1/what-if", question)
 
-    def sweep(self, question: questions.SweepQuestion) -> planning.Sweep:
-        """Make the same plan for each of some values of a key."""
+    def sweep(
+        self, question: questions.SweepQuestion, *, watch: Watch | None = None
+    ) -> planning.Sweep:
+        """Make the same plan for each of some values of a key; `watch` as in `plan`."""
+        del watch
         return self._transport.value(planning.Sweep, "POST", "/v1/sweep", content=question)
 
     def apply(self, plan_id: str, key: str = "") -> answers.Applied:

@@ -107,9 +107,11 @@ class Application:
         """Make the same plan under changes; `watch` as in `plan`."""
         return self._plans.what_if(question, watch=watch)
 
-    def sweep(self, question: questions.SweepQuestion) -> planning.Sweep:
+    def sweep(
+        self, question: questions.SweepQuestion, *, watch: Watch | None = None
+    ) -> planning.Sweep:
         """Make the same plan for each of some values of a key."""
-        return self._plans.sweep(question)
+        return self._plans.sweep(question, watch=watch)
 
     def apply(self, plan_id: str, key: str = "") -> answers.Applied:
         """Start the runs of a plan, once for each key."""

@@ -124,11 +124,13 @@ class PlanDesk:
         )
         return self._keep(changed, time.monotonic() - began)
 
-    def sweep(self, question: questions.SweepQuestion) -> planning.Sweep:
+    def sweep(
+        self, question: questions.SweepQuestion, *, watch: Watch | None = None
+    ) -> planning.Sweep:
         """Make the same plan for each of some values and keep those that are possible."""
-        plan = self.stored_plan(question.plan_id)
+        plan, changes = self.stored_plan(question.plan_id), question.changes
         swept, plans = planning.sweep(
-            self._parts.planner, plan, question.sweep, question.changes, self._history()
+            self._parts.planner, plan, question.sweep, changes, self._history(), watch=watch
         )
         kept = {made.plan_id: Put(PLANS, made) for made in plans}
         self._parts.ledger.commit("plan.store", list(kept.values()))

@@ -17,6 +17,7 @@ from engine.model.plans import Placement, Plan, task_key
 from engine.model.profiles import RunRecord
 from engine.planning.changes import what_if
 from engine.planning.planner import Planner
+from engine.ports import Watch
 
 VALUES_MAX = 100
 _VALUES = 5
@@ -100,10 +101,13 @@ def sweep(
     wanted: str,
     changes: Sequence[str],
     history: Sequence[RunRecord],
+    *,
+    watch: Watch | None = None,
 ) -> tuple[Sweep, tuple[Plan, ...]]:
     """Return a sweep, with the plans of its points that are possible. Nothing is stored.
 
-    changes: made at every value, as in `what_if`.
+    changes: made at every value, as in `what_if`. watch: told of better plans for each value; one
+        that wants an end gets the values up to then.
 
     Raises:
         InvalidInputError: when the sweep, a value or a change cannot be read.
@@ -114,7 +118,7 @@ def sweep(
     before = _places(plan.placement)
     for value in values:
         try:
-            made = what_if(planner, plan, (*changes, f"{key}={value}"), history)
+            made = what_if(planner, plan, (*changes, f"{key}={value}"), history, watch=watch)
         except InfeasibleError as error:
             points.append(Point(value=value, clash=error.message))
             continue
@@ -122,6 +126,8 @@ def sweep(
         points.append(_point(value, made, _places(plan.placement), before))
         plans.append(made)
         before = places
+        if watch is not None and watch.wants_end():
+            break
     return Sweep(plan_id=plan.plan_id, key=key, points=tuple(points)), tuple(plans)
 
 

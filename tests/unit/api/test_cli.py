@@ -235,6 +235,14 @@ def test_a_sweep_has_a_line_for_each_value_and_says_where_the_answer_changes(
     assert "it becomes possible." in lines[-3]
 
 
+def test_a_sweep_tells_of_each_better_plan(
+    berth: Berth, plan_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("--sweep", "demand=x1..x1.5/0.5", "--progress")
+    assert berth("what-if", plan_id, *arguments) == 0
+    assert capsys.readouterr().err.count("solving  incumbent") >= 2
+
+
 def test_the_command_after_a_sweep_makes_its_other_changes_too(
     berth: Berth, plan_id: str, said: Callable[[], str]
 ) -> None:

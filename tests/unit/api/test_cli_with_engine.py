@@ -188,3 +188,9 @@ def test_the_stream_of_changes_begins_at_once(served: str) -> None:
     lines = engine.events()
     assert next(lines).startswith("retry:")
     engine.close()
+
+
+def test_progress_that_an_engine_does_not_show_is_told(berth: Berth, plan_id: str) -> None:
+    code, _, talk = berth("what-if", plan_id, "--demand", "x1.5", "--progress")
+    assert code == 0
+    assert "note: the running engine searches" in talk

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine.model.errors import InfeasibleError, InvalidInputError
-from engine.model.plans import Placement, PlacementProblem, Plan, PlanRequest
+from engine.model.plans import Incumbent, Placement, PlacementProblem, Plan, PlanRequest
 from engine.model.profiles import RunRecord
 from engine.planning import Planner, changed_request, sweep, values_of, what_if
 from tests.support.planning import FirstPlacer, SampleForecaster
@@ -84,6 +84,29 @@ def test_a_sweep_that_cannot_be_read_says_how_to_write_one(wanted: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         values_of(wanted)
     assert "deadline=03:00..08:00/30m" in caught.value.faults[0].fix
+
+
+class Watching:
+    """A watch that is impatient, or is not."""
+
+    def __init__(self, *, impatient: bool) -> None:
+        self._impatient = impatient
+
+    def found(self, incumbent: Incumbent) -> None:
+        """Take no notice of a better plan."""
+
+    def wants_end(self) -> bool:
+        """Whether it is impatient."""
+        return self._impatient
+
+
+@pytest.mark.parametrize(("impatient", "values"), [(False, ["0.9", "0.95"]), (True, ["0.9"])])
+def test_who_wants_an_end_gets_the_values_up_to_then(
+    planner: Planner, plan: Plan, impatient: bool, values: list[str]
+) -> None:
+    watch = Watching(impatient=impatient)
+    swept, plans = sweep(planner, plan, "keep=0.9..0.95/0.05", [], [], watch=watch)
+    assert ([point.value for point in swept.points], len(plans)) == (values, len(values))
 
 
 def test_each_value_has_the_plan_that_what_if_would_make(planner: Planner, plan: Plan) -> None:
