@@ -25,6 +25,9 @@ _COLUMNS = (
     Column(title="COST", right=True),
     Column(title="BECAUSE"),
 )
+_ROUNDING_MICRO_DOLLARS = 1
+"""By how much an hour of a service is off for what the plan counts in whole micro-dollars."""
+
 _ORDER = {Ruling.CHOSEN: 0, Ruling.POSSIBLE: 1, Ruling.REFUSED: 2}
 
 
@@ -148,7 +151,12 @@ def because(plan: Plan, verdict: Verdict, assignment: Assignment | None, style: 
     if delta == 0:
         return "costs the same"
     base = assignment.cost_micro_dollars if assignment else 0
-    return f"costs {words.share(delta / base, digits=0)} more" if base else "costs more"
+    text = f"costs {words.share(delta / base, digits=0)} more" if base else "costs more"
+    there = verdict.cost_micro_dollars
+    beside = 0 if there is None else delta - (there - base)
+    if assignment is None or beside <= _ROUNDING_MICRO_DOLLARS:
+        return text
+    return f"{text}, {cost(beside, assignment)} of it for data, moves or lateness"
 
 
 def profile_text(profile: Profile) -> str:

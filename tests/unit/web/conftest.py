@@ -90,7 +90,7 @@ def plan() -> plans.Plan:
             machine="m5.large",
             ruling=ruling,
             end_seconds_p95=None if refused else AT + 4,
-            cost_micro_dollars=None if refused else 48_000,
+            cost_micro_dollars={"cpu": 48_000, "gpu": 49_000}.get(pool_name),
             delta_micro_dollars=1_000 if ruling is plans.Ruling.POSSIBLE else None,
             binding=refusal if refused else None,
         )
