@@ -13,9 +13,10 @@ processes still hold on the machines where they started. Unless machines have ve
 the search also passes through assignments that lack room, at a price that rises until none is left
 (strategic oscillation, after Glover, Decision Sciences 8, 1977); only feasible ones are kept.
 
-Where the few large processes end is luck, whatever the time of a cooling. So some instances are
-cooled several times where there are steps enough: first each time anew, then, for the last third,
-warmed up from the best, which moves what stands in the way of a large process but not them all.
+Where the few large processes end is luck, whatever the time of a cooling. So instances with not
+too many processes a machine are cooled several times where there are steps enough: first anew,
+then, for two thirds of the steps, warmed up from the best, which moves what stands in the way of a
+large process but not them all.
 """
 
 from __future__ import annotations
@@ -173,7 +174,7 @@ def _search(
                 pace.cut(plan.coolings)
             if plan.number(progress) > cooling:
                 cooling = plan.number(progress)
-                if plan.rewarmed(cooling):
+                if plan.is_rewarmed(cooling):
                     _take_best(tables, chains)
             heat = plan.at(progress)
             if plan.within(progress) >= schedule.GIVE_UP_FROM:

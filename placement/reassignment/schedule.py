@@ -32,11 +32,9 @@ STRICT = 1e12
 LEAD_IN = 0.03
 # From this progress on a chain that still lacks room gives up and goes on from the best.
 GIVE_UP_FROM = 0.93
-# Where the large processes end is luck once a cooling has so many steps of each process: a slower
-# one ends little better in the mean, the best of several does.
-COOLING_STEPS_OF_PROCESS = 50
-# The last third of several coolings starts warm, at this progress, from the best that was found.
-REWARMED_OF_COOLINGS = 1 / 3
+# Where a search is cooled several times, fresh coolings have this share of its steps. The others
+# start warm, at this progress of a cooling, from the best that was found.
+FRESH_SHARE = 1 / 3
 REWARMED_AT = 0.5
 # From this progress on it is known how many steps there will be.
 PACED_FROM = 0.005
@@ -69,7 +67,10 @@ class Recipe(NamedTuple):
         lack_price: See `Heat`; `STRICT` in the quench.
         ruin_share: Share of the steps that are ruins; the others are shifts, swaps and relays.
         relays: Of eight of those, see `annealing.anneal`.
-        most_coolings: How often it is cooled at most, see `Schedule.of_steps`.
+        cooling_steps: Steps of each process from which on a slower cooling ends little better in
+            the mean: where the large processes end is luck then.
+        most_fresh: How many coolings start anew at most.
+        most_rewarmed: How many start from the best that was found.
     """
 
     temperature: tuple[float, float]
@@ -78,12 +79,14 @@ class Recipe(NamedTuple):
     lack_price: tuple[float, float]
     ruin_share: float
     relays: int
-    most_coolings: int
+    cooling_steps: int
+    most_fresh: int
+    most_rewarmed: int
 
 
-MANY = Recipe((0.1, 0.001), (4.0, 0.05), (0.02, 0.0002), (STRICT, STRICT), 0.05, 0, 1)
-SOME = MANY._replace(lack_price=(2.0, 2000.0), most_coolings=12)
-FEW = Recipe((0.2, 0.02), (1.5, 0.02), (0.02, 0.0005), (2.0, 2000.0), 0.05, 2, 1)
+MANY = Recipe((0.1, 0.001), (4.0, 0.05), (0.02, 0.0002), (STRICT, STRICT), 0.05, 0, 50, 1, 0)
+SOME = MANY._replace(lack_price=(2.0, 2000.0), most_fresh=4, most_rewarmed=8)
+FEW = Recipe((0.2, 0.02), (1.5, 0.02), (0.02, 0.0005), (2.0, 2000.0), 0.05, 2, 500, 1, 2)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,35 +97,55 @@ class Schedule:
         weight: Mean weight of a process: what it costs where all of it is above safety.
         recipe: How it is cooled.
         processes: How many there are.
-        coolings: How often it is cooled.
+        fresh: How many coolings start anew, at least one.
+        rewarmed: How many follow that start warm from the best that was found.
     """
 
     weight: float
     recipe: Recipe
     processes: int = 1
-    coolings: int = 1
+    fresh: int = 1
+    rewarmed: int = 0
+
+    @property
+    def coolings(self) -> int:
+        """How often it is cooled."""
+        return self.fresh + self.rewarmed
 
     def of_steps(self, steps: float) -> Schedule:
         """Returns the schedule for a search of so many steps."""
-        full = steps / (COOLING_STEPS_OF_PROCESS * max(self.processes, 1))
-        return dataclasses.replace(self, coolings=int(max(1, min(full, self.recipe.most_coolings))))
+        room = steps / (self.recipe.cooling_steps * max(self.processes, 1))
+        if room * FRESH_SHARE < 1:
+            return dataclasses.replace(self, fresh=1, rewarmed=0)
+        fresh = min(int(room * FRESH_SHARE), self.recipe.most_fresh)
+        rewarmed = min(int(room * (1 - FRESH_SHARE)), self.recipe.most_rewarmed)
+        return dataclasses.replace(self, fresh=fresh, rewarmed=rewarmed)
 
     def number(self, progress: float) -> int:
         """Returns which cooling it is, from 0."""
-        return min(int(progress * self.coolings), self.coolings - 1)
+        return self._place(progress)[0]
 
-    def rewarmed(self, number: int) -> bool:
+    def is_rewarmed(self, number: int) -> bool:
         """Returns whether a cooling starts from the best, and no hotter than that can bear."""
-        return number >= self.coolings - round(self.coolings * REWARMED_OF_COOLINGS)
+        return number >= self.fresh
 
     def within(self, progress: float) -> float:
         """Returns the progress of the present cooling; only the first one has a lead-in."""
-        number = self.number(progress)
-        share = progress * self.coolings - number
+        number, share = self._place(progress)
         if number == 0:
             return share
-        start = REWARMED_AT if self.rewarmed(number) else LEAD_IN
+        start = REWARMED_AT if self.is_rewarmed(number) else LEAD_IN
         return start + (1 - start) * share
+
+    def _place(self, progress: float) -> tuple[int, float]:
+        """Returns which cooling it is at a progress of the whole search, and the share done."""
+        turn = FRESH_SHARE if self.rewarmed else 1.0
+        done, count, earlier = progress / turn * self.fresh, self.fresh, 0
+        if progress >= turn and self.rewarmed:
+            done = (progress - turn) / (1 - turn) * self.rewarmed
+            count, earlier = self.rewarmed, self.fresh
+        number = min(int(done), count - 1)
+        return earlier + number, done - number
 
     def at(self, progress: float) -> Heat:
         """Returns the heat at a progress of the whole search, from 0 to 1."""

@@ -42,13 +42,13 @@ def test_many_machines_are_sampled_and_all_limits_still_hold() -> None:
 
 def test_a_search_that_is_cooled_again_keeps_its_best_with_one_worker_and_with_two() -> None:
     problem, start = make.with_start(8, machines=2, processes=52)
-    steps = 2 * schedule.COOLING_STEPS_OF_PROCESS * (problem.processes + 1)
+    steps = 3 * schedule.SOME.cooling_steps * (problem.processes + 1)
     efforts = [Effort(steps=steps, seed=3, workers=workers) for workers in (1, 2)]
     one, two = (reassign(problem, start, effort, clock=lambda: 0.0) for effort in efforts)
-    half = reassign(problem, start, Effort(steps=steps // 2, seed=3), clock=lambda: 0.0)
+    once = reassign(problem, start, Effort(steps=steps // 3, seed=3), clock=lambda: 0.0)
     assert one.assignment.tolist() == two.assignment.tolist()
     assert definition.feasible(problem, start, one.assignment)
-    assert definition.cost(problem, start, one.assignment) == one.cost <= half.cost
+    assert definition.cost(problem, start, one.assignment) == one.cost <= once.cost
 
 
 def test_the_clock_ends_a_search_and_the_best_so_far_comes_back() -> None:

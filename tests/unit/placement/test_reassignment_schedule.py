@@ -54,33 +54,48 @@ def _starts(plan: schedule.Schedule) -> int:
     )
 
 
-def test_the_more_steps_the_more_often_a_search_is_cooled() -> None:
-    full = schedule.COOLING_STEPS_OF_PROCESS
-    coolings = [_plan(50.0, share * full).coolings for share in (0.01, 1.0, 1.9, 2.0, 3.5, 1e6)]
-    assert coolings == [1, 1, 1, 2, 3, schedule.SOME.most_coolings]
-
-
-@pytest.mark.parametrize("of_machine", [10.0, 200.0])
-def test_few_large_processes_and_very_many_are_cooled_once(of_machine: float) -> None:
-    assert _plan(of_machine, 1e6).coolings == 1
-
-
-@pytest.mark.parametrize(("coolings", "hot"), [(1, 1), (2, 1), (3, 2), (6, 4)])
-def test_the_last_third_of_the_coolings_starts_warm_and_the_others_hot(
-    coolings: int, hot: int
-) -> None:
-    plan = _plan(50.0, coolings * schedule.COOLING_STEPS_OF_PROCESS)
-    assert plan.coolings == coolings
-    assert _starts(plan) == hot
-    assert [plan.rewarmed(number) for number in range(coolings)] == [
-        number >= hot for number in range(coolings)
+@pytest.mark.parametrize("of_machine", [10.0, 50.0])
+def test_the_more_steps_the_more_often_a_search_is_cooled(of_machine: float) -> None:
+    recipe = schedule.recipe_for(of_machine)
+    plans = [
+        _plan(of_machine, share * recipe.cooling_steps) for share in (0.01, 1, 2.9, 3, 4.5, 1e6)
     ]
-    warm = [plan.at(number / coolings + 1e-9).temperature for number in range(hot, coolings)]
+    assert [(plan.fresh, plan.rewarmed) for plan in plans] == [
+        *[(1, 0)] * 3,
+        (1, 2),
+        (1, 3),
+        (recipe.most_fresh, recipe.most_rewarmed),
+    ]
+
+
+def test_very_many_processes_a_machine_are_cooled_once() -> None:
+    assert _plan(200.0, 1e6).coolings == 1
+
+
+@pytest.mark.parametrize(("room", "fresh", "rewarmed"), [(1, 1, 0), (3, 1, 2), (6, 2, 4)])
+def test_a_third_of_the_steps_starts_hot_and_the_others_warm(
+    room: int, fresh: int, rewarmed: int
+) -> None:
+    plan = _plan(50.0, room * schedule.SOME.cooling_steps)
+    coolings = fresh + rewarmed
+    assert plan.coolings == coolings
+    assert _starts(plan) == fresh
+    assert [plan.is_rewarmed(number) for number in range(coolings)] == [
+        number >= fresh for number in range(coolings)
+    ]
+    warm = [plan.at(number / coolings + 1e-9).temperature for number in range(fresh, coolings)]
     assert all(1e3 < temperature < 1e5 / 2 for temperature in warm)
 
 
+def test_a_third_of_the_steps_is_one_cooling_where_only_one_starts_hot() -> None:
+    plan = _plan(10.0, 1e6)
+    assert [plan.number(progress) for progress in (0.0, 0.33, 0.34, 0.44, 0.45, 0.99, 1.0)] == [
+        *(0, 0, 1, 1, 2, 6, 6)
+    ]
+
+
 def test_each_cooling_ends_with_a_quench() -> None:
-    plan = _plan(50.0, 3 * schedule.COOLING_STEPS_OF_PROCESS)
+    plan = _plan(50.0, 3 * schedule.SOME.cooling_steps)
     ends = [plan.at(end - 1e-9) for end in (1 / 3, 2 / 3, 1.0)]
     assert [heat.lack_price for heat in ends] == [schedule.STRICT] * 3
     last = schedule.LAST_TEMPERATURE_COST
