@@ -15,8 +15,8 @@ import vl_convert
 
 TRACES = Path(__file__).resolve().parents[1] / "benchmarks" / "traces"
 PEERS: dict[int, tuple[tuple[str, float, float], ...]] = {
-    # Name, seconds, gap in per cent: the mean of the ten-minute incumbents of `bounds.csv`, and what
-    # was measured of Rebalancer on one of the instances; it has no wheel for Python 3.11.
+    # Name, seconds, gap in per cent: the mean of the ten-minute incumbents of `bounds.csv`, and
+    # what was measured of Rebalancer on one of the instances (it has no wheel for Python 3.11).
     1_000: (("HiGHS", 600.0, 12.8), ("Meta Rebalancer on seed 0", 60.0, 6.8)),
     10_000: (("HiGHS", 600.0, 2.59), ("Meta Rebalancer on seed 0", 60.0, 1.28)),
 }
