@@ -9,7 +9,7 @@ import fractions
 import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from benchmarks.placement.checking import affinities, branching, nodes, rules
 from benchmarks.placement.checking.loads import Load, Stretch
@@ -30,13 +30,15 @@ class Frame:
     """What a plan is made under beside its request.
 
     ends_ms, serving_ends_ms: until when tasks and services are looked at. levels: by pipeline;
-    shares: lambda by pool.
+    shares: lambda by pool. slacks_ms: by pipeline, how long after a deadline that must be kept its
+    tasks may end at their levels.
     """
 
     ends_ms: int
     serving_ends_ms: int
     levels: Mapping[str, float]
     shares: Mapping[int, tuple[float, ...]]
+    slacks_ms: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +135,9 @@ class World:
         pipeline = self.tasks[key][0]
         deadline = self.deadline_ms(pipeline)
         is_free = deadline is None or pipeline.sla.late_micro_dollars_per_hour is not None
-        return self.frame.ends_ms if deadline is None or is_free else deadline
+        if deadline is None or is_free:
+            return self.frame.ends_ms
+        return deadline + self.frame.slacks_ms.get(pipeline.name, 0)
 
     def upstream(self, key: str) -> list[str]:
         """Returns the keys of the tasks that one waits for."""
@@ -409,9 +413,10 @@ class World:
             seats[k] = Seat(pool=pool, start_ms=self.ready(k, seats))
         late = [k for k in pools if self.end(k, seats) > self.latest_ms(k)]
         batch = [k for k in late if not self.serves(k)]
-        deadline = self.deadline_ms(self.tasks[key][0])
-        if batch and deadline is not None and max(map(self.latest_ms, batch)) == deadline:
-            last = max(self.end(k, seats) for k in batch)
+        pipeline = self.tasks[key][0]
+        deadline, slack = self.deadline_ms(pipeline), self.frame.slacks_ms.get(pipeline.name, 0)
+        if batch and deadline is not None and max(map(self.latest_ms, batch)) == deadline + slack:
+            last = max(self.end(k, seats) for k in batch) - slack
             yield Violation(limit=Limit.DEADLINE, needs=last / 1000, has=deadline / 1000, unit="s")
         elif late:
             worst = max(late, key=lambda k: self.end(k, seats) - self.latest_ms(k))
