@@ -85,13 +85,16 @@ def settled(problem: PlacementProblem, lookout: Lookout = NOBODY) -> Settled:
 def _slackened(task: _Task, best: Settled, limit: float) -> Settled:
     """Search with later ends for pipelines that find no place in time; keep what is better."""
     slacks = _slacks(task.problem, best)
-    for _ in range(SLACK_ROUNDS):
+    for number in range(SLACK_ROUNDS):
         if not slacks or task.lookout.wants_end():
             return best
         trial = _shared(task, replace(best.terms, slacks_ms=slacks), limit)
+        if trial.plan is None and number == 0:
+            # Not even the latest ends are enough.
+            return replace(best, proven=best.proven and trial.proven)
         if trial.plan is None:
             break
-        short = {trial.instance.lines[number].spec.name for number in trial.unkept}
+        short = {trial.instance.lines[line].spec.name for line in trial.unkept}
         if short.isdisjoint(slacks) and len(trial.unkept) <= len(best.unkept):
             return trial if _saves(trial, best) else best
         slacks = {name: ms // 2 if name in short else ms for name, ms in slacks.items()}

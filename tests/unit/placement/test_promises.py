@@ -9,6 +9,7 @@ import pytest
 
 from engine.model.errors import InfeasibleError
 from engine.model.fleet import Fleet
+from engine.model.identifiers import MicroDollars
 from engine.model.plans import Limit, Mode, Placement, PlacementProblem
 from engine.model.profiles import Quantiles
 from engine.model.specs import Deadline, PipelineSpec
@@ -194,6 +195,14 @@ def test_a_plan_that_is_shown_keeps_its_deadline_as_often_as_asked(deadline: flo
     keep = made.promises[0].keep_forecast
     assert keep is not None
     assert keep >= 0.95
+
+
+def test_money_that_no_end_is_late_enough_for_is_told_as_proven() -> None:
+    tasks = [make.task("a"), make.task("b", after=("a",))]
+    profiles = {t.name: make.profile(t, seconds=EVEN) for t in tasks}
+    spec = make.pipeline(*tasks, deadline=7_000.0, budget_micro_dollars=MicroDollars(1))
+    with pytest.raises(InfeasibleError, match="this wish cannot be kept: budget"):
+        placed(spec, one(), profiles, Mode.LEAST_COST)
 
 
 def by_hour(busy: range) -> tuple[Quantiles, ...]:

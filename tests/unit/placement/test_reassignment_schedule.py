@@ -63,7 +63,7 @@ def test_the_more_steps_the_more_often_a_search_is_cooled(of_machine: float) -> 
     assert [(plan.fresh, plan.rewarmed) for plan in plans] == [
         *[(1, 0)] * 3,
         (1, 2),
-        (1, 3),
+        (1, min(3, recipe.most_rewarmed)),
         (recipe.most_fresh, recipe.most_rewarmed),
     ]
 
@@ -89,8 +89,12 @@ def test_a_third_of_the_steps_starts_hot_and_the_others_warm(
 
 def test_a_third_of_the_steps_is_one_cooling_where_only_one_starts_hot() -> None:
     plan = _plan(10.0, 1e6)
-    assert [plan.number(progress) for progress in (0.0, 0.33, 0.34, 0.44, 0.45, 0.99, 1.0)] == [
-        *(0, 0, 1, 1, 2, 6, 6)
+    assert [plan.number(progress) for progress in (0.0, 0.33, 0.34, 0.66, 0.67, 1.0)] == [
+        *(0, 0, 1, 1, 2, 2)
+    ]
+    plan = _plan(50.0, 1e6)
+    assert [plan.number(progress) for progress in (0.08, 0.09, 0.33, 0.34, 0.41, 0.42, 1.0)] == [
+        *(0, 1, 3, 4, 4, 5, 11)
     ]
 
 
