@@ -17,8 +17,8 @@ TRACES = Path(__file__).resolve().parents[1] / "benchmarks" / "traces"
 PEERS: dict[int, tuple[tuple[str, float, float], ...]] = {
     # Name, seconds, gap in per cent: the mean of the ten-minute incumbents of `bounds.csv`, and
     # what was measured of Rebalancer on one of the instances (it has no wheel for Python 3.11).
-    1_000: (("HiGHS", 600.0, 12.8), ("Meta Rebalancer on seed 0", 60.0, 6.8)),
-    10_000: (("HiGHS", 600.0, 2.59), ("Meta Rebalancer on seed 0", 60.0, 1.28)),
+    1_000: (("HiGHS", 600.0, 12.8), ("Rebalancer on seed 0", 60.0, 6.8)),
+    10_000: (("HiGHS", 600.0, 2.59), ("Rebalancer on seed 0", 60.0, 1.28)),
 }
 GRID_POINTS = 60
 VERSION = ".".join(altair.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
@@ -57,19 +57,32 @@ def drawing(tasks: int, runs: dict[str, list[tuple[float, float]]]) -> str:
         {"seconds": seconds, "gap": gap, "name": f"{name}, {seconds:g} s"}
         for name, seconds, gap in PEERS.get(tasks, ())
     ]
+    ends: list[Row] = [
+        {"seconds": grid[-1], "gap": gap_at(run, grid[-1]), "name": f"seed {seed}"}
+        for seed, run in runs.items()
+    ]
     x = altair.X("seconds:Q", title="seconds", scale=altair.Scale(type="log"))
     y = altair.Y(
         "gap:Q", title="gap to the best known bound, %", scale=altair.Scale(type="log", nice=False)
     )
     base = altair.Chart(altair.Data(values=lines)).encode(x=x, y=y, detail="seed:N")
     beside = altair.Chart(altair.Data(values=peers)).encode(x=x, y=y)
+    names = beside.encode(text="name:N")
+    ended = altair.Chart(altair.Data(values=ends)).encode(x=x, y=y, text="name:N")
     seeds = base.transform_filter("datum.seed != 'mean'")
     mean = base.transform_filter("datum.seed == 'mean'")
     chart = altair.layer(
         seeds.mark_line(color="#8aa4c8", strokeWidth=1, interpolate="step-after"),
         mean.mark_line(color="#1f4e8c", strokeWidth=3, interpolate="step-after"),
         beside.mark_point(color="#b3541e", size=90, filled=True, shape="diamond"),
-        beside.mark_text(color="#b3541e", align="right", dx=-8, dy=-8).encode(text="name:N"),
+        # Names stay clear of the lines, and within the picture.
+        names.transform_filter(f"datum.seconds > {grid[-1]} * 1.1").mark_text(
+            color="#b3541e", align="right", dx=-8, dy=-8
+        ),
+        names.transform_filter(f"datum.seconds <= {grid[-1]} * 1.1").mark_text(
+            color="#b3541e", align="left", dx=50
+        ),
+        ended.mark_text(color="#4a6a95", align="left", dx=6, dy=-5),
     ).properties(width=620, height=260, background="white")
     return vl_convert.vegalite_to_svg(chart.to_dict(), vl_version=VERSION)
 
