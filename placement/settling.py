@@ -27,10 +27,12 @@ from placement.unhindered import slack_ms
 from placement.watching import NOBODY, Lookout
 
 SHARING_ROUNDS = 3
-LEVEL_ROUNDS = 3
-SLACK_ROUNDS = 3
-LEVEL_SHARE = 0.4
-"""Share of the work that is kept for planning at higher levels."""
+TRIALS = 4
+"""How often a plan is looked for under other terms at most: at higher levels, and with later ends
+in what those leave, the last one at least."""
+
+TRIALS_SHARE = 0.4
+"""Share of the work that is kept for those."""
 
 _SAFE = (1.0,) * len(COUNTED)
 
@@ -70,23 +72,26 @@ def settled(problem: PlacementProblem, lookout: Lookout = NOBODY) -> Settled:
     """
     limit = problem.request.work_limit
     task = _Task(problem=problem, lookout=lookout)
-    share = LEVEL_SHARE if _is_uncertain(problem) else 0.0
-    best = _shared(task, Terms(), limit * (1.0 - share))
-    for _ in range(LEVEL_ROUNDS):
-        if not best.short or lookout.wants_end():
-            break
-        raised = _shared(task, _raised(best), limit * LEVEL_SHARE / LEVEL_ROUNDS)
+    if not _is_uncertain(problem):
+        return _shared(task, Terms(), limit)
+    best = _shared(task, Terms(), limit * (1.0 - TRIALS_SHARE))
+    trial_limit, trials = limit * TRIALS_SHARE / TRIALS, TRIALS
+    while trials > 1 and best.short and not lookout.wants_end():
+        trials -= 1
+        raised = _shared(task, _raised(best), trial_limit)
         if not _better(raised, best):
             break
         best = raised
-    return best if share == 0.0 else _slackened(task, best, limit * LEVEL_SHARE / SLACK_ROUNDS)
+    return _slackened(task, best, trials, trial_limit)
 
 
-def _slackened(task: _Task, best: Settled, limit: float) -> Settled:
+def _slackened(task: _Task, best: Settled, trials: int, limit: float) -> Settled:
     """Search with later ends for pipelines that find no place in time; keep what is better."""
     slacks = _slacks(task.problem, best)
-    for number in range(SLACK_ROUNDS):
-        if not slacks or task.lookout.wants_end():
+    if not slacks:
+        return best
+    for number in range(trials):
+        if task.lookout.wants_end():
             return best
         trial = _shared(task, replace(best.terms, slacks_ms=slacks), limit)
         if trial.plan is None and number == 0:

@@ -13,11 +13,13 @@ from engine.model.identifiers import MicroDollars
 from engine.model.plans import Limit, Mode, Placement, PlacementProblem
 from engine.model.profiles import Quantiles
 from engine.model.specs import Deadline, PipelineSpec
-from placement import CpSatPlacer
+from placement import CpSatPlacer, settling
 from placement.problem.building import Terms, build
 from placement.problem.deadlines import instant_of
+from placement.problem.instance import Instance
 from placement.problem.needs import OVERFLOW
 from placement.search import multiplexing
+from placement.search.solving import Effort, Found, search
 from placement.settling import settled
 from tests.support import placement_problems as make
 
@@ -176,6 +178,7 @@ def test_tasks_that_seldom_all_take_long_may_end_later_than_their_quantiles_add_
 def test_what_is_too_slow_is_so_by_the_end_that_is_kept() -> None:
     made = chain(5_000.0, Mode.MOST_SLA)
     found = [v.binding for e in made.explanations for v in e.verdicts if v.cluster == "slow"]
+    assert found
     for refusal in found:
         assert refusal is not None
         assert (refusal.limit, refusal.has) == (Limit.DEADLINE, 5_000.0)
@@ -183,6 +186,30 @@ def test_what_is_too_slow_is_so_by_the_end_that_is_kept() -> None:
         assert refusal.needs > 5_000.0
     turning = [b.value for e in made.explanations for b in e.break_evens]
     assert all(value <= make.AS_OF + 5_000.0 for value in turning)
+
+
+def test_higher_levels_and_later_ends_share_the_work_that_is_kept_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limits: list[float] = []
+
+    def counted(instance: Instance, effort: Effort) -> Found:
+        limits.append(effort.work_limit)
+        return search(instance, effort)
+
+    monkeypatch.setattr(settling, "search", counted)
+    # Side by side all of six end in time less often than one does: higher levels are tried.
+    wide = [make.task(f"w{number}") for number in range(6)]
+    long = [make.task("a"), make.task("b", after=("a",)), make.task("c", after=("b",))]
+    profiles = {t.name: make.profile(t, seconds=EVEN) for t in (*wide, *long)}
+    specs = [
+        make.pipeline(*wide, name="wide", deadline=1_990.0),
+        make.pipeline(*long, name="long", deadline=4_800.0),
+    ]
+    problem = make.problem(specs, one(cores=16.0, memory=64.0), profiles, mode=Mode.MOST_SLA)
+    found = settled(problem)
+    assert (set(found.terms.levels), set(found.terms.slacks_ms)) == ({"wide"}, {"long"})
+    assert sum(limits) <= problem.request.work_limit + 1e-9
 
 
 @pytest.mark.parametrize("deadline", [4_500.0, 4_600.0, 4_800.0, 5_200.0, 5_800.0])
