@@ -121,11 +121,10 @@ def sweep(
             made = what_if(planner, plan, (*changes, f"{key}={value}"), history, watch=watch)
         except InfeasibleError as error:
             points.append(Point(value=value, clash=error.message))
-            continue
-        places = _places(made.placement)
-        points.append(_point(value, made, _places(plan.placement), before))
-        plans.append(made)
-        before = places
+        else:
+            points.append(_point(value, made, _places(plan.placement), before))
+            plans.append(made)
+            before = _places(made.placement)
         if watch is not None and watch.wants_end():
             break
     return Sweep(plan_id=plan.plan_id, key=key, points=tuple(points)), tuple(plans)

@@ -146,6 +146,16 @@ def test_a_value_without_a_plan_says_why(
     assert (refused.clash, len(plans)) == ("too much is asked", 1)
 
 
+def test_who_wants_an_end_where_nothing_is_possible_gets_one(
+    forecaster: SampleForecaster, request_for: PlanRequest
+) -> None:
+    planner = Planner(forecaster, Choosy(), "test")
+    plan = Planner(forecaster, FirstPlacer(), "test").plan(request_for, [])
+    watch = Watching(impatient=True)
+    swept, _ = sweep(planner, plan, "keep=0.96..0.98/0.01", [], [], watch=watch)
+    assert [point.clash for point in swept.points] == ["too much is asked"]
+
+
 def test_a_key_that_is_not_there_is_a_fault(planner: Planner, plan: Plan) -> None:
     with pytest.raises(InvalidInputError):
         sweep(planner, plan, "ghost=1..2", [], [])
