@@ -42,10 +42,9 @@ def faults(request: PlanRequest) -> Iterator[Fault]:
     for pipeline in request.pipelines:
         yield from _wrong(pipeline.name, _of_pipeline(pipeline))
         yield from _of_instants(pipeline, request.as_of)
-        if not pipeline.sla.keep <= 1.0:
-            yield _fault(
-                f"{pipeline.name}.sla.keep", f"keep of {pipeline.name!r}", pipeline.sla.keep
-            )
+        if not 0.0 <= pipeline.sla.keep <= 1.0:
+            what, fix = f"sla.keep of {pipeline.name!r}", "give a probability, such as 0.95"
+            yield _fault(f"{pipeline.name}.sla.keep", what, pipeline.sla.keep, fix)
 
 
 def _wrong(name: str, given: Numbers) -> Iterator[Fault]:
@@ -54,8 +53,9 @@ def _wrong(name: str, given: Numbers) -> Iterator[Fault]:
             yield _fault(f"{name}.{path}", f"{path} of {name!r}", value)
 
 
-def _fault(path: str, what: str, value: float) -> Fault:
-    fix = "give a number that is not negative"
+def _fault(
+    path: str, what: str, value: float, fix: str = "give a number that is not negative"
+) -> Fault:
     return Fault(code="S007", message=f"{what} is {value!r}", path=path, fix=fix)
 
 
@@ -88,7 +88,6 @@ def _of_reservation(reservation: Reservation, as_of: float) -> Numbers:
 
 def _of_pipeline(pipeline: PipelineSpec) -> Numbers:
     yield "sla.weight", pipeline.sla.weight
-    yield "sla.keep", pipeline.sla.keep
     yield "sla.late_micro_dollars_per_hour", pipeline.sla.late_micro_dollars_per_hour
     yield "limits.move_micro_dollars", pipeline.limits.move_micro_dollars
     for task in pipeline.tasks:
