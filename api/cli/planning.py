@@ -230,7 +230,7 @@ def _plan_of(talk: Talk, door: Remote | Application, plan: str) -> str:
     from api.messages.questions import PlanQuestion
 
     path = Path(plan)
-    if path.suffix not in _FILES or not path.is_file():
+    if path.suffix not in _FILES:
         return plan
     made = door.plan(PlanQuestion(documents=_documents(talk, [path]))).plan.plan_id
     talk.say(f"{path} is planned as {made}")

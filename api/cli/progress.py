@@ -113,4 +113,4 @@ def watching(talk: Talk) -> Generator[Progress]:
         signal.signal(signal.SIGINT, before)
         progress.clear()
     if progress.is_ended:
-        talk.say("stopped early: this is the best plan that was found until then")
+        talk.say("stopped early: this is the best that was found until then")

@@ -277,6 +277,13 @@ def test_what_if_plans_a_file_that_has_no_plan_yet(
     assert "churn.yaml is planned as p-" in capsys.readouterr().err
 
 
+def test_what_if_of_a_file_that_is_not_there_names_it(
+    berth: Berth, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert berth("what-if", "chrun.yaml", "--demand", "x1.5") == 2
+    assert "cannot be read: No such file" in capsys.readouterr().err
+
+
 def test_better_plans_are_told_when_asked_for(
     berth: Berth, capsys: pytest.CaptureFixture[str]
 ) -> None:

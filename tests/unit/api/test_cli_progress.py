@@ -51,7 +51,7 @@ def test_ctrl_c_asks_for_the_best_so_far_and_says_so(capsys: pytest.CaptureFixtu
         assert watch.wants_end()
     said = capsys.readouterr().err
     assert "stopping at the best plan so far" in said
-    assert "this is the best plan that was found" in said
+    assert "this is the best that was found" in said
 
 
 def test_a_second_ctrl_c_ends_the_command() -> None:
